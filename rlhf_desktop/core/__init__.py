@@ -1,0 +1,1 @@
+"""Settings, recipes, paths, ids, errors, events: what every other layer speaks. Standard library + pydantic."""

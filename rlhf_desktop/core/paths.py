@@ -1,0 +1,63 @@
+"""Where a workspace keeps its things. One folder holds everything; copying it is a backup."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+APP = "rlhf-desktop"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder with one database, the base models, and the run folders."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.root / "feedback.db"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a run; see `jobs.runfolder`."""
+        return self.root / "runs"
+
+    @property
+    def models(self) -> Path:
+        """One folder a base model; see `hub.library`."""
+        return self.root / "models"
+
+    @property
+    def backups(self) -> Path:
+        """Copies of the database."""
+        return self.root / "backups"
+
+    def ensure(self) -> "Workspace":
+        """Make the folders, private to this user. Returns itself."""
+        for folder in (self.root, self.runs, self.models, self.backups):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self
+
+
+def default_workspace() -> Workspace:
+    """`$RLHF_DESKTOP_WORKSPACE`, else the platform's data folder for this user."""
+    chosen = os.environ.get("RLHF_DESKTOP_WORKSPACE")
+    return Workspace(Path(chosen) if chosen else Path(platformdirs.user_data_dir(APP, appauthor=False)))
+
+
+def state_dir() -> Path:
+    """Per-user state shared by all workspaces: the device lock, the probe's cache."""
+    chosen = os.environ.get("RLHF_DESKTOP_STATE")
+    folder = Path(chosen) if chosen else Path(platformdirs.user_state_dir(APP, appauthor=False))
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def resources_dir() -> Path:
+    """The shipped icons, themes, fonts, prompts and guide: beside the package, or inside it once installed."""
+    package = Path(__file__).resolve().parent.parent
+    beside = package.parent / "resources"
+    return beside if beside.is_dir() else package / "resources"

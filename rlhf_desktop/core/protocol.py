@@ -1,0 +1,170 @@
+"""The inference worker's protocol: JSON lines on its stdin (requests) and stdout (replies), one pydantic value a line.
+
+Every request has an `id`; its replies carry the same. A `generate` is answered by many `token`s, one `completion` an answer and
+one `done`. Several requests may be under way; they run one after the other. `cancel` acts at the next token.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.core.runs import AdapterRef, ModelRef, Value
+
+
+class Sampling(Value):
+    """How answers are drawn. The defaults are those of the chat, and of every evaluation that says "as in chat"."""
+
+    temperature: float = Field(0.7, ge=0, le=2, description="0 always takes the likeliest word.")
+    top_p: float = Field(0.95, gt=0, le=1)
+    max_new_tokens: int = Field(256, ge=1, le=8192)
+
+
+class Load(Value):
+    """Make this the base model; a no-op when it already is."""
+
+    op: Literal["load"] = "load"
+    id: str
+    base: ModelRef
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+class Unload(Value):
+    """Free the model's memory."""
+
+    op: Literal["unload"] = "unload"
+    id: str
+
+
+class Generate(Value):
+    """`k` answers to each prompt, sampled together in batches. Answer i of prompt j is always named (j, i)."""
+
+    op: Literal["generate"] = "generate"
+    id: str
+    prompts: list[Messages]
+    k: int = Field(1, ge=1, le=64)
+    adapter: AdapterRef | None = None
+    sampling: Sampling = Sampling()
+    seed: int = 0
+    stream: bool = True  # send `token` replies
+
+
+class Score(Value):
+    """The reward model's score of each completion of each prompt."""
+
+    op: Literal["score"] = "score"
+    id: str
+    reward: AdapterRef
+    prompts: list[Messages]
+    completions: list[list[str]]
+
+
+class Likelihood(Value):
+    """Log-likelihood of each completion under the base with `adapter` (None: the base itself): for perplexity."""
+
+    op: Literal["likelihood"] = "likelihood"
+    id: str
+    adapter: AdapterRef | None = None
+    prompts: list[Messages]
+    completions: list[list[str]]
+
+
+class Cancel(Value):
+    """Stop the request named `target`, running or waiting. Its answers so far are kept."""
+
+    op: Literal["cancel"] = "cancel"
+    id: str
+    target: str
+
+
+class Shutdown(Value):
+    """End after replying."""
+
+    op: Literal["shutdown"] = "shutdown"
+    id: str
+
+
+Request = Annotated[Load | Unload | Generate | Score | Likelihood | Cancel | Shutdown, Field(discriminator="op")]
+parse_request: TypeAdapter[Request] = TypeAdapter(Request)
+
+
+class Ready(Value):
+    """Sent once, before any request is read."""
+
+    type: Literal["ready"] = "ready"
+    id: str = ""
+    pid: int
+
+
+class Loaded(Value):
+    """The base model is in memory."""
+
+    type: Literal["loaded"] = "loaded"
+    id: str
+    device: str
+    dtype: str
+    load_s: float
+
+
+class Token(Value):
+    """Text to append to one answer. Whole characters only: a split UTF-8 sequence waits for its rest."""
+
+    type: Literal["token"] = "token"
+    id: str
+    prompt: int
+    completion: int
+    text: str
+
+
+class Completion(Value):
+    """One answer, ended: by itself ("end"), at the length limit ("length"), or cancelled."""
+
+    type: Literal["completion"] = "completion"
+    id: str
+    prompt: int
+    completion: int
+    text: str
+    tokens: int
+    finish: Literal["end", "length", "cancelled"]
+
+
+class ScoreResult(Value):
+    """Answer to `score`: one list of scores a prompt, in the order asked."""
+
+    type: Literal["scores"] = "scores"
+    id: str
+    scores: list[list[float]]
+
+
+class LikelihoodResult(Value):
+    """Answer to `likelihood`: summed natural log-probabilities and token counts (end-of-turn included)."""
+
+    type: Literal["likelihoods"] = "likelihoods"
+    id: str
+    logprobs: list[list[float]]
+    tokens: list[list[int]]
+
+
+class Done(Value):
+    """A request is complete."""
+
+    type: Literal["done"] = "done"
+    id: str
+    cancelled: bool = False
+    stats: dict[str, Any] = {}  # wall_s, tokens, tokens_per_s, peak_rss_bytes
+
+
+class Trouble(Value):
+    """A request failed; the worker lives on."""
+
+    type: Literal["trouble"] = "trouble"
+    id: str
+    message: str
+    hint: str = ""
+    detail: str = ""
+
+
+Reply = Annotated[
+    Ready | Loaded | Token | Completion | ScoreResult | LikelihoodResult | Done | Trouble, Field(discriminator="type")
+]
+parse_reply: TypeAdapter[Reply] = TypeAdapter(Reply)

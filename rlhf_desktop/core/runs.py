@@ -1,0 +1,201 @@
+"""The training protocol's values: what `run.json`, `events.jsonl`, `control.jsonl` and `status.json` hold.
+
+The files and their life are in `jobs`; the trainer that writes events is in `training`. Design: a run folder says everything, so
+the same folder runs on this machine, on a headless one, or on a cluster.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from rlhf_desktop.core.recipes import Algorithm
+
+
+class Value(BaseModel):
+    """A frozen, versioned value that crosses a file or a process."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelRef(Value):
+    """A base model in the library: a transformers folder with safetensors weights.
+
+    `hash` is the identity adapters are checked against: SHA-256 of the source file(s) and the converter's version.
+    """
+
+    name: str
+    path: str
+    hash: str
+
+
+class AdapterRef(Value):
+    """A standard PEFT adapter folder. `hash` is the SHA-256 of its adapter_model.safetensors; `base_hash` the base it fits."""
+
+    name: str
+    path: str
+    hash: str
+    base_hash: str
+
+
+class RunConfig(Value):
+    """`run.json`: frozen when the run is queued."""
+
+    v: Literal[1] = 1
+    run_id: str
+    created: str  # ISO 8601, UTC
+    title: str
+    project_id: str
+    algorithm: Algorithm
+    base: ModelRef
+    start: AdapterRef | None = None  # the policy trains on top of it; it is also the reference
+    reward: AdapterRef | None = None  # PPO's reward model
+    settings: dict[str, Any]  # validated by `core.recipes.make_settings`
+    data_sha256: str  # of data.jsonl
+    versions: dict[str, str] = {}  # this program, torch, transformers, peft, …
+
+
+# --- events.jsonl -------------------------------------------------------------------------------------------------------------
+
+
+class Event(Value):
+    """What every line of `events.jsonl` carries. `seq` counts from 0 without gaps; `time` is seconds since the epoch."""
+
+    v: Literal[1] = 1
+    seq: int
+    time: float
+
+
+class Started(Event):
+    """The worker has begun, or begun again from a checkpoint."""
+
+    type: Literal["started"] = "started"
+    pid: int
+    device: str
+    dtype: str
+    resumed_step: int | None
+    trainable_parameters: int
+
+
+class Progress(Event):
+    """Where the run is. `phase` is a short plain phrase ("sampling answers"); steps are optimiser updates."""
+
+    type: Literal["progress"] = "progress"
+    phase: str
+    step: int
+    total: int
+    eta_s: float | None = None
+    tokens_per_s: float | None = None
+    peak_rss_bytes: int | None = None
+    peak_cuda_bytes: int | None = None
+
+
+class Metrics(Event):
+    """Numbers of one update, by TRL's names: loss, rewards/margins, rewards/accuracies, and so on."""
+
+    type: Literal["metrics"] = "metrics"
+    step: int
+    values: dict[str, float]
+
+
+class Sample(Event):
+    """An answer on a fixed prompt, to watch it change. `before` is the starting model's answer to the same prompt."""
+
+    type: Literal["sample"] = "sample"
+    step: int
+    prompt: str
+    text: str
+    before: str | None = None
+    score: float | None = None
+
+
+class Warned(Event):
+    """A trouble the run survived, in one plain sentence."""
+
+    type: Literal["warning"] = "warning"
+    code: str
+    message: str
+
+
+class Checkpointed(Event):
+    """A verified checkpoint is on disk."""
+
+    type: Literal["checkpoint"] = "checkpoint"
+    step: int
+    name: str
+
+
+class Artifact(Event):
+    """The result has been renamed into place. `path` is relative to the run folder."""
+
+    type: Literal["artifact"] = "artifact"
+    path: str
+    kind: Literal["policy", "reward"]
+
+
+class Logged(Event):
+    """A line for the curious."""
+
+    type: Literal["log"] = "log"
+    message: str
+
+
+class Failed(Event):
+    """An expected trouble ended the run; `detail` is for a report."""
+
+    type: Literal["error"] = "error"
+    message: str
+    hint: str = ""
+    detail: str = ""
+
+
+class Finished(Event):
+    """The worker ended by itself. After "stopped" the result so far is in adapter/; after "paused" the run can go on."""
+
+    type: Literal["finished"] = "finished"
+    outcome: Literal["done", "stopped", "paused"]
+    metrics: dict[str, float | int | None] = {}
+
+
+RunEvent = Annotated[
+    Started | Progress | Metrics | Sample | Warned | Checkpointed | Artifact | Logged | Failed | Finished,
+    Field(discriminator="type"),
+]
+parse_event: TypeAdapter[RunEvent] = TypeAdapter(RunEvent)
+
+# --- control.jsonl ------------------------------------------------------------------------------------------------------------
+
+
+class Control(Value):
+    """What the user asked for. The last line is what counts; with none, the run goes on."""
+
+    v: Literal[1] = 1
+    seq: int
+    time: float
+    action: Literal["pause", "resume", "stop"]
+
+
+# --- status.json --------------------------------------------------------------------------------------------------------------
+
+RunState = Literal["queued", "starting", "running", "paused", "done", "stopped", "failed", "interrupted"]
+
+
+class ProcessRef(Value):
+    """A process that cannot be mistaken for a later one with the same number."""
+
+    pid: int
+    start_time: float
+
+
+class RunStatus(Value):
+    """`status.json`: written by whoever queues the run, then only by the supervisor, atomically."""
+
+    v: Literal[1] = 1
+    state: RunState
+    queued_at: float
+    supervisor: ProcessRef | None = None
+    worker: ProcessRef | None = None
+    heartbeat: float | None = None  # seconds since the epoch
+    exit_code: int | None = None
+    signal: str | None = None  # "SIGKILL"
+    message: str = ""  # why, in one plain sentence
+    hint: str = ""

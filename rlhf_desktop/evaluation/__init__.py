@@ -1,0 +1,1 @@
+"""Win rates with intervals, calibration, over-optimisation. numpy."""

@@ -1,0 +1,1 @@
+"""Conversations, completions, judgements, rankings: pure values and what they mean to a trainer."""

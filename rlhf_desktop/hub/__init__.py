@@ -1,0 +1,1 @@
+"""Where models come from and go to: the local library; later pull, push and cards."""

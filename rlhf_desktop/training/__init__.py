@@ -1,0 +1,1 @@
+"""sft, reward, ppo, dpo: losses, the loop, checkpoints. torch, transformers, peft."""
