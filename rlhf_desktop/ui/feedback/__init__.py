@@ -1,0 +1,1 @@
+"""The Feedback room: every judgement, as it was made."""

@@ -1,0 +1,1 @@
+"""The Label room: judge from a queue of prompts."""

@@ -1,0 +1,1 @@
+"""The Models room: base models and the adapters trained on them."""

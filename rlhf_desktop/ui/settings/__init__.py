@@ -1,0 +1,1 @@
+"""The Settings room: who, where, appearance, device, about."""

@@ -1,0 +1,1 @@
+"""The Train room: recipes, the queue, and a page for every run."""

@@ -1,0 +1,169 @@
+"""What a run's page shows, folded from its events one by one. Qt-free: replaying a file and following it live are the same."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rlhf_desktop.core import runs
+from rlhf_desktop.ui import words
+from rlhf_desktop.ui.train.series import Series
+
+_LOG_LINES = 2000
+
+
+@dataclass
+class SampleView:
+    """One fixed prompt: the starting model's answer and the newest one."""
+
+    prompt: str
+    before: str | None
+    now: str
+    step: int
+    score: float | None
+    first_score: float | None
+
+
+@dataclass
+class RunView:
+    """The state of a run's page. `apply` folds events in; nothing else changes it."""
+
+    phase: str = ""
+    step: int = 0
+    total: int = 0
+    eta_s: float | None = None
+    tokens_per_s: float | None = None
+    peak_rss_bytes: int | None = None
+    peak_cuda_bytes: int | None = None
+    device: str = ""
+    dtype: str = ""
+    trainable_parameters: int = 0
+    first_time: float | None = None
+    last_time: float | None = None
+    series: dict[str, Series] = field(default_factory=dict)
+    samples: dict[str, SampleView] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)  # by code: a repeated warning is shown once, newest words
+    log: deque[str] = field(default_factory=lambda: deque(maxlen=_LOG_LINES))
+    artifact: runs.Artifact | None = None
+    failure: runs.Failed | None = None
+    finished: runs.Finished | None = None
+
+    def apply(self, events: Iterable[runs.RunEvent]) -> set[str]:
+        """Fold events in, in order. Returns the types seen, so that only those parts of the page are drawn again."""
+        seen: set[str] = set()
+        for event in events:
+            self.first_time = event.time if self.first_time is None else self.first_time
+            self.last_time = event.time
+            getattr(self, f"_on_{event.type}")(event)
+            seen.add(event.type)
+        return seen
+
+    @property
+    def fraction(self) -> float | None:
+        """How much is done, 0 to 1; None before the trainer knows."""
+        return min(1.0, self.step / self.total) if self.total else None
+
+    @property
+    def wall_s(self) -> float:
+        """From the first event to the newest."""
+        return (self.last_time or 0.0) - (self.first_time or 0.0)
+
+    def headline(self) -> str:
+        """The big line while it runs: the phase and the time left."""
+        phase = (self.phase or "getting ready").capitalize()
+        return f"{phase} · {words.duration(self.eta_s)} left" if self.eta_s is not None else phase
+
+    def facts(self) -> list[tuple[str, str]]:
+        """The line of small numbers: name and value, only those that are known."""
+        facts = [("Step", f"{self.step:,} of {self.total:,}")] if self.total else []
+        if self.tokens_per_s:
+            facts.append(("Speed", f"{self.tokens_per_s:,.0f} tokens/s"))
+        if self.peak_cuda_bytes:
+            facts.append(("Graphics memory, peak", words.size(self.peak_cuda_bytes)))
+        if self.peak_rss_bytes:
+            facts.append(("Memory, peak", words.size(self.peak_rss_bytes)))
+        if self.wall_s >= 1:
+            facts.append(("Running for" if not self.finished else "Took", words.duration(self.wall_s)))
+        if self.device:
+            facts.append(("Device", f"{self.device}, {self.dtype}"))
+        return facts
+
+    def _on_started(self, event: runs.Started) -> None:
+        self.device, self.dtype = event.device, event.dtype
+        self.trainable_parameters = event.trainable_parameters
+        self.failure = self.finished = None  # it runs again
+        begun = "Started" if event.resumed_step is None else f"Resumed from step {event.resumed_step:,}"
+        self._say(event, f"{begun} on {event.device} ({event.dtype}), {event.trainable_parameters:,} trainable parameters")
+
+    def _on_progress(self, event: runs.Progress) -> None:
+        self.phase, self.step, self.total, self.eta_s = event.phase, event.step, event.total, event.eta_s
+        self.tokens_per_s = event.tokens_per_s or self.tokens_per_s
+        self.peak_rss_bytes = event.peak_rss_bytes or self.peak_rss_bytes
+        self.peak_cuda_bytes = event.peak_cuda_bytes or self.peak_cuda_bytes
+
+    def _on_metrics(self, event: runs.Metrics) -> None:
+        for name, value in event.values.items():
+            self.series.setdefault(name, Series()).add(event.step, value)
+
+    def _on_sample(self, event: runs.Sample) -> None:
+        known = self.samples.get(event.prompt)
+        self.samples[event.prompt] = SampleView(
+            prompt=event.prompt,
+            before=event.before if event.before is not None else known.before if known else None,
+            now=event.text,
+            step=event.step,
+            score=event.score,
+            first_score=known.first_score if known else event.score,
+        )
+
+    def _on_warning(self, event: runs.Warned) -> None:
+        self.warnings[event.code] = event.message
+        self._say(event, f"Warning: {event.message}")
+
+    def _on_checkpoint(self, event: runs.Checkpointed) -> None:
+        self._say(event, f"Checkpoint at step {event.step:,}")
+
+    def _on_artifact(self, event: runs.Artifact) -> None:
+        self.artifact = event
+        self._say(event, "The result is saved")
+
+    def _on_log(self, event: runs.Logged) -> None:
+        self._say(event, event.message)
+
+    def _on_error(self, event: runs.Failed) -> None:
+        self.failure = event
+        self._say(event, f"{event.message} {event.hint} {event.detail}".strip())
+
+    def _on_finished(self, event: runs.Finished) -> None:
+        self.finished = event
+        self._say(event, f"Ended: {event.outcome}")
+
+    def _say(self, event: runs.Event, text: str) -> None:
+        self.log.append(f"{words.moment(event.time)}  {text}")
+
+
+def outcome_sentence(status: runs.RunStatus, view: RunView, makes: str) -> str:
+    """How a run stands, in one plain sentence: what happened, what is safe, what to try."""
+    step = f" at step {view.step:,} of {view.total:,}" if view.total else ""
+    if status.state == "done":
+        return f"Finished in {words.duration(view.wall_s)}: {makes} is ready."
+    if status.state == "stopped":
+        return f"You stopped it{step}. What it had learned is kept." if view.artifact else f"You stopped it{step}."
+    if status.state == "paused":
+        return f"Paused{step}. Resume goes on from exactly there."
+    if status.state == "failed":
+        failure = view.failure
+        message = failure.message if failure else status.message or "The run ended with an error."
+        hint = failure.hint if failure else status.hint
+        return f"{message} {hint}".strip()
+    if status.state == "interrupted":
+        return _interrupted(status)
+    if status.state == "queued":
+        return status.message or "Waiting for its turn."
+    return status.message
+
+
+def _interrupted(status: runs.RunStatus) -> str:
+    if status.message:
+        return f"{status.message} {status.hint}".strip()
+    how = f"the system ended it with {status.signal}" if status.signal else "its process ended unexpectedly"
+    return f"Interrupted: {how}. Your feedback and its last checkpoint are safe; Resume continues from there."

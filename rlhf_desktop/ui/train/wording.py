@@ -1,0 +1,174 @@
+"""What the Train room says: the plain name of each recipe, state, setting and curve. Qt-free, so tests read it directly."""
+
+from dataclasses import dataclass
+
+from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm
+from rlhf_desktop.core.runs import RunState
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A way to learn, as its card tells it."""
+
+    algorithm: Algorithm
+    title: str
+    technical: str
+    sentence: str
+    icon: str
+    unit: str  # what it learns from, in the plural
+    makes: str
+
+
+RECIPES: dict[Algorithm, Recipe] = {
+    "sft": Recipe(
+        "sft",
+        "Teach by example",
+        "supervised fine-tuning",
+        "The model imitates answers you wrote or corrected. The best first step.",
+        "book",
+        "examples",
+        "a taught model",
+    ),
+    "reward": Recipe(
+        "reward",
+        "Learn my preferences",
+        "reward model",
+        "Learns to score answers the way you rank them. PPO needs one to practise against.",
+        "scale",
+        "comparisons",
+        "a reward model",
+    ),
+    "ppo": Recipe(
+        "ppo",
+        "Improve with PPO",
+        "reinforcement learning",
+        "The model practises on your prompts while your reward model marks every answer. The thorough way.",
+        "trending-up",
+        "practice prompts",
+        "an improved model",
+    ),
+    "dpo": Recipe(
+        "dpo",
+        "Quick improve",
+        "DPO",
+        "Learns straight from your comparisons, without a reward model. The quick way.",
+        "zap",
+        "comparisons",
+        "an improved model",
+    ),
+}
+assert tuple(RECIPES) == ALGORITHMS
+
+
+@dataclass(frozen=True)
+class StateWords:
+    """How a run's state looks: always an icon and a word, the tone is only an addition."""
+
+    word: str
+    icon: str
+    tone: str  # "neutral", "accent", "success", "warning" or "danger"
+
+
+STATES: dict[RunState, StateWords] = {
+    "queued": StateWords("Queued", "clock", "neutral"),
+    "starting": StateWords("Starting", "loader", "accent"),
+    "running": StateWords("Running", "play", "accent"),
+    "paused": StateWords("Paused", "pause", "neutral"),
+    "done": StateWords("Done", "check", "success"),
+    "stopped": StateWords("Stopped", "square", "neutral"),
+    "failed": StateWords("Failed", "alert", "danger"),
+    "interrupted": StateWords("Interrupted", "alert", "warning"),
+}
+
+LIVE: frozenset[str] = frozenset({"queued", "starting", "running"})
+RESUMABLE: frozenset[str] = frozenset({"paused", "interrupted", "stopped", "failed"})
+
+_SETTINGS = {
+    "learning_rate": "Step size (learning rate)",
+    "epochs": "Passes through the feedback",
+    "batch_size": "Batch size",
+    "max_length": "Longest conversation",
+    "lora_rank": "Adapter capacity (LoRA rank)",
+    "lora_alpha": "Adapter strength (LoRA alpha)",
+    "warmup": "Warm-up share",
+    "max_grad_norm": "Longest step (gradient norm)",
+    "seed": "Random seed",
+    "dtype": "Number format",
+    "ensemble": "Number of scorers",
+    "centering": "Keep scores around zero",
+    "tie_width": "Readiness to call a tie",
+    "beta": "Hold to the start (beta)",
+    "loss": "Preference loss",
+    "label_smoothing": "Share of slips expected",
+    "episodes": "Answers practised",
+    "max_new_tokens": "Longest answer",
+    "ppo_epochs": "Passes over each batch",
+    "minibatches": "Updates a pass",
+    "temperature": "Variety while practising",
+    "kl_coef": "Price of drift (KL)",
+    "kl_target": "Drift aimed at (KL)",
+    "clip_range": "Largest move a round (clip)",
+    "value_clip": "Largest move of expectations",
+    "value_coef": "Weight of expectations",
+    "gae_lambda": "Reach of credit (GAE)",
+    "reward_std_coef": "Caution among scorers",
+    "score_clip": "Extreme scores cut at",
+    "missing_end_penalty": "Penalty for not ending",
+}
+
+
+def setting_label(name: str) -> str:
+    """A setting's plain name; a setting added later is at least shown by its own."""
+    return _SETTINGS.get(name, name.replace("_", " ").capitalize())
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a chart: a metric's name and what the legend calls it."""
+
+    metric: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart: its title says plainly what it shows, `hint` which way is good."""
+
+    title: str
+    hint: str
+    curves: tuple[Curve, ...]
+    unit: str = ""
+
+
+_LOSS = Chart(
+    "Error while learning (loss)", "Should fall, then level off.", (Curve("loss", "training"), Curve("val/loss", "held out"))
+)
+_AGREES = Chart(
+    "Agrees with your choices",
+    "Higher is better; held out is what counts.",
+    (Curve("rewards/accuracies", "training"), Curve("val/accuracy", "held out")),
+    "%",
+)
+_MARGIN = Chart("Distance between better and worse (margin)", "Should grow.", (Curve("rewards/margins", "margin"),))
+_DRIFT = Chart("Drift from the starting model (KL)", "Should stay moderate.", (Curve("objective/kl", "drift"),))
+_LENGTH = Chart("Length of the answers", "Should not collapse or run away.", (Curve("length", "tokens"),), "tokens")
+
+CHARTS: dict[Algorithm, tuple[Chart, ...]] = {
+    "sft": (
+        _LOSS,
+        Chart(
+            "Words foreseen correctly",
+            "Should rise.",
+            (Curve("mean_token_accuracy", "training"), Curve("val/mean_token_accuracy", "held out")),
+            "%",
+        ),
+    ),
+    "reward": (_AGREES, _LOSS, _MARGIN),
+    "ppo": (
+        Chart("Score from your reward model", "Should rise.", (Curve("objective/scores", "score"),)),
+        _DRIFT,
+        _LENGTH,
+        Chart("Variety of wording (entropy)", "Should not fall to zero.", (Curve("policy/entropy", "variety"),)),
+    ),
+    "dpo": (_AGREES, _LOSS, _MARGIN, _DRIFT),
+}

@@ -1,0 +1,64 @@
+"""Times, sizes and counts as the window says them. One place, so that no two rooms say them differently. Qt-free."""
+
+import time
+from datetime import datetime
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def duration(seconds: float) -> str:
+    """A length of time at the precision one plans with: "40 s", "3 min", "1 h 20 min"."""
+    if seconds < 60:
+        return f"{max(0, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24} days"
+    return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
+def size(n_bytes: float) -> str:
+    """Decimal bytes with two meaningful digits: "98 MB", "1.9 GB"."""
+    value, unit = float(n_bytes), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.1f} {_UNITS[unit]}" if unit >= 2 and value < 9.95 else f"{value:.0f} {_UNITS[unit]}"
+
+
+def ago(then: float, now: float | None = None) -> str:
+    """How long ago a moment (seconds since the epoch) was: "just now", "5 min ago", "yesterday", or its date."""
+    now = time.time() if now is None else now
+    gone = max(0.0, now - then)
+    if gone < 45:
+        return "just now"
+    if gone < 12 * 3600:
+        return f"{duration(gone)} ago"
+    moment, today = datetime.fromtimestamp(then), datetime.fromtimestamp(now)
+    days = (today.date() - moment.date()).days
+    if days == 0:
+        return "today"
+    return "yesterday" if days == 1 else f"{moment.day} {moment:%B %Y}"
+
+
+def moment(then: float, now: float | None = None) -> str:
+    """A moment in a table: "14:05" today, "19 Nov 14:05" this year, "19 Nov 2024" before."""
+    when, today = datetime.fromtimestamp(then), datetime.fromtimestamp(time.time() if now is None else now)
+    if when.date() == today.date():
+        return f"{when:%H:%M}"
+    return f"{when.day} {when:%b %H:%M}" if when.year == today.year else f"{when.day} {when:%b %Y}"
+
+
+def count(n: int, one: str, many: str | None = None) -> str:
+    """A number and its noun: "1 ranking", "1,240 rankings"."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def shortened(text: str, limit: int = 80) -> str:
+    """The text on one line, cut at a word with an ellipsis when it is longer than `limit` characters."""
+    flat = " ".join(text[: limit * 8].split())
+    if len(flat) <= limit:
+        return flat
+    cut = flat[: limit - 1]
+    return (cut[: cut.rfind(" ")] if " " in cut[limit // 2 :] else cut).rstrip(" ,.;:") + "…"

@@ -1,0 +1,35 @@
+import time
+
+import pytest
+
+from rlhf_desktop.ui import words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 s"), (59, "59 s"), (61, "1 min"), (3540, "59 min"), (3600, "1 h"), (4800, "1 h 20 min"), (200_000, "2 days")],
+)
+def test_duration(seconds, said):
+    assert words.duration(seconds) == said
+
+
+@pytest.mark.parametrize(("n", "said"), [(12, "12 B"), (98_000_000, "98 MB"), (1_900_000_000, "1.9 GB"), (999_600_000, "1.0 GB")])
+def test_size(n, said):
+    assert words.size(n) == said
+
+
+def test_ago_and_moment_know_today():
+    now = time.mktime((2026, 3, 14, 15, 0, 0, 0, 0, -1))
+    assert words.ago(now - 10, now) == "just now"
+    assert words.ago(now - 300, now) == "5 min ago"
+    assert words.ago(now - 86_400, now) == "yesterday"
+    assert words.ago(now - 10 * 86_400, now) == "4 March 2026"
+    assert words.moment(now, now) == "15:00"
+    assert words.moment(now - 86_400, now) == "13 Mar 15:00"
+
+
+def test_count_and_shortened():
+    assert words.count(1, "ranking") == "1 ranking"
+    assert words.count(1240, "reply", "replies") == "1,240 replies"
+    assert words.shortened("one\n two", 20) == "one two"
+    assert words.shortened("word " * 40, 20) == "word word word…"
