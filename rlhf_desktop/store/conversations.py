@@ -1,0 +1,188 @@
+"""Conversations: trees of messages, and what generated each completion."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rlhf_desktop.core.errors import BadInput, NotFound
+from rlhf_desktop.core.ids import new_id
+from rlhf_desktop.core.messages import Messages, Role
+from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.feedback.conversations import Conversation, Finish, Generator, MessageNode, Origin, Tree, title_from, utc_now
+from rlhf_desktop.store.driver import Connection, Row
+
+
+@dataclass(frozen=True)
+class NewCompletion:
+    """A model's answer to be kept."""
+
+    text: str
+    seed: int | None = None
+    finish: Finish | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class ConversationSummary:
+    """A conversation as a list shows it."""
+
+    conversation: Conversation
+    messages: int
+
+
+class ConversationStore:
+    """Reads and writes conversations. Messages are only ever added."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def create(self, project_id: str, title: str = "", origin: Origin = "chat") -> Conversation:
+        """Start an empty conversation. Without a title it takes that of its first question."""
+        now = utc_now()
+        conversation = Conversation(new_id(), project_id, title, now, now, origin)
+        self._db.insert("conversations", [vars(conversation)])
+        return conversation
+
+    def start(self, project_id: str, messages: Messages, origin: Origin = "chat") -> tuple[Conversation, MessageNode]:
+        """A new conversation with these messages on one branch. Returns it and its last message."""
+        if not messages:
+            raise BadInput("A conversation needs a message.", "Write something first.")
+        with self._db.transaction():
+            conversation = self.create(project_id, title_from(messages), origin)
+            leaf: MessageNode | None = None
+            for message in messages:
+                leaf = self.add_message(conversation.id, leaf.id if leaf else None, message["role"], message["content"])
+            assert leaf is not None
+            return self.get(conversation.id), leaf
+
+    def get(self, conversation_id: str) -> Conversation:
+        """The conversation with this id."""
+        row = self._db.row("SELECT * FROM conversations WHERE id = ?", (conversation_id,))
+        if row is None:
+            raise NotFound("This conversation does not exist.", "Choose another conversation.", conversation_id)
+        return Conversation(**row)
+
+    def tree(self, conversation_id: str) -> Tree:
+        """A conversation with all its messages."""
+        with self._db.snapshot():
+            conversation = self.get(conversation_id)
+            rows = self._db.rows("SELECT * FROM messages WHERE conversation_id = ?", (conversation_id,))
+        return Tree(conversation, tuple(MessageNode(**row) for row in rows))
+
+    def message(self, message_id: str) -> MessageNode:
+        """The message with this id."""
+        row = self._db.row("SELECT * FROM messages WHERE id = ?", (message_id,))
+        if row is None:
+            raise NotFound("This message does not exist.", "Reload the conversation.", message_id)
+        return MessageNode(**row)
+
+    def generators(self, ids: Iterable[str]) -> dict[str, Generator]:
+        """What made the completions that name these generator ids."""
+        wanted = json.dumps(sorted(set(ids)))
+        rows = self._db.rows("SELECT * FROM generators WHERE id IN (SELECT value FROM json_each(?))", (wanted,))
+        return {row["id"]: _generator(row) for row in rows}
+
+    def recent(
+        self, project_id: str, origin: Origin | None = "chat", search: str = "", limit: int = 200, offset: int = 0
+    ) -> list[ConversationSummary]:
+        """Conversations, the one last changed first.
+
+        Args:
+            project_id: Of which project.
+            origin: Only those that came from here; None for all.
+            search: Only those whose title or messages hold this text.
+            limit: At most so many.
+            offset: Leave out so many.
+        """
+        pattern = "%" + search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        rows = self._db.rows(
+            """SELECT c.*, (SELECT count(*) FROM messages m WHERE m.conversation_id = c.id) AS messages
+            FROM conversations c WHERE project_id = :project AND (:origin IS NULL OR origin = :origin)
+            AND (:search = '' OR title LIKE :pattern ESCAPE '\\' OR EXISTS (
+              SELECT 1 FROM messages m WHERE m.conversation_id = c.id AND m.content LIKE :pattern ESCAPE '\\'))
+            ORDER BY updated_at DESC, rowid DESC LIMIT :limit OFFSET :offset""",
+            {"project": project_id, "origin": origin, "search": search, "pattern": pattern, "limit": limit, "offset": offset},
+        )
+        return [_summary(row) for row in rows]
+
+    def add_message(self, conversation_id: str, parent_id: str | None, role: Role, content: str) -> MessageNode:
+        """Add one message written by a person (a fork, if its parent has replies). It becomes the end of the active branch."""
+        node = MessageNode(new_id(), conversation_id, parent_id, role, content, utc_now())
+        with self._db.transaction():
+            (added,) = self._add([node])
+        return added
+
+    def add_completions(self, parent_id: str, completions: Sequence[NewCompletion], generator: Generator) -> list[MessageNode]:
+        """Add a model's answers to a message, as siblings in the order given. The first becomes the end of the active branch."""
+        with self._db.transaction():
+            conversation_id = self.message(parent_id).conversation_id
+            self._db.insert("generators", [_generator_row(generator)], ignore=True)
+            now = utc_now()
+            nodes = [
+                MessageNode(
+                    new_id(), conversation_id, parent_id, "assistant", c.text, now, 0, generator.id, c.seed, c.finish, c.tokens
+                )
+                for c in completions
+            ]
+            return self._add(nodes)
+
+    def add_answers(self, parent_id: str, texts: Sequence[str]) -> list[MessageNode]:
+        """Add answers that no model of ours made: written by a person, or imported."""
+        with self._db.transaction():
+            conversation_id = self.message(parent_id).conversation_id
+            now = utc_now()
+            return self._add([MessageNode(new_id(), conversation_id, parent_id, "assistant", text, now) for text in texts])
+
+    def _add(self, nodes: list[MessageNode]) -> list[MessageNode]:
+        """Insert siblings after the ones that exist, and make the first the end of the active branch."""
+        if not nodes:
+            raise BadInput("There is no answer to keep.", "Ask for an answer first.")
+        first = nodes[0]
+        self._check_parent(first)
+        taken = self._db.row(
+            "SELECT count(*) AS n FROM messages WHERE conversation_id = ? AND parent_id IS ?",
+            (first.conversation_id, first.parent_id),
+        )
+        start = taken["n"] if taken else 0
+        placed = [MessageNode(**{**vars(node), "position": start + i}) for i, node in enumerate(nodes)]
+        self._db.insert("messages", [vars(node) for node in placed])
+        conversation = self.get(first.conversation_id)
+        title = conversation.title or title_from([first.message])
+        self._db.execute(
+            "UPDATE conversations SET active_leaf = ?, updated_at = ?, title = ? WHERE id = ?",
+            (first.id, utc_now(), title, conversation.id),
+        )
+        return placed
+
+    def _check_parent(self, node: MessageNode) -> None:
+        if node.parent_id and self.message(node.parent_id).conversation_id != node.conversation_id:
+            raise BadInput("This message belongs to another conversation.", "Reload the conversation.", node.parent_id)
+
+    def set_active_leaf(self, conversation_id: str, message_id: str) -> None:
+        """Remember the branch being looked at."""
+        self._db.execute("UPDATE conversations SET active_leaf = ? WHERE id = ?", (message_id, conversation_id))
+
+    def rename(self, conversation_id: str, title: str) -> None:
+        """Give a conversation another title."""
+        self._db.execute("UPDATE conversations SET title = ? WHERE id = ?", (" ".join(title.split()), conversation_id))
+
+
+def _summary(row: Row) -> ConversationSummary:
+    count = row.pop("messages")
+    return ConversationSummary(Conversation(**row), count)
+
+
+def _generator_row(generator: Generator) -> Row:
+    return {
+        "id": generator.id,
+        "model_name": generator.model_name,
+        "model_hash": generator.model_hash,
+        "adapter_name": generator.adapter_name,
+        "adapter_hash": generator.adapter_hash,
+        "sampling": generator.sampling.model_dump_json(),
+    }
+
+
+def _generator(row: Row) -> Generator:
+    names = {key: row[key] for key in ("model_name", "model_hash", "adapter_name", "adapter_hash")}
+    return Generator(**names, sampling=Sampling.model_validate_json(row["sampling"]))

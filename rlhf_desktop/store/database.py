@@ -1,0 +1,118 @@
+"""The store: one SQLite file that holds a workspace's feedback."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.core.recipes import Algorithm
+from rlhf_desktop.feedback.signals import Judged, SplitPrompt, snapshot_rows
+from rlhf_desktop.feedback.snapshot import SnapshotRow
+from rlhf_desktop.store.backups import back_up, back_up_daily
+from rlhf_desktop.store.conversations import ConversationStore
+from rlhf_desktop.store.driver import Connection, damaged, plainly
+from rlhf_desktop.store.judgements import JudgementStore
+from rlhf_desktop.store.migrations import migrate, schema_version
+from rlhf_desktop.store.projects import ProjectStore, SettingsStore
+from rlhf_desktop.store.prompts import PromptStore
+
+
+class Store:
+    """The repositories over one connection.
+
+    Usable from any thread: each call holds a lock, so a short read or write on a worker thread is safe. Long work (an import,
+    training data of a large project) belongs on another thread with a store of its own: `Store.open(store.path)`.
+
+    Attributes:
+        projects: Projects and their split.
+        conversations: Trees of messages.
+        judgements: Append-only judgements.
+        prompts: Prompt sets.
+        settings: Small values by key.
+        notice: What the user should know about how the file is kept; usually "".
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.path = connection.path
+        self.notice = connection.notice
+        self.projects = ProjectStore(connection)
+        self.settings = SettingsStore(connection)
+        self.conversations = ConversationStore(connection)
+        self.judgements = JudgementStore(connection)
+        self.prompts = PromptStore(connection, self.projects)
+
+    @classmethod
+    def open(cls, path: Path) -> "Store":
+        """Open a workspace's database: check it, bring its schema up to date, and make the day's backup.
+
+        Backups go to `backups/` beside the file. Its time grows with the file; a large one is opened away from the window's thread.
+
+        Raises:
+            StoreTrouble: the file is damaged, in use, not writable, or written by a newer version of the program.
+            NoSpace: the disk is full.
+        """
+        existed = path.exists() and path.stat().st_size > 0
+        connection = Connection(path)
+        try:
+            if existed:
+                _check_health(connection)
+            backups = path.parent / "backups"
+            migrate(connection, before=lambda old: back_up(connection, backups / f"before-schema-{old + 1}.db"))
+            if existed:
+                back_up_daily(connection, backups)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def data_version(self) -> int:
+        """A number that changes when another process or store has written: ask, and reload when it differs."""
+        return int(self.connection.rows("PRAGMA data_version")[0]["data_version"])
+
+    def schema_version(self) -> int:
+        """The number of the newest migration the file has been through."""
+        return schema_version(self.connection)
+
+    def judged(self, project_id: str) -> list[Judged]:
+        """A project's judgements in effect, with prompts, texts and halves of the split."""
+        return self.judgements.judged(project_id, self.projects.splitter(project_id))
+
+    def snapshot_rows(self, project_id: str, algorithm: Algorithm, prompts: Sequence[Messages] | None = None) -> list[SnapshotRow]:
+        """What a run learns from: the contents of its `data.jsonl`.
+
+        Args:
+            project_id: Of which project.
+            algorithm: Which trainer.
+            prompts: For PPO: practise on these instead of the project's prompt sets and judged prompts.
+
+        Raises:
+            NotEnoughFeedback: says what is missing and how to get it.
+        """
+        with self.connection.snapshot():
+            judged = self.judged(project_id)
+            practice = self._practice(project_id, judged, prompts) if algorithm == "ppo" else []
+        return snapshot_rows(algorithm, judged, practice)
+
+    def _practice(self, project_id: str, judged: Sequence[Judged], prompts: Sequence[Messages] | None) -> list[SplitPrompt]:
+        if prompts is not None:
+            split = self.projects.splitter(project_id)
+            return [SplitPrompt(prompt, split(prompt)) for prompt in prompts]
+        stored = [SplitPrompt(p.prompt, p.split) for p in self.prompts.prompts(project_id)]
+        return stored + [SplitPrompt(item.prompt, item.split) for item in judged]
+
+
+def _check_health(connection: Connection) -> None:
+    with plainly():
+        found = [str(row[0]) for row in connection.raw.execute("PRAGMA quick_check(5)")]
+    if found != ["ok"]:
+        raise damaged("; ".join(found))

@@ -1,0 +1,151 @@
+"""Judgements: events that are only ever added, and the feedback derived from them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rlhf_desktop.core.errors import BadInput, NotFound
+from rlhf_desktop.feedback.conversations import MessageNode, path_to
+from rlhf_desktop.feedback.judgements import Judgement, effective, verdict_from_json, verdict_to_json, withdrawal
+from rlhf_desktop.feedback.signals import Judged
+from rlhf_desktop.feedback.split import Splitter
+from rlhf_desktop.store.driver import Connection, Row
+
+
+class JudgementStore:
+    """Reads and adds judgements."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, judgement: Judgement) -> Judgement:
+        """Add one event. See `add_all`."""
+        self.add_all([judgement])
+        return judgement
+
+    def add_all(self, judgements: Sequence[Judgement]) -> None:
+        """Add events, all or none.
+
+        Raises:
+            BadInput: the displayed completions do not answer the same message of the judgement's project, or what it supersedes
+                is unknown.
+        """
+        if not judgements:
+            return
+        with self._db.transaction():
+            self._check(judgements)
+            self._db.insert("judgements", [_row(j) for j in judgements])
+            self._db.insert(
+                "judged_completions",
+                [
+                    {"judgement_id": j.id, "position": place, "message_id": message}
+                    for j in judgements
+                    for place, message in enumerate(j.displayed)
+                ],
+            )
+
+    def withdraw(self, judgement_id: str, who: str) -> Judgement:
+        """Undo: add the event that takes another back (withdrawing a withdrawal is redo). Returns it."""
+        with self._db.transaction():
+            return self.add(withdrawal(self.get(judgement_id), who))
+
+    def get(self, judgement_id: str) -> Judgement:
+        """The event with this id, in effect or not."""
+        found = self._load("j.id = ?", (judgement_id,))
+        if not found:
+            raise NotFound("This judgement does not exist.", "Reload the list.", judgement_id)
+        return found[0]
+
+    def all(self, project_id: str) -> list[Judgement]:
+        """Every event of a project, oldest first."""
+        return self._load("j.project_id = ?", (project_id,))
+
+    def effective(self, project_id: str) -> list[Judgement]:
+        """The judgements in effect, oldest first."""
+        return effective(self.all(project_id))
+
+    def for_conversation(self, conversation_id: str) -> list[Judgement]:
+        """The judgements in effect on a conversation's messages, oldest first."""
+        return effective(
+            self._load(
+                """j.id IN (SELECT c.judgement_id FROM judged_completions c JOIN messages m ON m.id = c.message_id
+                WHERE m.conversation_id = ?)""",
+                (conversation_id,),
+            )
+        )
+
+    def counts(self, project_id: str) -> dict[str, int]:
+        """How many judgements of each kind are in effect."""
+        counts: dict[str, int] = {}
+        for judgement in self.effective(project_id):
+            counts[judgement.kind] = counts.get(judgement.kind, 0) + 1
+        return counts
+
+    def judged(self, project_id: str, split: Splitter) -> list[Judged]:
+        """The judgements in effect with their prompts and texts, oldest first: what trainers and lists are made from."""
+        with self._db.snapshot():
+            judgements = self.effective(project_id)
+            nodes = self._judged_conversations(project_id)
+        return [_judged(judgement, nodes, split) for judgement in judgements]
+
+    def _judged_conversations(self, project_id: str) -> dict[str, MessageNode]:
+        rows = self._db.rows(
+            """SELECT * FROM messages WHERE conversation_id IN (
+              SELECT m.conversation_id FROM judgements j JOIN judged_completions c ON c.judgement_id = j.id
+              JOIN messages m ON m.id = c.message_id WHERE j.project_id = ?)""",
+            (project_id,),
+        )
+        return {row["id"]: MessageNode(**row) for row in rows}
+
+    def _load(self, where: str, values: Sequence[Any]) -> list[Judgement]:
+        with self._db.snapshot():
+            rows = self._db.rows(f"SELECT * FROM judgements j WHERE {where} ORDER BY j.rowid", values)
+            shown = self._db.rows(
+                f"""SELECT c.judgement_id, c.message_id FROM judged_completions c JOIN judgements j ON j.id = c.judgement_id
+                WHERE {where} ORDER BY c.judgement_id, c.position""",
+                values,
+            )
+        displayed: dict[str, list[str]] = {}
+        for row in shown:
+            displayed.setdefault(row["judgement_id"], []).append(row["message_id"])
+        return [_judgement(row, displayed.get(row["id"], ())) for row in rows]
+
+    def _check(self, judgements: Sequence[Judgement]) -> None:
+        nodes = self._places({message for j in judgements for message in j.displayed})
+        known = {j.id for j in judgements}
+        for j in judgements:
+            places = {nodes.get(message) for message in j.displayed}
+            if None in places:
+                raise BadInput("An answer that was judged is not saved.", "Save the answers, then judge them.")
+            if len(places) > 1:
+                raise BadInput("The answers judged together do not answer the same message.", "Judge alternatives only.")
+            if any(place and place[0] != j.project_id for place in places):
+                raise BadInput("The answers judged belong to another project.", "Switch to their project.")
+            if j.supersedes and j.supersedes not in known:
+                self.get(j.supersedes)
+
+    def _places(self, messages: set[str]) -> dict[str, tuple[str, str, str | None]]:
+        """Project, conversation and parent of each completion."""
+        rows = self._db.rows(
+            """SELECT m.id, c.project_id, c.id AS conversation_id, m.parent_id FROM messages m JOIN conversations c
+            ON c.id = m.conversation_id WHERE m.role = 'assistant' AND m.id IN (SELECT value FROM json_each(?))""",
+            (json.dumps(sorted(messages)),),
+        )
+        return {row["id"]: (row["project_id"], row["conversation_id"], row["parent_id"]) for row in rows}
+
+
+def _judged(judgement: Judgement, nodes: dict[str, MessageNode], split: Splitter) -> Judged:
+    shown = [nodes[message_id] for message_id in judgement.displayed]
+    prompt = [node.message for node in path_to(shown[0], nodes)[:-1]]
+    return Judged(judgement, prompt, tuple(node.content for node in shown), split(prompt))
+
+
+def _row(j: Judgement) -> Row:
+    verdict = json.dumps(verdict_to_json(j.verdict), ensure_ascii=False)
+    plain = {key: value for key, value in vars(j).items() if key not in ("displayed", "verdict")}
+    return {**plain, "kind": j.kind, "verdict": verdict}
+
+
+def _judgement(row: Row, displayed: Iterable[str]) -> Judgement:
+    fields = {key: value for key, value in row.items() if key not in ("kind", "verdict")}
+    return Judgement(**fields, displayed=tuple(displayed), verdict=verdict_from_json(json.loads(row["verdict"])))
