@@ -1,0 +1,189 @@
+"""Load a frozen base model, and know how its turns end."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from rlhf_desktop.core.errors import ModelTrouble, NoSpace
+from rlhf_desktop.core.runs import ModelRef
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+
+END_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|end_of_turn|>", "<turn|>", "<|return|>")
+"""Tokens that end an assistant's turn in the chat formats in use; a model may list only its end of text as `eos`."""
+
+PADDING = ("<|endoftext|>", "<pad>", "<|pad|>", "[PAD]", "<|finetune_right_pad_id|>")
+"""Preferred tokens for padding, when they do not also end a turn."""
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """One frozen base model in memory.
+
+    `pad_id` is never one of `end_ids`: a model trained with its end-of-turn token masked as padding never learns to stop.
+    `end_ids[0]` is the token a trainer puts after an answer.
+    """
+
+    model: Any  # a transformers causal language model
+    tokenizer: Any  # a transformers tokenizer
+    device: torch.device
+    dtype: torch.dtype
+    pad_id: int
+    end_ids: tuple[int, ...]
+    hash: str
+
+
+def load_base(ref: ModelRef, *, dtype: Dtype = "auto", device: str | torch.device | None = None) -> BaseModel:
+    """Load a transformers folder with safetensors weights: offline, without running any code of the folder.
+
+    Args:
+        ref: The model in the library.
+        dtype: "auto" takes `fast_dtype`.
+        device: Defaults to the first CUDA device, else the CPU.
+
+    Raises:
+        ModelTrouble: the folder is missing, has no weights, is damaged, or its architecture is unknown.
+        NoSpace: the model does not fit in memory.
+    """
+    folder = Path(ref.path)
+    _check_folder(folder, ref.name)
+    where = torch.device(device) if device is not None else default_device()
+    kind = fast_dtype(where) if dtype == "auto" else getattr(torch, dtype)
+    tokenizer = load_tokenizer(folder, ref.name)
+    try:
+        with quiet_transformers():
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=kind, attn_implementation="sdpa", use_safetensors=True, local_files_only=True, trust_remote_code=False
+            ).to(where)
+    except (MemoryError, torch.OutOfMemoryError) as problem:
+        raise NoSpace(
+            f"“{ref.name}” does not fit in memory.", "Close other programs or choose a smaller model.", str(problem)
+        ) from None
+    except Exception as problem:  # transformers raises many kinds for a damaged or unknown model
+        raise _load_trouble(ref.name, problem) from problem
+    model.eval().requires_grad_(False)
+    end_ids = find_end_ids(tokenizer, model.generation_config)
+    pad_id = find_pad_id(tokenizer, end_ids)
+    model.config.pad_token_id = model.generation_config.pad_token_id = pad_id
+    return BaseModel(model, tokenizer, where, kind, pad_id, end_ids, ref.hash)
+
+
+def load_tokenizer(folder: Path, name: str) -> Any:
+    """The folder's tokenizer, offline and without running its code.
+
+    Raises:
+        ModelTrouble: there is none, or it is damaged.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as problem:  # as above: many kinds
+        hint = "Its tokenizer.json or tokenizer_config.json is missing or damaged: copy the whole model folder again."
+        raise ModelTrouble(f"The tokenizer of “{name}” cannot be read.", hint, str(problem)) from problem
+
+
+def default_device() -> torch.device:
+    """The first CUDA device where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def fast_dtype(device: torch.device | None = None) -> torch.dtype:
+    """bfloat16 where the hardware is fast at it (CUDA from compute capability 8.0, a CPU that shows it), else float32."""
+    where = device or default_device()
+    if where.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(where) >= (8, 0) else torch.float32
+    return torch.bfloat16 if where.type == "cpu" and _cpu_likes_bfloat16() else torch.float32
+
+
+def _cpu_likes_bfloat16() -> bool:
+    """Whether a bfloat16 matrix product is at least as fast as the float32 one: flags tell what exists, not what is fast."""
+    global _bfloat16_wins
+    if _bfloat16_wins is None:
+        _bfloat16_wins = _matmul_s(torch.bfloat16) < 0.9 * _matmul_s(torch.float32)
+    return _bfloat16_wins
+
+
+_bfloat16_wins: bool | None = None  # measured once a process: about 30 ms
+
+
+def _matmul_s(dtype: torch.dtype) -> float:
+    """The best of seven times of a product the size of a small model's layer, in seconds."""
+    x = torch.ones(256, 576, dtype=dtype)  # (tokens, hidden)
+    weight = torch.ones(1536, 576, dtype=dtype)
+    times = []
+    for _ in range(7):
+        start = time.perf_counter()
+        torch.nn.functional.linear(x, weight)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def find_end_ids(tokenizer: Any, generation_config: Any = None) -> tuple[int, ...]:
+    """Tokens that end an answer, the one the chat template writes first."""
+    vocabulary = tokenizer.get_vocab()
+    template = str(tokenizer.chat_template or "")
+    listed = getattr(generation_config, "eos_token_id", None)
+    found = [vocabulary[t] for t in END_OF_TURN if t in vocabulary and t in template]
+    found += [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    found += listed if isinstance(listed, list) else [] if listed is None else [listed]
+    return tuple(dict.fromkeys(found))
+
+
+def find_pad_id(tokenizer: Any, end_ids: tuple[int, ...]) -> int:
+    """A token for padding that ends no turn: a known one, the tokenizer's own, unknown, any other special token, else 0.
+
+    Never a new token, so the embeddings keep their size. Padding is masked everywhere, so which token it is changes nothing else.
+    """
+    vocabulary = tokenizer.get_vocab()
+    candidates = [vocabulary.get(t) for t in PADDING] + [tokenizer.pad_token_id, getattr(tokenizer, "unk_token_id", None)]
+    for token in [*candidates, *tokenizer.all_special_ids, *range(len(end_ids) + 1)]:
+        if token is not None and token not in end_ids:
+            return int(token)
+    raise AssertionError("one of n + 1 tokens is not among n")
+
+
+class quiet_transformers:  # noqa: N801 - used like a function
+    """No progress bars and advice from transformers while a block runs; the messages of errors are kept."""
+
+    def __enter__(self) -> None:
+        from transformers.utils import logging as hf_logging
+
+        self._bars = hf_logging.is_progress_bar_enabled()
+        self._level = hf_logging.get_verbosity()
+        hf_logging.disable_progress_bar()
+        hf_logging.set_verbosity(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        from transformers.utils import logging as hf_logging
+
+        hf_logging.set_verbosity(self._level)
+        if self._bars:
+            hf_logging.enable_progress_bar()
+
+
+def _check_folder(folder: Path, name: str) -> None:
+    if not folder.is_dir():
+        raise ModelTrouble(
+            f"The folder of the model “{name}” is gone.", f"Put it back at {folder}, or remove the model and add it again."
+        )
+    if not (folder / "config.json").is_file():
+        raise ModelTrouble(
+            f"“{name}” is not a model folder: it has no config.json.", "Choose the folder that holds config.json and *.safetensors."
+        )
+    if not any(folder.glob("*.safetensors")):
+        hint = "Copy the *.safetensors files into the folder. Other weight files (.bin, .pt) can run code and are not loaded."
+        raise ModelTrouble(f"“{name}” has no weights.", hint)
+
+
+def _load_trouble(name: str, problem: Exception) -> ModelTrouble:
+    text = str(problem)
+    if "does not recognize this architecture" in text or "Unrecognized" in text or "trust_remote_code" in text:
+        hint = "Use a model that the installed transformers supports without running code from the folder."
+        return ModelTrouble(f"The architecture of “{name}” is not known to this program.", hint, text)
+    return ModelTrouble(
+        f"The weights of “{name}” cannot be read.", "The files are probably cut short or mixed up: copy the folder again.", text
+    )

@@ -1,0 +1,226 @@
+"""Answers, many at once: our own decoding loop.
+
+A prompt is read once and its cache copied to its K answers; prompts of different lengths share a batch by left padding; rows that
+have ended leave the batch. Every draw uses its own uniform number, fixed by (seed, prompt, answer, position), through the inverse of the
+cumulative distribution: who shares a batch with whom changes no draw.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from transformers import DynamicCache
+
+from rlhf_desktop.core.protocol import Sampling
+
+Finish = Literal["end", "length", "cancelled"]
+OnTokens = Callable[[list[tuple[int, int, int]]], None]
+
+MAX_ROWS = 32
+"""Rows decoded together by default: more is hardly faster on a CPU, and takes memory."""
+
+NUCLEUS_GUESS = 64
+"""Tokens sorted at first for top_p; all are sorted only where these do not hold enough probability."""
+
+
+@dataclass(frozen=True)
+class SampledAnswer:
+    """One answer. `ids` ends with the end-of-turn token exactly when `finish` is "end"."""
+
+    prompt: int
+    completion: int
+    ids: list[int]
+    finish: Finish
+
+
+@torch.inference_mode()
+def sample(
+    model: Any,
+    *,
+    prompts: Sequence[list[int]],
+    k: int,
+    sampling: Sampling,
+    end_ids: Sequence[int],
+    pad_id: int,
+    generator: torch.Generator,
+    on_tokens: OnTokens | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    max_rows: int = MAX_ROWS,
+) -> list[SampledAnswer]:
+    """`k` answers to each prompt.
+
+    Args:
+        model: A causal language model as transformers (or PEFT) makes it, in eval mode.
+        prompts: Token ids of each prompt, none empty.
+        k: Answers to each.
+        sampling: Temperature (0: the likeliest token), top_p, and the longest answer.
+        end_ids: Tokens that end an answer.
+        pad_id: Fills short prompts; masked.
+        generator: Source of the uniform numbers, on the CPU.
+        on_tokens: Told after each step of every new token that is not an end: (prompt, completion, token).
+        should_stop: Asked before each step; True ends everything, and what is there is returned as "cancelled".
+        max_rows: Answers decoded together.
+
+    Returns:
+        The answers, by prompt, then completion.
+    """
+    uniforms = torch.rand(len(prompts), k, sampling.max_new_tokens, generator=generator, device=generator.device)
+    stop = should_stop or (lambda: False)
+    answers: list[SampledAnswer] = []
+    for group in _groups(prompts, k, max_rows):
+        batch = _Batch(model, prompts, group, uniforms, sampling, pad_id)
+        answers += batch.run(set(end_ids), on_tokens, stop)
+    return sorted(answers, key=lambda a: (a.prompt, a.completion))
+
+
+Group = list[tuple[int, range]]  # which answers of which prompts
+
+
+def _groups(prompts: Sequence[list[int]], k: int, max_rows: int) -> Iterator[Group]:
+    """Batches of at most `max_rows` answers, prompts of like length together, the longest first (so memory peaks early)."""
+    group: Group = []
+    room = max_rows
+    for prompt in sorted(range(len(prompts)), key=lambda i: -len(prompts[i])):
+        for start in range(0, k, max_rows):
+            part = range(start, min(start + max_rows, k))
+            if len(part) > room:
+                yield group
+                group, room = [], max_rows
+            group.append((prompt, part))
+            room -= len(part)
+    if group:
+        yield group
+
+
+class _Batch:
+    """The rows of one group while they are decoded. B rows are alive; `owners[b]` says which answer row b writes."""
+
+    def __init__(
+        self, model: Any, prompts: Sequence[list[int]], group: Group, uniforms: torch.Tensor, sampling: Sampling, pad_id: int
+    ) -> None:
+        self.model = model
+        self.sampling = sampling
+        self.device = next(model.parameters()).device
+        self.owners = [(prompt, answer) for prompt, part in group for answer in part]
+        self.ids: dict[tuple[int, int], list[int]] = {owner: [] for owner in self.owners}
+        self.finish: dict[tuple[int, int], Finish] = {}
+        self.uniforms = torch.stack([uniforms[o] for o in self.owners]).to(self.device)  # (B, T)
+        self.prompts = [prompts[prompt] for prompt, _ in group]
+        self.repeats = torch.tensor([len(part) for _, part in group], device=self.device)
+        self.pad_id = pad_id
+
+    def run(self, end_ids: set[int], on_tokens: OnTokens | None, stop: Callable[[], bool]) -> list[SampledAnswer]:
+        """Decode until every row has ended, is long enough, or `stop` says so."""
+        if not stop():
+            logits = self._prefill()
+            for step in range(self.sampling.max_new_tokens):
+                tokens = choose(logits, self.uniforms[:, step], self.sampling)  # (B,)
+                self._take(tokens.tolist(), end_ids, on_tokens)
+                if len(self.finish) == len(self.ids) or step + 1 == self.sampling.max_new_tokens or stop():
+                    break
+                logits = self._step(self._compact(tokens))
+        return [SampledAnswer(*owner, ids, self.finish.get(owner) or self._unfinished(ids)) for owner, ids in self.ids.items()]
+
+    def _unfinished(self, ids: list[int]) -> Finish:
+        return "length" if len(ids) == self.sampling.max_new_tokens else "cancelled"
+
+    def _prefill(self) -> torch.Tensor:
+        """Read each prompt once, then give each of its answers a copy. Returns logits, (B, V)."""
+        longest = max(map(len, self.prompts))
+        ids = [[self.pad_id] * (longest - len(p)) + p for p in self.prompts]
+        mask = [[0] * (longest - len(p)) + [1] * len(p) for p in self.prompts]
+        padded = any(len(p) < longest for p in self.prompts)
+        input_ids = torch.tensor(ids, device=self.device)  # (P, L)
+        attention = torch.tensor(mask, device=self.device)
+        self.mask = attention.repeat_interleave(self.repeats, dim=0) if padded else None  # (B, L)
+        self.positions = attention.sum(1).repeat_interleave(self.repeats)  # (B,): where the next token stands
+        self.cache = DynamicCache(config=self.model.config)
+        out = self.model(
+            input_ids=input_ids,
+            attention_mask=attention if padded else None,
+            position_ids=(attention.cumsum(1) - 1).clamp(min=0),
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        rows = torch.arange(len(self.prompts), device=self.device).repeat_interleave(self.repeats)
+        if len(rows) > len(self.prompts):
+            self.cache.batch_select_indices(rows)
+        logits: torch.Tensor = out.logits[:, -1]
+        return logits[rows]
+
+    def _take(self, tokens: list[int], end_ids: set[int], on_tokens: OnTokens | None) -> None:
+        """Give each living row its token."""
+        news = []
+        for owner, token in zip(self.owners, tokens, strict=True):
+            if owner in self.finish:
+                continue
+            self.ids[owner].append(token)
+            if token in end_ids:
+                self.finish[owner] = "end"
+            else:
+                news.append((*owner, token))
+        if on_tokens and news:
+            on_tokens(news)
+
+    def _compact(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Drop the ended rows once they are half of the batch: copying the cache costs about as much as a few steps."""
+        alive = [b for b, owner in enumerate(self.owners) if owner not in self.finish]
+        if 2 * len(alive) > len(self.owners):
+            return tokens
+        rows = torch.tensor(alive, device=self.device)
+        self.owners = [self.owners[b] for b in alive]
+        self.uniforms, self.positions = self.uniforms[rows], self.positions[rows]
+        self.mask = None if self.mask is None else self.mask[rows]
+        self.cache.batch_select_indices(rows)
+        return tokens[rows]
+
+    def _step(self, tokens: torch.Tensor) -> torch.Tensor:
+        """One more token for each row. Returns logits, (B, V)."""
+        if self.mask is not None:
+            self.mask = torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
+        out = self.model(
+            input_ids=tokens[:, None],
+            attention_mask=self.mask,
+            position_ids=self.positions[:, None],
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self.positions = self.positions + 1
+        logits: torch.Tensor = out.logits[:, -1]
+        return logits
+
+
+def choose(logits: torch.Tensor, uniforms: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+    """One token a row: the one whose slice of the cumulative distribution holds the row's uniform number.
+
+    Args:
+        logits: (B, V), any float type.
+        uniforms: (B,), in [0, 1).
+        sampling: Temperature and top_p.
+    """
+    if sampling.temperature == 0:
+        return logits.argmax(-1)
+    probabilities = torch.softmax(logits.float() / sampling.temperature, dim=-1)  # (B, V)
+    if sampling.top_p == 1:
+        return _invert(probabilities, uniforms)
+    kept, tokens = _nucleus(probabilities, sampling.top_p)
+    return tokens.gather(1, _invert(kept, uniforms)[:, None])[:, 0]
+
+
+def _invert(probabilities: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
+    """Index i with cumulative(i - 1) <= u * total < cumulative(i); an index of probability 0 never comes out."""
+    cumulative = probabilities.cumsum(-1)  # (B, V)
+    targets = uniforms[:, None] * (cumulative[:, -1:] * (1 - 2**-22))  # stays below the total after rounding
+    return torch.searchsorted(cumulative, targets, right=True)[:, 0]
+
+
+def _nucleus(probabilities: torch.Tensor, top_p: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The likeliest tokens that together reach `top_p`: probabilities (others 0) and token ids, likeliest first, both (B, N)."""
+    top, tokens = probabilities.topk(min(NUCLEUS_GUESS, probabilities.shape[-1]), dim=-1)
+    if bool((top.sum(-1) < top_p).any()) and top.shape[-1] < probabilities.shape[-1]:
+        top, tokens = probabilities.sort(dim=-1, descending=True)
+    before = top.cumsum(-1) - top  # probability of everything likelier
+    return top.where(before < top_p, torch.zeros_like(top)), tokens
