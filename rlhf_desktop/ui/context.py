@@ -1,0 +1,88 @@
+"""What the window hands to every room's constructor. Rooms reach nothing else, and nothing is global."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.runs import AdapterRef, ModelRef
+
+if TYPE_CHECKING:
+    from rlhf_desktop.feedback.conversations import Project
+    from rlhf_desktop.hub.library import Library
+    from rlhf_desktop.jobs.queue import Queue
+    from rlhf_desktop.store.database import Store
+    from rlhf_desktop.ui.chat.worker_client import WorkerClient
+    from rlhf_desktop.ui.tasks import TaskRunner
+    from rlhf_desktop.ui.theme.style import Theme
+
+
+class Session(QObject):
+    """What is current, and what just changed. A room that changes something says so here; others listen."""
+
+    projectChanged = Signal()
+    modelChanged = Signal()  # the base model or the adapter chat uses
+    feedbackChanged = Signal()  # judgements were added or withdrawn
+    conversationsChanged = Signal()
+    runsChanged = Signal()  # a run was queued, removed, or changed its state
+    modelsChanged = Signal()  # the library's list
+    roomRequested = Signal(str)  # a room's key
+    runRequested = Signal(str)  # show this run's page, by run id (Train listens)
+    conversationRequested = Signal(str)  # show this conversation (Chat listens)
+    sampleProjectRequested = Signal()  # make or open the sample project (Train listens)
+    welcomeRequested = Signal()
+    announced = Signal(str, object)  # a toast: its words, and a function that undoes it or None
+    troubled = Signal(object)  # an AppError to show
+
+    def __init__(self, project: Project, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._project = project
+        self._base: ModelRef | None = None
+        self._adapter: AdapterRef | None = None
+
+    @property
+    def project(self) -> Project:
+        """The current project."""
+        return self._project
+
+    def set_project(self, project: Project) -> None:
+        """Make a project current."""
+        self._project = project
+        self.projectChanged.emit()
+
+    @property
+    def base(self) -> ModelRef | None:
+        """The base model chat uses; None until one is installed."""
+        return self._base
+
+    @property
+    def adapter(self) -> AdapterRef | None:
+        """The adapter chat uses; None for the base model itself."""
+        return self._adapter
+
+    def set_model(self, base: ModelRef | None, adapter: AdapterRef | None = None) -> None:
+        """Make a model current."""
+        self._base, self._adapter = base, adapter
+        self.modelChanged.emit()
+
+    def announce(self, text: str, undo: Callable[[], None] | None = None) -> None:
+        """Show a toast."""
+        self.announced.emit(text, undo)
+
+
+@dataclass(frozen=True)
+class Context:
+    """The program's parts."""
+
+    workspace: Workspace
+    store: Store
+    queue: Queue
+    library: Library
+    session: Session
+    chat: WorkerClient
+    tasks: TaskRunner
+    theme: Theme

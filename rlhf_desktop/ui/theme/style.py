@@ -1,0 +1,89 @@
+"""Turns the tokens into Qt's palette and one stylesheet, and switches between light, dark and the system's choice while running."""
+
+from typing import Literal
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QColor, QGuiApplication, QPalette
+from PySide6.QtWidgets import QApplication
+
+from rlhf_desktop.ui.theme import fonts
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.theme.sheet import stylesheet
+
+Mode = Literal["system", "light", "dark"]
+
+
+def current() -> t.Palette:
+    """The palette in use, read off the application's own, so that it is held in one place only."""
+    window = QGuiApplication.palette().color(QPalette.ColorRole.Window).name().upper()
+    return t.DARK if window == t.DARK.bg else t.LIGHT
+
+
+def qt_palette(colours: t.Palette) -> QPalette:
+    """Qt's palette from ours, for whatever the stylesheet does not reach."""
+    role = QPalette.ColorRole
+    pairs = {
+        role.Window: colours.bg,
+        role.WindowText: colours.text,
+        role.Base: colours.surface,
+        role.AlternateBase: colours.bg,
+        role.Text: colours.text,
+        role.Button: colours.surface,
+        role.ButtonText: colours.text,
+        role.Highlight: colours.accent,
+        role.HighlightedText: colours.on_accent,
+        role.PlaceholderText: colours.muted,
+        role.ToolTipBase: colours.raised,
+        role.ToolTipText: colours.text,
+        role.Link: colours.accent,
+        role.Mid: colours.line,
+        role.Accent: colours.accent,
+    }
+    made = QPalette()
+    for which, colour in pairs.items():
+        made.setColor(which, QColor(colour))
+    for which in (role.WindowText, role.Text, role.ButtonText):
+        made.setColor(QPalette.ColorGroup.Disabled, which, QColor(colours.line))
+    return made
+
+
+class Theme(QObject):
+    """Dresses the application. Make one, before the first widget; `set_mode` at any time."""
+
+    changed = Signal()
+
+    def __init__(self, app: QApplication, mode: Mode = "system") -> None:
+        super().__init__(app)
+        self._app = app
+        self._mode: Mode = mode
+        self.scale = fonts.text_scale(app.font())
+        fonts.load()
+        app.setStyle("Fusion")
+        app.setFont(fonts.font(t.TYPE_BODY, self.scale))
+        app.styleHints().colorSchemeChanged.connect(self._system_changed)
+        self._apply()
+
+    @property
+    def mode(self) -> Mode:
+        """What the user chose."""
+        return self._mode
+
+    def set_mode(self, mode: Mode) -> None:
+        """Follow the system, or stay light or dark."""
+        self._mode = mode
+        self._apply()
+
+    def _system_changed(self) -> None:
+        if self._mode == "system":
+            self._apply()
+
+    def _wanted(self) -> t.Palette:
+        if self._mode == "system":
+            return t.DARK if self._app.styleHints().colorScheme() == Qt.ColorScheme.Dark else t.LIGHT
+        return t.DARK if self._mode == "dark" else t.LIGHT
+
+    def _apply(self) -> None:
+        colours = self._wanted()
+        self._app.setPalette(qt_palette(colours))
+        self._app.setStyleSheet(stylesheet(colours, self.scale))
+        self.changed.emit()

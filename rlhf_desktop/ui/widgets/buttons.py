@@ -1,0 +1,154 @@
+"""Buttons. Each has an accessible name, and says its shortcut in its tooltip."""
+
+from typing import Literal
+
+from PySide6.QtCore import QEvent, QSize, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QPushButton, QToolButton, QWidget
+
+from rlhf_desktop.ui.theme import icons
+from rlhf_desktop.ui.theme import tokens as t
+
+Kind = Literal["normal", "primary", "quiet", "danger", "link", "row"]
+
+
+def hint(name: str, shortcut: str) -> str:
+    """A tooltip: the name, and its keys as this system writes them."""
+    return f"{name}  ({QKeySequence(shortcut).toString(QKeySequence.SequenceFormat.NativeText)})" if shortcut else name
+
+
+class Button(QPushButton):
+    """A button with words. One `primary` a screen; `quiet` for what is at hand but not urgent."""
+
+    def __init__(self, text: str, kind: Kind = "normal", icon: str = "", shortcut: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(text.replace("&", "&&"), parent)
+        self._icon, self._role = icon, "on_accent" if kind == "primary" else "danger" if kind == "danger" else "text"
+        self.setProperty("kind", kind)
+        self.setAccessibleName(text)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setIconSize(QSize(t.ICON_SMALL, t.ICON_SMALL))
+        if shortcut:
+            self.setShortcut(QKeySequence(shortcut))
+            self.setToolTip(hint(text, shortcut))
+        self._refresh()
+
+    def set_text(self, text: str) -> None:
+        """Change the words, and the accessible name with them."""
+        self.setText(text.replace("&", "&&"))
+        self.setAccessibleName(text)
+
+    def set_icon(self, icon: str) -> None:
+        """Change the icon."""
+        self._icon = icon
+        self._refresh()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Tint again when the theme has changed."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        if self._icon:
+            self.setIcon(icons.icon(self._icon, self._role, t.ICON_SMALL))
+
+
+class IconButton(QToolButton):
+    """A button with an icon only; its name is read aloud and shown as tooltip."""
+
+    def __init__(
+        self,
+        icon: str,
+        name: str,
+        shortcut: str = "",
+        kind: Literal["icon", "primary", "rail"] = "icon",
+        size: int = t.ICON,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._icon, self._size = icon, size
+        self._role: t.Role = "on_accent" if kind == "primary" else "muted"
+        self.setProperty("kind", kind)
+        self.setIconSize(QSize(size, size))
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.set_name(name, shortcut)
+        self.toggled.connect(lambda _on: self._refresh())
+        self._refresh()
+
+    def set_name(self, name: str, shortcut: str = "") -> None:
+        """Change what the button is called, and its keys."""
+        self.setAccessibleName(name)
+        self.setToolTip(hint(name, shortcut))
+        if shortcut:
+            self.setShortcut(QKeySequence(shortcut))
+
+    def set_icon(self, icon: str) -> None:
+        """Change the icon."""
+        self._icon = icon
+        self._refresh()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Tint again when the theme has changed."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        role = "text" if self.isChecked() else self._role
+        self.setIcon(icons.icon(self._icon, role, self._size))
+
+
+class SegmentedControl(QFrame):
+    """A few choices of which one holds, side by side. Arrow keys move between them."""
+
+    changed = Signal(object)
+
+    def __init__(self, name: str, options: list[tuple[str, object]], value: object = None, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("kind", "segments")
+        self.setAccessibleName(name)
+        self._values = [value for _text, value in options]
+        self._group = QButtonGroup(self)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(2, 2, 2, 2)
+        row.setSpacing(2)
+        for index, (text, _value) in enumerate(options):
+            button = QPushButton(text, self)
+            button.setCheckable(True)
+            button.setProperty("kind", "segment")
+            button.setAccessibleName(f"{name}: {text}")
+            self._group.addButton(button, index)
+            row.addWidget(button)
+        self.set_value(self._values[0] if value is None else value)
+        self._group.idClicked.connect(lambda index: self.changed.emit(self._values[index]))
+
+    def value(self) -> object:
+        """The choice that holds."""
+        return self._values[self._group.checkedId()]
+
+    def set_value(self, value: object) -> None:
+        """Choose, without emitting `changed`."""
+        self._group.button(self._values.index(value)).setChecked(True)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Left and right choose the neighbour."""
+        step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(event.key())
+        if step is None:
+            super().keyPressEvent(event)
+            return
+        index = max(0, min(len(self._values) - 1, self._group.checkedId() + step))
+        self._group.button(index).click()
+        self._group.button(index).setFocus(Qt.FocusReason.TabFocusReason)
+
+
+class Chip(QPushButton):
+    """A small word that filters (checkable) or says what something is."""
+
+    def __init__(self, text: str, checkable: bool = False, parent: QWidget | None = None) -> None:
+        super().__init__(text, parent)
+        self.setProperty("kind", "chip")
+        self.setCheckable(checkable)
+        self.setAccessibleName(text)
+        if not checkable:
+            self.setFocusPolicy(Qt.FocusPolicy.NoFocus)

@@ -1,0 +1,155 @@
+"""Shows text nobody vouches for: Markdown without HTML, nothing loaded, no link followed without asking."""
+
+from PySide6.QtCore import QSize, Qt, QUrl, Signal
+from PySide6.QtGui import (
+    QBrush,
+    QColor,
+    QDesktopServices,
+    QFont,
+    QResizeEvent,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QFrame, QMessageBox, QSizePolicy, QTextBrowser, QWidget
+
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.theme.style import current
+
+_FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
+
+
+class _InertDocument(QTextDocument):
+    """A document that never loads a file or an address."""
+
+    def loadResource(self, _kind: int, _name: QUrl) -> object:
+        return None
+
+
+class MarkdownView(QTextBrowser):
+    """A read-only text that grows with its content and leaves scrolling to whoever holds it."""
+
+    heightChanged = Signal()
+
+    def __init__(self, text: str = "", name: str = "Message", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._source = ""
+        self.setProperty("kind", "markdown")
+        self.setProperty("type", "answer")
+        self.setAccessibleName(name)
+        document = _InertDocument(self)
+        document.setDocumentMargin(0)
+        self.setDocument(document)
+        self.setOpenLinks(False)
+        self.anchorClicked.connect(self._ask_to_open)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setLineWrapMode(QTextBrowser.LineWrapMode.WidgetWidth)
+        document.documentLayout().documentSizeChanged.connect(lambda _size: self._fit())
+        self.set_text(text)
+
+    def text(self) -> str:
+        """The Markdown being shown."""
+        return self._source
+
+    def set_text(self, text: str) -> None:
+        """Show other Markdown."""
+        self._source = text
+        self.document().setMarkdown(text, _FEATURES)
+        self._dress()
+        self._fit()
+
+    def loadResource(self, _kind: int, _name: QUrl) -> object:
+        """Nothing is ever loaded."""
+        return None
+
+    def sizeHint(self) -> QSize:
+        """As tall as the text."""
+        return QSize(self._measure(), self.height())
+
+    def minimumSizeHint(self) -> QSize:
+        """Narrow windows are welcome."""
+        return QSize(t.SPACE_XXL * 4, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Wrap anew."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Scrolling belongs to whoever holds this view."""
+        event.ignore()
+
+    def changeEvent(self, event) -> None:
+        """Dress again when theme or font has changed."""
+        super().changeEvent(event)
+        if event.type() in (event.Type.PaletteChange, event.Type.FontChange, event.Type.StyleChange):
+            self.setMaximumWidth(self._measure())
+            self._dress()
+            self._fit()
+
+    def _measure(self) -> int:
+        return self.fontMetrics().averageCharWidth() * t.MEASURE_CHARACTERS
+
+    def _fit(self) -> None:
+        height = round(self.document().size().height()) + 2
+        if height != self.height():
+            self.setFixedHeight(height)
+            self.updateGeometry()
+            self.heightChanged.emit()
+
+    def _dress(self) -> None:
+        document = self.document()
+        document.setDefaultFont(self.font())
+        cursor = QTextCursor(document)
+        cursor.beginEditBlock()
+        cursor.select(QTextCursor.SelectionType.Document)
+        spacing = QTextBlockFormat()
+        spacing.setLineHeight(t.LINE_HEIGHT_PERCENT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
+        cursor.mergeBlockFormat(spacing)
+        block = document.begin()
+        while block.isValid():
+            self._dress_block(block)
+            block = block.next()
+        cursor.endEditBlock()
+
+    def _dress_block(self, block) -> None:
+        iterator = block.begin()
+        spans = []
+        while not iterator.atEnd():
+            fragment = iterator.fragment()
+            if fragment.charFormat().fontFixedPitch():
+                spans.append((fragment.position(), fragment.length()))
+            iterator += 1
+        for start, length in spans:
+            cursor = QTextCursor(block)
+            cursor.setPosition(start)
+            cursor.setPosition(start + length, QTextCursor.MoveMode.KeepAnchor)
+            cursor.mergeCharFormat(_code_format(self.font()))
+
+    def _ask_to_open(self, url: QUrl) -> None:
+        if url.scheme() not in ("http", "https"):
+            return
+        question = QMessageBox(
+            QMessageBox.Icon.Question, "Open a web page?", "This text links to a page on the internet.", parent=self
+        )
+        question.setInformativeText(url.toDisplayString())
+        question.setTextFormat(Qt.TextFormat.PlainText)
+        opening = question.addButton("Open in browser", QMessageBox.ButtonRole.AcceptRole)
+        question.addButton(QMessageBox.StandardButton.Cancel)
+        question.buttonClicked.connect(lambda pressed: pressed is opening and QDesktopServices.openUrl(url))
+        question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        question.open()
+
+
+def _code_format(base: QFont) -> QTextCharFormat:
+    made = QTextCharFormat()
+    made.setFontFamilies([t.FONT_CODE])
+    made.setProperty(QTextCharFormat.Property.FontPixelSize, round(base.pixelSize() * t.TYPE_BODY / t.TYPE_ANSWER) or t.TYPE_BODY)
+    made.setBackground(QBrush(QColor(current().raised)))
+    return made

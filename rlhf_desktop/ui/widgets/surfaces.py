@@ -1,0 +1,221 @@
+"""Cards, empty states, meters and the toast."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QProgressBar, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption, heading, restyle
+
+
+def column(parent: QWidget | None = None, margin: int = 0, spacing: int = t.SPACE_S) -> QVBoxLayout:
+    """A vertical layout with token distances."""
+    made = QVBoxLayout(parent) if parent else QVBoxLayout()
+    made.setContentsMargins(margin, margin, margin, margin)
+    made.setSpacing(spacing)
+    return made
+
+
+def row(parent: QWidget | None = None, margin: int = 0, spacing: int = t.SPACE_S) -> QHBoxLayout:
+    """A horizontal layout with token distances."""
+    made = QHBoxLayout(parent) if parent else QHBoxLayout()
+    made.setContentsMargins(margin, margin, margin, margin)
+    made.setSpacing(spacing)
+    return made
+
+
+def clear(layout: QLayout) -> None:
+    """Take everything out of a layout and delete its widgets."""
+    while (item := layout.takeAt(0)) is not None:
+        if item.widget() is not None:
+            item.widget().hide()
+            item.widget().deleteLater()
+        elif item.layout() is not None:
+            clear(item.layout())
+
+
+def hairline() -> QFrame:
+    """A divider."""
+    made = QFrame()
+    made.setProperty("kind", "hairline")
+    return made
+
+
+class Card(QFrame):
+    """A rounded surface. Put things into `body`."""
+
+    def __init__(self, title: str = "", kind: str = "card", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("kind", kind)
+        self.body = column(self, t.SPACE_L, t.SPACE_S)
+        if title:
+            self.body.addWidget(heading(title))
+
+    def set_chosen(self, on: bool) -> None:
+        """Outline the card as the chosen one."""
+        restyle(self, chosen=on)
+
+
+class Page(QScrollArea):
+    """A room's scrolling page: one centred column of at most `width` pixels. Put things into `body`."""
+
+    def __init__(self, width: int = t.CONTENT_WIDTH, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer = QWidget()
+        outer.setProperty("kind", "plain")
+        across = row(outer)
+        across.setContentsMargins(t.SPACE_XL, t.SPACE_XL, t.SPACE_XL, t.SPACE_XL)
+        inner = QWidget()
+        inner.setProperty("kind", "plain")
+        inner.setMaximumWidth(width)
+        inner.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        across.addStretch(1)
+        across.addWidget(inner, 1000)
+        across.addStretch(1)
+        self.body = column(inner, 0, t.SPACE_L)
+        self.setWidget(outer)
+
+
+class EmptyState(QWidget):
+    """What a room says before there is anything in it: what it is for, and the one button that begins."""
+
+    began = Signal()
+
+    def __init__(
+        self, icon: str, title: str, lines: str, button: str = "", shortcut: str = "", parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        box = column(self, t.SPACE_XXL, t.SPACE_M)
+        box.addStretch(1)
+        centre = Qt.AlignmentFlag.AlignHCenter
+        box.addWidget(IconLabel(icon, "muted", t.ICON_LARGE), 0, centre)
+        box.addWidget(heading(title), 0, centre)
+        words = Label(lines, "body", "muted", wrap=True)
+        words.setAlignment(centre)
+        words.setFixedWidth(t.SIDEBAR_WIDTH * 2 - t.SPACE_XXL * 2)
+        box.addWidget(words, 0, centre)
+        if button:
+            self.button = Button(button, "primary", shortcut=shortcut)
+            self.button.clicked.connect(self.began)
+            box.addSpacing(t.SPACE_S)
+            box.addWidget(self.button, 0, centre)
+        box.addStretch(2)
+
+
+class Meter(QWidget):
+    """A bar from 0 to `maximum` with a sentence under it: what there is against what is needed."""
+
+    def __init__(self, name: str, words: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        box = column(self, 0, t.SPACE_XS)
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setAccessibleName(name)
+        self._words = caption(words)
+        box.addWidget(self._bar)
+        box.addWidget(self._words)
+
+    def set_value(self, value: float, maximum: float, words: str = "", tone: str = "") -> None:
+        """Fill the bar; `maximum` 0 shows that something goes on without saying how far it is."""
+        self._bar.setRange(0, 1000 if maximum else 0)
+        self._bar.setValue(round(1000 * min(1.0, value / maximum)) if maximum else 0)
+        self._words.setText(words)
+        self._words.setVisible(bool(words))
+        self._bar.setAccessibleDescription(words)
+        restyle(self._bar, tone=tone)
+
+
+class Notice(QFrame):
+    """A quiet sentence with an icon, and perhaps one button: a trouble, a hint."""
+
+    acted = Signal()
+
+    def __init__(self, icon: str, text: str, tone: t.Role = "text", button: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("kind", "notice")
+        across = row(self, t.SPACE_M, t.SPACE_M)
+        self._picture = IconLabel(icon, tone)
+        self.words = Label(text, wrap=True)
+        self.button = Button(button or "OK", "normal")
+        self.button.setVisible(bool(button))
+        self.button.clicked.connect(self.acted)
+        across.addWidget(self._picture, 0, Qt.AlignmentFlag.AlignTop)
+        across.addWidget(self.words, 1)
+        across.addWidget(self.button, 0, Qt.AlignmentFlag.AlignVCenter)
+
+    def say(self, icon: str, text: str, tone: t.Role = "text", button: str = "") -> None:
+        """Show another sentence."""
+        self._picture.set_icon(icon, tone)
+        self.words.setText(text)
+        self.button.setVisible(bool(button))
+        if button:
+            self.button.set_text(button)
+
+
+class Toast(QFrame):
+    """One line at the bottom of `host` for five seconds, with Undo when there is something to undo."""
+
+    def __init__(self, host: QWidget) -> None:
+        super().__init__(host)
+        self.setProperty("kind", "toast")
+        self._undo: Callable[[], None] | None = None
+        across = row(self, 0, t.SPACE_M)
+        across.setContentsMargins(t.SPACE_L, t.SPACE_S, t.SPACE_S, t.SPACE_S)
+        self.words = Label("")
+        self.button = Button("Undo", "quiet")
+        self.button.clicked.connect(self.undo)
+        across.addWidget(self.words)
+        across.addWidget(self.button)
+        self._clock = QTimer(self)
+        self._clock.setSingleShot(True)
+        self._clock.setInterval(t.TOAST_MS)
+        self._clock.timeout.connect(self.dismiss)
+        host.installEventFilter(self)
+        self.hide()
+
+    def announce(self, text: str, undo: Callable[[], None] | None = None) -> None:
+        """Show `text`; a new announcement replaces the last one, whose undo is then gone from the screen."""
+        self._undo = undo
+        self.words.setText(text)
+        self.button.setVisible(undo is not None)
+        across = self.layout().contentsMargins()
+        across.setRight(t.SPACE_S if undo else t.SPACE_L)
+        self.layout().setContentsMargins(across)
+        self.setAccessibleName(text)
+        self.layout().activate()
+        self._place()
+        self.show()
+        self.raise_()
+        self._clock.start()
+
+    def undo(self) -> bool:
+        """Take back what was announced. False when there is nothing to take back."""
+        action, self._undo = self._undo, None
+        self.dismiss()
+        if action is None:
+            return False
+        action()
+        return True
+
+    def dismiss(self) -> None:
+        """Hide, and forget the undo."""
+        self._undo = None
+        self._clock.stop()
+        self.hide()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Stay at the bottom, in the middle."""
+        if event.type() == QEvent.Type.Resize and self.isVisible():
+            self._place()
+        return super().eventFilter(watched, event)
+
+    def _place(self) -> None:
+        self.adjustSize()
+        host = self.parentWidget()
+        self.move((host.width() - self.width()) // 2, host.height() - self.height() - t.STATUS_HEIGHT - t.SPACE_L)

@@ -1,0 +1,104 @@
+"""Labels. Always plain text: whatever a model or a colleague wrote is never read as markup."""
+
+from typing import Literal
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtWidgets import QLabel, QWidget
+
+from rlhf_desktop.ui.theme import icons
+from rlhf_desktop.ui.theme import tokens as t
+
+Size = Literal["caption", "body", "answer", "heading", "title"]
+
+
+def restyle(widget: QWidget, **properties: object) -> None:
+    """Set properties the stylesheet selects on, and have it look again."""
+    for name, value in properties.items():
+        widget.setProperty(name, value)
+    widget.style().unpolish(widget)
+    widget.style().polish(widget)
+    widget.update()
+
+
+class Label(QLabel):
+    """Plain text in a type size and tone of the theme."""
+
+    def __init__(
+        self,
+        text: str = "",
+        size: Size = "body",
+        tone: str = "",
+        strong: bool = False,
+        wrap: bool = False,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setText(text)
+        self.setWordWrap(wrap)
+        self.setProperty("type", size)
+        self.setProperty("tone", tone)
+        self.setProperty("strong", strong)
+
+    def set_tone(self, tone: str) -> None:
+        """Change the colour to that of a role ("muted", "danger", …)."""
+        restyle(self, tone=tone)
+
+
+def title(text: str) -> Label:
+    """A page's one title."""
+    return Label(text, "title")
+
+
+def heading(text: str) -> Label:
+    """A section's heading."""
+    return Label(text, "heading")
+
+
+def caption(text: str, wrap: bool = False) -> Label:
+    """Small quiet text."""
+    return Label(text, "caption", "muted", wrap=wrap)
+
+
+class ElidedLabel(Label):
+    """One line that ends in … when there is no room; the whole text is in the tooltip."""
+
+    def setText(self, text: str) -> None:
+        """Show `text`, in one line."""
+        super().setText(" ".join(text.split()))
+        self.setToolTip(self.text())
+
+    def minimumSizeHint(self) -> QSize:
+        """Narrow on purpose: this label gives way."""
+        return QSize(t.SPACE_XXL, super().minimumSizeHint().height())
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """Draw as much as fits."""
+        painter = QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        shown = QFontMetrics(self.font()).elidedText(self.text(), Qt.TextElideMode.ElideRight, self.contentsRect().width())
+        painter.drawText(self.contentsRect(), int(self.alignment()) | int(Qt.TextFlag.TextSingleLine), shown)
+
+
+class IconLabel(QLabel):
+    """A picture that keeps its tint when the theme changes. Decoration: the words are beside it."""
+
+    def __init__(self, name: str, role: t.Role = "text", size: int = t.ICON, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._name, self._role, self._size = name, role, size
+        self._refresh()
+
+    def set_icon(self, name: str, role: t.Role = "text") -> None:
+        """Show another icon."""
+        self._name, self._role = name, role
+        self._refresh()
+
+    def changeEvent(self, event) -> None:
+        """Tint again when the theme has changed."""
+        super().changeEvent(event)
+        if event.type() == event.Type.PaletteChange:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        self.setPixmap(icons.pixmap(self._name, self._role, self._size))
