@@ -1,0 +1,231 @@
+"""What differs between operating systems: processes, locks, durable renames, signals, disk space.
+
+Linux is supported and tested. Windows and macOS are designed for; on Windows a lock is not handed on to a child process.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from rlhf_desktop.core.runs import ProcessRef
+
+_START_TOLERANCE_S = 2.0  # a start time is computed from the boot time, which systems report to the second
+_REPLACE_TRIES = 10
+_LOCKED_BYTE = 1 << 30  # far behind the holder's information, which must stay readable where locks are mandatory
+
+
+# --- files --------------------------------------------------------------------------------------------------------------------
+
+
+def fsync_dir(path: Path) -> None:
+    """Make a rename in this folder durable (a no-op where folders cannot be opened, as on Windows)."""
+    if sys.platform == "win32":
+        return
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename over an existing file, trying again where another program's open handle forbids it for a moment (Windows)."""
+    for attempt in range(_REPLACE_TRIES):
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            if sys.platform != "win32" or attempt == _REPLACE_TRIES - 1:
+                raise
+            time.sleep(0.02 * (attempt + 1))
+
+
+def free_disk_bytes(path: Path) -> int:
+    """Bytes this user may still write on the disk that holds `path` (or its nearest existing parent)."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+# --- processes ----------------------------------------------------------------------------------------------------------------
+
+
+def process_ref(pid: int | None = None) -> ProcessRef | None:
+    """A process by number and start time; this process by default. None when there is no such process."""
+    try:
+        process = psutil.Process(pid)
+        return ProcessRef(pid=process.pid, start_time=process.create_time())
+    except psutil.NoSuchProcess:
+        return None
+
+
+def is_alive(ref: ProcessRef | None) -> bool:
+    """Whether this very process, not a later one with its number, still runs. A zombie is dead."""
+    if ref is None:
+        return False
+    try:
+        process = psutil.Process(ref.pid)
+        same = abs(process.create_time() - ref.start_time) < _START_TOLERANCE_S
+        return same and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True  # another user's process: it is there, and that is all we can know
+
+
+def spawn_detached(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> None:
+    """Start a program in a session of its own that outlives this one; its output is appended to `log`."""
+    with log.open("ab") as output:
+        if sys.platform == "win32":
+            flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+            child = subprocess.Popen(
+                command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, creationflags=flags
+            )
+            child.returncode = 0  # ours to start, not to wait for
+            return
+        # The shell ends at once and leaves the program to the system, so it never becomes our zombie.
+        subprocess.run(
+            ["/bin/sh", "-c", '"$@" &', "sh", *command],
+            cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, check=True,
+        )  # fmt: skip
+
+
+def start_child(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: IO[bytes], held_lock: "FileLock | None" = None
+) -> subprocess.Popen[bytes]:
+    """Start a child in a process group of its own, so that Ctrl+C in a terminal does not reach it.
+
+    Args:
+        command: The program and its arguments.
+        cwd: Where it runs.
+        env: Its whole environment.
+        output: Gets its stdout and stderr.
+        held_lock: Stays locked until the child has ended too, even if this process is killed first (not on Windows).
+    """
+    if sys.platform == "win32":
+        group = subprocess.CREATE_NEW_PROCESS_GROUP
+        return subprocess.Popen(
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, creationflags=group
+        )
+    passed = () if held_lock is None else (held_lock.fileno(),)
+    return subprocess.Popen(
+        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0, pass_fds=passed
+    )
+
+
+def kill_group(pid: int) -> None:
+    """Kill what is left of the process group a `start_child` began; none left is fine."""
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def signal_name(number: int) -> str:
+    """The name of a signal: `SIGKILL` for 9."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+# --- locks --------------------------------------------------------------------------------------------------------------------
+
+
+class FileLock:
+    """An exclusive lock the system lifts when its holder ends, however it ends. The file says who holds it.
+
+    The file is never deleted: a lock on a deleted file excludes nobody.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[bytes] | None = None
+
+    def acquire(self, *, wait: bool = False) -> bool:
+        """Take the lock. Returns whether we have it now; with `wait` it always does, once others let go."""
+        if self._file is not None:
+            return True
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        file = os.fdopen(fd, "r+b", buffering=0)
+        if not _lock(file, wait):
+            file.close()
+            return False
+        self._file = file
+        return True
+
+    def say(self, **info: Any) -> None:
+        """Write who holds the lock, for `holder`: this process, and whatever `info` adds."""
+        assert self._file is not None, "say who holds a lock only while holding it"
+        ref = process_ref()
+        assert ref is not None
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.write(json.dumps({**info, **ref.model_dump()}).encode("utf-8"))
+
+    def release(self) -> None:
+        """Let go. What `say` wrote is removed before, so nobody relies on a holder that has stopped looking.
+
+        Closing instead of unlocking: a child that was given the lock keeps it.
+        """
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.truncate(0)
+            self._file.close()
+            self._file = None
+
+    def fileno(self) -> int:
+        """The descriptor that carries the lock."""
+        assert self._file is not None, "not held"
+        return self._file.fileno()
+
+    def holder(self) -> dict[str, Any] | None:
+        """What the living holder said about itself (always `pid` and `start_time`), or None."""
+        try:
+            info = json.loads(self.path.read_bytes() or b"null")
+        except (FileNotFoundError, ValueError):
+            return None
+        if not isinstance(info, dict) or not is_alive(ProcessRef(pid=info["pid"], start_time=info["start_time"])):
+            return None
+        return info
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock for a moment, waiting for it."""
+        self.acquire(wait=True)
+        try:
+            yield
+        finally:
+            self.release()
+
+
+def _lock(file: IO[bytes], wait: bool) -> bool:
+    if sys.platform == "win32":
+        import msvcrt
+
+        file.seek(_LOCKED_BYTE)
+        while True:
+            try:
+                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+                return True
+            except OSError:
+                if not wait:
+                    return False
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False

@@ -1,0 +1,79 @@
+"""Reading a run's events while they are written, and again from the start when a window is reopened."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from rlhf_desktop.core.runs import RunEvent, parse_event
+from rlhf_desktop.jobs.framing import LineFramer
+
+if TYPE_CHECKING:
+    from rlhf_desktop.jobs.runfolder import RunFolder
+
+_TAIL_BYTES = 64 * 1024
+
+
+class EventReader:
+    """Reads `events.jsonl` a piece at a time, from its beginning. A torn last line waits for its rest.
+
+    Attributes:
+        offset: Bytes read so far, the unfinished line included.
+        notes: What could not be understood (torn or unknown lines), in plain words.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offset = 0
+        self.notes: list[str] = []
+        self._lines = LineFramer()
+
+    def read_new(self) -> list[RunEvent]:
+        """The events that have become complete since the last call; none when the file is not there yet."""
+        try:
+            with self.path.open("rb") as f:
+                f.seek(self.offset)
+                chunk = f.read()
+        except FileNotFoundError:
+            return []
+        self.offset += len(chunk)
+        return list(self._parse(self._lines.feed(chunk)))
+
+    def _parse(self, lines: list[bytes]) -> Iterator[RunEvent]:
+        for line in lines:
+            try:
+                yield parse_event.validate_json(line)
+            except ValidationError as problem:
+                first = problem.errors()[0]["msg"]
+                self.notes.append(f"Skipped a line that is not a known event ({first}): {line[:80].decode('utf-8', 'replace')}")
+
+
+def tail_events(path: Path) -> list[RunEvent]:
+    """The events in the last 64 KiB: what a list of runs needs to show, at the same price for a long run as for a short one."""
+    reader = EventReader(path)
+    size = path.stat().st_size if path.exists() else 0
+    reader.offset = max(0, size - _TAIL_BYTES)  # the first line may be cut: it is skipped like any torn line
+    return reader.read_new()
+
+
+def follow(run: "RunFolder", poll_s: float = 0.3, on_idle: Callable[[], None] | None = None) -> Iterator[RunEvent]:
+    """Every event of a run from the beginning, as it comes, until the run has ended (paused and interrupted count).
+
+    Args:
+        run: The run.
+        poll_s: Seconds between looks.
+        on_idle: Called at each look that found nothing, for a spinner, or to see to it that somebody works the queue.
+    """
+    reader = EventReader(run.events)
+    while True:
+        ended = run.state().ended  # before the read, so that what was written before the end is not missed
+        events = reader.read_new()
+        yield from events
+        if ended:
+            return
+        if not events:
+            if on_idle:
+                on_idle()
+            time.sleep(poll_s)

@@ -1,0 +1,195 @@
+"""One run, as a folder: everything it needs and everything it says. See `core.runs` for what the files hold."""
+
+import contextlib
+import errno
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import ValidationError
+
+from rlhf_desktop.core.errors import BadInput, NoSpace, NotFound
+from rlhf_desktop.core.files import append_jsonl, write_json
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.platform import FileLock, free_disk_bytes, fsync_dir, is_alive
+from rlhf_desktop.core.runs import Control, RunConfig, RunEvent, RunState, RunStatus, Value
+from rlhf_desktop.feedback.snapshot import SnapshotRow, write_snapshot
+from rlhf_desktop.jobs.follow import tail_events
+from rlhf_desktop.jobs.outcome import decide
+
+ENDED: frozenset[RunState] = frozenset({"paused", "done", "stopped", "failed", "interrupted"})
+RESUMABLE: frozenset[RunState] = frozenset({"paused", "stopped", "failed", "interrupted"})
+STALE_HEARTBEAT_S = 120.0
+_LEAST_FREE_BYTES = 64 * 1024 * 1024  # below this a run could not write its first checkpoint
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CLOCK_SLACK_S = 2.0  # process start times are known to the second or so
+_V = TypeVar("_V", bound=Value)
+
+
+@dataclass(frozen=True)
+class RunCondition:
+    """What `status.json` says, made true: a process that is gone does not run, whatever was last written."""
+
+    state: RunState
+    message: str
+    hint: str
+    status: RunStatus
+    worker_alive: bool = False
+    not_responding: bool = False  # alive, but silent for long
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will come unless the user resumes it."""
+        return self.state in ENDED
+
+    @property
+    def resumable(self) -> bool:
+        """Whether Resume makes sense."""
+        return self.state in RESUMABLE
+
+
+class RunFolder:
+    """The files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "run.json"
+        self.data = path / "data.jsonl"
+        self.events = path / "events.jsonl"
+        self.control = path / "control.jsonl"
+        self.status_file = path / "status.json"
+        self.heartbeat = path / "heartbeat"
+        self.log = path / "log.txt"
+        self.checkpoints = path / "checkpoints"
+        self.adapter = path / "adapter"
+        self.claim = FileLock(path / ".claim.lock")  # held while deciding what becomes of a run that nobody works on
+
+    @property
+    def id(self) -> str:
+        """The run's identifier, which is the folder's name."""
+        return self.path.name
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    @classmethod
+    def create(cls, workspace: Workspace, config: RunConfig, rows: Iterable[SnapshotRow]) -> "RunFolder":
+        """Write a queued run, whole or not at all. `config.data_sha256` is filled in from the rows.
+
+        Raises:
+            NoSpace: the disk is full; nothing is left behind.
+        """
+        workspace.ensure()
+        final = workspace.runs / config.run_id
+        building = workspace.runs / f".{config.run_id}.tmp"
+        if free_disk_bytes(workspace.runs) < _LEAST_FREE_BYTES:
+            raise _no_space(workspace)
+        try:
+            building.mkdir(mode=0o700)
+            cls(building)._fill(config, rows)
+            building.rename(final)
+            fsync_dir(workspace.runs)
+        except BaseException as problem:
+            shutil.rmtree(building, ignore_errors=True)
+            if isinstance(problem, OSError) and problem.errno in _DISK_FULL:
+                raise _no_space(workspace) from problem
+            raise
+        return cls(final)
+
+    def _fill(self, config: RunConfig, rows: Iterable[SnapshotRow]) -> None:
+        digest = write_snapshot(self.data, rows)
+        write_json(self.config_file, config.model_copy(update={"data_sha256": digest}).model_dump(mode="json"))
+        self.checkpoints.mkdir()
+        self.write_status(waiting())
+
+    def config(self) -> RunConfig:
+        """What was frozen when the run was queued.
+
+        Raises:
+            NotFound: there is no such run.
+            BadInput: the file is damaged, or from a newer version of the program.
+        """
+        return self._read(self.config_file, RunConfig)
+
+    def status(self) -> RunStatus:
+        """What was last written; see `state` for what is true now. Raises as `config` does."""
+        return self._read(self.status_file, RunStatus)
+
+    def _read(self, file: Path, kind: type[_V]) -> _V:
+        try:
+            return kind.model_validate_json(file.read_bytes())
+        except FileNotFoundError:
+            raise NotFound(f"There is no run in {self.path}.", "“runs list” shows the runs there are.") from None
+        except ValidationError as problem:
+            hint = "It may come from a newer version of this program; other runs are not affected."
+            raise BadInput(f"The run {self.id} cannot be read: {file.name} is damaged.", hint, str(problem)) from None
+
+    def write_status(self, status: RunStatus) -> None:
+        """Replace `status.json`, whole. One writer at a time: whoever queues the run, then the supervisor."""
+        write_json(self.status_file, status.model_dump(mode="json"))
+
+    def append_control(self, action: Literal["pause", "resume", "stop"]) -> None:
+        """Say what the user wants from now on."""
+        mend_last_line(self.control)
+        control = Control(seq=len(self._controls()), time=time.time(), action=action)
+        append_jsonl(self.control, control.model_dump(mode="json"))
+
+    def asked(self) -> Literal["pause", "resume", "stop"] | None:
+        """What the user asked for last."""
+        controls = self._controls()
+        return controls[-1].action if controls else None
+
+    def _controls(self) -> list[Control]:
+        controls = []
+        for line in self.control.read_bytes().splitlines() if self.control.exists() else ():
+            with contextlib.suppress(ValidationError):  # a line torn by a full disk was never a wish
+                controls.append(Control.model_validate_json(line))
+        return controls
+
+    def words_since(self, since: float) -> list[RunEvent]:
+        """The latest events that were written after `since` (seconds since the epoch)."""
+        return [event for event in tail_events(self.events) if event.time >= since]
+
+    def state(self) -> RunCondition:
+        """The status, reconciled with which processes live. Raises as `config` does."""
+        status = self.status()
+        alive = is_alive(status.worker)
+        if status.state not in ("starting", "running"):
+            return RunCondition(status.state, status.message, status.hint, status)
+        if not alive and not is_alive(status.supervisor):
+            outcome = decide(status.exit_code, status.signal, self.words_of(status), asked=self.asked())
+            return RunCondition(outcome.state, outcome.message, outcome.hint, status)
+        return RunCondition(
+            status.state, status.message, status.hint, status, worker_alive=alive, not_responding=alive and self._silent(status)
+        )
+
+    def words_of(self, status: RunStatus) -> list[RunEvent]:
+        """The latest events of the worker in `status`; none when it never began."""
+        return self.words_since(status.worker.start_time - _CLOCK_SLACK_S) if status.worker else []
+
+    def _silent(self, status: RunStatus) -> bool:
+        assert status.worker is not None
+        last = self.heartbeat.stat().st_mtime if self.heartbeat.exists() else 0.0
+        return time.time() - max(last, status.worker.start_time) > STALE_HEARTBEAT_S
+
+
+def waiting() -> RunStatus:
+    """The status of a run that has just been queued."""
+    return RunStatus(state="queued", queued_at=time.time(), message="Waiting for its turn.")
+
+
+def mend_last_line(path: Path) -> None:
+    """End a line that a killed process left torn, so that the next one does not continue it."""
+    if path.exists() and path.read_bytes()[-1:] not in (b"", b"\n"):
+        with path.open("ab") as f:
+            f.write(b"\n")
+
+
+def _no_space(workspace: Workspace) -> NoSpace:
+    return NoSpace(
+        "The disk is full, so the run was not queued.",
+        f"Nothing was changed. Free some space on the disk that holds {workspace.root} and try again.",
+    )
