@@ -1,0 +1,135 @@
+"""Quick improve: direct preference optimisation on comparisons.
+
+Loss: see `losses.dpo_loss` (Rafailov et al., 2023; IPO by Azar et al., 2023). The answers of one ranking share their prompt's
+computation; the reference's log-probabilities are computed once, before the first update. Ties teach DPO nothing and are left
+out.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from rlhf_desktop.core.errors import NotEnoughFeedback
+from rlhf_desktop.core.recipes import DpoSettings
+from rlhf_desktop.feedback.snapshot import RankedAnswers
+from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
+from rlhf_desktop.training.losses import dpo_loss, sum_by_owner
+from rlhf_desktop.training.policy import answer_pass
+from rlhf_desktop.training.ranking import RankedGroup, encode_rankings, pair_tensor
+from rlhf_desktop.training.run import Counts, RunFiles
+from rlhf_desktop.training.samples import SampleWatch
+from rlhf_desktop.training.stack import epoch_batches, load_host, policy_optimizer, policy_stack
+
+MICRO_BATCH_TOKENS = 1536
+
+
+class DpoTrainer:
+    """See the module's docstring; `training.run.Trainer` says what the methods are for."""
+
+    kind: Literal["policy"] = "policy"
+    phase = "learning from comparisons"
+    stop_reason = ""
+
+    def __init__(self, run: RunFiles) -> None:
+        assert isinstance(run.settings, DpoSettings)
+        self.run, self.settings, self.counts = run, run.settings, Counts()
+        rows = [row for row in run.rows() if isinstance(row, RankedAnswers)]
+        self.host = load_host(run.config, self.settings)
+        self.stack = policy_stack(self.host, run.config, self.settings)
+        self.items = [g for g in encode_rankings(self.host.base, rows, "train", self.settings.max_length) if g.wins]
+        self.heldout = [g for g in encode_rankings(self.host.base, rows, "heldout", self.settings.max_length) if g.wins]
+        if not self.items:
+            raise NotEnoughFeedback(
+                "There are no comparisons to learn from.", "Rank some answers in Chat or Label, then start again."
+            )
+        self.batches = epoch_batches(len(self.items), self.settings.batch_size, self.settings.epochs, self.settings.seed)
+        self.total_steps = len(self.batches)
+        self.eval_every = max(1, self.total_steps // self.settings.epochs)
+        self.optimizer = policy_optimizer(self.stack.parameters, self.settings, self.total_steps)
+        self.trainable_parameters = sum(p.numel() for p in self.stack.parameters.values())
+        self.reference: dict[int, Tensor] = {}  # id of a group → (K,) reference log-probabilities
+        self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows], self.settings.max_length)
+
+    @torch.no_grad()
+    def prepare(self, resumed: bool) -> None:  # noqa: ARG002, D102
+        self.watch.before()
+        self.host.activate(self.stack.reference)
+        everything = [*self.items, *self.heldout]
+        for picks in micro_batches([item.group for item in everything], MICRO_BATCH_TOKENS):
+            chosen = [everything[i] for i in picks]
+            logprobs = self._answer_logprobs(self._collate(chosen))
+            at = 0
+            for item in chosen:
+                self.reference[id(item)] = logprobs[at : at + len(item.group.answers)].clone()
+                at += len(item.group.answers)
+        self.host.activate(self.stack.policy)
+
+    def _collate(self, items: list[RankedGroup]) -> TreeBatch:
+        groups: list[Group] = [item.group for item in items]
+        return collate(groups, self.host.base.pad_id, self.host.base.device)
+
+    def _answer_logprobs(self, batch: TreeBatch) -> Tensor:
+        """(C,) sums over tokens; means for IPO, so that β means the same for long and short answers."""
+        sums = sum_by_owner(answer_pass(self.host.model, batch).logprobs, batch.owner, len(batch.lengths))
+        return sums / torch.tensor(batch.lengths, device=sums.device) if self.settings.loss == "ipo" else sums
+
+    def _pairs(self, items: list[RankedGroup]) -> tuple[Tensor, Tensor, TreeBatch, Tensor]:
+        """Losses (P,), implicit reward margins (P,), the batch, and log-probability changes (C,) of some groups."""
+        batch = self._collate(items)
+        pairs, _ = pair_tensor(items, with_ties=False)
+        policy = self._answer_logprobs(batch)
+        reference = torch.cat([self.reference[id(item)] for item in items])
+        options = {"beta": self.settings.beta, "kind": self.settings.loss, "label_smoothing": self.settings.label_smoothing}
+        losses = dpo_loss(policy, reference, pairs.to(policy.device), **options)  # type: ignore[arg-type]
+        rewards = (self.settings.beta * (policy - reference)).detach()
+        return losses, rewards[pairs[:, 0]] - rewards[pairs[:, 1]], batch, rewards
+
+    def step(self, index: int) -> dict[str, float]:  # noqa: D102
+        items = [self.items[i] for i in self.batches[index]]
+        count = sum(len(item.wins) for item in items)
+        total, margins = 0.0, []
+        for picks in micro_batches([item.group for item in items], MICRO_BATCH_TOKENS):
+            losses, margin, _, _ = self._pairs([items[i] for i in picks])
+            loss = losses.sum() / count
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.accumulate()
+            total += float(loss.detach())
+            margins.append(margin)
+        rate = self.optimizer.rate()
+        norm = self.optimizer.step()
+        self.counts.examples += count
+        self.counts.tokens += sum(item.group.tokens for item in items)
+        return {"loss": total, **_margin_metrics(torch.cat(margins), ""), "grad_norm": norm, "learning_rate": rate}
+
+    @torch.no_grad()
+    def evaluate(self, step: int) -> dict[str, float]:  # noqa: D102
+        self.watch.now(step)
+        self.host.activate(self.stack.policy)
+        if not self.heldout:
+            return {}
+        losses, margins = [], []
+        for picks in micro_batches([item.group for item in self.heldout], MICRO_BATCH_TOKENS):
+            loss, margin, _, _ = self._pairs([self.heldout[i] for i in picks])
+            losses.append(loss)
+            margins.append(margin)
+        return {"eval/loss": float(torch.cat(losses).mean()), **_margin_metrics(torch.cat(margins), "eval/")}
+
+    def tensors(self) -> dict[str, Tensor]:  # noqa: D102
+        return self.optimizer.state()
+
+    def extras(self) -> dict[str, Any]:  # noqa: D102
+        return {}
+
+    def load(self, tensors: Mapping[str, Tensor], extras: Mapping[str, Any]) -> None:  # noqa: ARG002, D102
+        self.optimizer.load(tensors)
+
+    def write_result(self, folder: Path) -> None:  # noqa: D102
+        self.stack.write(folder, self.optimizer.masters)
+
+
+def _margin_metrics(margins: Tensor, prefix: str) -> dict[str, float]:
+    right = (margins > 0).float() + (margins == 0).float() / 2
+    return {f"{prefix}rewards/margins": float(margins.mean()), f"{prefix}rewards/accuracies": float(right.mean())}

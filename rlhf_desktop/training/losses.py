@@ -1,0 +1,146 @@
+"""The maths of the trainers: pure functions of tensors, each with its equation and source.
+
+Shapes: N tokens of a batch's answers laid end to end, C answers, `owner` (N,) the answer a token belongs to. There is no
+padding in these tensors, so nothing can be averaged over it.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def token_logprobs(logits: Tensor, targets: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Log-probability of each target under softmax(logits / temperature), and the entropy of that distribution.
+
+    Args:
+        logits: (N, V), any float type; computed in float32.
+        targets: (N,) token ids.
+        temperature: the one the answers were sampled with, so that both passes speak of the same policy.
+
+    Returns:
+        Log-probabilities (N,) and entropies (N,) in nats; the entropy carries no gradient.
+    """
+    scaled = logits.float() / temperature
+    normaliser = torch.logsumexp(scaled, dim=-1)  # (N,)
+    chosen = scaled.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - normaliser
+    with torch.no_grad():
+        probabilities = torch.exp(scaled - normaliser.unsqueeze(-1))
+        entropy = normaliser - (probabilities * scaled).sum(-1)
+    return chosen, entropy
+
+
+def sum_by_owner(values: Tensor, owner: Tensor, count: int) -> Tensor:
+    """Sum of each answer's token values: (N,) → (count,)."""
+    return torch.zeros(count, dtype=values.dtype, device=values.device).index_add(0, owner, values)
+
+
+def davidson_loss(scores: Tensor, pairs: Tensor, tied: Tensor, tie_width: float) -> Tensor:
+    """Negative log-likelihood of paired comparisons with ties, a value a pair.
+
+    Davidson (1970): with d = (s_w − s_l) / 2, P(win) = eᵈ / Z, P(tie) = ν / Z, Z = eᵈ + e⁻ᵈ + ν. At ν = 0 a win costs
+    −log σ(s_w − s_l): Bradley–Terry, the loss of Ouyang et al. (2022); ties then cost nothing.
+
+    Args:
+        scores: (C,) the model's scores.
+        pairs: (P, 2) indices into scores: preferred, other (either order when tied).
+        tied: (P,) true where the expert called a tie.
+        tie_width: ν ≥ 0.
+    """
+    d = (scores[pairs[:, 0]] - scores[pairs[:, 1]]).float() / 2  # (P,)
+    if tie_width == 0:
+        return torch.where(tied, torch.zeros_like(d), -F.logsigmoid(2 * d))
+    log_nu = torch.full_like(d, tie_width).log()
+    log_z = torch.logsumexp(torch.stack([d, -d, log_nu]), dim=0)
+    return log_z - torch.where(tied, log_nu, d)
+
+
+def centering_loss(scores: Tensor, pairs: Tensor) -> Tensor:
+    """(s_a + s_b)², a value a pair: keeps scores around zero (Eisenstein et al., 2023, as in TRL)."""
+    return (scores[pairs[:, 0]] + scores[pairs[:, 1]]).float().square()
+
+
+def dpo_loss(policy: Tensor, reference: Tensor, pairs: Tensor, *, beta: float, kind: str, label_smoothing: float) -> Tensor:
+    """Direct preference loss, a value a pair.
+
+    With h = (log π − log π_ref)(chosen) − (log π − log π_ref)(rejected):
+    sigmoid −(1−ε) log σ(βh) − ε log σ(−βh) (Rafailov et al., 2023, eq. 7; robust ε of Mitchell, 2023);
+    ipo (h − 1/(2β))² (Azar et al., 2023, eq. 17), where log-probabilities are means over tokens (the caller divides), as in TRL.
+
+    Args:
+        policy: (C,) log-probability of each answer under the policy.
+        reference: (C,) the same under the reference.
+        pairs: (P, 2) indices: chosen, rejected.
+        beta: strength of the pull to the reference.
+        kind: "sigmoid" or "ipo".
+        label_smoothing: ε, the share of comparisons assumed flipped (sigmoid only).
+    """
+    gain = policy - reference  # (C,)
+    h = gain[pairs[:, 0]] - gain[pairs[:, 1]]
+    if kind == "ipo":
+        return (h - 1 / (2 * beta)).square()
+    return -(1 - label_smoothing) * F.logsigmoid(beta * h) - label_smoothing * F.logsigmoid(-beta * h)
+
+
+def gae(rewards: Tensor, values: Tensor, lengths: list[int], lam: float) -> Tensor:
+    """Generalised advantage estimation at γ = 1 (Schulman et al., 2016, eq. 16), each answer by itself.
+
+    A_t = Σ_{l≥0} λˡ δ_{t+l}, δ_t = r_t + V_{t+1} − V_t, and V = 0 after the last token.
+
+    Args:
+        rewards: (N,) by token, answers end to end.
+        values: (N,) the value before each token.
+        lengths: tokens of each answer, summing to N.
+        lam: λ in [0, 1].
+
+    Returns:
+        Advantages (N,). Returns are advantages + values.
+    """
+    out = torch.empty_like(rewards)
+    end = rewards.shape[0]
+    for length in reversed(lengths):
+        running, following = 0.0, 0.0
+        segment_rewards, segment_values = rewards[end - length : end].tolist(), values[end - length : end].tolist()
+        for t in range(length - 1, -1, -1):
+            delta = segment_rewards[t] + following - segment_values[t]
+            running = delta + lam * running
+            following = segment_values[t]
+            out[end - length + t] = running
+        end -= length
+    return out
+
+
+def whiten(values: Tensor) -> Tensor:
+    """Zero mean and unit variance over all real tokens; the values of one token alone become 0."""
+    spread = values.std(unbiased=False)
+    return (values - values.mean()) / (spread + 1e-8)
+
+
+def ppo_policy_loss(logprobs: Tensor, old: Tensor, advantages: Tensor, clip: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Clipped surrogate (Schulman et al., 2017, eq. 7), a value a token: max(−A r, −A clip(r, 1−ε, 1+ε)).
+
+    Returns:
+        Loss (N,), ratio r (N,), and whether the clip was what counted (N,).
+    """
+    ratio = torch.exp(logprobs - old)
+    plain, clipped = -advantages * ratio, -advantages * ratio.clamp(1 - clip, 1 + clip)
+    return torch.maximum(plain, clipped), ratio.detach(), (clipped > plain).detach()
+
+
+def ppo_value_loss(values: Tensor, old: Tensor, returns: Tensor, clip: float) -> Tensor:
+    """½ max((V − R)², (clip(V, V_old ± ε) − R)²), a value a token; ε = 0 leaves the clip out."""
+    plain = (values - returns).square()
+    if clip == 0:
+        return plain / 2
+    clipped = old + (values - old).clamp(-clip, clip)
+    return torch.maximum(plain, (clipped - returns).square()) / 2
+
+
+def steer_kl(coefficient: float, kl: float, target: float) -> float:
+    """Proportional control of the KL price, a step a batch (after Ziegler et al., 2019): at most 20% dearer, 5% cheaper.
+
+    A run of tens of batches must react fast when the policy runs away; it has time to get cheaper.
+    """
+    if target == 0:
+        return coefficient
+    error = max(-0.25, min(1.0, kl / target - 1))
+    return coefficient * (1 + 0.2 * error)

@@ -1,0 +1,100 @@
+"""AdamW over float32 masters of parameters that compute in another dtype, and gradients summed in float32 over micro-batches."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+class MasterAdamW:
+    """AdamW (Loshchilov & Hutter, 2019) whose steps are not lost to bfloat16 rounding.
+
+    Args:
+        parameters: name → the parameter that computes (bfloat16 or float32).
+        learning_rate: peak rate.
+        rates: factor of the rate for some names (a fresh head learns faster than an adapter).
+        total_steps: length of the schedule: linear warm-up, then linear decay to a tenth.
+        warmup: share of the steps that warm up.
+        max_grad_norm: gradients are shortened to this norm.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, torch.nn.Parameter],
+        *,
+        learning_rate: float,
+        total_steps: int,
+        warmup: float,
+        max_grad_norm: float,
+        rates: Mapping[str, float] | None = None,
+    ) -> None:
+        self.parameters = dict(parameters)
+        self.masters = {name: p.detach().float().clone() for name, p in self.parameters.items()}
+        for master in self.masters.values():
+            master.grad = torch.zeros_like(master)
+        self.learning_rate = learning_rate
+        self.total_steps = total_steps
+        self.warmup_steps = max(1, round(warmup * total_steps))
+        self.max_grad_norm = max_grad_norm
+        self.rates = [(rates or {}).get(name, 1.0) for name in self.masters]
+        groups = [{"params": [master], "lr": learning_rate} for master in self.masters.values()]
+        self._adam = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
+        self.steps = 0
+
+    def accumulate(self) -> None:
+        """Add the gradients of a backward pass to the masters', in float32, and clear them."""
+        for name, parameter in self.parameters.items():
+            if parameter.grad is not None:
+                self._grad(name).add_(parameter.grad)
+                parameter.grad = None
+
+    def _grad(self, name: str) -> Tensor:
+        grad = self.masters[name].grad
+        assert grad is not None
+        return grad
+
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        if self.steps < self.warmup_steps:
+            return self.learning_rate * (self.steps + 1) / self.warmup_steps
+        left = (self.total_steps - self.steps) / max(1, self.total_steps - self.warmup_steps)
+        return self.learning_rate * max(0.1, left)
+
+    def step(self) -> float:
+        """One update from the accumulated gradients. Returns their norm before shortening."""
+        norm = torch.nn.utils.clip_grad_norm_(self.masters.values(), self.max_grad_norm)
+        rate = self.rate()
+        for group, factor in zip(self._adam.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        self._adam.step()
+        self._adam.zero_grad(set_to_none=False)
+        self.publish()
+        self.steps += 1
+        return float(norm)
+
+    @torch.no_grad()
+    def publish(self) -> None:
+        """Copy the masters into the parameters that compute."""
+        for name, parameter in self.parameters.items():
+            parameter.copy_(self.masters[name])
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything a resumed run needs, as named tensors."""
+        out = {"steps": torch.tensor(self.steps)}
+        for name, master in self.masters.items():
+            out[f"master.{name}"] = master
+            moments = self._adam.state[master]
+            for key in ("step", "exp_avg", "exp_avg_sq"):
+                if key in moments:
+                    out[f"{key}.{name}"] = moments[key]
+        return out
+
+    @torch.no_grad()
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from `state()`."""
+        self.steps = int(state["steps"])
+        for name, master in self.masters.items():
+            master.copy_(state[f"master.{name}"])
+            keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in state]
+            self._adam.state[master] = {key: state[f"{key}.{name}"].clone() for key in keys}
+        self.publish()

@@ -1,0 +1,96 @@
+"""Log-probabilities of answers under the model with its active adapters: the one code path of every ratio, KL and loss.
+
+Only answer positions go through the vocabulary head, a chunk at a time, and no logits are kept: the gradient of a log-
+probability with respect to the hidden state, (W[target] − Σᵥ pᵥ W[v]) / temperature, needs only the head's weights, so it is
+computed with the value.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rlhf_desktop.core.errors import ModelTrouble
+from rlhf_desktop.training.batch import TreeBatch
+
+CHUNK_TOKENS = 256  # (256, 49152) float32 is 48 MiB
+
+
+@dataclass(frozen=True)
+class AnswerPass:
+    """What a forward pass gives for a batch's N answer tokens."""
+
+    hidden: Tensor  # (B·T, H) every state
+    before: Tensor  # (N, H) the state before each answer token
+    logprobs: Tensor  # (N,)
+    entropy: Tensor  # (N,) no gradient
+
+
+def hidden_states(model: Any, batch: TreeBatch) -> Tensor:
+    """The trunk's final states, flattened to (B·T, H)."""
+    out = model.base_model(
+        input_ids=batch.input_ids, attention_mask=batch.mask, position_ids=batch.position_ids, use_cache=False
+    ).last_hidden_state
+    return out.reshape(-1, out.shape[-1])  # type: ignore[no-any-return]
+
+
+def answer_pass(model: Any, batch: TreeBatch, temperature: float = 1.0) -> AnswerPass:
+    """One forward pass; gradients flow to whatever is trainable among the active adapters."""
+    hidden = hidden_states(model, batch)
+    before = hidden[batch.before]
+    head = model.get_output_embeddings()
+    apply: Any = _HeadLogprobs.apply
+    logprobs, entropy = apply(before, head.weight, head.bias, batch.targets, temperature)
+    return AnswerPass(hidden, before, logprobs, entropy)
+
+
+class _HeadLogprobs(torch.autograd.Function):
+    """log softmax(W h / temperature)[target] and the entropy, from (N, H) states; the head's weights are frozen."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, before: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, temperature: float
+    ) -> tuple[Tensor, Tensor]:
+        need_grad = ctx.needs_input_grad[0]
+        logprobs, entropy = (torch.empty(before.shape[0], device=before.device) for _ in range(2))
+        slope = torch.empty_like(before) if need_grad else None
+        for at in range(0, before.shape[0], CHUNK_TOKENS):
+            rows = slice(at, at + CHUNK_TOKENS)
+            scaled = F.linear(before[rows], weight, bias).float()  # (n, V)
+            if temperature != 1.0:
+                scaled = scaled / temperature
+            chosen = scaled.gather(-1, targets[rows].unsqueeze(-1)).squeeze(-1)
+            normaliser = torch.logsumexp(scaled, dim=-1)
+            logprobs[rows] = chosen - normaliser
+            p = torch.exp(scaled - normaliser.unsqueeze(-1))
+            entropy[rows] = normaliser - torch.einsum("nv,nv->n", p, scaled)
+            if slope is not None:
+                mean = p.to(weight.dtype) @ weight  # (n, H) Σᵥ pᵥ W[v]
+                slope[rows] = (weight[targets[rows]] - mean) / temperature
+        ctx.slope = slope
+        ctx.mark_non_differentiable(entropy)
+        return logprobs, entropy
+
+    @staticmethod
+    def backward(ctx: Any, grad_logprobs: Tensor, grad_entropy: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ARG004
+        return (grad_logprobs.unsqueeze(-1) * ctx.slope).to(ctx.slope.dtype), None, None, None, None
+
+
+@torch.no_grad()
+def check_supported(model: Any, token: int) -> None:
+    """Refuse a model whose logits are not simply its head on its trunk's last states (a soft cap or a scale in between).
+
+    Raises:
+        ModelTrouble: with the family's name.
+    """
+    ids = torch.tensor([[token, token, token]], device=model.device)
+    whole = model(input_ids=ids, use_cache=False).logits.float()
+    head = model.get_output_embeddings()
+    ours = F.linear(model.base_model(input_ids=ids, use_cache=False).last_hidden_state, head.weight, head.bias).float()
+    if not torch.allclose(whole, ours, rtol=1e-2, atol=1e-2):
+        family = model.config.model_type
+        raise ModelTrouble(
+            f"Models of the {family} family cannot be trained here yet.", "Choose a Llama, Qwen, Mistral or SmolLM model."
+        )

@@ -1,0 +1,99 @@
+"""The roles on one base: reference = base + the adapter we started from; policy = the same + a new trainable adapter."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rlhf_desktop.core.errors import ModelTrouble
+from rlhf_desktop.core.recipes import CommonSettings
+from rlhf_desktop.core.runs import AdapterRef, RunConfig
+from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, concatenate, write_adapter
+from rlhf_desktop.inference.model import BaseModel, load_base
+from rlhf_desktop.training.optimizer import MasterAdamW
+from rlhf_desktop.training.policy import check_supported
+
+START, POLICY = "start", "policy"
+
+
+@dataclass(frozen=True)
+class PolicyStack:
+    """A host with the adapters of a policy run on it."""
+
+    host: AdapterHost
+    reference: Sequence[str]
+    policy: Sequence[str]
+    start: AdapterFiles | None
+
+    @property
+    def parameters(self) -> dict[str, torch.nn.Parameter]:
+        """What is trained, by PEFT's file names."""
+        return self.host.parameters(POLICY)
+
+    def write(self, folder: Path, masters: Mapping[str, Tensor]) -> None:
+        """Write the whole stack as one standard adapter, from the optimiser's float32 copies."""
+        new = AdapterFiles(self.host.config(POLICY), {name: masters[name] for name in self.parameters}, {})
+        write_adapter(folder, concatenate([self.start, new] if self.start else [new]))
+
+
+def load_host(config: RunConfig, settings: CommonSettings) -> AdapterHost:
+    """The base model of a run, ready for adapters.
+
+    Raises:
+        ModelTrouble: the base changed since the run was queued, or its family is not supported.
+    """
+    base: BaseModel = load_base(config.base, dtype=settings.dtype)
+    check_supported(base.model, base.end_ids[0])
+    base.model.config.use_cache = False
+    return AdapterHost(base)
+
+
+def check_fits(adapter: AdapterRef, config: RunConfig) -> None:
+    """Refuse an adapter of another base.
+
+    Raises:
+        ModelTrouble: with both names.
+    """
+    if adapter.base_hash != config.base.hash:
+        hint = f"Choose an adapter that was trained on “{config.base.name}”, or the base model it belongs to."
+        raise ModelTrouble(f"The adapter “{adapter.name}” belongs to another base model.", hint)
+
+
+def policy_stack(host: AdapterHost, config: RunConfig, settings: CommonSettings) -> PolicyStack:
+    """Load the starting adapter, if any, frozen, and put a new one on top."""
+    start, reference = None, []
+    if config.start:
+        check_fits(config.start, config)
+        start = host.load(Path(config.start.path), START)
+        reference = [START]
+    host.add(POLICY, rank=settings.lora_rank, alpha=settings.lora_alpha, seed=settings.seed)
+    return PolicyStack(host, reference, [*reference, POLICY], start)
+
+
+def policy_optimizer(
+    parameters: Mapping[str, torch.nn.Parameter],
+    settings: CommonSettings,
+    total_steps: int,
+    rates: Mapping[str, float] | None = None,
+) -> MasterAdamW:
+    """The optimiser that a run's settings describe."""
+    return MasterAdamW(
+        parameters,
+        learning_rate=settings.learning_rate,
+        total_steps=total_steps,
+        warmup=settings.warmup,
+        max_grad_norm=settings.max_grad_norm,
+        rates=rates,
+    )
+
+
+def epoch_batches(count: int, batch_size: int, epochs: int, seed: int) -> list[list[int]]:
+    """Indices of each update's examples: a new seeded order every epoch, the last batch of an epoch possibly smaller."""
+    generator = torch.Generator().manual_seed(seed)
+    batches: list[list[int]] = []
+    for _ in range(epochs):
+        order = torch.randperm(count, generator=generator).tolist()
+        batches += [order[at : at + batch_size] for at in range(0, count, batch_size)]
+    return batches

@@ -1,0 +1,58 @@
+"""`python -m rlhf_desktop.worker train RUN_FOLDER`: one run, from its frozen folder to its adapter.
+
+Exit codes: 0 the run ended by itself (a `finished` event says how), 1 an expected trouble (an `error` event says which);
+anything else is a crash, and the run can be resumed.
+"""
+
+import errno
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from rlhf_desktop.core.errors import AppError, NoSpace
+from rlhf_desktop.core.recipes import Algorithm
+from rlhf_desktop.training.dpo import DpoTrainer
+from rlhf_desktop.training.ppo import PpoTrainer
+from rlhf_desktop.training.reward import RewardTrainer
+from rlhf_desktop.training.run import RunFiles, Trainer, run_loop
+from rlhf_desktop.training.sft import SftTrainer
+
+TRAINERS: dict[Algorithm, type] = {"sft": SftTrainer, "reward": RewardTrainer, "ppo": PpoTrainer, "dpo": DpoTrainer}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the folder named by the one argument. Returns the exit code."""
+    run = RunFiles(Path(argv[0]).resolve())
+    try:
+        train(run)
+    except AppError as trouble:
+        run.emit("error", message=trouble.message, hint=trouble.hint, detail=trouble.detail)
+        return 1
+    except torch.OutOfMemoryError as problem:
+        _report(run, NoSpace("The run does not fit in memory.", "Close other programs, or lower max_length.", str(problem)))
+        return 1
+    except OSError as problem:
+        if problem.errno != errno.ENOSPC:
+            raise
+        _report(run, NoSpace("The disk is full.", "Free some space, then press Resume: the last checkpoint is safe.", str(problem)))
+        return 1
+    return 0
+
+
+def train(run: RunFiles) -> None:
+    """Load, train, and write the result; raises `AppError` for what the user can mend."""
+    torch.manual_seed(run.settings.seed)
+    trainer: Trainer = TRAINERS[run.config.algorithm](run)
+    base = trainer.host.base
+    run_loop(run, trainer, str(base.device), str(base.dtype).removeprefix("torch."))
+
+
+def _report(run: RunFiles, trouble: AppError) -> None:
+    """Say a trouble where there may be no room left to say it."""
+    try:
+        run.emit("error", message=trouble.message, hint=trouble.hint, detail=trouble.detail)
+    except OSError:
+        traceback.print_exc(file=sys.stderr)
