@@ -1,4 +1,4 @@
-"""Rankings: their pairs, and the rankings JSONL, one object a line (equal ranks are ties):
+"""Rankings: their pairs, and the rankings JSONL, one object a line (equal ranks are ties).
 
 {"prompt": [{"role": "user", "content": "…"}], "completions": [{"text": "…", "rank": 1}, {"text": "…", "rank": 2}],
  "annotator": "…"}

@@ -1,6 +1,7 @@
 """Feedback as it crosses files: the rows, the checks that every format shares, and reading a file line by line."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from rlhf_desktop.core.messages import Message, Messages, Role
 
 MAX_TEXT_CHARS = 32_768
 _MAX_LINE_BYTES = 64 * 2**20
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def text_of(value: Any, what: str, max_chars: int = MAX_TEXT_CHARS) -> str:
         raise Unusable(f"the {what} is empty")
     if len(value) > max_chars:
         raise Unusable(f"the {what} has {len(value):,} characters; at most {max_chars:,} can be used")
-    if any("\ud800" <= char <= "\udfff" for char in value):
+    if _HALF_CHARACTER.search(value):
         raise Unusable(f"the {what} holds half of a character")
     return value
 

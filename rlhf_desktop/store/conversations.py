@@ -30,6 +30,15 @@ class ConversationSummary:
     messages: int
 
 
+@dataclass(frozen=True)
+class Planted:
+    """A new conversation: its prompt's messages, and the answers to its last one."""
+
+    conversation: Conversation
+    branch: tuple[MessageNode, ...]
+    answers: tuple[MessageNode, ...]
+
+
 class ConversationStore:
     """Reads and writes conversations. Messages are only ever added."""
 
@@ -45,15 +54,16 @@ class ConversationStore:
 
     def start(self, project_id: str, messages: Messages, origin: Origin = "chat") -> tuple[Conversation, MessageNode]:
         """A new conversation with these messages on one branch. Returns it and its last message."""
-        if not messages:
-            raise BadInput("A conversation needs a message.", "Write something first.")
+        (planted,) = self.plant(project_id, [(messages, ())], origin)
+        return planted.conversation, planted.branch[-1]
+
+    def plant(self, project_id: str, parts: Iterable[tuple[Messages, Sequence[str]]], origin: Origin = "import") -> list[Planted]:
+        """Many new conversations at once, all or none: each a prompt and the answers to it that no model of ours made."""
+        planted = [_plant(project_id, prompt, answers, origin) for prompt, answers in parts]
         with self._db.transaction():
-            conversation = self.create(project_id, title_from(messages), origin)
-            leaf: MessageNode | None = None
-            for message in messages:
-                leaf = self.add_message(conversation.id, leaf.id if leaf else None, message["role"], message["content"])
-            assert leaf is not None
-            return self.get(conversation.id), leaf
+            self._db.insert("conversations", [vars(p.conversation) for p in planted])
+            self._db.insert("messages", [vars(node) for p in planted for node in (*p.branch, *p.answers)])
+        return planted
 
     def get(self, conversation_id: str) -> Conversation:
         """The conversation with this id."""
@@ -165,6 +175,21 @@ class ConversationStore:
     def rename(self, conversation_id: str, title: str) -> None:
         """Give a conversation another title."""
         self._db.execute("UPDATE conversations SET title = ? WHERE id = ?", (" ".join(title.split()), conversation_id))
+
+
+def _plant(project_id: str, prompt: Messages, answers: Sequence[str], origin: Origin) -> Planted:
+    if not prompt:
+        raise BadInput("A conversation needs a message.", "Write something first.")
+    now, conversation_id = utc_now(), new_id()
+    branch: list[MessageNode] = []
+    for message in prompt:
+        parent = branch[-1].id if branch else None
+        branch.append(MessageNode(new_id(), conversation_id, parent, message["role"], message["content"], now))
+    last = branch[-1].id
+    replies = [MessageNode(new_id(), conversation_id, last, "assistant", text, now, i) for i, text in enumerate(answers)]
+    leaf = replies[0].id if replies else last
+    conversation = Conversation(conversation_id, project_id, title_from(prompt), now, now, origin, leaf)
+    return Planted(conversation, tuple(branch), tuple(replies))
 
 
 def _summary(row: Row) -> ConversationSummary:

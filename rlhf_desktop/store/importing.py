@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from rlhf_desktop.core.files import canonical_json, sha256_text
 from rlhf_desktop.feedback.conversations import Origin
-from rlhf_desktop.feedback.judgements import Demonstrated, Judgement, Ranking, Verdict, dense
+from rlhf_desktop.feedback.judgements import Demonstrated, Judgement, Ranking, dense
 from rlhf_desktop.feedback.rows import DemonstrationRow, FeedbackRow, Problem, RankingRow
 from rlhf_desktop.feedback.signals import demonstrations, rankings
+from rlhf_desktop.store.conversations import Planted
 from rlhf_desktop.store.database import Store
 
 
@@ -36,41 +37,39 @@ def import_rows(
         who: The judge of rows that name none.
         origin: How the conversations made are marked.
     """
-    made = {RankingRow: 0, DemonstrationRow: 0}
-    duplicates = 0
-    problems: list[Problem] = []
-    judgements: list[Judgement] = []
     with store.connection.transaction():
         known = {j.source for j in store.judgements.effective(project_id)}
+        fresh: dict[str, FeedbackRow] = {}
+        problems: list[Problem] = []
+        duplicates = 0
         for row in rows:
             if isinstance(row, Problem):
                 problems.append(row)
-                continue
-            source = _source(row)
-            if source in known:
+            elif (source := _source(row)) in known or source in fresh:
                 duplicates += 1
-                continue
-            known.add(source)
-            judgements.append(_judgement(store, project_id, row, who, origin, source))
-            made[type(row)] += 1
-        store.judgements.add_all(judgements)
-    return Imported(made[RankingRow], made[DemonstrationRow], duplicates, tuple(problems))
+            else:
+                fresh[source] = row
+        planted = store.conversations.plant(project_id, [(row.prompt, _texts(row)) for row in fresh.values()], origin)
+        added = zip(fresh.items(), planted, strict=True)
+        store.judgements.add_all([_judgement(project_id, row, source, who, p) for (source, row), p in added])
+    ranked = sum(isinstance(row, RankingRow) for row in fresh.values())
+    return Imported(ranked, len(fresh) - ranked, duplicates, tuple(problems))
 
 
 def _source(row: FeedbackRow) -> str:
     return "file:" + sha256_text(canonical_json([type(row).__name__, dataclasses.asdict(row)]))
 
 
-def _judgement(store: Store, project_id: str, row: FeedbackRow, who: str, origin: Origin, source: str) -> Judgement:
-    texts = row.completions if isinstance(row, RankingRow) else (row.completion,)
-    verdict: Verdict = Ranking(row.ranks) if isinstance(row, RankingRow) else Demonstrated()
-    _, leaf = store.conversations.start(project_id, row.prompt, origin)
-    answers = store.conversations.add_answers(leaf.id, texts)
+def _texts(row: FeedbackRow) -> tuple[str, ...]:
+    return row.completions if isinstance(row, RankingRow) else (row.completion,)
+
+
+def _judgement(project_id: str, row: FeedbackRow, source: str, who: str, planted: Planted) -> Judgement:
     return Judgement(
         project_id=project_id,
         who=row.annotator or who,
-        displayed=tuple(answer.id for answer in answers),
-        verdict=verdict,
+        displayed=tuple(answer.id for answer in planted.answers),
+        verdict=Ranking(row.ranks) if isinstance(row, RankingRow) else Demonstrated(),
         confidence=row.confidence if isinstance(row, RankingRow) else None,
         source=source,
     )
