@@ -167,12 +167,11 @@ _RUDE = re.compile(
 )
 # Words that carry grammar: about half of any English sentence, and almost none of a list of keywords.
 _GRAMMAR_WORDS = """
-    a about after again all also am an and any are as at be because been before but by can could did do does for from get had has have
-    he here how i if in into is it it's its i'll i'm i've just let me my no not now of off on once one or our out please she so some
-    than that that's the their them then there they this those to until up us was we we'll we're were what when where which while
-    who why will with would you you'd you'll you're you've your"""
+    a about after again all also am an and any are as at be because been before but by can could did do does for from get had has
+    have he here how i if in into is it it's its i'll i'm i've just let me my no not now of off on once one or our out please she so
+    some than that that's the their them then there they this those to until up us was we we'll we're were what when where which
+    while who why will with would you you'd you'll you're you've your"""
 _GRAMMAR = frozenset(_GRAMMAR_WORDS.split())
-)
 
 
 def _tripped(prompt: str, products: Sequence[str], text: str) -> tuple[str, ...]:
