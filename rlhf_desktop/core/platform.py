@@ -101,7 +101,14 @@ def spawn_detached(command: Sequence[str], *, cwd: Path, env: Mapping[str, str],
 
 
 def start_child(
-    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: IO[bytes], held_lock: "FileLock | None" = None
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdin: int = subprocess.DEVNULL,
+    output: IO[bytes] | int,
+    errors: int = subprocess.STDOUT,
+    held_lock: "FileLock | None" = None,
 ) -> subprocess.Popen[bytes]:
     """Start a child in a process group of its own, so that Ctrl+C in a terminal does not reach it.
 
@@ -109,18 +116,16 @@ def start_child(
         command: The program and its arguments.
         cwd: Where it runs.
         env: Its whole environment.
-        output: Gets its stdout and stderr.
+        stdin: As for `Popen`.
+        output: Its stdout, as for `Popen`.
+        errors: Its stderr, as for `Popen`; by default the same as `output`.
         held_lock: Stays locked until the child has ended too, even if this process is killed first (not on Windows).
     """
     if sys.platform == "win32":
         group = subprocess.CREATE_NEW_PROCESS_GROUP
-        return subprocess.Popen(
-            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, creationflags=group
-        )
+        return subprocess.Popen(command, cwd=cwd, env=env, stdin=stdin, stdout=output, stderr=errors, creationflags=group)
     passed = () if held_lock is None else (held_lock.fileno(),)
-    return subprocess.Popen(
-        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0, pass_fds=passed
-    )
+    return subprocess.Popen(command, cwd=cwd, env=env, stdin=stdin, stdout=output, stderr=errors, process_group=0, pass_fds=passed)
 
 
 def kill_group(pid: int) -> None:
