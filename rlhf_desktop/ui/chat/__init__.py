@@ -1,0 +1,1 @@
+"""Chat: talk to the model, ask for several answers, say which is better."""

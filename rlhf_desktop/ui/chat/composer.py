@@ -1,0 +1,129 @@
+"""Where the user writes: grows with the text; Enter sends, Shift+Enter makes a new line."""
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
+
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.buttons import Button, IconButton, SegmentedControl
+from rlhf_desktop.ui.widgets.surfaces import column, row
+from rlhf_desktop.ui.widgets.text import caption, restyle
+
+_MOST_LINES = 8
+
+
+class GrowingEdit(QPlainTextEdit):
+    """A plain text field as tall as its text, up to a few lines."""
+
+    submitted = Signal()
+    focused = Signal(bool)
+
+    def __init__(self, name: str, placeholder: str, lines: int = 1, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._lines = lines
+        self.setProperty("kind", "bare")
+        self.setProperty("type", "answer")
+        self.setAccessibleName(name)
+        self.setPlaceholderText(placeholder)
+        self.setTabChangesFocus(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.document().setDocumentMargin(0)
+        self.document().documentLayout().documentSizeChanged.connect(self._fit)
+        self._fit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter submits; with Shift it is a new line."""
+        shifted = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not shifted:
+            self.submitted.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def focusInEvent(self, event) -> None:
+        """Tell the frame around."""
+        super().focusInEvent(event)
+        self.focused.emit(True)
+
+    def focusOutEvent(self, event) -> None:
+        """Tell the frame around."""
+        super().focusOutEvent(event)
+        self.focused.emit(False)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Fit again when the font changes."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._fit()
+
+    def _fit(self, *_ignored: object) -> None:
+        lines = max(self._lines, min(_MOST_LINES, round(self.document().size().height())))
+        self.setFixedHeight(lines * self.fontMetrics().lineSpacing() + t.SPACE_XS)
+
+
+class Composer(QFrame):
+    """The field, how many answers, which model, and the one primary button: send, or stop while writing."""
+
+    sendRequested = Signal(str, int)
+    stopRequested = Signal()
+    modelMenuRequested = Signal(object)  # the button to open the menu at
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("kind", "composer")
+        self._writing = False
+        box = column(self, t.SPACE_M, t.SPACE_S)
+        self.edit = GrowingEdit("Message", "Write a message…")
+        box.addWidget(self.edit)
+        self.model = Button("No model yet", "quiet", icon="models")
+        self.model.setToolTip("Choose the model that answers")
+        self.answers = SegmentedControl("Answers", [(str(n), n) for n in (1, 2, 4, 8)], 1)
+        self.answers.setToolTip("How many answers to ask for; with two or more you say which is better")
+        self.go = IconButton("send", "Send", kind="primary", size=t.ICON_SMALL)
+        across = row(None, 0, t.SPACE_S)
+        across.addWidget(self.model)
+        across.addStretch(1)
+        across.addWidget(caption("Answers"))
+        across.addWidget(self.answers)
+        across.addSpacing(t.SPACE_XS)
+        across.addWidget(self.go)
+        box.addLayout(across)
+        self.edit.submitted.connect(self._send)
+        self.edit.focused.connect(lambda on: restyle(self, focused=on))
+        self.edit.textChanged.connect(self._refresh)
+        self.go.clicked.connect(self._go)
+        self.model.clicked.connect(lambda: self.modelMenuRequested.emit(self.model))
+        self._refresh()
+
+    def set_writing(self, on: bool) -> None:
+        """Show stop instead of send."""
+        self._writing = on
+        self.go.set_icon("stop" if on else "send")
+        self.go.setAccessibleName("Stop writing" if on else "Send")
+        self.go.setToolTip("Stop writing (Esc)" if on else "Send (Enter)")
+        self._refresh()
+
+    def set_model(self, words: str) -> None:
+        """Say which model answers."""
+        self.model.set_text(words)
+
+    def clear(self) -> None:
+        """Empty the field, once its text is safely stored."""
+        self.edit.clear()
+
+    def mousePressEvent(self, event) -> None:
+        """A click beside the field is a click into it."""
+        super().mousePressEvent(event)
+        self.edit.setFocus()
+
+    def _go(self) -> None:
+        if self._writing:
+            self.stopRequested.emit()
+        else:
+            self._send()
+
+    def _send(self) -> None:
+        if not self._writing and self.edit.toPlainText().strip():
+            self.sendRequested.emit(self.edit.toPlainText(), self.answers.value())
+
+    def _refresh(self) -> None:
+        self.go.setEnabled(self._writing or bool(self.edit.toPlainText().strip()))

@@ -1,0 +1,141 @@
+"""The conversation, newest below: turns, the answer being written, or the board of answers to rank."""
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QWidget
+
+from rlhf_desktop.ui.chat.board import AnswerBoard
+from rlhf_desktop.ui.chat.turn_view import TurnView
+from rlhf_desktop.ui.chat.turns import Slot, Turn
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.surfaces import clear, column, row
+from rlhf_desktop.ui.widgets.text import caption
+
+
+class ConversationView(QScrollArea):
+    """Scrolls with what is written, unless the user has scrolled up to read."""
+
+    turnMade = Signal(object)  # TurnView, to be connected by the room
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setAccessibleName("Conversation")
+        self.board: AnswerBoard | None = None
+        self._single: TurnView | None = None
+        self._pending: dict[int, str] = {}
+        self._follow = True
+        page = QWidget()
+        page.setProperty("kind", "plain")
+        across = row(page)
+        across.setContentsMargins(t.SPACE_XL, t.SPACE_L, t.SPACE_XL, t.SPACE_L)
+        self._inner = QWidget()
+        self._inner.setProperty("kind", "plain")
+        self._inner.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        across.addStretch(1)
+        across.addWidget(self._inner, 1000)
+        across.addStretch(1)
+        self._list = column(self._inner, 0, t.SPACE_L)
+        self._turns = column(None, 0, t.SPACE_L)
+        self._current = column(None, 0, t.SPACE_L)
+        self._list.addLayout(self._turns)
+        self._list.addLayout(self._current)
+        self._list.addStretch(1)
+        self.setWidget(page)
+        self._frame = QTimer(self)
+        self._frame.setSingleShot(True)
+        self._frame.setInterval(t.FRAME_MS)
+        self._frame.timeout.connect(self.draw)
+        self.verticalScrollBar().rangeChanged.connect(self._range_changed)
+        self.verticalScrollBar().valueChanged.connect(self._scrolled)
+
+    def show_turns(self, turns: list[Turn]) -> None:
+        """Show a branch; whatever was being written or ranked is gone from the screen."""
+        clear(self._turns)
+        clear(self._current)
+        self.board, self._single, self._pending = None, None, {}
+        self._limit(t.CONTENT_WIDTH - t.SIDEBAR_WIDTH)
+        for turn in turns:
+            view = TurnView(turn)
+            self._turns.addWidget(view)
+            self.turnMade.emit(view)
+        self._follow = True
+
+    def start_writing(self, slots: list[Slot]) -> None:
+        """Make room for the answers to come: a turn for one, cards for several."""
+        clear(self._current)
+        self._pending = {}
+        if len(slots) == 1:
+            self._single = TurnView(Turn("", "assistant", "…", "Answer", 0, 1, "", False, False))
+            self._current.addWidget(self._single)
+        else:
+            self._add_board(slots)
+        self._follow = True
+
+    def start_judging(self, slots: list[Slot], texts: list[str]) -> AnswerBoard:
+        """Show the answers as cards to be ranked."""
+        clear(self._current)
+        self._add_board(slots)
+        self.board.start_judging(texts)
+        self._follow = True
+        return self.board
+
+    def grow(self, place: int, text: str) -> None:
+        """An answer is now this text; drawn with the next frame."""
+        self._pending[place] = text
+        if not self._frame.isActive():
+            self._frame.start()
+
+    def end(self, place: int, finish: str) -> None:
+        """An answer is complete."""
+        self.draw()
+        if self.board:
+            self.board.cards[place].end(finish)
+
+    def draw(self) -> None:
+        """Show what has come in since the last frame."""
+        pending, self._pending = self._pending, {}
+        for place, text in pending.items():
+            if self.board:
+                self.board.cards[place].text.set_text(text)
+            elif self._single:
+                self._single.text.set_text(text)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Side by side when there is room."""
+        super().resizeEvent(event)
+        if self.board:
+            self.board.arrange(self._columns())
+
+    def _add_board(self, slots: list[Slot]) -> None:
+        self._limit(2 * t.CONTENT_WIDTH)
+        self._single = None
+        self.board = AnswerBoard(slots)
+        self.board.arrange(self._columns())
+        self._current.addWidget(self.board)
+
+    def _columns(self) -> int:
+        count = len(self.board.cards) if self.board else 1
+        if self.window().width() < t.SIDE_BY_SIDE_MIN:
+            return 1
+        fits = max(1, (self.viewport().width() - 2 * t.SPACE_XL) // t.ANSWER_MIN_WIDTH)
+        rows = -(-count // min(count, fits))
+        return -(-count // rows)  # as even as the rows allow: four in two by two, not three and one
+
+    def _limit(self, width: int) -> None:
+        self._inner.setMaximumWidth(width)
+
+    def _range_changed(self, _low: int, high: int) -> None:
+        if self._follow:
+            self.verticalScrollBar().setValue(high)
+
+    def _scrolled(self, value: int) -> None:
+        self._follow = value >= self.verticalScrollBar().maximum() - t.SPACE_S
+
+    def add_note(self, text: str) -> None:
+        """A quiet line under the last turn."""
+        note = caption(text, wrap=True)
+        note.setContentsMargins(t.SPACE_L, 0, t.SPACE_L, 0)
+        self._current.addWidget(note)

@@ -1,0 +1,292 @@
+"""The Chat room: composes list, conversation and composer, and connects them to the presenter, all in one place."""
+
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QComboBox, QLineEdit, QMenu, QPlainTextEdit, QSpinBox, QStackedWidget, QWidget
+
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.runs import AdapterRef
+from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters
+from rlhf_desktop.store.conversations import ConversationSummary
+from rlhf_desktop.ui.chat.composer import Composer
+from rlhf_desktop.ui.chat.conversation_list import ConversationList
+from rlhf_desktop.ui.chat.conversation_view import ConversationView
+from rlhf_desktop.ui.chat.presenter import ChatPresenter
+from rlhf_desktop.ui.chat.turn_view import TurnView
+from rlhf_desktop.ui.chat.turns import Slot
+from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.people import who_am_i
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.buttons import IconButton
+from rlhf_desktop.ui.widgets.surfaces import EmptyState, Notice, column, row
+from rlhf_desktop.ui.widgets.text import ElidedLabel
+
+_PAGE = 200
+_TEXT_FIELDS = (QLineEdit, QPlainTextEdit, QComboBox, QSpinBox)
+
+
+class ChatRoom(QObject):
+    """Talk to the model, ask for several answers, rank them."""
+
+    title, icon = "Chat", "chat"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self._context = context
+        self.presenter = ChatPresenter(context.store, context.session, context.chat, lambda: who_am_i(context.store), parent=self)
+        self._root = QWidget()
+        self._root.setProperty("kind", "page")
+        self._root.installEventFilter(self)
+        across = row(self._root, 0, 0)
+        self.list = ConversationList(self._fetch)
+        across.addWidget(self.list)
+        across.addWidget(self._make_middle(), 1)
+        self._connect()
+        self._show_model()
+        self._show_state(context.chat.state)
+        self.presenter.new_conversation()
+
+    def _make_middle(self) -> QWidget:
+        middle = QWidget()
+        box = column(middle, 0, 0)
+        top = row(None, 0, t.SPACE_XS)
+        top.setContentsMargins(t.SPACE_XL + t.SPACE_L, t.SPACE_M, t.SPACE_L, 0)
+        self.name = ElidedLabel("", strong=True)
+        more = IconButton("more", "Conversation menu")
+        more.clicked.connect(lambda: self._conversation_menu(more))
+        top.addWidget(self.name, 1)
+        top.addWidget(more)
+        self.conversation = ConversationView()
+        self.empty = EmptyState(
+            "chat",
+            "Talk to the model, then teach it",
+            "Write a message below. Ask for two or more answers and say which is better: that is what the model learns from.",
+        )
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self.empty)
+        self._stack.addWidget(self.conversation)
+        self.notice = Notice("alert", "", "warning", "Restart")
+        self.notice.hide()
+        self.composer = Composer()
+        self.composer.setMaximumWidth(t.CONTENT_WIDTH - t.SIDEBAR_WIDTH)
+        bottom = row(None, 0, 0)
+        bottom.setContentsMargins(t.SPACE_XL, t.SPACE_S, t.SPACE_XL, t.SPACE_L)
+        below = column(None, 0, t.SPACE_S)
+        below.addWidget(self.notice)
+        below.addWidget(self.composer)
+        bottom.addStretch(1)
+        bottom.addLayout(below, 1000)
+        bottom.addStretch(1)
+        box.addLayout(top)
+        box.addWidget(self._stack, 1)
+        box.addLayout(bottom)
+        return middle
+
+    def _connect(self) -> None:
+        """Every connection of this room."""
+        p, v, session = self.presenter, self.conversation, self._context.session
+        self.list.newRequested.connect(self._new)
+        self.list.opened.connect(p.open)
+        self.list.renamed.connect(p.rename)
+        self.list.removed.connect(self._remove)
+        self.composer.sendRequested.connect(self._send)
+        self.composer.stopRequested.connect(p.stop)
+        self.composer.modelMenuRequested.connect(self._model_menu)
+        self.notice.acted.connect(self._context.chat.restart)
+        p.conversationShown.connect(self._show_turns)
+        p.titleChanged.connect(self.name.setText)
+        p.writingStarted.connect(self._writing_started)
+        p.answerGrew.connect(v.grow)
+        p.answerEnded.connect(v.end)
+        p.writingEnded.connect(self._writing_ended)
+        p.judgingStarted.connect(self._judging_started)
+        p.rankingChanged.connect(lambda state: v.board and v.board.show_ranking(state))
+        p.judged.connect(self._judged)
+        p.troubled.connect(session.troubled)
+        v.turnMade.connect(self._connect_turn)
+        session.conversationsChanged.connect(self._reload_list)
+        session.modelChanged.connect(self._show_model)
+        session.projectChanged.connect(self._project_changed)
+        self._context.chat.stateChanged.connect(self._show_state)
+
+    def widget(self) -> QWidget:
+        """The room."""
+        return self._root
+
+    def activated(self) -> None:
+        """Come to the front."""
+        self.list.reload()
+        self.list.select(self.presenter.conversation_id)
+        (self.conversation.board if self.presenter.judging else self.composer.edit).setFocus()
+
+    def deactivated(self) -> None:
+        """Drafts stay where they are."""
+
+    def show_conversation(self, conversation_id: str) -> None:
+        """Open a stored conversation."""
+        self.presenter.open(conversation_id)
+
+    def new_conversation(self) -> None:
+        """Begin an empty conversation."""
+        self._new()
+
+    # --- what the presenter says
+
+    def _show_turns(self, turns: list) -> None:
+        self._stack.setCurrentWidget(self.conversation if turns else self.empty)
+        self.conversation.show_turns(turns)
+        self.list.select(self.presenter.conversation_id)
+
+    def _writing_started(self, slots: list[Slot]) -> None:
+        self.composer.set_writing(True)
+        self._stack.setCurrentWidget(self.conversation)
+        self.conversation.start_writing(slots)
+
+    def _writing_ended(self) -> None:
+        self.composer.set_writing(False)
+        self.conversation.draw()
+
+    def _judging_started(self, slots: list[Slot], texts: list[str]) -> None:
+        board = self.conversation.start_judging(slots, texts)
+        p = self.presenter
+        board.placed.connect(p.place)
+        board.dropped.connect(p.drop)
+        board.tied.connect(p.tie)
+        board.allRejected.connect(p.reject_all)
+        board.takenBack.connect(p.back)
+        board.rankingSubmitted.connect(p.submit)
+        if not self.composer.edit.toPlainText():
+            board.setFocus()
+
+    def _judged(self, models: list[str], best: int) -> None:
+        self.composer.edit.setFocus()
+        named = ", ".join(f"{chr(ord('A') + place)} {model}" for place, model in enumerate(models) if model)
+        chosen = "None was good enough." if best < 0 else f"You go on from {chr(ord('A') + best)}."
+        if named:
+            self.conversation.add_note(f"{chosen} Written by: {named}.")
+
+    # --- what the user did
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The ranking's keys, while no text field has the focus; Esc stops writing."""
+        if event.type() == QEvent.Type.KeyPress and self._key(event):
+            return True
+        return super().eventFilter(watched, event)
+
+    def _key(self, event: QKeyEvent) -> bool:
+        key = event.key()
+        if key == Qt.Key.Key_Escape and self.presenter.writing:
+            self.presenter.stop()
+            return True
+        board = self.conversation.board
+        in_text = isinstance(self._root.window().focusWidget(), _TEXT_FIELDS)
+        if not self.presenter.judging or in_text or event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
+            return False
+        digit = key - Qt.Key.Key_1
+        if 0 <= digit < len(board.cards):
+            self.presenter.place(digit)
+            return True
+        action = {
+            Qt.Key.Key_Equal: self.presenter.tie,
+            Qt.Key.Key_0: self.presenter.reject_all,
+            Qt.Key.Key_Backspace: self.presenter.back,
+            Qt.Key.Key_Return: lambda: self.presenter.submit(board.why.text()),
+            Qt.Key.Key_Enter: lambda: self.presenter.submit(board.why.text()),
+        }.get(key)
+        if action:
+            action()
+        return action is not None
+
+    def _send(self, text: str, answers: int) -> None:
+        if self.presenter.send(text, answers):
+            self.composer.clear()
+
+    def _new(self) -> None:
+        self.presenter.new_conversation()
+        self.composer.edit.setFocus()
+
+    def _remove(self, conversation_id: str) -> None:
+        self._context.session.announce("Conversation deleted. Its judgements are kept.", self.presenter.hide(conversation_id))
+
+    def _connect_turn(self, turn: TurnView) -> None:
+        turn.regenerated.connect(self.presenter.regenerate)
+        turn.stepped.connect(self.presenter.step)
+        turn.compared.connect(self.presenter.compare)
+        turn.edited.connect(self._edited)
+
+    def _edited(self, message_id: str, text: str) -> None:
+        if text.strip():
+            self.presenter.edit(message_id, text, self.composer.answers.value())
+        elif not self.presenter.writing:
+            self.presenter.open(self.presenter.conversation_id)
+
+    # --- menus, list, state
+
+    def _fetch(self, search: str, offset: int) -> list[ConversationSummary]:
+        project = self._context.session.project.id
+        hidden = set(self._context.store.settings.get("hidden_conversations", [], project))
+        found = self._context.store.conversations.recent(project, "chat", search, _PAGE, offset + len(hidden) if offset else 0)
+        return [summary for summary in found if summary.conversation.id not in hidden]
+
+    def _reload_list(self) -> None:
+        self.list.reload()
+        self.list.select(self.presenter.conversation_id)
+
+    def _project_changed(self) -> None:
+        self.presenter.new_conversation()
+        self.list.reload()
+
+    def _conversation_menu(self, at: QWidget) -> None:
+        shown = self.presenter.conversation_id
+        menu = QMenu(at)
+        menu.addAction("Rename", self.list.edit_current).setEnabled(shown is not None)
+        menu.addAction("Delete", lambda: self._remove(shown)).setEnabled(shown is not None)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(at.mapToGlobal(QPoint(0, at.height())))
+
+    def _model_menu(self, at: QWidget) -> None:
+        """Which model answers: looked up off this thread, then shown."""
+        context = self._context
+        context.tasks.run(
+            lambda: list_adapters(context.workspace, "policy"),
+            on_success=lambda found: self._show_model_menu(at, found),
+            on_failure=context.session.troubled.emit,
+        )
+
+    def _show_model_menu(self, at: QWidget, adapters: list[AdapterInfo]) -> None:
+        session = self._context.session
+        menu = QMenu(at)
+        base = session.base
+        if base:
+            self._choice(menu, f"{base.name} (as it came)", session.adapter is None, None)
+            fitting = [info for info in adapters if info.ref.base_hash == base.hash]
+            if fitting:
+                menu.addSeparator()
+            for info in fitting:
+                chosen = session.adapter is not None and session.adapter.hash == info.ref.hash
+                self._choice(menu, info.title, chosen, info.ref)
+            menu.addSeparator()
+        menu.addAction("More models…", lambda: session.roomRequested.emit("models"))
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(at.mapToGlobal(QPoint(0, -menu.sizeHint().height())))
+
+    def _choice(self, menu: QMenu, text: str, chosen: bool, adapter: AdapterRef | None) -> None:
+        session = self._context.session
+        action = menu.addAction(text.replace("&", "&&"), lambda: session.set_model(session.base, adapter))
+        action.setCheckable(True)
+        action.setChecked(chosen)
+
+    def _show_model(self) -> None:
+        session = self._context.session
+        name = session.adapter.name if session.adapter else session.base.name if session.base else "No model yet"
+        self.composer.set_model(name)
+
+    def _show_state(self, state: str) -> None:
+        if state == "failed":
+            self.notice.say("alert", "The model has stopped. Your conversation is saved.", "warning", "Restart")
+        self.notice.setVisible(state == "failed")
+
+    def show_trouble(self, trouble: AppError) -> None:
+        """Say what is wrong, beside the composer."""
+        self.notice.say("alert", str(trouble), "warning", "Restart" if self._context.chat.state == "failed" else "")
+        self.notice.show()

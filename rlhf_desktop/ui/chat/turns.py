@@ -1,0 +1,58 @@
+"""What the conversation shows: values made from the stored tree."""
+
+from dataclasses import dataclass
+
+from rlhf_desktop.core.messages import Role
+from rlhf_desktop.feedback.conversations import Generator, MessageNode, Tree
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message on the branch being shown."""
+
+    id: str
+    role: Role
+    text: str
+    model: str  # who wrote it, "" for a person
+    position: int  # among its alternatives, from 0
+    alternatives: int
+    cut: str  # why it is unfinished, in words; "" when it is whole
+    last: bool
+    comparable: bool  # the alternatives of the last answer can be ranked
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One answer being written or judged, in displayed order."""
+
+    letter: str
+    completion: int  # its number in the request; -1 once it comes from the store
+
+
+def model_name(generator: Generator | None) -> str:
+    """Who wrote an answer, as screens say it."""
+    if generator is None:
+        return ""
+    return generator.adapter_name or generator.model_name
+
+
+def turns(tree: Tree, generators: dict[str, Generator], most: int) -> list[Turn]:
+    """The active branch of a conversation. `most`: as many answers can be ranked at once."""
+    path = tree.active_path()
+    return [_turn(tree, node, generators, node is path[-1], most) for node in path]
+
+
+def _turn(tree: Tree, node: MessageNode, generators: dict[str, Generator], last: bool, most: int) -> Turn:
+    siblings = tree.siblings(node.id)
+    cut = {"length": "Cut at the length limit", "cancelled": "Stopped"}.get(node.finish or "", "")
+    return Turn(
+        id=node.id,
+        role=node.role,
+        text=node.content,
+        model=model_name(generators.get(node.generator_id or "")),
+        position=siblings.index(node),
+        alternatives=len(siblings),
+        cut=cut,
+        last=last,
+        comparable=last and node.role == "assistant" and 2 <= len(siblings) <= most,
+    )

@@ -1,0 +1,244 @@
+"""The window's end of the inference worker: a child process that speaks JSON lines (core/protocol.py)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
+
+from rlhf_desktop.core.errors import AppError, WorkerTrouble
+from rlhf_desktop.core.ids import new_id
+from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.core.protocol import (
+    Cancel,
+    Completion,
+    Done,
+    Generate,
+    Load,
+    Loaded,
+    Ready,
+    Reply,
+    Request,
+    Sampling,
+    Shutdown,
+    Token,
+    Trouble,
+    Unload,
+)
+from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.jobs.framing import ReplyFramer
+
+State = Literal["off", "starting", "loading", "ready", "busy", "failed"]
+_LAST_WORDS = 4000  # characters of the worker's stderr kept for a report
+
+
+@dataclass(frozen=True)
+class ProcessEnd:
+    """How the process ended: the one place that decides between stopped and crashed."""
+
+    asked: bool
+    exit_code: int
+    by_signal: bool
+    last_words: str
+
+    @property
+    def trouble(self) -> AppError | None:
+        """None when we asked it to end."""
+        if self.asked:
+            return None
+        how = f"was ended by signal {self.exit_code}" if self.by_signal else f"ended with code {self.exit_code}"
+        return WorkerTrouble(
+            "The model stopped unexpectedly.",
+            "Your conversation is saved. Restart it and go on; if it happens again, free memory or choose a smaller model.",
+            f"The inference worker {how}.\n{self.last_words}",
+        )
+
+
+class WorkerClient(QObject):
+    """Starts the worker, sends requests, and turns its replies into signals.
+
+    Requests may be sent in any state but "off" and "failed"; they wait in the worker and run one after the other.
+    """
+
+    tokenArrived = Signal(str, int, int, str)  # request, prompt, completion, text to append
+    completionFinished = Signal(object)  # core.protocol.Completion
+    requestDone = Signal(object)  # core.protocol.Done
+    troubleHappened = Signal(str, object)  # request ("" for the worker itself), AppError
+    modelLoaded = Signal(object)  # core.protocol.Loaded
+    stateChanged = Signal(str)
+    ended = Signal()
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: dict[str, str] | None = None,
+        cwd: Path | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._command, self._environment, self._cwd = list(command), environment or {}, cwd
+        self._process: QProcess | None = None
+        self._framer = ReplyFramer()
+        self._state: State = "off"
+        self._asked_to_end = False
+        self._last_words = ""
+        self._base: ModelRef | None = None
+        self._open: dict[str, str] = {}  # request id → op
+        self.loaded: Loaded | None = None
+
+    @property
+    def state(self) -> State:
+        """What the worker is doing."""
+        return self._state
+
+    @property
+    def process_id(self) -> int:
+        """The worker's pid; 0 when there is none."""
+        return self._process.processId() if self._process else 0
+
+    def start(self) -> None:
+        """Start the process, unless it runs."""
+        if self._process is not None:
+            return
+        process = QProcess(self)
+        environment = QProcessEnvironment.systemEnvironment()
+        for name, value in self._environment.items():
+            environment.insert(name, value)
+        process.setProcessEnvironment(environment)
+        if self._cwd:
+            process.setWorkingDirectory(str(self._cwd))
+        process.readyReadStandardOutput.connect(self._read)
+        process.readyReadStandardError.connect(self._listen)
+        process.finished.connect(self._finished)
+        process.errorOccurred.connect(self._process_error)
+        self._process, self._framer = process, ReplyFramer()
+        self._asked_to_end, self._last_words = False, ""
+        self._set_state("starting")
+        process.start(self._command[0], self._command[1:])
+
+    def restart(self) -> None:
+        """Start again after a failure, with the model that was in use."""
+        base, self._base = self._base, None
+        self.start()
+        if base is not None:
+            self.load(base)
+
+    def close(self) -> None:
+        """Ask the process to end; `ended` follows, at once when there is none."""
+        self._asked_to_end = True
+        if self._process is None:
+            self.ended.emit()
+            return
+        if self._process.state() == QProcess.ProcessState.Running:
+            self._send(Shutdown(id=new_id()))
+            self._process.closeWriteChannel()
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End the process now."""
+        self._asked_to_end = True
+        if self._process is not None:
+            self._process.kill()
+
+    def load(self, base: ModelRef) -> None:
+        """Make this the base model; nothing happens when it already is."""
+        if self._base == base:
+            return
+        self._base, self.loaded = base, None
+        self._request(Load(id=new_id(), base=base))
+
+    def unload(self) -> None:
+        """Free the model's memory; the next `load` brings it back."""
+        self._base, self.loaded = None, None
+        self._request(Unload(id=new_id()))
+
+    def generate(self, prompt: Messages, k: int, adapter: AdapterRef | None, sampling: Sampling, seed: int) -> str:
+        """Ask for `k` answers to one prompt. Returns the request's id."""
+        request = Generate(id=new_id(), prompts=[prompt], k=k, adapter=adapter, sampling=sampling, seed=seed)
+        self._request(request)
+        return request.id
+
+    def cancel(self, request_id: str) -> None:
+        """Stop a request at its next token."""
+        if request_id in self._open:
+            self._send(Cancel(id=new_id(), target=request_id))
+
+    def _request(self, request: Request) -> None:
+        if self._process is None:
+            self.start()
+        self._open[request.id] = request.op
+        self._send(request)
+        self._settle()
+
+    def _send(self, request: Request) -> None:
+        if self._process is not None:
+            self._process.write(request.model_dump_json().encode() + b"\n")
+
+    def _read(self) -> None:
+        for reply in self._framer.feed(bytes(self._process.readAllStandardOutput())):
+            self._handle(reply)
+
+    def _listen(self) -> None:
+        words = bytes(self._process.readAllStandardError()).decode("utf-8", "replace")
+        self._last_words = (self._last_words + words)[-_LAST_WORDS:]
+
+    def _handle(self, reply: Reply) -> None:
+        match reply:
+            case Token():
+                self.tokenArrived.emit(reply.id, reply.prompt, reply.completion, reply.text)
+            case Completion():
+                self.completionFinished.emit(reply)
+            case Ready():
+                self._settle(started=True)
+            case Loaded():
+                self.loaded = reply
+                self._close_request(reply.id)
+                self.modelLoaded.emit(reply)
+            case Done():
+                self._close_request(reply.id)
+                self.requestDone.emit(reply)
+            case Trouble():
+                if self._close_request(reply.id) == "load":
+                    self._base = None
+                self.troubleHappened.emit(reply.id, WorkerTrouble(reply.message, reply.hint, reply.detail))
+
+    def _close_request(self, request_id: str) -> str:
+        op = self._open.pop(request_id, "")
+        self._settle()
+        return op
+
+    def _settle(self, started: bool = False) -> None:
+        """Derive the state from what is open."""
+        if self._state == "starting" and not started:
+            return
+        ops = set(self._open.values())
+        self._set_state("loading" if "load" in ops else "busy" if ops else "ready")
+
+    def _process_error(self, error: QProcess.ProcessError) -> None:
+        if error != QProcess.ProcessError.FailedToStart:
+            return  # `finished` follows for the others
+        why = self._process.errorString()
+        self._give_up(WorkerTrouble("The model's process could not be started.", "Reinstall the program, then try again.", why))
+
+    def _finished(self, exit_code: int, status: QProcess.ExitStatus) -> None:
+        self._read()
+        self._listen()
+        end = ProcessEnd(self._asked_to_end, exit_code, status == QProcess.ExitStatus.CrashExit, self._last_words)
+        self._give_up(end.trouble)
+
+    def _give_up(self, trouble: AppError | None) -> None:
+        """The process is gone: forget it, and say so to whoever waits."""
+        self._process.deleteLater()
+        self._process, self.loaded = None, None
+        waiting, self._open = list(self._open), {}
+        self._set_state("failed" if trouble else "off")
+        if trouble:
+            for request_id in [*waiting, ""]:
+                self.troubleHappened.emit(request_id, trouble)
+        self.ended.emit()
+
+    def _set_state(self, state: State) -> None:
+        if state != self._state:
+            self._state = state
+            self.stateChanged.emit(state)
