@@ -284,7 +284,7 @@ def _parameters(file: Path) -> int:
 
 
 def folder_hash(folder: Path) -> str:
-    """A folder's identity: the hashes of its config and weights. Its tokenizer or card may be mended without making another model."""
+    """A folder's identity: the hashes of its config and weights. Mending its tokenizer or card makes no other model."""
     files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
     return sha256_text(canonical_json({file.name: sha256_file(file) for file in files}))
 

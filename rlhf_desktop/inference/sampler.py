@@ -16,6 +16,7 @@ from rlhf_desktop.core.protocol import Sampling
 
 Finish = Literal["end", "length", "cancelled"]
 OnTokens = Callable[[list[tuple[int, int, int]]], None]
+OnAnswer = Callable[["SampledAnswer"], None]
 
 MAX_ROWS = 32
 """Rows decoded together by default: more is hardly faster on a CPU, and takes memory."""
@@ -45,6 +46,7 @@ def sample(
     pad_id: int,
     generator: torch.Generator,
     on_tokens: OnTokens | None = None,
+    on_answer: OnAnswer | None = None,
     should_stop: Callable[[], bool] | None = None,
     max_rows: int = MAX_ROWS,
 ) -> list[SampledAnswer]:
@@ -59,6 +61,7 @@ def sample(
         pad_id: Fills short prompts; masked.
         generator: Source of the uniform numbers, on the CPU.
         on_tokens: Told after each step of every new token that is not an end: (prompt, completion, token).
+        on_answer: Told of each answer as soon as it is complete.
         should_stop: Asked before each step; True ends everything, and what is there is returned as "cancelled".
         max_rows: Answers decoded together.
 
@@ -70,8 +73,12 @@ def sample(
     answers: list[SampledAnswer] = []
     for group in _groups(prompts, k, max_rows):
         batch = _Batch(model, prompts, group, uniforms, sampling, pad_id)
-        answers += batch.run(set(end_ids), on_tokens, stop)
+        answers += batch.run(set(end_ids), on_tokens or _ignore, on_answer or _ignore, stop)
     return sorted(answers, key=lambda a: (a.prompt, a.completion))
+
+
+def _ignore(_: object) -> None:
+    """Nobody listens."""
 
 
 Group = list[tuple[int, range]]  # which answers of which prompts
@@ -105,25 +112,34 @@ class _Batch:
         self.owners = [(prompt, answer) for prompt, part in group for answer in part]
         self.ids: dict[tuple[int, int], list[int]] = {owner: [] for owner in self.owners}
         self.finish: dict[tuple[int, int], Finish] = {}
+        self.answers: dict[tuple[int, int], SampledAnswer] = {}
         self.uniforms = torch.stack([uniforms[o] for o in self.owners]).to(self.device)  # (B, T)
         self.prompts = [prompts[prompt] for prompt, _ in group]
         self.repeats = torch.tensor([len(part) for _, part in group], device=self.device)
         self.pad_id = pad_id
 
-    def run(self, end_ids: set[int], on_tokens: OnTokens | None, stop: Callable[[], bool]) -> list[SampledAnswer]:
+    def run(self, end_ids: set[int], on_tokens: OnTokens, on_answer: OnAnswer, stop: Callable[[], bool]) -> list[SampledAnswer]:
         """Decode until every row has ended, is long enough, or `stop` says so."""
-        if not stop():
-            logits = self._prefill()
-            for step in range(self.sampling.max_new_tokens):
-                tokens = choose(logits, self.uniforms[:, step], self.sampling)  # (B,)
-                self._take(tokens.tolist(), end_ids, on_tokens)
-                if len(self.finish) == len(self.ids) or step + 1 == self.sampling.max_new_tokens or stop():
-                    break
-                logits = self._step(self._compact(tokens))
-        return [SampledAnswer(*owner, ids, self.finish.get(owner) or self._unfinished(ids)) for owner, ids in self.ids.items()]
+        last = self.sampling.max_new_tokens - 1
+        logits = None if stop() else self._prefill()
+        for step in range(last + 1):
+            if logits is None or stop():
+                break
+            tokens = choose(logits, self.uniforms[:, step], self.sampling)  # (B,)
+            on_tokens(self._take(tokens.tolist(), end_ids))
+            self._complete(on_answer, everything=step == last)
+            logits = None if len(self.answers) == len(self.ids) else self._step(self._compact(tokens))
+        self.finish.update({owner: "cancelled" for owner in self.ids if owner not in self.answers})
+        self._complete(on_answer)
+        return list(self.answers.values())
 
-    def _unfinished(self, ids: list[int]) -> Finish:
-        return "length" if len(ids) == self.sampling.max_new_tokens else "cancelled"
+    def _complete(self, on_answer: OnAnswer, everything: bool = False) -> None:
+        """Report the rows that have ended since the last time, and with `everything` those that are long enough."""
+        for owner in self.owners:
+            if owner not in self.answers and (everything or owner in self.finish):
+                answer = SampledAnswer(*owner, self.ids[owner], self.finish.setdefault(owner, "length"))
+                self.answers[owner] = answer
+                on_answer(answer)
 
     def _prefill(self) -> torch.Tensor:
         """Read each prompt once, then give each of its answers a copy. Returns logits, (B, V)."""
@@ -142,7 +158,7 @@ class _Batch:
             position_ids=(attention.cumsum(1) - 1).clamp(min=0),
             past_key_values=self.cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=torch.tensor([longest - 1], device=self.device),  # an index: a slice would copy the head's weights a row
         )
         rows = torch.arange(len(self.prompts), device=self.device).repeat_interleave(self.repeats)
         if len(rows) > len(self.prompts):
@@ -150,8 +166,8 @@ class _Batch:
         logits: torch.Tensor = out.logits[:, -1]
         return logits[rows]
 
-    def _take(self, tokens: list[int], end_ids: set[int], on_tokens: OnTokens | None) -> None:
-        """Give each living row its token."""
+    def _take(self, tokens: list[int], end_ids: set[int]) -> list[tuple[int, int, int]]:
+        """Give each living row its token. Returns those that are text."""
         news = []
         for owner, token in zip(self.owners, tokens, strict=True):
             if owner in self.finish:
@@ -161,8 +177,7 @@ class _Batch:
                 self.finish[owner] = "end"
             else:
                 news.append((*owner, token))
-        if on_tokens and news:
-            on_tokens(news)
+        return news
 
     def _compact(self, tokens: torch.Tensor) -> torch.Tensor:
         """Drop the ended rows once they are half of the batch: copying the cache costs about as much as a few steps."""

@@ -76,6 +76,15 @@ def fit_prompt(tokenizer: Any, messages: Messages, max_length: int) -> list[int]
     Raises:
         BadInput: the conversation has no turn.
     """
+    return fit_turns(tokenizer, messages, max_length)[-max_length:]
+
+
+def fit_turns(tokenizer: Any, messages: Messages, max_length: int) -> list[int]:
+    """`prompt_ids` without the oldest turns that do not fit in `max_length`. Longer only when the last turn alone is.
+
+    Raises:
+        BadInput: the conversation has no turn.
+    """
     if not messages:
         raise BadInput("A conversation without a message has no answer.", "Write a message first.")
     kept = list(messages)
@@ -83,7 +92,7 @@ def fit_prompt(tokenizer: Any, messages: Messages, max_length: int) -> list[int]
     while len(ids) > max_length and (shorter := without_oldest_turn(kept)) is not None:
         kept = shorter
         ids = prompt_ids(tokenizer, kept)
-    return ids[-max_length:]
+    return ids
 
 
 def without_oldest_turn(messages: Messages) -> Messages | None:

@@ -1,0 +1,168 @@
+"""`worker chat`: one base model, adapters on it, requests in and replies out as JSON lines (core/protocol.py).
+
+A thread reads standard input; this process's main thread works the requests off in order. `cancel`, and the end of the input, reach
+a running request at its next token.
+"""
+
+import gc
+import json
+import os
+import queue
+import resource
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+import torch
+from pydantic import ValidationError
+
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.protocol import (
+    Cancel,
+    Done,
+    Generate,
+    Likelihood,
+    Load,
+    Loaded,
+    Ready,
+    Reply,
+    Request,
+    Score,
+    Shutdown,
+    Trouble,
+    Unload,
+    parse_request,
+)
+from rlhf_desktop.worker.session import Session, Stop
+
+
+def main(argv: Sequence[str], out: BinaryIO) -> int:  # noqa: ARG001 - all jobs are called alike
+    """Serve until `shutdown` or the end of the input."""
+    Server(sys.stdin.buffer, out).serve()
+    return 0
+
+
+class Server:
+    """Reads requests, runs them one after the other, writes replies."""
+
+    def __init__(self, lines: BinaryIO, out: BinaryIO) -> None:
+        self._lines = lines
+        self._out = out
+        self._writing = threading.Lock()
+        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()  # None: the input has ended
+        self._cancelled: set[str] = set()
+        self._ended = threading.Event()
+        self._session: Session | None = None
+
+    def serve(self) -> None:
+        """Work until there is nothing more to come."""
+        self._send(Ready(pid=os.getpid()))
+        threading.Thread(target=self._read, daemon=True).start()
+        while (request := self._requests.get()) is not None and not self._ended.is_set():
+            self._answer(request)
+            self._cancelled.discard(request.id)
+            if isinstance(request, Shutdown):
+                break
+
+    def _read(self) -> None:
+        """The reading thread: a cancel takes effect at once, everything else waits its turn."""
+        for line in self._lines:
+            try:
+                request = parse_request.validate_json(line)
+            except ValidationError as problem:
+                self._send(
+                    Trouble(id=_id_of(line), message="The model process got a request it does not know.", detail=str(problem))
+                )
+                continue
+            if isinstance(request, Cancel):
+                self._cancelled.add(request.target)
+                self._send(Done(id=request.id))
+            else:
+                self._requests.put(request)
+        self._ended.set()
+        self._requests.put(None)
+
+    def _answer(self, request: Request) -> None:
+        """One request, whatever happens: an expected trouble or a bug is a reply, and the worker lives on."""
+        start = time.perf_counter()
+        try:
+            stats = self._run(request, lambda: self._ended.is_set() or request.id in self._cancelled)
+        except Exception as problem:  # reported with its traceback, as a bug, unless expected
+            self._send(describe(request.id, problem))
+            return
+        wall_s = time.perf_counter() - start
+        if "tokens" in stats:
+            stats["tokens_per_s"] = round(stats["tokens"] / wall_s, 1)
+        stats |= {"wall_s": round(wall_s, 3), "peak_rss_bytes": peak_rss_bytes()}
+        self._send(Done(id=request.id, cancelled=request.id in self._cancelled, stats=stats))
+
+    def _run(self, request: Request, stop: Stop) -> dict[str, Any]:
+        """Do it. Returns what there is to say about it."""
+        if isinstance(request, Load):
+            return self._load(request)
+        if isinstance(request, Unload | Shutdown):
+            self._unload()
+            return {}
+        if self._session is None:
+            raise AppError("No model is loaded.", "Choose a model first.")
+        if isinstance(request, Generate):
+            return self._session.generate(request, self._send, stop)
+        if isinstance(request, Score):
+            return self._session.score(request, self._send, stop)
+        assert isinstance(request, Likelihood), request
+        return self._session.likelihood(request, self._send, stop)
+
+    def _load(self, request: Load) -> dict[str, Any]:
+        start = time.perf_counter()
+        if self._session is None or not self._session.is_for(request):
+            self._unload()  # first, so that two models are never in memory together
+            self._session = Session(request)
+        base = self._session.host.base
+        dtype = str(base.dtype).removeprefix("torch.")
+        self._send(Loaded(id=request.id, device=str(base.device), dtype=dtype, load_s=round(time.perf_counter() - start, 3)))
+        return {}
+
+    def _unload(self) -> None:
+        self._session = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _send(self, reply: Reply) -> None:
+        line = reply.model_dump_json().encode() + b"\n"
+        with self._writing:
+            try:
+                self._out.write(line)
+                self._out.flush()
+            except BrokenPipeError:  # nobody listens any more, as when the input ends
+                self._ended.set()
+
+
+def describe(request_id: str, problem: Exception) -> Trouble:
+    """What the user is told."""
+    if isinstance(problem, AppError):
+        return Trouble(id=request_id, message=problem.message, hint=problem.hint, detail=problem.detail)
+    detail = "".join(traceback.format_exception(problem))
+    if isinstance(problem, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(problem):
+        hint = "Ask for fewer or shorter answers, or choose a smaller model."
+        return Trouble(id=request_id, message="There is not enough memory for this.", hint=hint, detail=detail)
+    hint = "This is a fault of the program. Nothing you wrote is lost; trying again may help."
+    return Trouble(id=request_id, message="Something went wrong inside the model process.", hint=hint, detail=detail)
+
+
+def peak_rss_bytes() -> int:
+    """The most memory this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _id_of(line: bytes) -> str:
+    """The id of a request that could not be understood, as far as there is one."""
+    try:
+        found = json.loads(line)["id"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return found if isinstance(found, str) else ""

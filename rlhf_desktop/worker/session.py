@@ -1,0 +1,215 @@
+"""A loaded base model and its adapters, and what can be asked of them: answers, scores, likelihoods."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rlhf_desktop.core.errors import BadInput, ModelTrouble
+from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.core.protocol import (
+    Completion,
+    Generate,
+    Likelihood,
+    LikelihoodResult,
+    Load,
+    Reply,
+    Score,
+    ScoreResult,
+    Token,
+)
+from rlhf_desktop.core.runs import AdapterRef
+from rlhf_desktop.inference.adapters import AdapterHost
+from rlhf_desktop.inference.model import load_base
+from rlhf_desktop.inference.sampler import SampledAnswer, sample
+from rlhf_desktop.inference.score import token_logprobs
+from rlhf_desktop.inference.streaming import TextStream
+from rlhf_desktop.inference.template import encode_pair, fit_turns
+from rlhf_desktop.training.batch import Group
+from rlhf_desktop.training.reward_model import RewardModel
+
+Send = Callable[[Reply], None]
+Stop = Callable[[], bool]
+
+KEPT_ADAPTERS = 4
+"""Adapters kept on the base, the least recently used going first: each costs memory, and little time."""
+
+ASK_STOP_EVERY = 8
+"""Prompts scored between two looks at whether to stop."""
+
+
+class Session:
+    """One base model with its adapters."""
+
+    def __init__(self, request: Load) -> None:
+        self._ref = request.base
+        self._dtype = request.dtype
+        self.host = AdapterHost(load_base(request.base, dtype=request.dtype))
+        self._adapters: OrderedDict[str, str] = OrderedDict()  # hash → name on the host
+        self._reward: tuple[str, RewardModel] | None = None  # its hash
+
+    def is_for(self, request: Load) -> bool:
+        """Whether this is the model asked for."""
+        return (self._ref.hash, self._ref.path, self._dtype) == (request.base.hash, request.base.path, request.dtype)
+
+    # --- answers --------------------------------------------------------------------------------------------------------------
+
+    def generate(self, request: Generate, send: Send, stop: Stop) -> dict[str, Any]:
+        """Answer with tokens as they come, and each completion when it is complete."""
+        base = self.host.base
+        prompts = [self._prompt_ids(messages, request.sampling.max_new_tokens) for messages in request.prompts]
+        streams: dict[tuple[int, int], TextStream] = {}
+        sent = 0
+
+        def on_tokens(news: list[tuple[int, int, int]]) -> None:
+            for prompt, completion, token in news:
+                stream = streams.setdefault((prompt, completion), TextStream(base.tokenizer))
+                tell(prompt, completion, stream.push(token))
+
+        def tell(prompt: int, completion: int, text: str) -> None:
+            if text and request.stream:
+                send(Token(id=request.id, prompt=prompt, completion=completion, text=text))
+
+        def on_answer(answer: SampledAnswer) -> None:
+            nonlocal sent
+            sent += len(answer.ids)
+            stream = streams.pop((answer.prompt, answer.completion), TextStream(base.tokenizer))
+            tell(answer.prompt, answer.completion, stream.finish())
+            send(
+                Completion(
+                    id=request.id,
+                    prompt=answer.prompt,
+                    completion=answer.completion,
+                    text=stream.text,
+                    tokens=len(answer.ids),
+                    finish=answer.finish,
+                )
+            )
+
+        self._use(request.adapter)
+        sample(
+            self.host.model,
+            prompts=prompts,
+            k=request.k,
+            sampling=request.sampling,
+            end_ids=base.end_ids,
+            pad_id=base.pad_id,
+            generator=torch.Generator().manual_seed(request.seed),
+            on_tokens=on_tokens,
+            on_answer=on_answer,
+            should_stop=stop,
+        )
+        return {"tokens": sent}
+
+    def _prompt_ids(self, messages: Messages, max_new_tokens: int) -> list[int]:
+        """Ids of the conversation, without its oldest turns where it is too long.
+
+        Raises:
+            BadInput: even the last message is longer than what the model can read.
+        """
+        limit = self._context_tokens()
+        ids = fit_turns(self.host.base.tokenizer, messages, max(1, limit - max_new_tokens))
+        if len(ids) + max_new_tokens > limit:
+            raise BadInput(
+                f"A message is too long for this model: {len(ids):,} tokens, and an answer of up to {max_new_tokens:,} "
+                f"must fit with it in {limit:,}.",
+                "Shorten the message or the answer.",
+            )
+        return ids
+
+    def _context_tokens(self) -> int:
+        return int(getattr(self.host.model.config.get_text_config(), "max_position_embeddings", 2**17))
+
+    # --- numbers --------------------------------------------------------------------------------------------------------------
+
+    def score(self, request: Score, send: Send, stop: Stop) -> dict[str, Any]:
+        """Answer with the reward model's scores."""
+        reward = self._reward_model(request.reward)
+        scores: list[list[float]] = []
+        tokens = 0
+        for chunk in self._encoded(request.prompts, request.completions):
+            if stop():
+                return {"tokens": tokens}
+            # Turns are dropped to fit each answer, so the answers to one prompt may not share its ids.
+            groups = [Group(prompt, [answer]) for pairs in chunk for prompt, answer in pairs]
+            flat = iter(reward.score_groups(groups).mean(0).tolist() if groups else [])
+            scores += [[next(flat) for _ in pairs] for pairs in chunk]
+            tokens += sum(group.tokens for group in groups)
+        send(ScoreResult(id=request.id, scores=scores))
+        return {"tokens": tokens}
+
+    def likelihood(self, request: Likelihood, send: Send, stop: Stop) -> dict[str, Any]:
+        """Answer with summed log-probabilities and token counts."""
+        self._use(request.adapter)
+        sums: list[list[float]] = []
+        counts: list[list[int]] = []
+        for chunk in self._encoded(request.prompts, request.completions):
+            if stop():
+                break
+            pairs = [pair for row in chunk for pair in row]
+            found = iter(token_logprobs(self.host.model, pairs, pad_id=self.host.base.pad_id))
+            for row in chunk:
+                logprobs = [next(found) for _ in row]
+                sums.append([float(values.sum()) for values in logprobs])
+                counts.append([len(values) for values in logprobs])
+        else:
+            send(LikelihoodResult(id=request.id, logprobs=sums, tokens=counts))
+        return {"tokens": sum(map(sum, counts))}
+
+    def _encoded(
+        self, prompts: Sequence[Messages], completions: Sequence[Sequence[str]]
+    ) -> Iterator[list[list[tuple[list[int], list[int]]]]]:
+        """(prompt ids, answer ids) of each answer to each prompt, a few prompts at a time.
+
+        Raises:
+            BadInput: not as many lists of answers as prompts.
+        """
+        if len(prompts) != len(completions):
+            raise BadInput(
+                f"There are {len(prompts)} prompts, but answers to {len(completions)}.", "Give a list of answers to each."
+            )
+        tokenizer, end_id, limit = self.host.base.tokenizer, self.host.base.end_ids[0], self._context_tokens()
+        for start in range(0, len(prompts), ASK_STOP_EVERY):
+            rows = zip(prompts[start : start + ASK_STOP_EVERY], completions[start : start + ASK_STOP_EVERY], strict=True)
+            yield [[encode_pair(tokenizer, prompt, text, limit, end_id=end_id) for text in texts] for prompt, texts in rows]
+
+    # --- adapters -------------------------------------------------------------------------------------------------------------
+
+    def _use(self, adapter: AdapterRef | None) -> None:
+        """Make the plain base or the base with this adapter what the model computes."""
+        if adapter is None:
+            self.host.activate([])
+            return
+        if adapter.hash not in self._adapters:
+            self._check_fits(adapter)
+            self._make_room()
+            name = f"adapter-{adapter.hash[:16]}"
+            self.host.load(Path(adapter.path), name)
+            self._adapters[adapter.hash] = name
+        self._adapters.move_to_end(adapter.hash)
+        self.host.activate([self._adapters[adapter.hash]])
+
+    def _make_room(self) -> None:
+        while len(self._adapters) >= KEPT_ADAPTERS:
+            _, name = self._adapters.popitem(last=False)
+            self.host.remove(name)
+
+    def _reward_model(self, adapter: AdapterRef) -> RewardModel:
+        if self._reward is None or self._reward[0] != adapter.hash:
+            self._check_fits(adapter)
+            if self._reward is not None:
+                for member in self._reward[1].members:
+                    self.host.remove(member.name)
+                self._reward = None
+            self._reward = (adapter.hash, RewardModel.load(self.host, Path(adapter.path)))
+        return self._reward[1]
+
+    def _check_fits(self, adapter: AdapterRef) -> None:
+        if adapter.base_hash != self._ref.hash:
+            raise ModelTrouble(
+                f"“{adapter.name}” was trained on another base model than {self._ref.name}.",
+                "Switch to the base model it was trained on, or train it again on this one.",
+                f"adapter's base {adapter.base_hash}, loaded {self._ref.hash}",
+            )

@@ -1,0 +1,80 @@
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from rlhf_desktop.core.errors import ModelTrouble
+from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.inference.model import find_end_ids, find_pad_id, load_base
+from tests.tiny import make_tiny_tokenizer
+
+
+@pytest.fixture
+def copy(tiny_model, tmp_path):
+    folder = shutil.copytree(tiny_model.path, tmp_path / "model")
+    return ModelRef(name="copy", path=str(folder), hash="h")
+
+
+def test_a_base_is_frozen_and_its_padding_ends_no_turn(tiny_model):
+    base = load_base(tiny_model, dtype="float32", device="cpu")
+    assert not base.model.training
+    assert not any(p.requires_grad for p in base.model.parameters())
+    assert base.end_ids == (2,)
+    assert base.pad_id == 0  # <|endoftext|>, although the files say <|im_end|>
+    assert base.model.config.pad_token_id == base.pad_id
+    assert base.model.get_input_embeddings().num_embeddings == len(base.tokenizer)  # not resized
+    assert (base.dtype, base.hash) == (torch.float32, tiny_model.hash)
+
+
+def test_padding_without_any_spare_special_token():
+    tokenizer = SimpleNamespace(get_vocab=dict, pad_token_id=5, unk_token_id=None, all_special_ids=[5, 0])
+    assert find_pad_id(tokenizer, (5, 0)) == 1
+
+
+def test_the_end_of_turn_comes_before_the_end_of_text():
+    tokenizer = make_tiny_tokenizer()
+    tokenizer.eos_token = "<|endoftext|>"
+    assert find_end_ids(tokenizer, SimpleNamespace(eos_token_id=[0, 2])) == (2, 0)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(ModelTrouble, match="is gone") as caught:
+        load_base(ModelRef(name="m", path=str(tmp_path / "none"), hash="h"))
+    assert caught.value.hint
+
+
+def test_no_config(copy):
+    (Path(copy.path) / "config.json").unlink()
+    with pytest.raises(ModelTrouble, match=r"no config\.json"):
+        load_base(copy)
+
+
+def test_no_weights(copy):
+    (Path(copy.path) / "model.safetensors").unlink()
+    (Path(copy.path) / "pytorch_model.bin").write_bytes(b"never read")
+    with pytest.raises(ModelTrouble, match="has no weights"):
+        load_base(copy)
+
+
+def test_weights_cut_short(copy):
+    weights = Path(copy.path) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+    with pytest.raises(ModelTrouble, match="weights of “copy” cannot be read") as caught:
+        load_base(copy)
+    assert caught.value.detail
+
+
+def test_unknown_architecture(copy):
+    config = Path(copy.path) / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "model_type": "martian", "architectures": ["Martian"]}))
+    with pytest.raises(ModelTrouble, match="not known"):
+        load_base(copy)
+
+
+def test_damaged_tokenizer(copy):
+    (Path(copy.path) / "tokenizer.json").write_text("{")
+    with pytest.raises(ModelTrouble, match="tokenizer of “copy”"):
+        load_base(copy)

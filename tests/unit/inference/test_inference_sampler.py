@@ -1,0 +1,132 @@
+import pytest
+import torch
+
+from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.inference.model import load_base
+from rlhf_desktop.inference.sampler import choose, sample
+from rlhf_desktop.inference.template import prompt_ids
+
+QUESTIONS = ["Why?", "My printer does not print. What shall I do now?", "Your kettle, please.", "Thank you"]
+
+
+@pytest.fixture(scope="module")
+def base(tiny_model):
+    return load_base(tiny_model, dtype="float32", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def prompts(base):
+    return [prompt_ids(base.tokenizer, [{"role": "user", "content": text}]) for text in QUESTIONS]
+
+
+def draw(base, prompts, k=1, seed=0, end_ids=None, **options):
+    sampling = Sampling(**{"max_new_tokens": 24, "temperature": 1.0, "top_p": 1.0, **options.pop("sampling", {})})
+    return sample(
+        base.model,
+        prompts=prompts,
+        k=k,
+        sampling=sampling,
+        end_ids=base.end_ids if end_ids is None else end_ids,
+        pad_id=base.pad_id,
+        generator=torch.Generator().manual_seed(seed),
+        **options,
+    )
+
+
+def test_greedy_equals_transformers_generate(base, prompts):
+    ours = draw(base, prompts, sampling={"temperature": 0})
+    for answer, prompt in zip(ours, prompts, strict=True):
+        theirs = base.model.generate(
+            torch.tensor([prompt]),
+            attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+            do_sample=False,
+            max_new_tokens=24,
+            pad_token_id=base.pad_id,
+            eos_token_id=list(base.end_ids),
+        )
+        assert answer.ids == theirs[0, len(prompt) :].tolist()
+
+
+def test_batched_equals_one_by_one_and_any_batch_size(base, prompts):
+    together = draw(base, prompts, k=3)
+    assert draw(base, prompts, k=3, max_rows=2) == together
+    assert [(a.prompt, a.completion) for a in together] == [(p, c) for p in range(4) for c in range(3)]
+    assert len({tuple(a.ids) for a in together}) == 12  # different draws, different answers
+
+
+def test_an_ended_row_leaves_and_the_others_go_on_unchanged(base, prompts):
+    free = draw(base, prompts, k=3, end_ids=())
+    stops = {free[0].ids[3], free[5].ids[1]}
+    answers = draw(base, prompts, k=3, end_ids=stops)
+    for answer, whole in zip(answers, free, strict=True):
+        cut = next((i + 1 for i, token in enumerate(whole.ids) if token in stops), len(whole.ids))
+        assert answer.ids == whole.ids[:cut]
+        assert answer.finish == ("end" if whole.ids[cut - 1] in stops else "length")
+    assert {a.finish for a in answers} == {"end", "length"}
+
+
+def test_the_seed_decides(base, prompts):
+    assert draw(base, prompts, seed=3) == draw(base, prompts, seed=3)
+    assert draw(base, prompts, seed=3) != draw(base, prompts, seed=4)
+
+
+def test_tokens_and_answers_are_told_as_they_come_without_the_end(base, prompts):
+    told, finished = {}, []
+    stops = {draw(base, prompts, end_ids=())[0].ids[4]}
+
+    def on_tokens(news):
+        for prompt, completion, token in news:
+            told.setdefault((prompt, completion), []).append(token)
+
+    answers = draw(base, prompts, end_ids=stops, on_tokens=on_tokens, on_answer=finished.append)
+    assert sorted(finished, key=lambda a: a.prompt) == answers
+    for answer in answers:
+        text = answer.ids[:-1] if answer.finish == "end" else answer.ids
+        assert told.get((answer.prompt, 0), []) == text
+
+
+def test_stop_keeps_what_is_there(base, prompts):
+    steps = []
+    answers = draw(base, prompts, on_tokens=steps.append, should_stop=lambda: len(steps) >= 5, end_ids=())
+    assert [len(a.ids) for a in answers] == [5] * 4
+    assert {a.finish for a in answers} == {"cancelled"}
+
+
+def test_stop_before_the_first_token(base, prompts):
+    answers = draw(base, prompts, k=2, should_stop=lambda: True)
+    assert [(a.ids, a.finish) for a in answers] == [([], "cancelled")] * 8
+
+
+def test_draws_follow_the_distribution():
+    logits = torch.tensor([2.0, 1.0, 0.0, float("-inf"), -1.0]).log_softmax(-1)
+    uniforms = torch.rand(40_000, generator=torch.Generator().manual_seed(0))
+    tokens = choose(logits.expand(40_000, -1), uniforms, Sampling(temperature=0.5, top_p=1.0))
+    shares = torch.bincount(tokens, minlength=5) / 40_000
+    assert torch.allclose(shares, (logits / 0.5).softmax(-1), atol=0.01)
+    assert shares[3] == 0
+
+
+@pytest.mark.parametrize("vocabulary", [40, 5000])  # below and above the number of tokens sorted at first
+def test_top_p_keeps_the_smallest_set_that_reaches_it(vocabulary):
+    logits = torch.randn(6, vocabulary, generator=torch.Generator().manual_seed(1))
+    probabilities = logits.softmax(-1)
+    uniforms = torch.rand(2000, 6, generator=torch.Generator().manual_seed(2))
+    drawn = torch.stack([choose(logits, row, Sampling(temperature=1.0, top_p=0.3)) for row in uniforms])
+    for row in range(6):
+        ordered = sorted(range(vocabulary), key=lambda t: -probabilities[row, t])
+        kept, total = set(), 0.0
+        for token in ordered:
+            if total >= 0.3:
+                break
+            kept.add(token)
+            total += float(probabilities[row, token])
+        assert set(drawn[:, row].tolist()) <= kept
+        assert ordered[0] in drawn[:, row]
+
+
+def test_extreme_uniform_numbers_never_draw_the_impossible():
+    logits = torch.full((2, 1000), float("-inf"))
+    logits[:, 7] = 0.0
+    highest = torch.tensor([0.0, 1 - 2**-24])
+    assert choose(logits, highest, Sampling(temperature=1.0, top_p=1.0)).tolist() == [7, 7]
+    assert choose(logits, highest, Sampling(temperature=1.0, top_p=0.9)).tolist() == [7, 7]

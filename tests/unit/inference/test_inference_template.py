@@ -1,0 +1,80 @@
+import pytest
+
+from rlhf_desktop.core.errors import BadInput, ModelTrouble
+from rlhf_desktop.inference.template import completion_ids, encode_pair, fit_turns, is_prefix_stable, prompt_ids, render
+from tests.tiny import SYSTEM, make_tiny_tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return make_tiny_tokenizer()
+
+
+def user(text):
+    return {"role": "user", "content": text}
+
+
+def assistant(text):
+    return {"role": "assistant", "content": text}
+
+
+def test_the_template_ends_where_the_answer_begins(tokenizer):
+    text = tokenizer.decode(prompt_ids(tokenizer, [user("Hello")]))
+    assert text == f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize("system", [[], [{"role": "system", "content": "Be kind."}]])
+def test_a_prompt_is_a_prefix_of_the_answered_conversation(tokenizer, system):
+    messages = [*system, user("Hello"), assistant("Yes?"), user("Why é😀?")]
+    assert is_prefix_stable(tokenizer, messages, " Because. ")
+
+
+def test_an_unstable_template_is_noticed():
+    tokenizer = make_tiny_tokenizer()
+    tokenizer.chat_template = "{{ messages | length }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    assert not is_prefix_stable(tokenizer, [user("Hello")], "Yes?")
+
+
+def test_a_completion_ends_its_turn(tokenizer):
+    ids = completion_ids(tokenizer, "Yes.", 2)
+    assert ids[-1] == 2
+    assert tokenizer.decode(ids[:-1]) == "Yes."
+    assert completion_ids(tokenizer, "Yes.", None) == ids[:-1]
+
+
+def test_the_oldest_turns_go_first_and_the_system_message_stays(tokenizer):
+    messages = [{"role": "system", "content": "Be kind."}, user("old " * 30), assistant("older " * 30), user("new")]
+    short = [messages[0], messages[-1]]
+    prompt, answer = encode_pair(tokenizer, messages, "Yes.", 60, end_id=2)
+    assert prompt == prompt_ids(tokenizer, short)
+    assert len(prompt) + len(answer) <= 60
+    whole, _ = encode_pair(tokenizer, messages, "Yes.", 5000, end_id=2)
+    assert whole == prompt_ids(tokenizer, messages)
+
+
+def test_what_still_does_not_fit_is_cut(tokenizer):
+    prompt, answer = encode_pair(tokenizer, [user("word " * 200)], "Yes. " * 50, 40, end_id=2)
+    assert (len(prompt), len(answer)) == (1, 39)
+    assert 2 not in answer  # a cut answer has not ended
+    assert len(fit_turns(tokenizer, [user("word " * 200)], 40)) > 40  # for a caller who would rather refuse
+
+
+def test_no_message_at_all(tokenizer):
+    with pytest.raises(BadInput, match="without a message"):
+        fit_turns(tokenizer, [], 40)
+
+
+def test_a_model_without_a_template_gets_a_plain_one():
+    tokenizer = make_tiny_tokenizer()
+    tokenizer.chat_template = None
+    messages = [{"role": "system", "content": "Be kind."}, user("Hello")]
+    assert render(tokenizer, messages) == "System: Be kind.\n\nUser: Hello\n\nAssistant:"
+    assert tokenizer.decode(completion_ids(tokenizer, "Yes.", None)) == " Yes."
+    assert is_prefix_stable(tokenizer, messages, "Yes.")
+
+
+def test_a_template_that_refuses_is_explained():
+    tokenizer = make_tiny_tokenizer()
+    tokenizer.chat_template = "{{ raise_exception('only users here') }}"
+    with pytest.raises(ModelTrouble, match="only users here"):
+        prompt_ids(tokenizer, [user("Hello")])
