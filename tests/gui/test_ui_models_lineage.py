@@ -27,4 +27,4 @@ def test_fits_needs_room_for_the_rest():
     assert fits(need, need * 2)[0] == "fits"
     assert fits(need, need * 1.1)[0] == "tight"
     assert fits(need, need * 0.9)[0] == "won’t fit"
-    assert fits(need, None)[1] == "neutral"
+    assert fits(need, None)[1] == "muted"

@@ -8,10 +8,6 @@ from rlhf_desktop.ui.train.runview import RunView, outcome_sentence
 from rlhf_desktop.ui.train.series import Series, smoothed, thinned
 
 
-def status(state, **more):
-    return runs.RunStatus(state=state, queued_at=0.0, **more)
-
-
 def progress(seq, step, **more):
     return runs.Progress(seq=seq, time=100.0 + seq, phase="sampling answers", step=step, total=10, **more)
 
@@ -45,16 +41,17 @@ def test_a_resumed_run_repeats_steps_without_going_back_in_its_curve():
     assert view.failure is None
 
 
-def test_interrupted_names_the_signal_and_what_is_safe():
-    sentence = outcome_sentence(status("interrupted", signal="SIGKILL"), RunView(), "a model")
-    assert "SIGKILL" in sentence
-    assert "Resume" in sentence
+def test_interrupted_keeps_the_runs_own_words_and_says_where():
+    view = RunView()
+    view.apply([progress(0, 4)])
+    sentence = outcome_sentence("interrupted", "It was killed (signal SIGKILL).", "Press Resume.", view, "a model")
+    assert sentence == "It was killed (signal SIGKILL). At step 4 of 10. Press Resume."
 
 
 def test_failed_uses_the_events_words_before_the_status():
     view = RunView()
     view.apply([runs.Failed(seq=0, time=0, message="The disk is full.", hint="Free 2 GB and resume.")])
-    assert outcome_sentence(status("failed", message="exit 1"), view, "a model") == "The disk is full. Free 2 GB and resume."
+    assert outcome_sentence("failed", "exit 1", "", view, "a model") == "The disk is full. Free 2 GB and resume."
 
 
 def test_every_state_setting_and_recipe_has_words():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef
+from rlhf_desktop.ui.theme.tokens import Role
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,10 @@ def memory_to_train_bytes(parameters: float, bytes_a_weight: int = 2) -> float:
     return parameters * bytes_a_weight * 1.2 + 1.2e9
 
 
-def fits(needed_bytes: float, available_bytes: float | None) -> tuple[str, str]:
+def fits(needed_bytes: float, available_bytes: float | None) -> tuple[str, Role]:
     """A word and a tone: does it fit in this machine's memory with room for the rest of the work?"""
     if available_bytes is None:
-        return "memory not measured yet", "neutral"
+        return "memory not measured yet", "muted"
     if needed_bytes <= 0.7 * available_bytes:
         return "fits", "success"
     return ("tight", "warning") if needed_bytes <= available_bytes else ("won’t fit", "danger")

@@ -141,29 +141,19 @@ class RunView:
         self.log.append(f"{words.moment(event.time)}  {text}")
 
 
-def outcome_sentence(status: runs.RunStatus, view: RunView, makes: str) -> str:
-    """How a run stands, in one plain sentence: what happened, what is safe, what to try."""
-    step = f" at step {view.step:,} of {view.total:,}" if view.total else ""
-    if status.state == "done":
+def outcome_sentence(state: runs.RunState, message: str, hint: str, view: RunView, makes: str) -> str:
+    """How a run stands, in one plain sentence: what happened, what is safe, what to try.
+
+    Args:
+        state: The run's state now.
+        message: The run's own words about it, and
+        hint: its remedy.
+        view: What its events said.
+        makes: What the run makes, such as "a reward model".
+    """
+    if state == "done":
         return f"Finished in {words.duration(view.wall_s)}: {makes} is ready."
-    if status.state == "stopped":
-        return f"You stopped it{step}. What it had learned is kept." if view.artifact else f"You stopped it{step}."
-    if status.state == "paused":
-        return f"Paused{step}. Resume goes on from exactly there."
-    if status.state == "failed":
-        failure = view.failure
-        message = failure.message if failure else status.message or "The run ended with an error."
-        hint = failure.hint if failure else status.hint
-        return f"{message} {hint}".strip()
-    if status.state == "interrupted":
-        return _interrupted(status)
-    if status.state == "queued":
-        return status.message or "Waiting for its turn."
-    return status.message
-
-
-def _interrupted(status: runs.RunStatus) -> str:
-    if status.message:
-        return f"{status.message} {status.hint}".strip()
-    how = f"the system ended it with {status.signal}" if status.signal else "its process ended unexpectedly"
-    return f"Interrupted: {how}. Your feedback and its last checkpoint are safe; Resume continues from there."
+    step = f" At step {view.step:,} of {view.total:,}." if view.total and state in ("paused", "stopped", "interrupted") else ""
+    if state == "failed" and view.failure:
+        return f"{view.failure.message} {view.failure.hint}".strip()
+    return " ".join(part for part in (f"{message}{step}", hint) if part)

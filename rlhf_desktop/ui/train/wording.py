@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm
 from rlhf_desktop.core.runs import RunState
+from rlhf_desktop.ui.theme.tokens import Role
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ RECIPES: dict[Algorithm, Recipe] = {
         "Teach by example",
         "supervised fine-tuning",
         "The model imitates answers you wrote or corrected. The best first step.",
-        "book",
+        "edit",
         "examples",
         "a taught model",
     ),
@@ -34,7 +35,7 @@ RECIPES: dict[Algorithm, Recipe] = {
         "Learn my preferences",
         "reward model",
         "Learns to score answers the way you rank them. PPO needs one to practise against.",
-        "scale",
+        "label",
         "comparisons",
         "a reward model",
     ),
@@ -43,7 +44,7 @@ RECIPES: dict[Algorithm, Recipe] = {
         "Improve with PPO",
         "reinforcement learning",
         "The model practises on your prompts while your reward model marks every answer. The thorough way.",
-        "trending-up",
+        "train",
         "practice prompts",
         "an improved model",
     ),
@@ -52,7 +53,7 @@ RECIPES: dict[Algorithm, Recipe] = {
         "Quick improve",
         "DPO",
         "Learns straight from your comparisons, without a reward model. The quick way.",
-        "zap",
+        "spark",
         "comparisons",
         "an improved model",
     ),
@@ -66,22 +67,21 @@ class StateWords:
 
     word: str
     icon: str
-    tone: str  # "neutral", "accent", "success", "warning" or "danger"
+    tone: Role
 
 
 STATES: dict[RunState, StateWords] = {
-    "queued": StateWords("Queued", "clock", "neutral"),
-    "starting": StateWords("Starting", "loader", "accent"),
+    "queued": StateWords("Queued", "clock", "muted"),
+    "starting": StateWords("Starting", "refresh", "accent"),
     "running": StateWords("Running", "play", "accent"),
-    "paused": StateWords("Paused", "pause", "neutral"),
+    "paused": StateWords("Paused", "pause", "muted"),
     "done": StateWords("Done", "check", "success"),
-    "stopped": StateWords("Stopped", "square", "neutral"),
+    "stopped": StateWords("Stopped", "square", "muted"),
     "failed": StateWords("Failed", "alert", "danger"),
     "interrupted": StateWords("Interrupted", "alert", "warning"),
 }
 
-LIVE: frozenset[str] = frozenset({"queued", "starting", "running"})
-RESUMABLE: frozenset[str] = frozenset({"paused", "interrupted", "stopped", "failed"})
+LIVE: frozenset[RunState] = frozenset({"queued", "starting", "running"})
 
 _SETTINGS = {
     "learning_rate": "Step size (learning rate)",

@@ -1,0 +1,135 @@
+"""The Train room's first page: four recipes, the start panel under them, and every run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QGridLayout, QWidget
+
+from rlhf_desktop.core.recipes import Algorithm
+from rlhf_desktop.core.runs import AdapterRef
+from rlhf_desktop.jobs.adapters import AdapterInfo
+from rlhf_desktop.jobs.queue import RunSummary
+from rlhf_desktop.operations.training import Readiness
+from rlhf_desktop.ui import words
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.train.plan import suggested_next
+from rlhf_desktop.ui.train.recipecard import RecipeCard
+from rlhf_desktop.ui.train.runlist import RunList
+from rlhf_desktop.ui.train.startpanel import StartPanel
+from rlhf_desktop.ui.train.wording import RECIPES
+from rlhf_desktop.ui.widgets.surfaces import Notice, Page, column
+from rlhf_desktop.ui.widgets.text import Label, heading, title
+
+
+@dataclass(frozen=True)
+class TrainFacts:
+    """What the page shows, read off the GUI thread."""
+
+    readiness: dict[Algorithm, Readiness]
+    runs: Sequence[RunSummary]
+    adapters: Sequence[AdapterInfo]  # of the project's base model, newest first
+
+
+class Overview(Page):
+    """Shows `TrainFacts`. Emits `startRequested`, `opened` and `asked`."""
+
+    startRequested = Signal(object)  # a checked StartRequest
+    opened = Signal(str)
+    asked = Signal(str, str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(t.WIDE_WIDTH, parent)
+        self._facts: TrainFacts | None = None
+        self._current: AdapterRef | None = None
+        self._base_name = ""
+        self._suggested: Algorithm | None = None
+        head = column(spacing=t.SPACE_XS)
+        head.addWidget(title("Train"))
+        head.addWidget(Label("Turn your feedback into a better model. Your base model is never changed.", tone="muted", wrap=True))
+        self.body.addLayout(head)
+        self.notice = Notice("info", "")
+        self.notice.hide()
+        self.body.addWidget(self.notice)
+        self._cards_grid = QGridLayout()
+        self._cards_grid.setSpacing(t.SPACE_M)
+        self.cards = {algorithm: RecipeCard(recipe) for algorithm, recipe in RECIPES.items()}
+        for place, card in enumerate(self.cards.values()):
+            self._cards_grid.addWidget(card, 0, place)
+            self._cards_grid.setColumnStretch(place, 1)
+            card.chosen.connect(self.open_panel)
+        self.body.addLayout(self._cards_grid)
+        self._panel_place = column()
+        self.body.addLayout(self._panel_place)
+        self.panel: StartPanel | None = None
+        self.body.addSpacing(t.SPACE_S)
+        self.body.addWidget(heading("Runs"))
+        self._none = Label(
+            "Nothing has been trained in this project yet. Runs wait here, one at a time, and go on without the window.",
+            tone="muted",
+        )
+        self._none.setWordWrap(True)
+        self.body.addWidget(self._none)
+        self.runs = RunList()
+        self.runs.opened.connect(self.opened)
+        self.runs.asked.connect(self.asked)
+        self.body.addWidget(self.runs)
+        self.body.addStretch(1)
+
+    def show_facts(self, facts: TrainFacts, base_name: str, current: AdapterRef | None) -> None:
+        """Show what there is now."""
+        self._facts, self._base_name, self._current = facts, base_name, current
+        enough = {algorithm: item.enough for algorithm, item in facts.readiness.items()}
+        made = {info.algorithm for info in facts.adapters}
+        self._suggested = suggested_next(enough, "sft" in made, "reward" in made, bool(made & {"ppo", "dpo"}))
+        for algorithm, card in self.cards.items():
+            card.show_readiness(facts.readiness[algorithm], algorithm == self._suggested)
+            card.show_cost(_cost(algorithm, facts.runs))
+            card.set_primary(algorithm == self._suggested and self.panel is None)
+        self._show_notice(base_name)
+        self.runs.show_runs(facts.runs)
+        self._none.setVisible(not facts.runs)
+
+    def _show_notice(self, base_name: str) -> None:
+        missing = not base_name
+        self.notice.setVisible(missing)
+        if missing:
+            self.notice.say("info", "Choose a base model first: a run needs one to build on.", button="Open Models")
+        for card in self.cards.values():
+            card.button.setEnabled(not missing)
+
+    def open_panel(self, algorithm: Algorithm) -> None:
+        """Open the start panel of a recipe under the cards."""
+        if self._facts is None:
+            return
+        self.close_panel()
+        policies = [info.ref for info in self._facts.adapters if info.kind == "policy"]
+        rewards = [info.ref for info in self._facts.adapters if info.kind == "reward"]
+        taken = {run.title for run in self._facts.runs}
+        self.panel = StartPanel(algorithm, self._base_name, policies, rewards, taken, self._current)
+        self.panel.started.connect(self.startRequested)
+        self.panel.cancelled.connect(self.close_panel)
+        self._panel_place.addWidget(self.panel)
+        for card in self.cards.values():
+            card.set_primary(False)  # the panel's Start is the primary action now
+        self.panel.focus_first()
+
+    def close_panel(self) -> None:
+        """Close the start panel."""
+        if self.panel is None:
+            return
+        self.panel.hide()
+        self.panel.deleteLater()
+        self.panel = None
+        for algorithm, card in self.cards.items():
+            card.set_primary(algorithm == self._suggested)
+
+
+def _cost(algorithm: Algorithm, runs: Sequence[RunSummary]) -> str:
+    """What the last complete run of this kind took; nothing is guessed before there was one."""
+    last = next((run for run in runs if run.algorithm == algorithm and run.state == "done" and run.result.get("wall_s")), None)
+    if last is None:
+        return ""
+    peak = last.result.get("peak_rss_bytes")
+    memory = f", {words.size(peak)}" if peak else ""
+    return f"Last time: {words.duration(last.result['wall_s'] or 0)}{memory}"

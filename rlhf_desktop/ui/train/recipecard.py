@@ -1,0 +1,56 @@
+"""A way to learn, as a card: a plain sentence, what it needs against what there is, and the button that begins."""
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QWidget
+
+from rlhf_desktop.operations.training import Readiness
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.train.wording import Recipe
+from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.surfaces import Card, Meter, row
+from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption, restyle
+
+
+class RecipeCard(Card):
+    """One recipe. Emits `chosen` with its algorithm."""
+
+    chosen = Signal(str)
+
+    def __init__(self, recipe: Recipe, parent: QWidget | None = None) -> None:
+        super().__init__(parent=parent)
+        self._recipe = recipe
+        self.setAccessibleName(recipe.title)
+        head = row()
+        head.addWidget(IconLabel(recipe.icon, "muted"))
+        head.addWidget(Label(recipe.title, "answer", strong=True), 1)
+        self.body.addLayout(head)
+        self._technical = caption(recipe.technical)
+        self.body.addWidget(self._technical)
+        self.body.addWidget(Label(recipe.sentence, wrap=True))
+        self.body.addStretch(1)
+        self._meter = Meter(f"{recipe.title}: feedback")
+        self.body.addWidget(self._meter)
+        self._cost = caption("", wrap=True)
+        self.body.addWidget(self._cost)
+        self.body.addSpacing(t.SPACE_XS)
+        self.button = Button(f"{recipe.title}…")
+        self.button.clicked.connect(lambda: self.chosen.emit(recipe.algorithm))
+        self.body.addWidget(self.button)
+
+    def show_readiness(self, readiness: Readiness, suggested: bool) -> None:
+        """What there is against what it takes; a suggested card holds the room's primary button."""
+        self._meter.set_value(
+            readiness.have, readiness.suggested, readiness.sentence, "success" if readiness.have >= readiness.suggested else ""
+        )
+        self._technical.setText(f"{self._recipe.technical} · suggested next" if suggested else self._recipe.technical)
+        self.set_chosen(suggested)
+        self.set_primary(suggested)
+
+    def show_cost(self, words: str) -> None:
+        """What the last such run took, if there was one."""
+        self._cost.setText(words)
+        self._cost.setVisible(bool(words))
+
+    def set_primary(self, on: bool) -> None:
+        """Make the button the one primary action of the room, or an ordinary one."""
+        restyle(self.button, kind="primary" if on else "normal")

@@ -1,0 +1,224 @@
+"""The Train room: joins its pages to the queue. Everything slow runs on the task threads."""
+
+from PySide6.QtCore import QObject, QTimer
+from PySide6.QtWidgets import QStackedWidget, QWidget
+
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.jobs.adapters import list_adapters
+from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.operations.training import readiness, start_run
+from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.train.follower import RunFollower
+from rlhf_desktop.ui.train.overview import Overview, TrainFacts
+from rlhf_desktop.ui.train.plan import StartRequest
+from rlhf_desktop.ui.train.runpage import RunPage
+
+_REFRESH_MS = 1500
+
+
+class TrainRoom(QObject):
+    """Recipes, the queue, and the page of one run at a time."""
+
+    title, icon = "Train", "train"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self._context = context
+        self._root = QStackedWidget()
+        self._root.setProperty("kind", "page")
+        self.overview = Overview()
+        self._root.addWidget(self.overview)
+        self.page: RunPage | None = None
+        self.follower: RunFollower | None = None
+        self._run: RunFolder | None = None
+        self._loading = self._again = False
+        self._front = False
+        self._readiness = None  # kept between refreshes; it changes with the feedback, not with the runs
+        self._clock = QTimer(self)
+        self._clock.setInterval(_REFRESH_MS)
+        self._clock.timeout.connect(self.refresh)
+        self._connect()
+
+    def _connect(self) -> None:
+        """Every connection of this room."""
+        session = self._context.session
+        self.overview.startRequested.connect(self.start)
+        self.overview.opened.connect(self.show_run)
+        self.overview.asked.connect(lambda run_id, action: self._ask(RunFolder(self._context.workspace.runs / run_id), action))
+        self.overview.notice.acted.connect(lambda: session.roomRequested.emit("models"))
+        session.projectChanged.connect(self._project_changed)
+        session.feedbackChanged.connect(self._feedback_changed)
+        for signal in (session.runsChanged, session.modelChanged, session.modelsChanged):
+            signal.connect(self._refresh_in_front)
+
+    def widget(self) -> QWidget:
+        """The room."""
+        return self._root
+
+    def activated(self) -> None:
+        """Refresh, and go on refreshing while in front."""
+        self._front = True
+        self.refresh()
+        self._clock.start()
+        if self.follower:
+            self.follower.start()
+
+    def deactivated(self) -> None:
+        """Stop looking; the runs go on."""
+        self._front = False
+        self._clock.stop()
+        if self.follower:
+            self.follower.stop()
+
+    def show_sample_project(self) -> None:
+        """The sample project is made and shown in Evaluate."""
+        self._context.session.roomRequested.emit("evaluate")
+
+    # --- the overview
+
+    def refresh(self) -> None:
+        """Read runs, adapters and (when it may have changed) readiness, off this thread; one look at a time."""
+        if self._loading:
+            self._again = True
+            return
+        self._loading, self._again = True, False
+        self._context.tasks.run(
+            self._load, self._context.session.base, self._readiness, on_success=self._loaded, on_failure=self._load_failed
+        )
+
+    def _load(self, base: ModelRef | None, known) -> TrainFacts:
+        context = self._context
+        project = context.session.project
+        runs = [run for run in context.queue.runs() if run.project_id in (project.id, "")]
+        adapters = [
+            a for a in list_adapters(context.workspace) if base and a.ref.base_hash == base.hash and a.project_id == project.id
+        ]
+        return TrainFacts(known or readiness(context.store, project), runs, adapters)
+
+    def _loaded(self, facts: TrainFacts) -> None:
+        self._loading = False
+        self._readiness = facts.readiness
+        base = self._context.session.base
+        self.overview.show_facts(facts, base.name if base else "", self._context.session.adapter)
+        if self._again:
+            self.refresh()
+
+    def _load_failed(self, trouble: AppError) -> None:
+        self._loading = False
+        self._clock.stop()  # say it once, not every second
+        self._context.session.troubled.emit(trouble)
+
+    def _refresh_in_front(self) -> None:
+        if self._front:
+            self.refresh()
+
+    def _feedback_changed(self) -> None:
+        self._readiness = None
+        self._refresh_in_front()
+
+    def _project_changed(self) -> None:
+        self._readiness = None
+        self.overview.close_panel()
+        self.show_overview()
+        self._refresh_in_front()
+
+    def start(self, request: StartRequest) -> None:
+        """Queue a run as the panel asks."""
+        context = self._context
+        base, project = context.session.base, context.session.project
+
+        def queue() -> RunFolder:
+            return start_run(
+                context.store,
+                context.queue,
+                project,
+                request.algorithm,
+                base=base,
+                title=request.title,
+                start=request.start,
+                reward=request.reward,
+                settings=request.settings,
+            )
+
+        context.tasks.run(queue, on_success=self._queued, on_failure=self._not_queued)
+
+    def _queued(self, run: RunFolder) -> None:
+        self.overview.close_panel()
+        session = self._context.session
+        session.runsChanged.emit()
+        session.announce("Queued. It starts as soon as the device is free.", lambda: self._unqueue(run))
+        self.refresh()
+
+    def _unqueue(self, run: RunFolder) -> None:
+        """Undo of Start: take it out of the queue, or stop it when it has begun."""
+        self._ask(run, "stop")
+
+    def _not_queued(self, trouble: AppError) -> None:
+        if self.overview.panel:
+            self.overview.panel.fail(str(trouble))
+        else:
+            self._context.session.troubled.emit(trouble)
+
+    def _ask(self, run: RunFolder, action: str) -> None:
+        act = getattr(self._context.queue, action)  # pause, resume or stop
+        self._context.tasks.run(act, run, on_success=lambda _none: self._asked(), on_failure=self._context.session.troubled.emit)
+
+    def _asked(self) -> None:
+        self._context.session.runsChanged.emit()
+        self.refresh()
+        if self.follower:
+            self.follower.poll()
+
+    # --- a run's page
+
+    def show_run(self, run_id: str) -> None:
+        """Open a run's page and replay what it has said."""
+        run = RunFolder(self._context.workspace.runs / run_id)
+        self._context.tasks.run(
+            run.config, on_success=lambda config: self._open(run, config), on_failure=self._context.session.troubled.emit
+        )
+
+    def _open(self, run: RunFolder, config) -> None:
+        self._close_page()
+        self._run = run
+        self.follower = RunFollower(self._context.tasks, run, self)
+        self.page = RunPage(config, self.follower, self._context.theme)
+        self.page.closed.connect(self.show_overview)
+        self.page.asked.connect(lambda action: self._ask(run, action))
+        self.page.tried.connect(lambda: self._chat_with(run))
+        self._root.addWidget(self.page)
+        self._root.setCurrentWidget(self.page)
+        self.follower.start()
+
+    def show_overview(self) -> None:
+        """Back to the recipes and the queue."""
+        self._root.setCurrentWidget(self.overview)
+        self._close_page()
+
+    def _close_page(self) -> None:
+        if self.page is None:
+            return
+        self.follower.stop()
+        self.follower.deleteLater()
+        self._root.removeWidget(self.page)
+        self.page.deleteLater()
+        self.page = self.follower = self._run = None
+
+    def _chat_with(self, run: RunFolder) -> None:
+        """Make the run's result current, on its own base model, and go to Chat."""
+        workspace = self._context.workspace
+
+        def find():
+            config = run.config()
+            return config.base, next((a.ref for a in list_adapters(workspace, "policy") if a.run_id == run.id), None)
+
+        self._context.tasks.run(find, on_success=self._adopt, on_failure=self._context.session.troubled.emit)
+
+    def _adopt(self, found) -> None:
+        base, adapter = found
+        if adapter is None:
+            self._context.session.troubled.emit(AppError("This run has left no model to chat with.", "Resume it, or train again."))
+            return
+        self._context.session.set_model(base, adapter)
+        self._context.session.roomRequested.emit("chat")

@@ -1,0 +1,158 @@
+"""Start from … → makes …: the panel that opens under the recipe cards. Not modal; closing it keeps nothing."""
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QComboBox, QFormLayout, QLineEdit, QWidget
+
+from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.core.recipes import Algorithm
+from rlhf_desktop.core.runs import AdapterRef
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.train import plan
+from rlhf_desktop.ui.train.settingsform import SettingsForm
+from rlhf_desktop.ui.train.wording import RECIPES
+from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
+from rlhf_desktop.ui.widgets.surfaces import Card, Notice, row
+from rlhf_desktop.ui.widgets.text import Label, caption, heading
+
+
+class StartPanel(Card):
+    """Asks what a run needs and emits `started` with a checked `StartRequest`, or `cancelled`."""
+
+    started = Signal(object)
+    cancelled = Signal()
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        base_name: str,
+        policies: Sequence[AdapterRef],
+        rewards: Sequence[AdapterRef],
+        taken: set[str],
+        current: AdapterRef | None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent=parent)
+        recipe = RECIPES[algorithm]
+        self._algorithm, self._taken, self._named = algorithm, taken, False
+        self.setAccessibleName(f"Start: {recipe.title}")
+        self.body.setSpacing(t.SPACE_L)
+        self.body.addWidget(heading(recipe.title))
+        self.body.addWidget(Label(recipe.sentence, tone="muted", wrap=True))
+        self._start = _adapter_box("Start from", policies, f"{base_name} as it is", current)
+        self._reward = _adapter_box("Reward model", rewards, "", None)
+        self._name = QLineEdit()
+        self._name.setAccessibleName("Name of the result")
+        self._name.setMaxLength(80)
+        self._preset = SegmentedControl("Preset", [(p.name, p) for p in plan.PRESETS])
+        self._preset_words = caption("")
+        self.body.addLayout(self._form(algorithm))
+        self._build_advanced(algorithm)
+        self._trouble = Notice("alert", "", "danger")
+        self._trouble.hide()
+        self.body.addWidget(self._trouble)
+        self.body.addLayout(self._buttons())
+        self._wire()
+        self._choose_preset(plan.PRESETS[0])
+        self._suggest_name()
+
+    def _form(self, algorithm: Algorithm) -> QFormLayout:
+        form = QFormLayout()
+        form.setHorizontalSpacing(t.SPACE_L)
+        form.setVerticalSpacing(t.SPACE_M)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        if algorithm != "reward":
+            form.addRow("Start from", self._start)
+        if algorithm == "ppo":
+            form.addRow("Marked by", self._reward)
+        form.addRow("Makes", self._name)
+        presets = row()
+        presets.addWidget(self._preset)
+        presets.addWidget(self._preset_words, 1)
+        form.addRow("How long", presets)
+        return form
+
+    def _build_advanced(self, algorithm: Algorithm) -> None:
+        self._fold = Button("Advanced settings", "quiet", "chevron-right")
+        self._fold.setCheckable(True)
+        self._fold.setToolTip("Every setting of this run; the defaults are good")
+        self.form = SettingsForm(algorithm)
+        self.form.hide()
+        line = row()
+        line.addWidget(self._fold)
+        line.addStretch(1)
+        self.body.addLayout(line)
+        self.body.addWidget(self.form)
+
+    def _buttons(self):
+        line = row(spacing=t.SPACE_M)
+        self.button = Button("Start", "primary")
+        cancel = Button("Cancel", "quiet")
+        cancel.clicked.connect(self.cancelled)
+        line.addWidget(self.button)
+        line.addWidget(cancel)
+        line.addWidget(caption("It runs in the background, even with the window closed."), 1)
+        return line
+
+    def _wire(self) -> None:
+        self.button.clicked.connect(self._submit)
+        self._fold.toggled.connect(self._unfold)
+        self._preset.changed.connect(self._choose_preset)
+        self._start.currentIndexChanged.connect(self._suggest_name)
+        self._name.textEdited.connect(self._rename)
+        self._name.returnPressed.connect(self._submit)
+        self.form.edited.connect(lambda: self.button.setEnabled(self.form.valid()))
+
+    def fail(self, message: str) -> None:
+        """Say why the run could not be queued; everything typed stays."""
+        self._trouble.say("alert", message, "danger")
+        self._trouble.setVisible(bool(message))
+        self.button.setEnabled(True)
+
+    def focus_first(self) -> None:
+        """Put the focus where typing makes sense."""
+        self._name.setFocus()
+        self._name.selectAll()
+
+    def _unfold(self, on: bool) -> None:
+        self.form.setVisible(on)
+        self._fold.set_icon("chevron-down" if on else "chevron-right")
+
+    def _choose_preset(self, preset: plan.Preset) -> None:
+        self.form.set_values(plan.preset_values(self._algorithm, preset))
+        self._preset_words.setText(preset.sentence)
+
+    def _rename(self) -> None:
+        self._named = True
+
+    def _suggest_name(self) -> None:
+        if not self._named:
+            self._name.setText(plan.suggested_title(self._algorithm, self._start.currentData(), self._taken))
+
+    def _submit(self) -> None:
+        start = self._start.currentData() if self._algorithm != "reward" else None
+        reward = self._reward.currentData() if self._algorithm == "ppo" else None
+        try:
+            request = plan.check_request(plan.StartRequest(self._algorithm, self._name.text(), start, reward, self.form.values()))
+        except BadInput as trouble:
+            self.fail(str(trouble))
+            return
+        self.button.setEnabled(False)
+        self._trouble.hide()
+        self.started.emit(request)
+
+
+def _adapter_box(name: str, refs: Sequence[AdapterRef], nothing: str, chosen: AdapterRef | None) -> QComboBox:
+    """A choice of adapters, newest first; `nothing` is the choice of none, left out when empty."""
+    box = QComboBox()
+    box.setAccessibleName(name)
+    if nothing:
+        box.addItem(nothing, None)
+    for ref in refs:
+        box.addItem(ref.name, ref)
+        if chosen is not None and ref.hash == chosen.hash:
+            box.setCurrentIndex(box.count() - 1)
+    if not box.count():
+        box.addItem("None yet: run “Learn my preferences” first", None)
+    return box
