@@ -37,7 +37,6 @@ from rlhf_desktop.training.stack import check_fits, epoch_batches, load_host, po
 from rlhf_desktop.training.watchdog import Health, Watchdog
 
 MICRO_BATCH_TOKENS = 1536
-SCORING_TOKENS = 3072  # without gradients more fits
 REFERENCE_ANSWERS = 48  # to normalise scores and to know what a healthy answer looks like
 VALUE_HEAD = "value_head"
 VALUE_RATE = 10.0  # the head starts at zero and must find the scale of the scores
@@ -48,6 +47,7 @@ class Episodes:
     """A batch of E sampled answers and what is known of them before the first update. Tokens (N,) lie end to end."""
 
     groups: list[Group]  # the answers to one prompt share a group
+    micro: list[list[int]]  # micro-batches of groups, the same in the first pass as in the updates: equal shapes round equally
     ended: Tensor  # (E,) whether the answer ended by itself
     scores: Tensor  # (E,) normalised, clipped, penalised
     raw_scores: Tensor  # (E,) the reward model's own
@@ -170,27 +170,37 @@ class PpoTrainer:
         ended = torch.tensor([answer.finish == "end" for answer in answers])
         raw = self._raw_scores(groups)
         scores = ((raw - self.score_mean) / self.score_std).clamp(-s.score_clip, s.score_clip) - s.missing_end_penalty * ~ended
-        reference, _, _ = self._passes(groups, self.stack.reference)
-        logprobs, values, entropy = self._passes(groups, self.stack.policy)
+        micro = list(micro_batches(groups, min(MICRO_BATCH_TOKENS, self._minibatch_tokens(groups))))
+        reference, _, _ = self._passes(groups, micro, self.stack.reference)
+        logprobs, values, entropy = self._passes(groups, micro, self.stack.policy)
         lengths = [len(answer) for group in groups for answer in group.answers]
         rewards = -self.kl_coef * (logprobs - reference)  # (N,)
         rewards[torch.tensor(lengths).cumsum(0) - 1] += scores
         advantages = gae(rewards, values, lengths, s.gae_lambda)
         returns = advantages + values
         advantages = whiten(advantages)
-        return Episodes(groups, ended, scores, raw, logprobs, reference, values, entropy, lengths, advantages, returns), answers
+        return Episodes(
+            groups, micro, ended, scores, raw, logprobs, reference, values, entropy, lengths, advantages, returns
+        ), answers
 
     def _raw_scores(self, groups: Sequence[Group]) -> Tensor:
         """(E,) pessimistic over the ensemble: mean − reward_std_coef · spread."""
         members = self.reward.score_groups(groups)  # (M, E)
         return members.mean(0) - self.settings.reward_std_coef * members.std(0, unbiased=False)
 
+    def _minibatch_tokens(self, groups: Sequence[Group]) -> int:
+        """A token budget that gives every minibatch at least one micro-batch."""
+        widest = max(group.tokens for group in groups)
+        return widest * max(1, len(groups) // self.settings.minibatches)
+
     @torch.no_grad()
-    def _passes(self, groups: Sequence[Group], adapters: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+    def _passes(
+        self, groups: Sequence[Group], micro: Sequence[list[int]], adapters: Sequence[str]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities, values and entropies (N,) of all answers, in the order of the groups, on the CPU."""
         self.host.activate(adapters)
         out: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
-        for picks in micro_batches(groups, SCORING_TOKENS):
+        for picks in micro:
             batch = self._collate([groups[i] for i in picks])
             result = answer_pass(self.host.model, batch, self.settings.temperature)
             parts = torch.stack([result.logprobs, self._values(result), result.entropy]).cpu()
@@ -212,28 +222,27 @@ class PpoTrainer:
         """`ppo_epochs` passes over the batch, each in `minibatches` updates. Returns the mean of each update's numbers."""
         s = self.settings
         self.host.activate(self.stack.policy)
+        spans = _token_spans(batch.groups)
+        size = -(-len(batch.micro) // s.minibatches)
         seen: list[dict[str, float]] = []
         for epoch in range(s.ppo_epochs):
-            size = -(-len(batch.groups) // s.minibatches)
             seed = s.seed + 7919 * (index * s.ppo_epochs + epoch)
-            for chosen in epoch_batches(len(batch.groups), size, 1, seed):
-                seen.append(self._minibatch(batch, chosen))
+            for chosen in epoch_batches(len(batch.micro), size, 1, seed):
+                seen.append(self._minibatch(batch, [batch.micro[i] for i in chosen], spans))
         means = {name: sum(values[name] for values in seen) / len(seen) for name in seen[0]}
         return {**means, "policy/first_ratio_error": seen[0]["policy/ratio_error"]}
 
-    def _minibatch(self, batch: Episodes, chosen: Sequence[int]) -> dict[str, float]:
-        """One optimiser step on some of the groups."""
+    def _minibatch(self, batch: Episodes, micro: Sequence[list[int]], spans: Sequence[slice]) -> dict[str, float]:
+        """One optimiser step on some of the micro-batches."""
         s = self.settings
-        groups = [batch.groups[i] for i in chosen]
-        spans = _token_spans(batch.groups)
-        count = sum(spans[i].stop - spans[i].start for i in chosen)
+        count = sum(spans[i].stop - spans[i].start for picks in micro for i in picks)
         totals = dict.fromkeys(("loss/policy", "loss/value", "policy/clipfrac", "policy/ratio_error"), 0.0)
-        for picks in micro_batches(groups, MICRO_BATCH_TOKENS):
-            tokens = torch.cat([torch.arange(spans[chosen[i]].start, spans[chosen[i]].stop) for i in picks])
+        for picks in micro:
+            tokens = torch.cat([torch.arange(spans[i].start, spans[i].stop) for i in picks])
             old, advantages, returns, values = (
                 part[tokens].to(self.device) for part in (batch.logprobs, batch.advantages, batch.returns, batch.values)
             )
-            result = answer_pass(self.host.model, self._collate([groups[i] for i in picks]), s.temperature)
+            result = answer_pass(self.host.model, self._collate([batch.groups[i] for i in picks]), s.temperature)
             policy, ratio, clipped = ppo_policy_loss(result.logprobs, old, advantages, s.clip_range)
             value = ppo_value_loss(self._values(result), values, returns, s.value_clip)
             ((policy.sum() + s.value_coef * value.sum()) / count).backward()
