@@ -140,9 +140,10 @@ class AdapterHost:
         assert self._peft is not None
         self.activate([])
         self.names.remove(name)
-        for module in self._layers():
-            module.delete_adapter(name)
-        self._peft.peft_config.pop(name, None)
+        trainable = {parameter for parameter in self.model.parameters() if parameter.requires_grad}
+        self._peft.delete_adapter(name)
+        for parameter in self.model.parameters():  # PEFT makes another adapter the active one, and so trainable
+            parameter.requires_grad_(parameter in trainable)
 
     def config(self, name: str) -> dict[str, Any]:
         """The adapter's PEFT configuration as its file holds it."""

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 import torch
@@ -41,14 +41,25 @@ from rlhf_desktop.worker.session import Session, Stop
 
 def main(argv: Sequence[str], out: BinaryIO) -> int:  # noqa: ARG001 - all jobs are called alike
     """Serve until `shutdown` or the end of the input."""
-    Server(sys.stdin.buffer, out).serve()
+    Server(read_lines(sys.stdin.fileno()), out).serve()
     return 0
+
+
+def read_lines(fd: int) -> Iterator[bytes]:
+    """Whole lines of a descriptor as they come.
+
+    Not a Python file: a thread that waits in one holds its lock, and the interpreter aborts if it ends meanwhile.
+    """
+    rest = b""
+    while chunk := os.read(fd, 65536):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
 
 
 class Server:
     """Reads requests, runs them one after the other, writes replies."""
 
-    def __init__(self, lines: BinaryIO, out: BinaryIO) -> None:
+    def __init__(self, lines: Iterable[bytes], out: BinaryIO) -> None:
         self._lines = lines
         self._out = out
         self._writing = threading.Lock()

@@ -186,7 +186,12 @@ class Session:
             self._check_fits(adapter)
             self._make_room()
             name = f"adapter-{adapter.hash[:16]}"
-            self.host.load(Path(adapter.path), name)
+            try:
+                self.host.load(Path(adapter.path), name)
+            except Exception:
+                if name in self.host.names:  # half loaded
+                    self.host.remove(name)
+                raise
             self._adapters[adapter.hash] = name
         self._adapters.move_to_end(adapter.hash)
         self.host.activate([self._adapters[adapter.hash]])
