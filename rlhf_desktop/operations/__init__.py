@@ -1,1 +1,1 @@
-"""What the window and the command line both do: each operation joins the store, the jobs and the library."""
+"""What the window and the command line both do: each function joins the store, the jobs and the models. No Qt, no torch."""

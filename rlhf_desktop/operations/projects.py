@@ -1,0 +1,75 @@
+"""Which project, base model and adapter to work with: the one named, the one remembered, or the obvious one."""
+
+from collections.abc import Callable
+
+from rlhf_desktop.core.errors import ModelTrouble, NotFound
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.feedback.conversations import Project
+from rlhf_desktop.hub.library import Library
+from rlhf_desktop.jobs.adapters import AdapterKind, resolve_adapter
+from rlhf_desktop.store.database import Store
+
+FIRST_PROJECT = "My project"
+
+
+def open_project(store: Store, name: str | None = None) -> Project:
+    """The project of this name (made if there is none), else the last used, else the oldest, else a first one.
+
+    It is remembered as the last used.
+    """
+    project = store.projects.ensure(name) if name is not None else _last_used(store) or store.projects.ensure(FIRST_PROJECT)
+    if store.settings.get("project") != project.id:
+        store.settings.set("project", project.id)
+    return project
+
+
+def _last_used(store: Store) -> Project | None:
+    known = {project.id: project for project in store.projects.all()}
+    remembered = known.get(store.settings.get("project", ""))
+    return remembered or next((p for p in known.values() if not p.sample), None)
+
+
+def choose_base(
+    store: Store, library: Library, project: Project, name: str | None = None, on_progress: Callable[[str], None] | None = None
+) -> ModelRef:
+    """The base model named, else the project's, else the starter, which is installed at need.
+
+    Raises:
+        NotFound: no model is called so; says which there are.
+        ModelTrouble: the starter model is missing or damaged.
+    """
+    wanted = name or store.settings.get("model", project_id=project.id)
+    if wanted is None:
+        return library.ensure_starter(on_progress)
+    try:
+        return library.get(wanted)
+    except NotFound:
+        if name is not None:
+            raise
+        raise NotFound(
+            f"The project “{project.name}” uses the model “{wanted}”, which is not in this workspace.",
+            "Add it again, or choose another model for this project.",
+        ) from None
+
+
+def choose_adapter(workspace: Workspace, name: str | None, base: ModelRef, kind: AdapterKind = "policy") -> AdapterRef | None:
+    """The adapter of this name, run or folder, once it is known to fit; None for no name.
+
+    Raises:
+        NotFound: there is no such adapter.
+        ModelTrouble: it was made for another base model.
+    """
+    adapter = resolve_adapter(workspace, name, kind)
+    if adapter is not None:
+        check_fits(adapter, base)
+    return adapter
+
+
+def check_fits(adapter: AdapterRef, base: ModelRef) -> None:
+    """Refuse an adapter made for another base model."""
+    if adapter.base_hash not in ("", base.hash):  # a folder from elsewhere may not say; the worker checks its shapes
+        raise ModelTrouble(
+            f"“{adapter.name}” was made for another base model than {base.name}.",
+            "Choose the model it was trained on, or an adapter of this one.",
+        )

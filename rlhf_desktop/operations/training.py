@@ -1,0 +1,208 @@
+"""Starting a run: is there enough to learn from, do the parts fit each other, and then one frozen folder in the queue."""
+
+import functools
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.core.ids import new_id
+from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm, make_settings
+from rlhf_desktop.core.runs import AdapterRef, Finished, ModelRef, RunConfig
+from rlhf_desktop.feedback.conversations import Project, utc_now
+from rlhf_desktop.feedback.formats import read_feedback
+from rlhf_desktop.feedback.judgements import Demonstrated, Judgement, Ranking
+from rlhf_desktop.feedback.prompt_files import read_prompts
+from rlhf_desktop.feedback.rankings import pairs
+from rlhf_desktop.feedback.rows import Problem, RankingRow
+from rlhf_desktop.feedback.signals import Judged, demonstrations, rankings, snapshot_rows
+from rlhf_desktop.feedback.snapshot import SnapshotRow
+from rlhf_desktop.feedback.split import Splitter, prompt_hash
+from rlhf_desktop.jobs.follow import tail_events
+from rlhf_desktop.jobs.queue import Queue
+from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.operations.projects import check_fits
+from rlhf_desktop.store.database import Store
+
+NAMES: dict[Algorithm, str] = {"sft": "Examples", "reward": "Reward model", "ppo": "PPO", "dpo": "DPO"}
+_UNITS: dict[Algorithm, str] = {"sft": "examples", "reward": "comparisons", "ppo": "prompts", "dpo": "comparisons"}
+_SUGGESTED: dict[Algorithm, int] = {"sft": 20, "reward": 100, "ppo": 50, "dpo": 100}
+_VERSIONED = ("rlhf-desktop", "torch", "transformers", "peft", "safetensors")
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What a project has to offer an algorithm, in the half of the split that may be trained on."""
+
+    have: int
+    need: int  # the least a run starts with
+    suggested: int  # from here on a run is worth its time
+    unit: str
+
+    @property
+    def enough(self) -> bool:
+        """Whether a run can start."""
+        return self.have >= self.need
+
+    @property
+    def sentence(self) -> str:
+        """The meter's words."""
+        if self.have >= self.suggested:
+            return f"{self.have:,} {self.unit}"
+        return f"{self.have:,} of {self.suggested:,} {self.unit} suggested"
+
+
+def readiness(store: Store, project: Project) -> dict[Algorithm, Readiness]:
+    """How far a project's feedback goes for each algorithm. PPO needs a reward model besides."""
+    judged = [item for item in store.judged(project.id) if item.split == "train"]
+    compared = sum(not p.tie for row in rankings(judged) for p in pairs([c.rank for c in row.completions]))
+    prompts = {prompt_hash(item.prompt) for item in judged}
+    prompts |= {prompt_hash(p.prompt) for p in store.prompts.prompts(project.id) if p.split == "train"}
+    have = {"sft": sum(1 for _ in demonstrations(judged)), "reward": compared, "dpo": compared, "ppo": len(prompts)}
+    return {algorithm: Readiness(have[algorithm], 1, _SUGGESTED[algorithm], _UNITS[algorithm]) for algorithm in ALGORITHMS}
+
+
+def start_run(
+    store: Store,
+    queue: Queue,
+    project: Project,
+    algorithm: Algorithm,
+    *,
+    base: ModelRef,
+    title: str = "",
+    start: AdapterRef | None = None,
+    reward: AdapterRef | None = None,
+    settings: dict[str, Any] | None = None,
+    data_file: Path | None = None,
+    prompts_file: Path | None = None,
+) -> RunFolder:
+    """Freeze a run and queue it; it starts by itself as soon as the device is free.
+
+    Args:
+        store: Where the feedback is.
+        queue: Where the run goes.
+        project: Whose feedback and split.
+        algorithm: Which trainer.
+        base: The frozen base model.
+        title: What the result is called; "" makes one up.
+        start: Train on top of this adapter, which is also the reference.
+        reward: PPO's reward model.
+        settings: What differs from the defaults; texts are converted.
+        data_file: Learn from this file instead of the project's feedback (its prompts still follow the project's split).
+        prompts_file: PPO practises on these prompts instead of the project's.
+
+    Raises:
+        BadInput: a setting, file or combination that does not work.
+        NotEnoughFeedback: nothing to learn from; says what is missing.
+        ModelTrouble: an adapter was made for another base model.
+        NoSpace: the disk is full; nothing was queued.
+    """
+    chosen = make_settings(algorithm, settings or {})
+    _check_parts(algorithm, base, start, reward, data_file, prompts_file)
+    rows = _gather(store, project, algorithm, data_file, prompts_file)
+    config = RunConfig(
+        run_id=new_id(),
+        created=utc_now(),
+        title=title.strip() or _free_title(queue, algorithm),
+        project_id=project.id,
+        algorithm=algorithm,
+        base=base,
+        start=start,
+        reward=reward,
+        settings=chosen.model_dump(mode="json"),
+        data_sha256="",
+        versions=versions(),
+    )
+    return queue.submit(config, rows)
+
+
+def _check_parts(
+    algorithm: Algorithm,
+    base: ModelRef,
+    start: AdapterRef | None,
+    reward: AdapterRef | None,
+    data_file: Path | None,
+    prompts_file: Path | None,
+) -> None:
+    if algorithm == "ppo" and reward is None:
+        raise BadInput("PPO needs a reward model to practise against.", "Train a reward model first, then choose it (--reward).")
+    if algorithm == "ppo" and data_file is not None:
+        raise BadInput("PPO practises on prompts, not on answers.", "Give a file of prompts (--prompts).")
+    if algorithm != "ppo" and (reward is not None or prompts_file is not None):
+        what = "reward model" if reward is not None else "file of prompts"
+        raise BadInput(f"Only PPO uses a {what}.", "Leave it out, or choose PPO.")
+    for adapter in (start, reward):
+        if adapter is not None:
+            check_fits(adapter, base)
+
+
+def _gather(
+    store: Store, project: Project, algorithm: Algorithm, data_file: Path | None, prompts_file: Path | None
+) -> list[SnapshotRow]:
+    if data_file is not None:
+        return snapshot_rows(algorithm, _judged_from_file(data_file, project, store.projects.splitter(project.id)))
+    prompts = read_prompts(prompts_file) if prompts_file is not None else None
+    return store.snapshot_rows(project.id, algorithm, prompts)
+
+
+def _judged_from_file(path: Path, project: Project, splitter: Splitter) -> list[Judged]:
+    """A feedback file's rows as judgements that are in no store. The file is used whole or not at all."""
+    judged = []
+    for row in read_feedback(path):
+        if isinstance(row, Problem):
+            raise BadInput(f"{path.name}, line {row.line}: {row.reason}.", "Mend or remove the line; no run was started.")
+        texts = row.completions if isinstance(row, RankingRow) else (row.completion,)
+        verdict = Ranking(row.ranks) if isinstance(row, RankingRow) else Demonstrated()
+        confidence = row.confidence if isinstance(row, RankingRow) else None
+        shown = tuple(str(place) for place in range(len(texts)))
+        judgement = Judgement(project.id, row.annotator, shown, verdict, confidence=confidence)
+        judged.append(Judged(judgement, row.prompt, texts, splitter(row.prompt)))
+    return judged
+
+
+def _free_title(queue: Queue, algorithm: Algorithm) -> str:
+    """The first of “PPO 1”, “PPO 2”, … that no run has: names are how people find results again."""
+    taken = {run.title for run in queue.runs()}
+    number = next(n for n in range(1, len(taken) + 2) if f"{NAMES[algorithm]} {n}" not in taken)
+    return f"{NAMES[algorithm]} {number}"
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """The versions of what makes a run's result, as far as they are installed. Reads metadata only."""
+    found = {}
+    for name in _VERSIONED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run that ended has left."""
+
+    run_id: str
+    adapter: Path | None
+    metrics: dict[str, float | int | None]
+
+
+def run_result(run: RunFolder) -> RunResult:
+    """The result of a run: its adapter, if it got that far, and the measures of its `finished` event."""
+    last = next((event for event in reversed(tail_events(run.events)) if isinstance(event, Finished)), None)
+    return RunResult(run.id, run.adapter if run.adapter.is_dir() else None, dict(last.metrics) if last else {})
+
+
+def lineage(runs: Path, adapter: AdapterRef | None) -> Sequence[RunConfig]:
+    """The runs behind an adapter, newest first, as far as their folders are here."""
+    chain: list[RunConfig] = []
+    while adapter is not None:
+        folder = RunFolder(Path(adapter.path).parent)
+        if folder.path.parent.resolve() != runs.resolve() or not folder.config_file.exists():
+            break
+        chain.append(folder.config())
+        adapter = chain[-1].start
+    return chain
