@@ -1,10 +1,11 @@
 """Copies of the database: one a day, seven kept, and one before each change of schema."""
 
+import errno
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rlhf_desktop.core.errors import NoSpace
+from rlhf_desktop.core.errors import NoSpace, StoreTrouble
 from rlhf_desktop.core.platform import fsync_dir, replace
 from rlhf_desktop.store.driver import DRIVER, Connection, plainly
 
@@ -16,26 +17,32 @@ def back_up(connection: Connection, target: Path) -> Path:
 
     Raises:
         NoSpace: the disk is full; no partial copy is left.
+        StoreTrouble: the copy cannot be written for another reason; no partial copy is left either.
     """
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with plainly():
-            copy = DRIVER.connect(str(temporary))
-            try:
-                connection.raw.backup(copy)
-                copy.execute("PRAGMA journal_mode=DELETE")  # one file, without companions
-            finally:
-                copy.close()
-        replace(temporary, target)
+        try:
+            _copy(connection, temporary)
+            replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
         fsync_dir(target.parent)
     except OSError as problem:
-        raise NoSpace(
-            "The database could not be backed up.", "Free some space on its disk, then try again.", repr(problem)
-        ) from problem
-    finally:
-        temporary.unlink(missing_ok=True)
+        kind = NoSpace if problem.errno == errno.ENOSPC else StoreTrouble
+        hint = f"Check that the folder {target.parent.name} in the workspace can be written and its disk has free space."
+        raise kind("The database could not be backed up.", hint, repr(problem)) from problem
     return target
+
+
+def _copy(connection: Connection, target: Path) -> None:
+    with plainly():
+        copy = DRIVER.connect(str(target))
+        try:
+            connection.raw.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, without companions
+        finally:
+            copy.close()
 
 
 def back_up_daily(connection: Connection, folder: Path, today: datetime | None = None) -> Path | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rlhf_desktop.core.errors import NoSpace, StoreTrouble
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.feedback.signals import Judged, SplitPrompt, snapshot_rows
@@ -59,7 +60,7 @@ class Store:
             backups = path.parent / "backups"
             migrate(connection, before=lambda old: back_up(connection, backups / f"before-schema-{old + 1}.db"))
             if existed:
-                back_up_daily(connection, backups)
+                _back_up_if_possible(connection, backups)
         except BaseException:
             connection.close()
             raise
@@ -109,6 +110,14 @@ class Store:
             return [SplitPrompt(prompt, split(prompt)) for prompt in prompts]
         stored = [SplitPrompt(p.prompt, p.split) for p in self.prompts.prompts(project_id)]
         return stored + [SplitPrompt(item.prompt, item.split) for item in judged]
+
+
+def _back_up_if_possible(connection: Connection, folder: Path) -> None:
+    """The day's backup. Where it cannot be made the work still goes on, and the notice says so."""
+    try:
+        back_up_daily(connection, folder)
+    except (NoSpace, StoreTrouble) as problem:
+        connection.notice = f"{connection.notice} Today's backup was not made. {problem}".strip()
 
 
 def _check_health(connection: Connection) -> None:

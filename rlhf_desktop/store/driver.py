@@ -33,7 +33,8 @@ def choose_driver() -> Any:
 
 
 DRIVER = choose_driver()
-_TROUBLES: tuple[type[Exception], ...] = (DRIVER.Error, standard.Error)
+_TROUBLES: tuple[type[Exception], ...] = (DRIVER.DatabaseError, standard.DatabaseError)
+_BUGS: tuple[type[Exception], ...] = (DRIVER.ProgrammingError, standard.ProgrammingError)  # a closed store, wrong SQL: ours
 
 
 def version(driver: Any = DRIVER) -> tuple[int, ...]:
@@ -44,7 +45,7 @@ def version(driver: Any = DRIVER) -> tuple[int, ...]:
 def in_plain_words(problem: Exception) -> AppError:
     """What a driver's error means to the user."""
     text = str(problem).lower()
-    if "full" in text:
+    if "is full" in text:
         return NoSpace(
             "There is no space left for the database; nothing of this step was saved.",
             "Free some space on its disk, then do it again. Everything saved before is safe.",
@@ -64,6 +65,12 @@ def in_plain_words(problem: Exception) -> AppError:
         )
     if "malformed" in text or "not a database" in text or "corrupt" in text:
         return damaged(repr(problem))
+    if "disk i/o" in text:
+        return StoreTrouble(
+            "The disk failed while the database was in use; nothing of this step was saved.",
+            "Check that the disk is connected and has free space, then try again.",
+            repr(problem),
+        )
     return StoreTrouble(
         "The database did not accept this step; nothing of it was saved.", "Try again, or report it.", repr(problem)
     )
@@ -83,6 +90,8 @@ def plainly() -> Iterator[None]:
     """Turn a driver's errors into `AppError`s."""
     try:
         yield
+    except _BUGS:
+        raise
     except _TROUBLES as problem:
         raise in_plain_words(problem) from problem
     except UnicodeEncodeError as problem:

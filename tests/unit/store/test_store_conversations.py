@@ -1,0 +1,107 @@
+import pytest
+
+from rlhf_desktop.core.errors import BadInput, NotFound, StoreTrouble
+from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.feedback.conversations import Generator
+from rlhf_desktop.store.conversations import NewCompletion
+
+GENERATOR = Generator("starter", "hash", "tuned", "adapter hash", Sampling(temperature=0.9))
+
+
+def contents(nodes) -> list[str]:
+    return [node.content for node in nodes]
+
+
+@pytest.fixture
+def asked(store, project):
+    return store.conversations.start(project.id, [{"role": "user", "content": "My printer broke"}])
+
+
+def test_completions_remember_what_made_them(store, asked):
+    conversation, question = asked
+    store.conversations.add_completions(
+        question.id, [NewCompletion("a", 7, "end", 3), NewCompletion("b", 7, "length", 9)], GENERATOR
+    )
+    _, a, b = sorted(store.conversations.tree(conversation.id).nodes, key=lambda n: n.content if n.parent_id else "")
+    assert (a.seed, a.finish, a.tokens, a.position) == (7, "end", 3, 0)
+    assert (b.seed, b.finish, b.tokens, b.position) == (7, "length", 9, 1)
+    assert store.conversations.generators([a.generator_id, b.generator_id]) == {GENERATOR.id: GENERATOR}
+
+
+def test_alternatives_are_siblings_a_regenerated_one_comes_last_and_becomes_active(store, asked):
+    conversation, question = asked
+    store.conversations.add_completions(question.id, [NewCompletion("a"), NewCompletion("b")], GENERATOR)
+    assert contents(store.conversations.tree(conversation.id).active_path()) == ["My printer broke", "a"]
+    (c,) = store.conversations.add_completions(question.id, [NewCompletion("c")], GENERATOR)
+    tree = store.conversations.tree(conversation.id)
+    assert contents(tree.siblings(c.id)) == ["a", "b", "c"]
+    assert contents(tree.active_path()) == ["My printer broke", "c"]
+
+
+def test_a_fork_keeps_both_branches(store, asked):
+    conversation, question = asked
+    first, second = store.conversations.add_answers(question.id, ["a", "b"])
+    store.conversations.add_message(conversation.id, first.id, "user", "thanks")
+    store.conversations.add_message(conversation.id, second.id, "user", "no")
+    edited = store.conversations.add_message(conversation.id, None, "user", "My scanner broke")
+    assert contents(store.conversations.tree(conversation.id).active_path()) == ["My scanner broke"]
+    store.conversations.set_active_leaf(conversation.id, first.id)
+    tree = store.conversations.tree(conversation.id)
+    assert contents(tree.active_path()) == ["My printer broke", "a", "thanks"]
+    assert contents(tree.siblings(edited.id)) == ["My printer broke", "My scanner broke"]
+
+
+def test_messages_are_never_changed_or_deleted(store, asked):
+    for sql in ("UPDATE messages SET content = 'x'", "DELETE FROM messages"):
+        with pytest.raises(StoreTrouble) as caught:
+            store.connection.execute(sql)
+        assert "append-only" in caught.value.detail
+    assert store.conversations.message(asked[1].id).content == "My printer broke"
+
+
+def test_an_answer_to_nothing_or_to_another_conversation_is_refused(store, project, asked):
+    other, _ = store.conversations.start(project.id, [{"role": "user", "content": "x"}])
+    with pytest.raises(BadInput, match="another conversation"):
+        store.conversations.add_message(other.id, asked[1].id, "user", "x")
+    with pytest.raises(NotFound):
+        store.conversations.add_completions("nothing", [NewCompletion("x")], GENERATOR)
+    with pytest.raises(BadInput):
+        store.conversations.start(project.id, [])
+    assert store.conversations.generators([GENERATOR.id]) == {}, "the failed step left a part behind"
+
+
+def test_a_conversation_takes_its_title_from_its_first_question(store, project):
+    conversation = store.conversations.create(project.id)
+    store.conversations.add_message(conversation.id, None, "user", "Why is the sky blue?")
+    assert store.conversations.get(conversation.id).title == "Why is the sky blue?"
+    store.conversations.rename(conversation.id, "Sky")
+    store.conversations.add_message(conversation.id, None, "user", "And the sea?")
+    assert store.conversations.get(conversation.id).title == "Sky"
+
+
+def test_the_list_has_the_last_changed_first_and_can_be_searched_and_paged(store, project):
+    ids = {}
+    for text in ("50% off", "50 off", "snake_case"):
+        conversation, leaf = store.conversations.start(project.id, [{"role": "user", "content": text}])
+        store.conversations.add_answers(leaf.id, [f"answer to {text}"])
+        ids[text] = conversation.id
+    store.conversations.start(project.id, [{"role": "user", "content": "imported"}], origin="import")
+    listed = store.conversations.recent(project.id)
+    assert [s.conversation.title for s in listed] == ["snake_case", "50 off", "50% off"]
+    assert {s.messages for s in listed} == {2}
+    found = store.conversations.recent(project.id, search="50% O")
+    assert [s.conversation.id for s in found] == [ids["50% off"]]
+    assert [s.conversation.title for s in store.conversations.recent(project.id, search="answer to snake_")] == ["snake_case"]
+    assert [s.conversation.title for s in store.conversations.recent(project.id, limit=1, offset=1)] == ["50 off"]
+    assert len(store.conversations.recent(project.id, origin=None)) == 4
+
+
+def test_many_are_planted_at_once_or_none(store, project):
+    prompt = [{"role": "system", "content": "Be kind"}, {"role": "user", "content": "Hi"}]
+    planted = store.conversations.plant(project.id, [(prompt, ["a", "b"])] * 300)
+    tree = store.conversations.tree(planted[-1].conversation.id)
+    assert contents(tree.active_path()) == ["Be kind", "Hi", "a"]
+    assert contents(tree.siblings(planted[-1].answers[1].id)) == ["a", "b"]
+    with pytest.raises(BadInput):
+        store.conversations.plant(project.id, [(prompt, ["a"]), (prompt, ["\udc00"])])
+    assert len(store.conversations.recent(project.id, origin="import", limit=1000)) == 300

@@ -1,0 +1,162 @@
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from rlhf_desktop.core.errors import BadInput, NoSpace, StoreTrouble
+from rlhf_desktop.store.driver import DRIVER, SAFE_WAL, Connection, in_plain_words, version
+
+
+@pytest.fixture
+def connection(tmp_path):
+    opened = Connection(tmp_path / "t.db", busy_timeout_s=0.05)
+    opened.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, text TEXT)")
+    yield opened
+    opened.close()
+
+
+def pragma(connection: Connection, name: str) -> object:
+    return connection.raw.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def test_the_bundled_sqlite_is_used_in_wal_mode_and_durably(connection):
+    assert DRIVER.__name__ == "sqlcipher3"
+    assert version() >= SAFE_WAL
+    assert pragma(connection, "journal_mode") == "wal"
+    assert pragma(connection, "synchronous") == 2
+    assert pragma(connection, "foreign_keys") == 1
+    assert pragma(connection, "recursive_triggers") == 1
+    assert connection.notice == ""
+
+
+def test_sqlite_utils_runs_on_the_same_driver(connection):
+    connection.insert("t", [{"n": 1, "text": "x"}])
+    import sqlite_utils.utils
+
+    assert sqlite_utils.utils.sqlite3 is DRIVER
+
+
+@pytest.mark.skipif(version(sqlite3) >= SAFE_WAL, reason="this Python's SQLite is new enough for WAL")
+def test_an_older_sqlite_serves_in_rollback_mode_and_says_so(tmp_path):
+    connection = Connection(tmp_path / "t.db", driver=sqlite3)
+    assert pragma(connection, "journal_mode") == "delete"
+    assert "sqlcipher3 is not available" in connection.notice
+    connection.close()
+
+
+def test_without_sqlcipher3_the_whole_store_works(tmp_path):
+    code = """
+import sys
+sys.modules["sqlcipher3"] = None
+from pathlib import Path
+from rlhf_desktop.store.database import Store
+for _ in range(2):
+    with Store.open(Path(sys.argv[1])) as store:
+        print(store.projects.ensure("Mine").name, bool(store.notice))
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "f.db"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"Mine {version(sqlite3) < SAFE_WAL}"] * 2
+
+
+def test_a_transaction_happens_whole_or_not_at_all(connection):
+    def half() -> None:
+        with connection.transaction():
+            connection.insert("t", [{"n": 1, "text": "a"}])
+            with connection.transaction():
+                connection.insert("t", [{"n": 2, "text": "b"}])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half()
+    assert connection.rows("SELECT * FROM t") == []
+    assert not connection.raw.in_transaction
+    connection.insert("t", [{"n": 3, "text": "c"}])
+    assert connection.row("SELECT * FROM t") == {"n": 3, "text": "c"}
+
+
+def test_a_full_disk_leaves_nothing_half_written_and_goes_on_when_there_is_room(connection):
+    connection.insert("t", [{"n": 0, "text": "kept"}])
+    connection.raw.execute("PRAGMA max_page_count = 8")
+    too_much = [{"n": n, "text": "x" * 1000} for n in range(1, 200)]
+    with pytest.raises(NoSpace, match="nothing of this step was saved") as caught:
+        connection.insert("t", too_much)
+    assert "Free some space" in caught.value.hint
+    assert connection.rows("SELECT n FROM t") == [{"n": 0}]
+    connection.raw.execute("PRAGMA max_page_count = 100000")
+    connection.insert("t", [{"n": 1, "text": "again"}])
+    assert len(connection.rows("SELECT n FROM t")) == 2
+
+
+def test_two_connections_write_one_after_the_other(connection):
+    other = Connection(connection.path, busy_timeout_s=20)
+    started = threading.Event()
+
+    def write() -> None:
+        started.set()
+        other.insert("t", [{"n": 2, "text": "other"}])
+
+    thread = threading.Thread(target=write)
+    with connection.transaction():
+        thread.start()
+        assert started.wait(10)
+        connection.insert("t", [{"n": 1, "text": "mine"}])
+    thread.join(20)
+    other.close()
+    assert [row["n"] for row in connection.rows("SELECT n FROM t ORDER BY n")] == [1, 2]
+
+
+def test_a_database_held_too_long_by_another_is_said_plainly(connection):
+    other = Connection(connection.path, busy_timeout_s=0.05)
+    with other.transaction(), pytest.raises(StoreTrouble, match="in use by another"):
+        connection.insert("t", [{"n": 1, "text": "x"}])
+    other.close()
+    connection.insert("t", [{"n": 1, "text": "x"}])
+
+
+def test_many_threads_share_one_connection(connection):
+    def write(start: int) -> None:
+        for n in range(start, start + 25):
+            with connection.transaction():
+                connection.insert("t", [{"n": n, "text": "x"}])
+                connection.execute("UPDATE t SET text = ? WHERE n = ?", (str(n), n))
+
+    threads = [threading.Thread(target=write, args=(100 * i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert connection.row("SELECT count(*) AS n FROM t WHERE text = CAST(n AS TEXT)") == {"n": 100}
+
+
+def test_half_a_character_is_refused_and_nothing_is_saved(connection):
+    with pytest.raises(BadInput, match="half of a character"):
+        connection.insert("t", [{"n": 1, "text": "ok"}, {"n": 2, "text": "\ud800"}])
+    assert connection.rows("SELECT * FROM t") == []
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        ("database or disk is full", NoSpace, "no space"),
+        ("database is locked", StoreTrouble, "in use"),
+        ("attempt to write a readonly database", StoreTrouble, "cannot be opened for writing"),
+        ("unable to open database file", StoreTrouble, "cannot be opened for writing"),
+        ("database disk image is malformed", StoreTrouble, "damaged"),
+        ("file is not a database", StoreTrouble, "damaged"),
+        ("disk I/O error", StoreTrouble, "disk failed"),
+        ("something else", StoreTrouble, "did not accept"),
+    ],
+)
+def test_every_trouble_has_plain_words_and_a_remedy(said, kind, words):
+    trouble = in_plain_words(DRIVER.OperationalError(said))
+    assert type(trouble) is kind
+    assert words in trouble.message
+    assert trouble.hint
+    assert said in trouble.detail
+
+
+def test_a_bug_of_ours_is_not_dressed_up(connection):
+    with pytest.raises(DRIVER.ProgrammingError):
+        connection.rows("SELECT ?", ())

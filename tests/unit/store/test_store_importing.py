@@ -1,0 +1,74 @@
+import json
+
+import pytest
+
+from rlhf_desktop.core.errors import NoSpace
+from rlhf_desktop.feedback.formats import read_feedback
+from rlhf_desktop.feedback.judgements import Correction, Judgement
+from rlhf_desktop.feedback.rows import DemonstrationRow, Problem, RankingRow
+from rlhf_desktop.store.importing import exported, import_rows
+
+USER = [{"role": "user", "content": "My printer broke."}]
+ROWS = [
+    RankingRow(USER, ("a", "b", "c"), (2, 1, 2), "Ada", 0.5),
+    DemonstrationRow(USER, "I'm sorry about your printer.", "Bo"),
+    Problem(3, "it is not JSON"),
+]
+
+
+def test_rows_become_judgements_and_come_out_again(store, project):
+    done = import_rows(store, project.id, ROWS, who="me")
+    assert (done.rankings, done.demonstrations, done.duplicates, done.problems) == (1, 1, 0, (ROWS[2],))
+    assert [j.who for j in store.judgements.effective(project.id)] == ["Ada", "Bo"]
+    assert list(exported(store, project.id)) == ROWS[:2]
+    assert store.conversations.recent(project.id) == [], "imports are not chats"
+
+
+def test_importing_twice_changes_nothing_but_what_was_taken_back_returns(store, project):
+    import_rows(store, project.id, [*ROWS, ROWS[0]])
+    again = import_rows(store, project.id, ROWS)
+    assert (again.rankings, again.demonstrations, again.duplicates) == (0, 0, 2)
+    store.judgements.withdraw(store.judgements.effective(project.id)[0].id, "me")
+    assert import_rows(store, project.id, ROWS).rankings == 1
+
+
+def test_a_full_disk_imports_nothing(store, project):
+    store.connection.raw.execute("PRAGMA max_page_count = 60")
+    rows = [RankingRow([{"role": "user", "content": f"question {i}"}], ("a" * 500, "b" * 500), (1, 2)) for i in range(500)]
+    with pytest.raises(NoSpace):
+        import_rows(store, project.id, rows)
+    assert store.judgements.all(project.id) == []
+    assert store.conversations.recent(project.id, origin=None) == []
+
+
+def test_a_reader_that_breaks_off_imports_nothing(store, project):
+    def broken():
+        yield ROWS[0]
+        raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011
+        import_rows(store, project.id, broken())
+    assert store.judgements.all(project.id) == []
+
+
+def test_a_correction_goes_out_as_a_ranking_and_a_demonstration(store, project):
+    _, question = store.conversations.start(project.id, USER)
+    (answer,) = store.conversations.add_answers(question.id, ["Buy a new one."])
+    store.judgements.add(Judgement(project.id, "me", (answer.id,), Correction("Sorry!")))
+    assert list(exported(store, project.id)) == [
+        RankingRow(USER, ("Sorry!", "Buy a new one."), (1, 2), "me"),
+        DemonstrationRow(USER, "Sorry!", "me"),
+    ]
+
+
+def test_a_file_goes_in_and_comes_out_as_training_data(store, project, tmp_path):
+    path = tmp_path / "hh.jsonl"
+    row = {
+        "chosen": "\n\nHuman: My printer broke.\n\nAssistant: Sorry.",
+        "rejected": "\n\nHuman: My printer broke.\n\nAssistant: So?",
+    }
+    path.write_text(json.dumps(row) + "\n")
+    import_rows(store, project.id, read_feedback(path))
+    (ranking,) = store.snapshot_rows(project.id, "reward")
+    assert ranking.prompt == USER
+    assert [(c.text, c.rank) for c in ranking.completions] == [("Sorry.", 1), ("So?", 2)]

@@ -1,0 +1,82 @@
+import pytest
+
+from rlhf_desktop.core.errors import StoreTrouble
+from rlhf_desktop.store.driver import Connection
+from rlhf_desktop.store.migrations import MIGRATIONS, migrate, schema_version, statements
+
+
+@pytest.fixture
+def connection(tmp_path):
+    opened = Connection(tmp_path / "t.db")
+    yield opened
+    opened.close()
+
+
+ADDED = "ALTER TABLE projects ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue';"
+
+
+def fill(connection: Connection) -> None:
+    connection.execute("INSERT INTO projects VALUES ('p', 'Mine', '2026-01-01', 0, 0.15)")
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
+def test_every_schema_ever_released_comes_up_to_date_with_its_data(connection, version):
+    migrate(connection, steps=MIGRATIONS[:version])
+    fill(connection)
+    assert migrate(connection) == len(MIGRATIONS) - version
+    assert schema_version(connection) == len(MIGRATIONS)
+    assert connection.row("SELECT name FROM projects") == {"name": "Mine"}
+    assert connection.rows("PRAGMA foreign_key_check") == []
+
+
+def test_the_next_step_is_applied_after_a_backup_and_once(connection):
+    migrate(connection)
+    fill(connection)
+    backed_up = []
+    steps = (*MIGRATIONS, ADDED)
+    assert migrate(connection, backed_up.append, steps) == 1
+    assert backed_up == [len(MIGRATIONS)]
+    assert connection.row("SELECT name, colour FROM projects") == {"name": "Mine", "colour": "blue"}
+    assert migrate(connection, backed_up.append, steps) == 0
+    assert len(backed_up) == 1
+
+
+def test_a_new_file_needs_no_backup(connection):
+    backed_up = []
+    migrate(connection, backed_up.append)
+    assert backed_up == []
+
+
+def test_a_step_that_fails_leaves_the_old_schema(connection):
+    migrate(connection)
+    fill(connection)
+    with pytest.raises(StoreTrouble):
+        migrate(connection, steps=(*MIGRATIONS, f"{ADDED}\nINSERT INTO nowhere VALUES (1);"))
+    assert schema_version(connection) == len(MIGRATIONS)
+    assert "colour" not in (connection.row("SELECT * FROM projects") or {})
+
+
+def test_when_the_backup_fails_nothing_is_changed(connection):
+    migrate(connection)
+
+    def fail(_: int) -> None:
+        raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011
+        migrate(connection, fail, (*MIGRATIONS, ADDED))
+    assert schema_version(connection) == len(MIGRATIONS)
+
+
+def test_a_newer_schema_is_refused(connection):
+    migrate(connection)
+    connection.raw.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    with pytest.raises(StoreTrouble, match="newer version") as caught:
+        migrate(connection)
+    assert "Update the program" in caught.value.hint
+
+
+def test_statements_are_cut_at_their_ends_and_triggers_stay_whole():
+    script = (
+        "CREATE TABLE a (x); -- a note; with a semicolon\nCREATE TRIGGER t BEFORE UPDATE ON a\nBEGIN SELECT 1; END;\nDROP TABLE a;"
+    )
+    assert [s.split()[1] for s in statements(script)] == ["TABLE", "TRIGGER", "TABLE"]
