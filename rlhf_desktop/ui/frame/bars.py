@@ -1,0 +1,88 @@
+"""The header (where am I, what next) and the status bar (model · run · network)."""
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QWidget
+
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.surfaces import row
+from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption
+
+
+class Header(QFrame):
+    """Project, what has been taught so far, and the one suggested next step."""
+
+    projectMenuRequested = Signal(object)
+    nextRequested = Signal()
+    searchRequested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("kind", "bar")
+        self.setFixedHeight(t.HEADER_HEIGHT)
+        across = row(self, 0, t.SPACE_S)
+        across.setContentsMargins(t.SPACE_M, 0, t.SPACE_M, 0)
+        self.project = Button("Project", "quiet", icon="chevron-down")
+        self.project.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the chevron follows the name
+        self.project.setProperty("strong", True)
+        self.count = caption("")
+        self.next = Button("", "quiet", icon="spark")
+        self.next.hide()
+        search = Button("Find anything", "quiet", icon="search", shortcut="Ctrl+K")
+        across.addWidget(self.project)
+        across.addWidget(self.count)
+        across.addStretch(1)
+        across.addWidget(self.next)
+        across.addWidget(search)
+        self.project.clicked.connect(lambda: self.projectMenuRequested.emit(self.project))
+        self.next.clicked.connect(self.nextRequested)
+        search.clicked.connect(self.searchRequested)
+
+    def show_project(self, name: str, count: str, suggestion: str) -> None:
+        """Say where we are and what next."""
+        self.project.set_text(name)
+        self.project.setAccessibleName(f"Project: {name}")
+        self.count.setText(count)
+        self.next.set_text(suggestion)
+        self.next.setVisible(bool(suggestion))
+
+
+class StatusBar(QFrame):
+    """One quiet line at the bottom."""
+
+    runRequested = Signal()
+    modelRequested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("kind", "bar")
+        self.setFixedHeight(t.STATUS_HEIGHT)
+        across = row(self, 0, t.SPACE_S)
+        across.setContentsMargins(t.SPACE_M, 0, t.SPACE_M, 0)
+        self._model_icon = IconLabel("cpu", "muted", t.ICON_SMALL)
+        self._model = Button("No model yet", "link")
+        self._model.setProperty("tone", "muted")
+        self._run_icon = IconLabel("play", "muted", t.ICON_SMALL)
+        self._run = Button("No run", "link")
+        across.addWidget(self._model_icon)
+        across.addWidget(self._model)
+        across.addSpacing(t.SPACE_L)
+        across.addWidget(self._run_icon)
+        across.addWidget(self._run)
+        across.addStretch(1)
+        across.addWidget(IconLabel("wifi-off", "muted", t.ICON_SMALL))
+        offline = Label("Offline: nothing leaves this computer", "caption", "muted")
+        across.addWidget(offline)
+        self._model.clicked.connect(self.modelRequested)
+        self._run.clicked.connect(self.runRequested)
+        self.show_run("")
+
+    def show_model(self, text: str) -> None:
+        """The model in use, and what it is doing."""
+        self._model.set_text(text)
+
+    def show_run(self, text: str) -> None:
+        """The run under way; nothing without one."""
+        self._run.set_text(text or "No run")
+        self._run.setVisible(bool(text))
+        self._run_icon.setVisible(bool(text))

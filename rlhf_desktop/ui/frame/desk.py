@@ -1,0 +1,278 @@
+"""Keeps the frame true: which model is loaded, what runs, what was judged, what to do next. Decides; the window shows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer
+from PySide6.QtWidgets import QMenu, QWidget
+
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.feedback.conversations import Project
+from rlhf_desktop.hub.library import Library
+from rlhf_desktop.jobs.device import probe_device
+from rlhf_desktop.jobs.queue import RunSummary
+from rlhf_desktop.operations.projects import choose_adapter, choose_base, open_project
+from rlhf_desktop.store.database import Store
+from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.frame.palette import Command
+from rlhf_desktop.ui.frame.room import ROOMS
+from rlhf_desktop.ui.frame.window import Window
+
+_LOOK_MS = 2000
+_ENOUGH = 60  # comparisons before a first training is worth its time
+_SHOWN = 6  # conversations the palette finds
+_LIVE = ("queued", "starting", "running")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the header says about the project."""
+
+    judgements: int
+    rounds: int
+
+    @property
+    def words(self) -> str:
+        """For instance “round 2 · 143 judgements”."""
+        judged = f"{self.judgements:,} judgement{'' if self.judgements == 1 else 's'}"
+        return f"round {self.rounds + 1} · {judged}"
+
+    @property
+    def next_step(self) -> tuple[str, str]:
+        """The one suggestion, and the room it leads to."""
+        if self.judgements == 0:
+            return "Next: compare a few answers", "chat"
+        if self.judgements < _ENOUGH and self.rounds == 0:
+            return f"Next: {_ENOUGH - self.judgements} more judgements, then train", "chat"
+        return ("Next: train on your feedback", "train") if self.rounds == 0 else ("Next: compare before and after", "evaluate")
+
+
+def chosen_model(store: Store, library: Library, workspace: Workspace, project: Project, on_progress: Any) -> tuple[ModelRef, Any]:
+    """The project's model and adapter; a forgotten adapter is left out. Blocks: the starter may be installed."""
+    base = choose_base(store, library, project, on_progress=on_progress)
+    try:
+        return base, choose_adapter(workspace, store.settings.get("adapter", project_id=project.id), base)
+    except AppError:
+        return base, None
+
+
+class Desk(QObject):
+    """Made once, beside the window."""
+
+    def __init__(self, context: Context, window: Window) -> None:
+        super().__init__(window)
+        self._context, self._window = context, window
+        self._rounds = 0
+        self._loading = "Looking for a model…"
+        self._runs: dict[str, str] = {}
+        self._looking = False
+        self._clock = QTimer(self)
+        self._clock.setInterval(_LOOK_MS)
+        self._connect()
+
+    def _connect(self) -> None:
+        """Every connection of the frame."""
+        session, chat, window = self._context.session, self._context.chat, self._window
+        session.projectChanged.connect(self.choose_model)
+        session.projectChanged.connect(self.show_project)
+        session.feedbackChanged.connect(self.show_project)
+        session.runsChanged.connect(self.look)
+        session.modelChanged.connect(self._model_changed)
+        session.sampleProjectRequested.connect(self.show_sample_project)
+        session.runRequested.connect(self.show_run)
+        session.conversationRequested.connect(self._show_conversation)
+        session.welcomeRequested.connect(self.show_welcome)
+        chat.stateChanged.connect(lambda _state: self._show_model())
+        chat.modelLoaded.connect(lambda _loaded: self._show_model())
+        chat.troubleHappened.connect(self._trouble)
+        window.header.projectMenuRequested.connect(self._project_menu)
+        window.header.nextRequested.connect(lambda: window.show_room(self._standing().next_step[1]))
+        window.status.modelRequested.connect(lambda: window.show_room("models"))
+        window.status.runRequested.connect(lambda: window.show_room("train"))
+        window.palette_view.set_source(self.find)
+        window.closed.connect(self._clock.stop)
+        self._clock.timeout.connect(self.look)
+
+    def begin(self) -> None:
+        """After the window is shown: fetch what takes time."""
+        self._context.tasks.run(self._context.queue.ensure_supervisor, on_failure=self._context.session.troubled.emit)
+        self._context.chat.start()
+        self.choose_model()
+        self.show_project()
+        self.look()
+        self._clock.start()
+
+    # --- the model
+
+    def choose_model(self) -> None:
+        """Load the project's model; the starter is installed at need."""
+        context, project = self._context, self._context.session.project
+
+        def work(on_progress) -> tuple[ModelRef, AdapterRef | None]:
+            return chosen_model(context.store, context.library, context.workspace, project, on_progress)
+
+        context.tasks.run(work, on_success=self._model_chosen, on_failure=self._no_model, on_progress=self._say_loading)
+
+    def _model_chosen(self, found: tuple[ModelRef, AdapterRef | None]) -> None:
+        self._context.session.set_model(*found)
+
+    def _no_model(self, trouble: AppError) -> None:
+        self._say_loading("No model")
+        self._context.session.troubled.emit(trouble)
+        if self._window.welcome:
+            self._window.welcome.status.say("alert", str(trouble), "danger")
+
+    def _say_loading(self, words: object) -> None:
+        self._loading = str(words)
+        self._show_model()
+
+    def _model_changed(self) -> None:
+        session, settings = self._context.session, self._context.store.settings
+        if session.base:
+            settings.set("model", session.base.name, session.project.id)
+            settings.set("adapter", session.adapter.path if session.adapter else None, session.project.id)
+            self._context.chat.load(session.base)
+        self._show_model()
+
+    def _show_model(self) -> None:
+        words = self._model_words()
+        self._window.status.show_model(words)
+        if self._window.welcome:
+            ready = self._context.chat.loaded is not None
+            self._window.welcome.status.say("success" if ready else "clock", words, "success" if ready else "muted")
+
+    def _model_words(self) -> str:
+        session, chat = self._context.session, self._context.chat
+        if session.base is None:
+            return self._loading
+        name = session.base.name + (f" + {session.adapter.name}" if session.adapter else "")
+        if chat.state == "failed":
+            return f"{name} · stopped"
+        if chat.loaded is None:
+            return f"{name} · loading…"
+        writing = " · writing" if chat.state == "busy" else ""
+        return f"{name} · ready on {chat.loaded.device}, {chat.loaded.dtype}{writing}"
+
+    def _trouble(self, request: str, trouble: AppError) -> None:
+        if not request or self._context.chat.loaded is None:
+            self._context.session.troubled.emit(trouble)
+
+    # --- project and header
+
+    def _standing(self) -> Standing:
+        counts = self._context.store.judgements.counts(self._context.session.project.id)
+        return Standing(sum(counts.values()), self._rounds)
+
+    def show_project(self) -> None:
+        """Refresh the header."""
+        standing = self._standing()
+        self._window.header.show_project(self._context.session.project.name, standing.words, standing.next_step[0])
+
+    def _project_menu(self, at: QWidget) -> None:
+        store, session = self._context.store, self._context.session
+        menu = QMenu(at)
+        for project in store.projects.all():
+            action = menu.addAction(project.name.replace("&", "&&"), lambda name=project.name: self.open_project(name))
+            action.setCheckable(True)
+            action.setChecked(project.id == session.project.id)
+        menu.addSeparator()
+        menu.addAction("Sample project", self.show_sample_project)
+        menu.popup(at.mapToGlobal(at.rect().bottomLeft()))
+
+    def open_project(self, name: str) -> None:
+        """Make a project current."""
+        self._context.session.set_project(open_project(self._context.store, name))
+
+    # --- runs
+
+    def look(self) -> None:
+        """See what runs do, off this thread."""
+        if not self._looking:
+            self._looking = True
+            self._context.tasks.run(self._context.queue.runs, on_success=self._saw, on_failure=self._saw_nothing)
+
+    def _saw_nothing(self, trouble: AppError) -> None:
+        self._looking = False
+        self._context.session.troubled.emit(trouble)
+
+    def _saw(self, runs: list[RunSummary]) -> None:
+        self._looking = False
+        live = next((run for run in reversed(runs) if run.state in _LIVE), None)
+        self._window.status.show_run(_run_words(live) if live else "")
+        project = self._context.session.project.id
+        self._rounds = sum(run.state == "done" and run.algorithm in ("ppo", "dpo") and run.project_id == project for run in runs)
+        states = {run.id: run.state for run in runs}
+        if states != self._runs:
+            self._runs = states
+            self.show_project()
+            self._context.session.runsChanged.emit()
+
+    # --- going places
+
+    def show_welcome(self) -> None:
+        """The first-run page, and the memory it talks about."""
+        page = self._window.show_welcome()
+        page.chatRequested.connect(lambda: self._window.show_room("chat"))
+        page.sampleRequested.connect(self._context.session.sampleProjectRequested)
+        self._show_model()
+        self._context.tasks.run(
+            probe_device, on_success=lambda found: page.set_memory(found.get("memory_total_bytes")), on_failure=self._no_probe
+        )
+
+    def _no_probe(self, trouble: AppError) -> None:
+        self._context.session.troubled.emit(trouble)
+
+    def show_sample_project(self) -> None:
+        """Train's page of the sample project."""
+        self._window.show_room("train")
+        self._window.room("train").show_sample_project()
+
+    def show_run(self, run_id: str) -> None:
+        """Train's page of a run."""
+        self._window.show_room("train")
+        self._window.room("train").show_run(run_id)
+
+    def _show_conversation(self, conversation_id: str) -> None:
+        self._window.show_room("chat")
+        self._window.room("chat").show_conversation(conversation_id)
+
+    def find(self, text: str) -> list[Command]:
+        """What the palette offers for a few letters."""
+        wanted = text.casefold()
+        found = [command for command in self._commands() if wanted in command.text.casefold()]
+        if not text:
+            return found
+        project = self._context.session.project.id
+        for summary in self._context.store.conversations.recent(project, "chat", text, _SHOWN):
+            conversation = summary.conversation
+            found.append(
+                Command(conversation.title, "chat", lambda key=conversation.id: self._show_conversation(key), "conversation")
+            )
+        return found
+
+    def _commands(self) -> list[Command]:
+        window, session, theme = self._window, self._context.session, self._context.theme
+        rooms = [Command(spec.title, spec.icon, lambda key=spec.key: window.show_room(key), spec.shortcut) for spec in ROOMS]
+        return [
+            *rooms,
+            Command("New conversation", "plus", self._new_conversation, "Ctrl+N"),
+            Command("Open the sample project", "spark", self.show_sample_project),
+            Command("Light theme", "sun", lambda: theme.set_mode("light")),
+            Command("Dark theme", "moon", lambda: theme.set_mode("dark")),
+            Command("Theme of the system", "settings", lambda: theme.set_mode("system")),
+            Command("Restart the model", "refresh", self._context.chat.restart),
+            Command("Show the welcome page", "info", session.welcomeRequested.emit),
+        ]
+
+    def _new_conversation(self) -> None:
+        self._window.show_room("chat")
+        self._window.room("chat").new_conversation()
+
+
+def _run_words(run: RunSummary) -> str:
+    if run.state != "running" or not run.total:
+        return f"{run.title} · {run.state}"
+    left = f" · {max(1, round(run.eta_s / 60))} min" if run.eta_s else ""
+    return f"{run.title} {round(100 * run.step / run.total)}%{left}"

@@ -1,0 +1,98 @@
+"""Ctrl+K: type a few letters of a room, a conversation or an action, and go there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QWidget
+
+from rlhf_desktop.ui.theme import icons
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.surfaces import column
+
+_MOST = 12
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something the palette finds."""
+
+    text: str
+    icon: str
+    run: Callable[[], None]
+    hint: str = ""
+
+
+Source = Callable[[str], list[Command]]  # what the user typed → what matches
+
+
+class CommandPalette(QFrame):
+    """Lies over the window; Esc or a click elsewhere closes it."""
+
+    def __init__(self, host: QWidget) -> None:
+        super().__init__(host)
+        self.setProperty("kind", "palette")
+        self.setAccessibleName("Find anything")
+        self._source: Source = lambda _text: []
+        self._commands: list[Command] = []
+        self.setFixedWidth(t.PALETTE_WIDTH)
+        box = column(self, t.SPACE_S, t.SPACE_S)
+        self.field = QLineEdit()
+        self.field.setPlaceholderText("Find a room, a conversation, an action…")
+        self.field.setAccessibleName("Find anything")
+        self.found = QListWidget()
+        self.found.setAccessibleName("Found")
+        self.found.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.found.setFrameShape(QFrame.Shape.NoFrame)
+        self.found.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        box.addWidget(self.field)
+        box.addWidget(self.found)
+        self.field.textChanged.connect(self._search)
+        self.field.returnPressed.connect(self._run_current)
+        self.found.itemClicked.connect(lambda _item: self._run_current())
+        self.field.installEventFilter(self)
+        self.hide()
+
+    def set_source(self, source: Source) -> None:
+        """Search there."""
+        self._source = source
+
+    def open(self) -> None:
+        """Show, empty and ready to type."""
+        host = self.parentWidget()
+        self.field.clear()
+        self._search("")
+        self.move((host.width() - self.width()) // 2, t.HEADER_HEIGHT + t.SPACE_XL)
+        self.show()
+        self.raise_()
+        self.field.setFocus()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Arrows choose while the field keeps the focus."""
+        if event.type() == QEvent.Type.FocusOut and self.isVisible():
+            self.hide()
+        if event.type() != QEvent.Type.KeyPress:
+            return super().eventFilter(watched, event)
+        step = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}.get(event.key())
+        if event.key() == Qt.Key.Key_Escape:
+            self.hide()
+        elif step:
+            self.found.setCurrentRow(max(0, min(self.found.count() - 1, self.found.currentRow() + step)))
+        return event.key() == Qt.Key.Key_Escape or step is not None
+
+    def _search(self, text: str) -> None:
+        self._commands = self._source(text.strip())[:_MOST]
+        self.found.clear()
+        for command in self._commands:
+            words = f"{command.text}    {command.hint}" if command.hint else command.text
+            self.found.addItem(QListWidgetItem(icons.icon(command.icon, "muted", t.ICON_SMALL), words))
+        self.found.setCurrentRow(0)
+        rows = max(1, len(self._commands))
+        self.found.setFixedHeight(rows * (self.fontMetrics().lineSpacing() + t.SPACE_M) + t.SPACE_S)
+        self.adjustSize()
+
+    def _run_current(self) -> None:
+        row = self.found.currentRow()
+        self.hide()
+        if 0 <= row < len(self._commands):
+            self._commands[row].run()

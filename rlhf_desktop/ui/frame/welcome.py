@@ -1,0 +1,119 @@
+"""The first thing a new user sees: what the starter model is for, and which models are for real work."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QGridLayout
+
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.surfaces import Card, Notice, Page, row
+from rlhf_desktop.ui.widgets.text import Label, caption, title
+
+_GIB = 2**30
+_COMFORT = 1.3  # room beside the model for the system and for training
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A model worth fetching. Training one adapter needs about twice the bfloat16 weights."""
+
+    name: str
+    parameters: float
+    licence: str
+    note: str
+
+    @property
+    def needs_bytes(self) -> float:
+        """Memory to chat and train, roughly: bfloat16 weights, activations, adapter and optimiser."""
+        return self.parameters * 2 * 2
+
+
+SUGGESTIONS = (
+    Suggestion("Qwen2.5-1.5B-Instruct", 1.54e9, "Apache-2.0", "a good first choice"),
+    Suggestion("SmolLM2-1.7B-Instruct", 1.71e9, "Apache-2.0", "the starter's larger sister"),
+    Suggestion("Llama-3.2-3B-Instruct", 3.21e9, "Llama 3.2 licence", "writes best of the three, needs the most"),
+)
+
+
+def fit(needs_bytes: float, memory_bytes: float | None) -> tuple[str, Literal["success", "warning", "danger", "muted"]]:
+    """Whether a model fits this machine's memory, in a word, and the word's tone."""
+    if memory_bytes is None:
+        return "checking…", "muted"
+    if needs_bytes * _COMFORT <= memory_bytes:
+        return "fits", "success"
+    return ("tight", "warning") if needs_bytes <= memory_bytes else ("won't fit", "danger")
+
+
+class WelcomePage(Page):
+    """Calm, one card, two ways on."""
+
+    chatRequested = Signal()
+    sampleRequested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__(t.FORM_WIDTH)
+        self.setAccessibleName("Welcome")
+        self.body.addSpacing(t.SPACE_XL)
+        self.body.addWidget(title("Teach a model what a good answer is"))
+        self.body.addWidget(
+            Label(
+                "Chat with a model on this computer, say which answers are better, and let it learn from you. Nothing you write "
+                "leaves this machine.",
+                "answer",
+                "muted",
+                wrap=True,
+            )
+        )
+        self.status = Notice("clock", "Getting the starter model ready…", "muted")
+        self.body.addWidget(self.status)
+        self.body.addLayout(self._buttons())
+        self.body.addWidget(self._models())
+        self.body.addStretch(1)
+        self.set_memory(None)
+
+    def set_memory(self, memory_bytes: float | None) -> None:
+        """Say which of the suggested models fit."""
+        for suggestion, label in zip(SUGGESTIONS, self._fits, strict=True):
+            word, tone = fit(suggestion.needs_bytes, memory_bytes)
+            label.setText(word)
+            label.set_tone(tone)
+        words = f"This computer has {memory_bytes / _GIB:.0f} GB of memory. " if memory_bytes else ""
+        self._where.setText(words + "Add one in Models: a folder or a GGUF file you have downloaded.")
+
+    def _buttons(self):
+        across = row(None, 0, t.SPACE_M)
+        chat = Button("Start chatting", "primary")
+        sample = Button("Try the sample project")
+        sample.setToolTip("Watch the whole loop on prepared feedback, in a project of its own")
+        chat.clicked.connect(self.chatRequested)
+        sample.clicked.connect(self.sampleRequested)
+        across.addWidget(chat)
+        across.addWidget(sample)
+        across.addStretch(1)
+        return across
+
+    def _models(self) -> Card:
+        card = Card("The starter model only demonstrates")
+        words = "It is tiny, so that everything runs in minutes on any laptop. For real work, choose one of these:"
+        card.body.addWidget(Label(words, tone="muted", wrap=True))
+        card.body.addSpacing(t.SPACE_XS)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(t.SPACE_L)
+        grid.setVerticalSpacing(t.SPACE_S)
+        grid.setColumnStretch(1, 1)
+        self._fits: list[Label] = []
+        for line, suggestion in enumerate(SUGGESTIONS):
+            grid.addWidget(Label(suggestion.name, strong=True), line, 0)
+            grid.addWidget(caption(suggestion.note), line, 1)
+            grid.addWidget(caption(suggestion.licence), line, 2)
+            grid.addWidget(caption(f"{suggestion.needs_bytes / _GIB:.0f} GB"), line, 3)
+            verdict = Label("", "caption", "muted", strong=True)
+            self._fits.append(verdict)
+            grid.addWidget(verdict, line, 4)
+        card.body.addLayout(grid)
+        self._where = caption("", wrap=True)
+        card.body.addSpacing(t.SPACE_XS)
+        card.body.addWidget(self._where)
+        return card

@@ -1,0 +1,118 @@
+"""The window: composes rail, header, rooms, status bar and palette, and does nothing else."""
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.frame.bars import Header, StatusBar
+from rlhf_desktop.ui.frame.palette import CommandPalette
+from rlhf_desktop.ui.frame.rail import Rail
+from rlhf_desktop.ui.frame.room import ROOMS, Room
+from rlhf_desktop.ui.frame.trouble import TroubleBar
+from rlhf_desktop.ui.frame.welcome import WelcomePage
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.surfaces import Toast, hairline
+
+
+class Window(QMainWindow):
+    """Rooms are made on their first visit."""
+
+    closed = Signal()
+    roomChanged = Signal(str)
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self._context = context
+        self._rooms: dict[str, Room] = {}
+        self._current = ""
+        self.setWindowTitle("RLHF Desktop")
+        self.setMinimumSize(t.WINDOW_MIN_WIDTH, t.WINDOW_MIN_HEIGHT)
+        self.resize(t.WINDOW_WIDTH, t.WINDOW_HEIGHT)
+        self.header, self.status, self.stack = Header(), StatusBar(), QStackedWidget()
+        self.trouble = TroubleBar()
+        centre = self._lay_out()
+        self.rail = Rail(ROOMS, centre)
+        self.toast = Toast(centre)
+        self.palette_view = CommandPalette(centre)
+        self.welcome: WelcomePage | None = None
+        self.rail.chosen.connect(self.show_room)
+        self.header.searchRequested.connect(self.palette_view.open)
+        QShortcut(QKeySequence.StandardKey.Undo, self, self.toast.undo)
+        QShortcut(QKeySequence.StandardKey.Quit, self, self.close)
+        context.session.announced.connect(self.toast.announce)
+        context.session.troubled.connect(self.show_trouble)
+        context.session.roomRequested.connect(self.show_room)
+
+    def _lay_out(self) -> QWidget:
+        centre = QWidget()
+        centre.setProperty("kind", "page")
+        across = QHBoxLayout(centre)
+        across.setContentsMargins(t.RAIL_WIDTH, 0, 0, 0)
+        across.setSpacing(0)
+        down = QVBoxLayout()
+        down.setSpacing(0)
+        for part in (self.header, hairline(), self.trouble, self.stack, hairline(), self.status):
+            down.addWidget(part, 1 if part is self.stack else 0)
+        across.addLayout(down)
+        self.setCentralWidget(centre)
+        return centre
+
+    @property
+    def current_room(self) -> str:
+        """The key of the room shown; "" for the welcome page."""
+        return self._current
+
+    def room(self, key: str) -> Room:
+        """A room, made if this is its first use."""
+        if key not in self._rooms:
+            spec = next(spec for spec in ROOMS if spec.key == key)
+            self._rooms[key] = spec.make(self._context)
+            self.stack.addWidget(self._rooms[key].widget())
+        return self._rooms[key]
+
+    def show_room(self, key: str) -> None:
+        """Bring a room to the front."""
+        room = self.room(key)
+        if self._current and self._current != key:
+            self._rooms[self._current].deactivated()
+        self._current = key
+        self.rail.set_current(key)
+        self.stack.setCurrentWidget(room.widget())
+        room.activated()
+        self.roomChanged.emit(key)
+
+    def show_welcome(self) -> WelcomePage:
+        """Show the first-run page instead of a room."""
+        if self.welcome is None:
+            self.welcome = WelcomePage()
+            self.stack.addWidget(self.welcome)
+        if self._current:
+            self._rooms[self._current].deactivated()
+        self._current = ""
+        self.stack.setCurrentWidget(self.welcome)
+        return self.welcome
+
+    def show_trouble(self, trouble: AppError) -> None:
+        """Say what happened, what is safe and what to try."""
+        self.trouble.show_trouble(trouble)
+
+    def bring_to_front(self) -> None:
+        """For a second start on the same workspace."""
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.show()
+        self.raise_()
+        self.activateWindow()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The rail is as tall as the window."""
+        super().resizeEvent(event)
+        self.rail.setFixedHeight(self.centralWidget().height())
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Closes the window only: runs go on."""
+        super().closeEvent(event)
+        if self._current:
+            self._rooms[self._current].deactivated()
+        self.closed.emit()
