@@ -2,10 +2,11 @@
 
     prepare → examples (SFT) → answers, ranked by the rule → reward model → PPO → answers to held-out prompts → report
 
-`run_demo` takes all steps; the window takes them one by one on a thread, through the same `Demo`. Each demo has its own project and
-never touches another. What a step has done is written to `demo.json` in the workspace when it is done, and the id of a run as soon as
-it is queued, so that an interrupted demo goes on: a half-trained run from its checkpoint, half-sampled answers from the start of
-their step. Feedback answers come partly from the base and partly from the SFT model: the reward model must judge what PPO will show it.
+`run_demo` takes all steps; the window takes them one by one on a thread, through the same `Demo`. Each demo has its own project
+and never touches another. What a step has done is written to `demo.json` in the workspace when it is done, and the id of a run as
+soon as it is queued, so that an interrupted demo goes on: a half-trained run from its checkpoint, half-sampled answers from the
+start of their step. Feedback answers come partly from the base and partly from the SFT model: the reward model must judge what PPO
+will show it.
 """
 
 import json
@@ -51,6 +52,10 @@ EXAMPLES_ANNOTATOR = "sample examples"
 _ROWS_AT_ONCE = 32  # answers a request, so that progress is seen
 
 
+AS_PRACTISED = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=96)  # as PPO samples
+AS_IN_CHAT = Sampling()
+
+
 @dataclass(frozen=True)
 class DemoSize:
     """How much of everything. Settings are those that differ from the recipes' defaults."""
@@ -62,8 +67,8 @@ class DemoSize:
     base_answers: int = 2  # feedback answers a prompt from the base model …
     sft_answers: int = 2  # … and from the SFT model
     heldout_answers: int = 1  # a prompt and model
-    feedback_sampling: Sampling = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=96)  # as PPO samples
-    heldout_sampling: Sampling = Sampling()  # as the chat samples
+    feedback_sampling: Sampling = AS_PRACTISED
+    heldout_sampling: Sampling = AS_IN_CHAT
     sft: dict[str, Any] = field(default_factory=dict)
     reward: dict[str, Any] = field(default_factory=dict)
     ppo: dict[str, Any] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from rlhf_desktop.core.protocol import LikelihoodResult
 from rlhf_desktop.core.runs import Value
@@ -110,7 +111,7 @@ def model_report(scores: Sequence[RuleScore], answers: Sequence[DemoAnswer], lik
         points=sum(s.points for s in scores) / len(scores),
         mean_words=mean_words(texts),
         distinct_2=distinct_n(texts),
-        perplexity=perplexity(sum(likelihood.logprobs, []), sum(likelihood.tokens, [])),
+        perplexity=perplexity(chain.from_iterable(likelihood.logprobs), chain.from_iterable(likelihood.tokens)),
     )
 
 
