@@ -60,6 +60,28 @@ class JudgementStore:
         """Every event of a project, oldest first."""
         return self._load("j.project_id = ?", (project_id,))
 
+    def size(self, project_id: str) -> int:
+        """How many judgements were ever made, in effect or not; withdrawals are not counted."""
+        row = self._db.row("SELECT count(*) AS n FROM judgements WHERE project_id = ? AND kind != 'withdrawn'", (project_id,))
+        return int(row["n"]) if row else 0
+
+    def page(self, project_id: str, offset: int, limit: int) -> list[Judgement]:
+        """Some of what `size` counts, newest first."""
+        found = self._load(
+            """j.id IN (SELECT id FROM judgements WHERE project_id = ? AND kind != 'withdrawn'
+            ORDER BY rowid DESC LIMIT ? OFFSET ?)""",
+            (project_id, limit, offset),
+        )
+        return found[::-1]
+
+    def later(self, ids: Sequence[str]) -> list[Judgement]:
+        """These judgements and every event that replaces them or takes them back, directly or not: enough for `effective`."""
+        return self._load(
+            """j.id IN (WITH RECURSIVE later(id) AS (SELECT value FROM json_each(?)
+            UNION SELECT e.id FROM judgements e JOIN later ON e.supersedes = later.id) SELECT id FROM later)""",
+            (json.dumps(list(ids)),),
+        )
+
     def effective(self, project_id: str) -> list[Judgement]:
         """The judgements in effect, oldest first."""
         return effective(self.all(project_id))

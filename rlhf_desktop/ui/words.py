@@ -62,3 +62,9 @@ def shortened(text: str, limit: int = 80) -> str:
         return flat
     cut = flat[: limit - 1]
     return (cut[: cut.rfind(" ")] if " " in cut[limit // 2 :] else cut).rstrip(" ,.;:") + "…"
+
+
+def ordinal(n: int) -> str:
+    """A place in a ranking: "1st", "2nd", "3rd", "4th", "11th"."""
+    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"

@@ -1,5 +1,5 @@
 from rlhf_desktop.core.runs import AdapterRef
-from rlhf_desktop.ui.models.lineage import AdapterEntry, fits, lineage, memory_to_train_bytes
+from rlhf_desktop.ui.models.lineage import AdapterEntry, lineage
 
 
 def entry(name, start, created, base="b"):
@@ -20,11 +20,3 @@ def test_children_follow_their_parent_and_siblings_their_age():
 
 def test_an_orphan_stays_visible():
     assert [(r.entry.ref.name, r.depth) for r in lineage([entry("a", "gone", 1)], "b")] == [("a", 0)]
-
-
-def test_fits_needs_room_for_the_rest():
-    need = memory_to_train_bytes(1.5e9)
-    assert fits(need, need * 2)[0] == "fits"
-    assert fits(need, need * 1.1)[0] == "tight"
-    assert fits(need, need * 0.9)[0] == "won’t fit"
-    assert fits(need, None)[1] == "muted"

@@ -33,3 +33,7 @@ def test_count_and_shortened():
     assert words.count(1240, "reply", "replies") == "1,240 replies"
     assert words.shortened("one\n two", 20) == "one two"
     assert words.shortened("word " * 40, 20) == "word word word…"
+
+
+def test_ordinal():
+    assert [words.ordinal(n) for n in (1, 2, 3, 4, 11, 21)] == ["1st", "2nd", "3rd", "4th", "11th", "21st"]

@@ -168,6 +168,14 @@ class ChatPresenter(QObject):
         self._ask(node.id, answers)
         return True
 
+    def answer(self, message_id: str, answers: int) -> bool:
+        """Ask for answers to a stored message of the conversation shown. False when there is no model to ask, or it is busy."""
+        if not self._has_model() or self._writing:
+            return False
+        self._judging = None
+        self._ask(message_id, answers)
+        return True
+
     def regenerate(self, message_id: str) -> None:
         """Ask for another answer beside this one."""
         if self._has_model() and not self._writing:
