@@ -1,5 +1,6 @@
 """Reading a run's events while they are written, and again from the start when a window is reopened."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from rlhf_desktop.core.runs import RunEvent, parse_event
-from rlhf_desktop.jobs.framing import LineFramer
 
 if TYPE_CHECKING:
     from rlhf_desktop.jobs.runfolder import RunFolder
@@ -20,7 +20,7 @@ class EventReader:
     """Reads `events.jsonl` a piece at a time, from its beginning. A torn last line waits for its rest.
 
     Attributes:
-        offset: Bytes read so far, the unfinished line included.
+        offset: Bytes of the whole lines read so far.
         notes: What could not be understood (torn or unknown lines), in plain words.
     """
 
@@ -28,21 +28,27 @@ class EventReader:
         self.path = path
         self.offset = 0
         self.notes: list[str] = []
-        self._lines = LineFramer()
 
     def read_new(self) -> list[RunEvent]:
         """The events that have become complete since the last call; none when the file is not there yet."""
         try:
             with self.path.open("rb") as f:
+                if f.seek(0, os.SEEK_END) < self.offset:
+                    self._start_over()
                 f.seek(self.offset)
                 chunk = f.read()
         except FileNotFoundError:
             return []
-        self.offset += len(chunk)
-        return list(self._parse(self._lines.feed(chunk)))
+        whole = chunk.rfind(b"\n") + 1  # the rest is read again: a resuming trainer may cut off what was torn
+        self.offset += whole
+        return list(self._parse(chunk[:whole].splitlines()))
+
+    def _start_over(self) -> None:
+        self.notes.append("The file has become shorter, so it is read again from its start.")
+        self.offset = 0
 
     def _parse(self, lines: list[bytes]) -> Iterator[RunEvent]:
-        for line in lines:
+        for line in filter(None, lines):
             try:
                 yield parse_event.validate_json(line)
             except ValidationError as problem:

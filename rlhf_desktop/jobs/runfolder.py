@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import shutil
 import time
 from collections.abc import Iterable
@@ -133,7 +134,7 @@ class RunFolder:
 
     def append_control(self, action: Literal["pause", "resume", "stop"]) -> None:
         """Say what the user wants from now on."""
-        mend_last_line(self.control)
+        _drop_torn_line(self.control)
         control = Control(seq=len(self._controls()), time=time.time(), action=action)
         append_jsonl(self.control, control.model_dump(mode="json"))
 
@@ -181,11 +182,10 @@ def waiting() -> RunStatus:
     return RunStatus(state="queued", queued_at=time.time(), message="Waiting for its turn.")
 
 
-def mend_last_line(path: Path) -> None:
-    """End a line that a killed process left torn, so that the next one does not continue it."""
-    if path.exists() and path.read_bytes()[-1:] not in (b"", b"\n"):
-        with path.open("ab") as f:
-            f.write(b"\n")
+def _drop_torn_line(path: Path) -> None:
+    """Cut off a last line that was never finished, so that the next one does not continue it."""
+    if path.exists():
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 
 
 def _no_space(workspace: Workspace) -> NoSpace:

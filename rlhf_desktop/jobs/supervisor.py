@@ -19,7 +19,7 @@ from rlhf_desktop.jobs.commands import package_parent, worker_command, worker_en
 from rlhf_desktop.jobs.follow import EventReader
 from rlhf_desktop.jobs.outcome import Outcome, decide
 from rlhf_desktop.jobs.queue import needs_work, run_folders, supervisor_lock
-from rlhf_desktop.jobs.runfolder import RunFolder, mend_last_line, waiting
+from rlhf_desktop.jobs.runfolder import RunFolder, waiting
 
 _HEARTBEAT_S = 2.0
 _STARTING_POLL_S = 0.25  # until the trainer has said that it began
@@ -98,7 +98,6 @@ class Supervisor:
                 state="starting", queued_at=run.status().queued_at, supervisor=self._me, heartbeat=time.time(), message="Starting."
             )
             run.write_status(status)
-        mend_last_line(run.events)
         began = time.time()
         try:
             child = self._start(run)

@@ -1,5 +1,6 @@
 """What the tests of `jobs` share: a stub trainer to start, runs to queue, and waiting for a condition."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import is_alive
 from rlhf_desktop.core.runs import ModelRef, ProcessRef, RunConfig
 from rlhf_desktop.feedback.snapshot import PracticePrompt
-from rlhf_desktop.jobs.queue import run_folders, supervisor_lock
+from rlhf_desktop.jobs.queue import needs_work, run_folders, supervisor_lock
 from rlhf_desktop.jobs.runfolder import RunFolder
 
 STUB = [sys.executable, str(Path(__file__).with_name("stub_trainer.py"))]
@@ -59,6 +60,6 @@ def most_alive_together(workspace: Workspace) -> int:
 
 
 def live_processes(workspace: Workspace) -> list[ProcessRef]:
-    statuses = [run.status() for run in run_folders(workspace)]
+    statuses = [run.status() for run in run_folders(workspace) if needs_work(run)]
     found = [supervisor_of(workspace), *(s.worker for s in statuses), *(s.supervisor for s in statuses)]
-    return [ref for ref in found if is_alive(ref)]
+    return [ref for ref in found if is_alive(ref) and ref.pid != os.getpid()]

@@ -25,11 +25,14 @@ def main(folder: Path) -> int:
 
 
 def train(folder: Path, settings: dict) -> int:
-    seq = sum(1 for _ in (folder / "events.jsonl").open()) if (folder / "events.jsonl").exists() else 0
+    events = folder / "events.jsonl"
+    if events.exists():  # as the real one: a torn line is cut off
+        os.truncate(events, events.read_bytes().rfind(b"\n") + 1)
+    seq = sum(1 for _ in read_jsonl(events))
 
     def say(**event: object) -> None:
         nonlocal seq
-        append_jsonl(folder / "events.jsonl", {"v": 1, "seq": seq, "time": time.time(), **event})
+        append_jsonl(events, {"v": 1, "seq": seq, "time": time.time(), **event})
         seq += 1
 
     resumed = seq or None

@@ -1,0 +1,111 @@
+import errno
+import os
+import time
+
+import pytest
+from jobs_helpers import ROWS, make_config
+
+from rlhf_desktop.core import files
+from rlhf_desktop.core.errors import BadInput, NoSpace, NotFound
+from rlhf_desktop.core.files import sha256_file
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.platform import process_ref
+from rlhf_desktop.core.runs import ProcessRef, RunStatus
+from rlhf_desktop.feedback.snapshot import read_snapshot
+from rlhf_desktop.jobs import runfolder
+from rlhf_desktop.jobs.runfolder import STALE_HEARTBEAT_S, RunFolder
+
+GONE = ProcessRef(pid=2**22 - 1, start_time=1.0)
+
+
+@pytest.fixture
+def run(workspace: Workspace) -> RunFolder:
+    return RunFolder.create(workspace, make_config(), ROWS)
+
+
+def test_create_freezes_config_and_data(run: RunFolder, workspace: Workspace) -> None:
+    assert read_snapshot(run.data) == ROWS
+    assert run.config().data_sha256 == sha256_file(run.data)
+    assert run.state().state == "queued"
+    assert [path.name for path in workspace.runs.iterdir()] == [run.id]
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 3])
+def test_a_full_disk_leaves_nothing_behind(workspace: Workspace, monkeypatch, fails_at: int) -> None:
+    calls = 0
+
+    def full(fd: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls >= fails_at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(NoSpace, match="Free some space"):
+        RunFolder.create(workspace, make_config(), ROWS)
+    assert list(workspace.runs.iterdir()) == []
+
+
+def test_an_almost_full_disk_is_refused_before_writing(workspace: Workspace, monkeypatch) -> None:
+    monkeypatch.setattr(runfolder, "free_disk_bytes", lambda path: 1_000_000)
+    with pytest.raises(NoSpace):
+        RunFolder.create(workspace, make_config(), ROWS)
+    assert list(workspace.runs.iterdir()) == []
+
+
+def test_the_last_wish_counts_and_a_torn_one_does_not(run: RunFolder) -> None:
+    assert run.asked() is None
+    run.append_control("pause")
+    with run.control.open("ab") as f:
+        f.write(b'{"v":1,"seq":1,"ti')
+    assert run.asked() == "pause"
+    run.append_control("resume")
+    assert run.asked() == "resume"
+
+
+@pytest.mark.parametrize(
+    ("state", "supervisor", "worker", "expected"),
+    [
+        ("running", True, True, "running"),
+        ("running", False, True, "running"),  # orphaned, to be adopted
+        ("running", True, False, "running"),  # its supervisor is about to record how it ended
+        ("running", False, False, "interrupted"),
+        ("starting", False, False, "interrupted"),
+        ("paused", False, False, "paused"),
+        ("queued", False, False, "queued"),
+    ],
+)
+def test_the_state_is_what_lives(run: RunFolder, state, supervisor: bool, worker: bool, expected: str) -> None:
+    me = process_ref()
+    run.write_status(RunStatus(state=state, queued_at=0, supervisor=me if supervisor else GONE, worker=me if worker else GONE))
+    assert run.state().state == expected
+
+
+def test_a_later_process_with_the_same_number_is_another(run: RunFolder) -> None:
+    earlier = ProcessRef(pid=os.getpid(), start_time=process_ref().start_time - 3600)
+    run.write_status(RunStatus(state="running", queued_at=0, supervisor=earlier, worker=earlier))
+    assert run.state().state == "interrupted"
+
+
+def test_long_silence_of_a_living_worker_is_not_death(run: RunFolder) -> None:
+    me = process_ref()
+    old = me.model_copy(update={"start_time": me.start_time})
+    run.write_status(RunStatus(state="running", queued_at=0, supervisor=old, worker=old))
+    run.heartbeat.touch()
+    assert not run.state().not_responding
+    condition = _state_at(run, time.time() + STALE_HEARTBEAT_S + 60)
+    assert (condition.state, condition.not_responding) == ("running", True)
+
+
+def _state_at(run: RunFolder, now: float) -> runfolder.RunCondition:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runfolder.time, "time", lambda: now)
+        return run.state()
+
+
+def test_missing_and_damaged_folders_say_so(workspace: Workspace, run: RunFolder) -> None:
+    with pytest.raises(NotFound):
+        RunFolder(workspace.runs / "nothing").state()
+    run.status_file.write_text('{"v": 99}')
+    with pytest.raises(BadInput, match=r"status\.json"):
+        run.state()
