@@ -237,6 +237,7 @@ class AnswerBoard(QWidget):
 
     def _gap(self, number: int, wide: bool = False) -> Bucket:
         gap = Bucket(number, beside=False)
+        gap.setProperty("kind", "bucket" if wide else "gap")
         gap.setAccessibleName("A place of its own")
         gap.setToolTip("Drop an answer here to give it a place of its own")
         gap.setFixedWidth(t.SPACE_XXL * 2 if wide else t.SPACE_M)

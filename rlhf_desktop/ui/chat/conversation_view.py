@@ -115,6 +115,7 @@ class ConversationView(QScrollArea):
         self.board = AnswerBoard(slots)
         self.board.arrange(self._columns())
         self._current.addWidget(self.board)
+        self.board.show()  # now, so that it can take the focus
 
     def _columns(self) -> int:
         count = len(self.board.cards) if self.board else 1

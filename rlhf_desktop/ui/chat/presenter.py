@@ -143,7 +143,8 @@ class ChatPresenter(QObject):
 
     def _turns(self) -> list[Turn]:
         ids = {node.generator_id for node in self._tree.active_path() if node.generator_id}
-        return turns(self._tree, self._store.conversations.generators(ids), MOST_ANSWERS)
+        judged = {frozenset(j.displayed) for j in self._store.judgements.for_conversation(self.conversation_id)}
+        return turns(self._tree, self._store.conversations.generators(ids), MOST_ANSWERS, judged)
 
     def _leave(self) -> None:
         """Before another branch is shown: stop writing (what is there is kept), put an unsaved ranking away."""

@@ -12,8 +12,9 @@ from rlhf_desktop.ui.chat.composer import Composer
 from rlhf_desktop.ui.chat.conversation_list import ConversationList
 from rlhf_desktop.ui.chat.conversation_view import ConversationView
 from rlhf_desktop.ui.chat.presenter import ChatPresenter
+from rlhf_desktop.ui.chat.ranking import LETTERS
 from rlhf_desktop.ui.chat.turn_view import TurnView
-from rlhf_desktop.ui.chat.turns import Slot
+from rlhf_desktop.ui.chat.turns import Slot, revealed
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
@@ -160,10 +161,8 @@ class ChatRoom(QObject):
 
     def _judged(self, models: list[str], best: int) -> None:
         self.composer.edit.setFocus()
-        named = ", ".join(f"{chr(ord('A') + place)} {model}" for place, model in enumerate(models) if model)
-        chosen = "None was good enough." if best < 0 else f"You go on from {chr(ord('A') + best)}."
-        if named:
-            self.conversation.add_note(f"{chosen} Written by: {named}.")
+        chosen = "None was good enough." if best < 0 else f"You go on from {LETTERS[best]}."
+        self.conversation.add_note(f"{chosen} {revealed(models)}")
 
     # --- what the user did
 

@@ -33,10 +33,15 @@ class TurnView(QFrame):
         self._box.setContentsMargins(t.SPACE_L, edge, t.SPACE_L, edge)
         self.name = Label(who, "caption", "muted", strong=True)
         self.text = MarkdownView(turn.text, who)
-        self._box.addWidget(self.name)
-        self._box.addWidget(self.text)
         self._actions = self._make_actions(turn)
-        self._box.addWidget(self._actions)
+        top = row(None, 0, t.SPACE_S)
+        top.addWidget(self.name, 1)
+        self._box.addLayout(top)
+        self._box.addWidget(self.text)
+        if user:
+            top.addWidget(self._actions)
+        else:
+            self._box.addWidget(self._actions)
 
     def _make_actions(self, turn: Turn) -> QWidget:
         holder = QWidget()

@@ -1,9 +1,10 @@
 """What the conversation shows: values made from the stored tree."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rlhf_desktop.core.messages import Role
 from rlhf_desktop.feedback.conversations import Generator, MessageNode, Tree
+from rlhf_desktop.ui.chat.ranking import LETTERS
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,12 @@ def model_name(generator: Generator | None) -> str:
     return generator.adapter_name or generator.model_name
 
 
-def turns(tree: Tree, generators: dict[str, Generator], most: int) -> list[Turn]:
-    """The active branch of a conversation. `most`: as many answers can be ranked at once."""
+def turns(tree: Tree, generators: dict[str, Generator], most: int, judged: set[frozenset[str]]) -> list[Turn]:
+    """The active branch of a conversation. `most`: as many answers can be ranked at once; `judged`: those that have been."""
     path = tree.active_path()
-    return [_turn(tree, node, generators, node is path[-1], most) for node in path]
+    shown = [_turn(tree, node, generators, node is path[-1], most) for node in path]
+    done = bool(path) and frozenset(n.id for n in tree.siblings(path[-1].id)) in judged
+    return [replace(turn, comparable=turn.comparable and not done) for turn in shown]
 
 
 def _turn(tree: Tree, node: MessageNode, generators: dict[str, Generator], last: bool, most: int) -> Turn:
@@ -56,3 +59,11 @@ def _turn(tree: Tree, node: MessageNode, generators: dict[str, Generator], last:
         last=last,
         comparable=last and node.role == "assistant" and 2 <= len(siblings) <= most,
     )
+
+
+def revealed(models: list[str]) -> str:
+    """Who wrote the answers, once they are judged: "All were written by X." or "A was written by X, B by Y."."""
+    if len(set(models)) == 1:
+        return f"All were written by {models[0]}." if models[0] else ""
+    named = [f"{LETTERS[place]} by {model or 'a person'}" for place, model in enumerate(models)]
+    return f"Written: {', '.join(named)}."

@@ -26,7 +26,7 @@ class Header(QFrame):
         self.project.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the chevron follows the name
         self.project.setProperty("strong", True)
         self.count = caption("")
-        self.next = Button("", "quiet", icon="spark")
+        self.next = Button("Next step", "quiet", icon="spark")
         self.next.hide()
         search = Button("Find anything", "quiet", icon="search", shortcut="Ctrl+K")
         across.addWidget(self.project)
@@ -43,7 +43,7 @@ class Header(QFrame):
         self.project.set_text(name)
         self.project.setAccessibleName(f"Project: {name}")
         self.count.setText(count)
-        self.next.set_text(suggestion)
+        self.next.set_text(suggestion or "Next step")
         self.next.setVisible(bool(suggestion))
 
 
@@ -60,10 +60,9 @@ class StatusBar(QFrame):
         across = row(self, 0, t.SPACE_S)
         across.setContentsMargins(t.SPACE_M, 0, t.SPACE_M, 0)
         self._model_icon = IconLabel("cpu", "muted", t.ICON_SMALL)
-        self._model = Button("No model yet", "link")
-        self._model.setProperty("tone", "muted")
+        self._model = Button("No model yet", "status")
         self._run_icon = IconLabel("play", "muted", t.ICON_SMALL)
-        self._run = Button("No run", "link")
+        self._run = Button("No run", "status")
         across.addWidget(self._model_icon)
         across.addWidget(self._model)
         across.addSpacing(t.SPACE_L)

@@ -29,6 +29,7 @@ class Rail(QFrame):
         self._motion = QPropertyAnimation(self, b"maximumWidth", self)
         self._motion.setDuration(_motion_ms())
         self._motion.valueChanged.connect(lambda width: self.setMinimumWidth(int(width)))
+        self._show_words(False)
         QApplication.instance().focusChanged.connect(self._focus_moved)
 
     def set_current(self, key: str) -> None:
@@ -49,8 +50,6 @@ class Rail(QFrame):
         button = IconButton(spec.icon, spec.title, spec.shortcut, kind="rail")
         button.setCheckable(True)
         button.setText("  " + spec.title)
-        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        button.setFixedSize(QSize(t.RAIL_WIDTH_OPEN - 2 * t.SPACE_S, t.CONTROL_HEIGHT + t.SPACE_S))
         button.clicked.connect(lambda: self.chosen.emit(spec.key))
         self._group.addButton(button)
         self._buttons[spec.key] = button
@@ -65,10 +64,18 @@ class Rail(QFrame):
         width = t.RAIL_WIDTH_OPEN if on else t.RAIL_WIDTH
         if self._motion.endValue() == width or (self.width() == width and not self._motion.endValue()):
             return
+        self._show_words(on)
         self._motion.stop()
         self._motion.setStartValue(self.width())
         self._motion.setEndValue(width)
         self._motion.start()
+
+    def _show_words(self, on: bool) -> None:
+        style = Qt.ToolButtonStyle.ToolButtonTextBesideIcon if on else Qt.ToolButtonStyle.ToolButtonIconOnly
+        width = t.RAIL_WIDTH_OPEN if on else t.RAIL_WIDTH
+        for button in self._buttons.values():
+            button.setToolButtonStyle(style)
+            button.setFixedSize(QSize(width - 2 * t.SPACE_S, t.CONTROL_HEIGHT + t.SPACE_S))
 
 
 def _motion_ms() -> int:

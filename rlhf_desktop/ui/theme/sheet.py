@@ -61,6 +61,10 @@ def _buttons(c: t.Palette, scale: float) -> str:
         padding: 0 {px(t.SPACE_XS)}; min-height: {px(t.SPACE_XL - 2, scale)}; }}
     QPushButton[kind="link"]:hover {{ text-decoration: underline; }}
     QPushButton[kind="link"]:focus {{ border: 2px solid {c.accent}; padding: 0 {px(t.SPACE_XS - 1)}; }}
+    QPushButton[kind="status"] {{ background: transparent; border: 2px solid transparent; color: {c.muted};
+        padding: 0 {px(t.SPACE_XS)}; min-height: {px(t.SPACE_L, scale)}; font-size: {px(t.TYPE_CAPTION, scale)}; }}
+    QPushButton[kind="status"]:hover {{ color: {c.text}; }}
+    QPushButton[kind="status"]:focus {{ border-color: {c.accent}; }}
     QPushButton[kind="row"] {{ background: transparent; border: 2px solid transparent; text-align: left; }}
     QPushButton[kind="row"]:hover, QPushButton[kind="row"]:checked {{ background: {c.raised}; }}
     QPushButton[kind="row"]:focus {{ border-color: {c.accent}; }}
@@ -126,7 +130,9 @@ def _surfaces(c: t.Palette) -> str:
     QFrame[kind="hairline"] {{ background: {c.hairline}; border: none; max-height: 1px; min-height: 1px; }}
     QFrame[kind="notice"] {{ background: {c.raised}; border: none; border-radius: {px(t.RADIUS_CARD)}; }}
     QFrame[kind="bucket"] {{ background: {c.raised}; border: 1px dashed {c.line}; border-radius: {px(t.RADIUS_CONTROL)}; }}
-    QFrame[kind="bucket"][over="true"] {{ border: 2px solid {c.accent}; }}
+    QFrame[kind="gap"] {{ background: transparent; border: 1px solid transparent; border-radius: {px(t.RADIUS_CONTROL)}; }}
+    QFrame[kind="notice"] QLabel[kind="letter"] {{ background: {c.surface}; }}
+    QFrame[kind="gap"][over="true"], QFrame[kind="bucket"][over="true"] {{ border: 2px solid {c.accent}; }}
     QFrame[kind="toast"] {{ background: {c.text}; border-radius: {px(t.RADIUS_CARD)}; }}
     QFrame[kind="toast"] QLabel {{ color: {c.bg}; }}
     QFrame[kind="toast"] QPushButton {{ color: {c.bg}; background: transparent; border: 1px solid {c.bg}; }}

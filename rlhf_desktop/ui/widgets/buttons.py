@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QPushButton, QT
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 
-Kind = Literal["normal", "primary", "quiet", "danger", "link", "row"]
+Kind = Literal["normal", "primary", "quiet", "danger", "link", "row", "status"]
 
 
 def hint(name: str, shortcut: str) -> str:

@@ -11,6 +11,7 @@ from PySide6.QtGui import (
     QTextCharFormat,
     QTextCursor,
     QTextDocument,
+    QTextFormat,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QFrame, QMessageBox, QSizePolicy, QTextBrowser, QWidget
@@ -110,11 +111,15 @@ class MarkdownView(QTextBrowser):
         cursor.beginEditBlock()
         cursor.select(QTextCursor.SelectionType.Document)
         spacing = QTextBlockFormat()
-        spacing.setLineHeight(t.LINE_HEIGHT_PERCENT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
+        # Qt's percentage is of the font's own line spacing, ours of its size
+        share = t.LINE_HEIGHT_PERCENT * self.fontInfo().pixelSize() / max(1, self.fontMetrics().lineSpacing())
+        spacing.setLineHeight(share, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
         cursor.mergeBlockFormat(spacing)
         block = document.begin()
         while block.isValid():
             self._dress_block(block)
+            if block.next().isValid() and not block.next().textList() and block.length() > 1:
+                _space_after(block)
             block = block.next()
         cursor.endEditBlock()
 
@@ -145,6 +150,18 @@ class MarkdownView(QTextBrowser):
         question.buttonClicked.connect(lambda pressed: pressed is opening and QDesktopServices.openUrl(url))
         question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         question.open()
+
+
+def _space_after(block) -> None:
+    """A gap under a paragraph, unless a list item or a further line of code follows."""
+    lines_of_code = QTextFormat.Property.BlockCodeFence
+    following = block.next()
+    if block.blockFormat().hasProperty(lines_of_code) and following.blockFormat().hasProperty(lines_of_code):
+        return
+    if block.textList() is None or following.textList() is None:
+        gap = QTextBlockFormat()
+        gap.setBottomMargin(t.SPACE_S)
+        QTextCursor(block).mergeBlockFormat(gap)
 
 
 def _code_format(base: QFont) -> QTextCharFormat:

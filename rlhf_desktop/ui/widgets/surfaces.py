@@ -98,7 +98,9 @@ class EmptyState(QWidget):
         box.addWidget(heading(title), 0, centre)
         words = Label(lines, "body", "muted", wrap=True)
         words.setAlignment(centre)
+        words.ensurePolished()
         words.setFixedWidth(t.SIDEBAR_WIDTH * 2 - t.SPACE_XXL * 2)
+        words.setMinimumHeight(words.heightForWidth(words.width()))
         box.addWidget(words, 0, centre)
         if button:
             self.button = Button(button, "primary", shortcut=shortcut)
@@ -159,7 +161,7 @@ class Notice(QFrame):
 
 
 class Toast(QFrame):
-    """One line at the bottom of `host` for five seconds, with Undo when there is something to undo."""
+    """One line at the top of `host` for five seconds, with Undo when there is something to undo."""
 
     def __init__(self, host: QWidget) -> None:
         super().__init__(host)
@@ -210,7 +212,7 @@ class Toast(QFrame):
         self.hide()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Stay at the bottom, in the middle."""
+        """Stay in the middle."""
         if event.type() == QEvent.Type.Resize and self.isVisible():
             self._place()
         return super().eventFilter(watched, event)
@@ -218,4 +220,4 @@ class Toast(QFrame):
     def _place(self) -> None:
         self.adjustSize()
         host = self.parentWidget()
-        self.move((host.width() - self.width()) // 2, host.height() - self.height() - t.STATUS_HEIGHT - t.SPACE_L)
+        self.move((host.width() - self.width()) // 2, t.HEADER_HEIGHT + t.SPACE_M)

@@ -1,0 +1,73 @@
+"""A window on a real store and a fake inference worker, without a screen."""
+
+import os
+import random
+import sys
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import pytest
+
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.hub.library import Library
+from rlhf_desktop.jobs.queue import Queue
+from rlhf_desktop.store.database import Store
+from rlhf_desktop.ui.chat.worker_client import WorkerClient
+from rlhf_desktop.ui.context import Context, Session
+from rlhf_desktop.ui.tasks import TaskRunner
+from rlhf_desktop.ui.theme.style import Theme
+
+FAKE_WORKER = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
+BASE = ModelRef(name="Tiny", path="/nowhere", hash="tiny-hash")
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(tmp_path / "feedback.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(qtbot):
+    made = WorkerClient(FAKE_WORKER)
+    yield made
+    if made.process_id:
+        with qtbot.waitSignal(made.ended):
+            made.close()
+
+
+@pytest.fixture
+def session(store, qapp):
+    made = Session(store.projects.create("Test project"))
+    made.set_model(BASE)
+    return made
+
+
+@pytest.fixture
+def theme(qapp):
+    return Theme(qapp, "light")
+
+
+@pytest.fixture
+def context(tmp_path, store, client, session, theme, monkeypatch):
+    monkeypatch.setenv("RLHF_DESKTOP_STATE", str(tmp_path / "state"))
+    workspace = Workspace(tmp_path).ensure()
+    tasks = TaskRunner()
+    yield Context(
+        workspace=workspace,
+        store=store,
+        queue=Queue(workspace),
+        library=Library(workspace),
+        session=session,
+        chat=client,
+        tasks=tasks,
+        theme=theme,
+    )
+    tasks.wait()
+
+
+@pytest.fixture
+def chance():
+    return random.Random(7)

@@ -1,0 +1,58 @@
+"""Speaks the inference worker's protocol without a model. Answers are "answer <n> to <last message>", streamed in two parts.
+
+A prompt that holds "forever" streams one part and waits to be cancelled; "crash" ends the process; "trouble" is refused.
+"""
+
+import json
+import os
+import sys
+
+
+def say(**reply):
+    sys.stdout.write(json.dumps(reply) + "\n")
+    sys.stdout.flush()
+
+
+def generate(request, waiting):
+    last = request["prompts"][0][-1]["content"]
+    key = request["id"]
+    if "trouble" in last:
+        say(type="trouble", id=key, message="The model is out of memory.", hint="Ask for fewer answers.")
+        return
+    texts = [f"answer {n} to {last}" for n in range(request["k"])]
+    for n, text in enumerate(texts):
+        say(type="token", id=key, prompt=0, completion=n, text=text[:8])
+    if "crash" in last:
+        os._exit(3)
+    if "forever" in last:
+        waiting[key] = [text[:8] for text in texts]
+        return
+    finish(key, texts, "end")
+
+
+def finish(key, texts, how):
+    for n, text in enumerate(texts):
+        say(type="completion", id=key, prompt=0, completion=n, text=text, tokens=4, finish=how)
+    say(type="done", id=key, cancelled=how == "cancelled", stats={})
+
+
+def main():
+    waiting = {}
+    say(type="ready", id="", pid=os.getpid())
+    for line in sys.stdin:
+        request = json.loads(line)
+        match request["op"]:
+            case "load":
+                say(type="loaded", id=request["id"], device="cpu", dtype="float32", load_s=0.1)
+            case "generate":
+                generate(request, waiting)
+            case "cancel":
+                if request["target"] in waiting:
+                    finish(request["target"], waiting.pop(request["target"]), "cancelled")
+            case "shutdown":
+                return
+            case _:
+                say(type="done", id=request["id"], stats={})
+
+
+main()

@@ -1,0 +1,162 @@
+"""What Chat decides and stores: a real store, a scripted worker, no widgets."""
+
+import pytest
+
+from rlhf_desktop.ui.chat.presenter import ChatPresenter
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def presenter(store, session, client, chance, clock):
+    return ChatPresenter(store, session, client, lambda: "expert", clock, chance)
+
+
+def send(qtbot, presenter, text, answers):
+    with qtbot.waitSignal(presenter.writingEnded):
+        assert presenter.send(text, answers)
+
+
+def judgements(store, session):
+    return store.judgements.effective(session.project.id)
+
+
+def last_turns(presenter):
+    return presenter._turns()
+
+
+def test_one_answer_is_stored_with_what_made_it(qtbot, presenter, store):
+    send(qtbot, presenter, "hello", 1)
+    turns = last_turns(presenter)
+    assert [turn.text for turn in turns] == ["hello", "answer 0 to hello"]
+    assert turns[1].model == "Tiny"
+    node = store.conversations.message(turns[1].id)
+    assert (node.finish, node.tokens) == ("end", 4)
+    assert node.seed is not None
+
+
+def test_nothing_is_sent_without_text_or_model(presenter, session):
+    assert not presenter.send("   ", 1)
+    session.set_model(None)
+    assert not presenter.send("hello", 1)
+    assert presenter.conversation_id is None
+
+
+def test_a_ranking_is_stored_in_displayed_order(qtbot, presenter, store, session, clock):
+    shown = []
+    presenter.judgingStarted.connect(lambda _slots, texts: shown.append(texts))
+    send(qtbot, presenter, "hello", 4)
+    assert sorted(shown[0]) == [f"answer {n} to hello" for n in range(4)]
+    assert shown[0] != sorted(shown[0])  # shuffled
+    clock.now += 12.5
+    for answer in (2, 0, 3):
+        presenter.place(answer)
+    assert presenter.submit(" names the product ")
+    (judgement,) = judgements(store, session)
+    assert judgement.verdict.ranks == (2, 4, 1, 3)
+    assert [store.conversations.message(key).content for key in judgement.displayed] == shown[0]
+    assert judgement.seconds_spent == 12.5
+    assert (judgement.who, judgement.critique) == ("expert", "names the product")
+    assert last_turns(presenter)[-1].text == shown[0][2]  # the best one goes on
+
+
+def test_an_incomplete_ranking_is_not_saved(qtbot, presenter, store, session):
+    send(qtbot, presenter, "hello", 4)
+    presenter.place(0)
+    assert not presenter.submit("")
+    assert judgements(store, session) == []
+
+
+def test_a_pair_saves_on_its_key_and_undo_brings_it_back(qtbot, presenter, store, session):
+    undos = []
+    session.announced.connect(lambda words, undo: undos.append((words, undo)))
+    send(qtbot, presenter, "hello", 2)
+    presenter.place(1)
+    (judgement,) = judgements(store, session)
+    assert judgement.verdict.ranks == (2, 1)
+    words, undo = undos[-1]
+    assert words == "Saved: 1 comparison"
+    undo()
+    assert judgements(store, session) == []
+    assert len(store.judgements.all(session.project.id)) == 2  # nothing is deleted
+    assert presenter.judging
+    presenter.tie()
+    assert judgements(store, session)[0].verdict.ranks == (1, 1)
+
+
+def test_both_bad_is_no_tie(qtbot, presenter, store, session):
+    send(qtbot, presenter, "hello", 2)
+    presenter.reject_all()
+    assert judgements(store, session)[0].kind == "all_bad"
+
+
+def test_stopping_keeps_what_was_written(qtbot, presenter, store):
+    with qtbot.waitSignal(presenter.answerGrew):
+        presenter.send("forever", 1)
+    with qtbot.waitSignal(presenter.writingEnded):
+        presenter.stop()
+    turn = last_turns(presenter)[-1]
+    assert (turn.text, turn.cut) == ("answer 0", "Stopped")
+
+
+def test_a_crash_keeps_what_was_written(qtbot, presenter):
+    with qtbot.waitSignal(presenter.troubled):
+        presenter.send("crash", 1)
+    assert last_turns(presenter)[-1].text == "answer 0"
+
+
+def test_leaving_while_writing_keeps_what_was_written(qtbot, presenter, store):
+    with qtbot.waitSignal(presenter.answerGrew):
+        presenter.send("forever", 1)
+    left = presenter.conversation_id
+    presenter.new_conversation()
+    presenter.open(left)
+    assert last_turns(presenter)[-1].text == "answer 0"
+
+
+def test_regenerating_adds_an_alternative_that_can_be_stepped_through(qtbot, presenter):
+    send(qtbot, presenter, "hello", 1)
+    first = last_turns(presenter)[-1]
+    with qtbot.waitSignal(presenter.writingEnded):
+        presenter.regenerate(first.id)
+    second = last_turns(presenter)[-1]
+    assert (second.position, second.alternatives, second.comparable) == (1, 2, True)
+    presenter.step(second.id, -1)
+    assert last_turns(presenter)[-1].id == first.id
+
+
+def test_alternatives_can_be_ranked_later_and_then_not_again(qtbot, presenter, store, session):
+    send(qtbot, presenter, "hello", 1)
+    with qtbot.waitSignal(presenter.writingEnded):
+        presenter.regenerate(last_turns(presenter)[-1].id)
+    presenter.compare(last_turns(presenter)[-1].id)
+    presenter.place(0)
+    assert len(judgements(store, session)) == 1
+    assert not last_turns(presenter)[-1].comparable
+
+
+def test_saying_it_differently_forks(qtbot, presenter):
+    send(qtbot, presenter, "hello", 1)
+    with qtbot.waitSignal(presenter.writingEnded):
+        presenter.edit(last_turns(presenter)[0].id, "good morning", 1)
+    turns = last_turns(presenter)
+    assert [turn.text for turn in turns] == ["good morning", "answer 0 to good morning"]
+    assert turns[0].alternatives == 2
+
+
+def test_a_deleted_conversation_comes_back_with_undo(qtbot, presenter, store, session):
+    send(qtbot, presenter, "hello", 1)
+    undo = presenter.hide(presenter.conversation_id)
+    assert store.settings.get("hidden_conversations", [], session.project.id) != []
+    undo()
+    assert store.settings.get("hidden_conversations", [], session.project.id) == []

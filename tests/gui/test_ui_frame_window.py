@@ -1,0 +1,133 @@
+"""The window as a user meets it: names for screen readers, keys, toasts, the palette."""
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QComboBox,
+    QLineEdit,
+    QPlainTextEdit,
+    QScrollBar,
+    QTextBrowser,
+    QWidget,
+)
+
+from rlhf_desktop.ui.frame.desk import Desk, Standing
+from rlhf_desktop.ui.frame.window import Window
+
+CONTROLS = (QAbstractButton, QAbstractItemView, QComboBox, QLineEdit, QPlainTextEdit, QTextBrowser)
+
+
+@pytest.fixture
+def window(qtbot, context):
+    made = Window(context)
+    made.desk = Desk(context, made)
+    qtbot.addWidget(made)
+    made.show()
+    made.show_room("chat")
+    return made
+
+
+@pytest.fixture
+def room(window):
+    return window.room("chat")
+
+
+def type_and_send(qtbot, room, text, answers):
+    room.composer.answers.set_value(answers)
+    qtbot.keyClicks(room.composer.edit, text)
+    with qtbot.waitSignal(room.presenter.writingEnded):
+        qtbot.keyClick(room.composer.edit, Qt.Key.Key_Return)
+
+
+def nameless(root: QWidget) -> list[str]:
+    found = root.findChildren(QWidget)
+    return [
+        f"{type(widget).__name__} in {type(widget.parent()).__name__}"
+        for widget in found
+        if isinstance(widget, CONTROLS) and not isinstance(widget, QScrollBar) and not widget.accessibleName()
+    ]
+
+
+def test_every_control_has_a_name(qtbot, window, room):
+    type_and_send(qtbot, room, "hello", 4)
+    window.show_welcome()
+    window.palette_view.open()
+    assert nameless(window) == []
+
+
+def test_four_answers_are_ranked_by_keys_alone(qtbot, window, room, store, session):
+    type_and_send(qtbot, room, "hello", 4)
+    board = room.conversation.board
+    assert len(board.cards) == 4
+    for key in (Qt.Key.Key_3, Qt.Key.Key_1, Qt.Key.Key_Equal, Qt.Key.Key_4, Qt.Key.Key_Return):
+        qtbot.keyClick(board, key)
+    (judgement,) = store.judgements.effective(session.project.id)
+    assert judgement.verdict.ranks == (2, 3, 1, 2)
+    assert window.toast.words.text() == "Saved: 5 comparisons, 1 tie"
+    assert room.conversation.board is None
+
+
+def test_judgement_keys_are_dead_in_a_text_field(qtbot, room, store, session):
+    type_and_send(qtbot, room, "hello", 2)
+    why = room.conversation.board.why
+    why.setFocus()
+    qtbot.keyClicks(why, "1")
+    qtbot.keyClick(why, Qt.Key.Key_Return)
+    assert why.text() == "1"
+    assert store.judgements.effective(session.project.id) == []
+
+
+def test_undo_key_takes_a_judgement_back(qtbot, window, room, store, session):
+    type_and_send(qtbot, room, "hello", 2)
+    qtbot.keyClick(room.conversation.board, Qt.Key.Key_1)
+    assert len(store.judgements.effective(session.project.id)) == 1
+    assert window.toast.undo()
+    assert store.judgements.effective(session.project.id) == []
+    assert room.conversation.board is not None
+
+
+def test_dropping_an_answer_ranks_it(qtbot, room):
+    type_and_send(qtbot, room, "hello", 4)
+    room.conversation.board.dropped.emit(2, 0, False)
+    assert room.presenter.state.buckets == ((2,),)
+
+
+def test_shift_enter_makes_a_line_and_enter_sends(qtbot, room):
+    edit = room.composer.edit
+    qtbot.keyClicks(edit, "one")
+    qtbot.keyClick(edit, Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
+    qtbot.keyClicks(edit, "two")
+    assert edit.toPlainText() == "one\ntwo"
+    with qtbot.waitSignal(room.presenter.writingEnded):
+        qtbot.keyClick(edit, Qt.Key.Key_Return)
+    assert edit.toPlainText() == ""
+
+
+def test_the_palette_finds_rooms_and_conversations(qtbot, window, room):
+    type_and_send(qtbot, room, "a broken blender", 1)
+    palette = window.palette_view
+    palette.open()
+    qtbot.keyClicks(palette.field, "blender")
+    assert [palette.found.item(i).text().split("    ")[0] for i in range(palette.found.count())] == ["a broken blender"]
+    room.new_conversation()
+    palette.open()
+    qtbot.keyClicks(palette.field, "blender")
+    qtbot.keyClick(palette.field, Qt.Key.Key_Return)
+    assert room.presenter.conversation_id is not None
+
+
+def test_the_theme_switches_while_running(window, theme):
+    before = window.grab().toImage()
+    theme.set_mode("dark")
+    assert window.grab().toImage().pixelColor(400, 200) != before.pixelColor(400, 200)
+    theme.set_mode("light")
+    assert window.grab().toImage().pixelColor(400, 200) == before.pixelColor(400, 200)
+
+
+def test_the_header_suggests_one_step():
+    assert Standing(0, 0).next_step == ("Next: compare a few answers", "chat")
+    assert Standing(20, 0).next_step == ("Next: 40 more judgements, then train", "chat")
+    assert Standing(80, 0).next_step[1] == "train"
+    assert Standing(143, 1).words == "round 2 · 143 judgements"
