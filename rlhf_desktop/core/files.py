@@ -1,5 +1,6 @@
 """Files that are whole or not there: temporary name, fsync, rename. And JSON lines, read as whole lines."""
 
+import errno
 import hashlib
 import json
 import os
@@ -9,6 +10,11 @@ from typing import Any
 
 from rlhf_desktop.core.platform import fsync_dir as fsync_dir  # offered here too, beside its kin
 from rlhf_desktop.core.platform import replace
+
+
+def is_disk_full(problem: BaseException) -> bool:
+    """Whether an exception is the system's "no space left", on the disk or of this user's share of it."""
+    return isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def sha256_file(path: Path) -> str:

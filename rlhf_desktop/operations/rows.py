@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_desktop.core.errors import BadInput, NoSpace
-from rlhf_desktop.core.files import write_jsonl
+from rlhf_desktop.core.files import is_disk_full, write_jsonl
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.rows import Problem, Unusable, prompt_of, read_objects
 
 _SHAPE = 'Each line is a JSON object such as {"prompt": [{"role": "user", "content": "…"}], "completions": [{"text": "…"}]}.'
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -125,8 +124,3 @@ def disk_troubles(path: Path) -> Iterator[None]:
 def no_space(what: str) -> NoSpace:
     """The trouble of a full disk, as every command says it."""
     return NoSpace(f"The disk is full: {what} could not be written.", "Nothing was half-written. Free some space and try again.")
-
-
-def is_disk_full(problem: BaseException) -> bool:
-    """Whether an exception is the system's "no space left"."""
-    return isinstance(problem, OSError) and problem.errno in _DISK_FULL

@@ -1,0 +1,93 @@
+"""What a command works with, opened when it is asked for: the store, the library, the queue, the model process."""
+
+from contextlib import ExitStack
+from functools import cached_property
+from types import TracebackType
+
+import click
+
+from rlhf_desktop.cli.common import Console, Options
+from rlhf_desktop.core.errors import NotFound
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.feedback.conversations import Project
+from rlhf_desktop.hub.library import Library
+from rlhf_desktop.jobs.adapters import AdapterKind
+from rlhf_desktop.jobs.chat_client import ChatWorker
+from rlhf_desktop.jobs.queue import Queue
+from rlhf_desktop.operations import projects
+from rlhf_desktop.operations.rows import disk_troubles
+from rlhf_desktop.store.database import Store
+
+
+class Desk:
+    """One command's tools. What it opened is closed when the command ends."""
+
+    def __init__(self, options: Options, console: Console) -> None:
+        self._options = options
+        self._opened = ExitStack()
+        self.console = console
+
+    def __enter__(self) -> "Desk":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._opened.close()
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The workspace, its folders made."""
+        workspace = self._options.workspace
+        with disk_troubles(workspace.root):
+            return workspace.ensure()
+
+    @cached_property
+    def store(self) -> Store:
+        """The database."""
+        return self._opened.enter_context(Store.open(self.workspace.database))
+
+    @cached_property
+    def library(self) -> Library:
+        """The base models."""
+        return Library(self.workspace)
+
+    @cached_property
+    def queue(self) -> Queue:
+        """The runs."""
+        return Queue(self.workspace)
+
+    @cached_property
+    def project(self) -> Project:
+        """The project named, else the last used."""
+        return projects.open_project(self.store, self._options.project)
+
+    @cached_property
+    def base(self) -> ModelRef:
+        """The base model named, else the project's, else the starter."""
+        return projects.choose_base(self.store, self.library, self.project, self._options.model, self.console.note)
+
+    @cached_property
+    def client(self) -> ChatWorker:
+        """The model process, started."""
+        return self._opened.enter_context(ChatWorker())
+
+    def adapter(self, name: str | None, kind: AdapterKind = "policy") -> AdapterRef | None:
+        """An adapter that fits the base model; None for no name."""
+        return projects.choose_adapter(self.workspace, name, self.base, kind) if name else None
+
+    def reward(self, name: str) -> AdapterRef:
+        """A reward model that fits the base model.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+        found = self.adapter(name, "reward")
+        if found is None:
+            raise NotFound("A reward model is needed here.", "“models list” shows the reward models there are.")
+        return found
+
+
+def desk_of(ctx: click.Context) -> Desk:
+    """The tools of this call, closed when it ends."""
+    options = ctx.ensure_object(Options)
+    return ctx.with_resource(Desk(options, Console(options.as_json)))

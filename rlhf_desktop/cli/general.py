@@ -1,0 +1,54 @@
+"""`demo` and `check`."""
+
+from dataclasses import asdict
+
+import click
+
+from rlhf_desktop.cli.common import Command, duration
+from rlhf_desktop.cli.desk import desk_of
+from rlhf_desktop.operations.checkup import Finding, checkup
+from rlhf_desktop.operations.demo import DemoEvent, run_demo
+from rlhf_desktop.operations.demo_report import render_report
+
+_SIGNS = {"well": "✓", "note": "·", "trouble": "✗"}
+
+
+@click.command(cls=Command)
+@click.option("--thorough", is_flag=True, help="More prompts and longer training: some 20 minutes on two cores.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.pass_context
+def demo(ctx: click.Context, thorough: bool, seed: int) -> None:
+    """Show the whole loop on the starter model and sample feedback, in a project of its own."""
+    desk = desk_of(ctx)
+    announced = 0
+
+    def progress(event: DemoEvent) -> None:
+        nonlocal announced
+        if event.number != announced:
+            announced = event.number
+            desk.console.note(f"[{event.number}/{event.of}] {event.title}")
+        share = "" if event.fraction is None else f"{event.fraction:4.0%}  "
+        left = f", {duration(event.eta_s)} left" if event.eta_s else ""
+        if event.text or share:
+            desk.console.progress(f"      {share}{event.text}{left}")
+
+    report = run_demo(desk.workspace, thorough=thorough, progress=progress, seed=seed)
+    desk.console.result(report.model_dump(mode="json"), render_report(report))
+
+
+@click.command(cls=Command)
+@click.pass_context
+def check(ctx: click.Context) -> None:
+    """Say what is well on this computer, what isn't, and what to do."""
+    desk = desk_of(ctx)
+    desk.console.note("Looking at this computer; the first time takes a few seconds.")
+    findings = checkup(desk.workspace, desk.library)
+    well = all(finding.state != "trouble" for finding in findings)
+    desk.console.result({"well": well, "findings": [asdict(f) for f in findings]}, "\n".join(map(_line, findings)))
+    if not well:
+        ctx.exit(1)
+
+
+def _line(finding: Finding) -> str:
+    remedy = f" {finding.remedy}" if finding.remedy else ""
+    return f"{_SIGNS[finding.state]} {finding.name}: {finding.sentence}{remedy}"

@@ -1,0 +1,117 @@
+"""`runs list | show | follow | pause | resume | stop`: training runs, past and present."""
+
+from typing import Any
+
+import click
+
+from rlhf_desktop.cli.common import Command, Group, duration, table
+from rlhf_desktop.cli.desk import desk_of
+from rlhf_desktop.cli.follow import finish_with, follow_run
+from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.jobs.queue import RunSummary
+from rlhf_desktop.operations.training import run_result
+
+
+@click.group(cls=Group)
+def runs() -> None:
+    """Training runs, past and present. RUN is an id, the start of one, or a title."""
+
+
+@runs.command("list")
+@click.pass_context
+def list_runs(ctx: click.Context) -> None:
+    """Show all runs, newest first."""
+    desk = desk_of(ctx)
+    found = desk.queue.runs()
+    rows = [(run.title, run.algorithm, _state(run), run.created[:16].replace("T", " "), run.id) for run in found]
+    text = table(rows, ("RUN", "KIND", "STATE", "WHEN", "ID")) if rows else "No runs yet. Start one with: train sft"
+    desk.console.result({"runs": [as_json(run) for run in found]}, text)
+
+
+def _state(run: RunSummary) -> str:
+    if run.not_responding:
+        return "not responding"
+    return f"{run.state} {100 * run.step // run.total}%" if run.state == "running" and run.total else run.state
+
+
+def as_json(run: RunSummary) -> dict[str, Any]:
+    """A run as one JSON object."""
+    status = run.folder.status() if run.algorithm else None
+    return {
+        "run": run.id,
+        "title": run.title,
+        "algorithm": run.algorithm,
+        "created": run.created,
+        "state": run.state,
+        "message": run.message,
+        "hint": run.hint,
+        "signal": status.signal if status else None,
+        "exit_code": status.exit_code if status else None,
+        "not_responding": run.not_responding,
+        "resumable": run.resumable,
+        "phase": run.phase,
+        "step": run.step,
+        "total": run.total,
+        "eta_s": run.eta_s,
+        "last_metrics": run.metrics,
+        "metrics": run.result,
+        "adapter": str(run.folder.adapter) if run.folder.adapter.is_dir() else None,
+        "folder": str(run.folder.path),
+    }
+
+
+@runs.command()
+@click.argument("run")
+@click.pass_context
+def show(ctx: click.Context, run: str) -> None:
+    """Show one run: its state and why, how far it is, its latest numbers."""
+    desk = desk_of(ctx)
+    summary = desk.queue.summary(desk.queue.find(run))
+    value = as_json(summary)
+    desk.console.result(value, "\n".join(_lines(summary, value)))
+
+
+def _lines(run: RunSummary, value: dict[str, Any]) -> list[str]:
+    lines = [f"{run.title} ({run.algorithm}), {_state(run)}", *filter(None, [run.message, run.hint])]
+    if run.total:
+        left = f", {duration(run.eta_s)} left" if run.eta_s else ""
+        lines.append(f"{run.phase or 'update'} {run.step} of {run.total}{left}")
+    lines += [f"  {name} {number:.4g}" for name, number in run.metrics.items()]
+    lines += [f"Result: {value['adapter']}"] if value["adapter"] else []
+    return [*lines, f"Folder: {value['folder']}"]
+
+
+@runs.command()
+@click.argument("run")
+@click.pass_context
+def follow(ctx: click.Context, run: str) -> None:
+    """Watch a run until it ends. Ctrl+C stops watching; the run goes on."""
+    desk = desk_of(ctx)
+    folder = desk.queue.find(run)
+    follow_run(desk, folder)
+    finish_with(desk, folder)
+
+
+def _control(name: str, text: str, done: str) -> click.Command:
+    @click.pass_context
+    def act(ctx: click.Context, run: str) -> None:
+        desk = desk_of(ctx)
+        folder = desk.queue.find(run)
+        before = folder.state()
+        if name != "resume" and before.ended and not (name == "stop" and before.state in ("paused", "interrupted")):
+            raise BadInput(f"The run {folder.id} has ended already ({before.state}).", "“runs show” says what came of it.")
+        getattr(desk.queue, name)(folder)
+        state = folder.state().state
+        desk.console.result({"run": folder.id, "asked": name, "state": state, "adapter": _adapter(folder)}, done)
+
+    return Command(name, callback=act, params=[click.Argument(["run"])], help=text)
+
+
+def _adapter(folder: Any) -> str | None:
+    result = run_result(folder)
+    return str(result.adapter) if result.adapter else None
+
+
+runs.add_command(_control("pause", "Write a checkpoint and wait.", "Asked to pause: it ends at its next checkpoint."))
+runs.add_command(_control("resume", "Go on from the last checkpoint.", "Queued: it goes on from its last checkpoint."))
+runs.add_command(_control("stop", "End a run and keep what it has learnt.", "Asked to stop: what it has learnt is kept."))

@@ -1,0 +1,183 @@
+"""`chat`, `generate` and `score`: asking the model."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rlhf_desktop.cli.common import Command
+from rlhf_desktop.cli.desk import Desk, desk_of
+from rlhf_desktop.core.errors import AppError, NotFound
+from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.core.protocol import Completion, Reply, Sampling, Token
+from rlhf_desktop.core.runs import AdapterRef
+from rlhf_desktop.feedback.prompt_files import read_prompts
+from rlhf_desktop.operations.generation import MAX_ANSWERS, check_room, generate_answers, score_answers
+from rlhf_desktop.operations.rows import check_output, read_answers, write_answers
+
+FILE = click.Path(path_type=Path)
+_DEFAULTS = Sampling()
+
+
+def sampling_options(command: Any) -> Any:
+    """The options that say how answers are drawn; the defaults are the chat's."""
+    for option in (
+        click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Repeats the same answers."),
+        click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=_DEFAULTS.top_p, show_default=True),
+        click.option("--temperature", type=click.FloatRange(0, 2), default=_DEFAULTS.temperature, show_default=True),
+        click.option("--max-new-tokens", type=click.IntRange(1, 8192), default=_DEFAULTS.max_new_tokens, show_default=True),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(cls=Command)
+@click.option("--prompts", type=FILE, required=True, metavar="FILE", help='One prompt a line: {"prompt": "…"}, or a .txt file.')
+@click.option("-k", "k", type=click.IntRange(1, MAX_ANSWERS), default=1, show_default=True, help="Answers to each prompt.")
+@click.option("--adapter", metavar="A", help="A tuned model: name, run id or folder (default: the base model).")
+@click.option("--out", type=FILE, required=True, metavar="FILE.jsonl", help="Where the answers go.")
+@sampling_options
+@click.pass_context
+def generate(
+    ctx: click.Context,
+    prompts: Path,
+    k: int,
+    adapter: str | None,
+    out: Path,
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float,
+    seed: int,
+) -> None:
+    """Write K answers to each prompt of a file."""
+    desk = desk_of(ctx)
+    asked = read_prompts(prompts)
+    sampling = Sampling(temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens)
+    check_room(out, asked, k, sampling)
+    tuned = desk.adapter(adapter)
+    on_progress = desk.console.batch("Writing answers:")
+    rows = generate_answers(
+        desk.client, asked, base=desk.base, k=k, adapter=tuned, sampling=sampling, seed=seed, on_progress=on_progress
+    )
+    write_answers(out, rows)
+    made = {"out": str(out), "prompts": len(rows), "completions": len(rows) * k, "model": desk.base.name}
+    made["adapter"] = tuned.name if tuned else None
+    desk.console.result(made, f"{len(rows) * k} answers to {len(rows)} prompts are in {out}.")
+
+
+@click.command(cls=Command)
+@click.option("--reward", required=True, metavar="A", help="A reward model: name, run id or folder.")
+@click.option("--data", type=FILE, required=True, metavar="FILE", help="Answers, as generate writes them, or rankings.")
+@click.option("--out", type=FILE, required=True, metavar="FILE.jsonl", help="Where the scored answers go.")
+@click.pass_context
+def score(ctx: click.Context, reward: str, data: Path, out: Path) -> None:
+    """Let a reward model score answers."""
+    desk = desk_of(ctx)
+    rows = read_answers(data)
+    check_output(out, 2 * data.stat().st_size)
+    judge = desk.reward(reward)
+    scored = score_answers(desk.client, rows, base=desk.base, reward=judge, on_progress=desk.console.batch("Scoring:"))
+    write_answers(out, scored)
+    scores = [answer.score for row in scored for answer in row.completions if answer.score is not None]
+    mean = sum(scores) / len(scores)
+    made = {"out": str(out), "prompts": len(scored), "completions": len(scores), "mean_score": mean, "reward": judge.name}
+    desk.console.result(made, f"{len(scores)} scored answers are in {out}; the mean score is {mean:.3f}.")
+
+
+@click.command(cls=Command)
+@click.option("--adapter", metavar="A", help="A tuned model: name, run id or folder (default: the base model).")
+@click.option("--prompt", metavar="TEXT", help="Ask this, print the answer, and end.")
+@sampling_options
+@click.pass_context
+def chat(
+    ctx: click.Context,
+    adapter: str | None,
+    prompt: str | None,
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float,
+    seed: int,
+) -> None:
+    """Talk to the model here in the terminal."""
+    desk = desk_of(ctx)
+    tuned = desk.adapter(adapter)
+    sampling = Sampling(temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens)
+    desk.client.load(desk.base)
+    talk = Talk(desk, tuned, sampling, seed)
+    if prompt is not None or desk.console.as_json:
+        talk.ask_once(prompt)
+    else:
+        talk.converse()
+
+
+class Talk:
+    """One conversation in the terminal."""
+
+    def __init__(self, desk: Desk, adapter: AdapterRef | None, sampling: Sampling, seed: int) -> None:
+        self._desk, self._adapter, self._sampling, self._seed = desk, adapter, sampling, seed
+        self._messages: Messages = []
+
+    def ask_once(self, prompt: str | None) -> None:
+        """One question, one answer."""
+        if not (prompt or "").strip():
+            raise click.UsageError("Give the question with --prompt TEXT.")
+        answer = self._answer([{"role": "user", "content": prompt or ""}], show=not self._desk.console.as_json)
+        made = {"prompt": prompt, "answer": answer.text, "tokens": answer.tokens, "finish": answer.finish}
+        self._desk.console.result({**made, "model": self._desk.base.name, "adapter": self._adapter.name if self._adapter else None})
+
+    def converse(self) -> None:
+        """Questions and answers until /quit, Ctrl+D or Ctrl+C at the prompt."""
+        name = f"{self._desk.base.name} with {self._adapter.name}" if self._adapter else self._desk.base.name
+        self._desk.console.say(f"You are talking to {name}. /regenerate: another answer · /new: start over · /quit: leave")
+        while (line := _read_line()) is not None and line != "/quit":
+            self._take(line)
+
+    def _take(self, line: str) -> None:
+        if line == "/new":
+            self._messages = []
+            self._desk.console.say("A new conversation.")
+        elif line == "/regenerate":
+            self._regenerate()
+        elif line.startswith("/"):
+            self._desk.console.say("Commands: /regenerate, /new, /quit.")
+        elif line:
+            self._messages.append({"role": "user", "content": line})
+            self._reply()
+
+    def _regenerate(self) -> None:
+        if self._messages and self._messages[-1]["role"] == "assistant":
+            self._messages.pop()
+        if not self._messages:
+            self._desk.console.say("There is no answer to replace yet. Ask something first.")
+            return
+        self._seed += 1
+        self._reply()
+
+    def _reply(self) -> None:
+        """Answer the last question. A trouble, or Ctrl+C, ends the answer and not the conversation."""
+        try:
+            answer = self._answer(self._messages, show=True)
+            self._messages.append({"role": "assistant", "content": answer.text})
+        except KeyboardInterrupt:
+            self._desk.console.say("\nStopped. /regenerate asks for another answer.")
+        except AppError as trouble:
+            self._desk.console.note(str(trouble))
+
+    def _answer(self, messages: Messages, *, show: bool) -> Completion:
+        def on_reply(reply: Reply) -> None:
+            if show and isinstance(reply, Token):
+                click.echo(reply.text, nl=False)
+
+        rows = self._desk.client.generate([messages], 1, self._adapter, self._sampling, self._seed, on_reply)
+        if show:
+            click.echo("")
+        if not rows[0]:
+            raise NotFound("The model gave no answer.", "Ask again.")
+        return rows[0][0]
+
+
+def _read_line() -> str | None:
+    try:
+        return click.prompt("You", prompt_suffix=" › ", default="", show_default=False).strip()
+    except (click.Abort, EOFError):
+        return None
