@@ -1,0 +1,142 @@
+"""A base model with its adapters as a tree."""
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QFrame, QWidget
+
+from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.hub.library import STARTER, LibraryModel
+from rlhf_desktop.ui import words
+from rlhf_desktop.ui.models.lineage import AdapterEntry, LineageRow, lineage
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.train.wording import RECIPES
+from rlhf_desktop.ui.widgets.buttons import Button, IconButton
+from rlhf_desktop.ui.widgets.surfaces import Card, column, hairline, row
+from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption
+
+
+class ConfirmRow(QFrame):
+    """“Remove?” in place, with Remove and Keep; nothing modal."""
+
+    confirmed = Signal()
+
+    def __init__(self, question: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("kind", "notice")
+        across = row(self, t.SPACE_S, t.SPACE_S)
+        across.addWidget(Label(question, wrap=True), 1)
+        self.yes = Button("Remove", "danger", "trash")
+        keep = Button("Keep")
+        self.yes.clicked.connect(self.confirmed)
+        keep.clicked.connect(self.hide)
+        across.addWidget(self.yes)
+        across.addWidget(keep)
+        self.hide()
+
+
+class _ModelLine(QWidget):
+    """Name, facts and actions of one thing that can be chatted with."""
+
+    chosen = Signal()
+    removed = Signal()
+    opened = Signal()
+
+    def __init__(
+        self, name: str, facts: str, icon: str, current: bool, usable: bool, question: str, run: bool, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        box = column(self, 0, t.SPACE_S)
+        across = row(spacing=t.SPACE_M)
+        across.addWidget(IconLabel(icon, "muted", t.ICON_SMALL))
+        names = column(spacing=2)
+        names.addWidget(ElidedLabel(name, strong=True))
+        names.addWidget(ElidedLabel(facts, "caption", "muted"))
+        across.addLayout(names, 1)
+        for part in self._actions(name, current, usable, run):
+            across.addWidget(part)
+        box.addLayout(across)
+        self.confirm = ConfirmRow(question)
+        self.confirm.confirmed.connect(self.removed)
+        box.addWidget(self.confirm)
+
+    def _actions(self, name: str, current: bool, usable: bool, run: bool) -> list[QWidget]:
+        parts: list[QWidget] = []
+        if current:
+            parts += [IconLabel("check", "success", t.ICON_SMALL), Label("Current", tone="success", strong=True)]
+        elif usable:
+            use = Button("Use in Chat")
+            use.setAccessibleName(f"Use {name} in Chat")
+            use.clicked.connect(self.chosen)
+            parts.append(use)
+        if run:
+            show = Button("Run", "quiet")
+            show.setToolTip("Show the run that made it")
+            show.setAccessibleName(f"Show the run that made {name}")
+            show.clicked.connect(self.opened)
+            parts.append(show)
+        self.remove = IconButton("trash", f"Remove {name}")
+        self.remove.setEnabled(not current)
+        self.remove.clicked.connect(lambda: self.confirm.show())
+        return [*parts, self.remove]
+
+
+class BaseCard(Card):
+    """A base model: licence, size, notes, and what was trained on it."""
+
+    chosen = Signal(object)  # an AdapterRef, or None for the base itself
+    removed = Signal()
+    adapterRemoved = Signal(object)  # AdapterEntry
+    runOpened = Signal(str)
+
+    def __init__(
+        self,
+        model: LibraryModel,
+        adapters: Sequence[AdapterEntry],
+        base: ModelRef | None,
+        adapter: AdapterRef | None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent=parent)
+        self.setAccessibleName(f"Base model {model.name}")
+        mine = base is not None and base.hash == model.hash
+        question = f"Remove {model.name} from the library? Converted weights are deleted; a folder of your own is left alone."
+        size = f"{model.parameters / 1e6:,.0f} million parameters"
+        facts = f"{size}  ·  {model.licence or 'licence unknown'}  ·  {words.size(model.size_bytes)} on disk"
+        self.line = _ModelLine(model.name, facts, "models", mine and adapter is None, True, question, run=False)
+        self.line.chosen.connect(lambda: self.chosen.emit(None))
+        self.line.removed.connect(self.removed)
+        self.body.addWidget(self.line)
+        notes = (
+            "Only for demonstration: it is very small. Choose a larger model for real work."
+            if model.name == STARTER
+            else model.notes
+        )
+        if notes:
+            self.body.addWidget(caption(notes, wrap=True))
+        self.lines: dict[str, _ModelLine] = {}
+        rows = lineage(adapters, model.hash)
+        if rows:
+            self.body.addWidget(hairline())
+        for entry in rows:
+            self._add(entry, mine and adapter is not None and adapter.hash == entry.entry.ref.hash)
+
+    def _add(self, found: LineageRow, current: bool) -> None:
+        entry = found.entry
+        recipe = RECIPES[entry.algorithm]
+        usable = entry.algorithm != "reward"
+        facts = f"{recipe.title}  ·  {words.ago(entry.created)}  ·  {words.size(entry.size_bytes)}" + (
+            "" if usable else "  ·  marks answers, does not chat"
+        )
+        question = f"Remove {entry.ref.name}? The run and your feedback stay; training again makes it anew."
+        line = _ModelLine(entry.ref.name, facts, recipe.icon, current, usable, question, run=True)
+        line.chosen.connect(lambda: self.chosen.emit(entry.ref))
+        line.removed.connect(lambda: self.adapterRemoved.emit(entry))
+        line.opened.connect(lambda: self.runOpened.emit(entry.run_id))
+        self.lines[entry.ref.hash] = line
+        indent = row(spacing=t.SPACE_S)
+        indent.setContentsMargins(found.depth * t.SPACE_XL, t.SPACE_XS, 0, 0)
+        if found.depth:
+            indent.addWidget(IconLabel("branch", "muted", t.ICON_SMALL))
+        indent.addWidget(line, 1)
+        self.body.addLayout(indent)

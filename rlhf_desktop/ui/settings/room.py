@@ -1,0 +1,201 @@
+"""The Settings room: who you are, how it looks, where things are, what this computer offers, and what the program is."""
+
+import platform
+
+from PySide6.QtCore import QObject, Qt, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QFormLayout, QLineEdit, QWidget
+
+import rlhf_desktop
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.jobs.device import known_device, probe_device
+from rlhf_desktop.ui import words
+from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.people import who_am_i
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
+from rlhf_desktop.ui.widgets.surfaces import Card, Notice, Page, row
+from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption, title
+
+_LICENCES = (
+    ("RLHF Desktop", "Apache-2.0"),
+    ("Qt and PySide6", "LGPL-3.0"),
+    ("PyTorch", "BSD-3-Clause"),
+    ("Transformers, PEFT, Accelerate", "Apache-2.0"),
+    ("pyqtgraph", "MIT"),
+    ("SmolLM2-135M-Instruct (starter model)", "Apache-2.0"),
+    ("Inter, JetBrains Mono (fonts)", "SIL OFL 1.1"),
+)
+
+
+class SettingsRoom(QObject):
+    """Every change is kept at once; there is nothing to save."""
+
+    title, icon = "Settings", "settings"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self._context = context
+        self._root = Page(t.FORM_WIDTH)
+        self._root.setProperty("kind", "page")
+        body = self._root.body
+        body.addWidget(title("Settings"))
+        for card in (self._who(), self._appearance(), self._places(), self._device(), self._about()):
+            body.addWidget(card)
+        body.addStretch(1)
+        context.theme.changed.connect(lambda: self.appearance.set_value(context.theme.mode))
+
+    def widget(self) -> QWidget:
+        """The room."""
+        return self._root
+
+    def activated(self) -> None:
+        """Ask what the computer has, unless it is known."""
+        if known_device() is None:
+            self.probe(refresh=False)
+
+    def deactivated(self) -> None:
+        """Keep what is being typed."""
+        self._keep_who()
+
+    # --- who
+
+    def _who(self) -> Card:
+        card = Card("Who you are")
+        card.body.addWidget(caption("Written beside each of your judgements, so that a team can tell them apart.", wrap=True))
+        settings = self._context.store.settings
+        self.name = _field("Your name", str(settings.get("who", "")), who_am_i(self._context.store))
+        self.role = _field("Your role", str(settings.get("role", "")), "For example: support lead, nurse, lawyer")
+        form = _form()
+        form.addRow("Name", self.name)
+        form.addRow("Role", self.role)
+        card.body.addLayout(form)
+        self.name.editingFinished.connect(self._keep_who)
+        self.role.editingFinished.connect(self._keep_who)
+        return card
+
+    def _keep_who(self) -> None:
+        settings = self._context.store.settings
+        settings.set("who", self.name.text().strip() or None)
+        settings.set("role", self.role.text().strip() or None)
+
+    # --- appearance
+
+    def _appearance(self) -> Card:
+        card = Card("Appearance")
+        modes = [("As the system", "system"), ("Light", "light"), ("Dark", "dark")]
+        self.appearance = SegmentedControl("Appearance", modes, self._context.theme.mode)
+        self.appearance.changed.connect(self._set_mode)
+        line = row()
+        line.addWidget(self.appearance)
+        line.addStretch(1)
+        card.body.addLayout(line)
+        card.body.addWidget(
+            caption("Text grows with your system's font size; motion stops when the system asks for less.", wrap=True)
+        )
+        return card
+
+    def _set_mode(self, mode: str) -> None:
+        self._context.theme.set_mode(mode)
+        self._context.store.settings.set("appearance", mode)
+
+    # --- places
+
+    def _places(self) -> Card:
+        card = Card("Where things are")
+        workspace = self._context.workspace
+        form = _form()
+        for name, path in (
+            ("Workspace", workspace.root),
+            ("Feedback", workspace.database),
+            ("Runs", workspace.runs),
+            ("Models", workspace.models),
+            ("Backups", workspace.backups),
+        ):
+            label = ElidedLabel(str(path), tone="muted")
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            form.addRow(name, label)
+        card.body.addLayout(form)
+        line = row()
+        show = Button("Open the folder", icon="folder")
+        show.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(workspace.root))))
+        line.addWidget(show)
+        line.addWidget(caption("Copying this folder is a complete backup. Nothing is sent anywhere.", wrap=True), 1)
+        card.body.addLayout(line)
+        if self._context.store.notice:
+            card.body.addWidget(Notice("info", self._context.store.notice))
+        return card
+
+    # --- device
+
+    def _device(self) -> Card:
+        card = Card("This computer")
+        self._facts = _form()
+        card.body.addLayout(self._facts)
+        self._device_words = caption("", wrap=True)
+        card.body.addWidget(self._device_words)
+        line = row()
+        again = Button("Look again", icon="refresh")
+        again.clicked.connect(lambda: self.probe(refresh=True))
+        line.addWidget(again)
+        line.addStretch(1)
+        card.body.addLayout(line)
+        self._show_device(known_device())
+        return card
+
+    def probe(self, refresh: bool) -> None:
+        """Ask the training software what this computer offers."""
+        self._device_words.setText("Looking… this takes some seconds.")
+        self._device_words.show()
+        self._context.tasks.run(lambda: probe_device(refresh=refresh), on_success=self._show_device, on_failure=self._no_device)
+
+    def _show_device(self, device: dict | None) -> None:
+        while self._facts.rowCount():
+            self._facts.removeRow(0)
+        self._device_words.hide()
+        if not device:
+            return
+        versions = device.get("versions", {})
+        facts = [
+            ("Computes on", f"{device.get('name', '')} ({device.get('device', '')})"),
+            ("Memory for models", words.size(device.get("memory_total_bytes") or 0)),
+            ("Memory of the computer", words.size(device.get("ram_total_bytes") or 0)),
+            ("Fast number format", str(device.get("fast_dtype", ""))),
+            ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+        ]
+        for name, value in facts:
+            self._facts.addRow(name, Label(value, tone="muted", wrap=True))
+
+    def _no_device(self, trouble: AppError) -> None:
+        self._device_words.setText(str(trouble))
+        self._device_words.show()
+
+    # --- about
+
+    def _about(self) -> Card:
+        card = Card("About")
+        card.body.addWidget(
+            Label(f"RLHF Desktop {rlhf_desktop.__version__}, Python {platform.python_version()}, {platform.system()}")
+        )
+        card.body.addWidget(caption("Built on open software, with thanks:"))
+        form = _form()
+        for name, licence in _LICENCES:
+            form.addRow(name, Label(licence, tone="muted"))
+        card.body.addLayout(form)
+        return card
+
+
+def _form() -> QFormLayout:
+    form = QFormLayout()
+    form.setHorizontalSpacing(t.SPACE_XL)
+    form.setVerticalSpacing(t.SPACE_S)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    return form
+
+
+def _field(name: str, text: str, placeholder: str) -> QLineEdit:
+    field = QLineEdit(text)
+    field.setAccessibleName(name)
+    field.setPlaceholderText(placeholder)
+    field.setMaxLength(120)
+    return field
