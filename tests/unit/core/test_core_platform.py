@@ -1,0 +1,113 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from rlhf_desktop.core import platform
+from rlhf_desktop.core.platform import (
+    FileLock,
+    free_disk_bytes,
+    is_alive,
+    kill_group,
+    process_ref,
+    replace,
+    signal_name,
+    start_child,
+)
+
+WAIT = [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()"]
+
+
+def test_a_zombie_is_dead_and_so_is_a_number_without_a_process() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        ref = process_ref(child.pid)
+        assert is_alive(ref)
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, but still our zombie
+        assert not is_alive(ref)
+    assert process_ref(child.pid) is None
+    assert not is_alive(ref)
+    assert not is_alive(None)
+
+
+def test_start_time_tells_processes_with_the_same_number_apart() -> None:
+    me = process_ref()
+    assert is_alive(me)
+    assert not is_alive(me.model_copy(update={"start_time": me.start_time - 60}))
+
+
+def test_a_lock_excludes_and_says_its_holder(tmp_path) -> None:
+    one, two = FileLock(tmp_path / "a.lock"), FileLock(tmp_path / "a.lock")
+    assert two.holder() is None
+    assert one.acquire()
+    assert one.acquire()  # still ours
+    one.say(what="queue")
+    assert not two.acquire()
+    assert two.holder()["pid"] == os.getpid()
+    assert two.holder()["what"] == "queue"
+    one.release()
+    assert two.holder() is None
+    with two.held():
+        assert not one.acquire()
+    assert one.acquire()
+    one.release()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": 4194303, "start_time": 1.0}'])
+def test_a_dead_or_garbled_holder_is_nobody(tmp_path, content: bytes) -> None:
+    (tmp_path / "a.lock").write_bytes(content)
+    assert FileLock(tmp_path / "a.lock").holder() is None
+
+
+def test_a_child_that_was_given_the_lock_keeps_it(tmp_path) -> None:
+    mine, other = FileLock(tmp_path / "a.lock"), FileLock(tmp_path / "a.lock")
+    mine.acquire()
+    child = start_child(WAIT, cwd=tmp_path, env=dict(os.environ), stdin=subprocess.PIPE, output=subprocess.PIPE, held_lock=mine)
+    with child:
+        assert child.stdout.readline() == b"up\n"
+        mine.release()
+        assert not other.acquire()
+        kill_group(child.pid)
+        assert child.wait() == -signal.SIGKILL
+    assert other.acquire()
+    other.release()
+    kill_group(child.pid)  # none left is fine
+
+
+def test_a_child_without_it_does_not_keep_it(tmp_path) -> None:
+    mine, other = FileLock(tmp_path / "a.lock"), FileLock(tmp_path / "a.lock")
+    mine.acquire()
+    with start_child(WAIT, cwd=tmp_path, env=dict(os.environ), stdin=subprocess.PIPE, output=subprocess.PIPE) as child:
+        assert child.stdout.readline() == b"up\n"
+        mine.release()
+        assert other.acquire()
+        child.stdin.close()
+    other.release()
+
+
+def test_names_and_space(tmp_path) -> None:
+    assert signal_name(9) == "SIGKILL"
+    assert signal_name(63) == "signal 63"
+    assert free_disk_bytes(tmp_path / "not" / "there" / "yet") > 0
+
+
+def test_replace_tries_again_where_windows_forbids_it_for_a_moment(tmp_path, monkeypatch) -> None:
+    refusals = [PermissionError(), PermissionError()]
+    really = os.replace
+
+    def busy(source, target) -> None:
+        if refusals:
+            raise refusals.pop()
+        really(source, target)
+
+    (tmp_path / "new").write_text("new")
+    monkeypatch.setattr(platform.os, "replace", busy)
+    monkeypatch.setattr(platform.sys, "platform", "win32")
+    replace(tmp_path / "new", tmp_path / "old")
+    monkeypatch.undo()
+    assert (tmp_path / "old").read_text() == "new"
+    monkeypatch.setattr(platform.os, "replace", lambda *_: (_ for _ in ()).throw(PermissionError))
+    with pytest.raises(PermissionError):  # elsewhere a refusal is final
+        replace(tmp_path / "old", tmp_path / "new")

@@ -1,0 +1,32 @@
+import pytest
+
+from rlhf_desktop.core.runs import Failed, Finished, Logged
+from rlhf_desktop.jobs.outcome import decide
+
+
+@pytest.mark.parametrize("outcome", ["done", "stopped", "paused"])
+def test_its_last_word_counts_even_if_it_crashed_while_leaving(outcome: str) -> None:
+    words = [Finished(seq=1, time=1, outcome=outcome)]
+    assert decide(0, None, words).state == decide(None, "SIGSEGV", words).state == outcome
+
+
+def test_an_expected_trouble_is_passed_on() -> None:
+    result = decide(
+        1, None, [Failed(seq=1, time=1, message="The disk is full.", hint="Free some space."), Logged(seq=2, time=2, message="bye")]
+    )
+    assert (result.state, result.message, result.hint) == ("failed", "The disk is full.", "Free some space.")
+
+
+@pytest.mark.parametrize(("asked", "blames_memory"), [(None, True), ("resume", True), ("stop", False), ("pause", False)])
+def test_a_kill_nobody_asked_for_may_be_the_memory(asked: str | None, blames_memory: bool) -> None:
+    result = decide(None, "SIGKILL", [], asked=asked)
+    assert result.state == "interrupted"
+    assert "SIGKILL" in result.message
+    assert ("memory" in result.message) is blames_memory
+
+
+def test_other_ends() -> None:
+    assert "SIGSEGV" in decide(None, "SIGSEGV", []).message
+    assert "memory" not in decide(None, "SIGTERM", []).message
+    assert "exit code 0" in decide(0, None, []).message
+    assert decide(None, None, []).state == "interrupted"
