@@ -11,7 +11,8 @@ from rlhf_desktop.jobs.device import known_device, probe_device
 @pytest.fixture
 def command(workspace: Workspace, tmp_path) -> list[str]:
     """A probe that counts how often it is asked."""
-    script = f"f = open({str(tmp_path / 'asked')!r}, 'a+'); f.write('x'); f.seek(0); print('{{\"device\": \"cpu\", \"n\": %d}}' % len(f.read()))"
+    count = f"f = open({str(tmp_path / 'asked')!r}, 'a+'); f.write('x'); f.seek(0)"
+    script = count + "; import json; print(json.dumps({'device': 'cpu', 'n': len(f.read())}))"
     return [sys.executable, "-c", script]
 
 

@@ -10,12 +10,14 @@ from jobs_helpers import ROWS, STUB, make_config, most_alive_together, reaches, 
 
 from rlhf_desktop.core.files import read_jsonl
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.platform import is_alive
+from rlhf_desktop.core.platform import FileLock, is_alive
 from rlhf_desktop.core.runs import RunStatus
+from rlhf_desktop.jobs import queue as queue_module
 from rlhf_desktop.jobs.commands import package_parent, supervisor_command
 from rlhf_desktop.jobs.follow import EventReader
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.jobs.supervisor import Supervisor
 
 
 @pytest.fixture
@@ -164,6 +166,22 @@ def test_no_wakeup_is_lost_between_processes_that_queue(workspace: Workspace) ->
     queue = Queue(workspace, STUB)
     wait_until(lambda: [s.state for s in queue.runs()] == ["done"] * 8)  # without anyone asking again
     assert most_alive_together(workspace) == 1
+
+
+def test_a_run_queued_while_the_supervisor_is_leaving_is_still_its_own(workspace: Workspace, tmp_path, monkeypatch) -> None:
+    spawned, late = [], []
+    monkeypatch.setattr(queue_module, "spawn_detached", lambda *args, **kwargs: spawned.append(args))
+    release = FileLock.release
+
+    def leave(lock: FileLock) -> None:
+        if lock.path.name == "supervisor.lock" and not late:  # it has seen an empty queue, and its name is still in the lock
+            late.append(Queue(workspace, STUB).submit(make_config(), ROWS))
+        release(lock)
+
+    monkeypatch.setattr(FileLock, "release", leave)
+    Supervisor(workspace, STUB, FileLock(tmp_path / "device.lock")).work()
+    assert spawned == []  # whoever queued it relied on the name
+    assert late[0].state().state == "done"
 
 
 def test_a_trainer_that_cannot_be_started_fails_and_the_queue_goes_on(workspace: Workspace) -> None:
