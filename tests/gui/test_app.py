@@ -20,7 +20,7 @@ desktop.window.show_room("chat")
 QTimer.singleShot(0, desktop.window.close)
 qt.exec()
 desktop.put_away()
-heavy = {"torch", "transformers", "peft", "pyqtgraph", "numpy"} & set(sys.modules)
+heavy = {"torch", "transformers", "peft", "pyqtgraph"} & set(sys.modules)
 print("heavy:", sorted(heavy))
 """
 

@@ -83,7 +83,9 @@ def test_undo_key_takes_a_judgement_back(qtbot, window, room, store, session):
     type_and_send(qtbot, room, "hello", 2)
     qtbot.keyClick(room.conversation.board, Qt.Key.Key_1)
     assert len(store.judgements.effective(session.project.id)) == 1
-    assert window.toast.undo()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    qtbot.keyClick(room.composer.edit, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert store.judgements.effective(session.project.id) == []
     assert room.conversation.board is not None
 
@@ -116,6 +118,13 @@ def test_the_palette_finds_rooms_and_conversations(qtbot, window, room):
     qtbot.keyClicks(palette.field, "blender")
     qtbot.keyClick(palette.field, Qt.Key.Key_Return)
     assert room.presenter.conversation_id is not None
+
+
+def test_rooms_have_their_keys(window):
+    keys = {button.accessibleName(): button.shortcut().toString() for button in window.rail.findChildren(QAbstractButton)}
+    assert keys["Chat"] == "Ctrl+1"
+    assert keys["Settings"] == "Ctrl+7"
+    assert window.header.findChild(QAbstractButton, "find").shortcut().toString() == "Ctrl+K"
 
 
 def test_the_theme_switches_while_running(window, theme):

@@ -1,7 +1,7 @@
 """Where the user writes: grows with the text; Enter sends, Shift+Enter makes a new line."""
 
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
 from rlhf_desktop.ui.theme import tokens as t
@@ -38,6 +38,13 @@ class GrowingEdit(QPlainTextEdit):
             self.submitted.emit()
         else:
             super().keyPressEvent(event)
+
+    def event(self, event: QEvent) -> bool:
+        """Leave Ctrl+Z to the window while there is no typing to undo: it takes a judgement back."""
+        if event.type() == QEvent.Type.ShortcutOverride and event.matches(QKeySequence.StandardKey.Undo):
+            event.setAccepted(self.document().isUndoAvailable())
+            return True
+        return super().event(event)
 
     def focusInEvent(self, event) -> None:
         """Tell the frame around."""

@@ -29,6 +29,7 @@ class Header(QFrame):
         self.next = Button("Next step", "quiet", icon="spark")
         self.next.hide()
         search = Button("Find anything", "quiet", icon="search", shortcut="Ctrl+K")
+        search.setObjectName("find")
         across.addWidget(self.project)
         across.addWidget(self.count)
         across.addStretch(1)

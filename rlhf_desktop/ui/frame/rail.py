@@ -50,6 +50,7 @@ class Rail(QFrame):
         button = IconButton(spec.icon, spec.title, spec.shortcut, kind="rail")
         button.setCheckable(True)
         button.setText("  " + spec.title)
+        button.set_name(spec.title, spec.shortcut)  # again: Qt forgets a shortcut when the text changes
         button.clicked.connect(lambda: self.chosen.emit(spec.key))
         self._group.addButton(button)
         self._buttons[spec.key] = button

@@ -3,9 +3,11 @@
 from rlhf_desktop.ui.theme import tokens as t
 
 
-def stylesheet(c: t.Palette, scale: float = 1.0) -> str:
-    """Qt stylesheet of a palette, with type sizes multiplied by `scale`."""
-    return "\n".join((_base(c), _type(c, scale), _buttons(c, scale), _fields(c), _surfaces(c), _lists(c), _small_parts(c, scale)))
+def stylesheet(c: t.Palette, scale: float = 1.0, arrow: str = "") -> str:
+    """Qt stylesheet of a palette, with type sizes multiplied by `scale`; `arrow` is the drop-down's picture file."""
+    return "\n".join(
+        (_base(c), _type(c, scale), _buttons(c, scale), _fields(c, arrow), _surfaces(c), _lists(c), _small_parts(c, scale))
+    )
 
 
 def px(size: float, scale: float = 1.0) -> str:
@@ -94,7 +96,7 @@ def _buttons(c: t.Palette, scale: float) -> str:
     """
 
 
-def _fields(c: t.Palette) -> str:
+def _fields(c: t.Palette, arrow: str) -> str:
     fields = "QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox"
     focused = ", ".join(f"{name.strip()}:focus" for name in fields.split(","))
     return f"""
@@ -105,6 +107,7 @@ def _fields(c: t.Palette) -> str:
     QLineEdit:disabled, QPlainTextEdit:disabled, QComboBox:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled
         {{ color: {c.line}; border-color: {c.hairline}; background: {c.bg}; }}
     QComboBox::drop-down {{ border: none; width: {px(t.SPACE_XL)}; }}
+    QComboBox::down-arrow {{ image: url("{arrow}"); width: {px(t.ICON_SMALL)}; height: {px(t.ICON_SMALL)}; }}
     QComboBox QAbstractItemView {{ background: {c.surface}; border: 1px solid {c.line}; selection-background-color: {c.raised};
         selection-color: {c.text}; outline: none; padding: {px(t.SPACE_XS)}; }}
     QTextBrowser[kind="markdown"], QTextBrowser[kind="markdown"]:focus {{ background: transparent; border: none; padding: 0; }}

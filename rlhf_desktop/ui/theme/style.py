@@ -1,11 +1,13 @@
 """Turns the tokens into Qt's palette and one stylesheet, and switches between light, dark and the system's choice while running."""
 
+from pathlib import Path
 from typing import Literal
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, Qt, QTemporaryDir, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
+from rlhf_desktop.core.paths import resources_dir
 from rlhf_desktop.ui.theme import fonts
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.sheet import stylesheet
@@ -57,6 +59,7 @@ class Theme(QObject):
         self._app = app
         self._mode: Mode = mode
         self.scale = fonts.text_scale(app.font())
+        self._pictures = QTemporaryDir()
         fonts.load()
         app.setStyle("Fusion")
         app.setFont(fonts.font(t.TYPE_BODY, self.scale))
@@ -82,8 +85,15 @@ class Theme(QObject):
             return t.DARK if self._app.styleHints().colorScheme() == Qt.ColorScheme.Dark else t.LIGHT
         return t.DARK if self._mode == "dark" else t.LIGHT
 
+    def _arrow(self, colours: t.Palette) -> str:
+        """A tinted arrow for drop-down fields: stylesheets take pictures only as files."""
+        source = (resources_dir() / "icons" / "chevron-down.svg").read_text("utf-8")
+        path = Path(self._pictures.path()) / f"arrow-{colours.name}.svg"
+        path.write_text(source.replace("currentColor", colours.muted), "utf-8")
+        return path.as_posix()
+
     def _apply(self) -> None:
         colours = self._wanted()
         self._app.setPalette(qt_palette(colours))
-        self._app.setStyleSheet(stylesheet(colours, self.scale))
+        self._app.setStyleSheet(stylesheet(colours, self.scale, self._arrow(colours)))
         self.changed.emit()

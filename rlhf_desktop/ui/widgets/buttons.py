@@ -34,7 +34,9 @@ class Button(QPushButton):
 
     def set_text(self, text: str) -> None:
         """Change the words, and the accessible name with them."""
+        shortcut = self.shortcut()  # Qt forgets it when the text changes
         self.setText(text.replace("&", "&&"))
+        self.setShortcut(shortcut)
         self.setAccessibleName(text)
 
     def set_icon(self, icon: str) -> None:
