@@ -9,7 +9,7 @@ from typing import Any
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.ids import new_id
-from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm, make_settings
+from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm, describe, make_settings
 from rlhf_desktop.core.runs import AdapterRef, Finished, ModelRef, RunConfig
 from rlhf_desktop.feedback.conversations import Project, utc_now
 from rlhf_desktop.feedback.formats import read_feedback
@@ -111,7 +111,7 @@ def start_run(
         base=base,
         start=start,
         reward=reward,
-        settings=chosen.model_dump(mode="json"),
+        settings=chosen.model_dump(mode="json", include={setting.name for setting in describe(algorithm)}),
         data_sha256="",
         versions=versions(),
     )
