@@ -19,7 +19,7 @@ def test_view_folds_progress_and_facts():
     assert view.fraction == pytest.approx(0.4)
     assert ("Speed", "512 tokens/s") in view.facts()
     assert ("Memory, peak", "1.9 GB") in view.facts()
-    assert ("Running for", "1 min") in view.facts()
+    assert ("Time", "1 min") in view.facts()
 
 
 def test_samples_keep_the_first_answer_as_before():

@@ -1,5 +1,6 @@
 """The sample project's report: did it get better, what changed, and the answers themselves."""
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from rlhf_desktop.operations.demo_report import MODEL_TITLES, DemoReport, SideBySide
@@ -68,7 +69,8 @@ def _rates(report: DemoReport) -> Card:
         grid.addWidget(Label(title), place, 0)
         for column_number, cell in enumerate(cells, 1):
             grid.addWidget(Label(cell, strong=models[column_number - 1] == "tuned"), place, column_number)
-    grid.setColumnStretch(0, 1)
+    grid.setColumnMinimumWidth(0, t.SIDEBAR_WIDTH + t.SPACE_XXL)
+    grid.setColumnStretch(len(models) + 1, 1)
     card.body.addLayout(grid)
     return card
 
@@ -80,7 +82,7 @@ def _sample(sample: SideBySide) -> Card:
     grid.setHorizontalSpacing(t.SPACE_XL)
     for place, (model, text) in enumerate(sample.answers.items()):
         grid.addWidget(caption(f"{MODEL_TITLES[model].capitalize()}  ·  {sample.points[model]:.2g} of 5"), 0, place)
-        grid.addWidget(MarkdownView(text, f"Answer, {MODEL_TITLES[model]}"), 1, place)
+        grid.addWidget(MarkdownView(text, f"Answer, {MODEL_TITLES[model]}"), 1, place, Qt.AlignmentFlag.AlignTop)
         grid.setColumnStretch(place, 1)
     grid.setRowStretch(2, 1)
     card.body.addLayout(grid)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from PySide6.QtCore import QObject
-from PySide6.QtWidgets import QComboBox, QStackedWidget, QWidget
+from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.messages import Messages
@@ -28,6 +28,7 @@ from rlhf_desktop.ui.evaluate.sample import SampleCard
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
+from rlhf_desktop.ui.widgets.fields import choice
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, Page, clear, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption, title
 
@@ -83,7 +84,7 @@ class EvaluateRoom(QObject):
     def _setup(self) -> Card:
         card = Card("Compare blind")
         line = row(spacing=t.SPACE_M)
-        self.old, self.new = _box("The model before"), _box("The model after")
+        self.old, self.new = choice("The model before"), choice("The model after")
         self.many = SegmentedControl("Prompts", [("8", 8), ("16", 16), ("32", 32)])
         line.addWidget(self.old, 1)
         line.addWidget(Label("against", tone="muted"))
@@ -94,6 +95,7 @@ class EvaluateRoom(QObject):
         card.body.addLayout(line)
         below = row(spacing=t.SPACE_M)
         self.begin = Button("Compare")
+        self.begin.setEnabled(False)  # until it is known what there is to compare
         self.cancel = Button("Cancel", "quiet")
         self.cancel.hide()
         self._words = caption("", wrap=True)
@@ -187,6 +189,8 @@ class EvaluateRoom(QObject):
         else:
             problem = ""
         self.begin.setEnabled(not problem)
+        self.begin.set_kind("normal" if problem else "primary")  # one primary action: compare, once that is possible
+        self.sample.start.set_kind("primary" if problem else "normal")
         self._words.setText(problem or f"{words.count(len(self._prompts), 'held-out prompt')} to draw from.")
 
     # --- writing the answers
@@ -312,9 +316,3 @@ def _verdict_card(trial: BlindTrial, old: str, new: str) -> Card:
     card.body.addWidget(IntervalBar(won.rate, won.low, won.high))
     card.body.addWidget(caption(f"{won.ties:.0%} ties, each counted half. Your judgements are kept, and never trained on."))
     return card
-
-
-def _box(name: str) -> QComboBox:
-    box = QComboBox()
-    box.setAccessibleName(name)
-    return box

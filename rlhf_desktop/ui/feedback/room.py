@@ -130,7 +130,7 @@ class FeedbackRoom(QObject):
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        for section, width in ((0, t.SPACE_XXL * 3), (2, t.SPACE_XXL * 5), (3, t.SPACE_XXL * 3)):
+        for section, width in ((0, t.SPACE_XXL * 4), (2, t.SPACE_XXL * 5), (3, t.SPACE_XXL * 4)):
             header.resizeSection(section, width)
 
     def _arrived(self, first: int, last: int) -> None:

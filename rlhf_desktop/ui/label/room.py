@@ -233,7 +233,10 @@ class LabelRoom(QObject):
 
     def _writing_ended(self) -> None:
         self._draw()
-        if not self.presenter.judging and self.board:
+        QTimer.singleShot(0, self._check_answers)  # judging starts right after, if there is enough to judge
+
+    def _check_answers(self) -> None:
+        if not self.presenter.judging and not self.presenter.writing and self.board:
             self.notice.say("alert", "There were not enough answers to compare. Skip this prompt, or try again.", "warning")
             self.notice.show()
 

@@ -4,7 +4,7 @@ import platform
 
 from PySide6.QtCore import QObject, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QFormLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import QLineEdit, QWidget
 
 import rlhf_desktop
 from rlhf_desktop.core.errors import AppError
@@ -14,6 +14,7 @@ from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
+from rlhf_desktop.ui.widgets.fields import Form
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, Page, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption, title
 
@@ -66,9 +67,9 @@ class SettingsRoom(QObject):
         settings = self._context.store.settings
         self.name = _field("Your name", str(settings.get("who", "")), who_am_i(self._context.store))
         self.role = _field("Your role", str(settings.get("role", "")), "For example: support lead, nurse, lawyer")
-        form = _form()
-        form.addRow("Name", self.name)
-        form.addRow("Role", self.role)
+        form = Form()
+        form.add("Name", self.name)
+        form.add("Role", self.role)
         card.body.addLayout(form)
         self.name.editingFinished.connect(self._keep_who)
         self.role.editingFinished.connect(self._keep_who)
@@ -104,7 +105,7 @@ class SettingsRoom(QObject):
     def _places(self) -> Card:
         card = Card("Where things are")
         workspace = self._context.workspace
-        form = _form()
+        form = Form(field_rows=False, spacing=t.SPACE_S)
         for name, path in (
             ("Workspace", workspace.root),
             ("Feedback", workspace.database),
@@ -114,7 +115,7 @@ class SettingsRoom(QObject):
         ):
             label = ElidedLabel(str(path), tone="muted")
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            form.addRow(name, label)
+            form.add(name, label)
         card.body.addLayout(form)
         line = row()
         show = Button("Open the folder", icon="folder")
@@ -130,7 +131,7 @@ class SettingsRoom(QObject):
 
     def _device(self) -> Card:
         card = Card("This computer")
-        self._facts = _form()
+        self._facts = Form(field_rows=False, spacing=t.SPACE_S)
         card.body.addLayout(self._facts)
         self._device_words = caption("", wrap=True)
         card.body.addWidget(self._device_words)
@@ -164,7 +165,7 @@ class SettingsRoom(QObject):
             ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ]
         for name, value in facts:
-            self._facts.addRow(name, Label(value, tone="muted", wrap=True))
+            self._facts.add(name, Label(value, tone="muted", wrap=True))
 
     def _no_device(self, trouble: AppError) -> None:
         self._device_words.setText(str(trouble))
@@ -178,19 +179,11 @@ class SettingsRoom(QObject):
             Label(f"RLHF Desktop {rlhf_desktop.__version__}, Python {platform.python_version()}, {platform.system()}")
         )
         card.body.addWidget(caption("Built on open software, with thanks:"))
-        form = _form()
+        form = Form(field_rows=False, spacing=t.SPACE_S)
         for name, licence in _LICENCES:
-            form.addRow(name, Label(licence, tone="muted"))
+            form.add(name, Label(licence, tone="muted"))
         card.body.addLayout(form)
         return card
-
-
-def _form() -> QFormLayout:
-    form = QFormLayout()
-    form.setHorizontalSpacing(t.SPACE_XL)
-    form.setVerticalSpacing(t.SPACE_S)
-    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    return form
 
 
 def _field(name: str, text: str, placeholder: str) -> QLineEdit:

@@ -152,6 +152,7 @@ def _lists(c: t.Palette) -> str:
     QListView:focus, QTreeView:focus, QTableView:focus {{ border-color: {c.accent}; }}
     QListView::item, QTreeView::item, QTableView::item {{ padding: {px(t.SPACE_XS)} {px(t.SPACE_S)}; border: none;
         border-radius: {px(t.RADIUS_CONTROL)}; }}
+    QTableView::item {{ border-radius: 0; }}
     QListView::item:hover, QTreeView::item:hover {{ background: {c.raised}; }}
     QListView::item:selected, QTreeView::item:selected, QTableView::item:selected {{ background: {c.raised}; color: {c.text}; }}
     QHeaderView::section {{ background: {c.bg}; color: {c.muted}; border: none; border-bottom: 1px solid {c.hairline};

@@ -40,8 +40,8 @@ class ChartCard(Card):
         self._plot.setMenuEnabled(False)
         self._plot.setMouseEnabled(x=False, y=False)
         self._plot.hideButtons()
-        self._faint = [self._plot.plot() for _ in chart.curves]
-        self._lines = [self._plot.plot() for _ in chart.curves]
+        self._faint = [self._plot.plot(antialias=True) for _ in chart.curves]
+        self._lines = [self._plot.plot(antialias=True) for _ in chart.curves]
         self.body.addWidget(self._plot)
         self._legend = Label("", "caption", "muted")
         self.body.addWidget(self._legend)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from rlhf_desktop.core.recipes import Algorithm
@@ -85,7 +85,7 @@ class Overview(Page):
         for algorithm, card in self.cards.items():
             card.show_readiness(facts.readiness[algorithm], algorithm == self._suggested)
             card.show_cost(_cost(algorithm, facts.runs))
-            card.set_primary(algorithm == self._suggested and self.panel is None)
+        self._show_roles()
         self._show_notice(base_name)
         self.runs.show_runs(facts.runs)
         self._none.setVisible(not facts.runs)
@@ -110,9 +110,19 @@ class Overview(Page):
         self.panel.started.connect(self.startRequested)
         self.panel.cancelled.connect(self.close_panel)
         self._panel_place.addWidget(self.panel)
-        for card in self.cards.values():
-            card.set_primary(False)  # the panel's Start is the primary action now
+        self._show_roles()
         self.panel.focus_first()
+        QTimer.singleShot(0, self._reveal_panel)
+
+    def _reveal_panel(self) -> None:
+        if self.panel is not None:
+            self.ensureWidgetVisible(self.panel.button, 0, t.SPACE_XL)
+
+    def _show_roles(self) -> None:
+        """While the panel is open its Start is the primary action, and its card the outlined one."""
+        outlined = self.panel.algorithm if self.panel else self._suggested
+        for algorithm, card in self.cards.items():
+            card.set_role(algorithm == outlined, self.panel is None and algorithm == self._suggested)
 
     def close_panel(self) -> None:
         """Close the start panel."""
@@ -121,8 +131,7 @@ class Overview(Page):
         self.panel.hide()
         self.panel.deleteLater()
         self.panel = None
-        for algorithm, card in self.cards.items():
-            card.set_primary(algorithm == self._suggested)
+        self._show_roles()
 
 
 def _cost(algorithm: Algorithm, runs: Sequence[RunSummary]) -> str:

@@ -8,7 +8,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.wording import Recipe
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, row
-from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption, restyle
+from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption
 
 
 class RecipeCard(Card):
@@ -33,24 +33,24 @@ class RecipeCard(Card):
         self._cost = caption("", wrap=True)
         self.body.addWidget(self._cost)
         self.body.addSpacing(t.SPACE_XS)
-        self.button = Button(f"{recipe.title}…")
+        self.button = Button("Start…")
+        self.button.setAccessibleName(f"Start: {recipe.title}")
         self.button.clicked.connect(lambda: self.chosen.emit(recipe.algorithm))
         self.body.addWidget(self.button)
 
     def show_readiness(self, readiness: Readiness, suggested: bool) -> None:
-        """What there is against what it takes; a suggested card holds the room's primary button."""
+        """What there is against what it takes."""
         self._meter.set_value(
             readiness.have, readiness.suggested, readiness.sentence, "success" if readiness.have >= readiness.suggested else ""
         )
         self._technical.setText(f"{self._recipe.technical} · suggested next" if suggested else self._recipe.technical)
-        self.set_chosen(suggested)
-        self.set_primary(suggested)
 
     def show_cost(self, words: str) -> None:
         """What the last such run took, if there was one."""
         self._cost.setText(words)
         self._cost.setVisible(bool(words))
 
-    def set_primary(self, on: bool) -> None:
-        """Make the button the one primary action of the room, or an ordinary one."""
-        restyle(self.button, kind="primary" if on else "normal")
+    def set_role(self, chosen: bool, primary: bool) -> None:
+        """Outline the card (suggested, or its panel is open); give it the room's one primary button, or an ordinary one."""
+        self.set_chosen(chosen)
+        self.button.set_kind("primary" if primary else "normal")

@@ -164,13 +164,16 @@ class RunPage(Page):
         self._bar.setVisible((live and state != "queued") or (bool(self._view.fraction) and state != "done"))
         sentence = outcome_sentence(state, condition.message, condition.hint, self._view, self._recipe.makes)
         tone = STATES[state].tone
-        self._outcome.say("success" if state == "done" else STATES[state].icon, sentence, tone if tone != "muted" else "text")
-        self._outcome.setVisible(bool(sentence) and state not in ("starting", "running"))
+        self._outcome.say(STATES[state].icon, sentence, tone if tone != "muted" else "text")
+        self._outcome.setVisible(bool(sentence) and state not in ("starting", "running", "done"))
         self.pause.setVisible(live)
         self.stop.setVisible(live)
         self.resume.setVisible(condition.resumable)
+        self.resume.set_kind("normal" if state == "stopped" else "primary")
         self.chat.setVisible(state in _TRIED and self._view.artifact is not None and self._view.artifact.kind == "policy")
 
     def _ended_headline(self, condition: RunCondition) -> str:
-        share = f" at {self._view.fraction:.0%}" if self._view.fraction and condition.state not in ("done", "queued") else ""
+        if condition.state == "done":
+            return f"Finished: {self._recipe.makes} is ready"
+        share = f" at {self._view.fraction:.0%}" if self._view.fraction and condition.state != "queued" else ""
         return f"{STATES[condition.state].word}{share}"

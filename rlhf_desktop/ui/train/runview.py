@@ -82,7 +82,7 @@ class RunView:
         if self.peak_rss_bytes:
             facts.append(("Memory, peak", words.size(self.peak_rss_bytes)))
         if self.wall_s >= 1:
-            facts.append(("Running for" if not self.finished else "Took", words.duration(self.wall_s)))
+            facts.append(("Time", words.duration(self.wall_s)))
         if self.device:
             facts.append(("Device", f"{self.device}, {self.dtype}"))
         return facts

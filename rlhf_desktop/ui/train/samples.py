@@ -1,5 +1,6 @@
 """Answers to fixed prompts, before and now, side by side."""
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from rlhf_desktop.ui.theme import tokens as t
@@ -22,7 +23,7 @@ class SampleCard(Card):
         self._texts = MarkdownView(name="Answer before"), MarkdownView(name="Answer now")
         for place, (head, text) in enumerate(zip(self._heads, self._texts, strict=True)):
             grid.addWidget(head, 0, place)
-            grid.addWidget(text, 1, place)
+            grid.addWidget(text, 1, place, Qt.AlignmentFlag.AlignTop)
             grid.setColumnStretch(place, 1)
         grid.setRowStretch(2, 1)
         self.body.addLayout(grid)

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 from rlhf_desktop.core.recipes import Algorithm, Setting, describe
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train import plan, wording
+from rlhf_desktop.ui.widgets.fields import choice
 from rlhf_desktop.ui.widgets.surfaces import column
 from rlhf_desktop.ui.widgets.text import Label, caption
 
@@ -91,6 +92,6 @@ class SettingsForm(QWidget):
 
 
 def _choice(setting: Setting) -> QComboBox:
-    made = QComboBox()
+    made = choice(wording.setting_label(setting.name))
     made.addItems(setting.choices)
     return made

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QFormLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import QComboBox, QLineEdit, QWidget
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.recipes import Algorithm
@@ -13,6 +13,7 @@ from rlhf_desktop.ui.train import plan
 from rlhf_desktop.ui.train.settingsform import SettingsForm
 from rlhf_desktop.ui.train.wording import RECIPES
 from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
+from rlhf_desktop.ui.widgets.fields import Form, choice
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, row
 from rlhf_desktop.ui.widgets.text import Label, caption, heading
 
@@ -35,7 +36,7 @@ class StartPanel(Card):
     ) -> None:
         super().__init__(parent=parent)
         recipe = RECIPES[algorithm]
-        self._algorithm, self._taken, self._named = algorithm, taken, False
+        self.algorithm, self._taken, self._named = algorithm, taken, False
         self.setAccessibleName(f"Start: {recipe.title}")
         self.body.setSpacing(t.SPACE_L)
         self.body.addWidget(heading(recipe.title))
@@ -57,20 +58,17 @@ class StartPanel(Card):
         self._choose_preset(plan.PRESETS[0])
         self._suggest_name()
 
-    def _form(self, algorithm: Algorithm) -> QFormLayout:
-        form = QFormLayout()
-        form.setHorizontalSpacing(t.SPACE_L)
-        form.setVerticalSpacing(t.SPACE_M)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    def _form(self, algorithm: Algorithm) -> Form:
+        form = Form()
         if algorithm != "reward":
-            form.addRow("Start from", self._start)
+            form.add("Start from", self._start)
         if algorithm == "ppo":
-            form.addRow("Marked by", self._reward)
-        form.addRow("Makes", self._name)
+            form.add("Marked by", self._reward)
+        form.add("Makes", self._name)
         presets = row()
         presets.addWidget(self._preset)
         presets.addWidget(self._preset_words, 1)
-        form.addRow("How long", presets)
+        form.add("How long", presets)
         return form
 
     def _build_advanced(self, algorithm: Algorithm) -> None:
@@ -120,7 +118,7 @@ class StartPanel(Card):
         self._fold.set_icon("chevron-down" if on else "chevron-right")
 
     def _choose_preset(self, preset: plan.Preset) -> None:
-        self.form.set_values(plan.preset_values(self._algorithm, preset))
+        self.form.set_values(plan.preset_values(self.algorithm, preset))
         self._preset_words.setText(preset.sentence)
 
     def _rename(self) -> None:
@@ -128,13 +126,13 @@ class StartPanel(Card):
 
     def _suggest_name(self) -> None:
         if not self._named:
-            self._name.setText(plan.suggested_title(self._algorithm, self._start.currentData(), self._taken))
+            self._name.setText(plan.suggested_title(self.algorithm, self._start.currentData(), self._taken))
 
     def _submit(self) -> None:
-        start = self._start.currentData() if self._algorithm != "reward" else None
-        reward = self._reward.currentData() if self._algorithm == "ppo" else None
+        start = self._start.currentData() if self.algorithm != "reward" else None
+        reward = self._reward.currentData() if self.algorithm == "ppo" else None
         try:
-            request = plan.check_request(plan.StartRequest(self._algorithm, self._name.text(), start, reward, self.form.values()))
+            request = plan.check_request(plan.StartRequest(self.algorithm, self._name.text(), start, reward, self.form.values()))
         except BadInput as trouble:
             self.fail(str(trouble))
             return
@@ -145,8 +143,7 @@ class StartPanel(Card):
 
 def _adapter_box(name: str, refs: Sequence[AdapterRef], nothing: str, chosen: AdapterRef | None) -> QComboBox:
     """A choice of adapters, newest first; `nothing` is the choice of none, left out when empty."""
-    box = QComboBox()
-    box.setAccessibleName(name)
+    box = choice(name)
     if nothing:
         box.addItem(nothing, None)
     for ref in refs:

@@ -91,6 +91,8 @@ _SETTINGS = {
     "lora_rank": "Adapter capacity (LoRA rank)",
     "lora_alpha": "Adapter strength (LoRA alpha)",
     "warmup": "Warm-up share",
+    "watched_prompts": "Questions watched",
+    "samples_per_prompt": "Answers to each prompt",
     "max_grad_norm": "Longest step (gradient norm)",
     "seed": "Random seed",
     "dtype": "Number format",

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QPushButton, QT
 
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.text import restyle
 
 Kind = Literal["normal", "primary", "quiet", "danger", "link", "row", "status"]
 
@@ -17,12 +18,16 @@ def hint(name: str, shortcut: str) -> str:
     return f"{name}  ({QKeySequence(shortcut).toString(QKeySequence.SequenceFormat.NativeText)})" if shortcut else name
 
 
+def _role_of(kind: Kind) -> t.Role:
+    return "on_accent" if kind == "primary" else "danger" if kind == "danger" else "text"
+
+
 class Button(QPushButton):
     """A button with words. One `primary` a screen; `quiet` for what is at hand but not urgent."""
 
     def __init__(self, text: str, kind: Kind = "normal", icon: str = "", shortcut: str = "", parent: QWidget | None = None) -> None:
         super().__init__(text.replace("&", "&&"), parent)
-        self._icon, self._role = icon, "on_accent" if kind == "primary" else "danger" if kind == "danger" else "text"
+        self._icon, self._role = icon, _role_of(kind)
         self.setProperty("kind", kind)
         self.setAccessibleName(text)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -42,6 +47,12 @@ class Button(QPushButton):
     def set_icon(self, icon: str) -> None:
         """Change the icon."""
         self._icon = icon
+        self._refresh()
+
+    def set_kind(self, kind: Kind) -> None:
+        """Change how much the button weighs."""
+        self._role = _role_of(kind)
+        restyle(self, kind=kind)
         self._refresh()
 
     def changeEvent(self, event: QEvent) -> None:

@@ -1,0 +1,193 @@
+"""Renders every room to pictures with realistic content, without a screen, a model or a network.
+
+    python packaging/screenshots.py [--size 1280x800] [--out screenshots] [--only train,models]
+
+Each room is drawn in light and dark from a temporary workspace that `screenshot_content` fills.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+
+import screenshot_content as content  # noqa: E402
+from PySide6.QtCore import QEventLoop, QTimer  # noqa: E402
+from PySide6.QtGui import QCursor  # noqa: E402
+from PySide6.QtWidgets import QApplication  # noqa: E402
+
+from rlhf_desktop.core.paths import Workspace  # noqa: E402
+from rlhf_desktop.core.protocol import Completion, Done, Loaded, Sampling  # noqa: E402
+from rlhf_desktop.feedback.conversations import Generator  # noqa: E402
+from rlhf_desktop.hub.library import Library  # noqa: E402
+from rlhf_desktop.jobs.queue import Queue  # noqa: E402
+from rlhf_desktop.store.database import Store  # noqa: E402
+from rlhf_desktop.ui.chat.worker_client import WorkerClient  # noqa: E402
+from rlhf_desktop.ui.context import Context, Session  # noqa: E402
+from rlhf_desktop.ui.evaluate.answers import Answered  # noqa: E402
+from rlhf_desktop.ui.frame.desk import Desk  # noqa: E402
+from rlhf_desktop.ui.frame.window import Window  # noqa: E402
+from rlhf_desktop.ui.tasks import TaskRunner  # noqa: E402
+from rlhf_desktop.ui.theme.style import Theme  # noqa: E402
+
+_SILENT_WORKER = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+Scene = Callable[["Studio"], None]
+
+
+class QuietQueue(Queue):
+    """A queue whose runs nobody works on: the pictures show them as they were written."""
+
+    def ensure_supervisor(self) -> None:
+        """Start nothing."""
+
+
+class Studio:
+    """A window on a filled workspace."""
+
+    def __init__(self, app: QApplication, root: Path, size: tuple[int, int]) -> None:
+        self.workspace = Workspace(root).ensure()
+        self.store = Store.open(self.workspace.database)
+        self.story = content.fill(self.workspace, self.store)
+        self.theme = Theme(app, "light")
+        session = Session(self.story.project)
+        self.tasks = TaskRunner(app)
+        chat = WorkerClient(_SILENT_WORKER, dict(os.environ), root, app)
+        queue, library = QuietQueue(self.workspace), Library(self.workspace)
+        self.context = Context(self.workspace, self.store, queue, library, session, chat, self.tasks, self.theme)
+        self.window = Window(self.context)
+        self.desk = Desk(self.context, self.window)
+        self.window.resize(*size)
+        session._base, session._adapter = self.story.base, self.story.adapter
+        QCursor.setPos(*(part - 1 for part in size))  # the rail opens under the pointer
+        self.window.show()
+        self.desk.show_project()
+        self.desk._show_model()
+        self.desk.look()
+
+    def settle(self, rounds: int = 3) -> None:
+        """Let background work arrive and layouts come to rest."""
+        for _ in range(rounds):
+            self.tasks.wait()
+            loop = QEventLoop()
+            QTimer.singleShot(180, loop.quit)
+            loop.exec()
+
+    def show_loaded(self) -> None:
+        """The silent worker has no model; the status bar says it has."""
+        self.context.chat.loaded = Loaded(id="", device="cpu", dtype="bfloat16", load_s=1.0)
+        self.desk._show_model()
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.window.close()
+        self.context.chat.kill()
+        self.settle(1)
+        self.tasks.wait()
+        self.store.close()
+
+
+def _room(key: str) -> Scene:
+    return lambda studio: studio.window.show_room(key)
+
+
+def _run_page(title: str) -> Scene:
+    def scene(studio: Studio) -> None:
+        studio.window.show_room("train")
+        studio.window.room("train").show_run(studio.story.runs[title].id)
+
+    return scene
+
+
+def _start_panel(studio: Studio) -> None:
+    studio.window.show_room("train")
+    room = studio.window.room("train")
+    room.show_overview()
+    studio.settle()
+    room.overview.open_panel("ppo")
+    room.overview.panel._fold.setChecked(True)
+
+
+def _judging(studio: Studio) -> None:
+    """Four answers, two of them placed."""
+    studio.window.show_room("label")
+    room, chat = studio.window.room("label"), studio.context.chat
+    studio.settle()
+    room.begin()
+    request = room.presenter._writing.request
+    for place, text in enumerate((content.BEFORE[0], content.AFTER[0], content.BEFORE[3], content.AFTER[3])):
+        chat.completionFinished.emit(Completion(id=request, prompt=0, completion=place, text=text, tokens=40, finish="end"))
+    chat.requestDone.emit(Done(id=request))
+    room.presenter.place(1)
+    room.presenter.place(3)
+
+
+def _blind(studio: Studio) -> None:
+    """The third of four blind pairs."""
+    studio.window.show_room("evaluate")
+    room, pairs = studio.window.room("evaluate"), []
+    for i in range(4):
+        old, new = (
+            Completion(id="", prompt=0, completion=0, text=part[i], tokens=9, finish="end")
+            for part in (content.BEFORE, content.AFTER)
+        )
+        pairs.append(Answered([{"role": "user", "content": content.PROMPTS[i]}], old, new))
+    studio.settle()
+    room._sides = (
+        Generator.of(studio.story.base, None, Sampling()),
+        Generator.of(studio.story.base, studio.story.adapter, Sampling()),
+    )
+    room._begin_judging(pairs)
+    room._judge("left")
+    room._judge("tie")
+
+
+SCENES: dict[str, Scene] = {
+    "chat": lambda studio: content.show_chat(studio.window, studio.story),
+    "label": _room("label"),
+    "label-judging": _judging,
+    "feedback": _room("feedback"),
+    "train": _room("train"),
+    "train-start": _start_panel,
+    "train-live": _run_page("Kinder, round 2"),
+    "train-done": _run_page("Kinder, round 1"),
+    "train-interrupted": _run_page("Quick try"),
+    "evaluate": _room("evaluate"),
+    "evaluate-blind": _blind,
+    "models": _room("models"),
+    "settings": _room("settings"),
+}
+
+
+def main() -> None:
+    """Draw the pictures asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="1280x800")
+    parser.add_argument("--out", type=Path, default=Path("screenshots"))
+    parser.add_argument("--only", default="")
+    asked = parser.parse_args()
+    width, height = (int(part) for part in asked.size.split("x"))
+    wanted = [name for name in SCENES if not asked.only or any(name.startswith(part) for part in asked.only.split(","))]
+    asked.out.mkdir(parents=True, exist_ok=True)
+    app = QApplication([])
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["RLHF_DESKTOP_STATE"] = str(Path(folder) / "state")
+        studio = Studio(app, Path(folder) / "workspace", (width, height))
+        try:
+            for name in wanted:
+                SCENES[name](studio)
+                for mode in ("light", "dark"):
+                    studio.theme.set_mode(mode)
+                    studio.settle()
+                    studio.show_loaded()
+                    studio.window.grab().save(str(asked.out / f"{name}-{asked.size}-{mode}.png"))
+                    print(f"{name} {mode}", flush=True)
+        finally:
+            studio.close()
+
+
+if __name__ == "__main__":
+    main()

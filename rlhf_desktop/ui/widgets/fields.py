@@ -1,0 +1,32 @@
+"""Fields and the labels beside them."""
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QComboBox, QFormLayout
+
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.text import Label
+
+
+def choice(name: str) -> QComboBox:
+    """An empty drop-down list."""
+    made = QComboBox()
+    made.setAccessibleName(name)
+    return made
+
+
+class Form(QFormLayout):
+    """Names at the left, fields at the right; each name stands at the height of its field."""
+
+    def __init__(self, field_rows: bool = True, spacing: int = t.SPACE_M) -> None:
+        super().__init__()
+        self._height = t.CONTROL_HEIGHT if field_rows else 0
+        self.setHorizontalSpacing(t.SPACE_L if field_rows else t.SPACE_XL)
+        self.setVerticalSpacing(spacing)
+        self.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+
+    def add(self, name: str, field) -> None:
+        """Add a row."""
+        label = Label(name)
+        label.setMinimumHeight(self._height)
+        label.setAlignment(Qt.AlignmentFlag.AlignVCenter if self._height else Qt.AlignmentFlag.AlignTop)
+        self.addRow(label, field)

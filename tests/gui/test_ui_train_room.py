@@ -1,0 +1,230 @@
+"""The Train room on run folders written by a script."""
+
+import os
+
+import pytest
+from PySide6.QtCore import Qt
+from run_script import ScriptedRun
+
+from rlhf_desktop.core import runs
+from rlhf_desktop.core.platform import process_ref
+from rlhf_desktop.feedback.judgements import Judgement, Ranking
+from rlhf_desktop.jobs.queue import Queue
+from rlhf_desktop.ui.train.follower import RunFollower
+from rlhf_desktop.ui.train.room import TrainRoom
+
+
+@pytest.fixture(autouse=True)
+def no_supervisor(monkeypatch):
+    monkeypatch.setattr(Queue, "ensure_supervisor", lambda self: None)
+
+
+@pytest.fixture
+def room(qtbot, context):
+    made = TrainRoom(context)
+    qtbot.addWidget(made.widget())
+    made.widget().show()
+    yield made
+    made.deactivated()
+
+
+def judge(context, n):
+    store, project = context.store, context.session.project
+    for i in range(n):
+        _, leaf = store.conversations.start(project.id, [{"role": "user", "content": f"question {i}"}])
+        nodes = store.conversations.add_answers(leaf.id, ["good", "bad"])
+        store.judgements.add(Judgement(project.id, "me", tuple(node.id for node in nodes), Ranking.of((1, 2))))
+
+
+def ready(qtbot, room):
+    room.activated()
+    qtbot.waitUntil(lambda: room.overview._facts is not None)
+
+
+def open_page(qtbot, room, run):
+    room.show_run(run.folder.id)
+    qtbot.waitUntil(lambda: room.page is not None)
+    with qtbot.waitSignal(room.follower.replayed):
+        pass
+    room.page._draw()
+    return room.page
+
+
+# --- the overview
+
+
+def test_the_cards_say_what_there_is_and_one_is_suggested(qtbot, context, room):
+    judge(context, 12)
+    ready(qtbot, room)
+    cards = room.overview.cards
+    kinds = {name: card.button.property("kind") for name, card in cards.items()}
+    assert kinds == {"sft": "normal", "reward": "primary", "ppo": "normal", "dpo": "normal"}
+    assert "of 100 comparisons" in cards["reward"]._meter._words.text()
+
+
+def test_several_runs_are_queued_from_the_panel(qtbot, context, room):
+    judge(context, 12)
+    ready(qtbot, room)
+    for algorithm in ("reward", "dpo"):
+        room.overview.open_panel(algorithm)
+        with qtbot.waitSignal(context.session.runsChanged):
+            qtbot.mouseClick(room.overview.panel.button, Qt.MouseButton.LeftButton)
+        assert room.overview.panel is None
+    queued = context.queue.runs()
+    assert [(run.algorithm, run.state) for run in queued] == [("dpo", "queued"), ("reward", "queued")]
+    qtbot.waitUntil(lambda: set(room.overview.runs.rows) == {run.id for run in queued})
+
+
+def test_a_run_without_feedback_is_refused_in_the_panel(qtbot, context, room):
+    ready(qtbot, room)
+    room.overview.open_panel("dpo")
+    panel = room.overview.panel
+    qtbot.mouseClick(panel.button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: panel._trouble.isVisible())
+    assert panel._trouble.words.text()
+    assert panel.button.isEnabled()
+    assert context.queue.runs() == []
+
+
+def test_ppo_without_a_reward_model_says_what_to_do_first(qtbot, room):
+    ready(qtbot, room)
+    room.overview.open_panel("ppo")
+    qtbot.mouseClick(room.overview.panel.button, Qt.MouseButton.LeftButton)
+    assert "Learn my preferences" in room.overview.panel._trouble.words.text()
+
+
+def test_a_value_out_of_bounds_is_said_beside_its_field(qtbot, room):
+    ready(qtbot, room)
+    room.overview.open_panel("sft")
+    panel = room.overview.panel
+    panel._fold.click()
+    field = panel.form.fields["epochs"]
+    field.field.setText("1000")
+    assert "from 1" in field._help.text()
+    assert not panel.button.isEnabled()
+    field.field.setText("4")
+    assert panel.button.isEnabled()
+    assert field._help.text() == field.setting.help
+
+
+def test_rows_keep_their_place_and_say_their_state_in_words(qtbot, context, room):
+    run = ScriptedRun(context, title="Round 1")
+    run.steps(1, 40)
+    ready(qtbot, room)
+    row = room.overview.runs.rows[run.folder.id]
+    assert row.chip.word.text() == "Running"
+    assert row._left.text() == "40% · 2 min left"
+    run.state("interrupted", signal="SIGKILL", message="It was killed (signal SIGKILL).")
+    room.refresh()
+    qtbot.waitUntil(lambda: row.chip.word.text() == "Interrupted")
+    assert room.overview.runs.rows[run.folder.id] is row
+    assert "SIGKILL" in row._words.text()
+    assert row.resume.isVisibleTo(row)
+    assert not row.stop.isVisibleTo(row)
+
+
+def test_pause_and_resume_reach_the_run(qtbot, context, room):
+    run = ScriptedRun(context, state="queued")
+    ready(qtbot, room)
+    row = room.overview.runs.rows[run.folder.id]
+    row.pause.click()
+    qtbot.waitUntil(lambda: run.folder.state().state == "paused")
+    qtbot.waitUntil(lambda: row.resume.isVisibleTo(row))
+    row.resume.click()
+    qtbot.waitUntil(lambda: run.folder.state().state == "queued")
+
+
+# --- a run's page
+
+
+def test_a_page_is_replayed_and_then_grows_live(qtbot, context, room):
+    run = ScriptedRun(context)
+    run.say(runs.Started, pid=1, device="cpu", dtype="float32", resumed_step=None, trainable_parameters=9)
+    run.steps(1, 50)
+    page = open_page(qtbot, room, run)
+    assert page._headline.text() == "Practising · 2 min left"
+    drift = next(card for card in page.charts if "KL" in card._chart.title)
+    assert drift.isVisibleTo(page)
+    run.steps(51, 60)
+    with qtbot.waitSignal(room.follower.changed):
+        pass
+    assert room.follower.view.step == 60
+    assert room.follower.view.series["objective/kl"].last() == pytest.approx(6.0)
+
+
+def test_before_and_now_stand_side_by_side(qtbot, context, room):
+    run = ScriptedRun(context)
+    run.say(runs.Sample, step=0, prompt="p", text="old", before="old", score=-1.0)
+    run.say(runs.Sample, step=9, prompt="p", text="**new**", score=1.0)
+    page = open_page(qtbot, room, run)
+    (card,) = page.samples._cards.values()
+    assert [view.text() for view in card._texts] == ["old", "**new**"]
+    assert card._heads[1].text() == "Now, after step 9  ·  score +1.0"
+
+
+def test_a_finished_run_offers_to_chat_and_makes_its_result_current(qtbot, context, room):
+    run = ScriptedRun(context, title="Kinder")
+    run.steps(1, 100)
+    run.result()
+    run.say(runs.Finished, outcome="done")
+    run.state("done")
+    page = open_page(qtbot, room, run)
+    assert page.chat.isVisibleTo(page)
+    assert not page.stop.isVisibleTo(page)
+    with qtbot.waitSignal(context.session.roomRequested) as asked:
+        page.chat.click()
+    assert asked.args == ["chat"]
+    assert context.session.adapter.name == "Kinder"
+
+
+def test_a_reward_model_is_not_offered_for_chat(qtbot, context, room):
+    run = ScriptedRun(context, algorithm="reward")
+    run.result("reward")
+    run.say(runs.Finished, outcome="done")
+    run.state("done")
+    page = open_page(qtbot, room, run)
+    assert not page.chat.isVisibleTo(page)
+
+
+def test_an_interrupted_run_names_the_signal_and_offers_resume(qtbot, context, room):
+    run = ScriptedRun(context)
+    run.steps(1, 30)
+    run.state("interrupted", signal="SIGKILL", message="It was killed (signal SIGKILL).", hint="Press Resume.")
+    page = open_page(qtbot, room, run)
+    assert "SIGKILL" in page._outcome.words.text()
+    assert page.resume.isVisibleTo(page)
+    page.resume.click()
+    qtbot.waitUntil(lambda: run.folder.state().state == "queued")
+
+
+def test_warnings_are_shown_once_in_words(qtbot, context, room):
+    run = ScriptedRun(context)
+    for said in ("Shorter.", "Much shorter."):
+        run.say(runs.Warned, code="length", message=said)
+    page = open_page(qtbot, room, run)
+    assert page._warnings.count() == 1
+    assert page._warnings.itemAt(0).widget().words.text() == "Much shorter."
+
+
+def test_a_long_replay_comes_in_slices(qtbot, context):
+    run = ScriptedRun(context)
+    for step in range(4000):
+        run.say(runs.Metrics, step=step, values={"loss": 1.0})
+    follower = RunFollower(context.tasks, run.folder)
+    slices = []
+    follower.changed.connect(slices.append)
+    with qtbot.waitSignal(follower.replayed):
+        follower.poll()
+    assert len(follower.view.series["loss"]) == 4000
+    assert len(slices) >= 2
+
+
+def test_reopening_finds_the_run_where_it_is(qtbot, context, room):
+    run = ScriptedRun(context)
+    run.steps(1, 10)
+    open_page(qtbot, room, run)
+    room.show_overview()
+    run.steps(11, 20)
+    page = open_page(qtbot, room, run)
+    assert page._view.step == 20
+    assert run.folder.status().worker == process_ref(os.getpid())
