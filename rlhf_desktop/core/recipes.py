@@ -44,6 +44,7 @@ class CommonSettings(BaseModel):
     warmup: float = _number(0.05, "[0, 1]", "Share of the updates over which the rate rises from zero.")
     max_grad_norm: float = _number(1.0, "(0, 100]", "Longest step allowed: gradients are shortened to this norm.")
     seed: int = _number(0, "[0, 2147483647]", "Starts the random numbers; the same seed repeats the run.")
+    watched_prompts: int = _number(3, "[0, 20]", "Fixed prompts whose answers you see change while the run goes on.", "prompts")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Number format; auto takes bfloat16 where this machine is fast at it."
     )
@@ -105,7 +106,7 @@ SETTINGS: dict[Algorithm, type[CommonSettings]] = {
 }
 
 
-_UNUSED = {("ppo", "epochs")}  # its length is set by `episodes`
+_UNUSED = {("ppo", "epochs"), ("reward", "watched_prompts")}  # PPO counts episodes; a reward model writes no answers
 
 
 @dataclass(frozen=True)

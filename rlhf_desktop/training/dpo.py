@@ -51,7 +51,7 @@ class DpoTrainer:
         self.optimizer = policy_optimizer(self.stack.parameters, self.settings, self.total_steps)
         self.trainable_parameters = sum(p.numel() for p in self.stack.parameters.values())
         self.reference: dict[int, Tensor] = {}  # id of a group → (K,) reference log-probabilities
-        self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows], self.settings.max_length)
+        self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows])
 
     @torch.no_grad()
     def prepare(self, resumed: bool) -> None:  # noqa: ARG002, D102
@@ -106,7 +106,7 @@ class DpoTrainer:
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, float]:  # noqa: D102
-        self.watch.now(step)
+        self.watch.now(step, last=step == self.total_steps)
         self.host.activate(self.stack.policy)
         if not self.heldout:
             return {}

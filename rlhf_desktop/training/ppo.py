@@ -9,8 +9,8 @@ answer tokens t = 1…T:
     loss = mean over tokens of the clipped surrogate + value_coef · clipped value loss
 
 Schulman et al. (2017); Ziegler et al. (2019) for the adaptive price c of the KL; Huang et al. (2024) for the details that
-matter. μ and σ are the reward model's mean and spread on the reference's own answers. The value head is a linear layer on the
-policy's own states: no second backbone. Left out: an entropy bonus, and values for prompts.
+matter. μ and σ are the reward model's mean and spread on the first batch, when the policy still is the reference. The value
+head is a linear layer on the policy's own states: no second backbone. Left out: an entropy bonus, and values for prompts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,6 @@ from rlhf_desktop.training.stack import check_fits, epoch_batches, load_host, po
 from rlhf_desktop.training.watchdog import Health, Watchdog
 
 MICRO_BATCH_TOKENS = 1536
-REFERENCE_ANSWERS = 48  # to normalise scores and to know what a healthy answer looks like
 VALUE_HEAD = "value_head"
 VALUE_RATE = 10.0  # the head starts at zero and must find the scale of the scores
 
@@ -96,9 +95,9 @@ class PpoTrainer:
         self.optimizer = policy_optimizer(parameters, s, updates, {VALUE_HEAD: VALUE_RATE})
         self.trainable_parameters = sum(p.numel() for p in parameters.values())
         self.kl_coef = s.kl_coef
-        self.score_mean, self.score_std = 0.0, 1.0
+        self.score_mean, self.score_std = 0.0, 1.0  # of the first batch, whose answers are the reference's own
         self.watchdog = Watchdog(s.kl_target)
-        self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows], s.max_length - s.max_new_tokens)
+        self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows])
 
     def _schedule(self) -> None:
         """Which prompts each batch practises on: all of them in a new order, again and again, K answers to each."""
@@ -117,16 +116,8 @@ class PpoTrainer:
 
     # --- before the first update ------------------------------------------------------------------------------------------------
 
-    def prepare(self, resumed: bool) -> None:
-        """Measure the reference's own answers: the scale of the scores, and what healthy looks like."""
+    def prepare(self, resumed: bool) -> None:  # noqa: ARG002, D102
         self.watch.before()
-        if not resumed:
-            step = max(1, len(self.prompts) // REFERENCE_ANSWERS)
-            indices = list(range(0, len(self.prompts), step))[:REFERENCE_ANSWERS]
-            groups, answers = self._sample(indices, self.stack.reference, seed=self.settings.seed)
-            raw = self._raw_scores(groups)
-            self.score_mean, self.score_std = float(raw.mean()), max(float(raw.std(unbiased=False)), 1e-3)
-            self.watchdog.set_reference(self._health(answers, 0.0, 0.0))
         self.watchdog.keep_healthy(self.optimizer.masters)
 
     # --- one batch ----------------------------------------------------------------------------------------------------------------
@@ -134,6 +125,8 @@ class PpoTrainer:
     def step(self, index: int) -> dict[str, float]:  # noqa: D102
         batch, answers = self._rollout(index)
         health = self._health(answers, float(batch.kl.mean()), float(batch.entropy.mean()))
+        if index == 0:
+            self.watchdog.set_reference(health)
         self.watchdog.look(health)
         if self.watchdog.reason:
             self._fall_back()
@@ -169,6 +162,8 @@ class PpoTrainer:
         groups, answers = self._sample(self.batches[index], self.stack.policy, seed=s.seed + 1 + index)
         ended = torch.tensor([answer.finish == "end" for answer in answers])
         raw = self._raw_scores(groups)
+        if index == 0:
+            self.score_mean, self.score_std = float(raw.mean()), max(float(raw.std(unbiased=False)), 1e-3)
         scores = ((raw - self.score_mean) / self.score_std).clamp(-s.score_clip, s.score_clip) - s.missing_end_penalty * ~ended
         micro = list(micro_batches(groups, min(MICRO_BATCH_TOKENS, self._minibatch_tokens(groups))))
         reference, _, _ = self._passes(groups, micro, self.stack.reference)
@@ -281,7 +276,7 @@ class PpoTrainer:
         self.optimizer.publish()
 
     def evaluate(self, step: int) -> dict[str, float]:  # noqa: D102
-        self.watch.now(step)
+        self.watch.now(step, last=step == self.total_steps)
         return {}
 
     def tensors(self) -> dict[str, Tensor]:  # noqa: D102

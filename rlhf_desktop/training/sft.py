@@ -49,7 +49,7 @@ class SftTrainer:
         self.eval_every = max(1, self.total_steps // self.settings.epochs)
         self.optimizer = policy_optimizer(self.stack.parameters, self.settings, self.total_steps)
         self.trainable_parameters = sum(p.numel() for p in self.stack.parameters.values())
-        self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows], self.settings.max_length)
+        self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows])
 
     def _encode(self, row: Demonstration) -> Group:
         base = self.host.base
@@ -92,7 +92,7 @@ class SftTrainer:
         return {"eval/loss": total / count}
 
     def evaluate(self, step: int) -> dict[str, float]:  # noqa: D102
-        self.watch.now(step)
+        self.watch.now(step, last=step == self.total_steps)
         self.host.activate(self.stack.policy)
         return self._heldout_loss()
 

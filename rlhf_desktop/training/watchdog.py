@@ -68,9 +68,7 @@ class Watchdog:
         if now.length < 0.4 * then.length:
             return f"The answers shrank from {then.length:.0f} to {now.length:.0f} tokens: short answers score well."
         if now.length > 2.5 * then.length:
-            return (
-                f"The answers grew from {then.length:.0f} to {now.length:.0f} tokens: long answers score well."
-            )
+            return f"The answers grew from {then.length:.0f} to {now.length:.0f} tokens: long answers score well."
         if now.distinct_2 < 0.7 * then.distinct_2:
             return "The answers began to repeat themselves: the model found phrases that score well."
         if now.ended < 0.3 and now.ended < then.ended - 0.3:

@@ -7,7 +7,14 @@ from rlhf_desktop.core.files import read_jsonl, write_atomic
 from rlhf_desktop.core.runs import AdapterRef, ModelRef, RunConfig
 from rlhf_desktop.feedback.snapshot import Demonstration, PracticePrompt, RankedAnswers, RankedText, write_snapshot
 
-PROMPTS = ["My printer is broken.", "The kettle leaks!", "Where is my lamp?", "You charged me twice.", "My phone is dead.", "Help me"]
+PROMPTS = [
+    "My printer is broken.",
+    "The kettle leaks!",
+    "Where is my lamp?",
+    "You charged me twice.",
+    "My phone is dead.",
+    "Help me",
+]
 
 
 def ask(text):
@@ -15,7 +22,10 @@ def ask(text):
 
 
 def demonstrations():
-    return [Demonstration(prompt=ask(p), completion=f"I am sorry. We will help ({len(p)}).", split=_half(i)) for i, p in enumerate(PROMPTS)]
+    return [
+        Demonstration(prompt=ask(p), completion=f"I am sorry. We will help ({len(p)}).", split=_half(i))
+        for i, p in enumerate(PROMPTS)
+    ]
 
 
 def rankings():

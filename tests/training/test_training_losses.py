@@ -1,0 +1,115 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from rlhf_desktop.training import losses
+
+
+def test_token_logprobs_are_log_softmax_and_entropy_is_its_definition():
+    logits = torch.randn(5, 11, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([0, 3, 10, 5, 5])
+    logprobs, entropy = losses.token_logprobs(logits, targets, temperature=0.7)
+    expected = F.log_softmax(logits / 0.7, dim=-1)
+    torch.testing.assert_close(logprobs, expected[torch.arange(5), targets])
+    torch.testing.assert_close(entropy, -(expected.exp() * expected).sum(-1))
+
+
+def test_davidson_without_ties_is_bradley_terry():
+    scores = torch.tensor([1.2, -0.3, 0.4])
+    pairs = torch.tensor([[0, 1], [2, 0]])
+    loss = losses.davidson_loss(scores, pairs, torch.tensor([False, False]), 0.0)
+    torch.testing.assert_close(loss, -F.logsigmoid(torch.tensor([1.5, -0.8])))
+
+
+@given(st.floats(-4, 4), st.floats(-4, 4), st.floats(0.01, 3))
+@settings(deadline=None)
+def test_davidson_probabilities_sum_to_one(a, b, nu):
+    scores = torch.tensor([a, b], dtype=torch.float64)
+    one, other = torch.tensor([[0, 1]]), torch.tensor([[1, 0]])
+    no, yes = torch.tensor([False]), torch.tensor([True])
+    outcomes = [(one, no), (other, no), (one, yes)]
+    total = sum(math.exp(-float(losses.davidson_loss(scores, pairs, tied, nu))) for pairs, tied in outcomes)
+    assert total == pytest.approx(1, abs=1e-5)
+
+
+def test_a_tie_pulls_scores_together():
+    scores = torch.tensor([2.0, -1.0], requires_grad=True)
+    losses.davidson_loss(scores, torch.tensor([[0, 1]]), torch.tensor([True]), 0.5).sum().backward()
+    assert scores.grad[0] > 0 > scores.grad[1]
+
+
+def test_centering_is_the_squared_sum():
+    out = losses.centering_loss(torch.tensor([1.0, 2.0, -3.0]), torch.tensor([[0, 1], [1, 2]]))
+    torch.testing.assert_close(out, torch.tensor([9.0, 1.0]))
+
+
+def test_dpo_by_literal_numbers():
+    policy, reference = torch.tensor([-10.0, -12.0]), torch.tensor([-11.0, -11.5])
+    pairs = torch.tensor([[0, 1]])  # h = 1 + 0.5
+    plain = losses.dpo_loss(policy, reference, pairs, beta=0.2, kind="sigmoid", label_smoothing=0.0)
+    assert float(plain) == pytest.approx(-math.log(1 / (1 + math.exp(-0.3))), rel=1e-6)
+    robust = losses.dpo_loss(policy, reference, pairs, beta=0.2, kind="sigmoid", label_smoothing=0.1)
+    assert float(robust) == pytest.approx(0.9 * float(plain) + 0.1 * (float(plain) + 0.3), rel=1e-6)
+    ipo = losses.dpo_loss(policy, reference, pairs, beta=0.2, kind="ipo", label_smoothing=0.0)
+    assert float(ipo) == pytest.approx((1.5 - 2.5) ** 2, rel=1e-6)
+
+
+def _gae_by_definition(rewards, values, lam):
+    """A_t = Σ_l λ^l δ_{t+l}, written as the double sum it is."""
+    following = [*values[1:], 0.0]
+    deltas = [r + n - v for r, n, v in zip(rewards, following, values, strict=True)]
+    return [sum(lam**l * deltas[t + l] for l in range(len(deltas) - t)) for t in range(len(deltas))]  # noqa: E741
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.floats(-3, 3), st.floats(-3, 3)), min_size=1, max_size=6), min_size=1, max_size=4),
+    st.floats(0, 1),
+)
+@settings(deadline=None)
+def test_gae_is_its_definition_in_each_answer_alone(answers, lam):
+    rewards = torch.tensor([r for answer in answers for r, _ in answer], dtype=torch.float64)
+    values = torch.tensor([v for answer in answers for _, v in answer], dtype=torch.float64)
+    got = losses.gae(rewards, values, [len(answer) for answer in answers], lam).tolist()
+    expected = [a for answer in answers for a in _gae_by_definition([r for r, _ in answer], [v for _, v in answer], lam)]
+    assert got == pytest.approx(expected, abs=1e-9)
+
+
+def test_gae_closed_forms():
+    rewards, values = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.2, 0.5, 0.1])
+    torch.testing.assert_close(losses.gae(rewards, values, [3], 1.0), 1.0 - values)  # λ = 1: the return minus the value
+    torch.testing.assert_close(losses.gae(rewards, values, [3], 0.0), torch.tensor([0.3, -0.4, 0.9]))  # λ = 0: one-step errors
+
+
+def test_whitened_values_have_mean_zero_and_variance_one():
+    out = losses.whiten(torch.tensor([1.0, 2.0, 3.0, 6.0]))
+    assert float(out.mean()) == pytest.approx(0, abs=1e-6)
+    assert float(out.var(unbiased=False)) == pytest.approx(1, rel=1e-5)
+    assert losses.whiten(torch.tensor([4.0])).tolist() == [0.0]
+
+
+def test_ppo_policy_loss_by_literal_numbers():
+    old = torch.zeros(4)
+    new = torch.log(torch.tensor([1.5, 1.5, 0.5, 1.0]))
+    advantages = torch.tensor([1.0, -1.0, -1.0, 2.0])
+    loss, ratio, clipped = losses.ppo_policy_loss(new, old, advantages, 0.2)
+    torch.testing.assert_close(loss, torch.tensor([-1.2, 1.5, 0.8, -2.0]))
+    torch.testing.assert_close(ratio, torch.tensor([1.5, 1.5, 0.5, 1.0]))
+    assert clipped.tolist() == [True, False, True, False]
+
+
+def test_ppo_value_loss_takes_the_worse_of_clipped_and_plain():
+    loss = losses.ppo_value_loss(torch.tensor([1.0, 0.1]), torch.tensor([0.0, 0.0]), torch.tensor([1.0, 1.0]), 0.2)
+    torch.testing.assert_close(loss, torch.tensor([0.8**2 / 2, 0.9**2 / 2]))
+    unclipped = losses.ppo_value_loss(torch.tensor([1.0]), torch.tensor([0.0]), torch.tensor([3.0]), 0)
+    torch.testing.assert_close(unclipped, torch.tensor([2.0]))
+
+
+def test_the_kl_price_rises_fast_and_falls_slowly():
+    assert losses.steer_kl(0.1, 20.0, 5.0) == pytest.approx(0.12)
+    assert losses.steer_kl(0.1, 0.0, 5.0) == pytest.approx(0.095)
+    assert losses.steer_kl(0.1, 5.0, 5.0) == pytest.approx(0.1)
+    assert losses.steer_kl(0.1, 99.0, 0.0) == 0.1
