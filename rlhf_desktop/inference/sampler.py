@@ -21,8 +21,8 @@ OnAnswer = Callable[["SampledAnswer"], None]
 MAX_ROWS = 32
 """Rows decoded together by default: more is hardly faster on a CPU, and takes memory."""
 
-NUCLEUS_GUESS = 64
-"""Tokens sorted at first for top_p; all are sorted only where these do not hold enough probability."""
+NUCLEUS_GUESSES = (64, 1024)
+"""Tokens sorted at first for top_p; more only in rows where these do not hold enough probability."""
 
 
 @dataclass(frozen=True)
@@ -221,8 +221,7 @@ def choose(logits: torch.Tensor, uniforms: torch.Tensor, sampling: Sampling) -> 
     probabilities = torch.softmax(logits.float() / sampling.temperature, dim=-1)  # (B, V)
     if sampling.top_p == 1:
         return _invert(probabilities, uniforms)
-    kept, tokens = _nucleus(probabilities, sampling.top_p)
-    return tokens.gather(1, _invert(kept, uniforms)[:, None])[:, 0]
+    return _invert(_nucleus(probabilities, sampling.top_p), uniforms)
 
 
 def _invert(probabilities: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
@@ -232,10 +231,20 @@ def _invert(probabilities: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor
     return torch.searchsorted(cumulative, targets, right=True)[:, 0]
 
 
-def _nucleus(probabilities: torch.Tensor, top_p: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """The likeliest tokens that together reach `top_p`: probabilities (others 0) and token ids, likeliest first, both (B, N)."""
-    top, tokens = probabilities.topk(min(NUCLEUS_GUESS, probabilities.shape[-1]), dim=-1)
-    if bool((top.sum(-1) < top_p).any()) and top.shape[-1] < probabilities.shape[-1]:
-        top, tokens = probabilities.sort(dim=-1, descending=True)
-    before = top.cumsum(-1) - top  # probability of everything likelier
-    return top.where(before < top_p, torch.zeros_like(top)), tokens
+def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+    """(B, V) probabilities with 0 for all but the likeliest tokens that together reach `top_p`, and any as likely as the last.
+
+    Sorting a vocabulary takes longer than a small model's layer, so a row sorts only as many tokens as it needs.
+    """
+    size = probabilities.shape[-1]
+    cut = probabilities.new_empty(len(probabilities))  # (B,) the least probability kept
+    rows = torch.arange(len(probabilities), device=probabilities.device)
+    for guess in (*(n for n in NUCLEUS_GUESSES if n < size), size):
+        top = probabilities[rows].topk(guess, dim=-1).values  # likeliest first
+        cumulative = top.cumsum(-1)
+        last = (cumulative < top_p).sum(-1, keepdim=True).clamp(max=guess - 1)
+        cut[rows] = top.gather(1, last)[:, 0]
+        rows = rows[cumulative[:, -1] < top_p]
+        if len(rows) == 0:
+            break
+    return probabilities.where(probabilities >= cut[:, None], probabilities.new_zeros(()))
