@@ -25,7 +25,9 @@ def test_answers_survive_a_round_trip(tmp_path):
 
 
 def test_a_rankings_file_can_be_scored(tmp_path):
-    path = written(tmp_path, '{"prompt": "My kettle leaks.", "completions": [{"text": "A", "rank": 1}, {"text": "B", "rank": 2}]}\n')
+    path = written(
+        tmp_path, '{"prompt": "My kettle leaks.", "completions": [{"text": "A", "rank": 1}, {"text": "B", "rank": 2}]}\n'
+    )
     assert read_answers(path) == [AnswerRow(ASK, (Answer("A"), Answer("B")))]
 
 
