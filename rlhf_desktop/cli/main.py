@@ -89,8 +89,8 @@ def run(argv: Sequence[str] | None = None, open_window: OpenWindow | None = None
     except click.ClickException as wrong:
         _say_usage(wrong, options)
         return EXIT_USAGE
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("\nStopped.", err=True)
+    except (KeyboardInterrupt, click.Abort):  # click makes Ctrl+C an Abort, after ending the line
+        click.echo("Stopped.", err=True)
         return EXIT_CTRL_C
     except Exception as problem:
         trouble = _trouble_of(problem, options.workspace, words)

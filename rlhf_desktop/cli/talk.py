@@ -54,13 +54,13 @@ def generate(
     asked = read_prompts(prompts)
     sampling = Sampling(temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens)
     check_room(out, asked, k, sampling)
-    tuned = desk.adapter(adapter)
+    base, tuned = desk.base, desk.adapter(adapter)
     on_progress = desk.console.batch("Writing answers:")
     rows = generate_answers(
-        desk.client, asked, base=desk.base, k=k, adapter=tuned, sampling=sampling, seed=seed, on_progress=on_progress
+        desk.client, asked, base=base, k=k, adapter=tuned, sampling=sampling, seed=seed, on_progress=on_progress
     )
     write_answers(out, rows)
-    made = {"out": str(out), "prompts": len(rows), "completions": len(rows) * k, "model": desk.base.name}
+    made = {"out": str(out), "prompts": len(rows), "completions": len(rows) * k, "model": base.name}
     made["adapter"] = tuned.name if tuned else None
     desk.console.result(made, f"{len(rows) * k} answers to {len(rows)} prompts are in {out}.")
 
@@ -100,9 +100,9 @@ def chat(
 ) -> None:
     """Talk to the model here in the terminal."""
     desk = desk_of(ctx)
-    tuned = desk.adapter(adapter)
+    base, tuned = desk.base, desk.adapter(adapter)
     sampling = Sampling(temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens)
-    desk.client.load(desk.base)
+    desk.client.load(base)
     talk = Talk(desk, tuned, sampling, seed)
     if prompt is not None or desk.console.as_json:
         talk.ask_once(prompt)

@@ -1,0 +1,161 @@
+"""`generate`, `score` and `chat`: bad files are refused before any model starts; the chat keeps a conversation."""
+
+import json
+
+import click
+import pytest
+from cli_helpers import write_rows
+
+from rlhf_desktop.cli import desk as desk_module
+from rlhf_desktop.core.errors import ModelTrouble
+from rlhf_desktop.core.protocol import Completion, Token
+
+
+class EchoWorker:
+    """Answers with the last question and the number of messages it was shown; remembers seeds."""
+
+    def __init__(self):
+        self.asked, self.seeds, self.fail = [], [], False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def load(self, base):
+        pass
+
+    def generate(self, prompts, k=1, adapter=None, sampling=None, seed=0, on_reply=None):
+        if self.fail:
+            raise ModelTrouble("The conversation is too long.", "Start a new one.")
+        self.asked.append([dict(m) for m in prompts[0]])
+        self.seeds.append(seed)
+        rows = []
+        for j, prompt in enumerate(prompts):
+            texts = [f"{prompt[-1]['content']} ({len(prompt)}/{i})" for i in range(k)]
+            rows.append([Completion(id="r", prompt=j, completion=i, text=t, tokens=2, finish="end") for i, t in enumerate(texts)])
+        for row in rows:
+            for completion in row:
+                on_reply(Token(id="r", prompt=completion.prompt, completion=completion.completion, text=completion.text))
+                on_reply(completion)
+        return rows
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    made = EchoWorker()
+    monkeypatch.setattr(desk_module, "ChatWorker", lambda: made)
+    return made
+
+
+@pytest.fixture
+def no_worker(monkeypatch):
+    def refuse():
+        raise AssertionError("a worker was started")
+
+    monkeypatch.setattr(desk_module, "ChatWorker", refuse)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "p.jsonl is empty."),
+        ("Dear team,\n", "p.jsonl, line 1: it is not JSON."),
+        (
+            json.dumps({"prompt": "ok"}) + "\n" + json.dumps({"prompt": "x" * 10**6}) + "\n",
+            "line 2: the prompt has 1,000,000 characters",
+        ),
+    ],
+)
+def test_a_prompts_file_that_cannot_be_used(cli, model, no_worker, tmp_path, text, said):
+    (tmp_path / "p.jsonl").write_text(text)
+    out = tmp_path / "out.jsonl"
+    result = cli("generate", "--prompts", tmp_path / "p.jsonl", "--out", out, "--model", model, "--json")
+    assert result.code == 1
+    assert said in result.json["error"]["message"]
+    assert result.json["error"]["hint"]
+    assert not out.exists()
+
+
+def test_a_missing_file_adapter_or_model(cli, model, no_worker, tmp_path):
+    prompts = write_rows(tmp_path / "p.jsonl", {"prompt": "Hello"})
+    words = ["generate", "--out", tmp_path / "o.jsonl", "--json", "--prompts"]
+    assert "There is no file" in cli(*words, tmp_path / "no.jsonl", "--model", model).json["error"]["message"]
+    assert "no adapter called “No”" in cli(*words, prompts, "--model", model, "--adapter", "No").json["error"]["message"]
+    missing = cli(*words, prompts, "--model", "nothing")
+    assert (missing.code, missing.json["error"]["message"]) == (1, "There is no model called “nothing”.")
+    assert not (tmp_path / "o.jsonl").exists()
+
+
+def test_a_model_folder_without_weights_is_not_added(cli, tmp_path):
+    folder = tmp_path / "hollow"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    said = cli("models", "add", folder, "--json")
+    assert said.code == 1
+    assert "has no weights" in said.json["error"]["message"]
+    assert said.json["error"]["hint"]
+    assert cli("models", "list", "--json").json["models"] == []
+
+
+def test_models_are_listed_and_removed(cli, model, tmp_path):
+    (listed,) = cli("models", "list", "--json").json["models"]
+    assert (listed["name"], listed["parameters"]) == ("tiny", 1)
+    assert cli("models", "remove", "tiny").code == 0
+    assert (tmp_path / "tiny" / "config.json").exists()
+    assert cli("models", "remove", "tiny").code == 1
+
+
+def test_generate_writes_k_answers_a_prompt_whole(cli, model, worker, tmp_path):
+    prompts = write_rows(tmp_path / "p.jsonl", {"prompt": "Hello"}, {"prompt": "Bye"})
+    said = cli("generate", "--prompts", prompts, "-k", "2", "--model", model, "--out", tmp_path / "o.jsonl", "--json")
+    assert said.json["completions"] == 4
+    rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert rows[1] == {
+        "prompt": [{"role": "user", "content": "Bye"}],
+        "completions": [{"text": "Bye (1/0)"}, {"text": "Bye (1/1)"}],
+    }
+
+
+def test_one_question_is_streamed_or_given_as_json(cli, model, worker):
+    assert cli("chat", "--prompt", "Hello", "--model", model).out == "Hello (1/0)\n"
+    answer = cli("chat", "--prompt", "Hello", "--model", model, "--json").json
+    assert (answer["answer"], answer["finish"], answer["model"]) == ("Hello (1/0)", "end", "tiny")
+    assert cli("chat", "--model", model, "--json").code == 2
+
+
+def converse(monkeypatch, *lines):
+    waiting = iter(lines)
+
+    def prompt(*_args, **_more):
+        try:
+            return next(waiting)
+        except StopIteration:
+            raise click.Abort from None
+
+    monkeypatch.setattr(click, "prompt", prompt)
+
+
+def test_a_conversation_remembers_starts_over_and_asks_again(cli, model, worker, monkeypatch):
+    converse(monkeypatch, "One", "Two", "/regenerate", "/new", "Three", "/help", "/quit", "never asked")
+    said = cli("chat", "--model", model)
+    assert said.code == 0
+    assert [len(messages) for messages in worker.asked] == [1, 3, 3, 1]
+    assert worker.asked[1][1] == {"role": "assistant", "content": "One (1/0)"}
+    assert worker.seeds == [0, 0, 1, 1]
+    assert "Commands: /regenerate, /new, /quit." in said.out
+
+
+def test_ctrl_d_ends_the_conversation(cli, model, worker, monkeypatch):
+    converse(monkeypatch)
+    assert cli("chat", "--model", model).code == 0
+
+
+def test_a_trouble_ends_the_answer_and_not_the_conversation(cli, model, worker, monkeypatch):
+    worker.fail = True
+    converse(monkeypatch, "/regenerate", "One")
+    said = cli("chat", "--model", model)
+    assert said.code == 0
+    assert "There is no answer to replace yet" in said.out
+    assert "The conversation is too long. Start a new one." in said.err

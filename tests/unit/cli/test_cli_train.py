@@ -1,0 +1,77 @@
+"""`train`: flags from the recipes, one meaning for a flag and --set, and refusals that queue nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rlhf_desktop.core.recipes import ALGORITHMS, describe
+
+
+@pytest.fixture
+def taught(cli, model, rankings):
+    assert cli("feedback", "import", rankings).code == 0
+    return ["--model", model, "--detach", "--json"]
+
+
+def settings_of(cli, said):
+    folder = cli("runs", "show", said.json["run"], "--json").json["folder"]
+    return json.loads(Path(folder, "run.json").read_bytes())["settings"]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_setting_is_a_flag_with_its_default(cli, algorithm):
+    text = " ".join(cli("train", algorithm, "--help").out.split())
+    for setting in describe(algorithm):
+        assert f"--{setting.name.replace('_', '-')} " in text
+        assert f"[default: {setting.default}]" in text
+
+
+def test_a_flag_and_a_set_say_the_same_and_the_set_wins(cli, taught):
+    by_flag = settings_of(cli, cli("train", "dpo", "--learning-rate", "1e-5", "--loss", "ipo", *taught))
+    by_set = settings_of(cli, cli("train", "dpo", "--set", "learning_rate=1e-5", "--set", "loss=ipo", *taught))
+    both = settings_of(cli, cli("train", "dpo", "--learning-rate", "5e-5", "--set", "learning-rate=1e-5", "--loss", "ipo", *taught))
+    assert by_flag == by_set == both
+    assert (by_flag["learning_rate"], by_flag["loss"]) == (1e-5, "ipo")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--set", "epoch=2"], "no setting called “epoch”"),
+        (["--set", "epochs"], "“epochs” is not a setting"),
+        (["--set", "epochs=two"], "epochs = 'two' does not work"),
+        (["--epochs", "0"], "epochs = '0' does not work"),
+        (["--adapter", "Nobody"], "no adapter called “Nobody”"),
+        (["--data", "/nowhere.jsonl"], "There is no file"),
+    ],
+)
+def test_what_does_not_work_is_a_sentence_and_queues_nothing(cli, taught, words, said):
+    result = cli("train", "reward", *words, *taught)
+    assert result.code == 1
+    assert said in result.json["error"]["message"]
+    assert result.json["error"]["hint"]
+    assert cli("runs", "list", "--json").json["runs"] == []
+
+
+@pytest.mark.parametrize("algorithm", ["sft", "reward", "dpo"])
+def test_no_feedback_is_said(cli, model, algorithm):
+    said = cli("train", algorithm, "--model", model, "--json")
+    assert said.code == 1
+    assert said.json["error"]["message"].startswith("There are no ")
+
+
+def test_ppo_without_a_reward_model_is_said(cli, taught):
+    said = cli("train", "ppo", *taught)
+    assert "PPO needs a reward model" in said.json["error"]["message"]
+
+
+def test_a_detached_run_is_queued_and_controlled(cli, taught):
+    run = cli("train", "dpo", "--title", "Kinder", *taught).json
+    assert run["state"] == "queued"
+    assert cli("runs", "pause", "Kinder", "--json").json["state"] == "paused"
+    assert cli("runs", "resume", "Kinder", "--json").json["state"] == "queued"
+    assert cli("runs", "stop", "Kinder", "--json").json["state"] == "stopped"
+    assert "has ended already" in cli("runs", "pause", "Kinder", "--json").json["error"]["message"]
+    shown = cli("runs", "show", run["run"][:30])
+    assert shown.out.startswith("Kinder (dpo), stopped\n")
