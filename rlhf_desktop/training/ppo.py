@@ -36,7 +36,7 @@ from rlhf_desktop.training.samples import SampleWatch
 from rlhf_desktop.training.stack import check_fits, epoch_batches, load_host, policy_optimizer, policy_stack
 from rlhf_desktop.training.watchdog import Health, Watchdog
 
-MICRO_BATCH_TOKENS = 1536
+MICRO_BATCH_TOKENS = 1024
 VALUE_HEAD = "value_head"
 VALUE_RATE = 10.0  # the head starts at zero and must find the scale of the scores
 
@@ -242,6 +242,7 @@ class PpoTrainer:
             value = ppo_value_loss(self._values(result), values, returns, s.value_clip)
             ((policy.sum() + s.value_coef * value.sum()) / count).backward()
             self.optimizer.accumulate()
+            self.run.beat()
             totals["loss/policy"] += float(policy.detach().sum()) / count
             totals["loss/value"] += float(value.detach().sum()) / count
             totals["policy/clipfrac"] += float(clipped.float().sum()) / count

@@ -23,7 +23,7 @@ from rlhf_desktop.training.reward_model import HEAD, Member, RewardModel
 from rlhf_desktop.training.run import Counts, RunFiles
 from rlhf_desktop.training.stack import epoch_batches, load_host, policy_optimizer
 
-MICRO_BATCH_TOKENS = 1536
+MICRO_BATCH_TOKENS = 1024
 HEAD_RATE = 5.0  # a fresh linear layer may learn faster than an adapter
 
 

@@ -73,12 +73,13 @@ class RunFiles:
             action = row.get("action")
         return action if action in ("pause", "stop") else None
 
-    def publish(self, write: "Writer", kind: str) -> None:
-        """Write the result under a temporary name and rename it to adapter/."""
+    def publish(self, write: "Writer", kind: str, card: str) -> None:
+        """Write the result and its model card under a temporary name and rename them to adapter/."""
         final, temporary = self.folder / "adapter", self.folder / ".adapter.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         write(temporary)
+        (temporary / "README.md").write_text(card, "utf-8")
         fsync_dir(temporary)
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
@@ -179,8 +180,9 @@ def run_loop(run: RunFiles, trainer: Trainer, device: str, dtype: str) -> Outcom
             saved_at = time.monotonic()
     if final := trainer.evaluate(step):
         run.emit("metrics", step=step, values=_finite(final))
-    run.publish(trainer.write_result, trainer.kind)
-    return _finish(run, trainer, outcome, clock, {**metrics, **final})
+    measures = {**metrics, **final}
+    run.publish(trainer.write_result, trainer.kind, model_card(run.config, _finite(measures)))
+    return _finish(run, trainer, outcome, clock, measures)
 
 
 class _Clock:

@@ -22,7 +22,7 @@ from rlhf_desktop.training.run import Counts, RunFiles
 from rlhf_desktop.training.samples import SampleWatch
 from rlhf_desktop.training.stack import epoch_batches, load_host, policy_optimizer, policy_stack
 
-MICRO_BATCH_TOKENS = 1536
+MICRO_BATCH_TOKENS = 1024
 
 
 class SftTrainer:

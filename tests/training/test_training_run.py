@@ -1,0 +1,222 @@
+"""Whole runs on the tiny model: every algorithm through its run folder, stopped, paused, killed, resumed, with damaged files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rlhf_desktop.core.files import append_jsonl
+from rlhf_desktop.core.runs import parse_event
+from rlhf_desktop.training import checkpoint
+from rlhf_desktop.training.checkpoint import Checkpoint
+from rlhf_desktop.worker.train import main
+from tests.training.folders import adapter_of, demonstrations, events, make_run, practice, rankings
+
+
+def weights(folder: Path):
+    return load_file(folder / "adapter" / "adapter_model.safetensors")
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def ask_for(folder, action):
+    append_jsonl(folder / "control.jsonl", {"v": 1, "seq": 0, "time": 0.0, "action": action})
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_model, tmp_path_factory):
+    """One finished run of each algorithm: SFT, then a reward model, then DPO and PPO on top of the SFT adapter."""
+    root = tmp_path_factory.mktemp("runs")
+    runs = {"sft": make_run(root / "sft", "sft", tiny_model, demonstrations(), epochs=8, learning_rate=5e-3)}
+    assert main([str(runs["sft"])]) == 0
+    start = adapter_of(runs["sft"], tiny_model)
+    runs["reward"] = make_run(root / "reward", "reward", tiny_model, rankings(), epochs=8, learning_rate=5e-3, ensemble=2)
+    assert main([str(runs["reward"])]) == 0
+    runs["dpo"] = make_run(root / "dpo", "dpo", tiny_model, rankings(), epochs=6, learning_rate=1e-3, start=start)
+    assert main([str(runs["dpo"])]) == 0
+    runs["ppo"] = make_run(
+        root / "ppo", "ppo", tiny_model, practice(), start=start, reward=adapter_of(runs["reward"], tiny_model), **PPO
+    )
+    assert main([str(runs["ppo"])]) == 0
+    return runs
+
+
+PPO = {"episodes": 48, "batch_size": 8, "samples_per_prompt": 2, "max_new_tokens": 10, "learning_rate": 1e-3, "kl_target": 0}
+
+
+@pytest.mark.parametrize("algorithm", ["sft", "reward", "dpo", "ppo"])
+def test_a_run_writes_valid_events_and_a_standard_adapter(finished, algorithm):
+    folder = finished[algorithm]
+    parsed = [parse_event.validate_python(event) for event in events(folder)]
+    assert [event.seq for event in parsed] == list(range(len(parsed)))
+    assert parsed[0].type == "started"
+    assert parsed[-1].type == "finished"
+    assert parsed[-1].outcome == "done"
+    assert {"examples", "wall_s", "examples_per_s", "tokens", "trainable_parameters"} <= parsed[-1].metrics.keys()
+    config = json.loads((folder / "adapter" / "adapter_config.json").read_text())
+    assert config["peft_type"] == "LORA"
+    assert all(torch.isfinite(tensor).all() for tensor in weights(folder).values())
+    assert (folder / "adapter" / "README.md").read_text().startswith("---\nbase_model")
+
+
+def test_sft_learns_its_examples(finished):
+    losses = [e["values"]["loss"] for e in events(finished["sft"], "metrics") if "loss" in e["values"]]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_reward_model_learns_the_order(finished):
+    accuracies = [e["values"]["rewards/accuracies"] for e in events(finished["reward"], "metrics") if "loss" in e["values"]]
+    assert accuracies[-1] >= 0.9 > accuracies[0]
+
+
+def test_dpo_starts_at_the_reference_and_widens_the_margin(finished):
+    values = [e["values"] for e in events(finished["dpo"], "metrics") if "loss" in e["values"]]
+    assert values[0]["rewards/margins"] == pytest.approx(0, abs=1e-6)
+    assert values[-1]["rewards/margins"] > 0.05
+
+
+def test_ppo_first_ratios_are_one_and_nothing_is_clipped(finished):
+    first = events(finished["ppo"], "metrics")[0]["values"]
+    assert first["policy/first_ratio_error"] < 1e-3
+    assert first["objective/kl"] == pytest.approx(0, abs=1e-4)
+
+
+def test_ppo_with_one_update_a_batch_always_has_ratio_one(finished, tiny_model, tmp_path):
+    config = json.loads((finished["ppo"] / "run.json").read_text())
+    once = {**PPO, "ppo_epochs": 1, "minibatches": 1, "dtype": "bfloat16"}
+    reward = adapter_of(finished["reward"], tiny_model)
+    folder = make_run(
+        tmp_path / "once", "ppo", tiny_model, practice(), start=adapter_of(finished["sft"], tiny_model), reward=reward, **once
+    )
+    assert main([str(folder)]) == 0
+    assert config["algorithm"] == "ppo"
+    for event in events(folder, "metrics"):
+        assert event["values"]["policy/ratio_error"] < 1e-3
+        assert event["values"]["policy/clipfrac"] == 0
+
+
+def test_ppo_learns_what_the_scorer_likes(finished, tiny_model, tmp_path, monkeypatch):
+    """A scorer that likes tokens of the lower half of the vocabulary: the policy finds out from scores alone."""
+
+    def share_of_low_tokens(self, groups):
+        return torch.tensor([[sum(t < 150 for t in a) / len(a) for g in groups for a in g.answers]])
+
+    monkeypatch.setattr("rlhf_desktop.training.reward_model.RewardModel.score_groups", share_of_low_tokens)
+    reward = adapter_of(finished["reward"], tiny_model)
+    long = {**PPO, "episodes": 960, "batch_size": 48, "kl_coef": 0.0, "learning_rate": 5e-3, "missing_end_penalty": 0.0}
+    folder = make_run(tmp_path / "long", "ppo", tiny_model, practice(), reward=reward, watched_prompts=0, **long)
+    assert main([str(folder)]) == 0
+    scores = [e["values"]["objective/scores"] for e in events(folder, "metrics")]
+    assert sum(scores[-3:]) / 3 > sum(scores[:3]) / 3 + 0.25
+
+
+@pytest.mark.parametrize("algorithm", ["sft", "reward", "dpo", "ppo"])
+def test_a_paused_run_goes_on_to_the_same_weights(finished, algorithm, tmp_path, tiny_model, monkeypatch):
+    original = finished[algorithm]
+    folder = tmp_path / "again"
+    folder.mkdir()
+    for name in ("run.json", "data.jsonl"):
+        (folder / name).write_bytes((original / name).read_bytes())
+    _pause_after(monkeypatch, steps=3)
+    assert main([str(folder)]) == 0
+    assert events(folder)[-1]["outcome"] == "paused"
+    assert not (folder / "adapter").exists()
+    monkeypatch.undo()
+    assert main([str(folder)]) == 0
+    assert events(folder, "started")[-1]["resumed_step"] == 3
+    assert events(folder)[-1]["outcome"] == "done"
+    assert same(weights(folder), weights(original))
+
+
+def _pause_after(monkeypatch, steps):
+    """Let `RunFiles.wanted` answer "pause" once some steps are done."""
+    asked = iter([None] * steps)
+    monkeypatch.setattr("rlhf_desktop.training.run.RunFiles.wanted", lambda self: next(asked, "pause"))
+
+
+def test_stop_keeps_the_result_so_far(tiny_model, tmp_path):
+    folder = make_run(tmp_path / "stop", "sft", tiny_model, demonstrations(), epochs=50)
+    ask_for(folder, "stop")
+    assert main([str(folder)]) == 0
+    assert events(folder)[-1]["outcome"] == "stopped"
+    assert weights(folder)
+
+
+def test_a_later_resume_overrules_a_stop(tiny_model, tmp_path):
+    folder = make_run(tmp_path / "go", "sft", tiny_model, demonstrations(), epochs=1)
+    ask_for(folder, "stop")
+    ask_for(folder, "resume")
+    assert main([str(folder)]) == 0
+    assert events(folder)[-1]["outcome"] == "done"
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint(tiny_model, tmp_path):
+    settings = {"epochs": 60, "batch_size": 1, "learning_rate": 1e-3, "watched_prompts": 0}
+    whole = make_run(tmp_path / "whole", "sft", tiny_model, demonstrations(), **settings)
+    assert main([str(whole)]) == 0
+    folder = make_run(tmp_path / "killed", "sft", tiny_model, demonstrations(), **settings)
+    worker = subprocess.Popen([sys.executable, "-m", "rlhf_desktop.worker", "train", str(folder)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not events(folder, "checkpoint") and worker.poll() is None and time.monotonic() < deadline:
+        os.sched_yield()
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    assert events(folder, "checkpoint")
+    assert main([str(folder)]) == 0
+    assert events(folder, "started")[-1]["resumed_step"] > 0
+    assert [event["seq"] for event in events(folder)] == list(range(len(events(folder))))
+    assert same(weights(folder), weights(whole))
+
+
+def test_a_changed_snapshot_is_refused(tiny_model, tmp_path):
+    folder = make_run(tmp_path / "changed", "sft", tiny_model, demonstrations())
+    with (folder / "data.jsonl").open("a") as f:
+        f.write("\n")
+    assert main([str(folder)]) == 1
+    assert "changed since it was queued" in events(folder, "error")[-1]["message"]
+
+
+def test_no_examples_is_said(tiny_model, tmp_path):
+    folder = make_run(tmp_path / "none", "sft", tiny_model, [])
+    assert main([str(folder)]) == 1
+    assert events(folder, "error")[-1]["hint"]
+
+
+def test_an_adapter_of_another_base_is_refused(finished, tiny_model, tmp_path):
+    other = adapter_of(finished["sft"], tiny_model).model_copy(update={"base_hash": "another"})
+    folder = make_run(tmp_path / "other", "sft", tiny_model, demonstrations(), start=other)
+    assert main([str(folder)]) == 1
+    assert "another base model" in events(folder, "error")[-1]["message"]
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "state.json", "manifest.json"])
+@pytest.mark.parametrize("damage", ["delete", "truncate", "zero"])
+def test_a_damaged_checkpoint_is_never_trusted(tmp_path, name, damage):
+    for step in (1, 2):
+        checkpoint.save(tmp_path, Checkpoint(step, {"w": torch.full((3,), float(step))}, {"note": "n"}))
+    file = tmp_path / "step-00000002" / name
+    if damage == "delete":
+        file.unlink()
+    elif damage == "truncate":
+        file.write_bytes(file.read_bytes()[:-3])
+    else:
+        file.write_bytes(bytes(file.stat().st_size))
+    found, damaged = checkpoint.newest(tmp_path)
+    assert found is not None
+    assert (found.step, damaged) == (1, ["step-00000002"])
+    assert found.tensors["w"].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_two_checkpoints_are_kept(tmp_path):
+    for step in range(1, 5):
+        checkpoint.save(tmp_path, Checkpoint(step, {"w": torch.ones(1)}, {}))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]
