@@ -24,6 +24,7 @@ from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.context import Context, Session
 from rlhf_desktop.ui.frame.desk import Desk
 from rlhf_desktop.ui.frame.window import Window
+from rlhf_desktop.ui.garbage import GuiThreadCollector
 from rlhf_desktop.ui.tasks import TaskRunner
 from rlhf_desktop.ui.theme.style import Theme
 
@@ -71,6 +72,7 @@ class Desktop(QObject):
         self._theme = Theme(app, self._store.settings.get("appearance", "system"))
         self._client = WorkerClient(worker_command("chat"), worker_environment(), package_parent(), self)
         self._tasks = TaskRunner(self)
+        self._garbage = GuiThreadCollector(self)
         self.context = Context(
             workspace=workspace,
             store=self._store,
@@ -107,6 +109,7 @@ class Desktop(QObject):
         sys.excepthook = self._hook
         self._client.kill()
         self._tasks.wait()
+        self._garbage.release()
         self._server.close()
         self._store.close()
 

@@ -1,22 +1,33 @@
 """Work that takes over 50 ms leaves the GUI thread here, and its outcome comes back as a signal on the GUI thread."""
 
+import functools
 import inspect
+import itertools
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal, Slot
+from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal, Slot
+from shiboken6 import isValid
 
 from rlhf_desktop.core.errors import AppError
 
 
-class Task(QObject):
-    """One piece of work under way. Connect before returning to the event loop."""
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One piece of work under way, and who hears of it. Plain Python: a QObject a task, deleted as often, has crashed Qt."""
 
-    progressed = Signal(object)  # whatever the work reports
-    succeeded = Signal(object)  # its return value
-    failed = Signal(object)  # an AppError; bugs arrive wrapped in one, with the traceback as its detail
-    ended = Signal()
+    work: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    heard_by: dict[str, Callable[[Any], None] | None]  # by "succeeded", "failed", "progressed"
+
+    def tell(self, name: str, value: Any) -> None:
+        """Call who wants to hear it, unless they are gone."""
+        callback = self.heard_by[name]
+        owner = getattr(callback, "__self__", None)
+        if callback is not None and (not isinstance(owner, QObject) or isValid(owner)):
+            callback(value)
 
 
 class TaskRunner(QObject):
@@ -25,11 +36,15 @@ class TaskRunner(QObject):
     A function with a parameter `on_progress` is given one, callable from its thread.
     """
 
+    _told = Signal(int, str, object)  # task number, what happened, value: from the threads to the GUI thread
+
     def __init__(self, parent: QObject | None = None, threads: int = 4) -> None:
         super().__init__(parent)
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(threads)
-        self._running: set[Task] = set()
+        self._running: dict[int, Task] = {}  # the threads know only the number: what a task belongs to must not end its life there
+        self._numbers = itertools.count()
+        self._told.connect(self._pass_on, Qt.ConnectionType.QueuedConnection)
 
     def run(
         self,
@@ -39,56 +54,45 @@ class TaskRunner(QObject):
         on_failure: Callable[[AppError], None] | None = None,
         on_progress: Callable[[Any], None] | None = None,
     ) -> Task:
-        """Start `work(*arguments)`. The callbacks run on the GUI thread and should belong to an object that lives on."""
-        task = Task(self)
-        self._running.add(task)
-        task.ended.connect(self._forget)
-        for signal, callback in ((task.succeeded, on_success), (task.failed, on_failure), (task.progressed, on_progress)):
-            if callback is not None:
-                signal.connect(_Receiver(task, callback).receive)
-        self._pool.start(_Runnable(task, work, arguments))
+        """Start `work(*arguments)`. The callbacks run on the GUI thread.
+
+        Bugs in `work` reach `on_failure` wrapped in an AppError, with the traceback as its detail.
+        """
+        task = Task(work, arguments, {"succeeded": on_success, "failed": on_failure, "progressed": on_progress})
+        number = next(self._numbers)
+        self._running[number] = task
+        self._pool.start(_Runnable(work, arguments, functools.partial(self._told.emit, number)))
         return task
 
     def wait(self, timeout_ms: int = 5000) -> bool:
         """Wait for what is under way; for closing the program and for tests. True when all has ended."""
         return self._pool.waitForDone(timeout_ms)
 
-    @Slot()
-    def _forget(self) -> None:
-        task = self.sender()
-        self._running.discard(task)
-        task.deleteLater()
-
-
-class _Receiver(QObject):
-    """Lives on the GUI thread, so that a plain function connected through it is called there."""
-
-    def __init__(self, parent: QObject, callback: Callable[[Any], None]) -> None:
-        super().__init__(parent)
-        self._callback = callback
-
-    @Slot(object)
-    def receive(self, value: Any) -> None:
-        self._callback(value)
+    @Slot(int, str, object)
+    def _pass_on(self, number: int, name: str, value: Any) -> None:
+        if name == "ended":
+            del self._running[number]
+        else:
+            self._running[number].tell(name, value)
 
 
 class _Runnable(QRunnable):
-    def __init__(self, task: Task, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    def __init__(self, work: Callable[..., Any], arguments: tuple[Any, ...], tell: Callable[[str, Any], None]) -> None:
         super().__init__()
-        self._task, self._work, self._arguments = task, work, arguments
+        self._work, self._arguments, self._tell = work, arguments, tell
 
     def run(self) -> None:
+        tell = self._tell
         try:
-            keywords = {"on_progress": self._task.progressed.emit} if _takes_progress(self._work) else {}
-            self._task.succeeded.emit(self._work(*self._arguments, **keywords))
+            keywords = {"on_progress": lambda value: tell("progressed", value)} if _takes_progress(self._work) else {}
+            tell("succeeded", self._work(*self._arguments, **keywords))
         except AppError as trouble:
-            self._task.failed.emit(trouble)
+            tell("failed", trouble)
         except Exception as bug:
-            self._task.failed.emit(
-                AppError(f"Something went wrong: {bug}", "Nothing is lost; please try again.", traceback.format_exc())
-            )
+            tell("failed", AppError(f"Something went wrong: {bug}", "Nothing is lost; please try again.", traceback.format_exc()))
         finally:
-            self._task.ended.emit()
+            del self._work, self._arguments, self._tell
+            tell("ended", None)
 
 
 def _takes_progress(work: Callable[..., Any]) -> bool:

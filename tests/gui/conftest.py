@@ -16,11 +16,20 @@ from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.context import Context, Session
+from rlhf_desktop.ui.garbage import GuiThreadCollector
 from rlhf_desktop.ui.tasks import TaskRunner
 from rlhf_desktop.ui.theme.style import Theme
 
 FAKE_WORKER = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
 BASE = ModelRef(name="Tiny", path="/nowhere", hash="tiny-hash")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def collector(qapp):
+    """As in the program: widgets are destroyed on the GUI thread only."""
+    made = GuiThreadCollector()
+    yield made
+    made.release()
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ def room(qtbot, context):
     made.widget().show()
     yield made
     made.deactivated()
+    made.show_overview()
+    context.tasks.wait()
 
 
 def judge(context, n):

@@ -63,6 +63,10 @@ class ChartCard(Card):
         self._legend.setVisible(len(newest) > 1)
         return bool(newest)
 
+    def release(self) -> None:
+        """Take the plot apart in the right order, before Qt and Python disagree about it."""
+        self._plot.close()
+
     def _draw(self, number: int, x, y) -> None:
         y = y * 100 if self._chart.unit == "%" else y
         long = len(y) >= _SMOOTH_FROM and number == 0

@@ -200,6 +200,7 @@ class TrainRoom(QObject):
         if self.page is None:
             return
         self.follower.stop()
+        self.page.release()
         self.follower.deleteLater()
         self._root.removeWidget(self.page)
         self.page.deleteLater()

@@ -86,6 +86,14 @@ class RunPage(Page):
             box.addWidget(part)
         return box
 
+    def release(self) -> None:
+        """Before the page is deleted: nothing is drawn any more."""
+        self._redraw.stop()
+        self._follower.changed.disconnect(self._changed)
+        self._follower.conditionChanged.disconnect(self._show_condition)
+        for card in self.charts:
+            card.release()
+
     def _makes(self) -> str:
         start = self._config.start.name if self._config.start else self._config.base.name
         marked = f", marked by {self._config.reward.name}" if self._config.reward else ""

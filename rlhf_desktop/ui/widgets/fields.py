@@ -11,6 +11,7 @@ def choice(name: str) -> QComboBox:
     """An empty drop-down list."""
     made = QComboBox()
     made.setAccessibleName(name)
+    made.view().setAccessibleName(name)
     return made
 
 
