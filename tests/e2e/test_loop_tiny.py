@@ -80,7 +80,7 @@ def test_each_algorithm_leaves_an_adapter_and_its_measures(cli, results):
 
 
 def test_each_policy_answers_and_the_reward_model_scores(cli, files, results, tmp_path):
-    for name in ("Taught", "Tuned", results["dpo"]["run"], results["ppo"]["adapter"]):
+    for name in ("Taught", results["dpo"]["run"], results["ppo"]["adapter"]):  # by title, id and folder
         out = tmp_path / "answers.jsonl"
         prompts = files / "prompts.jsonl"
         made = cli("generate", "--prompts", prompts, "-k", "2", "--max-new-tokens", "8", "--adapter", name, "--out", out)

@@ -101,8 +101,9 @@ def test_a_full_disk_anywhere_is_no_bug(cli, monkeypatch):
 @pytest.mark.parametrize("problem", [KeyboardInterrupt(), click.Abort()])
 def test_ctrl_c_is_clean(cli, monkeypatch, problem):
     break_stats(monkeypatch, problem)
-    said = cli("feedback", "stats")
-    assert (said.code, said.err.strip()) == (130, "Stopped.")
+    said = cli("feedback", "stats", "--json")
+    assert (said.code, said.err.split()[0]) == (130, "Stopped.")
+    assert said.out.strip() == json.dumps({"error": {"message": "Stopped.", "hint": "Nothing was half-written."}})
 
 
 def test_a_workspace_that_cannot_be_made_is_said(tmp_path, capfd):
