@@ -2,8 +2,9 @@
 
     make bench ARGS="ppo --peers FOLDER --peer-python PYTHON --pairs FILE [--rounds 3]"
 
-FOLDER holds trl_ppo.py and common.py; PYTHON has trl 1.12. A row a round is appended to results.jsonl beside this file. Compared are
-examples per second of training (loading and tokenising excluded on both sides) and the peak resident memory of the process. TRL's trains a whole value model of the policy's size; ours a linear head on the policy's states.
+FOLDER holds trl_ppo.py and common.py; PYTHON has trl 1.12. A row a round is appended to results.jsonl beside this file.
+Compared are examples per second of training (loading and tokenising excluded on both sides) and the peak resident memory of the
+process. TRL's trains a whole value model of the policy's size; ours a linear head on the policy's states.
 """
 
 import argparse
