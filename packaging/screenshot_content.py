@@ -196,9 +196,11 @@ def _metrics(algorithm: Algorithm, t: float, step: int) -> dict[str, float]:
             "rewards/margins": 1.9 * learnt + noise(0, 0.12),
         }
         if step % 15 == 0:
-            values |= {"val/accuracy": 0.5 + 0.27 * learnt + noise(0, 0.01), "val/loss": 0.42 + 1.4 * (1 - learnt)}
+            values |= {"eval/rewards/accuracies": 0.5 + 0.27 * learnt + noise(0, 0.01), "eval/loss": 0.42 + 1.4 * (1 - learnt)}
+    if algorithm == "sft":
+        values["policy/entropy"] = 2.2 - 0.7 * learnt + noise(0, 0.04)
     if algorithm == "sft" and step % 6 == 0:
-        values["val/loss"] = 0.4 + 1.5 * (1 - learnt)
+        values["eval/loss"] = 0.4 + 1.5 * (1 - learnt)
     if algorithm == "ppo":
         values |= {
             "objective/scores": -0.4 + 1.7 * learnt + noise(0, 0.14),
@@ -328,8 +330,8 @@ def _write_report(workspace: Workspace) -> None:
     ]
     report = DemoReport(
         size="thorough", seed=0, created="2026-03-14T09:00:00.000+00:00", project="Support tone (sample)", base=STARTER,
-        rule="support-v1", rule_hash="", runs={}, feedback_answers=448, feedback_tied=0.18, reward_accuracy=0.79, kl=5.8, models=models, wins=wins,
-        samples=samples, seconds={}, total_s=1040.0,
+        rule="support-v1", rule_hash="", runs={}, feedback_answers=448, feedback_tied=0.18, reward_accuracy=0.79, kl=5.8,
+        models=models, wins=wins, samples=samples, seconds={}, total_s=1040.0,
     )  # fmt: skip
     write_json(workspace.root / "demo-report.json", report.model_dump(mode="json"))
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,13 @@ def test_every_state_setting_and_recipe_has_words():
     for algorithm in ALGORITHMS:
         assert wording.CHARTS[algorithm]
         assert all(s.name in wording._SETTINGS for s in describe(algorithm))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_curve_is_one_the_trainer_draws(algorithm):
+    source = (Path(wording.__file__).parents[2] / "training" / f"{algorithm}.py").read_text()
+    metrics = [curve.metric.removeprefix("eval/") for chart in wording.CHARTS[algorithm] for curve in chart.curves]
+    assert [name for name in metrics if f'"{name}"' not in source and f'}}{name}"' not in source] == []
 
 
 def test_series_grows_past_its_first_arrays():

@@ -143,34 +143,32 @@ class Chart:
 
 
 _LOSS = Chart(
-    "Error while learning (loss)", "Should fall, then level off.", (Curve("loss", "training"), Curve("val/loss", "held out"))
+    "Error while learning (loss)", "Should fall, then level off.", (Curve("loss", "training"), Curve("eval/loss", "held out"))
 )
 _AGREES = Chart(
     "Agrees with your choices",
     "Higher is better; held out is what counts.",
-    (Curve("rewards/accuracies", "training"), Curve("val/accuracy", "held out")),
+    (Curve("rewards/accuracies", "training"), Curve("eval/rewards/accuracies", "held out")),
     "%",
 )
-_MARGIN = Chart("Distance between better and worse (margin)", "Should grow.", (Curve("rewards/margins", "margin"),))
+_MARGIN = Chart(
+    "Distance between better and worse (margin)",
+    "Should grow.",
+    (Curve("rewards/margins", "training"), Curve("eval/rewards/margins", "held out")),
+)
 _DRIFT = Chart("Drift from the starting model (KL)", "Should stay moderate.", (Curve("objective/kl", "drift"),))
 _LENGTH = Chart("Length of the answers", "Should not collapse or run away.", (Curve("length", "tokens"),), "tokens")
 
+_VARIETY = Chart("Variety of wording (entropy)", "Should not fall to zero.", (Curve("policy/entropy", "variety"),))
+
 CHARTS: dict[Algorithm, tuple[Chart, ...]] = {
-    "sft": (
-        _LOSS,
-        Chart(
-            "Words foreseen correctly",
-            "Should rise.",
-            (Curve("mean_token_accuracy", "training"), Curve("val/mean_token_accuracy", "held out")),
-            "%",
-        ),
-    ),
+    "sft": (_LOSS, _VARIETY),
     "reward": (_AGREES, _LOSS, _MARGIN),
     "ppo": (
         Chart("Score from your reward model", "Should rise.", (Curve("objective/scores", "score"),)),
         _DRIFT,
         _LENGTH,
-        Chart("Variety of wording (entropy)", "Should not fall to zero.", (Curve("policy/entropy", "variety"),)),
+        _VARIETY,
     ),
-    "dpo": (_AGREES, _LOSS, _MARGIN, _DRIFT),
+    "dpo": (_AGREES, _LOSS, _MARGIN),
 }
