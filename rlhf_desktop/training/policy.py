@@ -61,11 +61,10 @@ class _HeadLogprobs(torch.autograd.Function):
             scaled = F.linear(before[rows], weight, bias).float()  # (n, V)
             if temperature != 1.0:
                 scaled = scaled / temperature
-            chosen = scaled.gather(-1, targets[rows].unsqueeze(-1)).squeeze(-1)
-            normaliser = torch.logsumexp(scaled, dim=-1)
-            logprobs[rows] = chosen - normaliser
-            p = torch.exp(scaled - normaliser.unsqueeze(-1))
-            entropy[rows] = normaliser - torch.einsum("nv,nv->n", p, scaled)
+            log_p = torch.log_softmax(scaled, dim=-1)
+            logprobs[rows] = log_p.gather(-1, targets[rows].unsqueeze(-1)).squeeze(-1)
+            p = torch.exp(log_p)
+            entropy[rows] = -(p * log_p).sum(-1)
             if slope is not None:
                 mean = p.to(weight.dtype) @ weight  # (n, H) Σᵥ pᵥ W[v]
                 slope[rows] = (weight[targets[rows]] - mean) / temperature

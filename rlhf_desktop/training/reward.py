@@ -24,6 +24,7 @@ from rlhf_desktop.training.run import Counts, RunFiles
 from rlhf_desktop.training.stack import epoch_batches, load_host, policy_optimizer
 
 MICRO_BATCH_TOKENS = 1024
+CALIBRATION_RANKINGS = 64  # enough to know the scale of the scores to a few percent
 HEAD_RATE = 5.0  # a fresh linear layer may learn faster than an adapter
 
 
@@ -109,7 +110,6 @@ class RewardTrainer:
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, float]:  # noqa: ARG002, D102
-        self._calibrate()
         if not self.heldout:
             return {}
         scores = self.model.score_groups([item.group for item in self.heldout]).mean(0)  # (C,)
@@ -120,9 +120,7 @@ class RewardTrainer:
 
     def _calibrate(self) -> None:
         """Set each member's mean and spread so that its scaled scores have mean 0 and variance 1 on the training answers."""
-        for member in self.model.members:
-            member.mean, member.std = 0.0, 1.0
-        raw = self.model.score_groups([item.group for item in self.items])  # (M, C)
+        raw = self.model.score_groups([item.group for item in self.items[:CALIBRATION_RANKINGS]])  # (M, C)
         for member, scores in zip(self.model.members, raw, strict=True):
             member.mean, member.std = float(scores.mean()), float(scores.std(unbiased=False)) or 1.0
 
@@ -138,6 +136,7 @@ class RewardTrainer:
             optimizer.load({name.removeprefix(mark): t for name, t in tensors.items() if name.startswith(mark)})
 
     def write_result(self, folder: Path) -> None:  # noqa: D102
+        self._calibrate()
         masters = {name: master for optimizer in self.optimizers for name, master in optimizer.masters.items()}
         self.model.save(folder, masters, {"heldout_accuracy": self.accuracy, "tie_width": self.settings.tie_width})
 
