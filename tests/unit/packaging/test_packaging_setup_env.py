@@ -19,24 +19,21 @@ def setup_env():
     del sys.modules["setup_env"]
 
 
-def test_without_a_gpu_the_small_build_comes_first_and_the_index_of_pip_second(setup_env):
+def test_without_a_gpu_the_ordinary_build_is_taken_and_the_smaller_one_named(setup_env):
     plan = setup_env.plan_torch("Linux", None)
-    assert plan.attempts[0][:2] == ("--index-url", setup_env.CPU_INDEX)
-    assert plan.attempts[1] == ()
+    assert plan.options == ()
+    assert setup_env.INDEX_VARIABLE in plan.remark
 
 
-def test_a_mac_and_a_linux_gpu_take_the_ordinary_build(setup_env):
-    assert setup_env.plan_torch("Darwin", None).attempts == ((),)
-    gpu = setup_env.plan_torch("Linux", (13, 0))
-    assert gpu.attempts == ((),)
-    assert gpu.disk_bytes > setup_env.plan_torch("Linux", None).disk_bytes
+def test_a_gpu_that_fits_needs_no_remark(setup_env):
+    assert setup_env.plan_torch("Linux", (13, 0)).remark == ""
+    assert setup_env.plan_torch("Darwin", None).disk_bytes < setup_env.plan_torch("Linux", (13, 0)).disk_bytes
 
 
-def test_an_old_driver_is_told_what_it_lacks_and_the_processor_is_used(setup_env):
+def test_an_old_driver_is_told_what_it_lacks(setup_env):
     plan = setup_env.plan_torch("Linux", (11, 8))
     assert "CUDA 11.8" in plan.remark
     assert "12.6 or newer" in plan.remark
-    assert setup_env.CPU_INDEX in plan.attempts[0]
 
 
 def test_windows_with_a_gpu_is_told_how_to_choose_the_build(setup_env):
@@ -44,8 +41,9 @@ def test_windows_with_a_gpu_is_told_how_to_choose_the_build(setup_env):
 
 
 def test_the_users_index_wins(setup_env):
-    assert setup_env.plan_torch("Linux", None, "https://example.org/simple").attempts == (
-        ("--index-url", "https://example.org/simple"),
+    assert setup_env.plan_torch("Linux", None, "https://example.org/simple").options == (
+        "--index-url",
+        "https://example.org/simple",
     )
 
 
