@@ -6,7 +6,8 @@ matrix products and nothing else (no dropout, casts or checks), which matters on
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,20 @@ class AdapterHost:
                 for name in names
                 if name in module.lora_A
             ]
+
+    @contextmanager
+    @torch.no_grad()
+    def fused(self, names: Sequence[str]) -> Iterator[None]:
+        """Activate a stack with each layer's factors laid side by side: the same sum in half the products, for sampling."""
+        self.activate(names)
+        for module in self._layers():
+            assert isinstance(module, _LeanLoraLinear)
+            if len(module.stack) > 1:
+                down = torch.cat([a for a, _, _ in module.stack])  # (Σ rank, in)
+                up = torch.cat([b * scaling for _, b, scaling in module.stack], dim=1)  # (out, Σ rank)
+                module.stack = [(down, up, 1.0)]
+        yield
+        self.activate(names)
 
     def remove(self, name: str) -> None:
         """Take an adapter off and free its memory."""

@@ -37,7 +37,7 @@ class DpoTrainer:
         assert isinstance(run.settings, DpoSettings)
         self.run, self.settings, self.counts = run, run.settings, Counts()
         rows = [row for row in run.rows() if isinstance(row, RankedAnswers)]
-        self.host = load_host(run.config, self.settings)
+        self.host = load_host(run)
         self.stack = policy_stack(self.host, run.config, self.settings)
         self.items = [g for g in encode_rankings(self.host.base, rows, "train", self.settings.max_length) if g.wins]
         self.heldout = [g for g in encode_rankings(self.host.base, rows, "heldout", self.settings.max_length) if g.wins]

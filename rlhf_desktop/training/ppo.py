@@ -80,7 +80,7 @@ class PpoTrainer:
         if not rows:
             raise NotEnoughFeedback("There are no prompts to practise on.", "Chat, or add a set of prompts, then start again.")
         s = self.settings
-        self.host = load_host(run.config, s)
+        self.host = load_host(run)
         self.device = self.host.base.device
         self.stack = policy_stack(self.host, run.config, s)
         check_fits(run.config.reward, run.config)
@@ -141,18 +141,18 @@ class PpoTrainer:
     def _sample(self, indices: Sequence[int], adapters: Sequence[str], seed: int) -> tuple[list[Group], list[SampledAnswer]]:
         """K answers to each of some prompts, drawn at the practice temperature without top-k or top-p."""
         s = self.settings
-        self.host.activate(adapters)
         prompts = [self.prompts[i] for i in indices]
-        answers = sample(
-            self.host.model,
-            prompts=prompts,
-            k=s.samples_per_prompt,
-            sampling=Sampling(temperature=s.temperature, top_p=1.0, max_new_tokens=s.max_new_tokens),
-            end_ids=self.host.base.end_ids,
-            pad_id=self.host.base.pad_id,
-            generator=torch.Generator().manual_seed(seed),
-            max_rows=max(s.batch_size, 32),
-        )
+        with self.host.fused(adapters):
+            answers = sample(
+                self.host.model,
+                prompts=prompts,
+                k=s.samples_per_prompt,
+                sampling=Sampling(temperature=s.temperature, top_p=1.0, max_new_tokens=s.max_new_tokens),
+                end_ids=self.host.base.end_ids,
+                pad_id=self.host.base.pad_id,
+                generator=torch.Generator().manual_seed(seed),
+                max_rows=max(s.batch_size, 32),
+            )
         groups = [Group(prompt, [a.ids for a in answers if a.prompt == j]) for j, prompt in enumerate(prompts)]
         return groups, answers
 

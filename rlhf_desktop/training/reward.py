@@ -39,7 +39,7 @@ class RewardTrainer:
         assert isinstance(run.settings, RewardSettings)
         self.run, self.settings, self.counts = run, run.settings, Counts()
         rows = [row for row in run.rows() if isinstance(row, RankedAnswers)]
-        self.host = load_host(run.config, self.settings)
+        self.host = load_host(run)
         self.items = [g for g in encode_rankings(self.host.base, rows, "train", self.settings.max_length) if self._pair_count(g)]
         self.heldout = [g for g in encode_rankings(self.host.base, rows, "heldout", self.settings.max_length) if g.wins]
         if not any(item.wins for item in self.items):

@@ -44,6 +44,12 @@ class RunFiles:
             whole = raw.rfind(b"\n") + 1
             os.truncate(self._events, whole)
 
+    @property
+    def dtype(self) -> Literal["auto", "float32", "bfloat16"]:
+        """The number format: a run that goes on keeps the one it began with, whatever "auto" would choose by now."""
+        started = next((event["dtype"] for event in read_jsonl(self._events) if event["type"] == "started"), None)
+        return started or self.settings.dtype
+
     def rows(self) -> list[SnapshotRow]:
         """The frozen feedback.
 

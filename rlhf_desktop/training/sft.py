@@ -40,7 +40,7 @@ class SftTrainer:
             raise NotEnoughFeedback(
                 "There are no examples to learn from.", "Write an answer yourself, or correct one, then start again."
             )
-        self.host = load_host(run.config, self.settings)
+        self.host = load_host(run)
         self.stack = policy_stack(self.host, run.config, self.settings)
         self.items = [self._encode(row) for row in rows if row.split == "train"]
         self.heldout = [self._encode(row) for row in rows if row.split == "heldout"]

@@ -14,6 +14,7 @@ from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, concatena
 from rlhf_desktop.inference.model import BaseModel, load_base
 from rlhf_desktop.training.optimizer import MasterAdamW
 from rlhf_desktop.training.policy import check_supported
+from rlhf_desktop.training.run import RunFiles
 
 START, POLICY = "start", "policy"
 
@@ -38,13 +39,13 @@ class PolicyStack:
         write_adapter(folder, concatenate([self.start, new] if self.start else [new]))
 
 
-def load_host(config: RunConfig, settings: CommonSettings) -> AdapterHost:
+def load_host(run: RunFiles) -> AdapterHost:
     """The base model of a run, ready for adapters.
 
     Raises:
         ModelTrouble: the base changed since the run was queued, or its family is not supported.
     """
-    base: BaseModel = load_base(config.base, dtype=settings.dtype)
+    base: BaseModel = load_base(run.config.base, dtype=run.dtype)
     check_supported(base.model, base.end_ids[0])
     base.model.config.use_cache = False
     return AdapterHost(base)

@@ -101,6 +101,9 @@ def test_an_exported_stack_is_one_adapter_that_plain_peft_loads(host, tiny_model
     randomise(host, "second", 4)
     host.activate(["first", "second"])
     stacked = logprobs_one_by_one(host.model)
+    with host.fused(["first", "second"]):
+        torch.testing.assert_close(logprobs_one_by_one(host.model), stacked, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(logprobs_one_by_one(host.model), stacked)
     parts = [AdapterFiles(host.config(n), dict(host.parameters(n)), {}) for n in ("first", "second")]
     write_adapter(tmp_path, concatenate(parts))
     plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model.path, dtype=torch.float32), tmp_path)

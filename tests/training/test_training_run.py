@@ -143,6 +143,17 @@ def _pause_after(monkeypatch, steps):
     monkeypatch.setattr("rlhf_desktop.training.run.RunFiles.wanted", lambda self: next(asked, "pause"))
 
 
+def test_a_run_that_goes_on_keeps_its_number_format(tiny_model, tmp_path, monkeypatch):
+    folder = make_run(tmp_path / "auto", "sft", tiny_model, demonstrations(), epochs=4, dtype="auto", watched_prompts=0)
+    monkeypatch.setattr("rlhf_desktop.inference.model.fast_dtype", lambda device: torch.float32)
+    _pause_after(monkeypatch, steps=2)
+    assert main([str(folder)]) == 0
+    monkeypatch.undo()
+    monkeypatch.setattr("rlhf_desktop.inference.model.fast_dtype", lambda device: torch.bfloat16)
+    assert main([str(folder)]) == 0
+    assert [event["dtype"] for event in events(folder, "started")] == ["float32", "float32"]
+
+
 def test_stop_keeps_the_result_so_far(tiny_model, tmp_path):
     folder = make_run(tmp_path / "stop", "sft", tiny_model, demonstrations(), epochs=50)
     ask_for(folder, "stop")
