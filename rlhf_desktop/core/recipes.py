@@ -81,7 +81,9 @@ class PpoSettings(CommonSettings):
 
     learning_rate: float = _rate(1e-4)
     batch_size: int = _number(24, "[1, 1024]", "Answers sampled before each round of updates.", "answers")
-    samples_per_prompt: int = _number(1, "[1, 64]", "Answers practised on each prompt of a batch; they share its computation.", "answers")
+    samples_per_prompt: int = _number(
+        1, "[1, 64]", "Answers practised on each prompt of a batch; they share its computation.", "answers"
+    )
     episodes: int = _number(768, "[1, 10000000]", "Answers practised in all.", "answers")
     max_new_tokens: int = _number(96, "[4, 8192]", "Longest answer practised.", "tokens")
     ppo_epochs: int = _number(2, "[1, 20]", "How often each batch of answers is learned from.", "passes")

@@ -82,7 +82,7 @@ class ModelsRoom(QObject):
         card = Card("Models for real work")
         card.body.addWidget(
             caption(
-                "Download one on a computer with internet (from the Hugging Face Hub), copy its folder here, then press “Add a folder”.",
+                "Download one from the Hugging Face Hub where there is internet, copy its folder here, then press “Add a folder”.",
                 wrap=True,
             )
         )
