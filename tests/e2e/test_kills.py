@@ -39,7 +39,7 @@ desktop = app.Desktop(qt, Workspace(Path(sys.argv[1])).ensure(), "Support")
 desktop.desk.begin = lambda: None
 desktop.open()
 c = desktop.context
-base = choose_base(c.library, c.session.project, "tiny")
+base = choose_base(c.store, c.library, c.session.project, "tiny")
 if len(sys.argv) > 2:
     settings = {"epochs": 100, "batch_size": 1, "lora_rank": 4, "dtype": "float32", "watched_prompts": 0}
     start_run(c.store, c.queue, c.session.project, "sft", base=base, title="Long", start=None, reward=None, settings=settings)

@@ -37,6 +37,7 @@ class ScriptedRun:
         made = event(seq=self.seq, time=1000.0 + self.seq, **values)
         append_jsonl(self.folder.events, made.model_dump(mode="json"))
         self.seq += 1
+        self.folder.heartbeat.touch()
 
     def steps(self, first, last, total=100, **values):
         for step in range(first, last + 1):
