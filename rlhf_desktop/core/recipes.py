@@ -97,6 +97,7 @@ class PpoSettings(CommonSettings):
     gae_lambda: float = _number(0.95, "[0, 1]", "How far back the credit for a reward is spread (GAE lambda).")
     reward_std_coef: float = _number(0.0, "[0, 10]", "Caution: how much disagreement among the scorers lowers a score.")
     score_clip: float = _number(3.0, "(0, 100]", "Scores further from the average count no more.", "standard deviations")
+    length_penalty: float = _number(1.0, "[0, 100]", "Taken from answers twice as long or half as long as at the start.")
     missing_end_penalty: float = _number(1.5, "[0, 100]", "Taken from answers that do not end.", "standard deviations")
 
 

@@ -4,13 +4,14 @@ One batch: sample answers from the policy; score them; one pass each under polic
 values, all from the code path of the update, before any update; then `ppo_epochs` passes of clipped updates. In equations, for
 answer tokens t = 1…T:
 
-    rₜ = −c·(log π_old − log π_ref)(yₜ) + [t = T]·(clip((s − μ)/σ) − penalty·[not ended])     (k1 KL in the reward)
+    rₜ = −c·(log π_old − log π_ref)(yₜ) + [t = T]·(clip((s − μ)/σ) − penalty·[not ended] − λ·log₂(T/T̄)²)   (k1 KL)
     Aₜ = GAE(γ = 1, λ), whitened over the batch's tokens; returns = A + V_old
     loss = mean over tokens of the clipped surrogate + value_coef · clipped value loss
 
 Schulman et al. (2017); Ziegler et al. (2019) for the adaptive price c of the KL; Huang et al. (2024) for the details that
-matter. μ and σ are the reward model's mean and spread on the first batch, when the policy still is the reference. The value
-head is a linear layer on the policy's own states: no second backbone. Left out: an entropy bonus, and values for prompts.
+matter. μ and σ are the reward model's mean and spread on the first batch, when the policy still is the reference, and T̄ is its
+mean length. The value head is a linear layer on the policy's own states: no second backbone. Left out: an entropy bonus, and
+values for prompts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ from rlhf_desktop.feedback.snapshot import PracticePrompt
 from rlhf_desktop.inference.sampler import SampledAnswer, sample
 from rlhf_desktop.inference.template import fit_prompt
 from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
-from rlhf_desktop.training.losses import gae, ppo_policy_loss, ppo_value_loss, steer_kl, sum_by_owner, whiten
+from rlhf_desktop.training.losses import gae, length_penalty, ppo_policy_loss, ppo_value_loss, steer_kl, sum_by_owner, whiten
 from rlhf_desktop.training.policy import AnswerPass, answer_pass
 from rlhf_desktop.training.reward_model import RewardModel
 from rlhf_desktop.training.run import Counts, RunFiles
@@ -96,6 +97,7 @@ class PpoTrainer:
         self.trainable_parameters = sum(p.numel() for p in parameters.values())
         self.kl_coef = s.kl_coef
         self.score_mean, self.score_std = 0.0, 1.0  # of the first batch, whose answers are the reference's own
+        self.usual_length = 1.0  # mean tokens an answer of the first batch
         self.watchdog = Watchdog(s.kl_target)
         self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows])
 
@@ -164,8 +166,10 @@ class PpoTrainer:
         raw = self._raw_scores(groups)
         if index == 0:
             self.score_mean, self.score_std = float(raw.mean()), max(float(raw.std(unbiased=False)), 1e-3)
+            self.usual_length = sum(map(len, (answer.ids for answer in answers))) / len(answers)
         scores = ((raw - self.score_mean) / self.score_std).clamp(-s.score_clip, s.score_clip) - s.missing_end_penalty * ~ended
         micro = list(micro_batches(groups, min(MICRO_BATCH_TOKENS, self._minibatch_tokens(groups))))
+        scores -= length_penalty(torch.tensor([len(answer.ids) for answer in answers]), self.usual_length, s.length_penalty)
         reference, _, _ = self._passes(groups, micro, self.stack.reference)
         logprobs, values, entropy = self._passes(groups, micro, self.stack.policy)
         lengths = [len(answer) for group in groups for answer in group.answers]
@@ -288,12 +292,14 @@ class PpoTrainer:
             "kl_coef": self.kl_coef,
             "score_mean": self.score_mean,
             "score_std": self.score_std,
+            "usual_length": self.usual_length,
             "watchdog": self.watchdog.state(),
         }
 
     def load(self, tensors: Mapping[str, Tensor], extras: Mapping[str, Any]) -> None:  # noqa: D102
         self.optimizer.load(tensors)
         self.kl_coef, self.score_mean, self.score_std = extras["kl_coef"], extras["score_mean"], extras["score_std"]
+        self.usual_length = extras["usual_length"]
         healthy = {name.removeprefix("healthy."): t for name, t in tensors.items() if name.startswith("healthy.")}
         self.watchdog.load(extras["watchdog"], healthy)
 

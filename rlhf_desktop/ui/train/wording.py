@@ -116,6 +116,7 @@ _SETTINGS = {
     "reward_std_coef": "Caution among scorers",
     "score_clip": "Extreme scores cut at",
     "missing_end_penalty": "Penalty for not ending",
+    "length_penalty": "Penalty for another length",
 }
 
 
