@@ -9,26 +9,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def token_logprobs(logits: Tensor, targets: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Log-probability of each target under softmax(logits / temperature), and the entropy of that distribution.
-
-    Args:
-        logits: (N, V), any float type; computed in float32.
-        targets: (N,) token ids.
-        temperature: the one the answers were sampled with, so that both passes speak of the same policy.
-
-    Returns:
-        Log-probabilities (N,) and entropies (N,) in nats; the entropy carries no gradient.
-    """
-    scaled = logits.float() / temperature
-    normaliser = torch.logsumexp(scaled, dim=-1)  # (N,)
-    chosen = scaled.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - normaliser
-    with torch.no_grad():
-        probabilities = torch.exp(scaled - normaliser.unsqueeze(-1))
-        entropy = normaliser - (probabilities * scaled).sum(-1)
-    return chosen, entropy
-
-
 def sum_by_owner(values: Tensor, owner: Tensor, count: int) -> Tensor:
     """Sum of each answer's token values: (N,) → (count,)."""
     return torch.zeros(count, dtype=values.dtype, device=values.device).index_add(0, owner, values)

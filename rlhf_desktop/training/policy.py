@@ -22,7 +22,6 @@ CHUNK_TOKENS = 256  # (256, 49152) float32 is 48 MiB
 class AnswerPass:
     """What a forward pass gives for a batch's N answer tokens."""
 
-    hidden: Tensor  # (B·T, H) every state
     before: Tensor  # (N, H) the state before each answer token
     logprobs: Tensor  # (N,)
     entropy: Tensor  # (N,) no gradient
@@ -38,12 +37,11 @@ def hidden_states(model: Any, batch: TreeBatch) -> Tensor:
 
 def answer_pass(model: Any, batch: TreeBatch, temperature: float = 1.0) -> AnswerPass:
     """One forward pass; gradients flow to whatever is trainable among the active adapters."""
-    hidden = hidden_states(model, batch)
-    before = hidden[batch.before]
+    before = hidden_states(model, batch)[batch.before]
     head = model.get_output_embeddings()
     apply: Any = _HeadLogprobs.apply
     logprobs, entropy = apply(before, head.weight, head.bias, batch.targets, temperature)
-    return AnswerPass(hidden, before, logprobs, entropy)
+    return AnswerPass(before, logprobs, entropy)
 
 
 class _HeadLogprobs(torch.autograd.Function):

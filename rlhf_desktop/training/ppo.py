@@ -48,7 +48,6 @@ class Episodes:
 
     groups: list[Group]  # the answers to one prompt share a group
     micro: list[list[int]]  # micro-batches of groups, the same in the first pass as in the updates: equal shapes round equally
-    ended: Tensor  # (E,) whether the answer ended by itself
     scores: Tensor  # (E,) normalised, clipped, penalised
     raw_scores: Tensor  # (E,) the reward model's own
     logprobs: Tensor  # (N,) under the policy that sampled

@@ -51,6 +51,16 @@ def test_nothing_is_computed_over_padding(host):
         torch.testing.assert_close(poisoned.entropy, clean.entropy, atol=0, rtol=0)
 
 
+@torch.no_grad()
+def test_the_entropy_is_that_of_the_tempered_distribution(host):
+    group = GROUPS[1]
+    logits = host.model(input_ids=torch.tensor([group.prompt + group.answers[0]])).logits[0, len(group.prompt) - 1 : -1]
+    log_p = torch.log_softmax(logits.float() / 0.7, -1)
+    ours = answer_pass(host.model, collate([group], host.base.pad_id), temperature=0.7)
+    torch.testing.assert_close(ours.entropy, -(log_p.exp() * log_p).sum(-1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(ours.logprobs, log_p[torch.arange(5), torch.tensor(group.answers[0])], atol=1e-5, rtol=1e-5)
+
+
 def test_the_head_gradient_is_autograds(host):
     host.add("p", rank=4, alpha=8, seed=0)
     randomise(host, "p", 1)
