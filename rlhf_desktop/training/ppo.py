@@ -177,9 +177,7 @@ class PpoTrainer:
         advantages = gae(rewards, values, lengths, s.gae_lambda)
         returns = advantages + values
         advantages = whiten(advantages)
-        return Episodes(
-            groups, micro, ended, scores, raw, logprobs, reference, values, entropy, lengths, advantages, returns
-        ), answers
+        return Episodes(groups, micro, scores, raw, logprobs, reference, values, entropy, lengths, advantages, returns), answers
 
     def _raw_scores(self, groups: Sequence[Group]) -> Tensor:
         """(E,) pessimistic over the ensemble: mean − reward_std_coef · spread."""
