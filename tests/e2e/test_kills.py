@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -58,12 +59,13 @@ def cli(tiny_model, tmp_path_factory):
     return line
 
 
-def until(condition, timeout_s=120.0):
-    """Wait for a condition of another process."""
+def until(condition, timeout_s=240.0):
+    """Wait for a condition of another process, leaving it the cores."""
     deadline = time.monotonic() + timeout_s
+    pause = threading.Event()
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"
-        os.sched_yield()
+        pause.wait(0.05)
     return found
 
 
