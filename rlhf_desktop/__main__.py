@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 from rlhf_desktop.cli import run
 from rlhf_desktop.cli.common import Options
+from rlhf_desktop.core import offline
 from rlhf_desktop.core.errors import AppError
 
 _WITHOUT_WINDOW = "Everything also works in the terminal: “rlhf-desktop demo” shows the loop, “rlhf-desktop --help” the commands."
@@ -13,6 +14,7 @@ _WITHOUT_WINDOW = "Everything also works in the terminal: “rlhf-desktop demo�
 
 def main(argv: list[str] | None = None) -> int:
     """The program. Returns its exit code."""
+    offline.begin()
     return run(argv, open_window)
 
 
@@ -31,7 +33,7 @@ def open_window(options: Options) -> int:
         from rlhf_desktop import app
     except ImportError as problem:
         raise _missing_library(problem) from problem
-    return app.main([sys.argv[0]], options.workspace, options.project)
+    return app.main([sys.argv[0]], options.workspace, options.project, offline=options.offline)
 
 
 def has_display() -> bool:

@@ -25,6 +25,7 @@ from rlhf_desktop.ui.context import Context, Session
 from rlhf_desktop.ui.frame.desk import Desk
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.garbage import GuiThreadCollector
+from rlhf_desktop.ui.network import NetworkKeeper
 from rlhf_desktop.ui.tasks import TaskRunner
 from rlhf_desktop.ui.theme.style import Theme
 
@@ -32,13 +33,16 @@ _RAISE_TIMEOUT_MS = 1000
 _GOODBYE_MS = 2000  # how long the worker may take to end by itself
 
 
-def main(argv: list[str] | None = None, workspace: Workspace | None = None, project: str | None = None) -> int:
+def main(
+    argv: list[str] | None = None, workspace: Workspace | None = None, project: str | None = None, *, offline: bool = False
+) -> int:
     """Open the window and stay until it is closed. Returns the exit code.
 
     Args:
         argv: The program's arguments, for Qt.
         workspace: Which folder to work in; the user's own by default.
         project: The project to open; the last one by default.
+        offline: Keep this window off the network, whatever Settings say.
     """
     app = QApplication.instance() or QApplication(argv if argv is not None else sys.argv)
     app.setApplicationName("RLHF Desktop")
@@ -50,7 +54,7 @@ def main(argv: list[str] | None = None, workspace: Workspace | None = None, proj
         print(_taken(holder, raise_first(where)), file=sys.stderr)
         return 1
     try:
-        desktop = Desktop(app, where, project)
+        desktop = Desktop(app, where, project, offline)
     except AppError as trouble:
         print(trouble, file=sys.stderr)
         return 1
@@ -65,7 +69,7 @@ def main(argv: list[str] | None = None, workspace: Workspace | None = None, proj
 class Desktop(QObject):
     """Everything one window needs, from its opening to its end."""
 
-    def __init__(self, app: QApplication, workspace: Workspace, project: str | None = None) -> None:
+    def __init__(self, app: QApplication, workspace: Workspace, project: str | None = None, offline: bool = False) -> None:
         super().__init__()
         self._app = app
         self._store = Store.open(workspace.database)
@@ -83,6 +87,7 @@ class Desktop(QObject):
             tasks=self._tasks,
             theme=self._theme,
         )
+        self.network = NetworkKeeper(workspace, self.context.session, asked=offline, parent=self)
         self.window = Window(self.context)
         self.desk = Desk(self.context, self.window)
         self.window.closed.connect(self._close)

@@ -4,11 +4,19 @@ import os
 
 import pytest
 
+from rlhf_desktop.core import offline
 from tests.tiny import make_tiny_model
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+
+
+@pytest.fixture(autouse=True)
+def _network_rule_restored():
+    """A command run with --offline in this process holds it to that; the next test starts without."""
+    yield
+    offline.set_guard(False)
 
 
 @pytest.fixture(scope="session")

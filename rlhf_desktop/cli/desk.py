@@ -8,6 +8,7 @@ import click
 
 from rlhf_desktop.cli.common import Console, Options
 from rlhf_desktop.core.errors import NotFound
+from rlhf_desktop.core.offline import network_rule, obey
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.conversations import Project
@@ -27,6 +28,7 @@ class Desk:
         self._options = options
         self._opened = ExitStack()
         self.console = console
+        obey(network_rule(options.workspace, asked=options.offline))
 
     def __enter__(self) -> "Desk":
         return self
@@ -59,7 +61,9 @@ class Desk:
     @cached_property
     def project(self) -> Project:
         """The project named, else the last used."""
-        return projects.open_project(self.store, self._options.project)
+        project = projects.open_project(self.store, self._options.project)
+        obey(network_rule(self.workspace, project.name, asked=self._options.offline))
+        return project
 
     @cached_property
     def base(self) -> ModelRef:

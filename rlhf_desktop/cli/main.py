@@ -18,6 +18,7 @@ import rlhf_desktop
 from rlhf_desktop.cli.common import Group, Options
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.files import is_disk_full
+from rlhf_desktop.core.offline import set_guard
 from rlhf_desktop.core.paths import Workspace
 
 EXIT_DONE, EXIT_TROUBLE, EXIT_USAGE, EXIT_CTRL_C = 0, 1, 2, 130
@@ -62,8 +63,6 @@ def root(ctx: click.Context) -> None:
     Without a command, the window opens.
     """
     options = ctx.ensure_object(Options)
-    if options.offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
     if ctx.invoked_subcommand is None:
         if options.as_json or options.open_window is None:
             raise click.UsageError("Missing command.", ctx)
@@ -78,7 +77,9 @@ def run(argv: Sequence[str] | None = None, open_window: OpenWindow | None = None
         open_window: What to do when there is no command.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    options = Options(as_json="--json" in words, open_window=open_window)
+    options = Options(as_json="--json" in words, offline="--offline" in words, open_window=open_window)
+    if options.offline:
+        set_guard(True)  # whatever the command does first
     try:
         code = root.main(words, prog_name="rlhf-desktop", standalone_mode=False, obj=options)
         sys.stdout.flush()

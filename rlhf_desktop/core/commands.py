@@ -6,24 +6,20 @@ from pathlib import Path
 from typing import Literal
 
 import rlhf_desktop
+from rlhf_desktop.core.offline import OFFLINE, QUIET, SECRETS
 
-_WORKER_ENV = {
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_XET": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-}
+_WORKER_ENV = {**QUIET, OFFLINE: "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 
-def worker_command(kind: Literal["chat", "train", "probe", "convert"]) -> list[str]:
+def worker_command(kind: Literal["chat", "train", "probe", "convert", "export"]) -> list[str]:
     """The program that imports torch, in one of its jobs; its arguments are to be appended."""
     return [sys.executable, "-m", "rlhf_desktop.worker", kind]
 
 
 def worker_environment() -> dict[str, str]:
-    """This process's environment, with everything that could reach for the network turned off."""
-    return {**os.environ, **_WORKER_ENV, "PYTHONUNBUFFERED": "1"}
+    """This process's environment without its tokens, with everything that could reach for the network turned off, always."""
+    kept = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    return {**kept, **_WORKER_ENV, "PYTHONUNBUFFERED": "1"}
 
 
 def package_parent() -> Path:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from rlhf_desktop.core import offline
 from rlhf_desktop.core.paths import Workspace, state_dir
 from rlhf_desktop.core.platform import FileLock, is_alive, kill_group, process_ref, signal_name, start_child
 from rlhf_desktop.core.runs import RunStatus, Started
@@ -157,6 +158,7 @@ class Supervisor:
 
 def main(arguments: Sequence[str]) -> None:
     """Work the queue of the workspace named first; the rest, if any, is the command that starts a trainer."""
+    offline.begin()
     root, *trainer = arguments
     device = FileLock(state_dir() / "device.lock")
     Supervisor(Workspace(Path(root)), trainer or worker_command("train"), device).work()

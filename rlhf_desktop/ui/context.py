@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 
@@ -30,6 +31,8 @@ class Session(QObject):
     conversationsChanged = Signal()
     runsChanged = Signal()  # a run was queued, removed, or changed its state
     modelsChanged = Signal()  # the library's list
+    networkChanged = Signal()  # whether the network may be used
+    offlineChosen = Signal(bool)  # the user's switch was turned
     roomRequested = Signal(str)  # a room's key
     runRequested = Signal(str)  # show this run's page, by run id (Train listens)
     conversationRequested = Signal(str)  # show this conversation (Chat listens)
@@ -43,6 +46,17 @@ class Session(QObject):
         self._project = project
         self._base: ModelRef | None = None
         self._adapter: AdapterRef | None = None
+        self._network = NetworkRule(offline=False)
+
+    @property
+    def network(self) -> NetworkRule:
+        """Whether the network may be used, and who says so."""
+        return self._network
+
+    def set_network(self, rule: NetworkRule) -> None:
+        """Say what holds now (the keeper does)."""
+        self._network = rule
+        self.networkChanged.emit()
 
     @property
     def project(self) -> Project:

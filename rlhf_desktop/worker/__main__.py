@@ -1,4 +1,4 @@
-"""`python -m rlhf_desktop.worker chat|train|probe|convert …`: the processes that import torch."""
+"""`python -m rlhf_desktop.worker chat|train|probe|convert|export …`: the processes that import torch."""
 
 import importlib
 import os
@@ -6,7 +6,9 @@ import sys
 from collections.abc import Sequence
 from typing import BinaryIO
 
-JOBS = ("chat", "train", "probe", "convert")
+from rlhf_desktop.core import offline
+
+JOBS = ("chat", "train", "probe", "convert", "export")
 
 
 def private_stdout() -> BinaryIO:
@@ -22,6 +24,7 @@ def private_stdout() -> BinaryIO:
 
 def main(argv: Sequence[str]) -> int:
     """Run one job and return its exit code."""
+    offline.begin()  # before torch and transformers read their switches
     if not argv or argv[0] not in JOBS:
         print(f"usage: python -m rlhf_desktop.worker {'|'.join(JOBS)} …", file=sys.stderr)
         return 2

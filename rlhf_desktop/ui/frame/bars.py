@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QFrame, QWidget
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import row
-from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption
+from rlhf_desktop.ui.widgets.text import IconLabel, caption
 
 
 class Header(QFrame):
@@ -53,6 +53,7 @@ class StatusBar(QFrame):
 
     runRequested = Signal()
     modelRequested = Signal()
+    networkRequested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -70,12 +71,15 @@ class StatusBar(QFrame):
         across.addWidget(self._run_icon)
         across.addWidget(self._run)
         across.addStretch(1)
-        across.addWidget(IconLabel("wifi-off", "muted", t.ICON_SMALL))
-        offline = Label("Offline: nothing leaves this computer", "caption", "muted")
-        across.addWidget(offline)
+        self._network_icon = IconLabel("wifi-off", "muted", t.ICON_SMALL)
+        self._network = Button("", "status")
+        across.addWidget(self._network_icon)
+        across.addWidget(self._network)
         self._model.clicked.connect(self.modelRequested)
         self._run.clicked.connect(self.runRequested)
+        self._network.clicked.connect(self.networkRequested)
         self.show_run("")
+        self.show_network(False)
 
     def show_model(self, text: str) -> None:
         """The model in use, and what it is doing."""
@@ -86,3 +90,9 @@ class StatusBar(QFrame):
         self._run.set_text(text or "No run")
         self._run.setVisible(bool(text))
         self._run_icon.setVisible(bool(text))
+
+    def show_network(self, offline: bool, why: str = "") -> None:
+        """Whether anything can leave this computer."""
+        self._network_icon.set_icon("wifi-off" if offline else "wifi", "muted")
+        self._network.set_text("Offline: nothing leaves this computer" if offline else "Nothing is sent unless you ask for it")
+        self._network.setToolTip(why)

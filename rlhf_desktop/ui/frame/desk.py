@@ -91,6 +91,9 @@ class Desk(QObject):
         window.header.nextRequested.connect(lambda: window.show_room(self._standing().next_step[1]))
         window.status.modelRequested.connect(lambda: window.show_room("models"))
         window.status.runRequested.connect(lambda: window.show_room("train"))
+        window.status.networkRequested.connect(lambda: window.show_room("settings"))
+        session.networkChanged.connect(self._show_network)
+        self._show_network()
         window.palette_view.set_source(self.find)
         window.closed.connect(self._clock.stop)
         self._clock.timeout.connect(self.look)
@@ -184,6 +187,10 @@ class Desk(QObject):
     def open_project(self, name: str) -> None:
         """Make a project current."""
         self._context.session.set_project(open_project(self._context.store, name))
+
+    def _show_network(self) -> None:
+        rule = self._context.session.network
+        self._window.status.show_network(rule.offline, rule.why)
 
     # --- runs
 

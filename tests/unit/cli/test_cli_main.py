@@ -119,11 +119,6 @@ def test_no_command_opens_the_window_with_its_options(tmp_path):
     assert (opened[0].workspace.root, opened[0].project, opened[0].offline) == (tmp_path, "P", True)
 
 
-@pytest.fixture(autouse=True)
-def _network_setting_restored(monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-
 def test_without_a_display_or_libraries_the_window_says_what_to_do(tmp_path, monkeypatch, capfd):
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)

@@ -1,0 +1,217 @@
+"""No socket but loopback and local ones while offline is on: the switch, the policy files, and the guard that enforces it.
+
+The guard is an audit hook (PEP 578): it sees every connect, send, bind and name look-up of Python code, whichever library asks,
+and it cannot be taken out again. Processes that never need the network (workers, the supervisor) are started with it on, always;
+the window and the command line follow the switch. Libraries that open sockets in native code are kept from it by their own
+switches (`QUIET`).
+"""
+
+import contextlib
+import ipaddress
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import ValidationError
+
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.files import write_json
+from rlhf_desktop.core.paths import APP, Workspace
+from rlhf_desktop.core.runs import Value
+
+OFFLINE = "RLHF_DESKTOP_OFFLINE"
+"""The environment variable by which a process passes the guard on to those it starts."""
+
+QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_XET": "1",  # a native client with sockets of its own
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",  # a token is sent only when this program hands it over
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""What every process of this program sets, offline or not: no telemetry, no tokens found lying about."""
+
+SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_TOKEN_PATH", "OPENAI_API_KEY")
+"""Variables no process that loads a model gets to see."""
+
+POLICY_FILE = "policy.json"
+SWITCH_FILE = "network.json"
+
+
+class OfflineRefused(AppError, PermissionError):
+    """Something wanted the network while offline is on. A `PermissionError` too, for libraries that expect sockets to fail so."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"Offline is on, so nothing was sent to {where}.",
+            "Switch offline off in Settings (or leave out --offline) if this may use the network.",
+        )
+
+
+# --- the guard ----------------------------------------------------------------------------------------------------------------
+
+_on = False
+_installed = False
+
+
+def begin(environment: Mapping[str, str] | None = None) -> None:
+    """What every process of this program does first: libraries made quiet, and the guard on if it was started with it."""
+    os.environ.update(QUIET)
+    if (environment or os.environ).get(OFFLINE) == "1":
+        set_guard(True)
+
+
+def set_guard(on: bool) -> None:
+    """Hold this process, and those it starts from now on, to loopback and local sockets; or stop holding them."""
+    global _on, _installed
+    _on = on
+    if on:
+        os.environ[OFFLINE] = "1"
+    else:
+        os.environ.pop(OFFLINE, None)
+    if on and not _installed:
+        sys.addaudithook(_audit)
+        _installed = True
+
+
+def is_offline() -> bool:
+    """Whether the guard holds this process."""
+    return _on
+
+
+def check_online(address: str) -> None:
+    """Refuse an address of the network while offline, before anything else is tried.
+
+    Raises:
+        OfflineRefused: offline is on and the address is not this computer's own.
+    """
+    if _on and not is_loopback(address):
+        raise OfflineRefused(address)
+
+
+def is_loopback(host: object) -> bool:
+    """Whether a name or number means this computer itself, decided without asking anyone."""
+    if isinstance(host, bytes):
+        host = host.decode("ascii", "replace")
+    if not isinstance(host, str):
+        return host is None
+    host = host.strip("[]").partition("%")[0]
+    if host in ("localhost", "ip6-localhost"):
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _on or not event.startswith("socket."):
+        return
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.bind"):
+        _check_address(*arguments[:2])
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
+        if arguments[0] not in ("", b"") and not is_loopback(arguments[0]):
+            raise OfflineRefused(str(arguments[0]))
+    elif event == "socket.getnameinfo" and not is_loopback(arguments[0][0]):
+        raise OfflineRefused(str(arguments[0][0]))
+
+
+def _check_address(sock: socket.socket, address: Any) -> None:
+    """Internet addresses are (host, port, …); every other family is local to this computer."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6) or address is None:
+        return
+    host = address[0] if isinstance(address, tuple) else address
+    if not is_loopback(host):
+        raise OfflineRefused(str(host))
+
+
+# --- who decides --------------------------------------------------------------------------------------------------------------
+
+
+class Policy(Value):
+    """`policy.json`, written by whoever answers for the data; the program only reads it."""
+
+    v: Literal[1] = 1
+    offline: bool = False  # for everything
+    offline_projects: list[str] = []  # for these projects, by name
+    reason: str = ""  # shown to whoever meets it
+
+
+class Switch(Value):
+    """`network.json`: what the user chose in Settings."""
+
+    v: Literal[1] = 1
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class NetworkRule:
+    """Whether the network may be used, and who says so."""
+
+    offline: bool
+    locked: bool = False  # by a policy file: the switch cannot change it
+    why: str = ""
+
+
+def policy_files(workspace: Workspace) -> tuple[Path, Path]:
+    """Where policies may lie: the computer's, and the workspace's own. Either may forbid."""
+    return Path(platformdirs.site_config_dir(APP, appauthor=False)) / POLICY_FILE, workspace.root / POLICY_FILE
+
+
+def network_rule(workspace: Workspace, project: str | None = None, *, asked: bool = False) -> NetworkRule:
+    """What holds for a workspace, and for one of its projects.
+
+    Args:
+        workspace: Its policy file and switch are read.
+        project: The project's name, for policies about projects.
+        asked: `--offline` was given.
+    """
+    for file in policy_files(workspace):
+        if locked := _policy_rule(file, project):
+            return locked
+    if asked:
+        return NetworkRule(True, why="This window was started with --offline.")
+    return NetworkRule(_switch(workspace), why="Chosen in Settings.")
+
+
+def _policy_rule(file: Path, project: str | None) -> NetworkRule | None:
+    """The rule a policy file makes. One that cannot be read forbids: it was put there for a reason."""
+    try:
+        policy = Policy.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError, ValueError):
+        return NetworkRule(True, True, f"The policy file {file} cannot be read, so the network stays off until it can.")
+    names = {name.casefold() for name in policy.offline_projects}
+    if not policy.offline and (project or "").casefold() not in names:
+        return None
+    what = "everything here" if policy.offline else f"the project “{project}”"
+    return NetworkRule(True, True, f"A policy file keeps {what} offline ({file}). {policy.reason}".strip())
+
+
+def _switch(workspace: Workspace) -> bool:
+    try:
+        return Switch.model_validate_json((workspace.root / SWITCH_FILE).read_bytes()).offline
+    except FileNotFoundError:
+        return False
+    except (OSError, ValidationError, json.JSONDecodeError):
+        return True  # what was chosen is unknown: the safe side
+
+
+def choose_offline(workspace: Workspace, on: bool) -> None:
+    """Keep the user's choice, for this window and all later ones."""
+    write_json(workspace.root / SWITCH_FILE, Switch(offline=on).model_dump(mode="json"))
+
+
+def obey(rule: NetworkRule) -> NetworkRule:
+    """Hold this process to a rule. Returns the rule."""
+    set_guard(rule.offline)
+    return rule

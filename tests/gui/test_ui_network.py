@@ -1,0 +1,50 @@
+import json
+
+import pytest
+
+from rlhf_desktop.core import offline
+from rlhf_desktop.ui.frame.bars import StatusBar
+from rlhf_desktop.ui.network import NetworkKeeper
+
+
+@pytest.fixture(autouse=True)
+def _no_policy_of_this_computer(tmp_path, monkeypatch):
+    monkeypatch.setattr(offline.platformdirs, "site_config_dir", lambda *a, **k: str(tmp_path / "etc"))
+
+
+def test_the_switch_holds_this_process_and_is_kept(context, session):
+    keeper = NetworkKeeper(context.workspace, session)
+    assert not session.network.offline
+    session.offlineChosen.emit(True)
+    assert session.network.offline
+    assert offline.is_offline()
+    assert NetworkKeeper(context.workspace, session).parent() is None
+    assert session.network.offline
+    keeper.choose(False)
+    assert not offline.is_offline()
+
+
+def test_started_offline_stays_offline(context, session):
+    keeper = NetworkKeeper(context.workspace, session, asked=True)
+    keeper.choose(False)
+    assert session.network.offline
+
+
+def test_another_project_may_be_under_a_policy(context, session, store):
+    (context.workspace.root / "policy.json").write_text(json.dumps({"offline_projects": ["Clinic"]}))
+    keeper = NetworkKeeper(context.workspace, session)
+    assert not session.network.offline
+    session.set_project(store.projects.create("Clinic"))
+    assert session.network.locked
+    assert offline.is_offline()
+    del keeper
+
+
+def test_the_status_bar_says_it(qtbot):
+    bar = StatusBar()
+    qtbot.addWidget(bar)
+    bar.show_network(True, "A policy.")
+    assert "Offline" in bar._network.text()
+    assert bar._network.toolTip() == "A policy."
+    bar.show_network(False)
+    assert "unless you ask" in bar._network.text()
