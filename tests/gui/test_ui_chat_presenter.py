@@ -115,6 +115,24 @@ def test_a_crash_keeps_what_was_written(qtbot, presenter):
     assert last_turns(presenter)[-1].text == "answer 0"
 
 
+def test_a_killed_program_keeps_what_was_noted(qtbot, presenter, store, session, client, chance, clock):
+    with qtbot.waitSignal(presenter.answerGrew):
+        presenter.send("forever", 2)
+    qtbot.waitUntil(lambda: all(presenter._writing.texts))
+    presenter.note()
+    asked = presenter.conversation_id
+    next_start = ChatPresenter(store, session, client, lambda: "expert", clock, chance)
+    assert next_start.recover()
+    assert next_start.conversation_id == asked
+    assert [(turn.text, turn.cut, turn.alternatives) for turn in last_turns(next_start)[1:]] == [("answer 0", "Stopped", 2)]
+    assert not next_start.recover()
+
+
+def test_what_is_stored_is_no_longer_noted(qtbot, presenter, store, session):
+    send(qtbot, presenter, "hello", 2)
+    assert not presenter.recover()
+
+
 def test_leaving_while_writing_keeps_what_was_written(qtbot, presenter, store):
     with qtbot.waitSignal(presenter.answerGrew):
         presenter.send("forever", 1)

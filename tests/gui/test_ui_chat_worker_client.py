@@ -72,3 +72,33 @@ def test_closing_ends_the_process_without_a_trouble(qtbot):
 def test_only_an_unasked_end_is_a_trouble():
     assert ProcessEnd(True, 15, True, "").trouble is None
     assert "signal 9" in ProcessEnd(False, 9, True, "").trouble.detail
+
+
+def ask_ahead(client, text):
+    return client.generate_ahead([{"role": "user", "content": text}], 2, None, Sampling(), 0)
+
+
+def test_background_work_gives_way_to_whoever_waits(qtbot, client):
+    client.load(BASE)
+    with qtbot.waitSignal(client.modelLoaded):
+        ahead = ask_ahead(client, "forever")
+    assert client.quiet
+    done = []
+    client.requestDone.connect(lambda reply: done.append((reply.id, reply.cancelled)))
+    with qtbot.waitSignal(client.quietened):
+        asked = ask(client, "hello")
+        assert not client.quiet
+    assert done == [(ahead, True), (asked, False)]
+
+
+def test_nobody_is_told_of_quiet_that_never_ended(qtbot, client):
+    client.load(BASE)
+    with qtbot.assertNotEmitted(client.quietened), qtbot.waitSignal(client.requestDone):
+        ask_ahead(client, "hello")
+
+
+def test_closing_before_the_process_has_started_ends_it_too(qtbot, client):
+    with qtbot.waitSignal(client.ended):
+        client.start()
+        client.close()
+    assert client.state == "off"

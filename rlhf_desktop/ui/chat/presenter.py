@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from rlhf_desktop.core.errors import AppError, ModelTrouble
 from rlhf_desktop.core.protocol import Completion, Done, Sampling
 from rlhf_desktop.feedback.conversations import Generator, Tree
 from rlhf_desktop.feedback.judgements import AllBad, Judgement, Ranking
+from rlhf_desktop.operations.unfinished import forget_unfinished, note_unfinished, recover_unfinished
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.chat.ranking import LETTERS, RankingState
@@ -19,6 +20,7 @@ from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.context import Session
 
 MOST_ANSWERS = len(LETTERS)
+NOTE_MS = 1000  # a crash loses at most this much of an answer
 _SEEDS = 2**31
 
 
@@ -27,6 +29,7 @@ class Writing:
     """A request under way: its answers as they stream in."""
 
     request: str
+    project: str
     parent: str
     conversation: str
     seed: int
@@ -79,6 +82,10 @@ class ChatPresenter(QObject):
         self._writing: Writing | None = None
         self._judging: Judging | None = None
         self.state = RankingState(0)
+        self._noting = QTimer(self)
+        self._noting.setSingleShot(True)
+        self._noting.setInterval(NOTE_MS)
+        self._noting.timeout.connect(self.note)
         client.tokenArrived.connect(self._token)
         client.completionFinished.connect(self._completion)
         client.requestDone.connect(self._done)
@@ -222,7 +229,16 @@ class ChatPresenter(QObject):
         shown = [turn for turn in self._turns() if keep_leaf is None or not _below(self._tree, keep_leaf, turn.id)]
         self._client.load(base)
         request = self._client.generate(prompt, answers, adapter, sampling, seed)
-        self._writing = Writing(request, parent, conversation, seed, Generator.of(base, adapter, sampling), order, [""] * answers)
+        self._writing = Writing(
+            request,
+            self._session.project.id,
+            parent,
+            conversation,
+            seed,
+            Generator.of(base, adapter, sampling),
+            order,
+            [""] * answers,
+        )
         self.titleChanged.emit(self._tree.conversation.title or "New conversation")
         self.conversationShown.emit(shown)
         self.writingStarted.emit([Slot(LETTERS[place], number) for place, number in enumerate(order)])
@@ -233,6 +249,8 @@ class ChatPresenter(QObject):
         writing = self._writing
         if writing and writing.request == request:
             writing.texts[completion] += text
+            if not self._noting.isActive():
+                self._noting.start()
             self.answerGrew.emit(writing.order.index(completion), writing.texts[completion])
 
     def _completion(self, reply: Completion) -> None:
@@ -249,7 +267,9 @@ class ChatPresenter(QObject):
         if not completion.text.strip() or number in writing.stored:
             return
         try:
-            (node,) = self._store.conversations.add_completions(writing.parent, [completion], writing.generator)
+            with self._store.connection.transaction():  # stored and no longer noted as unfinished, or neither
+                (node,) = self._store.conversations.add_completions(writing.parent, [completion], writing.generator)
+                self._note(writing, {*writing.stored, number})
         except AppError as trouble:
             self.troubled.emit(trouble)
         else:
@@ -264,11 +284,33 @@ class ChatPresenter(QObject):
             self._finish_writing()
             self.troubled.emit(trouble)
 
+    def note(self) -> None:
+        """Write down what has come in of answers that have not ended, in case the program does not live to see their end."""
+        if self._writing:
+            self._note(self._writing, set(self._writing.stored))
+
+    def _note(self, writing: Writing, stored: set[int]) -> None:
+        texts = [text for number, text in enumerate(writing.texts) if number not in stored]
+        if any(texts):
+            note_unfinished(self._store, writing.project, writing.parent, writing.generator, writing.seed, texts)
+        else:
+            forget_unfinished(self._store, writing.project)
+
+    def recover(self) -> bool:
+        """Show the answer that was being written when the program last ended, if there was one."""
+        conversation = recover_unfinished(self._store, self._session.project)
+        if conversation:
+            self.open(conversation)
+        return conversation is not None
+
     def _keep_unfinished(self) -> Writing:
         """Store what was streamed of answers that did not end."""
         writing, self._writing = self._writing, None
+        self._noting.stop()
         for number, text in enumerate(writing.texts):
             self._keep(writing, number, NewCompletion(text, writing.seed, "cancelled", None))
+        if len(writing.stored) < len(writing.texts):  # an empty answer is not kept, nor is what was noted of it
+            forget_unfinished(self._store, writing.project)
         self.writingEnded.emit()
         return writing
 

@@ -45,7 +45,7 @@ class ChatRoom(QObject):
         self._connect()
         self._show_model()
         self._show_state(context.chat.state)
-        self.presenter.new_conversation()
+        self._begin()
 
     def _make_middle(self) -> QWidget:
         middle = QWidget()
@@ -231,8 +231,14 @@ class ChatRoom(QObject):
         self.list.reload()
         self.list.select(self.presenter.conversation_id)
 
-    def _project_changed(self) -> None:
+    def _begin(self) -> None:
+        """An empty conversation, unless an answer was cut off by the program's end."""
         self.presenter.new_conversation()
+        if self.presenter.recover():
+            self._context.session.announce("The answer being written when the program ended was kept.")
+
+    def _project_changed(self) -> None:
+        self._begin()
         self.list.reload()
 
     def _conversation_menu(self, at: QWidget) -> None:

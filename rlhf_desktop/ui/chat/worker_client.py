@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
 
 from rlhf_desktop.core.errors import AppError, WorkerTrouble
 from rlhf_desktop.core.ids import new_id
@@ -58,7 +58,8 @@ class ProcessEnd:
 class WorkerClient(QObject):
     """Starts the worker, sends requests, and turns its replies into signals.
 
-    Requests may be sent in any state but "off" and "failed"; they wait in the worker and run one after the other.
+    Requests may be sent in any state but "off" and "failed"; they wait in the worker and run one after the other. Background
+    requests give way: any other request cancels them, and whoever sent them asks again when `quietened` says so.
     """
 
     tokenArrived = Signal(str, int, int, str)  # request, prompt, completion, text to append
@@ -67,6 +68,7 @@ class WorkerClient(QObject):
     troubleHappened = Signal(str, object)  # request ("" for the worker itself), AppError
     modelLoaded = Signal(object)  # core.protocol.Loaded
     stateChanged = Signal(str)
+    quietened = Signal()  # nothing but background work is under way
     ended = Signal()
 
     def __init__(
@@ -85,6 +87,7 @@ class WorkerClient(QObject):
         self._last_words = ""
         self._base: ModelRef | None = None
         self._open: dict[str, str] = {}  # request id → op
+        self._background: set[str] = set()  # those of them that give way
         self.loaded: Loaded | None = None
 
     @property
@@ -130,10 +133,15 @@ class WorkerClient(QObject):
         if self._process is None:
             self.ended.emit()
             return
-        if self._process.state() == QProcess.ProcessState.Running:
-            self._send(Shutdown(id=new_id()))
-            self._process.closeWriteChannel()
-            self._process.terminate()
+        if self._process.state() == QProcess.ProcessState.Starting:
+            self._process.started.connect(self._say_goodbye)
+        else:
+            self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
+        self._send(Shutdown(id=new_id()))
+        self._process.closeWriteChannel()
+        self._process.terminate()
 
     def kill(self) -> None:
         """End the process now."""
@@ -156,6 +164,20 @@ class WorkerClient(QObject):
     def generate(self, prompt: Messages, k: int, adapter: AdapterRef | None, sampling: Sampling, seed: int) -> str:
         """Ask for `k` answers to one prompt. Returns the request's id."""
         request = Generate(id=new_id(), prompts=[prompt], k=k, adapter=adapter, sampling=sampling, seed=seed)
+        for waiting in self._background:
+            self.cancel(waiting)
+        self._request(request)
+        return request.id
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody waits for an answer: the time for background work."""
+        return not any(op == "generate" and key not in self._background for key, op in self._open.items())
+
+    def generate_ahead(self, prompt: Messages, k: int, adapter: AdapterRef | None, sampling: Sampling, seed: int) -> str:
+        """Ask for answers that nobody waits for yet: not streamed, and cancelled by the first request that somebody waits for."""
+        request = Generate(id=new_id(), prompts=[prompt], k=k, adapter=adapter, sampling=sampling, seed=seed, stream=False)
+        self._background.add(request.id)
         self._request(request)
         return request.id
 
@@ -204,8 +226,12 @@ class WorkerClient(QObject):
                 self.troubleHappened.emit(reply.id, WorkerTrouble(reply.message, reply.hint, reply.detail))
 
     def _close_request(self, request_id: str) -> str:
+        was_quiet = self.quiet
         op = self._open.pop(request_id, "")
+        self._background.discard(request_id)
         self._settle()
+        if self.quiet and not was_quiet:
+            QTimer.singleShot(0, self.quietened.emit)  # after whoever waited has heard
         return op
 
     def _settle(self, started: bool = False) -> None:
@@ -232,6 +258,7 @@ class WorkerClient(QObject):
         self._process.deleteLater()
         self._process, self.loaded = None, None
         waiting, self._open = list(self._open), {}
+        self._background.clear()
         self._set_state("failed" if trouble else "off")
         if trouble:
             for request_id in [*waiting, ""]:

@@ -1,0 +1,188 @@
+"""Keeps a few items ready ahead of the expert, so that the next one is there before the key is pressed. Knows no widget."""
+
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from PySide6.QtCore import QObject, Signal
+
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.protocol import Completion, Done, Sampling
+from rlhf_desktop.feedback.conversations import Generator, Project
+from rlhf_desktop.operations.labelling import Item, keep_answers, remember_ready
+from rlhf_desktop.store.conversations import NewCompletion
+from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.prompts import StoredPrompt
+from rlhf_desktop.ui.chat.worker_client import WorkerClient
+from rlhf_desktop.ui.context import Session
+from rlhf_desktop.ui.tasks import TaskRunner
+
+AHEAD = 3
+_SEEDS = 2**31
+
+
+@dataclass
+class _Asked:
+    """Answers on their way."""
+
+    request: str
+    prompt: StoredPrompt
+    project: Project
+    generator: Generator
+    seed: int
+    completions: dict[int, NewCompletion] = field(default_factory=dict)
+
+
+class Lookahead(QObject):
+    """Asks for answers to the prompts that come next, one request at a time, whenever nobody else waits for the model."""
+
+    arrived = Signal()  # an item is ready
+    emptied = Signal()  # the last item has been taken
+    progressed = Signal(int, int)  # answers written of the item under way, of how many
+    failed = Signal(object, object)  # StoredPrompt whose answers cannot be compared, AppError or None
+    troubled = Signal(object)  # AppError: the model is gone, or the disk is full; goes on with `resume`
+
+    def __init__(
+        self,
+        store: Store,
+        session: Session,
+        client: WorkerClient,
+        tasks: TaskRunner,
+        ahead: int = AHEAD,
+        chance: random.Random | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._store, self._session, self._client, self._tasks = store, session, client, tasks
+        self._ahead, self._chance = ahead, chance or random.Random()
+        self._waiting: deque[StoredPrompt] = deque()
+        self._ready: deque[Item] = deque()
+        self._current: Item | None = None
+        self._answers = 2
+        self._asked: _Asked | None = None
+        self._keeping = False
+        self._paused = True
+        client.completionFinished.connect(self._completion)
+        client.requestDone.connect(self._done)
+        client.troubleHappened.connect(self._trouble)
+        client.quietened.connect(self._fill)
+
+    @property
+    def ready(self) -> int:
+        """How many items wait."""
+        return len(self._ready)
+
+    def start(self, prompts: Sequence[StoredPrompt], answers: int, ready: Sequence[Item] = ()) -> None:
+        """Work through `prompts` from now on. `ready` were prepared before."""
+        self._drop()
+        done = {item.prompt_id for item in ready}
+        self._waiting = deque(prompt for prompt in prompts if prompt.id not in done)
+        self._ready = deque(ready)
+        self._current, self._answers, self._paused = None, answers, False
+        self._fill()
+
+    def take(self) -> Item | None:
+        """The next item, if one is ready. What was taken before is done with."""
+        self._current = self._ready.popleft() if self._ready else None
+        self._remember()
+        self._fill()
+        return self._current
+
+    def put_first(self, item: Item) -> None:
+        """Show this one next: an undo, or a repeat."""
+        self._ready.appendleft(item)
+        self._remember()
+
+    def put_back(self, prompt: StoredPrompt) -> None:
+        """Ask for this prompt again, after all others."""
+        self._waiting.append(prompt)
+        self._fill()
+
+    def pause(self) -> None:
+        """Leave the model alone until `resume`."""
+        self._paused = True
+        self._drop()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._paused = False
+        self._fill()
+
+    def _drop(self) -> None:
+        """Give up what is under way; its prompt is asked again later."""
+        if self._asked:
+            self._client.cancel(self._asked.request)
+            self._waiting.appendleft(self._asked.prompt)
+            self._asked = None
+
+    def _fill(self) -> None:
+        if self._paused or self._asked or self._keeping or not self._client.quiet or self._session.base is None:
+            return
+        if not self._waiting:
+            if not self._ready and self._current is None:
+                self.emptied.emit()
+            return
+        if len(self._ready) < self._ahead:
+            self._ask(self._waiting.popleft())
+
+    def _ask(self, prompt: StoredPrompt) -> None:
+        base, adapter, sampling = self._session.base, self._session.adapter, Sampling()
+        seed = self._chance.randrange(_SEEDS)
+        self._client.load(base)
+        request = self._client.generate_ahead(prompt.prompt, self._answers, adapter, sampling, seed)
+        self._asked = _Asked(request, prompt, self._session.project, Generator.of(base, adapter, sampling), seed)
+        self.progressed.emit(0, self._answers)
+
+    def _completion(self, reply: Completion) -> None:
+        if self._asked and self._asked.request == reply.id:
+            made = NewCompletion(reply.text, self._asked.seed, reply.finish, reply.tokens)
+            self._asked.completions[reply.completion] = made
+            self.progressed.emit(len(self._asked.completions), self._answers)
+
+    def _done(self, reply: Done) -> None:
+        asked = self._asked
+        if asked is None or asked.request != reply.id:
+            return
+        self._asked = None
+        if reply.cancelled:  # somebody else needed the model
+            self._waiting.appendleft(asked.prompt)
+            self._fill()
+            return
+        self._keeping = True
+        completions = [asked.completions[number] for number in sorted(asked.completions)]
+        self._tasks.run(
+            keep_answers, self._store, asked.project, asked.prompt, completions, asked.generator, self._chance,
+            on_success=lambda item: self._kept(asked, item),
+            on_failure=lambda trouble: self._not_kept(asked, trouble),
+        )  # fmt: skip
+
+    def _kept(self, asked: _Asked, item: Item | None) -> None:
+        self._keeping = False
+        if asked.project.id != self._session.project.id:
+            return
+        if item is None:
+            self.failed.emit(asked.prompt, None)
+        else:
+            self._ready.append(item)
+            self._remember()
+            self.arrived.emit()
+        self._fill()
+
+    def _not_kept(self, asked: _Asked, trouble: AppError) -> None:
+        self._keeping, self._paused = False, True
+        self._waiting.appendleft(asked.prompt)
+        self.troubled.emit(trouble)
+
+    def _trouble(self, request: str, trouble: AppError) -> None:
+        asked = self._asked
+        if asked is None or asked.request != request:
+            return
+        self._asked, self._paused = None, True
+        self._waiting.appendleft(asked.prompt)
+        self.troubled.emit(trouble)
+
+    def _remember(self) -> None:
+        """The item on screen counts as ready: after a crash it comes back."""
+        shown = [self._current] if self._current else []
+        remember_ready(self._store, self._session.project, [*shown, *self._ready])
