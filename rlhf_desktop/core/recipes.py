@@ -72,7 +72,9 @@ class DpoSettings(CommonSettings):
     learning_rate: float = _rate(5e-5)
     epochs: int = _passes(2)
     beta: float = _number(0.1, "(0, 10]", "How strongly the model is held to where it started.")
-    loss: Literal["sigmoid", "ipo"] = Field("sigmoid", description="The preference loss: sigmoid (DPO) or squared (IPO).")
+    loss: Literal["sigmoid", "robust", "ipo"] = Field(
+        "sigmoid", description="The preference loss: sigmoid (DPO), the same made robust to slips, or squared (IPO)."
+    )
     label_smoothing: float = _number(0.0, "[0, 0.5)", "Share of your comparisons assumed to be slips of the hand.")
 
 

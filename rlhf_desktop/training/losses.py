@@ -14,19 +14,23 @@ def sum_by_owner(values: Tensor, owner: Tensor, count: int) -> Tensor:
     return torch.zeros(count, dtype=values.dtype, device=values.device).index_add(0, owner, values)
 
 
-def davidson_loss(scores: Tensor, pairs: Tensor, tied: Tensor, tie_width: float) -> Tensor:
+def davidson_loss(scores: Tensor, pairs: Tensor, tied: Tensor, tie_width: float, margins: Tensor | None = None) -> Tensor:
     """Negative log-likelihood of paired comparisons with ties, a value a pair.
 
-    Davidson (1970): with d = (s_w − s_l) / 2, P(win) = eᵈ / Z, P(tie) = ν / Z, Z = eᵈ + e⁻ᵈ + ν. At ν = 0 a win costs
-    −log σ(s_w − s_l): Bradley–Terry, the loss of Ouyang et al. (2022); ties then cost nothing.
+    Davidson (1970): with d = (s_w − s_l − m) / 2, P(win) = eᵈ / Z, P(tie) = ν / Z, Z = eᵈ + e⁻ᵈ + ν. At ν = 0 a win costs
+    −log σ(s_w − s_l − m): Bradley–Terry, the loss of Ouyang et al. (2022); ties then cost nothing. The margin m (Touvron et al.,
+    2023, eq. 2; TRL's `margin`) asks clear preferences for a wider lead.
 
     Args:
         scores: (C,) the model's scores.
         pairs: (P, 2) indices into scores: preferred, other (either order when tied).
         tied: (P,) true where the expert called a tie.
         tie_width: ν ≥ 0.
+        margins: (P,) m, in units of the score; must be 0 for ties. None: 0 throughout.
     """
     d = (scores[pairs[:, 0]] - scores[pairs[:, 1]]).float() / 2  # (P,)
+    if margins is not None:
+        d = d - margins / 2
     if tie_width == 0:
         return torch.where(tied, torch.zeros_like(d), -F.logsigmoid(2 * d))
     log_nu = torch.full_like(d, tie_width).log()
@@ -43,22 +47,41 @@ def dpo_loss(policy: Tensor, reference: Tensor, pairs: Tensor, *, beta: float, k
     """Direct preference loss, a value a pair.
 
     With h = (log π − log π_ref)(chosen) − (log π − log π_ref)(rejected):
-    sigmoid −(1−ε) log σ(βh) − ε log σ(−βh) (Rafailov et al., 2023, eq. 7; robust ε of Mitchell, 2023);
-    ipo (h − 1/(2β))² (Azar et al., 2023, eq. 17), where log-probabilities are means over tokens (the caller divides), as in TRL.
+    sigmoid −(1−ε) log σ(βh) − ε log σ(−βh) (Rafailov et al., 2023, eq. 7; the conservative ε of Mitchell, 2023);
+    robust [−(1−ε) log σ(βh) + ε log σ(−βh)] / (1−2ε), unbiased when a share ε is flipped (Chowdhury et al., 2024, eq. 12);
+    ipo (h − 1/(2β))² (Azar et al., 2023, eq. 17). IPO's normalisation is TRL's: each answer's log-probability is its mean over
+    the answer's tokens, end-of-turn included (the caller divides), so that β means the same for short and long answers.
 
     Args:
         policy: (C,) log-probability of each answer under the policy.
         reference: (C,) the same under the reference.
         pairs: (P, 2) indices: chosen, rejected.
         beta: strength of the pull to the reference.
-        kind: "sigmoid" or "ipo".
-        label_smoothing: ε, the share of comparisons assumed flipped (sigmoid only).
+        kind: "sigmoid", "robust" or "ipo".
+        label_smoothing: ε < ½, the share of comparisons assumed flipped (not for ipo).
     """
     gain = policy - reference  # (C,)
     h = gain[pairs[:, 0]] - gain[pairs[:, 1]]
     if kind == "ipo":
         return (h - 1 / (2 * beta)).square()
-    return -(1 - label_smoothing) * F.logsigmoid(beta * h) - label_smoothing * F.logsigmoid(-beta * h)
+    kept, flipped = (1 - label_smoothing) * F.logsigmoid(beta * h), label_smoothing * F.logsigmoid(-beta * h)
+    return (flipped - kept) / (1 - 2 * label_smoothing) if kind == "robust" else -kept - flipped
+
+
+def kto_loss(gain: Tensor, desirable: Tensor, drift: Tensor, beta: float) -> Tensor:
+    """Loss of single answers called good or bad, a value an answer (Ethayarajh et al., 2024, eq. 7–8, without the weights λ).
+
+    1 − σ(β(r − z)) for a good answer, 1 − σ(β(z − r)) for a bad one: what an answer gains counts against how far the policy has
+    drifted in general, and ever less the further it is from there.
+
+    Args:
+        gain: (C,) r = log π − log π_ref of each answer.
+        desirable: (C,) true for the good ones.
+        drift: z ≥ 0, the estimate of KL(π ‖ π_ref); no gradient flows into it.
+        beta: strength of the pull to the reference.
+    """
+    sign = torch.where(desirable, 1.0, -1.0).to(gain)
+    return 1 - torch.sigmoid(beta * sign * (gain - drift.detach()))
 
 
 def gae(rewards: Tensor, values: Tensor, lengths: list[int], lam: float) -> Tensor:

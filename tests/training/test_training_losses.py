@@ -49,6 +49,49 @@ def test_dpo_by_literal_numbers():
     assert float(ipo) == pytest.approx((1.5 - 2.5) ** 2, rel=1e-6)
 
 
+def test_robust_dpo_is_unbiased_when_a_share_of_the_pairs_is_flipped():
+    policy, reference = torch.tensor([-10.0, -12.0]), torch.tensor([-11.0, -11.5])
+    kept, flipped = torch.tensor([[0, 1]]), torch.tensor([[1, 0]])
+
+    def loss(pairs, kind, smoothing):
+        return float(losses.dpo_loss(policy, reference, pairs, beta=0.2, kind=kind, label_smoothing=smoothing))
+
+    expected = 0.8 * loss(kept, "robust", 0.2) + 0.2 * loss(flipped, "robust", 0.2)
+    assert expected == pytest.approx(loss(kept, "sigmoid", 0.0), rel=1e-6)
+    assert loss(kept, "robust", 0.0) == loss(kept, "sigmoid", 0.0)
+
+
+def test_kto_by_literal_numbers():
+    gain, drift = torch.tensor([2.0, 2.0, -1.0]), torch.tensor(0.5)
+    loss = losses.kto_loss(gain, torch.tensor([True, False, False]), drift, beta=0.4)
+    expected = [1 - 1 / (1 + math.exp(-x)) for x in (0.6, -0.6, 0.6)]
+    assert loss.tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_kto_pulls_good_answers_up_and_bad_ones_down_and_leaves_the_drift_alone():
+    gain = torch.tensor([0.0, 0.0], requires_grad=True)
+    drift = torch.tensor(0.3, requires_grad=True)
+    losses.kto_loss(gain, torch.tensor([True, False]), drift, beta=0.1).sum().backward()
+    assert gain.grad[0] < 0 < gain.grad[1]
+    assert drift.grad is None
+
+
+def test_a_margin_asks_for_a_wider_lead():
+    scores, pairs, won = torch.tensor([1.0, 0.0]), torch.tensor([[0, 1]]), torch.tensor([False])
+    plain = losses.davidson_loss(scores, pairs, won, 0.0, torch.tensor([0.75]))
+    torch.testing.assert_close(plain, -F.logsigmoid(torch.tensor([0.25])))
+    with_ties = [float(losses.davidson_loss(scores, pairs, won, 0.5, torch.tensor([m]))) for m in (-0.5, 0.0, 0.5)]
+    assert with_ties[0] < with_ties[1] < with_ties[2]
+
+
+def test_davidson_by_literal_numbers():
+    scores, pairs = torch.tensor([1.0, -1.0]), torch.tensor([[0, 1], [0, 1]])
+    won, tie = losses.davidson_loss(scores, pairs, torch.tensor([False, True]), 0.5).tolist()
+    z = math.e + 1 / math.e + 0.5
+    assert math.exp(-won) == pytest.approx(math.e / z, rel=1e-6)
+    assert math.exp(-tie) == pytest.approx(0.5 / z, rel=1e-6)
+
+
 def _gae_by_definition(rewards, values, lam):
     """A_t = Σ_l λ^l δ_{t+l}, written as the double sum it is."""
     following = [*values[1:], 0.0]
