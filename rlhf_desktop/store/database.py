@@ -11,6 +11,7 @@ from rlhf_desktop.feedback.snapshot import SnapshotRow
 from rlhf_desktop.store.backups import back_up, back_up_daily
 from rlhf_desktop.store.conversations import ConversationStore
 from rlhf_desktop.store.driver import Connection, damaged, plainly
+from rlhf_desktop.store.evaluations import EvaluationStore
 from rlhf_desktop.store.judgements import JudgementStore
 from rlhf_desktop.store.migrations import migrate, schema_version
 from rlhf_desktop.store.projects import ProjectStore, SettingsStore
@@ -27,6 +28,7 @@ class Store:
         projects: Projects and their split.
         conversations: Trees of messages.
         judgements: Append-only judgements.
+        evaluations: Blind comparisons and adoptions.
         prompts: Prompt sets.
         settings: Small values by key.
         notice: What the user should know about how the file is kept; usually "".
@@ -40,6 +42,7 @@ class Store:
         self.settings = SettingsStore(connection)
         self.conversations = ConversationStore(connection)
         self.judgements = JudgementStore(connection)
+        self.evaluations = EvaluationStore(connection)
         self.prompts = PromptStore(connection, self.projects)
 
     @classmethod

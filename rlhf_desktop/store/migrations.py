@@ -133,7 +133,42 @@ CREATE TRIGGER tombstones_never_go BEFORE DELETE ON tombstones
 BEGIN SELECT RAISE(ABORT, 'tombstones are append-only'); END;
 """
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST,)
+_EVALUATIONS = """
+CREATE TABLE evaluations (      -- a blind comparison of two generators; its verdicts are judgements
+  id TEXT PRIMARY KEY NOT NULL,
+  project_id TEXT NOT NULL REFERENCES projects(id),
+  created_at TEXT NOT NULL,
+  title TEXT NOT NULL,
+  old_generator TEXT NOT NULL REFERENCES generators(id),
+  new_generator TEXT NOT NULL REFERENCES generators(id),
+  seed INTEGER NOT NULL
+);
+CREATE INDEX evaluations_by_project ON evaluations (project_id);
+CREATE TABLE evaluation_pairs ( -- ids only: an erased message takes its pair along
+  evaluation_id TEXT NOT NULL REFERENCES evaluations(id),
+  position INTEGER NOT NULL,
+  old_message TEXT NOT NULL REFERENCES messages(id) ON DELETE CASCADE,
+  new_message TEXT NOT NULL REFERENCES messages(id) ON DELETE CASCADE,
+  new_on_left INTEGER NOT NULL,
+  PRIMARY KEY (evaluation_id, position)
+);
+CREATE INDEX evaluation_pairs_by_old ON evaluation_pairs (old_message);
+CREATE INDEX evaluation_pairs_by_new ON evaluation_pairs (new_message);
+CREATE TABLE adoptions (        -- which adapter a project talks to, from when on; NULL is the base model
+  id TEXT PRIMARY KEY NOT NULL,
+  project_id TEXT NOT NULL REFERENCES projects(id),
+  created_at TEXT NOT NULL,
+  who TEXT NOT NULL,
+  adapter_name TEXT,
+  adapter_hash TEXT,
+  adapter_path TEXT,
+  run_id TEXT,
+  evaluation_id TEXT REFERENCES evaluations(id)
+);
+CREATE INDEX adoptions_by_project ON adoptions (project_id);
+"""
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _EVALUATIONS)
 
 
 def schema_version(connection: Connection) -> int:
