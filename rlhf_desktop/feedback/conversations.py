@@ -47,6 +47,7 @@ class Conversation:
     updated_at: str
     origin: Origin = "chat"
     active_leaf: str | None = None
+    folder: str = ""
 
 
 @dataclass(frozen=True)

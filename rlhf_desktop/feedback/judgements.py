@@ -4,123 +4,65 @@ So two workstations merge by set union, and every export and every training set 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.feedback.conversations import utc_now
+from rlhf_desktop.feedback.verdicts import (
+    ALONE,
+    FORMS,
+    AllBad,
+    Choice,
+    Correction,
+    Demonstrated,
+    Flag,
+    Kind,
+    Labels,
+    Ranking,
+    Rating,
+    Ratings,
+    Skip,
+    Span,
+    Spans,
+    Thumbs,
+    Verdict,
+    Withdrawn,
+    dense,
+    verdict_from_json,
+    verdict_to_json,
+)
 
-Kind = Literal["ranking", "all_bad", "correction", "demonstration", "thumbs", "skip", "flag", "withdrawn"]
+__all__ = [  # the forms are offered here too, beside the event they make up
+    "AllBad",
+    "Choice",
+    "Correction",
+    "Demonstrated",
+    "Flag",
+    "Judgement",
+    "Kind",
+    "Labels",
+    "Purpose",
+    "Ranking",
+    "Rating",
+    "Ratings",
+    "Skip",
+    "Span",
+    "Spans",
+    "Thumbs",
+    "Verdict",
+    "Withdrawn",
+    "dense",
+    "effective",
+    "in_order",
+    "revision",
+    "verdict_from_json",
+    "verdict_to_json",
+    "withdrawal",
+]
 
-
-@dataclass(frozen=True)
-class Ranking:
-    """The rank of each displayed completion, in displayed order. 1 is best; equal ranks are ties."""
-
-    ranks: tuple[int, ...]
-    kind: ClassVar[Kind] = "ranking"
-
-    def __post_init__(self) -> None:
-        if len(self.ranks) < 2:
-            raise BadInput("A ranking needs at least two answers.", "Ask for another answer, then rank them.")
-        if any(isinstance(rank, bool) or not isinstance(rank, int) or rank < 1 for rank in self.ranks):
-            raise BadInput(f"The ranks {list(self.ranks)} do not work.", "Ranks are whole numbers; 1 is best, equal ones are ties.")
-
-    @classmethod
-    def of(cls, ranks: Sequence[int]) -> "Ranking":
-        """A ranking without gaps: (2, 5, 5) becomes (1, 2, 2)."""
-        return cls(dense(cls(tuple(ranks)).ranks))
-
-
-def dense(ranks: Sequence[int]) -> tuple[int, ...]:
-    """The same order and ties with ranks 1, 2, 3, … and no gaps."""
-    places = {rank: place for place, rank in enumerate(sorted(set(ranks)), start=1)}
-    return tuple(places[rank] for rank in ranks)
-
-
-@dataclass(frozen=True)
-class AllBad:
-    """None of the displayed completions will do ("both bad" for two). Not a tie."""
-
-    kind: ClassVar[Kind] = "all_bad"
-
-
-@dataclass(frozen=True)
-class Correction:
-    """The displayed completion number `index`, put right by the expert."""
-
-    text: str
-    index: int = 0
-    kind: ClassVar[Kind] = "correction"
-
-
-@dataclass(frozen=True)
-class Demonstrated:
-    """The one displayed completion was written by the expert as an example to imitate."""
-
-    kind: ClassVar[Kind] = "demonstration"
-
-
-@dataclass(frozen=True)
-class Thumbs:
-    """The one displayed completion is good (up) or not."""
-
-    up: bool
-    kind: ClassVar[Kind] = "thumbs"
-
-
-@dataclass(frozen=True)
-class Skip:
-    """The expert chose not to judge."""
-
-    reason: str = ""
-    kind: ClassVar[Kind] = "skip"
-
-
-@dataclass(frozen=True)
-class Flag:
-    """Something is wrong with the prompt or the answers."""
-
-    reason: str = ""
-    kind: ClassVar[Kind] = "flag"
-
-
-@dataclass(frozen=True)
-class Withdrawn:
-    """Undo: the superseded event counts as if it had never been. Withdrawing a withdrawal is redo."""
-
-    kind: ClassVar[Kind] = "withdrawn"
-
-
-Verdict = Ranking | AllBad | Correction | Demonstrated | Thumbs | Skip | Flag | Withdrawn
-_FORMS: tuple[type[Verdict], ...] = (Ranking, AllBad, Correction, Demonstrated, Thumbs, Skip, Flag, Withdrawn)
-_SINGLE = ("thumbs", "demonstration")
-
-
-def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
-    """`{"kind": "ranking", "ranks": [1, 2]}` and so on: what the store and files keep."""
-    values = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(verdict).items()}
-    return {"kind": verdict.kind, **values}
-
-
-def verdict_from_json(value: dict[str, Any]) -> Verdict:
-    """The inverse of `verdict_to_json`.
-
-    Raises:
-        BadInput: a kind or field this version does not know.
-    """
-    fields = dict(value)
-    kind = fields.pop("kind", None)
-    form = next((form for form in _FORMS if form.kind == kind), None)
-    if form is None:
-        raise BadInput(f"This version does not know the judgement form “{kind}”.", "Update the program, then try again.")
-    if "ranks" in fields:
-        fields["ranks"] = tuple(fields["ranks"])
-    try:
-        return form(**fields)
-    except TypeError as problem:
-        raise BadInput(f"A judgement of the form “{kind}” is damaged.", "Restore it from its source.", str(problem)) from None
+Purpose = Literal["label", "repeat", "adjudication"]
 
 
 @dataclass(frozen=True)
@@ -133,6 +75,9 @@ class Judgement:
         confidence: 0 to 1, when the expert gave one.
         supersedes: The event this one replaces (an edit) or takes back (`Withdrawn`).
         source: Where an imported one came from: a hash of its row, so that importing a file twice changes nothing.
+        also: What else was said in the same act (marks beside a ranking, a correction): one event, undone and revised as one.
+        purpose: "repeat" for an item shown again to measure self-agreement, which no trainer sees; "adjudication" for one that
+            settles a disagreement and stands for the others on the same answers.
     """
 
     project_id: str
@@ -145,6 +90,8 @@ class Judgement:
     confidence: float | None = None
     supersedes: str | None = None
     source: str = ""
+    also: tuple[Verdict, ...] = ()
+    purpose: Purpose = "label"
     id: str = field(default_factory=new_id)
     created_at: str = field(default_factory=utc_now)
 
@@ -153,8 +100,18 @@ class Judgement:
 
     @property
     def kind(self) -> Kind:
-        """The verdict's form."""
+        """The main verdict's form."""
         return self.verdict.kind
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """All that was said: the main verdict, then the others."""
+        return (self.verdict, *self.also)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The forms of `verdicts`, each once."""
+        return tuple(dict.fromkeys(verdict.kind for verdict in self.verdicts))
 
 
 def _check(j: Judgement) -> None:
@@ -167,7 +124,9 @@ def _check(j: Judgement) -> None:
             raise BadInput("There is nothing to take back.", "Choose the judgement to undo.")
     elif shown == 0:
         raise BadInput("A judgement needs an answer to judge.", "Ask for an answer first.")
-    _check_shape(j.verdict, shown)
+    _check_together(j.verdicts)
+    for verdict in j.verdicts:
+        _check_shape(verdict, shown)
     if j.confidence is not None and not 0 <= j.confidence <= 1:
         raise BadInput(f"A confidence of {j.confidence} does not work.", "Give a number from 0 (a guess) to 1 (certain).")
     if j.seconds_spent is not None and not j.seconds_spent >= 0:
@@ -176,18 +135,55 @@ def _check(j: Judgement) -> None:
         raise BadInput("A judgement cannot replace itself.", "Judge again.")
 
 
+def _check_together(verdicts: Sequence[Verdict]) -> None:
+    if len(verdicts) > 1 and any(verdict.kind in ALONE for verdict in verdicts):
+        raise BadInput("A skip, a flag or an example says all there is to say.", "Save it without the rest, or leave it out.")
+    kinds = [v.kind if not isinstance(v, Thumbs | Correction) else (v.kind, v.index) for v in verdicts]
+    if len(set(kinds)) != len(kinds):
+        raise BadInput("The same form of judgement is there twice.", "Judge once in each form.")
+    if "ranking" in kinds and "all_bad" in kinds:
+        raise BadInput("The answers are ranked, and none is to do.", "Rank them, or say that none will do.")
+
+
 def _check_shape(verdict: Verdict, shown: int) -> None:
     if isinstance(verdict, Ranking) and len(verdict.ranks) != shown:
         raise BadInput(
             f"{shown} answers were shown but {len(verdict.ranks)} were ranked.", "Give each answer a rank; ties are allowed."
         )
+    if isinstance(verdict, Demonstrated) and shown != 1:
+        raise BadInput("This form of feedback is about one answer.", "Choose one answer.")
     if isinstance(verdict, Correction):
         if not 0 <= verdict.index < shown:
             raise BadInput("The corrected answer is not among those shown.", "Choose the answer to correct.")
         if not verdict.text.strip():
             raise BadInput("The correction is empty.", "Write what the answer should have said.")
-    if verdict.kind in _SINGLE and shown != 1:
-        raise BadInput("This form of feedback is about one answer.", "Choose one answer.")
+    if isinstance(verdict, Thumbs) and verdict.index >= shown:
+        raise BadInput("The answer with the thumb is not among those shown.", "Choose an answer.")
+    if isinstance(verdict, Spans) and any(span.index >= shown for span in verdict.spans):
+        raise BadInput("A marked answer is not among those shown.", "Mark parts of the answers on screen.")
+    if isinstance(verdict, Ratings) and any(len(rating.scores) != shown for rating in verdict.ratings):
+        raise BadInput(f"{shown} answers were shown, but not as many marks given.", "Leave out a mark rather than its place.")
+    if isinstance(verdict, Labels) and any(len(choice.chosen) != shown for choice in verdict.choices):
+        raise BadInput(f"{shown} answers were shown, but not as many labelled.", "Leave out a label rather than its place.")
+
+
+def in_order(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """What was said in one act, the main form first: `Judgement(..., verdict=first, also=rest)`."""
+    return tuple(sorted(verdicts, key=lambda verdict: (FORMS.index(type(verdict)), getattr(verdict, "index", 0))))
+
+
+def revision(of: Judgement, who: str, verdicts: Iterable[Verdict], **changes: Any) -> Judgement:
+    """The event that replaces another: the same answers as displayed, judged anew.
+
+    Args:
+        of: The judgement to revise; it stays, superseded.
+        who: Who revises it.
+        verdicts: All that is said now, in any order.
+        changes: New values of `critique`, `confidence`, `seconds_spent` or `guideline_version`; the others stay.
+    """
+    main, *rest = in_order(verdicts)
+    event = replace(of, who=who, verdict=main, also=tuple(rest), supersedes=of.id, source="", id=new_id(), created_at=utc_now())
+    return replace(event, **changes)
 
 
 def withdrawal(of: Judgement, who: str) -> Judgement:

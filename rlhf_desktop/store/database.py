@@ -6,7 +6,7 @@ from pathlib import Path
 from rlhf_desktop.core.errors import NoSpace, StoreTrouble
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.recipes import Algorithm
-from rlhf_desktop.feedback.signals import Judged, SplitPrompt, snapshot_rows
+from rlhf_desktop.feedback.signals import Judged, SplitPrompt, settled, snapshot_rows
 from rlhf_desktop.feedback.snapshot import SnapshotRow
 from rlhf_desktop.store.backups import back_up, back_up_daily
 from rlhf_desktop.store.conversations import ConversationStore
@@ -112,7 +112,7 @@ class Store:
             split = self.projects.splitter(project_id)
             return [SplitPrompt(prompt, split(prompt)) for prompt in prompts]
         stored = [SplitPrompt(p.prompt, p.split) for p in self.prompts.prompts(project_id)]
-        return stored + [SplitPrompt(item.prompt, item.split) for item in judged]
+        return stored + [SplitPrompt(item.prompt, item.split) for item in settled(judged)]
 
 
 def _back_up_if_possible(connection: Connection, folder: Path) -> None:

@@ -34,8 +34,7 @@ class JudgementStore:
             return
         with self._db.transaction():
             self._check(judgements)
-            self._db.insert("judgements", [_row(j) for j in judgements])
-            self._db.insert(
+            self._db.insert(  # first: the judgement's words are made searchable from them
                 "judged_completions",
                 [
                     {"judgement_id": j.id, "position": place, "message_id": message}
@@ -43,6 +42,7 @@ class JudgementStore:
                     for place, message in enumerate(j.displayed)
                 ],
             )
+            self._db.insert("judgements", [_row(j) for j in judgements])
 
     def withdraw(self, judgement_id: str, who: str) -> Judgement:
         """Undo: add the event that takes another back (withdrawing a withdrawal is redo). Returns it."""
@@ -164,10 +164,12 @@ def _judged(judgement: Judgement, nodes: dict[str, MessageNode], split: Splitter
 
 def _row(j: Judgement) -> Row:
     verdict = json.dumps(verdict_to_json(j.verdict), ensure_ascii=False)
-    plain = {key: value for key, value in vars(j).items() if key not in ("displayed", "verdict")}
-    return {**plain, "kind": j.kind, "verdict": verdict}
+    also = json.dumps([verdict_to_json(part) for part in j.also], ensure_ascii=False)
+    plain = {key: value for key, value in vars(j).items() if key not in ("displayed", "verdict", "also")}
+    return {**plain, "kind": j.kind, "verdict": verdict, "also": also}
 
 
 def _judgement(row: Row, displayed: Iterable[str]) -> Judgement:
-    fields = {key: value for key, value in row.items() if key not in ("kind", "verdict")}
-    return Judgement(**fields, displayed=tuple(displayed), verdict=verdict_from_json(json.loads(row["verdict"])))
+    fields = {key: value for key, value in row.items() if key not in ("kind", "verdict", "also")}
+    also = () if row["also"] == "[]" else tuple(verdict_from_json(part) for part in json.loads(row["also"]))
+    return Judgement(**fields, displayed=tuple(displayed), verdict=verdict_from_json(json.loads(row["verdict"])), also=also)

@@ -167,8 +167,122 @@ CREATE TABLE adoptions (        -- which adapter a project talks to, from when o
 );
 CREATE INDEX adoptions_by_project ON adoptions (project_id);
 """
+# The words of a judgement: its whole prompt, the answers as displayed, the reason and every text in what was said.
+# {row} is NEW or OLD. Completions are inserted before their judgement, so that the trigger finds them.
+_JUDGEMENT_WORDS = """
+  (WITH RECURSIVE before(id, parent_id, content) AS (
+      SELECT m.id, m.parent_id, m.content FROM messages m JOIN judged_completions c ON c.message_id = m.id
+      WHERE c.judgement_id = {row}.id AND c.position = 0
+    UNION ALL SELECT m.id, m.parent_id, m.content FROM messages m JOIN before b ON m.id = b.parent_id)
+  SELECT group_concat(content, char(10)) FROM before)
+  || char(10) || coalesce((SELECT group_concat(m.content, char(10)) FROM messages m JOIN judged_completions c
+    ON c.message_id = m.id WHERE c.judgement_id = {row}.id AND c.position > 0), '')
+  || char(10) || {row}.critique
+  || char(10) || coalesce((SELECT group_concat(t.value, char(10)) FROM json_tree({row}.verdict) t
+    WHERE t.type = 'text' AND t.key IN ('text', 'reason', 'note')), '')
+  || char(10) || coalesce((SELECT group_concat(t.value, char(10)) FROM json_tree({row}.also) t
+    WHERE t.type = 'text' AND t.key IN ('text', 'reason', 'note')), '')
+"""
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _EVALUATIONS)
+_FEEDBACK_STUDIO = f"""
+ALTER TABLE judgements ADD COLUMN also TEXT NOT NULL DEFAULT '[]';      -- JSON: what else was said in the same act
+ALTER TABLE judgements ADD COLUMN purpose TEXT NOT NULL DEFAULT 'label';
+CREATE INDEX judgements_by_kind ON judgements (project_id, kind);
+CREATE INDEX judgements_by_who ON judgements (project_id, who);
+CREATE INDEX judgements_by_time ON judgements (project_id, created_at);
+CREATE INDEX judgements_by_seconds ON judgements (project_id, coalesce(seconds_spent, 0));
+CREATE INDEX judgements_by_source ON judgements (project_id, source) WHERE source != '';
+CREATE INDEX judgements_by_purpose ON judgements (project_id, purpose) WHERE purpose != 'label';
+CREATE INDEX judgements_that_supersede ON judgements (project_id) WHERE supersedes IS NOT NULL;
+CREATE TABLE judgements_also ( -- the forms in `also`, to filter by; filled by a trigger
+  project_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  judgement_id TEXT NOT NULL,
+  PRIMARY KEY (project_id, kind, judgement_id)
+) WITHOUT ROWID;
+CREATE TRIGGER judgements_also_listed AFTER INSERT ON judgements WHEN NEW.also != '[]'
+BEGIN
+  INSERT OR IGNORE INTO judgements_also
+  SELECT NEW.project_id, json_extract(value, '$.kind'), NEW.id FROM json_each(NEW.also);
+END;
+CREATE TRIGGER judgements_also_gone AFTER DELETE ON judgements WHEN OLD.also != '[]'
+BEGIN DELETE FROM judgements_also WHERE judgement_id = OLD.id AND project_id = OLD.project_id; END;
+
+CREATE TABLE judgement_tags (   -- the newest word on a tag counts, so that merges agree
+  judgement_id TEXT NOT NULL,
+  tag TEXT NOT NULL,
+  present INTEGER NOT NULL,
+  changed_at TEXT NOT NULL,
+  PRIMARY KEY (judgement_id, tag)
+) WITHOUT ROWID;
+CREATE INDEX judgement_tags_by_tag ON judgement_tags (tag, judgement_id) WHERE present;
+CREATE TABLE conversation_tags (
+  conversation_id TEXT NOT NULL REFERENCES conversations(id),
+  tag TEXT NOT NULL,
+  PRIMARY KEY (conversation_id, tag)
+) WITHOUT ROWID;
+CREATE INDEX conversation_tags_by_tag ON conversation_tags (tag, conversation_id);
+ALTER TABLE conversations ADD COLUMN folder TEXT NOT NULL DEFAULT '';
+ALTER TABLE prompts ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';         -- JSON
+CREATE INDEX prompts_by_hash ON prompts (prompt_hash);
+
+CREATE TABLE guidelines (       -- two workstations may both write version 2: both texts stay
+  id TEXT PRIMARY KEY NOT NULL,
+  project_id TEXT NOT NULL REFERENCES projects(id),
+  version INTEGER NOT NULL,
+  text TEXT NOT NULL,
+  who TEXT NOT NULL,
+  created_at TEXT NOT NULL
+);
+CREATE INDEX guidelines_by_project ON guidelines (project_id, version);
+CREATE TABLE profiles (         -- of annotators; `name` is judgements.who
+  name TEXT PRIMARY KEY NOT NULL,
+  role TEXT NOT NULL,
+  credentials TEXT NOT NULL,
+  updated_at TEXT NOT NULL
+);
+CREATE TABLE drafts (           -- unfinished judgements and answers; not feedback yet
+  project_id TEXT NOT NULL REFERENCES projects(id),
+  who TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,          -- JSON
+  updated_at TEXT NOT NULL,
+  PRIMARY KEY (project_id, who, key)
+) WITHOUT ROWID;
+CREATE TABLE exports (          -- files that left: named when something in them is erased
+  id TEXT PRIMARY KEY NOT NULL,
+  project_id TEXT NOT NULL REFERENCES projects(id),
+  path TEXT NOT NULL,
+  form TEXT NOT NULL,
+  exported_at TEXT NOT NULL,
+  last_row INTEGER NOT NULL     -- the newest judgement's rowid then
+);
+
+-- Full text. The texts stay where they are; only the words are kept a second time.
+CREATE VIRTUAL TABLE judgement_search USING fts5(words, content='', detail=none, tokenize='unicode61 remove_diacritics 2');
+INSERT INTO judgement_search (rowid, words) SELECT j.rowid, {_JUDGEMENT_WORDS.format(row="j")}
+FROM judgements j WHERE j.kind != 'withdrawn';
+CREATE TRIGGER judgements_searchable AFTER INSERT ON judgements WHEN NEW.kind != 'withdrawn'
+BEGIN INSERT INTO judgement_search (rowid, words) VALUES (NEW.rowid, {_JUDGEMENT_WORDS.format(row="NEW")}); END;
+CREATE TRIGGER judgements_forgotten BEFORE DELETE ON judgements WHEN OLD.kind != 'withdrawn'
+BEGIN
+  INSERT INTO judgement_search (judgement_search, rowid, words) VALUES ('delete', OLD.rowid, {_JUDGEMENT_WORDS.format(row="OLD")});
+END;
+CREATE TRIGGER judged_go_last BEFORE DELETE ON judged_completions -- their words must be found again to be forgotten
+WHEN EXISTS (SELECT 1 FROM judgements WHERE id = OLD.judgement_id)
+BEGIN SELECT RAISE(ABORT, 'judgements are append-only: erase the judgement before its list of answers'); END;
+CREATE VIRTUAL TABLE chat_search USING fts5(words, content='', detail=none, tokenize='unicode61 remove_diacritics 2');
+INSERT INTO chat_search (rowid, words) SELECT m.rowid, m.content FROM messages m
+JOIN conversations c ON c.id = m.conversation_id WHERE c.origin = 'chat';
+CREATE TRIGGER messages_searchable AFTER INSERT ON messages
+WHEN (SELECT origin FROM conversations WHERE id = NEW.conversation_id) = 'chat'
+BEGIN INSERT INTO chat_search (rowid, words) VALUES (NEW.rowid, NEW.content); END;
+CREATE TRIGGER messages_forgotten BEFORE DELETE ON messages
+WHEN (SELECT origin FROM conversations WHERE id = OLD.conversation_id) = 'chat'
+BEGIN INSERT INTO chat_search (chat_search, rowid, words) VALUES ('delete', OLD.rowid, OLD.content); END;
+"""
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _EVALUATIONS, _FEEDBACK_STUDIO)
 
 
 def schema_version(connection: Connection) -> int:

@@ -69,8 +69,8 @@ def test_only_what_has_a_tombstone_may_go_and_it_never_comes_back(store, project
     given = store.judgements.add(ranked(project, answers, 1, 2, 3))
     with store.connection.transaction():
         store.connection.insert("tombstones", [{"id": given.id, "erased_at": "2026-01-01"}])
-        store.connection.execute("DELETE FROM judged_completions WHERE judgement_id = ?", (given.id,))
         store.connection.execute("DELETE FROM judgements WHERE id = ?", (given.id,))
+        store.connection.execute("DELETE FROM judged_completions WHERE judgement_id = ?", (given.id,))
     with pytest.raises(StoreTrouble) as caught:
         store.judgements.add(given)
     assert "erased" in caught.value.detail

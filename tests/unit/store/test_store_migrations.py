@@ -29,6 +29,30 @@ def test_every_schema_ever_released_comes_up_to_date_with_its_data(connection, v
     assert connection.rows("PRAGMA foreign_key_check") == []
 
 
+def test_feedback_from_before_the_search_can_be_searched(connection):
+    migrate(connection, steps=MIGRATIONS[:2])
+    fill(connection)
+    for sql in (
+        "INSERT INTO conversations VALUES ('c', 'p', 't', '', '', 'chat', NULL)",
+        "INSERT INTO messages (id, conversation_id, parent_id, position, role, content, created_at) VALUES"
+        " ('q', 'c', NULL, 0, 'user', 'Why is the printer orange?', ''), ('a', 'c', 'q', 0, 'assistant', 'It overheats', '')",
+        "INSERT INTO judgements VALUES ('j','p','me','',NULL,0,'correction','{\"text\": \"Unplug\"}','curt',NULL,NULL,'')",
+    ):
+        connection.execute(sql) if "judgements" not in sql else _together(connection, sql)
+    migrate(connection)
+    for word in ("printer", "overheats", "unplug", "curt"):
+        found = connection.rows("SELECT rowid FROM judgement_search WHERE judgement_search MATCH ?", (word,))
+        assert found == [{"rowid": 1}], word
+    assert len(connection.rows("SELECT rowid FROM chat_search WHERE chat_search MATCH 'orange'")) == 1
+    assert connection.row("SELECT also, purpose FROM judgements") == {"also": "[]", "purpose": "label"}
+
+
+def _together(connection: Connection, sql: str) -> None:
+    with connection.transaction():
+        connection.execute(sql)
+        connection.execute("INSERT INTO judged_completions VALUES ('j', 0, 'a')")
+
+
 def test_the_next_step_is_applied_after_a_backup_and_once(connection):
     migrate(connection)
     fill(connection)
