@@ -7,12 +7,10 @@ hash of its source (and, converted, of the converter's version), never its name 
 import json
 import re
 import shutil
-import struct
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from importlib import util
-from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +20,8 @@ from rlhf_desktop.core import errors
 from rlhf_desktop.core.commands import package_parent, worker_command, worker_environment
 from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace, NotFound
 from rlhf_desktop.core.files import canonical_json, fsync_dir, sha256_file, sha256_text, write_json
+from rlhf_desktop.core.gguf_header import check_gguf
+from rlhf_desktop.core.modelfiles import check_model
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, free_disk_bytes
 from rlhf_desktop.core.runs import ModelRef, Value
@@ -149,7 +149,7 @@ class Library:
     # --- adding ---------------------------------------------------------------------------------------------------------------
 
     def _add_folder(self, folder: Path, name: str) -> ModelRef:
-        parameters = check_weights(folder)
+        parameters = check_model(folder)
         with self._lock().held():
             identity = folder_hash(folder)
             if known := self._known(identity, name):
@@ -168,9 +168,7 @@ class Library:
             return self._ref(model)
 
     def _add_gguf(self, file: Path, name: str, progress: OnProgress) -> ModelRef:
-        with file.open("rb") as f:
-            if f.read(4) != b"GGUF":
-                raise ModelTrouble(f"{file.name} is not a GGUF file, or it is damaged.", "Download it again.")
+        check_gguf(file)
         progress(f"Reading {file.name}")
         digest = sha256_file(file)
         with self._lock().held():
@@ -245,42 +243,6 @@ class Library:
 
 
 STARTER_NOTES = "A very small model that shows how the program works. Choose one of 1 to 3 billion parameters for real work."
-
-
-def check_weights(folder: Path) -> int:
-    """The number of parameters in a transformers folder, from the files' headers.
-
-    Raises:
-        ModelTrouble: not a model folder, no weights, weights only in a form that can run code, or files cut short.
-    """
-    if not (folder / "config.json").is_file():
-        raise ModelTrouble(f"{folder} is not a model folder: it has no config.json.", "Choose the folder that config.json lies in.")
-    files = sorted(folder.glob("*.safetensors"))
-    if not files and any(folder.glob("*.bin")) | any(folder.glob("*.pt")) | any(folder.glob("*.pth")):
-        hint = "Get the model's *.safetensors files: the .bin and .pt formats can run code and are not loaded."
-        raise ModelTrouble(f"The weights in {folder} are in a format that is not safe to load.", hint)
-    if not files:
-        raise ModelTrouble(f"{folder} has no weights.", "Copy the model's *.safetensors files into the folder, then add it again.")
-    index = folder / "model.safetensors.index.json"
-    listed = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else set()
-    if missing := sorted(listed - {file.name for file in files}):
-        raise ModelTrouble(f"{folder} is not complete: {missing[0]} is missing.", "Copy the whole folder again.")
-    return sum(_parameters(file) for file in files)
-
-
-def _parameters(file: Path) -> int:
-    """Values in one safetensors file: eight bytes of length, a JSON header with every tensor's shape and place, the tensors."""
-    try:
-        with file.open("rb") as f:
-            (length,) = struct.unpack("<Q", f.read(8))
-            header = json.loads(f.read(length)) if length < 10**8 else None
-        tensors = [tensor for key, tensor in header.items() if key != "__metadata__"]  # type: ignore[union-attr]
-        whole = file.stat().st_size >= 8 + length + max((t["data_offsets"][1] for t in tensors), default=0)
-    except (struct.error, ValueError, AttributeError, KeyError, TypeError):
-        whole, tensors = False, []
-    if not whole:
-        raise ModelTrouble(f"{file.name} is damaged or cut short.", "Copy or download the file again.")
-    return sum(prod(tensor["shape"]) for tensor in tensors)
 
 
 def folder_hash(folder: Path) -> str:

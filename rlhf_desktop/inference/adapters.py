@@ -5,7 +5,6 @@ defaults, both measured: adapters compute in the base's dtype (the optimiser kee
 matrix products and nothing else (no dropout, casts or checks), which matters on a CPU where the products are small.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from rlhf_desktop.core.errors import ModelTrouble, NotFound
 from rlhf_desktop.core.files import fsync_dir, write_json
+from rlhf_desktop.core.modelfiles import check_adapter
 from rlhf_desktop.inference.model import BaseModel
 
 WEIGHTS = "adapter_model.safetensors"
@@ -40,20 +40,17 @@ def read_adapter(folder: Path) -> AdapterFiles:
     """Read a standard LoRA adapter folder; safetensors only.
 
     Raises:
-        NotFound: the folder or one of its two files is missing.
-        ModelTrouble: the files are damaged or hold another kind of adapter.
+        NotFound: there is no adapter there.
+        ModelTrouble: the files are damaged, hold another kind of adapter, or may not be loaded; says why.
     """
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise NotFound(f"There is no adapter in {folder}: {name} is missing.", "Choose a folder that a run or PEFT has saved.")
+    if not (folder / CONFIG).is_file():
+        raise NotFound(f"There is no adapter in {folder}: {CONFIG} is missing.", "Choose a folder that a run or PEFT has saved.")
+    config = check_adapter(folder)
     try:
-        config = json.loads((folder / CONFIG).read_text("utf-8"))
         tensors = load_file(folder / WEIGHTS)
     except (ValueError, SafetensorError) as problem:
         hint = "Copy it again, or train it again: the feedback is safe."
         raise ModelTrouble(f"The adapter in {folder} is damaged.", hint, str(problem)) from None
-    if config.get("peft_type") != "LORA" or config.get("use_dora"):
-        raise ModelTrouble(f"The adapter in {folder} is not a LoRA adapter.", "Only LoRA adapters can be loaded here.")
     lora = {key: tensor for key, tensor in tensors.items() if ".lora_" in key}
     return AdapterFiles(config, lora, {key: tensor for key, tensor in tensors.items() if key not in lora})
 

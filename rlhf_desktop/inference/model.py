@@ -10,7 +10,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rlhf_desktop.core.errors import ModelTrouble, NoSpace
+from rlhf_desktop.core.messages import Message
+from rlhf_desktop.core.modelfiles import check_model
 from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.inference.template import render
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 
@@ -52,20 +55,25 @@ def load_base(ref: ModelRef, *, dtype: Dtype = "auto", device: str | torch.devic
     """
     folder = Path(ref.path)
     _check_folder(folder, ref.name)
+    check_model(folder)
     where = torch.device(device) if device is not None else default_device()
     kind = fast_dtype(where) if dtype == "auto" else getattr(torch, dtype)
     tokenizer = load_tokenizer(folder, ref.name)
+    render(tokenizer, [Message(role="user", content="Hello")])  # a template that misbehaves is better met now than in a run
     try:
         with quiet_transformers():
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=kind, attn_implementation="sdpa", use_safetensors=True, local_files_only=True, trust_remote_code=False
-            ).to(where)
+            model, loaded = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=kind, attn_implementation="sdpa", use_safetensors=True, local_files_only=True,
+                trust_remote_code=False, token=False, output_loading_info=True,
+            )  # fmt: skip
+            _check_whole(ref.name, loaded)
+            model = model.to(where)
     except (MemoryError, torch.OutOfMemoryError) as problem:
         raise NoSpace(
             f"“{ref.name}” does not fit in memory.", "Close other programs or choose a smaller model.", str(problem)
         ) from None
     except Exception as problem:  # transformers raises many kinds for a damaged or unknown model
-        raise _load_trouble(ref.name, problem) from problem
+        raise problem if isinstance(problem, ModelTrouble) else _load_trouble(ref.name, problem) from problem
     model.eval().requires_grad_(False)
     end_ids = find_end_ids(tokenizer, model.generation_config)
     pad_id = find_pad_id(tokenizer, end_ids)
@@ -80,7 +88,7 @@ def load_tokenizer(folder: Path, name: str) -> Any:
         ModelTrouble: there is none, or it is damaged.
     """
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, token=False)
     except Exception as problem:  # as above: many kinds
         hint = "Its tokenizer.json or tokenizer_config.json is missing or damaged: copy the whole model folder again."
         raise ModelTrouble(f"The tokenizer of “{name}” cannot be read.", hint, str(problem)) from problem
@@ -177,6 +185,14 @@ def _check_folder(folder: Path, name: str) -> None:
     if not any(folder.glob("*.safetensors")):
         hint = "Copy the *.safetensors files into the folder. Other weight files (.bin, .pt) can run code and are not loaded."
         raise ModelTrouble(f"“{name}” has no weights.", hint)
+
+
+def _check_whole(name: str, loaded: Any) -> None:
+    """Weights a file lacks would be random numbers: a model that answers nonsense without saying why."""
+    wrong = [*loaded["missing_keys"], *loaded["mismatched_keys"]]
+    if wrong:
+        hint = "The files are probably mixed up: copy the folder again."
+        raise ModelTrouble(f"The weights of “{name}” do not belong to its config.json.", hint, f"missing or misshapen: {wrong[:5]}")
 
 
 def _load_trouble(name: str, problem: Exception) -> ModelTrouble:

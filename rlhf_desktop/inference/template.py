@@ -9,6 +9,8 @@ from typing import Any
 
 from rlhf_desktop.core.errors import BadInput, ModelTrouble
 from rlhf_desktop.core.messages import Message, Messages
+from rlhf_desktop.core.modelfiles import MAX_TEMPLATE_CHARS
+from rlhf_desktop.inference.sandbox import render_template
 
 PLAIN_NAMES = {"system": "System", "user": "User", "assistant": "Assistant"}
 
@@ -27,15 +29,18 @@ def render(tokenizer: Any, messages: Sequence[Message], *, answer_next: bool = T
     between turns.
 
     Raises:
-        ModelTrouble: the template refuses the conversation, for example because it knows no system turn.
+        ModelTrouble: the template refuses the conversation, for example because it knows no system turn, or had to be stopped.
     """
     if not tokenizer.chat_template:
         return _plain(messages, answer_next)
-    try:
-        return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=answer_next))
-    except Exception as problem:  # jinja's own errors and whatever a template raises
-        hint = "It may not know system messages, or want user and assistant to take turns."
-        raise ModelTrouble(f"The chat template of this model refuses the conversation: {problem}", hint) from problem
+    template = tokenizer.chat_template
+    if isinstance(template, dict):
+        template = template.get("default") or next(iter(template.values()))
+    if len(template) > MAX_TEMPLATE_CHARS:
+        raise ModelTrouble("The chat template of this model is too large.", "Choose another model; nothing of it was run.")
+    special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    seen = {"messages": list(messages), "tools": None, "documents": None, "add_generation_prompt": answer_next}
+    return render_template(template, {**special, **seen})
 
 
 def _plain(messages: Sequence[Message], answer_next: bool) -> str:

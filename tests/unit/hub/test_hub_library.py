@@ -11,12 +11,14 @@ from rlhf_desktop.core.errors import BadInput, ModelTrouble, NoSpace, NotFound
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.hub import library as module
 from rlhf_desktop.hub.library import STARTER, Library
+from tests.hostile import LLAMA, text_key
+from tests.hostile import gguf as gguf_file
 
 # Stands in for `worker convert`: writes "weights", or fails as told, or dies.
 CONVERTER = """
 import json, os, pathlib, sys
 source, target = map(pathlib.Path, sys.argv[1:])
-text = source.read_text()
+text = source.read_bytes().decode("latin-1")
 with open(source.with_suffix(".calls"), "a") as f:
     f.write("x")
 if "die" in text:
@@ -43,8 +45,7 @@ def library(workspace):
 @pytest.fixture
 def gguf(tmp_path):
     file = tmp_path / "some model.gguf"
-    file.write_text("GGUF fine")
-    return file
+    return write_gguf(file, "fine")
 
 
 @pytest.fixture
@@ -59,6 +60,10 @@ def starter_package(tmp_path, monkeypatch):
     spec.submodule_search_locations.append(str(folder))
     monkeypatch.setattr(module.util, "find_spec", lambda name: spec)
     return file
+
+
+def write_gguf(file, name):
+    return gguf_file(file, keys=LLAMA + text_key("general.name", name))
 
 
 def calls(file):
@@ -183,14 +188,14 @@ def test_a_folder_with_one_gguf_file_is_that_file(library, gguf, tmp_path):
     assert library.add(folder).name == "some-model"
 
 
-@pytest.mark.parametrize(("content", "kind", "message"), [("GGUF bad", NoSpace, "Full"), ("GGUF die", ModelTrouble, "could not")])
+@pytest.mark.parametrize(("content", "kind", "message"), [("bad", NoSpace, "Full"), ("die", ModelTrouble, "could not")])
 def test_a_conversion_that_fails_leaves_nothing_and_can_be_tried_again(library, workspace, gguf, content, kind, message):
-    gguf.write_text(content)
+    write_gguf(gguf, content)
     with pytest.raises(kind, match=message):
         library.add(gguf)
     assert library.list() == []
     assert leftovers(workspace) == []
-    gguf.write_text("GGUF fine")
+    write_gguf(gguf, "fine")
     assert library.add(gguf)
 
 

@@ -78,3 +78,24 @@ def test_a_template_that_refuses_is_explained():
     tokenizer.chat_template = "{{ raise_exception('only users here') }}"
     with pytest.raises(ModelTrouble, match="only users here"):
         prompt_ids(tokenizer, [user("Hello")])
+
+
+TEMPLATES = [
+    None,
+    "{{ bos_token }}{% for m in messages %}{{ m | tojson }}{{ '\n' }}{% endfor %}{% if tools is none %}no tools{% endif %}",
+    "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% if loop.first %}{% continue %}{% endif %}"
+    "{{ ns.n ~ m.role | upper }}{% endfor %}{% generation %}marked{% endgeneration %}{{ dict(a=1).a }}",
+    "{%- for m in messages %}\n    {%- if m['role'] == 'user' %}\n[INST] {{ m['content'] | trim }} [/INST]\n"
+    "    {% endif %}\n{%- endfor %}\n"
+    "{{ messages[-1].content.split('H')[-1] }}{{ eos_token if add_generation_prompt }}",
+]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("answer_next", [True, False])
+def test_the_sandbox_writes_what_transformers_writes(template, answer_next):
+    tokenizer = make_tiny_tokenizer()
+    tokenizer.chat_template = template or tokenizer.chat_template
+    messages = [{"role": "system", "content": "Be <kind> & é."}, user(" Hello\n"), assistant("Yes?"), user("Why 😀?")]
+    theirs = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=answer_next)
+    assert render(tokenizer, messages, answer_next=answer_next) == theirs

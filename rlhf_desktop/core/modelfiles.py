@@ -1,0 +1,337 @@
+"""What a model or adapter folder may hold. Everything here reads headers and JSON only: no weights, no code, no torch.
+
+Whoever made a folder is not trusted. Refused, each with its reason: weights that can run code (pickle), code of the folder's own
+(`auto_map`), headers that are huge or lie about what follows, configurations that would allocate far more than there is,
+patterns that take forever to match, and adapters that change the base or point to other places.
+"""
+
+import json
+import re
+import struct
+from dataclasses import dataclass
+from math import isfinite, prod
+from pathlib import Path
+from typing import Any
+
+from rlhf_desktop.core.errors import ModelTrouble
+
+MAX_HEADER_BYTES = 16 * 2**20
+MAX_TENSORS = 100_000
+MAX_JSON_BYTES = 4 * 2**20  # config.json and its kin
+MAX_TOKENIZER_BYTES = 128 * 2**20
+MAX_TEMPLATE_CHARS = 256 * 1024
+MAX_RANK = 4096
+ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
+_BYTES = {"F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2, "I8": 1,
+          "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1}  # fmt: skip
+_CONFIG_CAPS = {"hidden_size": 2**17, "intermediate_size": 2**20, "num_hidden_layers": 2048, "vocab_size": 2**22,
+                "num_attention_heads": 4096, "num_key_value_heads": 4096, "head_dim": 2**14, "max_position_embeddings": 2**27,
+                "num_local_experts": 4096, "num_experts": 4096}  # fmt: skip
+_NESTED_REPEAT = re.compile(r"\((?:[^()\\]|\\.)*[+*](?:[^()\\]|\\.)*\)(?:[+*]|\{\d*,)")
+_MODULE_NAME = re.compile(r"[\w.-]+")
+_CODE = ("auto_map", "custom_pipelines", "custom_generate")
+_CHANGES_BASE = ("pissa", "eva", "corda", "olora", "loftq", "lora_ga")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor of a safetensors file, as its header describes it."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def values(self) -> int:
+        """How many numbers it holds."""
+        return prod(self.shape)
+
+
+# --- safetensors --------------------------------------------------------------------------------------------------------------
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file: eight bytes of length, a JSON header, the data, and nothing else.
+
+    Raises:
+        ModelTrouble: it is not one, is cut short, or its header is too large or contradicts itself.
+    """
+    size = file.stat().st_size
+    with file.open("rb") as f:
+        start = f.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if length > MAX_HEADER_BYTES and 8 + length <= size:
+            raise _refused(file, f"its header is {length:,} bytes long, which no model needs")
+        if not 2 <= length <= size - 8 or length > MAX_HEADER_BYTES:
+            raise _damaged(file)
+        raw = f.read(length)
+    try:
+        header = json.loads(raw)
+        described = {str(key): _described(value) for key, value in header.items() if key != "__metadata__"}
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
+        raise _damaged(file) from None
+    if len(described) > MAX_TENSORS:
+        raise _refused(file, f"it lists {len(described):,} tensors")
+    _check_layout(file, sorted(place for _, place in described.values()), size - 8 - length)
+    return {name: tensor for name, (tensor, _) in described.items()}
+
+
+def _described(entry: Any) -> tuple[Tensor, tuple[int, int]]:
+    tensor = Tensor(entry["dtype"], tuple(entry["shape"]))
+    begin, end = entry["data_offsets"]
+    whole = all(type(n) is int and n >= 0 for n in (*tensor.shape, begin, end))
+    if not whole or end - begin != tensor.values * _BYTES[tensor.dtype]:
+        raise ValueError
+    return tensor, (begin, end)
+
+
+def _check_layout(file: Path, places: list[tuple[int, int]], data_bytes: int) -> None:
+    """Tensors lie one after the other, and the file ends with the last: no overlap, no hole, no second content."""
+    at = 0
+    for begin, end in places:
+        if begin != at:
+            raise _damaged(file)
+        at = end
+    if at > data_bytes:
+        raise _damaged(file)
+    if at < data_bytes:
+        raise _refused(file, f"{data_bytes - at:,} bytes follow its last tensor")
+
+
+# --- models -------------------------------------------------------------------------------------------------------------------
+
+
+def check_model(folder: Path) -> int:
+    """Whether a folder is a model that may be loaded. Returns its number of parameters, from the files' headers.
+
+    Raises:
+        ModelTrouble: says what is missing, damaged, or refused, and why.
+    """
+    if not (folder / "config.json").is_file():
+        raise ModelTrouble(f"{folder} is not a model folder: it has no config.json.", "Choose the folder that config.json lies in.")
+    config = read_config(folder / "config.json")
+    for name in ("tokenizer_config.json", "generation_config.json", "processor_config.json", "preprocessor_config.json"):
+        if (folder / name).is_file():
+            read_config(folder / name)
+    files = _weight_files(folder)
+    _check_index(folder, files)
+    parameters = sum(tensor.values for file in files for tensor in read_tensors(file).values())
+    _check_sizes(folder, config, parameters)
+    check_tokenizer(folder)
+    return parameters
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """A JSON object such as config.json, refused when it asks for code of its own.
+
+    Raises:
+        ModelTrouble: damaged, too large, or asking for code.
+    """
+    if file.stat().st_size > MAX_JSON_BYTES:
+        raise _refused(file, "it is too large")
+    try:
+        config = json.loads(file.read_bytes())
+        code = _asks_for_code(config)
+    except (ValueError, TypeError, RecursionError):
+        raise ModelTrouble(f"{file.name} is damaged.", "Copy or download it again.") from None
+    if not isinstance(config, dict):
+        raise ModelTrouble(f"{file.name} is damaged.", "Copy or download it again.")
+    if code:
+        hint = "Choose a model that works without code of its own: this program never runs code that comes with a model."
+        raise ModelTrouble(f"This model asks to run code of its own ({code} in {file.name}), so it is refused.", hint)
+    return config
+
+
+def _asks_for_code(value: Any) -> str:
+    """The first setting, however deep, that makes transformers or PEFT import something named by the file."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if (key in _CODE and part) or (key == "trust_remote_code" and part is True):
+                return str(key)
+            if key == "auto_mapping" and part and not str(dict(part).get("parent_library")).startswith("transformers."):
+                return "auto_mapping"
+            if found := _asks_for_code(part):
+                return found
+    elif isinstance(value, list):
+        for part in value:
+            if found := _asks_for_code(part):
+                return found
+    return ""
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*.safetensors"))
+    if files:
+        return files
+    if any(file for pattern in _PICKLES for file in folder.glob(pattern)):
+        hint = "Get the model's *.safetensors files: the .bin and .pt formats can run code and are not loaded."
+        raise ModelTrouble(f"The weights in {folder} are in a format that is not safe to load.", hint)
+    raise ModelTrouble(f"{folder} has no weights.", "Copy the model's *.safetensors files into the folder, then add it again.")
+
+
+def _check_index(folder: Path, files: list[Path]) -> None:
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return
+    places = read_config(index).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+        raise ModelTrouble(f"{index.name} is damaged.", "Copy or download it again.")
+    for name in sorted(set(places.values())):
+        if name != Path(name).name or "\\" in name:
+            raise _refused(index, f"it points outside its folder ({name[:80]})")
+        if name not in {file.name for file in files}:
+            raise ModelTrouble(f"{folder} is not complete: {name} is missing.", "Copy the whole folder again.")
+
+
+def _check_sizes(folder: Path, config: dict[str, Any], parameters: int) -> None:
+    """A configuration must not promise far more than the weights hold: what is missing would be made up, in memory."""
+    inner = config["text_config"] if isinstance(config.get("text_config"), dict) else config
+    sizes = {name: inner.get(name, 0) or 0 for name in _CONFIG_CAPS}
+    for name, value in sizes.items():
+        if type(value) is not int or not 0 <= value <= _CONFIG_CAPS[name]:
+            raise _refused(folder / "config.json", f"{name} is {str(value)[:40]}")
+    hidden, layers = sizes["hidden_size"], sizes["num_hidden_layers"]
+    promised = sizes["vocab_size"] * hidden + layers * (2 * hidden * hidden + 2 * hidden * sizes["intermediate_size"])
+    if promised > 4 * parameters + 10**7:
+        reason = f"it describes {promised:,} parameters, but the weights hold {parameters:,}"
+        raise _refused(folder / "config.json", reason)
+    if config.get("quantization_config"):
+        hint = "Get the model's unquantised files, or a GGUF file, which is converted when it is added."
+        raise ModelTrouble("This model is quantised in a form that cannot be loaded or trained here.", hint)
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Refuse a tokenizer whose patterns could take forever, and templates of an absurd size.
+
+    Raises:
+        ModelTrouble: with the reason.
+    """
+    file = folder / "tokenizer.json"
+    if file.is_file():
+        if file.stat().st_size > MAX_TOKENIZER_BYTES:
+            raise _refused(file, "it is too large")
+        try:
+            tokenizer = json.loads(file.read_bytes())
+        except (ValueError, RecursionError):
+            hint = "Copy or download the whole model again."
+            raise ModelTrouble(f"The tokenizer in {folder} is damaged (tokenizer.json).", hint) from None
+        for part in ("normalizer", "pre_tokenizer", "decoder") if isinstance(tokenizer, dict) else ():
+            _check_patterns(file, tokenizer.get(part), 0)
+    for name in ("chat_template.jinja", "chat_template.json"):
+        if (folder / name).is_file() and (folder / name).stat().st_size > MAX_TEMPLATE_CHARS:
+            raise _refused(folder / name, "it is too large")
+
+
+def _check_patterns(file: Path, value: Any, depth: int) -> None:
+    if isinstance(value, dict):
+        pattern = value.get("Regex")
+        if isinstance(pattern, str) and (len(pattern) > 4096 or _NESTED_REPEAT.search(pattern)):
+            raise _refused(file, "one of its patterns could take forever to match")
+        for part in value.values():
+            _check_patterns(file, part, depth + 1)
+    elif isinstance(value, list):
+        for part in value:
+            _check_patterns(file, part, depth + 1)
+
+
+# --- adapters -----------------------------------------------------------------------------------------------------------------
+
+
+def check_adapter(folder: Path) -> dict[str, Any]:
+    """Whether a folder is a plain LoRA adapter that may be loaded. Returns its configuration.
+
+    Raises:
+        ModelTrouble: it is damaged, of another kind, changes its base, points to other places, or could run code.
+    """
+    if not (folder / ADAPTER_CONFIG).is_file():
+        raise ModelTrouble(f"There is no adapter in {folder}.", f"Choose a folder that has {ADAPTER_CONFIG} in it.")
+    config = read_config(folder / ADAPTER_CONFIG)
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        if any(file for pattern in _PICKLES for file in folder.glob(pattern)):
+            hint = f"Ask for {ADAPTER_WEIGHTS}: the .bin format can run code and is not loaded."
+            raise ModelTrouble(f"The adapter in {folder} is in a format that is not safe to load.", hint)
+        hint = "Copy the folder again, or train again: the feedback is safe."
+        raise ModelTrouble(f"The adapter in {folder} has no weights ({ADAPTER_WEIGHTS} is missing).", hint)
+    if reason := _adapter_reason(config):
+        hint = "Only plain LoRA adapters in safetensors files can be loaded here."
+        raise ModelTrouble(f"The adapter in {folder} is refused: {reason}.", hint)
+    _check_ranks(folder, config)
+    return config
+
+
+def _adapter_reason(config: dict[str, Any]) -> str:
+    """Why an adapter's configuration is refused; "" when it is not."""
+    if config.get("peft_type") != "LORA":
+        return "it is not a LoRA adapter"
+    if config.get("use_dora") or config.get("lora_bias") or config.get("layer_replication") or config.get("target_parameters"):
+        return "it uses a form of LoRA that is not supported"
+    if config.get("trainable_token_indices") or any(config.get(key) for key in ("megatron_config", "arrow_config")):
+        return "it uses a form of LoRA that is not supported"
+    start = config.get("init_lora_weights")
+    if isinstance(start, str) and start.lower().startswith(_CHANGES_BASE):
+        return f"it was started with “{start[:20]}”, which also changes the base model"
+    where = config.get("base_model_name_or_path")
+    if isinstance(where, str) and ("://" in where or where.startswith(("\\\\", "//")) or ".." in re.split(r"[\\/]", where)):
+        return f"it points to another place for its base model ({where[:80]})"
+    return _target_reason(config)
+
+
+def _target_reason(config: dict[str, Any]) -> str:
+    """Patterns are refused: they are matched against every module, and a bad one never ends."""
+    targets = config.get("target_modules")
+    if targets != "all-linear" and not (
+        isinstance(targets, list) and targets and all(isinstance(name, str) and _MODULE_NAME.fullmatch(name) for name in targets)
+    ):
+        return "the layers it adapts are not given as a list of names"
+    for key in ("exclude_modules", "layers_pattern"):
+        if isinstance(config.get(key), str):
+            return f"{key} is a pattern"
+    for key in ("rank_pattern", "alpha_pattern"):
+        pattern = config.get(key) or {}
+        if not isinstance(pattern, dict) or not all(_MODULE_NAME.fullmatch(str(name)) for name in pattern):
+            return f"{key} is not a list of names"
+    kept = config.get("modules_to_save") or []
+    if kept and not (config.get("task_type") == "SEQ_CLS" and set(kept) <= {"score", "classifier"}):
+        return "it replaces whole layers of the base model"
+    return ""
+
+
+def _check_ranks(folder: Path, config: dict[str, Any]) -> None:
+    """Ranks are small whole numbers, and those of the weights."""
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    ranks = [rank, *(config.get("rank_pattern") or {}).values()]
+    alphas = [alpha, *(config.get("alpha_pattern") or {}).values()]
+    numbers = all(type(n) is int and 1 <= n <= MAX_RANK for n in ranks) and all(
+        isinstance(n, int | float) and not isinstance(n, bool) and isfinite(n) and 0 < n < 10**6 for n in alphas
+    )
+    if not numbers:
+        raise _refused(folder / ADAPTER_CONFIG, "its rank or scale is out of bounds")
+    for name, tensor in read_tensors(folder / ADAPTER_WEIGHTS).items():
+        if ".lora_A." in name and (len(tensor.shape) != 2 or tensor.shape[0] not in ranks):
+            raise _refused(folder / ADAPTER_WEIGHTS, "its weights do not have the rank that its configuration says")
+
+
+def adapter_fits(adapter: Path, base: Path) -> bool:
+    """Whether an adapter's factors have the shapes of a base model's layers, from both headers alone."""
+    layers = {name: t.shape for file in base.glob("*.safetensors") for name, t in read_tensors(file).items()}
+    found = 0
+    for name, tensor in read_tensors(adapter / ADAPTER_WEIGHTS).items():
+        module, dot, factor = name.removeprefix("base_model.model.").partition(".lora_")
+        shape = layers.get(f"{module}.weight")
+        if not dot:
+            continue
+        if shape is None or len(shape) != 2 or len(tensor.shape) != 2:
+            return False
+        if (factor[0] == "A" and tensor.shape[1] != shape[1]) or (factor[0] == "B" and tensor.shape[0] != shape[0]):
+            return False
+        found += 1
+    return found > 0
+
+
+def _refused(file: Path, reason: str) -> ModelTrouble:
+    return ModelTrouble(f"{file.name} is refused: {reason}.", "Get the model from a source you trust; nothing of it was loaded.")
+
+
+def _damaged(file: Path) -> ModelTrouble:
+    return ModelTrouble(f"{file.name} is damaged or cut short.", "Copy or download the file again.")

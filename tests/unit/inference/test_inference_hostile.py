@@ -1,0 +1,128 @@
+"""Files made to do harm: none is run, none hangs, each is refused with the reason."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from rlhf_desktop.core.errors import AppError, ModelTrouble
+from rlhf_desktop.core.gguf_header import check_gguf
+from rlhf_desktop.core.modelfiles import adapter_fits, check_adapter, check_model
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.hub.library import Library
+from rlhf_desktop.inference.adapters import AdapterHost
+from rlhf_desktop.inference.model import load_base
+from rlhf_desktop.inference.sandbox import TemplateRenderer
+from tests.hostile import ADAPTERS, GGUFS, MODELS, TEMPLATES, copy_model, make_adapter
+
+LIMIT_S = 5.0  # of processor time: the machine may be busy with other things
+SEEN = {"messages": [{"role": "user", "content": "Hello"}], "tools": None, "add_generation_prompt": True, "bos_token": "<s>"}
+
+
+@pytest.fixture
+def tripwire(tmp_path):
+    return tmp_path / "tripwire"
+
+
+@pytest.fixture
+def base(tiny_model):
+    return load_base(tiny_model, dtype="float32", device="cpu")
+
+
+def spent_s():
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+def refused(work, tripwire):
+    """Run it; it must refuse in words, quickly, and nothing may have been executed."""
+    start = spent_s()
+    with pytest.raises(AppError) as caught:
+        work()
+    assert spent_s() - start < LIMIT_S
+    assert not tripwire.exists()
+    assert caught.value.message.endswith((".", ":")) or ":" in caught.value.message
+    assert caught.value.hint
+    return caught.value
+
+
+def test_there_are_enough_of_them():
+    assert len(MODELS) + len(ADAPTERS) + len(TEMPLATES) + len(GGUFS) >= 40
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models(tiny_model, tmp_path, tripwire, name):
+    folder = copy_model(tiny_model.path, tmp_path / "model")
+    MODELS[name](folder, tripwire)
+    if name != "architecture-unknown":  # which only transformers can tell
+        library = Library(Workspace(tmp_path / "ws").ensure())
+        refused(lambda: library.add(folder), tripwire)
+        assert library.list() == []
+    refused(lambda: load_base(ModelRef(name="m", path=str(folder), hash="h"), dtype="float32", device="cpu"), tripwire)
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_adapters(base, tmp_path, tripwire, name):
+    folder = make_adapter(tmp_path / "adapter")
+    ADAPTERS[name](folder, tripwire)
+    refused(lambda: check_adapter(folder), tripwire)
+    host = AdapterHost(base)
+    refused(lambda: host.load(folder, "plain"), tripwire)
+    assert host.names == []
+
+
+def test_the_plain_ones_are_loaded(base, tiny_model, tmp_path):
+    assert check_model(Path(tiny_model.path)) == 97728
+    folder = make_adapter(tmp_path / "adapter")
+    host = AdapterHost(base)
+    host.load(folder, "plain")
+    assert host.names == ["plain"]
+    assert adapter_fits(folder, Path(tiny_model.path))
+    config = json.loads((Path(tiny_model.path) / "config.json").read_text())
+    assert config["hidden_size"] == 64
+
+
+def test_an_adapter_of_other_shapes_does_not_fit(tiny_model, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    folder = make_adapter(tmp_path / "adapter")
+    factors = load_file(folder / "adapter_model.safetensors")
+    save_file({k: v[:, :32] if "lora_A" in k else v for k, v in factors.items()}, folder / "adapter_model.safetensors")
+    assert not adapter_fits(folder, Path(tiny_model.path))
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    made = TemplateRenderer(cpu_limit_s=1.0)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_templates(renderer, tripwire, name):
+    template = TEMPLATES[name].replace("TRIPWIRE", str(tripwire))
+    began = time.monotonic()
+    trouble = refused(lambda: renderer.render(template, SEEN), tripwire)
+    assert isinstance(trouble, ModelTrouble)
+    assert "template" in trouble.message
+    assert time.monotonic() - began < 30
+    assert renderer.render("{{ messages[0].content }}", SEEN) == "Hello"  # and the next one is served
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_model_with_such_a_template_is_not_loaded(tiny_model, tmp_path, tripwire, name):
+    if name in ("endless-loop", "endless-text", "memory-doubling"):
+        pytest.skip("takes the full two seconds; tested above")
+    folder = copy_model(tiny_model.path, tmp_path / "model")
+    (folder / "chat_template.jinja").write_text(TEMPLATES[name].replace("TRIPWIRE", str(tripwire)))
+    refused(lambda: load_base(ModelRef(name="m", path=str(folder), hash="h"), dtype="float32", device="cpu"), tripwire)
+
+
+@pytest.mark.parametrize("name", GGUFS)
+def test_gguf_files(tmp_path, tripwire, name):
+    file = GGUFS[name](tmp_path / "model.gguf")
+    refused(lambda: check_gguf(file), tripwire)
+    refused(lambda: Library(Workspace(tmp_path / "ws").ensure()).add(file), tripwire)
