@@ -5,7 +5,7 @@ So two workstations merge by set union, and every export and every training set 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.ids import new_id
@@ -191,7 +191,26 @@ def withdrawal(of: Judgement, who: str) -> Judgement:
     return Judgement(of.project_id, who, of.displayed, Withdrawn(), supersedes=of.id)
 
 
-def effective(judgements: Iterable[Judgement]) -> list[Judgement]:
+class Event(Protocol):
+    """What decides whether an event is in effect."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def kind(self) -> Kind:
+        """Its main form."""
+
+    @property
+    def supersedes(self) -> str | None:
+        """The event it replaces or takes back."""
+
+
+E = TypeVar("E", bound=Event)
+
+
+def effective(judgements: Iterable[E]) -> list[E]:
     """The judgements in effect, in the order given: neither taken back nor replaced by one in effect.
 
     Taking back an edit brings the original back; taking back a withdrawal (redo) does so too. The order of events does not
@@ -210,7 +229,7 @@ def effective(judgements: Iterable[Judgement]) -> list[Judgement]:
     return [event for event in standing if event.id not in replaced]
 
 
-def _withdrawn_ids(events: Sequence[Judgement]) -> set[str]:
+def _withdrawn_ids(events: Sequence[Event]) -> set[str]:
     """Ids taken back by a withdrawal that is not itself taken back. Walked from the judgements outwards: no circle is entered."""
     targets: dict[str | None, list[str]] = {}
     for event in events:

@@ -1,13 +1,25 @@
 """The judgements of a project as a list shows them, a page at a time, and one of them as it was displayed."""
 
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
 
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.conversations import Generator, Project
-from rlhf_desktop.feedback.judgements import AllBad, Correction, Demonstrated, Judgement, Ranking, Thumbs, effective
+from rlhf_desktop.feedback.judgements import (
+    Choice,
+    Correction,
+    Judgement,
+    Labels,
+    Ranking,
+    Rating,
+    Ratings,
+    Spans,
+    Thumbs,
+    Verdict,
+)
 from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.history import Cursor, HistoryQuery
 from rlhf_desktop.store.prompts import StoredPrompt
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -21,6 +33,15 @@ class HistoryRow:
     prompt: str
     verdict: str
     standing: bool
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    """Some lines of the list, and where to go on; None at the end."""
+
+    rows: tuple[HistoryRow, ...]
+    next: Cursor | None
 
 
 @dataclass(frozen=True)
@@ -33,22 +54,29 @@ class HistoryItem:
     writers: tuple[str, ...]  # who wrote each; "" for a person or a file
 
 
-def history_page(store: Store, project: Project, offset: int, limit: int) -> list[HistoryRow]:
-    """Some judgements, newest first."""
+def find_history(
+    store: Store, project: Project, query: HistoryQuery | None = None, after: Cursor | None = None, limit: int = 100
+) -> HistoryPage:
+    """The next judgements that a query finds; give a page's `next` as `after` to go on."""
     with store.connection.snapshot():
-        page = store.judgements.page(project.id, offset, limit)
-        prompts = _prompts(store, page)
-        standing = {j.id for j in effective(store.judgements.later([j.id for j in page]))}
-    return [HistoryRow(j, prompts.get(j.id, ""), verdict_words(j), j.id in standing) for j in page]
+        found, end = store.history.page(project.id, query or HistoryQuery(), after, limit)
+        page = [judgement for judgement, _ in found]
+        questions = store.conversations.questions([j.displayed[0] for j in page])
+        tags = store.tags.of([j.id for j in page])
+    rows = [
+        HistoryRow(j, questions.get(j.displayed[0], ""), verdict_words(j), standing, tags.get(j.id, ())) for j, standing in found
+    ]
+    return HistoryPage(tuple(rows), end)
 
 
-def _prompts(store: Store, page: Sequence[Judgement]) -> dict[str, str]:
-    """What each judgement's answers replied to."""
-    found = {}
-    for judgement in page:
-        parent = store.conversations.message(judgement.displayed[0]).parent_id
-        found[judgement.id] = store.conversations.message(parent).content if parent else ""
-    return found
+def count_history(store: Store, project: Project, query: HistoryQuery, at_most: int = 10_000) -> int:
+    """How many judgements a query finds; `at_most` stands for that many or more."""
+    return store.history.count(project.id, query, at_most)
+
+
+def history_page(store: Store, project: Project, offset: int, limit: int) -> list[HistoryRow]:
+    """Some judgements, newest first, without the first `offset`."""
+    return list(find_history(store, project, limit=offset + limit).rows[offset:])
 
 
 def history_item(store: Store, row: HistoryRow) -> HistoryItem:
@@ -66,20 +94,46 @@ def _writer(generator: Generator | None) -> str:
 
 
 def verdict_words(judgement: Judgement) -> str:
-    """A verdict on one line, by displayed letter: "A = C > B"."""
-    verdict = judgement.verdict
+    """All that was said on one line, by displayed letter: "A = C > B · accuracy 4/2/5 of 5"."""
+    return " · ".join(_words(verdict) for verdict in judgement.verdicts)
+
+
+def _words(verdict: Verdict) -> str:
     if isinstance(verdict, Ranking):
+        strength = f" ({STRENGTHS[verdict.strength - 1]})" if verdict.strength else ""
         places = sorted(set(verdict.ranks))
-        return " > ".join(" = ".join(LETTERS[i] for i, rank in enumerate(verdict.ranks) if rank == place) for place in places)
-    if isinstance(verdict, AllBad):
-        return "None will do"
+        order = [" = ".join(LETTERS[i] for i, rank in enumerate(verdict.ranks) if rank == place) for place in places]
+        return " > ".join(order) + strength
+    if isinstance(verdict, Ratings):
+        return ", ".join(_mark_words(rating) for rating in verdict.ratings)
+    if isinstance(verdict, Labels):
+        return ", ".join(_label_words(choice) for choice in verdict.choices)
+    if isinstance(verdict, Spans):
+        return ", ".join(f"{LETTERS[index]}: {n} marked" for index, n in sorted(Counter(s.index for s in verdict.spans).items()))
     if isinstance(verdict, Correction):
         return f"{LETTERS[verdict.index]} corrected"
-    if isinstance(verdict, Demonstrated):
-        return "Written example"
     if isinstance(verdict, Thumbs):
-        return "Good" if verdict.up else "Not good"
-    return judgement.kind.capitalize()
+        return f"{LETTERS[verdict.index]} {'good' if verdict.up else 'not good'}"
+    return _PLAIN[verdict.kind]
+
+
+STRENGTHS = ("slightly", "clearly", "much")
+_PLAIN = {
+    "all_bad": "None will do",
+    "demonstration": "Written example",
+    "skip": "Skipped",
+    "flag": "Flagged",
+    "withdrawn": "Taken back",
+}
+
+
+def _mark_words(rating: Rating) -> str:
+    marks = "/".join("–" if score is None else str(score) for score in rating.scores)
+    return f"{rating.attribute} {marks} of {rating.levels}"
+
+
+def _label_words(choice: Choice) -> str:
+    return f"{choice.question}: {'/'.join('+'.join(labels) or '–' for labels in choice.chosen)}"
 
 
 def unjudged_prompts(store: Store, project: Project) -> tuple[list[StoredPrompt], int]:

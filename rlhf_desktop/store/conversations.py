@@ -9,7 +9,10 @@ from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.core.messages import Messages, Role
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.feedback.conversations import Conversation, Finish, Generator, MessageNode, Origin, Tree, title_from, utc_now
-from rlhf_desktop.store.driver import Connection, Row
+from rlhf_desktop.store.driver import Row
+from rlhf_desktop.store.shelf import ConversationQuery, ConversationSummary, Shelf
+
+__all__ = ["ConversationStore", "ConversationSummary", "NewCompletion", "Planted"]
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,6 @@ class NewCompletion:
 
 
 @dataclass(frozen=True)
-class ConversationSummary:
-    """A conversation as a list shows it."""
-
-    conversation: Conversation
-    messages: int
-
-
-@dataclass(frozen=True)
 class Planted:
     """A new conversation: its prompt's messages, and the answers to its last one."""
 
@@ -39,11 +34,8 @@ class Planted:
     answers: tuple[MessageNode, ...]
 
 
-class ConversationStore:
+class ConversationStore(Shelf):
     """Reads and writes conversations. Messages are only ever added."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._db = connection
 
     def create(self, project_id: str, title: str = "", origin: Origin = "chat") -> Conversation:
         """Start an empty conversation. Without a title it takes that of its first question."""
@@ -86,6 +78,15 @@ class ConversationStore:
             raise NotFound("This message does not exist.", "Reload the conversation.", message_id)
         return MessageNode(**row)
 
+    def questions(self, message_ids: Iterable[str]) -> dict[str, str]:
+        """What each of these messages replied to; those that replied to nothing are left out."""
+        rows = self._db.rows(
+            """SELECT m.id, p.content FROM messages m JOIN messages p ON p.id = m.parent_id
+            WHERE m.id IN (SELECT value FROM json_each(?))""",
+            (json.dumps(list(message_ids)),),
+        )
+        return {row["id"]: row["content"] for row in rows}
+
     def generators(self, ids: Iterable[str]) -> dict[str, Generator]:
         """What made the completions that name these generator ids."""
         wanted = json.dumps(sorted(set(ids)))
@@ -95,25 +96,8 @@ class ConversationStore:
     def recent(
         self, project_id: str, origin: Origin | None = "chat", search: str = "", limit: int = 200, offset: int = 0
     ) -> list[ConversationSummary]:
-        """Conversations, the one last changed first.
-
-        Args:
-            project_id: Of which project.
-            origin: Only those that came from here; None for all.
-            search: Only those whose title or messages hold this text.
-            limit: At most so many.
-            offset: Leave out so many.
-        """
-        pattern = "%" + search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        rows = self._db.rows(
-            """SELECT c.*, (SELECT count(*) FROM messages m WHERE m.conversation_id = c.id) AS messages
-            FROM conversations c WHERE project_id = :project AND (:origin IS NULL OR origin = :origin)
-            AND (:search = '' OR title LIKE :pattern ESCAPE '\\' OR EXISTS (
-              SELECT 1 FROM messages m WHERE m.conversation_id = c.id AND m.content LIKE :pattern ESCAPE '\\'))
-            ORDER BY updated_at DESC, rowid DESC LIMIT :limit OFFSET :offset""",
-            {"project": project_id, "origin": origin, "search": search, "pattern": pattern, "limit": limit, "offset": offset},
-        )
-        return [_summary(row) for row in rows]
+        """The conversations last changed, the newest first, with these words if any are given, without the first `offset`."""
+        return list(self.page(project_id, ConversationQuery(origin, text=search), limit=offset + limit).rows[offset:])
 
     def add_message(self, conversation_id: str, parent_id: str | None, role: Role, content: str) -> MessageNode:
         """Add one message written by a person (a fork, if its parent has replies). It becomes the end of the active branch."""
@@ -190,11 +174,6 @@ def _plant(project_id: str, prompt: Messages, answers: Sequence[str], origin: Or
     leaf = replies[0].id if replies else last
     conversation = Conversation(conversation_id, project_id, title_from(prompt), now, now, origin, leaf)
     return Planted(conversation, tuple(branch), tuple(replies))
-
-
-def _summary(row: Row) -> ConversationSummary:
-    count = row.pop("messages")
-    return ConversationSummary(Conversation(**row), count)
 
 
 def _generator_row(generator: Generator) -> Row:

@@ -2,20 +2,27 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from rlhf_desktop.core.errors import NoSpace, StoreTrouble
+from rlhf_desktop.core.errors import BadInput, NoSpace, StoreTrouble
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.recipes import Algorithm
+from rlhf_desktop.feedback.judgements import Demonstrated, Judgement
 from rlhf_desktop.feedback.signals import Judged, SplitPrompt, settled, snapshot_rows
 from rlhf_desktop.feedback.snapshot import SnapshotRow
 from rlhf_desktop.store.backups import back_up, back_up_daily
 from rlhf_desktop.store.conversations import ConversationStore
+from rlhf_desktop.store.drafts import DraftStore
 from rlhf_desktop.store.driver import Connection, damaged, plainly
 from rlhf_desktop.store.evaluations import EvaluationStore
+from rlhf_desktop.store.guidelines import GuidelineStore
+from rlhf_desktop.store.history import HistoryStore
 from rlhf_desktop.store.judgements import JudgementStore
 from rlhf_desktop.store.migrations import migrate, schema_version
+from rlhf_desktop.store.profiles import ProfileStore, ProtocolStore
 from rlhf_desktop.store.projects import ProjectStore, SettingsStore
 from rlhf_desktop.store.prompts import PromptStore
+from rlhf_desktop.store.tags import TagStore
 
 
 class Store:
@@ -30,6 +37,12 @@ class Store:
         judgements: Append-only judgements.
         evaluations: Blind comparisons and adoptions.
         prompts: Prompt sets.
+        history: Judgements as lists read them: filtered, searched, sorted, by page.
+        tags: Tags on judgements.
+        drafts: Unfinished judgements.
+        guidelines: What annotators are told, by version.
+        profiles: Who the annotators are.
+        protocols: Which forms of judgement a project asks for.
         settings: Small values by key.
         notice: What the user should know about how the file is kept; usually "".
     """
@@ -44,6 +57,12 @@ class Store:
         self.judgements = JudgementStore(connection)
         self.evaluations = EvaluationStore(connection)
         self.prompts = PromptStore(connection, self.projects)
+        self.history = HistoryStore(connection, self.judgements)
+        self.tags = TagStore(connection)
+        self.drafts = DraftStore(connection)
+        self.guidelines = GuidelineStore(connection)
+        self.profiles = ProfileStore(connection)
+        self.protocols = ProtocolStore(self.settings)
 
     @classmethod
     def open(cls, path: Path) -> "Store":
@@ -71,6 +90,8 @@ class Store:
 
     def close(self) -> None:
         """Close the file."""
+        self.history.close()
+        self.conversations.close()
         self.connection.close()
 
     def __enter__(self) -> "Store":
@@ -86,6 +107,22 @@ class Store:
     def schema_version(self) -> int:
         """The number of the newest migration the file has been through."""
         return schema_version(self.connection)
+
+    def demonstrate(self, project_id: str, parent_id: str, text: str, who: str, **fields: Any) -> Judgement:
+        """Keep an answer written from scratch as an example: the message and the judgement that says so, both or neither.
+
+        Args:
+            project_id: Of which project.
+            parent_id: The message it answers.
+            text: The answer.
+            who: Who wrote it.
+            fields: More of `Judgement`: seconds_spent, guideline_version, critique, …
+        """
+        if not text.strip():
+            raise BadInput("The example is empty.", "Write what the answer should say.")
+        with self.connection.transaction():
+            (node,) = self.conversations.add_answers(parent_id, [text])
+            return self.judgements.add(Judgement(project_id, who, (node.id,), Demonstrated(), **fields))
 
     def judged(self, project_id: str) -> list[Judged]:
         """A project's judgements in effect, with prompts, texts and halves of the split."""

@@ -1,15 +1,20 @@
 """Judgements: events that are only ever added, and the feedback derived from them."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rlhf_desktop.core.errors import BadInput, NotFound
 from rlhf_desktop.feedback.conversations import MessageNode, path_to
-from rlhf_desktop.feedback.judgements import Judgement, effective, verdict_from_json, verdict_to_json, withdrawal
+from rlhf_desktop.feedback.judgements import Judgement, Kind, Spans, effective, verdict_from_json, verdict_to_json, withdrawal
 from rlhf_desktop.feedback.signals import Judged
 from rlhf_desktop.feedback.split import Splitter
+from rlhf_desktop.feedback.undo import Stacks, stacks
 from rlhf_desktop.store.driver import Connection, Row
+
+_UNDO_DEPTH = 500  # acts of one person that can be undone
 
 
 class JudgementStore:
@@ -74,6 +79,19 @@ class JudgementStore:
         )
         return found[::-1]
 
+    def by_rows(self, rows: Sequence[int]) -> list[Judgement]:
+        """The judgements at these places of the table, in the order given."""
+        place = {
+            row["id"]: row["rowid"]
+            for row in self._db.rows(
+                "SELECT rowid, id FROM judgements WHERE rowid IN (SELECT value FROM json_each(?))", (json.dumps(list(rows)),)
+            )
+        }
+        order = {row: number for number, row in enumerate(rows)}
+        return sorted(
+            self._load("j.id IN (SELECT value FROM json_each(?))", (json.dumps(list(place)),)), key=lambda j: order[place[j.id]]
+        )
+
     def later(self, ids: Sequence[str]) -> list[Judgement]:
         """These judgements and every event that replaces them or takes them back, directly or not: enough for `effective`."""
         return self._load(
@@ -97,11 +115,70 @@ class JudgementStore:
         )
 
     def counts(self, project_id: str) -> dict[str, int]:
-        """How many judgements of each kind are in effect."""
-        counts: dict[str, int] = {}
-        for judgement in self.effective(project_id):
-            counts[judgement.kind] = counts.get(judgement.kind, 0) + 1
-        return counts
+        """How many judgements of each (main) form are in effect: all, less those that others replaced or took back."""
+        with self._db.snapshot():
+            rows = self._db.rows("SELECT kind, count(*) AS n FROM judgements WHERE project_id = ? GROUP BY kind", (project_id,))
+            links = self._links(project_id)
+        counts = Counter({row["kind"]: row["n"] for row in rows})
+        counts.subtract(link.kind for link in links)
+        counts.update(link.kind for link in effective(links))
+        return {kind: n for kind, n in counts.items() if n > 0}
+
+    def _links(self, project_id: str) -> list["_Link"]:
+        """The events that replace or take back others, and those others."""
+        rows = self._db.rows(
+            """SELECT id, kind, supersedes FROM judgements WHERE id IN (
+              SELECT id FROM judgements WHERE project_id = ?1 AND supersedes IS NOT NULL
+              UNION SELECT supersedes FROM judgements WHERE project_id = ?1 AND supersedes IS NOT NULL)""",
+            (project_id,),
+        )
+        return [_Link(**row) for row in rows]
+
+    def versions(self, judgement_id: str) -> list[Judgement]:
+        """All that ever happened to one act of judging, oldest first: the first version, its revisions, undos and redos."""
+        found = self._load(
+            """j.id IN (WITH RECURSIVE chain(id) AS (SELECT ?1
+              UNION SELECT e.supersedes FROM judgements e JOIN chain ON e.id = chain.id WHERE e.supersedes IS NOT NULL
+              UNION SELECT e.id FROM judgements e JOIN chain ON e.supersedes = chain.id) SELECT id FROM chain)""",
+            (judgement_id,),
+        )
+        if not found:
+            self.get(judgement_id)
+        return found
+
+    def undoable(self, project_id: str, who: str) -> Judgement | None:
+        """What `undo` would take back: this person's newest judgement in effect, of this or an earlier session."""
+        return next(iter(self._stacks(project_id, who).undo[-1:]), None)
+
+    def redoable(self, project_id: str, who: str) -> Judgement | None:
+        """What `redo` would bring back."""
+        event = next(iter(self._stacks(project_id, who).redo[-1:]), None)
+        return self.get(event.supersedes) if event and event.supersedes else None
+
+    def undo(self, project_id: str, who: str) -> Judgement | None:
+        """Take back this person's newest act. Returns what was taken back; None when there is nothing."""
+        with self._db.transaction():
+            last = self.undoable(project_id, who)
+            if last:
+                self.withdraw(last.id, who)
+        return last
+
+    def redo(self, project_id: str, who: str) -> Judgement | None:
+        """Bring back what was last undone. Returns it; None when there is nothing."""
+        with self._db.transaction():
+            event = next(iter(self._stacks(project_id, who).redo[-1:]), None)
+            if event is None or event.supersedes is None:
+                return None
+            self.withdraw(event.id, who)
+            return self.get(event.supersedes)
+
+    def _stacks(self, project_id: str, who: str) -> Stacks:
+        return stacks(
+            self._load(
+                """j.rowid IN (SELECT rowid FROM judgements WHERE project_id = ? AND who = ? ORDER BY rowid DESC LIMIT ?)""",
+                (project_id, who, _UNDO_DEPTH),
+            )
+        )
 
     def judged(self, project_id: str, split: Splitter) -> list[Judged]:
         """The judgements in effect with their prompts and texts, oldest first: what trainers and lists are made from."""
@@ -145,6 +222,14 @@ class JudgementStore:
                 raise BadInput("The answers judged belong to another project.", "Switch to their project.")
             if j.supersedes and j.supersedes not in known:
                 self.get(j.supersedes)
+        self._check_spans(judgements)
+
+    def _check_spans(self, judgements: Sequence[Judgement]) -> None:
+        for j in judgements:
+            for span in (span for verdict in j.verdicts if isinstance(verdict, Spans) for span in verdict.spans):
+                row = self._db.row("SELECT content FROM messages WHERE id = ?", (j.displayed[span.index],))
+                if row is None or span.end > len(row["content"]):
+                    raise BadInput("A marked part lies outside its answer.", "Mark it again.")
 
     def _places(self, messages: set[str]) -> dict[str, tuple[str, str, str | None]]:
         """Project, conversation and parent of each completion."""
@@ -154,6 +239,15 @@ class JudgementStore:
             (json.dumps(sorted(messages)),),
         )
         return {row["id"]: (row["project_id"], row["conversation_id"], row["parent_id"]) for row in rows}
+
+
+@dataclass(frozen=True)
+class _Link:
+    """An event without what it says: enough for `effective`."""
+
+    id: str
+    kind: Kind
+    supersedes: str | None
 
 
 def _judged(judgement: Judgement, nodes: dict[str, MessageNode], split: Splitter) -> Judged:

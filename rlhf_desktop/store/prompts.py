@@ -10,8 +10,9 @@ from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.conversations import utc_now
 from rlhf_desktop.feedback.snapshot import Split
 from rlhf_desktop.feedback.split import Splitter, prompt_hash
-from rlhf_desktop.store.driver import Connection
+from rlhf_desktop.store.driver import Connection, Row
 from rlhf_desktop.store.projects import ProjectStore
+from rlhf_desktop.store.tags import checked_tag
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class StoredPrompt:
     prompt_set_id: str
     prompt: Messages
     split: Split
+    tags: tuple[str, ...] = ()
 
 
 class PromptStore:
@@ -41,7 +43,14 @@ class PromptStore:
         self._db = connection
         self._projects = projects
 
-    def create_set(self, project_id: str, name: str, prompts: Sequence[Messages], split: Split | None = None) -> PromptSet:
+    def create_set(
+        self,
+        project_id: str,
+        name: str,
+        prompts: Sequence[Messages],
+        split: Split | None = None,
+        tags: Sequence[Sequence[str]] | None = None,
+    ) -> PromptSet:
         """Make a set of prompts.
 
         Args:
@@ -49,6 +58,7 @@ class PromptStore:
             name: Its name, new in the project.
             prompts: Each ends with what the user says.
             split: Put them all in this half of the project's split; by default each goes where its hash says.
+            tags: The tags of each prompt ("billing", "hard"), by which results are broken down.
 
         Raises:
             BadInput: no prompts, a taken name, or a prompt that is already on the other side of the split.
@@ -62,7 +72,8 @@ class PromptStore:
             if split:
                 self._projects.fix_split(project_id, prompts, split)
             self._db.insert("prompt_sets", [vars(made)])
-            self._db.insert("prompts", [_row(made.id, place, prompt) for place, prompt in enumerate(prompts)])
+            tagged = zip(prompts, tags or [()] * len(prompts), strict=True)
+            self._db.insert("prompts", [_row(made.id, place, prompt, t) for place, (prompt, t) in enumerate(tagged)])
         return made
 
     def sets(self, project_id: str) -> list[PromptSet]:
@@ -86,18 +97,20 @@ class PromptStore:
             (project_id, set_name),
         )
         split = self._projects.splitter(project_id)
-        return [_stored(row["id"], row["prompt_set_id"], json.loads(row["messages"]), split) for row in rows]
+        return [_stored(row, split) for row in rows]
 
 
-def _row(set_id: str, place: int, prompt: Messages) -> dict[str, object]:
+def _row(set_id: str, place: int, prompt: Messages, tags: Sequence[str]) -> dict[str, object]:
     return {
         "id": new_id(),
         "prompt_set_id": set_id,
         "position": place,
         "messages": json.dumps(prompt, ensure_ascii=False),
         "prompt_hash": prompt_hash(prompt),
+        "tags": json.dumps([checked_tag(tag) for tag in tags], ensure_ascii=False),
     }
 
 
-def _stored(prompt_id: str, set_id: str, prompt: Messages, split: Splitter) -> StoredPrompt:
-    return StoredPrompt(prompt_id, set_id, prompt, split(prompt))
+def _stored(row: Row, split: Splitter) -> StoredPrompt:
+    prompt = json.loads(row["messages"])
+    return StoredPrompt(row["id"], row["prompt_set_id"], prompt, split(prompt), tuple(json.loads(row["tags"])))

@@ -4,6 +4,7 @@ from rlhf_desktop.core.errors import BadInput, NotFound, StoreTrouble
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.feedback.conversations import Generator
 from rlhf_desktop.store.conversations import NewCompletion
+from rlhf_desktop.store.shelf import ConversationQuery
 
 GENERATOR = Generator("starter", "hash", "tuned", "adapter hash", Sampling(temperature=0.9))
 
@@ -92,7 +93,9 @@ def test_the_list_has_the_last_changed_first_and_can_be_searched_and_paged(store
     found = store.conversations.recent(project.id, search="50% O")
     assert [s.conversation.id for s in found] == [ids["50% off"]]
     assert [s.conversation.title for s in store.conversations.recent(project.id, search="answer to snake_")] == ["snake_case"]
-    assert [s.conversation.title for s in store.conversations.recent(project.id, limit=1, offset=1)] == ["50 off"]
+    first = store.conversations.page(project.id, ConversationQuery(), limit=1)
+    second = store.conversations.page(project.id, ConversationQuery(), first.next, limit=1)
+    assert [s.conversation.title for s in second.rows] == ["50 off"]
     assert len(store.conversations.recent(project.id, origin=None)) == 4
 
 

@@ -1,7 +1,22 @@
 import pytest
 
 from rlhf_desktop.core.errors import BadInput, NotFound, StoreTrouble
-from rlhf_desktop.feedback.judgements import AllBad, Correction, Flag, Judgement, Ranking, Skip, Thumbs
+from rlhf_desktop.feedback.judgements import (
+    AllBad,
+    Correction,
+    Demonstrated,
+    Flag,
+    Judgement,
+    Ranking,
+    Rating,
+    Ratings,
+    Skip,
+    Span,
+    Spans,
+    Thumbs,
+    revision,
+)
+from rlhf_desktop.store.database import Store
 
 
 @pytest.fixture
@@ -118,3 +133,66 @@ def test_judged_has_prompts_texts_as_displayed_and_the_split(store, project, ans
     assert item.prompt == [{"role": "user", "content": "My printer broke"}]
     assert item.completions == ("c", "b", "a")
     assert item.split == store.projects.splitter(project.id)(item.prompt)
+
+
+def test_what_was_said_beside_the_main_form_is_kept(store, project, answers):
+    also = (Ratings((Rating("tone", 5, (1, None, 3)),)), Spans((Span(0, 0, 1, "rude", 2, "why"),)), Correction("better", 1))
+    given = ranked(project, answers, 1, 2, 3, also=also, purpose="adjudication")
+    store.judgements.add(given)
+    assert store.judgements.get(given.id) == given
+
+
+def test_marks_outside_the_answer_are_refused(store, project, answers):
+    given = Judgement(project.id, "me", (answers[0].id,), Spans((Span(0, 0, 2, "rude"),)))
+    with pytest.raises(BadInput, match="outside its answer"):
+        store.judgements.add(given)
+
+
+def test_undo_and_redo_go_on_in_the_next_session_and_are_each_persons_own(store, project, answers, tmp_path):
+    mine = [store.judgements.add(ranked(project, answers, *ranks)) for ranks in ((1, 2, 3), (3, 2, 1))]
+    theirs = store.judgements.add(Judgement(project.id, "you", (answers[0].id,), Thumbs(True)))
+    assert store.judgements.undo(project.id, "me") == mine[1]
+    with Store.open(tmp_path / "feedback.db") as later:
+        assert later.judgements.redoable(project.id, "me") == mine[1]
+        assert later.judgements.undo(project.id, "me") == mine[0]
+        assert later.judgements.undo(project.id, "me") is None
+        assert later.judgements.effective(project.id) == [theirs]
+        assert later.judgements.redo(project.id, "me") == mine[0]
+        assert later.judgements.redo(project.id, "me") == mine[1]
+        assert later.judgements.redo(project.id, "me") is None
+    assert store.judgements.effective(project.id) == [*mine, theirs]
+    assert store.judgements.undoable(project.id, "you") == theirs
+
+
+def test_all_versions_of_one_act_can_be_compared(store, project, answers):
+    first = store.judgements.add(ranked(project, answers, 1, 2, 3))
+    store.judgements.add(ranked(project, answers, 1, 1, 1))
+    second = store.judgements.add(revision(first, "you", [AllBad()]))
+    undo = store.judgements.withdraw(second.id, "me")
+    for one in (first, second, undo):
+        assert store.judgements.versions(one.id) == [first, second, undo]
+    with pytest.raises(NotFound):
+        store.judgements.versions("nothing")
+
+
+def test_counts_follow_edits_and_undos_of_undos(store, project, answers):
+    first = store.judgements.add(ranked(project, answers, 1, 2, 3))
+    edit = store.judgements.add(revision(first, "me", [AllBad()]))
+    store.judgements.add(Judgement(project.id, "me", (answers[0].id,), Thumbs(True)))
+    assert store.judgements.counts(project.id) == {"all_bad": 1, "thumbs": 1}
+    undo = store.judgements.withdraw(edit.id, "me")
+    assert store.judgements.counts(project.id) == {"ranking": 1, "thumbs": 1}
+    store.judgements.withdraw(undo.id, "me")
+    assert store.judgements.counts(project.id) == {"all_bad": 1, "thumbs": 1}
+
+
+def test_an_answer_written_from_scratch_is_kept_with_its_judgement_or_not_at_all(store, project, answers):
+    parent = answers[0].parent_id
+    made = store.demonstrate(project.id, parent, "Unplug it first.", "Ada", seconds_spent=40.0)
+    assert (made.verdict, made.seconds_spent) == (Demonstrated(), 40.0)
+    assert store.conversations.message(made.displayed[0]).content == "Unplug it first."
+    with pytest.raises(BadInput):
+        store.demonstrate(store.projects.create("Other").id, parent, "x", "Ada")
+    with pytest.raises(BadInput):
+        store.demonstrate(project.id, parent, "  ", "Ada")
+    assert len(store.conversations.tree(answers[0].conversation_id).children(parent)) == 4

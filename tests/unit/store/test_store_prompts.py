@@ -43,3 +43,10 @@ def test_an_unknown_set_says_which_there_are(store, project):
     with pytest.raises(NotFound, match="no prompt set called “quiz”") as caught:
         store.prompts.prompts(project.id, "quiz")
     assert "“exam”" in caught.value.hint
+
+
+def test_prompts_have_tags(store, project):
+    store.prompts.create_set(
+        project.id, "tagged", [[{"role": "user", "content": text}] for text in "ab"], tags=[("hard", "billing"), ()]
+    )
+    assert [prompt.tags for prompt in store.prompts.prompts(project.id)] == [("hard", "billing"), ()]

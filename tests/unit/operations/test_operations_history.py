@@ -1,0 +1,61 @@
+import pytest
+
+from rlhf_desktop.feedback.judgements import (
+    AllBad,
+    Choice,
+    Correction,
+    Demonstrated,
+    Judgement,
+    Labels,
+    Ranking,
+    Rating,
+    Ratings,
+    Skip,
+    Span,
+    Spans,
+    Thumbs,
+)
+from rlhf_desktop.operations.history import count_history, find_history, history_item, verdict_words
+from rlhf_desktop.store.history import HistoryQuery
+from tests.unit.operations.operations_helpers import user
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ([Ranking((2, 1, 2))], "B > A = C"),
+        ([Ranking((1, 2), 3)], "A > B (much)"),
+        ([AllBad(), Correction("x", 1)], "None will do · B corrected"),
+        ([Thumbs(True, 0), Thumbs(False, 1)], "A good · B not good"),
+        ([Ratings((Rating("accuracy", 5, (4, None)), Rating("tone", 3, (1, 2))))], "accuracy 4/– of 5, tone 1/2 of 3"),
+        ([Labels((Choice("refuses", (("yes", "rude"), ())),))], "refuses: yes+rude/–"),
+        ([Spans((Span(1, 0, 2, "x"), Span(1, 3, 4, "y"), Span(0, 0, 1, "x")))], "A: 1 marked, B: 2 marked"),
+        ([Skip("tired")], "Skipped"),
+        ([Demonstrated()], "Written example"),
+    ],
+)
+def test_everything_said_is_on_one_line(said, words):
+    shown = {Ranking: 0}.get(type(said[0]), 2)
+    if isinstance(said[0], Ranking):
+        shown = len(said[0].ranks)
+    if isinstance(said[0], Demonstrated):
+        shown = 1
+    displayed = tuple("abcdefg"[:shown])
+    assert verdict_words(Judgement("p", "me", displayed, said[0], also=tuple(said[1:]))) == words
+
+
+def test_a_page_has_questions_tags_and_where_to_go_on(store, project):
+    made = []
+    for n in range(5):
+        _, question = store.conversations.start(project.id, user(f"Question {n}"))
+        ids = tuple(a.id for a in store.conversations.add_answers(question.id, ["a", "b"]))
+        made.append(store.judgements.add(Judgement(project.id, "me", ids, Ranking((1, 2)))))
+    store.tags.add([made[4].id], "hard")
+    first = find_history(store, project, limit=3)
+    second = find_history(store, project, after=first.next, limit=3)
+    assert [row.prompt for row in (*first.rows, *second.rows)] == [f"Question {n}" for n in (4, 3, 2, 1, 0)]
+    assert (first.rows[0].tags, first.rows[0].verdict, first.rows[0].standing) == (("hard",), "A > B", True)
+    assert second.next is None
+    assert count_history(store, project, HistoryQuery(text="question")) == 5
+    item = history_item(store, first.rows[0])
+    assert (item.prompt, item.answers) == (user("Question 4"), ("a", "b"))
