@@ -21,25 +21,35 @@ class EventReader:
 
     Attributes:
         offset: Bytes of the whole lines read so far.
+        behind: Whether the last call left whole lines unread.
         notes: What could not be understood (torn or unknown lines), in plain words.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.offset = 0
+        self.behind = False
         self.notes: list[str] = []
 
-    def read_new(self) -> list[RunEvent]:
-        """The events that have become complete since the last call; none when the file is not there yet."""
+    def read_new(self, most_bytes: int = -1) -> list[RunEvent]:
+        """The events that have become complete since the last call; none when the file is not there yet.
+
+        Args:
+            most_bytes: Stop after about so many, at the end of a line; `behind` then says that there is more. -1: read all.
+        """
         try:
             with self.path.open("rb") as f:
-                if f.seek(0, os.SEEK_END) < self.offset:
+                size = f.seek(0, os.SEEK_END)
+                if size < self.offset:
                     self._start_over()
                 f.seek(self.offset)
-                chunk = f.read()
+                chunk = f.read(most_bytes)
+                if most_bytes >= 0:
+                    chunk += f.readline()
         except FileNotFoundError:
             return []
         whole = chunk.rfind(b"\n") + 1  # the rest is read again: a resuming trainer may cut off what was torn
+        self.behind = whole > 0 and self.offset + whole < size
         self.offset += whole
         return list(self._parse(chunk[:whole].splitlines()))
 

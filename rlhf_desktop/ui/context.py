@@ -35,6 +35,7 @@ class Session(QObject):
     offlineChosen = Signal(bool)  # the user's switch was turned
     roomRequested = Signal(str)  # a room's key
     runRequested = Signal(str)  # show this run's page, by run id (Train listens)
+    evaluationRequested = Signal(str)  # show how good the result of this run is, by run id (Evaluate listens)
     conversationRequested = Signal(str)  # show this conversation (Chat listens)
     sampleProjectRequested = Signal()  # make or open the sample project (Train listens)
     welcomeRequested = Signal()

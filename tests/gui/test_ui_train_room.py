@@ -1,6 +1,8 @@
 """The Train room on run folders written by a script."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 from PySide6.QtCore import Qt
@@ -9,7 +11,9 @@ from run_script import ScriptedRun
 from rlhf_desktop.core import runs
 from rlhf_desktop.core.platform import process_ref
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
+from rlhf_desktop.jobs import runfolder
 from rlhf_desktop.jobs.queue import Queue
+from rlhf_desktop.jobs.turns import waiting_runs
 from rlhf_desktop.ui.train.follower import RunFollower
 from rlhf_desktop.ui.train.room import TrainRoom
 
@@ -136,6 +140,27 @@ def test_pause_and_resume_reach_the_run(qtbot, context, room):
     qtbot.waitUntil(lambda: run.folder.state().state == "queued")
 
 
+def test_waiting_runs_change_places_and_one_is_cancelled(qtbot, context, room):
+    runs_made = [ScriptedRun(context, title=title, state="queued") for title in ("one", "two", "three")]
+    for at, run in enumerate(runs_made):
+        run.folder.write_status(run.folder.status().model_copy(update={"queued_at": 100.0 + at}))
+    ready(qtbot, room)
+
+    def order():
+        rows = [room.overview.runs._box.itemAt(i).widget() for i in range(3)]
+        return [row._title.text() for row in rows]
+
+    rows = {run.folder.config().title: room.overview.runs.rows[run.folder.id] for run in runs_made}
+    assert order() == ["one", "two", "three"]
+    assert not rows["one"].earlier.isEnabled()
+    rows["three"].earlier.click()
+    qtbot.waitUntil(lambda: order() == ["one", "three", "two"])
+    assert "2nd of 3" in rows["three"]._words.text()
+    rows["three"].cancel.click()
+    qtbot.waitUntil(lambda: rows["three"].chip.word.text() == "Stopped")
+    assert [run.id for run in waiting_runs(context.workspace)] == [runs_made[0].folder.id, runs_made[1].folder.id]
+
+
 # --- a run's page
 
 
@@ -145,8 +170,7 @@ def test_a_page_is_replayed_and_then_grows_live(qtbot, context, room):
     run.steps(1, 50)
     page = open_page(qtbot, room, run)
     assert page._headline.text() == "Practising · 2 min left"
-    drift = next(card for card in page.charts if "KL" in card._chart.title)
-    assert drift.isVisibleTo(page)
+    qtbot.waitUntil(lambda: any("KL" in card._chart.title and card.isVisibleTo(page) for card in page.charts))
     run.steps(51, 60)
     with qtbot.waitSignal(room.follower.changed):
         pass
@@ -162,6 +186,59 @@ def test_before_and_now_stand_side_by_side(qtbot, context, room):
     (card,) = page.samples._cards.values()
     assert [view.text() for view in card._texts] == ["old", "**new**"]
     assert card._heads[1].text() == "Now, after step 9  ·  score +1.0"
+    page.samples.earlier.click()
+    assert [view.text() for view in card._texts] == ["old", "old"]
+    assert not page.samples.earlier.isEnabled()
+    page.samples.later.click()
+    assert card._texts[1].text() == "**new**"
+
+
+def test_a_run_that_gives_no_sign_can_be_ended(qtbot, context, room, monkeypatch):
+    run = ScriptedRun(context)
+    run.steps(1, 30)
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], process_group=0)
+    try:
+        worker = process_ref(process.pid)
+        run.folder.write_status(runs.RunStatus(state="running", queued_at=1.0, supervisor=None, worker=worker))
+        monkeypatch.setattr(runfolder, "STALE_HEARTBEAT_S", -1.0)
+        page = open_page(qtbot, room, run)
+        qtbot.waitUntil(lambda: page._hung.isVisibleTo(page))
+        assert page.chip.word.text() == "Not responding"
+        page._hung.button.click()
+        process.wait(10)
+    finally:
+        process.kill()
+        process.wait()
+    qtbot.waitUntil(lambda: page.chip.word.text() == "Interrupted")
+    assert "SIGKILL" in page._outcome.words.text() or "ended" in page._outcome.words.text()
+    assert page.resume.isVisibleTo(page)
+
+
+def test_the_log_is_folded_and_only_grows(qtbot, context, room):
+    run = ScriptedRun(context)
+    run.say(runs.Logged, message="first line")
+    page = open_page(qtbot, room, run)
+    assert page.log.text.isHidden()
+    page.log.fold.click()
+    assert "first line" in page.log.text.toPlainText()
+    run.say(runs.Logged, message="second line")
+    qtbot.waitUntil(lambda: "second line" in page.log.text.toPlainText())
+    assert page.log.text.toPlainText().count("first line") == 1
+
+
+def test_the_page_says_where_the_result_comes_from(qtbot, context, room):
+    page = open_page(qtbot, room, ScriptedRun(context, title="Kinder"))
+    assert page.lineage.names == ("Tiny", "Kinder")
+
+
+def test_a_finished_run_asks_whether_it_is_better(qtbot, context, room):
+    run = ScriptedRun(context)
+    run.result()
+    run.state("done")
+    page = open_page(qtbot, room, run)
+    with qtbot.waitSignal(context.session.evaluationRequested) as asked:
+        page.judge.click()
+    assert asked.args == [run.folder.id]
 
 
 def test_a_finished_run_offers_to_chat_and_makes_its_result_current(qtbot, context, room):

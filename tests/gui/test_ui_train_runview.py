@@ -7,7 +7,7 @@ from rlhf_desktop.core import runs
 from rlhf_desktop.core.recipes import ALGORITHMS, describe
 from rlhf_desktop.ui.train import wording
 from rlhf_desktop.ui.train.runview import RunView, outcome_sentence
-from rlhf_desktop.ui.train.series import Series, smoothed, thinned
+from rlhf_desktop.ui.train.series import BUCKETS, Series, smoothed
 
 
 def progress(seq, step, **more):
@@ -29,7 +29,30 @@ def test_samples_keep_the_first_answer_as_before():
     view.apply([runs.Sample(seq=0, time=0, step=0, prompt="p", text="old", before="old", score=-1.0)])
     view.apply([runs.Sample(seq=1, time=1, step=5, prompt="p", text="new", score=2.0)])
     sample = view.samples["p"]
-    assert (sample.before, sample.now, sample.first_score, sample.score) == ("old", "new", -1.0, 2.0)
+    newest = sample.at(None)
+    assert (sample.before, newest.text, sample.first_score, newest.score) == ("old", "new", -1.0, 2.0)
+
+
+def sample(step, prompt, text, score=None):
+    return runs.Sample(seq=0, time=0, step=step, prompt=prompt, text=text, before="old", score=score)
+
+
+def test_every_look_at_an_answer_can_be_gone_back_to():
+    view = RunView()
+    view.apply([sample(step, "p", f"after {step}") for step in (5, 10, 15)])
+    assert view.sample_steps() == [5, 10, 15]
+    assert view.samples["p"].at(10).text == "after 10"
+    view.apply([sample(10, "p", "again")])  # resumed from a checkpoint
+    assert view.sample_steps() == [5, 10]
+    assert view.samples["p"].at(None).text == "again"
+
+
+def test_best_and_worst_by_reward_are_named_only_when_marks_differ():
+    view = RunView()
+    view.apply([sample(5, "a", "x", 1.0), sample(5, "b", "y", 1.0), sample(5, "c", "z")])
+    assert view.marks() == {}
+    view.apply([sample(9, "a", "x", 2.0), sample(9, "b", "y", -1.0)])
+    assert view.marks() == {"a": "Best score", "b": "Lowest score"}
 
 
 def test_a_resumed_run_repeats_steps_without_going_back_in_its_curve():
@@ -78,14 +101,46 @@ def test_series_grows_past_its_first_arrays():
     assert series.last() == 1998.0
 
 
-def test_thinned_keeps_a_single_spike():
-    x = np.arange(100_000.0)
+def grown(values):
+    series = Series()
+    for step, value in enumerate(values):
+        series.add(step, value)
+    return series
+
+
+def test_what_is_drawn_of_a_long_curve_is_short_and_keeps_a_single_spike():
     y = np.zeros(100_000)
     y[54_321] = 9.0
-    few_x, few_y = thinned(x, y, 600)
-    assert len(few_x) <= 602
+    few_x, few_y = grown(y).drawn()
+    assert len(few_x) <= 2 * BUCKETS + 4
     assert few_y.max() == 9.0
     assert (few_x[0], few_x[-1]) == (0.0, 99_999.0)
+    assert (np.diff(few_x) >= 0).all()
+
+
+@pytest.mark.parametrize("n", [1, 5, BUCKETS, BUCKETS + 1, 2 * BUCKETS + 7, 5000])
+def test_the_thinned_curve_has_the_lowest_and_highest_of_all_its_points(n):
+    y = np.random.default_rng(n).normal(size=n)
+    series = grown(y)
+    x, few = series.drawn()
+    assert (few.min(), few.max(), few[-1], x[-1]) == (y.min(), y.max(), y[-1], n - 1)
+    assert set(few) <= set(y)
+
+
+def test_a_long_curve_that_goes_back_is_drawn_as_if_it_had_never_gone_on():
+    y = np.random.default_rng(0).normal(size=9000)
+    series = grown(y)
+    series.add(1000, y[1000])
+    shorter = grown(y[:1001])
+    assert len(series) == 1001
+    assert [part.tolist() for part in series.drawn()] == [part.tolist() for part in shorter.drawn()]
+    assert series.trend()[1].tolist() == shorter.trend()[1].tolist()
+
+
+def test_the_trend_of_a_long_curve_follows_it():
+    x, y = grown(np.linspace(0, 1, 20_000)).trend()
+    assert len(x) <= BUCKETS
+    assert y[-1] == pytest.approx(x[-1] / 20_000, abs=0.05)
 
 
 def test_smoothed_is_a_trailing_mean():

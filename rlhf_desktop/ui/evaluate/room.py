@@ -50,6 +50,7 @@ class EvaluateRoom(QObject):
         self._answered: dict[int, Answered] = {}
         self._events: list[str] = []
         self._since = 0.0
+        self._proposed = ""
         self._names = ("", "")
         self._sides: tuple[Generator, Generator] | None = None
         self._seed = 0
@@ -150,6 +151,11 @@ class EvaluateRoom(QObject):
 
     # --- choosing
 
+    def show_result_of(self, run_id: str) -> None:
+        """Propose to compare what a run has made with what it started from."""
+        self._proposed = run_id
+        self.refresh()
+
     def refresh(self) -> None:
         """Which models and held-out prompts there are."""
         self._context.tasks.run(self._load, on_success=self._show, on_failure=self._context.session.troubled.emit)
@@ -163,8 +169,10 @@ class EvaluateRoom(QObject):
     def _show(self, found: tuple[list[AdapterInfo], list[Messages]]) -> None:
         adapters, self._prompts = found
         base = self._context.session.base
-        for box, first in ((self.old, None), (self.new, adapters[0].ref if adapters else None)):
-            kept = box.currentData() if box.count() else first
+        made = next((info.ref for info in adapters if info.run_id == self._proposed), None)
+        self._proposed = ""
+        for box, first in ((self.old, None), (self.new, made or (adapters[0].ref if adapters else None))):
+            kept = box.currentData() if box.count() and made is None else first
             box.blockSignals(True)
             box.clear()
             box.addItem(f"{base.name} as it is" if base else "No model yet", None)

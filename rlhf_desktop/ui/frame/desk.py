@@ -82,6 +82,7 @@ class Desk(QObject):
         session.modelChanged.connect(self._model_changed)
         session.sampleProjectRequested.connect(self.show_sample_project)
         session.runRequested.connect(self.show_run)
+        session.evaluationRequested.connect(self._show_evaluation)
         session.conversationRequested.connect(self._show_conversation)
         session.welcomeRequested.connect(self.show_welcome)
         chat.stateChanged.connect(lambda _state: self._show_model())
@@ -240,6 +241,10 @@ class Desk(QObject):
         """Train's page of a run."""
         self._window.show_room("train")
         self._window.room("train").show_run(run_id)
+
+    def _show_evaluation(self, run_id: str) -> None:
+        self._window.show_room("evaluate")
+        self._window.room("evaluate").show_result_of(run_id)
 
     def _show_conversation(self, conversation_id: str) -> None:
         self._window.show_room("chat")

@@ -182,6 +182,8 @@ def _small_parts(c: t.Palette, scale: float) -> str:
     QProgressBar[tone="danger"]::chunk {{ background: {c.danger}; }}
     QLabel[kind="chip"] {{ background: {c.raised}; border-radius: {px(t.RADIUS_CONTROL)}; padding: 2px {px(t.SPACE_S)};
         font-size: {px(t.TYPE_CAPTION, scale)}; }}
+    QLabel[kind="made"] {{ background: {c.surface}; border: 1px solid {c.accent}; border-radius: {px(t.RADIUS_CONTROL)};
+        padding: 2px {px(t.SPACE_S)}; font-size: {px(t.TYPE_CAPTION, scale)}; }}
     QLabel[kind="key"] {{ background: {c.surface}; border: 1px solid {c.line}; border-radius: {px(t.SPACE_XS)};
         padding: 0 {px(t.SPACE_XS)}; font-size: {px(t.TYPE_CAPTION, scale)}; }}
     QLabel[kind="letter"] {{ background: {c.raised}; border-radius: {px(t.RADIUS_CONTROL)}; padding: 2px {px(t.SPACE_S)};

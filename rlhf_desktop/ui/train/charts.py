@@ -1,4 +1,6 @@
-"""Live curves in the theme's colours. Drawn at most ten times a second, thinned to what a screen can show."""
+"""Live curves in the theme's colours. Drawn at most ten times a second, and never more points than a screen can show."""
+
+from collections.abc import Sequence
 
 import pyqtgraph as pg
 from PySide6.QtCore import Qt, QTimer
@@ -9,13 +11,51 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.fonts import font
 from rlhf_desktop.ui.theme.style import Theme, current
 from rlhf_desktop.ui.train.runview import RunView
-from rlhf_desktop.ui.train.series import smoothed, thinned
+from rlhf_desktop.ui.train.series import Series
 from rlhf_desktop.ui.train.wording import Chart
 from rlhf_desktop.ui.widgets.surfaces import Card, row
 from rlhf_desktop.ui.widgets.text import Label, caption
 
 _FRAME_MS = 100
 _SMOOTH_FROM = 40  # shorter curves are shown as they are
+DASHES = (
+    Qt.PenStyle.SolidLine,
+    Qt.PenStyle.DashLine,
+    Qt.PenStyle.DotLine,
+    Qt.PenStyle.DashDotLine,
+)  # beside colour
+DASH_WORDS = ("line", "dashed", "dotted", "dash-dot")
+
+
+def plot(name: str) -> pg.PlotWidget:
+    """An empty plot that is only looked at: no menu, no dragging, out of the way of Tab."""
+    made = pg.PlotWidget()
+    made.setAccessibleName(name)
+    made.setFixedHeight(t.CHART_HEIGHT)
+    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    made.setMenuEnabled(False)
+    made.setMouseEnabled(x=False, y=False)
+    made.hideButtons()
+    return made
+
+
+def dress(made: pg.PlotWidget, scale: float) -> None:
+    """Give a plot the theme's colours and type."""
+    colours = current()
+    made.setBackground(colours.surface)
+    for side in ("left", "bottom"):
+        axis = made.getAxis(side)
+        axis.setPen(pg.mkPen(colours.hairline))
+        axis.setTextPen(pg.mkPen(colours.muted))
+        axis.setStyle(tickFont=font(t.TYPE_CAPTION - 1, scale), tickLength=0, maxTickLevel=0)
+    made.getAxis("left").setWidth(t.SPACE_XXL + t.SPACE_S)
+    made.showGrid(y=True, alpha=0.15)
+
+
+def strokes() -> tuple[str, ...]:
+    """The colours of a chart's curves, in order."""
+    colours = current()
+    return colours.accent, colours.success, colours.warning, colours.danger
 
 
 class ChartCard(Card):
@@ -31,17 +71,11 @@ class ChartCard(Card):
         head.addWidget(Label(chart.title, strong=True), 1)
         head.addWidget(self._value)
         self.body.addLayout(head)
-        self._hint = caption(chart.hint, wrap=True)
-        self.body.addWidget(self._hint)
-        self._plot = pg.PlotWidget()
-        self._plot.setAccessibleName(f"Chart: {chart.title}")
-        self._plot.setFixedHeight(t.CHART_HEIGHT)
-        self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._plot.setMenuEnabled(False)
-        self._plot.setMouseEnabled(x=False, y=False)
-        self._plot.hideButtons()
-        self._faint = [self._plot.plot(antialias=True) for _ in chart.curves]
+        self.body.addWidget(caption(chart.hint, wrap=True))
+        self._plot = plot(f"Chart: {chart.title}")
+        self._faint = [self._plot.plot() for _ in chart.curves]
         self._lines = [self._plot.plot(antialias=True) for _ in chart.curves]
+        self._drawn = [0] * len(chart.curves)
         self.body.addWidget(self._plot)
         self._legend = Label("", "caption", "muted")
         self.body.addWidget(self._legend)
@@ -54,47 +88,46 @@ class ChartCard(Card):
         newest: list[str] = []
         for number, curve in enumerate(self._chart.curves):
             series = view.series.get(curve.metric)
-            if series is None:
+            if series is None or not len(series):
                 continue
-            self._draw(number, series.x, series.y)
-            newest.append(self._say(curve.label, float(series.y[-1])))
-        self._value.setText(newest[-1].split(" ", 1)[0] if newest else "")
+            if len(series) != self._drawn[number]:
+                self._draw(number, series)
+            value = self._said(series.last() or 0.0)
+            newest.append(f"{value} {curve.label} ({DASH_WORDS[number]})")
+            if number == 0 or not self._value.text():
+                self._value.setText(value)
         self._legend.setText("   ·   ".join(newest))
         self._legend.setVisible(len(newest) > 1)
+        self._plot.setAccessibleDescription("; ".join(newest))
         return bool(newest)
 
     def release(self) -> None:
         """Take the plot apart in the right order, before Qt and Python disagree about it."""
         self._plot.close()
 
-    def _draw(self, number: int, x, y) -> None:
-        y = y * 100 if self._chart.unit == "%" else y
-        long = len(y) >= _SMOOTH_FROM and number == 0
-        few_x, few_y = thinned(x, y)
-        self._faint[number].setData(few_x, few_y) if long else self._faint[number].clear()
-        self._lines[number].setData(*thinned(x, smoothed(y, max(5, len(y) // 25)) if long else y))
+    def _draw(self, number: int, series: Series) -> None:
+        self._drawn[number] = len(series)
+        long = len(series) >= _SMOOTH_FROM and number == 0
+        if long:
+            self._faint[number].setData(*self._scaled(series.drawn()))
+        else:
+            self._faint[number].clear()
+        self._lines[number].setData(*self._scaled(series.trend() if long else series.drawn()))
 
-    def _say(self, label: str, value: float) -> str:
-        number = f"{value:.0%}" if self._chart.unit == "%" else f"{value:.3g}"
-        return f"{number} {label}"
+    def _scaled(self, points: Sequence) -> Sequence:
+        x, y = points
+        return (x, y * 100) if self._chart.unit == "%" else (x, y)
+
+    def _said(self, value: float) -> str:
+        return f"{value:.0%}" if self._chart.unit == "%" else f"{value:.3g}"
 
     def _dress(self) -> None:
-        colours = current()
-        self._plot.setBackground(colours.surface)
-        for side in ("left", "bottom"):
-            axis = self._plot.getAxis(side)
-            axis.setPen(pg.mkPen(colours.hairline))
-            axis.setTextPen(pg.mkPen(colours.muted))
-            axis.setStyle(tickFont=font(t.TYPE_CAPTION - 1, self._scale), tickLength=0, maxTickLevel=0)
-        self._plot.getAxis("left").setWidth(t.SPACE_XXL + t.SPACE_S)
-        self._plot.showGrid(y=True, alpha=0.15)
-        strokes = (colours.accent, colours.success, colours.warning)
-        dashes = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)  # colour is never the only sign
+        dress(self._plot, self._scale)
         for number, (faint, line) in enumerate(zip(self._faint, self._lines, strict=True)):
-            pale = QColor(strokes[number])
+            pale = QColor(strokes()[number])
             pale.setAlphaF(0.3)
             faint.setPen(pg.mkPen(pale, width=1))
-            line.setPen(pg.mkPen(strokes[number], width=2, style=dashes[number]))
+            line.setPen(pg.mkPen(strokes()[number], width=2, style=DASHES[number]))
 
 
 class Redraw(QTimer):

@@ -1,6 +1,4 @@
-"""Follows one run: reads its new events off the GUI thread and folds them in slices, so that a long replay never freezes."""
-
-from collections import deque
+"""Follows one run: reads its new events off the GUI thread, a slice at a time, so that a long replay never freezes."""
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -11,7 +9,7 @@ from rlhf_desktop.ui.tasks import TaskRunner
 from rlhf_desktop.ui.train.runview import RunView
 
 POLL_MS = 400
-_SLICE = 1500  # events folded before the event loop has its turn again: about 10 ms
+_SLICE_BYTES = 96 * 1024  # read, then folded in one go: a few hundred events, about 10 ms of either thread
 
 
 class RunFollower(QObject):
@@ -32,14 +30,10 @@ class RunFollower(QObject):
         self.condition: RunCondition | None = None
         self._tasks, self._run = tasks, run
         self._reader = EventReader(run.events)
-        self._pending: deque[RunEvent] = deque()
         self._reading = False
         self._clock = QTimer(self)
         self._clock.setInterval(POLL_MS)
         self._clock.timeout.connect(self.poll)
-        self._slices = QTimer(self)
-        self._slices.setInterval(0)
-        self._slices.timeout.connect(self._fold_slice)
 
     def start(self) -> None:
         """Read what there is, and go on looking."""
@@ -59,22 +53,18 @@ class RunFollower(QObject):
 
     def _read(self) -> tuple[RunCondition, list[RunEvent]]:
         condition = self._run.state()  # before the events: what was written before the end is then not missed
-        return condition, self._reader.read_new()
+        return condition, self._reader.read_new(_SLICE_BYTES)
 
     def _arrived(self, found: tuple[RunCondition, list[RunEvent]]) -> None:
         self._reading = False
         self.condition, events = found
-        self._pending.extend(events)
-        self._slices.start()
+        if events:
+            self.changed.emit(self.view.apply(events))
         self.conditionChanged.emit(self.condition)
+        if self._reader.behind:
+            self.poll()
+        else:
+            self.replayed.emit()
 
     def _failed(self, _trouble: object) -> None:
         self._reading = False  # a damaged folder: its row in the list says so
-
-    def _fold_slice(self) -> None:
-        batch = [self._pending.popleft() for _ in range(min(_SLICE, len(self._pending)))]
-        if batch:
-            self.changed.emit(self.view.apply(batch))
-        if not self._pending:
-            self._slices.stop()
-            self.replayed.emit()

@@ -29,6 +29,7 @@ class TrainFacts:
     readiness: dict[Algorithm, Readiness]
     runs: Sequence[RunSummary]
     adapters: Sequence[AdapterInfo]  # of the project's base model, newest first
+    waiting: Sequence[str]  # ids of the runs that wait, in their order
 
 
 class Overview(Page):
@@ -87,7 +88,7 @@ class Overview(Page):
             card.show_cost(_cost(algorithm, facts.runs))
         self._show_roles()
         self._show_notice(base_name)
-        self.runs.show_runs(facts.runs)
+        self.runs.show_runs(facts.runs, facts.waiting)
         self._none.setVisible(not facts.runs)
 
     def _show_notice(self, base_name: str) -> None:

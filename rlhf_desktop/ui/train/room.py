@@ -1,13 +1,16 @@
 """The Train room: joins its pages to the queue. Everything slow runs on the task threads."""
 
+import functools
+
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from rlhf_desktop.core.errors import AppError
-from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.core.runs import ModelRef, RunConfig
 from rlhf_desktop.jobs.adapters import list_adapters
 from rlhf_desktop.jobs.runfolder import RunFolder
-from rlhf_desktop.operations.training import readiness, start_run
+from rlhf_desktop.jobs.turns import end_now, move, waiting_runs
+from rlhf_desktop.operations.training import lineage, readiness, start_run
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.train.follower import RunFollower
 from rlhf_desktop.ui.train.overview import Overview, TrainFacts
@@ -37,7 +40,7 @@ class TrainRoom(QObject):
         self._readiness = None  # kept between refreshes; it changes with the feedback, not with the runs
         self._clock = QTimer(self)
         self._clock.setInterval(_REFRESH_MS)
-        self._clock.timeout.connect(self.refresh)
+        self._clock.timeout.connect(self._refresh_in_front)
         self._connect()
 
     def _connect(self) -> None:
@@ -94,7 +97,8 @@ class TrainRoom(QObject):
         adapters = [
             a for a in list_adapters(context.workspace) if base and a.ref.base_hash == base.hash and a.project_id == project.id
         ]
-        return TrainFacts(known or readiness(context.store, project), runs, adapters)
+        waiting = [run.id for run in waiting_runs(context.workspace)]
+        return TrainFacts(known or readiness(context.store, project), runs, adapters, waiting)
 
     def _loaded(self, facts: TrainFacts) -> None:
         self._loading = False
@@ -110,7 +114,7 @@ class TrainRoom(QObject):
         self._context.session.troubled.emit(trouble)
 
     def _refresh_in_front(self) -> None:
-        if self._front:
+        if self._front and self.page is None:
             self.refresh()
 
     def _feedback_changed(self) -> None:
@@ -121,7 +125,6 @@ class TrainRoom(QObject):
         self._readiness = None
         self.overview.close_panel()
         self.show_overview()
-        self._refresh_in_front()
 
     def start(self, request: StartRequest) -> None:
         """Queue a run as the panel asks."""
@@ -147,10 +150,10 @@ class TrainRoom(QObject):
         self.overview.close_panel()
         session = self._context.session
         session.runsChanged.emit()
-        session.announce("Queued. It starts as soon as the device is free.", lambda: self._unqueue(run))
+        session.announce("Queued. It starts as soon as the device is free.", lambda: self._take_back(run))
         self.refresh()
 
-    def _unqueue(self, run: RunFolder) -> None:
+    def _take_back(self, run: RunFolder) -> None:
         """Undo of Start: take it out of the queue, or stop it when it has begun."""
         self._ask(run, "stop")
 
@@ -161,10 +164,20 @@ class TrainRoom(QObject):
             self._context.session.troubled.emit(trouble)
 
     def _ask(self, run: RunFolder, action: str) -> None:
-        act = getattr(self._context.queue, action)  # pause, resume or stop
-        self._context.tasks.run(act, run, on_success=lambda _none: self._asked(), on_failure=self._context.session.troubled.emit)
+        """Pause, resume, stop or end a run, take it out of the queue, or let it go earlier or later."""
+        queue, workspace, troubled = self._context.queue, self._context.workspace, self._context.session.troubled
+        acts = {
+            "earlier": lambda: move(workspace, run, -1),
+            "later": lambda: move(workspace, run, 1),
+            "end": lambda: end_now(run),
+            "remove": lambda: queue.remove_from_queue(run),
+        }
+        act = acts.get(action) or functools.partial(getattr(queue, action), run)
+        self._context.tasks.run(act, on_success=lambda _: self._asked(run, action), on_failure=troubled.emit)
 
-    def _asked(self) -> None:
+    def _asked(self, run: RunFolder, action: str) -> None:
+        if action == "remove":
+            self._context.session.announce("Taken out of the queue.", lambda: self._ask(run, "resume"))
         self._context.session.runsChanged.emit()
         self.refresh()
         if self.follower:
@@ -176,17 +189,23 @@ class TrainRoom(QObject):
         """Open a run's page and replay what it has said."""
         run = RunFolder(self._context.workspace.runs / run_id)
         self._context.tasks.run(
-            run.config, on_success=lambda config: self._open(run, config), on_failure=self._context.session.troubled.emit
+            self._look_up, run, on_success=lambda found: self._open(run, *found), on_failure=self._context.session.troubled.emit
         )
 
-    def _open(self, run: RunFolder, config) -> None:
+    def _look_up(self, run: RunFolder) -> tuple[RunConfig, list[str]]:
+        config = run.config()
+        before = [step.title for step in reversed(lineage(self._context.workspace.runs, config.start))]
+        return config, [config.base.name, *before, config.title]
+
+    def _open(self, run: RunFolder, config: RunConfig, chain: list[str]) -> None:
         self._close_page()
         self._run = run
         self.follower = RunFollower(self._context.tasks, run, self)
-        self.page = RunPage(config, self.follower, self._context.theme)
+        self.page = RunPage(config, self.follower, self._context.theme, chain)
         self.page.closed.connect(self.show_overview)
         self.page.asked.connect(lambda action: self._ask(run, action))
         self.page.tried.connect(lambda: self._chat_with(run))
+        self.page.judged.connect(lambda: self._context.session.evaluationRequested.emit(run.id))
         self._root.addWidget(self.page)
         self._root.setCurrentWidget(self.page)
         self.follower.start()
@@ -195,6 +214,7 @@ class TrainRoom(QObject):
         """Back to the recipes and the queue."""
         self._root.setCurrentWidget(self.overview)
         self._close_page()
+        self._refresh_in_front()
 
     def _close_page(self) -> None:
         if self.page is None:

@@ -20,7 +20,7 @@ class RunRow(Card):
     """One run. Emits what was pressed, with the run's id."""
 
     opened = Signal(str)
-    asked = Signal(str, str)  # id; "pause", "resume" or "stop"
+    asked = Signal(str, str)  # id; "pause", "resume", "stop", "remove", "end", "earlier" or "later"
 
     def __init__(self, run_id: str, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent)
@@ -58,36 +58,60 @@ class RunRow(Card):
         self.pause = IconButton("pause", "Pause")
         self.resume = IconButton("play", "Resume")
         self.stop = IconButton("stop", "Stop and keep what it has learnt")
+        self.earlier = IconButton("chevron-up", "Earlier")
+        self.later = IconButton("chevron-down", "Later")
+        self.end = Button("End it now", "danger")
+        self.cancel = IconButton("x", "Take out of the queue")
         self.open = Button("Open")
-        for button, action in ((self.pause, "pause"), (self.resume, "resume"), (self.stop, "stop")):
+        actions = {
+            "earlier": self.earlier,
+            "later": self.later,
+            "pause": self.pause,
+            "resume": self.resume,
+            "stop": self.stop,
+            "remove": self.cancel,
+            "end": self.end,
+        }
+        for action, button in actions.items():
             button.clicked.connect(lambda _checked=False, action=action: self.asked.emit(self.run_id, action))
         self.open.clicked.connect(lambda: self.opened.emit(self.run_id))
-        return self.pause, self.resume, self.stop, self.open
+        return *actions.values(), self.open
 
-    def show_run(self, run: RunSummary) -> None:
-        """Show how the run is now."""
+    def show_run(self, run: RunSummary, place: int = 0, waiting: int = 0) -> None:
+        """Show how the run is now, and for one that waits its `place` among those `waiting`."""
         self.chip.show_state(run.state, run.not_responding)
         self._title.setText(run.title)
-        self._words.setText(_subtitle(run))
+        self._words.setText(_subtitle(run, place, waiting))
         live = run.state in LIVE
         self._bar.setVisible(run.state in ("starting", "running", "paused", "interrupted") and run.total > 0)
         self._bar.setValue(round(1000 * run.step / run.total) if run.total else 0)
         self._bar.setAccessibleName(f"Progress of {run.title}")
         self._left.setText(_time_left(run))
         self._left.setVisible(bool(self._left.text()))
-        self.pause.setVisible(live)
-        self.stop.setVisible(live)
+        queued = run.state == "queued"
+        self.pause.setVisible(live and not run.not_responding)
+        self.stop.setVisible(live and not queued and not run.not_responding)
+        self.end.setVisible(run.not_responding)
+        self.cancel.setVisible(queued)
+        for button, usable in ((self.earlier, place > 0), (self.later, place < waiting - 1)):
+            button.setVisible(queued and waiting > 1)
+            button.setEnabled(usable)
         self.resume.setVisible(run.resumable)
-        for button, verb in ((self.pause, "Pause"), (self.resume, "Resume"), (self.open, "Open")):
+        verbs = {"Pause": self.pause, "Resume": self.resume, "Open": self.open, "End": self.end}
+        for verb, button in verbs.items():
             button.setAccessibleName(f"{verb} {run.title}")
+        self.cancel.setAccessibleName(f"Take {run.title} out of the queue")
+        self.earlier.setAccessibleName(f"Let {run.title} go earlier")
+        self.later.setAccessibleName(f"Let {run.title} go later")
         self.stop.setAccessibleName(f"Stop {run.title} and keep what it has learnt")
         self.setAccessibleName(f"{run.title}: {self.chip.word.text()}")
 
 
-def _subtitle(run: RunSummary) -> str:
+def _subtitle(run: RunSummary, place: int, waiting: int) -> str:
     recipe = RECIPES.get(run.algorithm)  # type: ignore[call-overload]
     made = words.ago(datetime.fromisoformat(run.created).timestamp()) if run.created else ""
     said = run.phase if run.state == "running" else run.message if run.state in ("interrupted", "failed") else ""
+    said = ("next" if place == 0 else f"{words.ordinal(place + 1)} of {waiting} waiting") if run.state == "queued" else said
     return "  ·  ".join(part for part in (recipe.title if recipe else "", said, made) if part)
 
 
@@ -109,14 +133,17 @@ class RunList(QWidget):
         self._box = column(self, 0, t.SPACE_S)
         self.rows: dict[str, RunRow] = {}
 
-    def show_runs(self, runs: Sequence[RunSummary]) -> None:
-        """Show these runs, keeping the rows of those already shown."""
-        wanted = sorted(runs, key=lambda run: run.state not in ("starting", "running"))
+    def show_runs(self, runs: Sequence[RunSummary], waiting: Sequence[str]) -> None:
+        """Show these runs, keeping the rows of those already shown; `waiting` is the order of those that wait."""
+        places = {run_id: place for place, run_id in enumerate(waiting)}
+        under_way = [run for run in runs if run.state in ("starting", "running")]
+        queue = sorted((run for run in runs if run.id in places), key=lambda run: places[run.id])
+        wanted = [*under_way, *queue, *(run for run in runs if run not in under_way and run not in queue)]
         for gone in set(self.rows) - {run.id for run in wanted}:
             self.rows.pop(gone).deleteLater()
         for place, run in enumerate(wanted):
             shown = self.rows.get(run.id) or self._make(run.id)
-            shown.show_run(run)
+            shown.show_run(run, places.get(run.id, 0), len(waiting))
             if self._box.indexOf(shown) != place:
                 self._box.insertWidget(place, shown, 0, Qt.AlignmentFlag.AlignTop)
 

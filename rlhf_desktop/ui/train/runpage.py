@@ -1,7 +1,9 @@
 """A run's page: where it is, what it costs, whether it learns, and what to do next. The same live, replayed and ended."""
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QGridLayout, QPlainTextEdit, QProgressBar, QWidget
+from PySide6.QtWidgets import QGridLayout, QProgressBar, QWidget
 
 from rlhf_desktop.core.runs import RunConfig
 from rlhf_desktop.jobs.runfolder import RunCondition
@@ -9,39 +11,61 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import Theme
 from rlhf_desktop.ui.train.charts import ChartCard, Redraw
 from rlhf_desktop.ui.train.follower import RunFollower
+from rlhf_desktop.ui.train.lineage import LineageStrip
+from rlhf_desktop.ui.train.runlog import RunLog
 from rlhf_desktop.ui.train.runview import outcome_sentence
 from rlhf_desktop.ui.train.samples import SampleList
 from rlhf_desktop.ui.train.statechip import StateChip
-from rlhf_desktop.ui.train.wording import CHARTS, LIVE, RECIPES, STATES
+from rlhf_desktop.ui.train.wording import CHARTS, LIVE, RECIPES, STATES, Chart
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Notice, Page, clear, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption, title
 
 _TRIED = ("done", "stopped")  # states that leave something to chat with
+_HUNG = (
+    "The training process has not given a sign for two minutes. It may be busy with one very long step, or hang. Ending it now "
+    "loses what came after the last checkpoint; Resume goes on from there."
+)
 
 
 class RunPage(Page):
-    """Shows one run through its follower. Emits `asked` with pause, resume or stop, `tried` for "Chat with it"."""
+    """Shows one run through its follower.
+
+    Emits `asked` with pause, resume, stop or end; `tried` for “Chat with it”, `judged` for “Is it better?”.
+    """
 
     closed = Signal()
     asked = Signal(str)
     tried = Signal()
+    judged = Signal()
 
-    def __init__(self, config: RunConfig, follower: RunFollower, theme: Theme, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        follower: RunFollower,
+        theme: Theme,
+        chain: Sequence[str] = (),
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(t.WIDE_WIDTH, parent)
         self._config, self._follower, self._view = config, follower, follower.view
         self._recipe = RECIPES[config.algorithm]
         self.body.addLayout(self._head())
-        self.body.addLayout(self._progress())
+        self.body.addLayout(self._progress(chain))
         self._outcome = Notice("info", "")
         self._outcome.hide()
+        self._hung = Notice("alert", _HUNG, "warning", "End it now")
+        self._hung.hide()
+        self._hung.acted.connect(lambda: self.asked.emit("end"))
         self.body.addWidget(self._outcome)
+        self.body.addWidget(self._hung)
         self._warnings = column()
         self.body.addLayout(self._warnings)
         self._build_charts(theme)
         self.samples = SampleList()
+        self.log = RunLog(self._view)
         self.body.addWidget(self.samples)
-        self._build_log()
+        self.body.addWidget(self.log)
         self.body.addStretch(1)
         self._redraw = Redraw(self._draw, self)
         follower.changed.connect(self._changed)
@@ -52,35 +76,42 @@ class RunPage(Page):
         line = row(spacing=t.SPACE_M)
         back = Button("All runs", "quiet", "chevron-left", "Alt+Left")
         back.clicked.connect(self.closed)
-        self.chip = StateChip()
         self.pause = Button("Pause", icon="pause")
         self.resume = Button("Resume", icon="play")
-        self.stop = Button("Stop", icon="stop")
+        self.stop = Button("Stop and keep", icon="stop")
         self.stop.setToolTip("End now and keep what it has learnt")
+        self.judge = Button("Is it better?", icon="evaluate")
+        self.judge.setToolTip("See in Evaluate how good the result is")
         self.chat = Button("Chat with it", "primary", "chat")
         self.chat.clicked.connect(self.tried)
+        self.judge.clicked.connect(self.judged)
         for button, action in ((self.pause, "pause"), (self.resume, "resume"), (self.stop, "stop")):
             button.clicked.connect(lambda _checked=False, action=action: self.asked.emit(action))
         line.addWidget(back)
         line.addStretch(1)
-        for button in (self.pause, self.resume, self.stop, self.chat):
+        for button in (self.pause, self.stop, self.resume, self.judge, self.chat):
             button.hide()
             line.addWidget(button)
         return line
 
-    def _progress(self):
+    def _progress(self, chain: Sequence[str]):
         box = column()
-        self._kind = caption(self._makes())
+        self.chip = StateChip()
         self._headline = title("")
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setAccessibleName("Progress of this run")
         self._facts = Label("", tone="muted", wrap=True)
+        self.name = Label(self._config.title, "heading")
         name = row(spacing=t.SPACE_M)
-        name.addWidget(Label(self._config.title, "heading"))
+        name.addWidget(self.name)
         name.addWidget(self.chip, 1)
         box.addLayout(name)
-        box.addWidget(self._kind)
+        marked = f", marked by {self._config.reward.name}" if self._config.reward else ""
+        box.addWidget(caption(f"{self._recipe.title} ({self._recipe.technical}){marked}"))
+        self.lineage = LineageStrip()
+        self.lineage.show_chain(chain or (self._config.base.name, self._config.title))
+        box.addWidget(self.lineage)
         box.addSpacing(t.SPACE_S)
         for part in (self._headline, self._bar, self._facts):
             box.addWidget(part)
@@ -94,39 +125,13 @@ class RunPage(Page):
         for card in self.charts:
             card.release()
 
-    def _makes(self) -> str:
-        start = self._config.start.name if self._config.start else self._config.base.name
-        marked = f", marked by {self._config.reward.name}" if self._config.reward else ""
-        return f"{self._recipe.title} ({self._recipe.technical}), starting from {start}{marked}"
-
     def _build_charts(self, theme: Theme) -> None:
         self._grid = QGridLayout()
         self._grid.setSpacing(t.SPACE_M)
-        self.charts = [ChartCard(chart, theme) for chart in CHARTS[self._config.algorithm]]
-        for card in self.charts:
-            card.hide()
+        self._theme = theme
+        self._to_come = list(CHARTS[self._config.algorithm])
+        self.charts: list[ChartCard] = []
         self.body.addLayout(self._grid)
-
-    def _build_log(self) -> None:
-        self._fold = Button("Log", "quiet", "chevron-right")
-        self._fold.setCheckable(True)
-        self._fold.toggled.connect(self._unfold)
-        line = row()
-        line.addWidget(self._fold)
-        line.addStretch(1)
-        self.log = QPlainTextEdit()
-        self.log.setReadOnly(True)
-        self.log.setAccessibleName("Log of this run")
-        self.log.setProperty("code", True)
-        self.log.setMinimumHeight(t.CHART_HEIGHT * 2)
-        self.log.hide()
-        self.body.addLayout(line)
-        self.body.addWidget(self.log)
-
-    def _unfold(self, on: bool) -> None:
-        self._fold.set_icon("chevron-down" if on else "chevron-right")
-        self.log.setVisible(on)
-        self._draw()
 
     def _changed(self, _types: set[str]) -> None:
         self._redraw.ask()
@@ -136,8 +141,7 @@ class RunPage(Page):
         self._show_charts()
         self._show_warnings()
         self.samples.refresh(self._view)
-        if self.log.isVisible():
-            self.log.setPlainText("\n".join(self._view.log))
+        self.log.refresh()
         if self._follower.condition:
             self._show_condition(self._follower.condition)
 
@@ -148,12 +152,20 @@ class RunPage(Page):
         self._bar.setValue(round(1000 * (fraction or 0)))
 
     def _show_charts(self) -> None:
-        shown = [card for card in self.charts if card.refresh(self._view)]
-        for place, card in enumerate(shown):
-            if card.isHidden():
-                self._grid.addWidget(card, place // 2, place % 2)
-                self._grid.setColumnStretch(place % 2, 1)
-                card.show()
+        for card in self.charts:
+            card.refresh(self._view)
+        ready = next((chart for chart in self._to_come if any(c.metric in self._view.series for c in chart.curves)), None)
+        if ready is not None:
+            self._to_come.remove(ready)
+            self._add_chart(ready)
+            self._redraw.start()  # a chart takes 20 ms to make: one at a time
+
+    def _add_chart(self, chart: Chart) -> None:
+        card, place = ChartCard(chart, self._theme), len(self.charts)
+        self.charts.append(card)
+        self._grid.addWidget(card, place // 2, place % 2)
+        self._grid.setColumnStretch(place % 2, 1)
+        card.refresh(self._view)
 
     def _show_warnings(self) -> None:
         if self._warnings.count() == len(self._view.warnings):
@@ -166,19 +178,26 @@ class RunPage(Page):
 
     def _show_condition(self, condition: RunCondition) -> None:
         state = condition.state
-        self.chip.show_state(state, condition.not_responding)
         live = state in LIVE
+        self.chip.show_state(state, condition.not_responding)
+        self._hung.setVisible(condition.not_responding)
         self._headline.setText(self._view.headline() if state in ("starting", "running") else self._ended_headline(condition))
         self._bar.setVisible((live and state != "queued") or (bool(self._view.fraction) and state != "done"))
         sentence = outcome_sentence(state, condition.message, condition.hint, self._view, self._recipe.makes)
         tone = STATES[state].tone
         self._outcome.say(STATES[state].icon, sentence, tone if tone != "muted" else "text")
         self._outcome.setVisible(bool(sentence) and state not in ("starting", "running", "done"))
-        self.pause.setVisible(live)
-        self.stop.setVisible(live)
+        self._offer(condition, live)
+
+    def _offer(self, condition: RunCondition, live: bool) -> None:
+        """The buttons that make sense now."""
+        state, made = condition.state, self._view.artifact if condition.state in _TRIED else None
+        for button in (self.pause, self.stop):
+            button.setVisible(live)
         self.resume.setVisible(condition.resumable)
-        self.resume.set_kind("normal" if state == "stopped" else "primary")
-        self.chat.setVisible(state in _TRIED and self._view.artifact is not None and self._view.artifact.kind == "policy")
+        self.resume.set_kind("normal" if state == "stopped" and made else "primary")
+        self.chat.setVisible(made is not None and made.kind == "policy")
+        self.judge.setVisible(made is not None)
 
     def _ended_headline(self, condition: RunCondition) -> str:
         if condition.state == "done":

@@ -8,19 +8,39 @@ from rlhf_desktop.core import runs
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.train.series import Series
 
-_LOG_LINES = 2000
+LOG_LINES = 2000
+
+
+@dataclass(frozen=True)
+class Version:
+    """What the model answered after so many steps, and how the reward model marks it where there is one."""
+
+    step: int
+    text: str
+    score: float | None
 
 
 @dataclass
 class SampleView:
-    """One fixed prompt: the starting model's answer and the newest one."""
+    """One fixed prompt: the starting model's answer, and the answers since, oldest first."""
 
     prompt: str
     before: str | None
-    now: str
-    step: int
-    score: float | None
-    first_score: float | None
+    versions: list[Version] = field(default_factory=list)
+
+    def at(self, step: int | None) -> Version:
+        """The answer as it was after `step`; the newest for None."""
+        known = [version for version in self.versions if step is None or version.step <= step]
+        return known[-1] if known else self.versions[0]
+
+    def add(self, version: Version) -> None:
+        """Add an answer; a resumed run repeats steps, and what it says then counts."""
+        self.versions = [known for known in self.versions if known.step < version.step] + [version]
+
+    @property
+    def first_score(self) -> float | None:
+        """How the starting model's answer is marked, if it was."""
+        return self.versions[0].score if self.versions[0].step == 0 else None
 
 
 @dataclass
@@ -42,7 +62,8 @@ class RunView:
     series: dict[str, Series] = field(default_factory=dict)
     samples: dict[str, SampleView] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)  # by code: a repeated warning is shown once, newest words
-    log: deque[str] = field(default_factory=lambda: deque(maxlen=_LOG_LINES))
+    log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
+    logged: int = 0  # lines ever said, those that `log` has dropped included
     artifact: runs.Artifact | None = None
     failure: runs.Failed | None = None
     finished: runs.Finished | None = None
@@ -105,15 +126,9 @@ class RunView:
             self.series.setdefault(name, Series()).add(event.step, value)
 
     def _on_sample(self, event: runs.Sample) -> None:
-        known = self.samples.get(event.prompt)
-        self.samples[event.prompt] = SampleView(
-            prompt=event.prompt,
-            before=event.before if event.before is not None else known.before if known else None,
-            now=event.text,
-            step=event.step,
-            score=event.score,
-            first_score=known.first_score if known else event.score,
-        )
+        sample = self.samples.setdefault(event.prompt, SampleView(event.prompt, event.before))
+        sample.before = sample.before if event.before is None else event.before
+        sample.add(Version(event.step, event.text, event.score))
 
     def _on_warning(self, event: runs.Warned) -> None:
         self.warnings[event.code] = event.message
@@ -139,6 +154,19 @@ class RunView:
 
     def _say(self, event: runs.Event, text: str) -> None:
         self.log.append(f"{words.moment(event.time)}  {text}")
+        self.logged += 1
+
+    def sample_steps(self) -> list[int]:
+        """The steps after which answers were looked at, ascending."""
+        return sorted({version.step for sample in self.samples.values() for version in sample.versions})
+
+    def marks(self, step: int | None = None) -> dict[str, str]:
+        """The prompts whose answers the reward model marks best and worst, in words; empty unless scores differ."""
+        scores = {prompt: sample.at(step).score for prompt, sample in self.samples.items()}
+        known = {prompt: score for prompt, score in scores.items() if score is not None}
+        if len(set(known.values())) < 2:
+            return {}
+        return {max(known, key=known.__getitem__): "Best score", min(known, key=known.__getitem__): "Lowest score"}
 
 
 def outcome_sentence(state: runs.RunState, message: str, hint: str, view: RunView, makes: str) -> str:

@@ -63,3 +63,15 @@ def test_the_tail_of_a_long_file_is_its_last_events(tmp_path) -> None:
     assert tail == list(range(tail[0], 5000))
     assert tail[0] > 0
     assert tail_events(tmp_path / "missing") == []
+
+
+def test_a_long_file_is_read_in_slices_of_whole_lines(tmp_path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"".join(line(i) for i in range(100)) + line(100)[:10])
+    reader = EventReader(file)
+    slices = [reader.read_new(300)]
+    while reader.behind:
+        slices.append(reader.read_new(300))
+    assert len(slices) > 5
+    assert [e.seq for events in slices for e in events] == list(range(100))
+    assert not reader.behind
