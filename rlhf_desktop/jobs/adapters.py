@@ -12,6 +12,7 @@ from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.jobs.queue import run_folders
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.jobs.runnotes import title_of
 
 AdapterKind = Literal["policy", "reward"]
 _CONFIG = "adapter_config.json"
@@ -92,11 +93,12 @@ def _list(infos: list[AdapterInfo], most: int = 8) -> str:
 def _info(run: RunFolder) -> AdapterInfo | None:
     try:
         config = run.config()
-        ref = AdapterRef(name=config.title, path=str(run.adapter), hash=weights_hash(run.adapter), base_hash=config.base.hash)
+        title = title_of(run, config.title)
+        ref = AdapterRef(name=title, path=str(run.adapter), hash=weights_hash(run.adapter), base_hash=config.base.hash)
     except AppError:
         return None  # a damaged run is named in the list of runs; it has no result to offer
     kind: AdapterKind = "reward" if config.algorithm == "reward" else "policy"
-    return AdapterInfo(run.id, config.title, kind, config.algorithm, config.created, config.project_id, config.base.name, ref)
+    return AdapterInfo(run.id, title, kind, config.algorithm, config.created, config.project_id, config.base.name, ref)
 
 
 def _from_folder(folder: Path) -> tuple[AdapterRef, AdapterKind]:

@@ -23,7 +23,9 @@ from rlhf_desktop.feedback.split import Splitter, prompt_hash
 from rlhf_desktop.jobs.follow import tail_events
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.jobs.runnotes import write_provenance
 from rlhf_desktop.operations.projects import check_fits
+from rlhf_desktop.operations.provenance import provenance_of
 from rlhf_desktop.store.database import Store
 
 NAMES: dict[Algorithm, str] = {"sft": "Examples", "reward": "Reward model", "ppo": "PPO", "dpo": "DPO"}
@@ -115,7 +117,10 @@ def start_run(
         data_sha256="",
         versions=versions(),
     )
-    return queue.submit(config, rows)
+    run = queue.submit(config, rows)
+    if data_file is None:
+        write_provenance(run, provenance_of(algorithm, store.judged(project.id)))
+    return run
 
 
 def _check_parts(

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+from rlhf_desktop.core.files import append_jsonl, sha256_file
 from rlhf_desktop.core.protocol import Completion
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.jobs.queue import Queue
+from rlhf_desktop.jobs.runfolder import RunFolder
 
 BASE = ModelRef(name="tiny", path="/models/tiny", hash="base-hash")
 
@@ -64,3 +66,19 @@ def example(prompt, answer):
 def write_lines(path: Path, *rows) -> Path:
     path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+def finish(run: RunFolder, **metrics: float) -> RunFolder:
+    """End a queued run as its trainer would: an adapter of its own, a `finished` event, and the status of one that is done."""
+    run.adapter.mkdir()
+    (run.adapter / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (run.adapter / "adapter_model.safetensors").write_text(run.id)
+    append_jsonl(run.events, {"v": 1, "seq": 0, "time": 1.0, "type": "finished", "outcome": "done", "metrics": metrics})
+    run.write_status(run.status().model_copy(update={"state": "done"}))
+    return run
+
+
+def adapter_of(run: RunFolder) -> AdapterRef:
+    """The result of a finished run."""
+    hashed = sha256_file(run.adapter / "adapter_model.safetensors")
+    return AdapterRef(name=run.config().title, path=str(run.adapter), hash=hashed, base_hash=BASE.hash)
