@@ -16,7 +16,7 @@ from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.evaluation.confidence import WinInterval, interval
 from rlhf_desktop.evaluation.length import LengthControlled, length_controlled
 from rlhf_desktop.feedback.conversations import Generator, MessageNode, Project
-from rlhf_desktop.feedback.judgements import AllBad, Judgement, Ranking, Skip, Verdict, effective
+from rlhf_desktop.feedback.judgements import AllBad, Judgement, Ranking, Ratings, Skip, Verdict, effective
 from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
@@ -94,6 +94,7 @@ class JudgedPair:
     old: str
     new: str
     outcome: float
+    attributes: dict[str, float]  # the same for each attribute that both answers were marked for
     both_bad: bool
     who: str
     created_at: str
@@ -246,6 +247,7 @@ def judge_pair(
     who: str,
     seconds: float,
     critique: str = "",
+    also: Sequence[Verdict] = (),
     confidence: float | None = None,
     guideline_version: int = 0,
 ) -> Judgement:
@@ -258,6 +260,7 @@ def judge_pair(
         who: Who judged.
         seconds: How long it took.
         critique: Why, in free words.
+        also: What else was said of both answers, as displayed: marks by attribute, for instance.
         confidence: 0 to 1, when it was given.
         guideline_version: The guideline in force.
     """
@@ -272,6 +275,7 @@ def judge_pair(
             seconds_spent=round(seconds, 2),
             guideline_version=guideline_version,
             critique=critique,
+            also=tuple(also),
             confidence=confidence,
             source=f"evaluation:{stored.id}",
         )
@@ -308,7 +312,7 @@ def evaluations(store: Store, project: Project) -> list[EvaluationSummary]:
             made = _evaluation(store, stored)
             judged = _judged_pairs(store, made)
         decided = {prompt_hash(item.prompt) for item in judged}
-        found.append(EvaluationSummary(made, len(decided), len(made.pairs), interval(_by_prompt(judged))))
+        found.append(EvaluationSummary(made, len(decided), len(made.pairs), interval(_by_prompt(_overall(judged)))))
     return found
 
 
@@ -325,9 +329,9 @@ def blind_report(store: Store, evaluation_id: str) -> BlindReport:
     timed = [item.seconds for item in judged if item.seconds is not None]
     return BlindReport(
         evaluation=made,
-        win=interval(_by_prompt(judged)),
-        by_tag=_grouped({tag: [j for j in judged if prompt_hash(j.prompt) in known] for tag, known in tags.items()}),
-        by_attribute={},
+        win=interval(_by_prompt(_overall(judged))),
+        by_tag=_grouped({tag: [o for o in _overall(judged) if o[0] in known] for tag, known in tags.items()}),
+        by_attribute=_grouped(_by_attribute(judged)),
         length=_at_equal_length(judged),
         judged=tuple(judged),
         people=len({item.who for item in judged}),
@@ -353,6 +357,7 @@ def _judged_pair(judgement: Judgement, pair: EvaluationPair, prompt: Messages, o
         old=old.content,
         new=new.content,
         outcome=_outcome(judgement.verdict, pair.new_on_left),
+        attributes=_attributes(judgement, pair.new_on_left),
         both_bad=isinstance(judgement.verdict, AllBad),
         who=judgement.who,
         created_at=judgement.created_at,
@@ -369,19 +374,45 @@ def _outcome(verdict: Verdict, new_on_left: bool) -> float:
     return float((verdict.ranks[0] < verdict.ranks[1]) == new_on_left)
 
 
-def _by_prompt(judged: Iterable[JudgedPair]) -> list[float]:
+def _attributes(judgement: Judgement, new_on_left: bool) -> dict[str, float]:
+    """The new model's share by attribute, where both answers have a mark."""
+    found = {}
+    for verdict in judgement.verdicts:
+        for rating in verdict.ratings if isinstance(verdict, Ratings) else ():
+            left, right = rating.scores
+            if left is not None and right is not None:
+                found[rating.attribute] = 0.5 if left == right else float((left > right) == new_on_left)
+    return found
+
+
+_Outcomes = list[tuple[str, float]]  # of which prompt (by hash), and the new model's share
+
+
+def _overall(judged: Iterable[JudgedPair]) -> _Outcomes:
+    return [(prompt_hash(item.prompt), item.outcome) for item in judged]
+
+
+def _by_attribute(judged: Iterable[JudgedPair]) -> dict[str, _Outcomes]:
+    found: dict[str, _Outcomes] = {}
+    for item in judged:
+        for name, outcome in item.attributes.items():
+            found.setdefault(name, []).append((prompt_hash(item.prompt), outcome))
+    return found
+
+
+def _by_prompt(outcomes: _Outcomes) -> list[float]:
     """One outcome a prompt: the mean of what was said about it. Prompts, not judgements, are the independent draws."""
     grouped: dict[str, list[float]] = {}
-    for item in judged:
-        grouped.setdefault(prompt_hash(item.prompt), []).append(item.outcome)
-    return [sum(outcomes) / len(outcomes) for outcomes in grouped.values()]
+    for prompt, outcome in outcomes:
+        grouped.setdefault(prompt, []).append(outcome)
+    return [sum(said) / len(said) for said in grouped.values()]
 
 
-def _grouped(groups: dict[str, list[JudgedPair]]) -> dict[str, WinInterval]:
+def _grouped(groups: dict[str, _Outcomes]) -> dict[str, WinInterval]:
     """An interval a group, each with the confidence that makes them hold together (Bonferroni)."""
-    filled = {name: judged for name, judged in groups.items() if judged}
+    filled = {name: outcomes for name, outcomes in groups.items() if outcomes}
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(filled))
-    return {name: interval(_by_prompt(judged), confidence) for name, judged in filled.items()}
+    return {name: interval(_by_prompt(outcomes), confidence) for name, outcomes in filled.items()}
 
 
 def _tags(store: Store, project_id: str) -> dict[str, set[str]]:

@@ -6,6 +6,7 @@ from operations_helpers import BASE, adapter, user
 from rlhf_desktop.core.errors import BadInput, NotEnoughFeedback
 from rlhf_desktop.core.protocol import Completion, Sampling
 from rlhf_desktop.evaluation.confidence import interval
+from rlhf_desktop.feedback.judgements import Rating, Ratings
 from rlhf_desktop.operations.blind import (
     add_answers,
     begin_evaluation,
@@ -134,6 +135,21 @@ def test_by_tag_each_prompt_set_has_its_interval_and_they_hold_together(store, p
     judge_all(store, made, lambda pair: prefer_new(pair) if int(pair.prompt[0]["content"].split()[-1]) < 25 else "tie")
     report = blind_report(store, made.id)
     assert report.by_tag == {"printers": interval([1.0] * 25, 0.975), "kettles": interval([0.5] * 15, 0.975)}
+
+
+def test_by_attribute_marks_are_compared(store, project):
+    """Better in tone throughout; in accuracy alike on half of the prompts, and otherwise not marked."""
+    made = begin(store, project, PROMPTS[:24])
+    while (pair := next_pair(store, made.id, "me")) is not None:
+        new_on_left = pair.left.startswith("new")
+        ratings = [Rating("tone", 5, (4, 2) if new_on_left else (2, 4))]
+        if pair.position % 2 == 0:
+            ratings.append(Rating("accuracy", 5, (3, 3)))
+        judge_pair(store, pair, "tie", who="me", seconds=1, also=[Ratings(tuple(ratings))])
+    report = blind_report(store, made.id)
+    assert report.by_attribute == {"tone": interval([1.0] * 24, 0.975), "accuracy": interval([0.5] * 12, 0.975)}
+    assert report.by_attribute["tone"].decision == "better"
+    assert report.win.rate == 0.5
 
 
 def test_longer_answers_that_win_are_told_apart_from_better_ones(store, project):
