@@ -13,7 +13,6 @@ from rlhf_desktop.feedback.snapshot import SnapshotRow
 from rlhf_desktop.jobs.commands import package_parent, supervisor_command, worker_environment
 from rlhf_desktop.jobs.follow import follow, tail_events
 from rlhf_desktop.jobs.runfolder import RunFolder, waiting
-from rlhf_desktop.jobs.runnotes import run_notes
 
 _LOOK_AFTER_S = 5.0  # how often a follower sees to it that somebody works the queue
 
@@ -39,8 +38,6 @@ class RunSummary:
     result: dict[str, float | int | None] = field(default_factory=dict)  # of the whole run, once it has finished
     not_responding: bool = False
     resumable: bool = False
-    notes: str = ""
-    archived: bool = False
 
 
 def run_folders(workspace: Workspace) -> list[RunFolder]:
@@ -186,7 +183,7 @@ class Queue:
 
 
 def _summary(run: RunFolder) -> RunSummary:
-    config, condition, notes = run.config(), run.state(), run_notes(run)
+    config, condition = run.config(), run.state()
     words = tail_events(run.events)
     progress = next((e for e in reversed(words) if isinstance(e, Progress)), None)
     metrics = next((e for e in reversed(words) if isinstance(e, Metrics)), None)
@@ -194,7 +191,7 @@ def _summary(run: RunFolder) -> RunSummary:
     return RunSummary(
         id=run.id,
         folder=run,
-        title=notes.title or config.title,
+        title=config.title,
         algorithm=config.algorithm,
         project_id=config.project_id,
         created=config.created,
@@ -209,6 +206,4 @@ def _summary(run: RunFolder) -> RunSummary:
         result=finished.metrics if finished and condition.ended else {},
         not_responding=condition.not_responding,
         resumable=condition.resumable,
-        notes=notes.notes,
-        archived=notes.archived,
     )

@@ -16,6 +16,7 @@ from rlhf_desktop.feedback.rankings import pairs
 from rlhf_desktop.feedback.snapshot import RankedAnswers, read_snapshot
 from rlhf_desktop.jobs.adapters import weights_hash
 from rlhf_desktop.jobs.queue import Queue, RunSummary
+from rlhf_desktop.jobs.runnotes import run_notes
 from rlhf_desktop.operations.blind import EvaluationSummary, evaluations
 from rlhf_desktop.operations.training import lineage, readiness
 from rlhf_desktop.store.database import Store
@@ -143,11 +144,15 @@ def next_step(store: Store, queue: Queue, project: Project) -> NextStep:
     live = next((run for run in reversed(now.runs) if run.state in _LIVE), None)
     if live is not None:
         return NextStep("wait", f"“{live.title}” is training", "train", run_id=live.id)
-    newest = next((run for run in now.runs if run.state == "done" and run.algorithm != "reward" and not run.archived), None)
+    newest = next((run for run in now.runs if run.state == "done" and run.algorithm != "reward" and not _put_away(run)), None)
     if newest is None:
         return _feed_or_train(store, project, history)
     found = _evaluation_of(newest, now.evaluations)
     return _after_training(newest, found)
+
+
+def _put_away(run: RunSummary) -> bool:
+    return run_notes(run.folder).archived
 
 
 def _feed_or_train(store: Store, project: Project, history: Sequence[Round]) -> NextStep:

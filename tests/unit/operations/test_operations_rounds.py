@@ -4,6 +4,7 @@ import pytest
 from operations_helpers import BASE, QuietQueue, adapter_of, example, finish, ranking, user, write_lines
 
 from rlhf_desktop.core.protocol import Completion, Sampling
+from rlhf_desktop.jobs.runnotes import annotate_run
 from rlhf_desktop.operations.blind import begin_evaluation, judge_pair, next_pair
 from rlhf_desktop.operations.feedback import import_feedback
 from rlhf_desktop.operations.lineage import adapter_lineage
@@ -79,6 +80,12 @@ def test_the_way_through_the_first_round(loop):
     adopt(loop.store, loop.project, adapter_of(waiting), who="me", evaluation_id=made.id)
     assert loop.next.sentence == "Next: 30 more judgements of the adopted model's answers, then train"
     assert [r.number for r in loop.rounds] == [1, 2]
+
+
+def test_an_archived_result_is_not_suggested(loop):
+    loop.judge(80)
+    annotate_run(loop.train(), archived=True)
+    assert loop.next.kind == "judge"
 
 
 def test_a_reward_model_leads_to_practice(loop):
