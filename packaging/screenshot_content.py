@@ -17,7 +17,7 @@ from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import process_ref
-from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.core.protocol import Completion, Sampling
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.feedback.conversations import Generator, Project
 from rlhf_desktop.feedback.judgements import AllBad, Judgement, Ranking
@@ -25,6 +25,7 @@ from rlhf_desktop.feedback.snapshot import PracticePrompt
 from rlhf_desktop.hub.library import STARTER, LibraryModel
 from rlhf_desktop.jobs.adapters import weights_hash
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.operations.blind import Evaluation, begin_evaluation, judge_pair, next_pair
 from rlhf_desktop.operations.demo_report import DemoReport, ModelReport, SideBySide, WinReport
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
@@ -223,6 +224,7 @@ class Morning:
     adapter: runs.AdapterRef
     runs: dict[str, RunFolder]
     conversation: str
+    evaluations: dict[str, str]  # ids by what they are
 
 
 def fill(workspace: Workspace, store: Store) -> Morning:
@@ -236,7 +238,7 @@ def fill(workspace: Workspace, store: Store) -> Morning:
     waiting: list[Messages] = [[{"role": "user", "content": f"{text} (ticket {n})"}] for n in range(8) for text in PROMPTS]
     store.prompts.create_set(project.id, "This week's tickets", waiting)
     _write_report(workspace)
-    return Morning(project, base, adapter, folders, conversation)
+    return Morning(project, base, adapter, folders, conversation, _evaluate(store, project, base, adapter))
 
 
 def _write_base(workspace: Workspace) -> runs.ModelRef:
@@ -296,6 +298,41 @@ def _converse(store: Store, project_id: str, base: runs.ModelRef, adapter: runs.
         store.conversations.set_active_leaf(conversation.id, new[0].id)
         shown = conversation.id if i == 3 else shown
     return shown
+
+
+def _evaluate(store: Store, project: Project, base: runs.ModelRef, adapter: runs.AdapterRef) -> dict[str, str]:
+    """Two blind comparisons: one decided, one under way."""
+    tags = ("Deliveries", "Refunds", "Deliveries", "Code", "Sizes", "Refunds")
+    prompts: dict[str, list[Messages]] = {}
+    answered = []
+    for n in range(60):
+        i = n % len(PROMPTS)
+        prompt: Messages = [{"role": "user", "content": f"{PROMPTS[i]} (held out {n})"}]
+        prompts.setdefault(tags[i], []).append(prompt)
+        old, new = (Completion(id="", prompt=0, completion=0, text=part[i], tokens=9, finish="end") for part in (BEFORE, AFTER))
+        answered.append((prompt, old, new))
+    for tag, tagged in prompts.items():
+        store.prompts.create_set(project.id, tag, tagged, "heldout")
+    made = {}
+    for name, better, judged, pairs in (("decided", 0.85, 48, answered[:48]), ("under way", 0.66, 26, answered[12:])):
+        begun = begin_evaluation(
+            store, project, base=base, old=None, new=adapter, sampling=Sampling(), seed=len(name), answered=pairs
+        )
+        _judge_blind(store, begun, better, judged)
+        made[name] = begun.id
+    return made
+
+
+def _judge_blind(store: Store, begun: Evaluation, better: float, judged: int) -> None:
+    chance = random.Random(judged)
+    on_left = {pair.position: pair.new_on_left for pair in begun.pairs}
+    for _ in range(judged):
+        pair = next_pair(store, begun.id, "Amina Haddad")
+        new = "left" if on_left[pair.position] else "right"
+        old = "right" if on_left[pair.position] else "left"
+        verdict = chance.choices((new, old, "tie", "both_bad"), (better, 1 - better, 0.12, 0.04))[0]
+        why = "Says what happens next." if verdict == new and chance.random() < 0.3 else ""
+        judge_pair(store, pair, verdict, who="Amina Haddad", seconds=7.0 + chance.random() * 6, critique=why)
 
 
 def _write_report(workspace: Workspace) -> None:

@@ -21,14 +21,12 @@ from PySide6.QtGui import QCursor  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 
 from rlhf_desktop.core.paths import Workspace  # noqa: E402
-from rlhf_desktop.core.protocol import Completion, Done, Loaded, Sampling  # noqa: E402
-from rlhf_desktop.feedback.conversations import Generator  # noqa: E402
+from rlhf_desktop.core.protocol import Completion, Done, Loaded  # noqa: E402
 from rlhf_desktop.hub.library import Library  # noqa: E402
 from rlhf_desktop.jobs.queue import Queue  # noqa: E402
 from rlhf_desktop.store.database import Store  # noqa: E402
 from rlhf_desktop.ui.chat.worker_client import WorkerClient  # noqa: E402
 from rlhf_desktop.ui.context import Context, Session  # noqa: E402
-from rlhf_desktop.ui.evaluate.answers import Answered  # noqa: E402
 from rlhf_desktop.ui.frame.desk import Desk  # noqa: E402
 from rlhf_desktop.ui.frame.window import Window  # noqa: E402
 from rlhf_desktop.ui.tasks import TaskRunner  # noqa: E402
@@ -126,23 +124,22 @@ def _judging(studio: Studio) -> None:
 
 
 def _blind(studio: Studio) -> None:
-    """The third of four blind pairs."""
+    """A blind pair."""
     studio.window.show_room("evaluate")
-    room, pairs = studio.window.room("evaluate"), []
-    for i in range(4):
-        old, new = (
-            Completion(id="", prompt=0, completion=0, text=part[i], tokens=9, finish="end")
-            for part in (content.BEFORE, content.AFTER)
-        )
-        pairs.append(Answered([{"role": "user", "content": content.PROMPTS[i]}], old, new))
-    studio.settle()
-    room._sides = (
-        Generator.of(studio.story.base, None, Sampling()),
-        Generator.of(studio.story.base, studio.story.adapter, Sampling()),
-    )
-    room._begin_judging(pairs)
-    room._judge("left")
-    room._judge("tie")
+    studio.window.room("evaluate").go_on(studio.story.evaluations["under way"])
+
+
+def _result(which: str) -> Scene:
+    def scene(studio: Studio) -> None:
+        studio.window.show_room("evaluate")
+        studio.window.room("evaluate").show_result(studio.story.evaluations[which])
+
+    return scene
+
+
+def _evaluate(studio: Studio) -> None:
+    studio.window.show_room("evaluate")
+    studio.window.room("evaluate").show_home()
 
 
 SCENES: dict[str, Scene] = {
@@ -155,8 +152,10 @@ SCENES: dict[str, Scene] = {
     "train-live": _run_page("Kinder, round 2"),
     "train-done": _run_page("Kinder, round 1"),
     "train-interrupted": _run_page("Quick try"),
-    "evaluate": _room("evaluate"),
+    "evaluate": _evaluate,
     "evaluate-blind": _blind,
+    "evaluate-better": _result("decided"),
+    "evaluate-undecided": _result("under way"),
     "models": _room("models"),
     "settings": _room("settings"),
 }

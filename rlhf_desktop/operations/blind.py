@@ -432,39 +432,3 @@ def _at_equal_length(judged: Sequence[JudgedPair]) -> LengthControlled | None:
     words = [(len(new.split()), len(old.split())) for _, old, new in pairs]
     outcomes = [sum(said) / len(said) for said in pairs.values()]
     return length_controlled(outcomes, [new for new, _ in words], [old for _, old in words])
-
-
-# --- one pair at a time, as the window did before evaluations were stored ---------------------------------------------------------
-
-
-def keep_blind_judgement(
-    store: Store,
-    project: Project,
-    prompt: Messages,
-    displayed: tuple[tuple[Completion, Generator], tuple[Completion, Generator]],
-    ranks: tuple[int, int],
-    *,
-    who: str,
-    seconds: float,
-    seed: int,
-) -> Judgement:
-    """Store a pair and its verdict, whole or not at all.
-
-    Args:
-        store: Where to.
-        project: Whose. The prompts are held out, so the judgement never trains anything.
-        prompt: What was answered.
-        displayed: The left and the right answer with what wrote each.
-        ranks: Of the left and the right answer; equal for a tie.
-        who: Who judged.
-        seconds: How long it took.
-        seed: The answers' seed.
-    """
-    with store.connection.transaction():
-        _, leaf = store.conversations.start(project.id, prompt, "label")
-        nodes = [
-            store.conversations.add_completions(leaf.id, [NewCompletion(c.text, seed, c.finish, c.tokens)], generator)[0]
-            for c, generator in displayed
-        ]
-        ids = tuple(node.id for node in nodes)
-        return store.judgements.add(Judgement(project.id, who, ids, Ranking.of(ranks), seconds_spent=round(seconds, 2)))

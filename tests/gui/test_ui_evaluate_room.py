@@ -3,7 +3,9 @@ from PySide6.QtCore import Qt
 from run_script import ScriptedRun
 
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.operations.blind import evaluation, evaluations
 from rlhf_desktop.operations.demo import DemoEvent
+from rlhf_desktop.operations.rounds import adoptions
 from rlhf_desktop.ui.evaluate.demorunner import DemoRunner
 from rlhf_desktop.ui.evaluate.room import EvaluateRoom
 
@@ -13,7 +15,8 @@ def room(qtbot, context):
     made = EvaluateRoom(context)
     qtbot.addWidget(made.widget())
     made.widget().show()
-    return made
+    yield made
+    context.tasks.wait()
 
 
 @pytest.fixture
@@ -22,44 +25,149 @@ def two_models(context):
     run.result()
     run.state("done")
     prompts = [[{"role": "user", "content": f"question {i}"}] for i in range(10)]
-    context.store.prompts.create_set(context.session.project.id, "held out", prompts, "heldout")
+    context.store.prompts.create_set(context.session.project.id, "Deliveries", prompts, "heldout")
+    return run
+
+
+def begin(qtbot, room, many=8):
+    room.activated()
+    qtbot.waitUntil(lambda: room.home.begin.isEnabled())
+    room.home.many.set_value(many)
+    qtbot.mouseClick(room.home.begin, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: room.pair is not None and room.judging.isVisible(), timeout=10_000)
+
+
+def press(qtbot, room, verdict):
+    """Press the key for the new model, the old one, or what `verdict` names."""
+    before = room.pair
+    made = evaluation(room._context.store, before.evaluation_id)
+    new_on_left = next(pair.new_on_left for pair in made.pairs if pair.position == before.position)
+    keys = {"new": Qt.Key.Key_1 if new_on_left else Qt.Key.Key_2, "old": Qt.Key.Key_2 if new_on_left else Qt.Key.Key_1}
+    qtbot.keyClick(room.judging, keys.get(verdict) or {"tie": Qt.Key.Key_Equal, "bad": Qt.Key.Key_0}[verdict])
+    qtbot.waitUntil(lambda: room.pair is not before or room.result is not None)
+
+
+def words(page):
+    from rlhf_desktop.ui.widgets.text import Label
+
+    return " ".join(label.text() for label in page.findChildren(Label))
 
 
 def test_with_one_model_it_says_what_is_missing(qtbot, room):
     room.activated()
-    qtbot.waitUntil(lambda: "Nothing has been trained" in room._words.text())
-    assert not room.begin.isEnabled()
+    qtbot.waitUntil(lambda: "Nothing has been trained" in room.home._words.text())
+    assert not room.home.begin.isEnabled()
     assert room.sample.start.property("kind") == "primary"
 
 
 def test_a_blind_comparison_by_keys_is_judged_stored_and_summed_up(qtbot, context, room, two_models):
-    room.activated()
-    qtbot.waitUntil(lambda: room.begin.isEnabled())
-    room.begin.click()
-    qtbot.waitUntil(lambda: room.trial is not None, timeout=10_000)
-    assert room.trial.total == 8
-    while room.trial is not None:
-        new_on_left = room.trial._new_on_left[len(room.trial.judged)]
-        qtbot.keyClick(room.judging, Qt.Key.Key_1 if new_on_left else Qt.Key.Key_2)
+    begin(qtbot, room)
+    assert room.pair.total == 8
+    for verdict in ("new", "new", "new", "tie", "new", "bad", "new", "new"):
+        press(qtbot, room, verdict)
+    qtbot.waitUntil(lambda: room.result is not None)
     judged = context.store.judged(context.session.project.id)
     assert len(judged) == 8
     assert {item.split for item in judged} == {"heldout"}
     generators = [context.store.conversations.message(j.judgement.displayed[0]).generator_id for j in judged]
     assert len(set(generators)) == 2  # both sides were shown on the left
-    words = room._result.itemAt(0).widget().body.itemAt(0).widget().text()
-    assert words.startswith("On 8 prompts you preferred Kinder")
-    assert "100% of the time" in words
+    said = words(room.result)
+    assert "On 8 prompts you preferred Kinder to Tiny 88% of the time" in said
+    assert "25% ties" in said
+    assert "Deliveries" in said
+    assert room.result.report.win.decision == "undecided"
+    assert room.result.go_on.property("kind") == "primary"
+
+
+def test_nothing_on_the_judging_page_tells_who_wrote_what(qtbot, room, two_models):
+    begin(qtbot, room)
+    assert "Kinder" not in words(room.judging)
+    assert "Tiny" not in words(room.judging)
 
 
 def test_taking_back_a_blind_verdict_withdraws_it(qtbot, context, room, two_models):
-    room.activated()
-    qtbot.waitUntil(lambda: room.begin.isEnabled())
-    room.begin.click()
-    qtbot.waitUntil(lambda: room.trial is not None, timeout=10_000)
-    qtbot.keyClick(room.judging, Qt.Key.Key_Equal)
+    begin(qtbot, room)
+    first = room.pair.position
+    press(qtbot, room, "tie")
     qtbot.keyClick(room.judging, Qt.Key.Key_Backspace)
-    assert room.trial.judged == []
+    qtbot.waitUntil(lambda: room.pair.position == first)
     assert context.store.judgements.effective(context.session.project.id) == []
+
+
+def test_why_is_kept_and_its_field_takes_no_verdict(qtbot, context, room, two_models):
+    begin(qtbot, room)
+    qtbot.keyClick(room.judging, Qt.Key.Key_W)
+    room.judging.why.setFocus()
+    qtbot.keyClicks(room.judging.why, "12 is too long")
+    assert context.store.judgements.effective(context.session.project.id) == []
+    qtbot.keyClick(room.judging.why, Qt.Key.Key_Return)
+    press(qtbot, room, "new")
+    (judgement,) = context.store.judgements.effective(context.session.project.id)
+    assert judgement.critique == "12 is too long"
+
+
+def test_a_comparison_can_be_left_looked_at_and_gone_on_with(qtbot, context, room, two_models):
+    begin(qtbot, room)
+    press(qtbot, room, "old")
+    qtbot.keyClick(room.judging, Qt.Key.Key_Escape)
+    qtbot.waitUntil(lambda: room.result is not None)
+    assert "Go on judging (7 left)" in room.result.go_on.text()
+    room.result.closed.emit()
+    qtbot.waitUntil(lambda: room.home._past.count() == 2)  # a heading and the comparison
+    room.home._past.itemAt(1).widget().continued.emit(room.pair.evaluation_id)
+    qtbot.waitUntil(lambda: room.judging.isVisible())
+    assert room.pair.done == 1
+
+
+def test_an_undecided_comparison_gets_more_prompts(qtbot, context, room, two_models):
+    begin(qtbot, room)
+    for _ in range(8):
+        press(qtbot, room, "tie")
+    qtbot.waitUntil(lambda: room.result is not None)
+    assert room.result.go_on.text() == "Judge more prompts"
+    room.result.go_on.click()
+    qtbot.waitUntil(lambda: room.pair.total == 10, timeout=10_000)
+    (summary,) = evaluations(context.store, context.session.project)
+    assert (summary.judged, summary.total) == (8, 10)
+
+
+def test_the_winner_is_adopted_and_undo_brings_the_other_back(qtbot, context, room, two_models):
+    begin(qtbot, room)
+    for _ in range(8):
+        press(qtbot, room, "new")
+    qtbot.waitUntil(lambda: room.result is not None)
+    assert room.result.report.win.decision == "better"
+    assert room.result.adopt.property("kind") == "primary"
+    with qtbot.waitSignal(context.session.announced) as said:
+        room.result.adopt.click()
+    assert context.session.adapter.name == "Kinder"
+    assert adoptions(context.store, context.session.project)[0].evaluation_id == room.result.report.evaluation.id
+    said.args[1]()
+    qtbot.waitUntil(lambda: context.session.adapter is None)
+    assert [a.adapter_name for a in adoptions(context.store, context.session.project)] == [None, "Kinder"]
+
+
+def test_a_run_proposes_what_it_made_against_what_it_started_from(qtbot, room, two_models):
+    room.show_result_of(two_models.folder.id)
+    qtbot.waitUntil(lambda: room.home.new.currentText() == "Kinder")
+    assert room.home.old.currentData() is None
+
+
+def test_trouble_while_answering_is_said_and_can_be_tried_again(qtbot, context, room, two_models):
+    prompts = [[{"role": "user", "content": f"trouble {i}"}] for i in range(4)]
+    room.activated()
+    qtbot.waitUntil(lambda: room.home.begin.isEnabled())
+    room.home.show_writing(True)
+    room._maker.start(context.session.base, prompts, None, None, _sampling(), 0)
+    qtbot.waitUntil(lambda: room.home._trouble.isVisible(), timeout=10_000)
+    assert "out of memory" in room.home._trouble.words.text()
+    assert room.home.begin.isVisible()
+
+
+def _sampling():
+    from rlhf_desktop.core.protocol import Sampling
+
+    return Sampling()
 
 
 def test_the_sample_project_reports_its_steps_and_its_end(qtbot, context):

@@ -1,30 +1,43 @@
-"""Two answers, nobody says whose: press 1, 2 or =."""
+"""Two answers, nobody says whose: press 1, 2, =, or 0 when neither will do."""
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QGridLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
 
-from rlhf_desktop.ui.evaluate.blind import BlindTrial
+from rlhf_desktop.operations.blind import BlindPair
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
 
-_KEYS = {Qt.Key.Key_1: "left", Qt.Key.Key_2: "right", Qt.Key.Key_Equal: "tie"}
+_KEYS = {
+    Qt.Key.Key_1: "left",
+    Qt.Key.Key_2: "right",
+    Qt.Key.Key_Equal: "tie",
+    Qt.Key.Key_0: "both_bad",
+    Qt.Key.Key_S: "skip",
+}
+VERDICTS = {
+    "left": "1 is better",
+    "tie": "About equal (=)",
+    "right": "2 is better",
+    "both_bad": "Neither will do (0)",
+    "skip": "Skip (S)",
+}
 
 
 class JudgingView(QWidget):
-    """Shows the pair a trial is at. Emits `judged` with left, right or tie, and `undone`, `stopped`."""
+    """Shows a blind pair. Emits `judged` with the verdict and why, and `undone`, `stopped`."""
 
-    judged = Signal(str)
+    judged = Signal(str, str)
     undone = Signal()
     stopped = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setAccessibleName("Blind comparison: 1 for the left answer, 2 for the right, equals for a tie")
+        self.setAccessibleName("Blind comparison: 1 for the left answer, 2 for the right, equals for a tie, 0 when neither will do")
         box = column(self, 0, t.SPACE_L)
         self.meter = Meter("Progress of the comparison")
         box.addWidget(self.meter)
@@ -37,7 +50,8 @@ class JudgingView(QWidget):
         grid.setSpacing(t.SPACE_M)
         self._sides = [self._side(grid, place, name) for place, name in enumerate(("1", "2"))]
         box.addLayout(grid)
-        box.addLayout(self._buttons())
+        box.addLayout(self._verdicts())
+        box.addLayout(self._below())
 
     def _side(self, grid: QGridLayout, place: int, letter: str) -> MarkdownView:
         card = Card()
@@ -49,35 +63,68 @@ class JudgingView(QWidget):
         grid.setColumnStretch(place, 1)
         return text
 
-    def _buttons(self):
+    def _verdicts(self):
         line = row()
-        for text, verdict in (("1 is better", "left"), ("About equal  (=)", "tie"), ("2 is better", "right")):
-            button = Button(text)
-            button.clicked.connect(lambda _checked=False, verdict=verdict: self.judged.emit(verdict))
+        self.buttons: dict[str, Button] = {}
+        for verdict, text in VERDICTS.items():
+            button = Button(text, "quiet" if verdict == "skip" else "normal")
+            button.clicked.connect(lambda _checked=False, verdict=verdict: self._say(verdict))
+            self.buttons[verdict] = button
             line.addWidget(button)
-        line.addWidget(caption("Keys: 1, 2, =   ·   Backspace takes the last one back"), 1)
-        self.undo = Button("Back", "quiet", "undo")
+        line.addStretch(1)
+        self.undo = Button("Take back", "quiet", "undo")
+        self.undo.setToolTip("Take the last verdict back  (Backspace)")
         self.undo.clicked.connect(self.undone)
-        stop = Button("Finish now", "quiet")
-        stop.clicked.connect(self.stopped)
+        self.stop = Button("See the result so far", "quiet", "evaluate")
+        self.stop.setToolTip("You may look at any time and go on later: the interval stays honest  (Esc)")
+        self.stop.clicked.connect(self.stopped)
         line.addWidget(self.undo)
-        line.addWidget(stop)
+        line.addWidget(self.stop)
         return line
 
-    def show_trial(self, trial: BlindTrial) -> None:
-        """Show the pair to judge."""
-        done = len(trial.judged)
-        self.meter.set_value(done, trial.total, f"{done} of {trial.total} judged")
-        self._prompt.set_text(trial.prompt())
-        for view, text in zip(self._sides, trial.sides(), strict=True):
+    def _below(self):
+        line = row(spacing=t.SPACE_M)
+        self.why = QLineEdit()
+        self.why.setAccessibleName("Why, if you like")
+        self.why.setPlaceholderText("Why? Optional: write it first, then Enter and 1, 2, = or 0")
+        self.why.setMaxLength(2000)
+        self.why.returnPressed.connect(self.setFocus)
+        line.addWidget(self.why, 1)
+        line.addWidget(caption("Keys: 1  2  =  0   ·   Backspace takes back   ·   W why   ·   Esc result"))
+        return line
+
+    def show_pair(self, pair: BlindPair) -> None:
+        """Show a pair to judge."""
+        self.meter.set_value(pair.done, pair.total, f"{pair.done} of {pair.total} judged")
+        self._prompt.set_text(_conversation(pair))
+        for view, text in zip(self._sides, (pair.left, pair.right), strict=True):
             view.set_text(text)
-        self.undo.setEnabled(done > 0)
+        self.why.clear()
+        self.undo.setEnabled(pair.done > 0)
+        self.setEnabled(True)
+        self.setFocus()
+
+    def _say(self, verdict: str) -> None:
+        if self.isEnabled():
+            self.setEnabled(False)  # until the next pair is there: one press, one verdict
+            self.judged.emit(verdict, self.why.text().strip())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """1, 2, =, Backspace."""
+        """1, 2, =, 0, S, W, Backspace, Esc."""
         if event.key() in _KEYS:
-            self.judged.emit(_KEYS[event.key()])
+            self._say(_KEYS[event.key()])
         elif event.key() == Qt.Key.Key_Backspace and self.undo.isEnabled():
             self.undone.emit()
+        elif event.key() == Qt.Key.Key_W:
+            self.why.setFocus()
+        elif event.key() == Qt.Key.Key_Escape:
+            self.stopped.emit()
         else:
             super().keyPressEvent(event)
+
+
+def _conversation(pair: BlindPair) -> str:
+    """The prompt; with who said what when it is longer than one message."""
+    if len(pair.prompt) == 1:
+        return pair.prompt[0]["content"]
+    return "\n\n".join(f"**{message['role'].capitalize()}:** {message['content']}" for message in pair.prompt)

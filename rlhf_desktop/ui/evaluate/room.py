@@ -1,38 +1,41 @@
-"""The Evaluate room: judge two models blind on held-out prompts, or see the whole loop on the sample project."""
+"""The Evaluate room: which of two models is better, and how sure are we? Joins its pages; what is slow runs on the task threads."""
 
+import functools
 import random
 import time
-from collections.abc import Sequence
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
-from rlhf_desktop.core.errors import AppError
-from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.core.errors import AppError, BadInput
 from rlhf_desktop.core.protocol import Sampling
-from rlhf_desktop.evaluation.winrate import win_rate
-from rlhf_desktop.feedback.conversations import Generator
-from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters
-from rlhf_desktop.operations.blind import keep_blind_judgement
+from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.operations.blind import (
+    Answered,
+    BlindPair,
+    Evaluation,
+    add_answers,
+    begin_evaluation,
+    judge_pair,
+    next_pair,
+    undo_last,
+)
 from rlhf_desktop.operations.demo import read_report
 from rlhf_desktop.operations.demo_report import DemoReport
-from rlhf_desktop.operations.history import heldout_prompts
-from rlhf_desktop.ui import words
+from rlhf_desktop.operations.rounds import adopt, adoptions
 from rlhf_desktop.ui.context import Context
-from rlhf_desktop.ui.evaluate.answers import Answered, AnswerMaker
-from rlhf_desktop.ui.evaluate.blind import BlindTrial, Judged, Pair, verdict_sentence
+from rlhf_desktop.ui.evaluate import lookup
+from rlhf_desktop.ui.evaluate.answers import AnswerMaker
 from rlhf_desktop.ui.evaluate.demorunner import DemoRunner
-from rlhf_desktop.ui.evaluate.interval import IntervalBar
+from rlhf_desktop.ui.evaluate.home import EvaluateFacts, HomePage
 from rlhf_desktop.ui.evaluate.judgingview import JudgingView
-from rlhf_desktop.ui.evaluate.sample import SampleCard
+from rlhf_desktop.ui.evaluate.resultpage import ResultPage
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
-from rlhf_desktop.ui.widgets.fields import choice
-from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, Page, clear, column, row
-from rlhf_desktop.ui.widgets.text import Label, caption, title
+from rlhf_desktop.ui.widgets.surfaces import Page
 
 _SEEDS = 2**31
+_MORE = 16  # prompts added when a comparison is not decided
 
 
 class EvaluateRoom(QObject):
@@ -45,94 +48,46 @@ class EvaluateRoom(QObject):
         self._context = context
         self.demo = DemoRunner(context.workspace, parent=self)
         self._maker = AnswerMaker(context.chat, self)
-        self._prompts: Sequence[Messages] = ()
-        self.trial: BlindTrial | None = None
-        self._answered: dict[int, Answered] = {}
-        self._events: list[str] = []
+        self._write = None  # what to do with the answers being written: begin a comparison, or add to one
+        self.pair: BlindPair | None = None
         self._since = 0.0
-        self._proposed = ""
-        self._names = ("", "")
-        self._sides: tuple[Generator, Generator] | None = None
-        self._seed = 0
+        self._proposed: tuple[AdapterRef | None, AdapterRef] | None = None
         self._root = QStackedWidget()
         self._root.setProperty("kind", "page")
-        self._build()
-        self._connect()
-
-    def _build(self) -> None:
-        page = Page(t.WIDE_WIDTH)
-        head = column(spacing=t.SPACE_XS)
-        head.addWidget(title("Evaluate"))
-        head.addWidget(
-            Label(
-                "Judge two models without knowing which is which, on prompts that nothing was trained on.", tone="muted", wrap=True
-            )
-        )
-        page.body.addLayout(head)
-        page.body.addWidget(self._setup())
-        self._result = column()
-        page.body.addLayout(self._result)
-        self.sample = SampleCard()
-        page.body.addWidget(self.sample)
-        page.body.addStretch(1)
-        self._root.addWidget(page)
-        judging = Page(t.WIDE_WIDTH)
+        self.home = HomePage()
+        self.sample = self.home.sample
+        self._root.addWidget(self.home)
+        self._judging = Page(t.WIDE_WIDTH)
         self.judging = JudgingView()
-        judging.body.addWidget(self.judging)
-        judging.body.addStretch(1)
-        self._root.addWidget(judging)
-
-    def _setup(self) -> Card:
-        card = Card("Compare blind")
-        line = row(spacing=t.SPACE_M)
-        self.old, self.new = choice("The model before"), choice("The model after")
-        self.many = SegmentedControl("Prompts", [("8", 8), ("16", 16), ("32", 32)])
-        line.addWidget(self.old, 1)
-        line.addWidget(Label("against", tone="muted"))
-        line.addWidget(self.new, 1)
-        line.addWidget(Label("on", tone="muted"))
-        line.addWidget(self.many)
-        line.addWidget(Label("prompts", tone="muted"))
-        card.body.addLayout(line)
-        below = row(spacing=t.SPACE_M)
-        self.begin = Button("Compare")
-        self.begin.setEnabled(False)  # until it is known what there is to compare
-        self.cancel = Button("Cancel", "quiet")
-        self.cancel.hide()
-        self._words = caption("", wrap=True)
-        below.addWidget(self.begin)
-        below.addWidget(self.cancel)
-        below.addWidget(self._words, 1)
-        card.body.addLayout(below)
-        self.meter = Meter("Answers being written")
-        self.meter.hide()
-        card.body.addWidget(self.meter)
-        self._trouble = Notice("alert", "", "danger")
-        self._trouble.hide()
-        card.body.addWidget(self._trouble)
-        return card
+        self._judging.body.addWidget(self.judging)
+        self._judging.body.addStretch(1)
+        self._root.addWidget(self._judging)
+        self.result: ResultPage | None = None
+        self._connect()
 
     def _connect(self) -> None:
         """Every connection of this room."""
         session = self._context.session
-        self.begin.clicked.connect(self.compare)
-        self.cancel.clicked.connect(self._cancel)
-        self.old.currentIndexChanged.connect(self._check)
-        self.new.currentIndexChanged.connect(self._check)
-        self._maker.progressed.connect(lambda n, total: self.meter.set_value(n, total, f"{n} of {total} answers written"))
-        self._maker.finished.connect(self._begin_judging)
-        self._maker.failed.connect(self._failed)
+        self.home.began.connect(self.compare)
+        self.home.cancelled.connect(self._cancel)
+        self.home.opened.connect(self.show_result)
+        self.home.continued.connect(self.go_on)
+        self.home.rewardOpened.connect(lambda info: session.runRequested.emit(info.run_id))
+        self._maker.progressed.connect(self.home.show_progress)
+        self._maker.finished.connect(self._answered)
+        self._maker.failed.connect(self.home.show_trouble)
         self.judging.judged.connect(self._judge)
         self.judging.undone.connect(self._undo)
-        self.judging.stopped.connect(self._finish)
+        self.judging.stopped.connect(lambda: self.pair and self.show_result(self.pair.evaluation_id))
         self.sample.started.connect(self.run_sample)
         self.sample.stopped.connect(self.demo.stop)
         self.demo.progressed.connect(self.sample.show_progress)
         self.demo.succeeded.connect(self._sample_done)
         self.demo.failed.connect(self.sample.show_trouble)
         self.demo.stopped.connect(lambda: self.sample.show_running(False))
-        session.projectChanged.connect(self.refresh)
+        session.projectChanged.connect(self._project_changed)
         session.modelChanged.connect(self.refresh)
+        session.runsChanged.connect(self.refresh)
 
     def widget(self) -> QWidget:
         """The room."""
@@ -141,163 +96,207 @@ class EvaluateRoom(QObject):
     def activated(self) -> None:
         """Look again."""
         self.refresh()
-        if self.trial:
+        if self._root.currentWidget() is self._judging:
             self.judging.setFocus()
         if self.sample.report is None and not self.demo.running:
-            self._context.tasks.run(_last_report, self._context.workspace, on_success=lambda r: r and self.sample.show_report(r))
+            self._run(_last_report, self._context.workspace, then=lambda r: r and self.sample.show_report(r))
 
     def deactivated(self) -> None:
         """What is under way goes on."""
 
+    def _run(self, work, *arguments, then=None, failed=None) -> None:
+        troubled = self._context.session.troubled.emit
+        self._context.tasks.run(work, *arguments, on_success=then, on_failure=failed or troubled)
+
     # --- choosing
+
+    def refresh(self) -> None:
+        """Which models, held-out prompts and comparisons there are."""
+        context = self._context
+        look = functools.partial(lookup.facts, context.store, context.workspace, context.session.project, context.session.base)
+        self._run(look, then=self._show)
+
+    def _show(self, found: EvaluateFacts) -> None:
+        self.home.show_facts(found, self._proposed)
+        self._proposed = None
 
     def show_result_of(self, run_id: str) -> None:
         """Propose to compare what a run has made with what it started from."""
-        self._proposed = run_id
+
+        def propose(found) -> None:
+            self._proposed = found
+            self.show_home()
+
+        self._run(lookup.before_and_after, self._context.workspace, run_id, then=propose)
+
+    def show_home(self) -> None:
+        """Back to the first page."""
+        self._root.setCurrentWidget(self.home)
+        self._drop_result()
         self.refresh()
 
-    def refresh(self) -> None:
-        """Which models and held-out prompts there are."""
-        self._context.tasks.run(self._load, on_success=self._show, on_failure=self._context.session.troubled.emit)
-
-    def _load(self) -> tuple[list[AdapterInfo], list[Messages]]:
-        context = self._context
-        base = context.session.base
-        adapters = [a for a in list_adapters(context.workspace, "policy") if base and a.ref.base_hash == base.hash]
-        return adapters, heldout_prompts(context.store, context.session.project)
-
-    def _show(self, found: tuple[list[AdapterInfo], list[Messages]]) -> None:
-        adapters, self._prompts = found
-        base = self._context.session.base
-        made = next((info.ref for info in adapters if info.run_id == self._proposed), None)
-        self._proposed = ""
-        for box, first in ((self.old, None), (self.new, made or (adapters[0].ref if adapters else None))):
-            kept = box.currentData() if box.count() and made is None else first
-            box.blockSignals(True)
-            box.clear()
-            box.addItem(f"{base.name} as it is" if base else "No model yet", None)
-            for info in adapters:
-                box.addItem(info.title, info.ref)
-                if kept is not None and kept.hash == info.ref.hash:
-                    box.setCurrentIndex(box.count() - 1)
-            box.blockSignals(False)
-        self._check()
-
-    def _check(self) -> None:
-        """Say what is missing before a comparison can begin."""
-        same = self.old.currentData() == self.new.currentData()
-        if self._context.session.base is None:
-            problem = "Choose a model in Models first."
-        elif self.new.count() < 2:
-            problem = "Nothing has been trained yet: there is one model only. Train, or run the sample project below."
-        elif not self._prompts:
-            problem = "No held-out prompts yet: one in seven prompts is kept aside by itself as you judge, or add prompts in Label."
-        elif same:
-            problem = "Choose two different models."
-        else:
-            problem = ""
-        self.begin.setEnabled(not problem)
-        self.begin.set_kind("normal" if problem else "primary")  # one primary action: compare, once that is possible
-        self.sample.start.set_kind("primary" if problem else "normal")
-        self._words.setText(problem or f"{words.count(len(self._prompts), 'held-out prompt')} to draw from.")
+    def _project_changed(self) -> None:
+        self._maker.stop()
+        self.home.show_writing(False)
+        self.pair = None
+        self.show_home()
 
     # --- writing the answers
 
-    def compare(self) -> None:
-        """Have both models answer, then judge."""
-        session, sampling = self._context.session, Sampling()
-        chance = random.Random()
-        self._seed = chance.randrange(_SEEDS)
-        prompts = list(self._prompts)
-        chance.shuffle(prompts)
-        old, new = self.old.currentData(), self.new.currentData()
-        self._names = (self.old.currentText(), self.new.currentText())
-        self._sides = Generator.of(session.base, old, sampling), Generator.of(session.base, new, sampling)
-        self._writing(True)
-        self._maker.start(session.base, prompts[: self.many.value()], old, new, sampling, self._seed)
+    def compare(self, old: AdapterRef | None, new: AdapterRef | None, many: int) -> None:
+        """Have both models answer some held-out prompts, then judge."""
+        session, sampling, seed = self._context.session, Sampling(), random.randrange(_SEEDS)
+        begin = functools.partial(
+            begin_evaluation,
+            self._context.store,
+            session.project,
+            base=session.base,
+            old=old,
+            new=new,
+            sampling=sampling,
+            seed=seed,
+        )
+        self._have_answered(None, session.base, old, new, sampling, seed, many, lambda answered: begin(answered=answered))
 
-    def _writing(self, on: bool) -> None:
-        self.begin.setVisible(not on)
-        self.cancel.setVisible(on)
-        self.meter.setVisible(on)
-        self._trouble.hide()
+    def _extend(self, made: Evaluation) -> None:
+        """More prompts for a comparison that is not decided."""
+        workspace, base = self._context.workspace, self._context.session.base
+
+        def begin(found) -> None:
+            add = functools.partial(add_answers, self._context.store, made.id)
+            seed = made.seed + len(made.pairs)
+            self._have_answered(made.id, base, *found, made.new.sampling, seed, _MORE, add)
+
+        self.show_home()
+        self._run(lambda: [lookup.adapter_of(workspace, side, base) for side in (made.old, made.new)], then=begin)
+
+    def _have_answered(
+        self,
+        known_in: str | None,
+        base: ModelRef,
+        old: AdapterRef | None,
+        new: AdapterRef | None,
+        sampling: Sampling,
+        seed: int,
+        many: int,
+        write,
+    ) -> None:
+        def start(prompts) -> None:
+            random.Random(seed).shuffle(prompts)
+            if not prompts:
+                self.home.show_trouble(BadInput("All held-out prompts are in this comparison.", "Add prompts in Label."))
+                return
+            self._maker.start(base, prompts[:many], old, new, sampling, seed)
+
+        self._write = write
+        self.home.show_writing(True)
+        self._run(lookup.fresh_prompts, self._context.store, self._context.session.project, known_in, then=start)
 
     def _cancel(self) -> None:
         self._maker.stop()
-        self._writing(False)
+        self.home.show_writing(False)
 
-    def _failed(self, trouble: AppError) -> None:
-        self._writing(False)
-        self._trouble.say("alert", str(trouble), "danger")
-        self._trouble.show()
+    def _answered(self, answered: list[Answered]) -> None:
+        self.home.show_writing(False)
+        self._run(self._write, answered, then=lambda made: self.go_on(made.id), failed=self.home.show_trouble)
 
     # --- judging
 
-    def _begin_judging(self, answered: list[Answered]) -> None:
-        self._writing(False)
-        if not answered:
-            self._failed(AppError("The models answered nothing that can be compared.", "Try again, or choose other models."))
-            return
-        pairs = [Pair(item.prompt[-1]["content"], item.old.text, item.new.text) for item in answered]
-        self._answered = {id(pair): item for pair, item in zip(pairs, answered, strict=True)}
-        self._events = []
-        self.trial = BlindTrial(pairs, self._seed)
-        self._next()
-
-    def _next(self) -> None:
-        if self.trial.over:
-            self._finish()
-            return
-        self._root.setCurrentIndex(1)
-        self.judging.show_trial(self.trial)
-        self.judging.setFocus()
-        self._since = time.monotonic()
-
-    def _judge(self, verdict: str) -> None:
-        if self.trial is None or self.trial.over:
-            return
-        judged = self.trial.judge(verdict, time.monotonic() - self._since)
-        try:
-            self._events.append(self._keep(judged))
-        except AppError as trouble:
-            self.trial.undo()
-            self._context.session.troubled.emit(trouble)
-            return
-        self._next()
-
-    def _keep(self, judged: Judged) -> str:
-        item = self._answered[id(judged.pair)]
-        old, new = (item.old, self._sides[0]), (item.new, self._sides[1])
-        displayed = (new, old) if judged.new_on_left else (old, new)
-        ranks = {"left": (1, 2), "right": (2, 1), "tie": (1, 1)}[judged.verdict]
+    def go_on(self, evaluation_id: str) -> None:
+        """Judge the pairs of a comparison that this person has not judged."""
         store = self._context.store
-        return keep_blind_judgement(
-            store,
-            self._context.session.project,
-            item.prompt,
-            displayed,
-            ranks,
-            who=who_am_i(store),
-            seconds=judged.seconds,
-            seed=self._seed,
-        ).id
+        self._run(lambda: next_pair(store, evaluation_id, who_am_i(store)), then=lambda pair: self._next(evaluation_id, pair))
 
-    def _who(self) -> str:
-        return who_am_i(self._context.store)
+    def _next(self, evaluation_id: str, pair: BlindPair | None) -> None:
+        if pair is None:
+            self.show_result(evaluation_id)
+            return
+        self.pair, self._since = pair, time.monotonic()
+        self._root.setCurrentWidget(self._judging)
+        self._drop_result()
+        self._judging.verticalScrollBar().setValue(0)
+        self.judging.show_pair(pair)
+
+    def _judge(self, verdict: str, why: str) -> None:
+        store, pair, seconds = self._context.store, self.pair, time.monotonic() - self._since
+
+        def keep() -> BlindPair | None:
+            who = who_am_i(store)
+            judge_pair(store, pair, verdict, who=who, seconds=seconds, critique=why)
+            return next_pair(store, pair.evaluation_id, who)
+
+        self._run(keep, then=lambda shown: self._kept(pair.evaluation_id, shown), failed=self._not_kept)
+
+    def _kept(self, evaluation_id: str, shown: BlindPair | None) -> None:
+        self._context.session.announce("Saved", self._undo)
+        self._context.session.feedbackChanged.emit()
+        self._next(evaluation_id, shown)
+
+    def _not_kept(self, trouble: AppError) -> None:
+        self.judging.setEnabled(True)
+        self.judging.setFocus()
+        self._context.session.troubled.emit(trouble)
 
     def _undo(self) -> None:
-        if self.trial.undo() and self._events:
-            self._context.store.judgements.withdraw(self._events.pop(), self._who())
-            self._next()
+        if self.pair is None:
+            return
+        store, key = self._context.store, self.pair.evaluation_id
 
-    def _finish(self) -> None:
-        """Show the verdict on what was judged."""
-        self._root.setCurrentIndex(0)
-        trial, self.trial = self.trial, None
-        clear(self._result)
-        if trial and trial.judged:
-            self._result.addWidget(_verdict_card(trial, *self._names))
-            self._context.session.feedbackChanged.emit()
+        def taken_back(shown: BlindPair | None) -> None:
+            if shown is not None:
+                self._context.session.feedbackChanged.emit()
+                self._next(key, shown)
+
+        self._run(lambda: undo_last(store, key, who_am_i(store)), then=taken_back)
+
+    # --- the result
+
+    def show_result(self, evaluation_id: str) -> None:
+        """Open what a comparison has found."""
+        store, project = self._context.store, self._context.session.project
+        self._run(lambda: lookup.result(store, project, evaluation_id, who_am_i(store)), then=self._open_result)
+
+    def _open_result(self, found: lookup.Result) -> None:
+        self._drop_result()
+        made = found.report.evaluation
+        self.result = ResultPage(found.report, found.mine_left, found.more)
+        self.result.closed.connect(self.show_home)
+        self.result.continued.connect(lambda: self.go_on(made.id))
+        self.result.extended.connect(lambda: self._extend(made))
+        self.result.adopted.connect(lambda new: self._adopt(made, new))
+        self._root.addWidget(self.result)
+        self._root.setCurrentWidget(self.result)
+        self.result.go_on.setFocus()
+
+    def _drop_result(self) -> None:
+        if self.result is not None:
+            self._root.removeWidget(self.result)
+            self.result.deleteLater()
+            self.result = None
+
+    def _adopt(self, made: Evaluation, new: bool) -> None:
+        """Make one of the two the model the project talks to; Undo brings back the one before."""
+        store, workspace, session = self._context.store, self._context.workspace, self._context.session
+        before, project, base = session.adapter, session.project, session.base
+
+        def change(adapter: AdapterRef | None, evaluation_id: str | None) -> AdapterRef | None:
+            adopt(store, project, adapter, who=who_am_i(store), evaluation_id=evaluation_id)
+            return adapter
+
+        def find_and_change() -> AdapterRef | None:
+            chosen = lookup.adapter_of(workspace, made.new if new else made.old, base)
+            latest = next(iter(adoptions(store, project)), None)
+            if latest and latest.adapter_hash == (chosen.hash if chosen else None):
+                return chosen
+            return change(chosen, made.id)
+
+        def changed(chosen: AdapterRef | None) -> None:
+            session.set_model(base, chosen)
+            session.runsChanged.emit()
+            back = lambda: self._run(change, before, None, then=lambda old: session.set_model(base, old))  # noqa: E731
+            session.announce(f"{made.new_name if new else made.old_name} is the current model now.", back)
+
+        self._run(find_and_change, then=changed)
 
     # --- the sample project
 
@@ -315,12 +314,3 @@ class EvaluateRoom(QObject):
 def _last_report(workspace) -> DemoReport | None:
     """The report of the last sample project, if one came to its end."""
     return read_report(workspace) if (workspace.root / "demo-report.json").is_file() else None
-
-
-def _verdict_card(trial: BlindTrial, old: str, new: str) -> Card:
-    won = win_rate([[score] for score in trial.scores()])
-    card = Card()
-    card.body.addWidget(Label(verdict_sentence(won.rate, won.low, won.high, won.prompts, new, old), "heading", wrap=True))
-    card.body.addWidget(IntervalBar(won.rate, won.low, won.high))
-    card.body.addWidget(caption(f"{won.ties:.0%} ties, each counted half. Your judgements are kept, and never trained on."))
-    return card

@@ -1,0 +1,85 @@
+"""What the Evaluate room reads: models, held-out prompts, comparisons. It blocks, so it runs on the task threads."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rlhf_desktop.core.errors import BadInput, NotFound
+from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.feedback.conversations import Generator, Project
+from rlhf_desktop.feedback.split import prompt_hash
+from rlhf_desktop.jobs.adapters import list_adapters
+from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.operations.blind import BlindReport, blind_report, evaluation, evaluations, next_pair
+from rlhf_desktop.operations.history import heldout_prompts
+from rlhf_desktop.store.database import Store
+from rlhf_desktop.ui.evaluate.home import EvaluateFacts
+
+
+def facts(store: Store, workspace: Workspace, project: Project, base: ModelRef | None) -> EvaluateFacts:
+    """What the room's first page shows."""
+    adapters = [info for info in list_adapters(workspace) if base and info.ref.base_hash == base.hash]
+    return EvaluateFacts(
+        base=base,
+        policies=[info for info in adapters if info.kind == "policy"],
+        rewards=[info for info in adapters if info.kind == "reward"],
+        heldout=len(heldout_prompts(store, project)),
+        evaluations=evaluations(store, project),
+    )
+
+
+def before_and_after(workspace: Workspace, run_id: str) -> tuple[AdapterRef | None, AdapterRef] | None:
+    """What a run started from and what it has made; None when it has made no policy."""
+    made = next((info.ref for info in list_adapters(workspace, "policy") if info.run_id == run_id), None)
+    return (RunFolder(workspace.runs / run_id).config().start, made) if made else None
+
+
+def fresh_prompts(store: Store, project: Project, evaluation_id: str | None = None) -> list[Messages]:
+    """Held-out prompts, those of an evaluation apart."""
+    known = set()
+    for pair in evaluation(store, evaluation_id).pairs if evaluation_id else ():
+        node = store.conversations.message(pair.old_message)
+        known.add(prompt_hash(store.conversations.tree(node.conversation_id).prompt_of(node.id)))
+    return [prompt for prompt in heldout_prompts(store, project) if prompt_hash(prompt) not in known]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A comparison with what can still be done about it."""
+
+    report: BlindReport
+    mine_left: int  # pairs this person has not judged
+    more: int  # held-out prompts that are not in it yet
+
+
+def result(store: Store, project: Project, evaluation_id: str, who: str) -> Result:
+    """What a comparison has found."""
+    report = blind_report(store, evaluation_id)
+    pair = next_pair(store, evaluation_id, who)
+    left = pair.total - pair.done if pair else 0
+    return Result(report, left, len(fresh_prompts(store, project, evaluation_id)))
+
+
+def adapter_of(workspace: Workspace, generator: Generator, base: ModelRef | None) -> AdapterRef | None:
+    """The adapter that wrote an answer; None for the base model itself.
+
+    Raises:
+        BadInput: it stands on another base model than the one in use.
+        NotFound: it is not in this workspace any more.
+    """
+    if base is None or base.hash != generator.model_hash:
+        raise BadInput(f"These answers are by models on {generator.model_name}.", "Choose that base model in Models first.")
+    if generator.adapter_hash is None:
+        return None
+    found = next((info.ref for info in list_adapters(workspace, "policy") if info.ref.hash == generator.adapter_hash), None)
+    if found is None:
+        raise NotFound(
+            f"“{generator.adapter_name}” is not in this workspace any more.", "Its judgements are kept; choose another model."
+        )
+    return found
+
+
+def report_folder(workspace: Workspace) -> Path:
+    """Where reports go."""
+    return workspace.root / "reports"
