@@ -54,6 +54,7 @@ class EvaluateRoom(QObject):
         self._proposed: tuple[AdapterRef | None, AdapterRef] | None = None
         self._root = QStackedWidget()
         self._root.setProperty("kind", "page")
+        self.setParent(self._root)  # what comes back from a task is for nobody once the window is gone
         self.home = HomePage()
         self.sample = self.home.sample
         self._root.addWidget(self.home)
