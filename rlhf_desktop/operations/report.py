@@ -1,0 +1,347 @@
+"""One click makes a report of a run or a blind evaluation, fit to send to a colleague or an ethics board.
+
+Every number is read from the database or the run folder when the report is made. People are called “judge 1”, “judge 2” unless
+their names are asked for; texts of prompts and answers are in it, so whoever sends it should know them to be fit to leave the
+building.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.recipes import Algorithm
+from rlhf_desktop.core.runs import AdapterRef, Finished, Metrics, RunConfig, Sample, Warned
+from rlhf_desktop.evaluation.confidence import METHOD, WinInterval, interval, sentence
+from rlhf_desktop.evaluation.length import LengthControlled
+from rlhf_desktop.feedback.conversations import Generator
+from rlhf_desktop.jobs.adapters import list_adapters, weights_hash
+from rlhf_desktop.jobs.follow import EventReader
+from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.jobs.runnotes import run_notes, title_of
+from rlhf_desktop.operations.blind import BlindReport, EvaluationSummary, JudgedPair, blind_report, evaluations
+from rlhf_desktop.operations.lineage import LineageStep, adapter_lineage
+from rlhf_desktop.operations.probes import SideEffects
+from rlhf_desktop.operations.report_charts import IntervalRow, Series, band_chart, interval_chart, line_chart
+from rlhf_desktop.operations.report_pages import Answers, Block, Chart, Paragraph, Report, Section, Table, sampled
+from rlhf_desktop.store.database import Store
+
+SAMPLE_PAIRS = 8
+_LEARNT: dict[Algorithm, str] = {
+    "sft": "It learned to imitate answers written or corrected by an expert (supervised fine-tuning).",
+    "reward": "It learned to score answers the way an expert ranked them (a reward model).",
+    "ppo": "It practised answering, and a reward model marked its answers (PPO).",
+    "dpo": "It learned directly from comparisons of answers (DPO).",
+}
+# Charts of a run: a title and the metrics drawn together, where the run reports them.
+_CURVES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Loss", ("loss", "eval/loss")),
+    ("Reward", ("objective/scores", "objective/rlhf_reward")),
+    ("Drift from the start (KL, nats an answer)", ("objective/kl",)),
+    ("Accuracy on comparisons", ("rewards/accuracies", "eval/rewards/accuracies")),
+    ("Margin between the better and the worse answer", ("rewards/margins", "eval/rewards/margins")),
+    ("Entropy (nats a token)", ("policy/entropy",)),
+    ("Length of answers (tokens)", ("length",)),
+)
+
+
+# --- a run --------------------------------------------------------------------------------------------------------------------
+
+
+def run_report(store: Store, workspace: Workspace, run: RunFolder, *, names: bool = False) -> Report:
+    """The report of a run: what it learned from, how it went, what came out, and what it stands on.
+
+    Args:
+        store: For blind evaluations of its result.
+        workspace: Where runs are.
+        run: Which run.
+        names: Say who judged.
+
+    Raises:
+        NotFound, BadInput: there is no such run, or it is damaged.
+    """
+    config, condition = run.config(), run.state()
+    events = EventReader(run.events).read_new()
+    last = next((event for event in reversed(events) if isinstance(event, Finished)), None)
+    title = title_of(run, config.title)
+    made = _adapter(run, config)
+    step = adapter_lineage(workspace, made or AdapterRef(name=title, path=str(run.adapter), hash="", base_hash=config.base.hash))
+    sections = [
+        Section("In short", _in_short(run, config, condition.state, condition.message, step[0] if step else None)),
+        Section("What came out", _measures(last.metrics if last else {})),
+        Section("How it went", _curves([event for event in events if isinstance(event, Metrics)])),
+        Section("Warnings", tuple(Paragraph(event.message, "warn") for event in events if isinstance(event, Warned))),
+        Section("Sample answers", _samples([event for event in events if isinstance(event, Sample)])),
+        *(_evaluated(store, config.project_id, made.hash, names) if made else ()),
+        Section("Where it comes from", _lineage(step)),
+        Section("Settings", (Table(("Setting", "Value"), tuple((k, str(v)) for k, v in config.settings.items())),)),
+    ]
+    return Report(f"run-{run.id}", title, _subtitle(f"Training run, begun {_day(config.created)}"), _filled(sections))
+
+
+def _adapter(run: RunFolder, config: RunConfig) -> AdapterRef | None:
+    if not run.adapter.is_dir():
+        return None
+    return AdapterRef(name=config.title, path=str(run.adapter), hash=weights_hash(run.adapter), base_hash=config.base.hash)
+
+
+def _in_short(run: RunFolder, config: RunConfig, state: str, message: str, step: LineageStep | None) -> tuple[Block, ...]:
+    rows = f"{step.trained_on:,} items of feedback, {step.held_out:,} more were held out" if step else "feedback"
+    start = f"the adapter “{config.start.name}” on {config.base.name}" if config.start else f"the base model {config.base.name}"
+    notes = run_notes(run).notes
+    blocks: list[Block] = [
+        Paragraph(f"{_LEARNT[config.algorithm]} It started from {start} and learned from {rows}.", "lead"),
+        Paragraph(f"The run is {state}. {message}".strip()),
+    ]
+    if config.reward:
+        blocks.append(Paragraph(f"Its answers were marked by the reward model “{config.reward.name}”."))
+    if notes:
+        blocks.append(Paragraph(f"Notes: {notes}"))
+    return tuple(blocks)
+
+
+def _measures(metrics: Mapping[str, float | int | None]) -> tuple[Block, ...]:
+    rows = tuple((name, _number(name, value)) for name, value in metrics.items() if value is not None)
+    return (Table(("Measure", "Value"), rows),) if rows else ()
+
+
+def _number(name: str, value: float) -> str:
+    """A measure at the precision the database has it, bytes and whole numbers apart."""
+    if name.endswith("_bytes"):
+        return f"{int(value):,} bytes ({value / 2**30:.2f} GiB)"
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:.6g}"
+
+
+def _curves(events: Sequence[Metrics]) -> tuple[Block, ...]:
+    charts: list[Block] = []
+    for title, wanted in _CURVES:
+        series = [Series(name, [(float(e.step), e.values[name]) for e in events if name in e.values]) for name in wanted]
+        series = [s for s in series if s.points]
+        if svg := line_chart(series, title=title):
+            rows = [(s.name, f"{x:.0f}", f"{y:.6g}") for s in series for x, y in sampled(s.points)]
+            charts.append(Chart(svg, title, Table(("Curve", "Step", "Value"), tuple(rows))))
+    return tuple(charts)
+
+
+def _samples(events: Sequence[Sample]) -> tuple[Block, ...]:
+    """The newest answer to each watched prompt beside the answer before training."""
+    newest = {event.prompt: event for event in events}
+    return tuple(
+        Answers(event.prompt, (("before", event.before or "(not sampled)"), (f"after {event.step} updates", event.text)))
+        for event in newest.values()
+    )
+
+
+def _evaluated(store: Store, project_id: str, adapter_hash: str, names: bool) -> list[Section]:
+    """The blind evaluations in which this run's result was one of the two."""
+    known = {project.id: project for project in store.projects.all()}
+    if project_id not in known:
+        return []
+    found = [e for e in evaluations(store, known[project_id]) if _takes_part(e, adapter_hash)]
+    return [
+        Section(f"Blind evaluation: {e.evaluation.title}", _verdict(blind_report(store, e.evaluation.id), names)) for e in found
+    ]
+
+
+def _takes_part(summary: EvaluationSummary, adapter_hash: str) -> bool:
+    return adapter_hash in (summary.evaluation.old.adapter_hash, summary.evaluation.new.adapter_hash)
+
+
+# --- an evaluation ------------------------------------------------------------------------------------------------------------
+
+
+def evaluation_report(
+    store: Store, workspace: Workspace, evaluation_id: str, *, side_effects: SideEffects | None = None, names: bool = False
+) -> Report:
+    """The report of a blind evaluation.
+
+    Args:
+        store: Where it is.
+        workspace: Where the runs behind the two models are.
+        evaluation_id: Which; the start of its id will do.
+        side_effects: What the probes found, when they have been put.
+        names: Say who judged.
+
+    Raises:
+        NotFound: there is no such evaluation.
+    """
+    found = blind_report(store, evaluation_id)
+    made = found.evaluation
+    sections = [
+        Section("The verdict", _verdict(found, names)),
+        Section("By tag", _groups(found.by_tag, "tag")),
+        Section("By attribute", _groups(found.by_attribute, "attribute")),
+        Section("Length", _length(found.length)),
+        Section("Side effects", _effects(side_effects)),
+        Section("Sample answers", _pairs(found.judged, made.old_name, made.new_name)),
+        Section(f"Where {made.new_name} comes from", _lineage(_behind(workspace, made.new)) or (_is_base(made.new),)),
+        Section(f"Where {made.old_name} comes from", _lineage(_behind(workspace, made.old)) or (_is_base(made.old),)),
+        Section("How it was measured", (Paragraph(METHOD), *_how(found))),
+    ]
+    return Report(
+        f"evaluation-{made.id}", made.title, _subtitle(f"Blind evaluation, begun {_day(made.created_at)}"), _filled(sections)
+    )
+
+
+def _verdict(found: BlindReport, names: bool) -> tuple[Block, ...]:
+    win, made = found.win, found.evaluation
+    blocks: list[Block] = [Paragraph(sentence(win, made.new_name, made.old_name), "lead")]
+    if not found.judged:
+        return tuple(blocks)
+    rows = [IntervalRow("overall", win.rate, win.low, win.high)]
+    blocks.append(_interval_block(rows, f"How often {made.new_name} was preferred to {made.old_name}", [win]))
+    blocks.append(_progress(found.judged))
+    timed = f", {found.seconds:.1f} seconds each on average" if found.seconds is not None else ""
+    who = _people(found.judged, names)
+    blocks.append(Paragraph(f"{len(found.judged):,} judgements on {win.n:,} of {len(made.pairs):,} prompts by {who}{timed}."))
+    bad = sum(item.both_bad for item in found.judged)
+    if bad:
+        blocks.append(Paragraph(f"In {bad:,} of them neither answer would do; they count half, like ties."))
+    return tuple(blocks)
+
+
+def _people(judged: Sequence[JudgedPair], names: bool) -> str:
+    who = list(dict.fromkeys(item.who for item in judged))
+    if names:
+        return ", ".join(name or "somebody without a name" for name in who)
+    return "1 judge" if len(who) == 1 else f"{len(who)} judges"
+
+
+def _progress(judged: Sequence[JudgedPair]) -> Chart:
+    """The rate and its interval after each judgement, in the order they were made."""
+    outcomes = [item.outcome for item in judged]
+    after = [(n, interval(outcomes[:n])) for n in sampled(range(1, len(outcomes) + 1), 60)]
+    svg = band_chart(
+        Series("rate", [(float(n), win.rate) for n, win in after]),
+        [win.low for _, win in after],
+        [win.high for _, win in after],
+        title="The verdict as it grew",
+        across="judgements",
+        mark=0.5,
+    )
+    rows = sampled([(f"{n}", _percent(win.rate), _percent(win.low), _percent(win.high)) for n, win in after])
+    return Chart(svg, "The verdict as it grew; the dashed line is 50%.", Table(("Judgements", "Rate", "From", "To"), rows))
+
+
+def _interval_block(rows: Sequence[IntervalRow], caption: str, wins: Sequence[WinInterval]) -> Chart:
+    cells = tuple(
+        (row.label, _percent(win.rate), _percent(win.low), _percent(win.high), f"{win.n:,}", _percent(win.ties), win.decision)
+        for row, win in zip(rows, wins, strict=True)
+    )
+    headings = ("What", "Rate", "From", "To", "Prompts", "Ties", "Verdict")
+    said = "; ".join(f"{c[0]}: {c[1]} ({c[2]} to {c[3]}), {c[4]} prompts, {c[5]} ties, {c[6]}" for c in cells)
+    return Chart(interval_chart(rows, title=caption), f"{caption}. {said}.", Table(headings, cells))
+
+
+def _groups(groups: Mapping[str, WinInterval], what: str) -> tuple[Block, ...]:
+    if not groups:
+        return ()
+    rows = [IntervalRow(name, win.rate, win.low, win.high) for name, win in groups.items()]
+    note = f"All intervals by {what} hold together at 95%, so each is wider than it would be alone."
+    return _interval_block(rows, f"By {what}", list(groups.values())), Paragraph(note, "note")
+
+
+def _length(found: LengthControlled | None) -> tuple[Block, ...]:
+    if found is None:
+        return ()
+    said = (
+        f"At equal length the rate would be {_percent(found.rate)} ({_percent(found.low)}–{_percent(found.high)}). The new "
+        f"answers have {found.mean_words_new:.1f} words on average, the old ones {found.mean_words_old:.1f}."
+    )
+    return Paragraph(said), Paragraph(found.method, "note")
+
+
+def _effects(found: SideEffects | None) -> tuple[Block, ...]:
+    if found is None:
+        return ()
+    rows = tuple(
+        (
+            effect.title,
+            f"{effect.before:.3g}",
+            f"{effect.after:.3g}",
+            f"{effect.change:.3g} ({effect.change_low:.3g} to {effect.change_high:.3g})",
+            "flagged" if effect.flagged else "",
+        )
+        for effect in found.effects
+    )
+    headings = ("Effect", f"Before ({found.before})", f"After ({found.after})", "Change (99% interval)", "")
+    return Paragraph(found.sentence, "warn" if found.flagged else ""), Table(headings, rows)
+
+
+def _pairs(judged: Sequence[JudgedPair], old: str, new: str) -> tuple[Block, ...]:
+    """Evenly spread over the judgements, never chosen by how they turned out."""
+    blocks: list[Block] = []
+    for item in sampled(judged, SAMPLE_PAIRS):
+        verdict = {1.0: f"{new} was preferred.", 0.0: f"{old} was preferred."}.get(item.outcome, "Neither was preferred.")
+        reason = f" Reason: {item.critique}" if item.critique else ""
+        blocks.append(Answers(item.prompt[-1]["content"], ((old, item.old), (new, item.new)), verdict + reason))
+    return tuple(blocks)
+
+
+def _how(found: BlindReport) -> tuple[Block, ...]:
+    made = found.evaluation
+    text = made.new.sampling
+    return (
+        Paragraph(
+            f"Prompts were held out: nothing was trained on them. Order and sides were drawn with seed {made.seed}, and "
+            f"who wrote what was hidden. Answers were sampled at temperature {text.temperature:g}, top-p {text.top_p:g}, up to "
+            f"{text.max_new_tokens} tokens."
+        ),
+    )
+
+
+# --- what it stands on --------------------------------------------------------------------------------------------------------
+
+
+def _behind(workspace: Workspace, generator: Generator) -> list[LineageStep]:
+    """The runs behind a generator's adapter, found by the hash of its weights."""
+    if generator.adapter_hash is None:
+        return []
+    ref = next((info.ref for info in list_adapters(workspace) if info.ref.hash == generator.adapter_hash), None)
+    return adapter_lineage(workspace, ref)
+
+
+def _is_base(generator: Generator) -> Paragraph:
+    if generator.adapter_name is None:
+        return Paragraph(f"It is the base model {generator.model_name}, identity {generator.model_hash}, unchanged.")
+    return Paragraph(f"The run that made “{generator.adapter_name}” is not in this workspace. Weights: {generator.adapter_hash}.")
+
+
+def _lineage(steps: Sequence[LineageStep]) -> tuple[Block, ...]:
+    if not steps:
+        return ()
+    rows = tuple(_lineage_row(step) for step in steps)
+    base = steps[-1].config.base
+    versions = ", ".join(f"{name} {version}" for name, version in steps[0].versions.items())
+    return (
+        Table(("Run", "Way", "Made", "Feedback", "Guidelines", "Identity of the feedback (SHA-256)"), rows),
+        Paragraph(f"Base model: {base.name}, identity {base.hash}. Made with {versions or 'unknown versions'}.", "note"),
+    )
+
+
+def _lineage_row(step: LineageStep) -> tuple[str, ...]:
+    judged = f"{step.trained_on:,} trained on, {step.held_out:,} held out"
+    if step.judgements:
+        judged += f"; {len(step.judgements):,} judgements, {_day(step.first)} to {_day(step.last)}"
+    guidelines = ", ".join(f"version {n}" if n else "none" for n in step.guideline_versions)
+    return step.title, step.config.algorithm, _day(step.config.created), judged, guidelines or "not known", step.data_sha256
+
+
+# --- words --------------------------------------------------------------------------------------------------------------------
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"
+
+
+def _day(moment: str) -> str:
+    return moment[:10]
+
+
+def _subtitle(what: str) -> str:
+    written = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{what}. Written by RLHF Desktop on {written}."
+
+
+def _filled(sections: Sequence[Section]) -> tuple[Section, ...]:
+    return tuple(section for section in sections if section.blocks)
