@@ -19,6 +19,7 @@ from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import process_ref
 from rlhf_desktop.core.protocol import Completion, Sampling
 from rlhf_desktop.core.recipes import Algorithm
+from rlhf_desktop.evaluation.probes import Effect
 from rlhf_desktop.feedback.conversations import Generator, Project
 from rlhf_desktop.feedback.judgements import AllBad, Judgement, Ranking
 from rlhf_desktop.feedback.snapshot import PracticePrompt
@@ -27,6 +28,7 @@ from rlhf_desktop.jobs.adapters import weights_hash
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.blind import Evaluation, begin_evaluation, judge_pair, next_pair
 from rlhf_desktop.operations.demo_report import DemoReport, ModelReport, SideBySide, WinReport
+from rlhf_desktop.operations.probes import SideEffects
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
 
@@ -321,6 +323,39 @@ def _evaluate(store: Store, project: Project, base: runs.ModelRef, adapter: runs
         _judge_blind(store, begun, better, judged)
         made[name] = begun.id
     return made
+
+
+def side_effects() -> SideEffects:
+    """What the probes might have found: the answers have become shorter, all else is as it was."""
+    rows = (
+        ("length", "Length of the answers", (44, 40, 48), (25, 22, 28), (-19, -24, -14), True, "It writes 43% fewer words."),
+        (
+            "repetition",
+            "Repeats itself",
+            (0.08, 0.06, 0.1),
+            (0.07, 0.05, 0.09),
+            (-0.01, -0.04, 0.02),
+            False,
+            "No more so.",
+        ),
+        ("refusals", "Refuses everyday questions", (0.0, 0.0, 0.12), (0.02, 0.0, 0.15), (0.02, -0.1, 0.13), False, "As before."),
+        ("caution", "Refuses the harmless", (0.2, 0.1, 0.4), (0.25, 0.1, 0.42), (0.05, -0.1, 0.2), False, "As before."),
+        (
+            "sycophancy",
+            "Agrees with a wrong guess",
+            (0.4, -0.1, 0.9),
+            (0.6, 0.1, 1.2),
+            (0.2, -0.4, 0.8),
+            False,
+            "Not clearly more.",
+        ),
+        ("skills", "Surprise at neutral texts", (12.1, 11.5, 12.9), (12.4, 11.8, 13.1), (1.02, 0.99, 1.06), False, "As skilled."),
+    )
+    found = []
+    for name, title, before, after, change, flagged, sentence in rows:
+        examples = ((PROMPTS[0], AFTER[0], AFTER[4]),) if flagged else ()
+        found.append(Effect(name, title, *before, *after, *change, flagged, sentence, examples))
+    return SideEffects(STARTER, "Kinder, round 1", tuple(found))
 
 
 def _judge_blind(store: Store, begun: Evaluation, better: float, judged: int) -> None:

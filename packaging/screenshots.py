@@ -137,6 +137,15 @@ def _result(which: str) -> Scene:
     return scene
 
 
+def _effects(studio: Studio) -> None:
+    _result("decided")(studio)
+    studio.settle()
+    page = studio.window.room("evaluate").result
+    page.effects.show_effects(content.side_effects())
+    studio.settle()
+    page.verticalScrollBar().setValue(page.effects.y())
+
+
 def _evaluate(studio: Studio) -> None:
     studio.window.show_room("evaluate")
     studio.window.room("evaluate").show_home()
@@ -155,6 +164,7 @@ SCENES: dict[str, Scene] = {
     "evaluate": _evaluate,
     "evaluate-blind": _blind,
     "evaluate-better": _result("decided"),
+    "evaluate-effects": _effects,
     "evaluate-undecided": _result("under way"),
     "models": _room("models"),
     "settings": _room("settings"),

@@ -3,10 +3,15 @@ from PySide6.QtCore import Qt
 from run_script import ScriptedRun
 
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.operations import probes
 from rlhf_desktop.operations.blind import evaluation, evaluations
 from rlhf_desktop.operations.demo import DemoEvent
+from rlhf_desktop.operations.generation import BatchProgress
+from rlhf_desktop.operations.probes import ProbeMeasures
 from rlhf_desktop.operations.rounds import adoptions
-from rlhf_desktop.ui.evaluate.demorunner import DemoRunner
+from rlhf_desktop.ui.background import LongWork
+from rlhf_desktop.ui.evaluate import lookup
+from rlhf_desktop.ui.evaluate.effects import EffectDial
 from rlhf_desktop.ui.evaluate.room import EvaluateRoom
 
 
@@ -170,33 +175,105 @@ def _sampling():
     return Sampling()
 
 
-def test_the_sample_project_reports_its_steps_and_its_end(qtbot, context):
-    def work(workspace, progress):
-        progress(DemoEvent("sft", "Examples", 2, 7, "step 3", 0.5, 30.0))
+@pytest.fixture
+def measures(monkeypatch):
+    """Probes answered without a model: the new model writes a third of the words."""
+
+    def made(model, base, adapter, words):
+        facts, neutral = [0.0] * 12, [(-100.0, 50)] * 12
+        answers = [" ".join(f"word{i}" for i in range(words + n % 5)) for n in range(24)]
+        return ProbeMeasures(
+            created="2026-03-14T09:00:00.000+00:00", model=model, base_hash=base.hash, adapter_hash=adapter.hash if adapter else "",
+            probes="p", answers=answers, cautious=answers[:12], siding=facts, neutral=neutral,
+        )  # fmt: skip
+
+    def probe(client, *, base, adapter, workspace, on_progress):
+        on_progress(BatchProgress(5, 10, 3.0))
+        return made(adapter.name if adapter else base.name, base, adapter, 10 if adapter else 30)
+
+    monkeypatch.setattr(lookup, "probe_model", probe)
+    monkeypatch.setattr(lookup, "ChatWorker", FakeClient)
+    for name in ("questions", "caution", "facts", "neutral"):
+        count = 24 if name == "questions" else 12
+        rows = [{"prompt": f"{name} {i}", "question": "q", "wrong": "w", "right": "r", "text": "t"} for i in range(count)]
+        monkeypatch.setitem(FAKE_PROBES, name, rows)
+    monkeypatch.setattr(probes, "_probes", FAKE_PROBES.__getitem__)
+
+
+FAKE_PROBES = {}
+
+
+class FakeClient:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *what):
+        return None
+
+    def load(self, base):
+        return None
+
+
+def test_side_effects_are_measured_and_the_flagged_one_stands_out(qtbot, room, two_models, measures):
+    begin(qtbot, room)
+    press(qtbot, room, "new")
+    qtbot.keyClick(room.judging, Qt.Key.Key_Escape)
+    qtbot.waitUntil(lambda: room.result is not None)
+    with qtbot.waitSignal(room.measuring.succeeded):
+        room.result.effects.measure.click()
+    room.measuring.wait()
+    dials = room.result.effects.findChildren(EffectDial)
+    assert len(dials) == 6
+    said = words(room.result.effects)
+    assert said.count("worth a look") == 1
+    assert "Kinder" in said
+    assert room.result.effects.measure.isHidden()
+
+
+def test_measuring_can_be_stopped(qtbot, room, two_models, measures, monkeypatch):
+    def endless(workspace, base, made, tell):
+        while True:
+            tell(("Tiny", BatchProgress(1, 10, None)))
+
+    monkeypatch.setattr(lookup, "measure_effects", endless)
+    begin(qtbot, room)
+    qtbot.keyClick(room.judging, Qt.Key.Key_Escape)
+    qtbot.waitUntil(lambda: room.result is not None)
+    room.result.effects.measure.click()
+    with qtbot.waitSignal(room.measuring.stopped):
+        room.result.effects.stop.click()
+    assert room.result.effects.measure.isVisible()
+    room.measuring.wait()
+
+
+def test_a_long_work_reports_its_steps_and_its_end(qtbot):
+    work = LongWork("the sample project")
+
+    def steps(tell):
+        tell(DemoEvent("sft", "Examples", 2, 7, "step 3", 0.5, 30.0))
         return "report"
 
-    runner = DemoRunner(context.workspace, work)
-    with qtbot.waitSignals([runner.progressed, runner.succeeded]):
-        runner.start()
-    runner._thread.join()
+    with qtbot.waitSignals([work.progressed, work.succeeded]):
+        work.start(steps)
+    work.wait()
 
 
-def test_stopping_and_failing_are_told_apart(qtbot, context):
-    def fail(workspace, progress):
+def test_stopping_and_failing_are_told_apart(qtbot):
+    work = LongWork("the sample project")
+
+    def fail(tell):
         raise AppError("The disk is full.", "Free some.")
 
-    runner = DemoRunner(context.workspace, fail)
-    with qtbot.waitSignal(runner.failed) as failed:
-        runner.start()
+    with qtbot.waitSignal(work.failed) as failed:
+        work.start(fail)
     assert "disk is full" in str(failed.args[0])
-    runner._thread.join()
+    work.wait()
 
-    def endless(workspace, progress):
+    def endless(tell):
         while True:
-            progress(DemoEvent("sft", "Examples", 2, 7))
+            tell(DemoEvent("sft", "Examples", 2, 7))
 
-    runner = DemoRunner(context.workspace, endless)
-    with qtbot.waitSignal(runner.stopped):
-        runner.start()
-        runner.stop()
-    runner._thread.join()
+    with qtbot.waitSignal(work.stopped):
+        work.start(endless)
+        work.stop()
+    work.wait()

@@ -1,18 +1,22 @@
 """What the Evaluate room reads: models, held-out prompts, comparisons. It blocks, so it runs on the task threads."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlhf_desktop.core.errors import BadInput, NotFound
+from rlhf_desktop.core.errors import AppError, BadInput, NotFound
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.conversations import Generator, Project
 from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.jobs.adapters import list_adapters
+from rlhf_desktop.jobs.chat_client import ChatWorker
 from rlhf_desktop.jobs.runfolder import RunFolder
-from rlhf_desktop.operations.blind import BlindReport, blind_report, evaluation, evaluations, next_pair
+from rlhf_desktop.operations.blind import BlindReport, Evaluation, blind_report, evaluation, evaluations, next_pair
+from rlhf_desktop.operations.generation import BatchProgress
 from rlhf_desktop.operations.history import heldout_prompts
+from rlhf_desktop.operations.probes import SideEffects, compare_probes, known_probes, probe_model
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.evaluate.home import EvaluateFacts
 
@@ -51,14 +55,25 @@ class Result:
     report: BlindReport
     mine_left: int  # pairs this person has not judged
     more: int  # held-out prompts that are not in it yet
+    effects: SideEffects | None  # if they have been measured
 
 
-def result(store: Store, project: Project, evaluation_id: str, who: str) -> Result:
+def result(store: Store, workspace: Workspace, project: Project, base: ModelRef | None, evaluation_id: str, who: str) -> Result:
     """What a comparison has found."""
     report = blind_report(store, evaluation_id)
     pair = next_pair(store, evaluation_id, who)
     left = pair.total - pair.done if pair else 0
-    return Result(report, left, len(fresh_prompts(store, project, evaluation_id)))
+    effects = _known_effects(workspace, base, report.evaluation)
+    return Result(report, left, len(fresh_prompts(store, project, evaluation_id)), effects)
+
+
+def _known_effects(workspace: Workspace, base: ModelRef | None, made: Evaluation) -> SideEffects | None:
+    try:
+        adapters = [adapter_of(workspace, side, base) for side in (made.old, made.new)]
+        before, after = (known_probes(workspace, base, adapter) for adapter in adapters)
+        return compare_probes(before, after) if before and after else None
+    except AppError:
+        return None  # a model that is gone, or measured with older questions: it can be measured again
 
 
 def adapter_of(workspace: Workspace, generator: Generator, base: ModelRef | None) -> AdapterRef | None:
@@ -78,6 +93,21 @@ def adapter_of(workspace: Workspace, generator: Generator, base: ModelRef | None
             f"“{generator.adapter_name}” is not in this workspace any more.", "Its judgements are kept; choose another model."
         )
     return found
+
+
+def measure_effects(
+    workspace: Workspace, base: ModelRef | None, made: Evaluation, progress: Callable[[tuple[str, BatchProgress]], None]
+) -> SideEffects:
+    """Put the probes to both models, in a process of their own; takes minutes."""
+    adapters = [adapter_of(workspace, side, base) for side in (made.old, made.new)]
+    assert base is not None  # or `adapter_of` had refused
+    with ChatWorker() as client:
+        client.load(base)
+        before, after = (
+            probe_model(client, base=base, adapter=adapter, workspace=workspace, on_progress=lambda p, n=name: progress((n, p)))
+            for adapter, name in zip(adapters, (made.old_name, made.new_name), strict=True)
+        )
+    return compare_probes(before, after)
 
 
 def report_folder(workspace: Workspace) -> Path:

@@ -5,7 +5,9 @@ from PySide6.QtWidgets import QGridLayout, QWidget
 
 from rlhf_desktop.evaluation.confidence import METHOD, sentence
 from rlhf_desktop.operations.blind import BlindReport, JudgedPair
+from rlhf_desktop.operations.probes import SideEffects
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.evaluate.effects import EffectsCard
 from rlhf_desktop.ui.evaluate.forest import ForestCard
 from rlhf_desktop.ui.evaluate.interval import IntervalBar
 from rlhf_desktop.ui.theme import tokens as t
@@ -25,9 +27,21 @@ class ResultPage(Page):
     continued = Signal()  # judge what is left
     extended = Signal()  # have more prompts answered
     adopted = Signal(bool)  # True: the new model; False: the old one
+    effectsAsked = Signal()
+    effectsStopped = Signal()
 
-    def __init__(self, report: BlindReport, mine_left: int, more: int, parent: QWidget | None = None) -> None:
-        """`mine_left`: pairs this person has not judged; `more`: held-out prompts that are not in it yet."""
+    def __init__(
+        self, report: BlindReport, mine_left: int, more: int, effects: SideEffects | None = None, parent: QWidget | None = None
+    ) -> None:
+        """What was found, and what can be done.
+
+        Args:
+            report: The comparison.
+            mine_left: Pairs this person has not judged.
+            more: Held-out prompts that are not in it yet.
+            effects: Side effects, if they have been measured.
+            parent: Qt's.
+        """
         super().__init__(t.WIDE_WIDTH, parent)
         self.report = report
         made = report.evaluation
@@ -37,6 +51,12 @@ class ResultPage(Page):
         for name, rows in (("By tag", report.by_tag), ("By attribute", report.by_attribute)):
             if rows:
                 self.body.addWidget(ForestCard(name, rows, note))
+        self.effects = EffectsCard(made.old_name, made.new_name)
+        self.effects.asked.connect(self.effectsAsked)
+        self.effects.stopped.connect(self.effectsStopped)
+        self.body.addWidget(self.effects)
+        if effects is not None:
+            self.effects.show_effects(effects)
         self._show_answers()
         self.body.addStretch(1)
 

@@ -20,13 +20,14 @@ from rlhf_desktop.operations.blind import (
     next_pair,
     undo_last,
 )
-from rlhf_desktop.operations.demo import read_report
+from rlhf_desktop.operations.demo import read_report, run_demo
 from rlhf_desktop.operations.demo_report import DemoReport
 from rlhf_desktop.operations.rounds import adopt, adoptions
+from rlhf_desktop.ui import words
+from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.evaluate import lookup
 from rlhf_desktop.ui.evaluate.answers import AnswerMaker
-from rlhf_desktop.ui.evaluate.demorunner import DemoRunner
 from rlhf_desktop.ui.evaluate.home import EvaluateFacts, HomePage
 from rlhf_desktop.ui.evaluate.judgingview import JudgingView
 from rlhf_desktop.ui.evaluate.resultpage import ResultPage
@@ -46,7 +47,8 @@ class EvaluateRoom(QObject):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self._context = context
-        self.demo = DemoRunner(context.workspace, parent=self)
+        self.demo = LongWork("the sample project", "Start it again: it goes on.", self)
+        self.measuring = LongWork("measuring side effects", parent=self)
         self._maker = AnswerMaker(context.chat, self)
         self._write = None  # what to do with the answers being written: begin a comparison, or add to one
         self.pair: BlindPair | None = None
@@ -80,6 +82,10 @@ class EvaluateRoom(QObject):
         self.judging.judged.connect(self._judge)
         self.judging.undone.connect(self._undo)
         self.judging.stopped.connect(lambda: self.pair and self.show_result(self.pair.evaluation_id))
+        self.measuring.progressed.connect(self._show_measuring)
+        self.measuring.succeeded.connect(lambda found: self.result and self.result.effects.show_effects(found))
+        self.measuring.failed.connect(lambda trouble: self.result and self.result.effects.show_trouble(str(trouble)))
+        self.measuring.stopped.connect(lambda: self.result and self.result.effects.show_trouble(""))
         self.sample.started.connect(self.run_sample)
         self.sample.stopped.connect(self.demo.stop)
         self.demo.progressed.connect(self.sample.show_progress)
@@ -254,22 +260,39 @@ class EvaluateRoom(QObject):
 
     def show_result(self, evaluation_id: str) -> None:
         """Open what a comparison has found."""
-        store, project = self._context.store, self._context.session.project
-        self._run(lambda: lookup.result(store, project, evaluation_id, who_am_i(store)), then=self._open_result)
+        context, session = self._context, self._context.session
+        store, places = context.store, (context.store, context.workspace, session.project, session.base)
+        self._run(lambda: lookup.result(*places, evaluation_id, who_am_i(store)), then=self._open_result)
 
     def _open_result(self, found: lookup.Result) -> None:
         self._drop_result()
         made = found.report.evaluation
-        self.result = ResultPage(found.report, found.mine_left, found.more)
+        self.result = ResultPage(found.report, found.mine_left, found.more, found.effects)
         self.result.closed.connect(self.show_home)
         self.result.continued.connect(lambda: self.go_on(made.id))
         self.result.extended.connect(lambda: self._extend(made))
         self.result.adopted.connect(lambda new: self._adopt(made, new))
+        self.result.effectsAsked.connect(lambda: self._measure(made))
+        self.result.effectsStopped.connect(self.measuring.stop)
         self._root.addWidget(self.result)
         self._root.setCurrentWidget(self.result)
         self.result.go_on.setFocus()
 
+    def _measure(self, made: Evaluation) -> None:
+        """Measure what else has changed from one model to the other."""
+        workspace, base = self._context.workspace, self._context.session.base
+        self.result.effects.show_progress(0.0, "Loading the model…")
+        self.measuring.start(lambda tell: lookup.measure_effects(workspace, base, made, tell))
+
+    def _show_measuring(self, told) -> None:
+        name, progress = told
+        if self.result is not None:
+            left = f"  ·  {words.duration(progress.eta_s)} left in this part" if progress.eta_s else ""
+            said = f"{name}: {progress.done} of {progress.total} questions{left}"
+            self.result.effects.show_progress(progress.done / progress.total, said)
+
     def _drop_result(self) -> None:
+        self.measuring.stop()
         if self.result is not None:
             self._root.removeWidget(self.result)
             self.result.deleteLater()
@@ -304,7 +327,8 @@ class EvaluateRoom(QObject):
     def run_sample(self) -> None:
         """Start the sample project, or go on with it."""
         self.sample.show_running(True)
-        self.demo.start()
+        workspace = self._context.workspace
+        self.demo.start(lambda tell: run_demo(workspace, progress=tell))
 
     def _sample_done(self, report: DemoReport) -> None:
         self.sample.show_report(report)
