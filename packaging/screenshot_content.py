@@ -65,6 +65,29 @@ AFTER = (
     "You have written three times without an answer, and I am truly sorry. I have your refund open now and will confirm it today.",
 )
 
+GUIDELINES = """**A good answer** says sorry first, names the product, and says what happens next.
+
+* Never promise what the shop cannot keep: no dates unless the order is here.
+* At most **60 words**. Plain words; the customer may be reading on a phone.
+* In the customer's own language.
+
+Two answers equally good? Press `=`. Both useless? Press `0`."""
+DOSE = (
+    "For a healthy adult, the usual dose of paracetamol is 500 mg to 1 g every four to six hours, and **no more than 4 g in 24 "
+    "hours**. Check other medicines for paracetamol, and ask a pharmacist first if you drink alcohol daily or have liver trouble."
+)
+DOSE_WRONG = (
+    "Always fine! Paracetamol is very safe, so you can take eight tablets at once if the pain is strong, and repeat it whenever "
+    "it comes back. 💊 There is no need to ask anyone."
+)
+LONG = "\n\n".join([
+    "I am sorry about this. Here is what I would do, step by step.",
+    *(f"{n}. Open the order, choose the item, and write down its number; you will need it when our colleagues call you back on the "
+      "same day to agree on a time that suits you." for n in range(1, 9)),
+    "```python\nfor row in rows:\n    sku = row.get(\"sku\", \"unknown\")  # too long for a narrow card, so it wraps\n```",
+    "| Step | Who | When |\n|---|---|---|\n| Replace | we | today |\n| Return | you | within 14 days |",
+])  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Story:

@@ -22,6 +22,8 @@ from PySide6.QtWidgets import QApplication  # noqa: E402
 
 from rlhf_desktop.core.paths import Workspace  # noqa: E402
 from rlhf_desktop.core.protocol import Completion, Done, Loaded  # noqa: E402
+from rlhf_desktop.feedback.judgements import Span  # noqa: E402
+from rlhf_desktop.feedback.protocol import PRESETS  # noqa: E402
 from rlhf_desktop.hub.library import Library  # noqa: E402
 from rlhf_desktop.jobs.queue import Queue  # noqa: E402
 from rlhf_desktop.store.database import Store  # noqa: E402
@@ -29,7 +31,9 @@ from rlhf_desktop.ui.chat.worker_client import WorkerClient  # noqa: E402
 from rlhf_desktop.ui.context import Context, Session  # noqa: E402
 from rlhf_desktop.ui.frame.desk import Desk  # noqa: E402
 from rlhf_desktop.ui.frame.window import Window  # noqa: E402
+from rlhf_desktop.ui.label.room import LabelRoom  # noqa: E402
 from rlhf_desktop.ui.tasks import TaskRunner  # noqa: E402
+from rlhf_desktop.ui.theme import tokens as t  # noqa: E402
 from rlhf_desktop.ui.theme.style import Theme  # noqa: E402
 
 _SILENT_WORKER = [sys.executable, "-c", "import sys; sys.stdin.read()"]
@@ -46,10 +50,13 @@ class QuietQueue(Queue):
 class Studio:
     """A window on a filled workspace."""
 
-    def __init__(self, app: QApplication, root: Path, size: tuple[int, int]) -> None:
+    def __init__(self, app: QApplication, root: Path, size: tuple[int, int], scale: float) -> None:
         self.workspace = Workspace(root).ensure()
         self.store = Store.open(self.workspace.database)
         self.story = content.fill(self.workspace, self.store)
+        font = app.font()
+        font.setPixelSize(round(t.SYSTEM_FONT_PX * scale))
+        app.setFont(font)
         self.theme = Theme(app, "light")
         session = Session(self.story.project)
         self.tasks = TaskRunner(app)
@@ -109,18 +116,88 @@ def _start_panel(studio: Studio) -> None:
     room.overview.panel._fold.setChecked(True)
 
 
-def _judging(studio: Studio) -> None:
-    """Four answers, two of them placed."""
+def _answered(studio: Studio, texts: tuple[str, ...]) -> LabelRoom:
+    """Label with the model's answers to its next prompt: the silent worker writes none."""
     studio.window.show_room("label")
     room, chat = studio.window.room("label"), studio.context.chat
     studio.settle()
-    room.begin()
-    request = room.presenter._writing.request
-    for place, text in enumerate((content.BEFORE[0], content.AFTER[0], content.BEFORE[3], content.AFTER[3])):
+    room.presenter.end()
+    studio.store.settings.set("label_ready", None, studio.story.project.id)
+    room._again()
+    studio.settle()
+    room.ready.button.click()
+    request = room.presenter.lookahead._asked.request
+    for place, text in enumerate(texts):
         chat.completionFinished.emit(Completion(id=request, prompt=0, completion=place, text=text, tokens=40, finish="end"))
     chat.requestDone.emit(Done(id=request))
-    room.presenter.place(1)
-    room.presenter.place(3)
+    studio.settle()
+    return room
+
+
+def _ask(studio: Studio, preset: str, answers: int) -> None:
+    protocol = PRESETS[preset].model_copy(update={"answers": answers})
+    studio.store.protocols.set(studio.story.project.id, protocol)
+
+
+def _judging(studio: Studio) -> None:
+    """Four answers, two of them placed."""
+    _ask(studio, "General", 4)
+    studio.store.guidelines.save(studio.story.project.id, content.GUIDELINES, "Amina Haddad")
+    room = _answered(studio, (content.BEFORE[0], content.AFTER[0], content.BEFORE[3], content.AFTER[3]))
+    room.presenter.judging.press(1)
+    room.presenter.judging.press(3)
+
+
+def _judging_medicine(studio: Studio) -> None:
+    """Everything a specialist can be asked, with a mark, a correction and a reason."""
+    _ask(studio, "Medicine", 2)
+    room = _answered(studio, (content.DOSE, content.DOSE_WRONG))
+    judging = room.presenter.judging
+    wrong = next(place for place, text in enumerate(judging.showing.texts) if text == content.DOSE_WRONG)
+    start = content.DOSE_WRONG.index("eight tablets")
+    judging.mark(Span(wrong, start, start + len("eight tablets at once"), "unsafe advice", 3))
+    judging.mark(Span(wrong, 0, 7, "unsupported claim", 1))
+    judging.press(1 - wrong)
+    judging.score("accuracy", wrong, 1)
+    judging.score("accuracy", 1 - wrong, 4)
+    judging.score("helpfulness", 1 - wrong, 5)
+    judging.label("Refers to care", 1 - wrong, ("rightly",))
+    judging.set_confidence(1.0)
+
+
+def _judging_pair(studio: Studio) -> None:
+    """A pair of long answers, one of them being corrected."""
+    _ask(studio, "Pairs with strength", 2)
+    room = _answered(studio, (content.LONG, content.AFTER[2]))
+    room.presenter.judging.press(0)
+    room.area.board.cards[1].start_writing()
+
+
+def _sitting_over(studio: Studio) -> None:
+    _judging(studio)
+    room = studio.window.room("label")
+    for answer in (0, 2):
+        room.presenter.judging.press(answer)
+    room.presenter.judging.submit()
+    room.presenter.end()
+
+
+def _protocol_form(studio: Studio) -> None:
+    _ask(studio, "Medicine", 4)
+    studio.window.show_room("label")
+    studio.window.room("label")._open_protocol()
+
+
+def _chat_judging(studio: Studio) -> None:
+    """Alternatives in Chat, compared."""
+    _ask(studio, "General", 4)
+    content.show_chat(studio.window, studio.story)
+    presenter = studio.window.room("chat").presenter
+    leaf = presenter._tree.active_path()[-1]
+    studio.store.conversations.add_answers(leaf.parent_id, [content.LONG])
+    presenter.open(presenter.conversation_id)
+    presenter.compare(leaf.id)
+    presenter.judging.press(0)
 
 
 def _blind(studio: Studio) -> None:
@@ -153,8 +230,13 @@ def _evaluate(studio: Studio) -> None:
 
 SCENES: dict[str, Scene] = {
     "chat": lambda studio: content.show_chat(studio.window, studio.story),
+    "chat-judging": _chat_judging,
     "label": _room("label"),
     "label-judging": _judging,
+    "label-medicine": _judging_medicine,
+    "label-pair": _judging_pair,
+    "label-summary": _sitting_over,
+    "label-protocol": _protocol_form,
     "feedback": _room("feedback"),
     "train": _room("train"),
     "train-start": _start_panel,
@@ -177,14 +259,16 @@ def main() -> None:
     parser.add_argument("--size", default="1280x800")
     parser.add_argument("--out", type=Path, default=Path("screenshots"))
     parser.add_argument("--only", default="")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the text, for instance 1.5")
     asked = parser.parse_args()
     width, height = (int(part) for part in asked.size.split("x"))
     wanted = [name for name in SCENES if not asked.only or any(name.startswith(part) for part in asked.only.split(","))]
     asked.out.mkdir(parents=True, exist_ok=True)
+    suffix = "" if asked.scale == 1 else f"-{asked.scale:.0%}".replace("%", "")
     app = QApplication([])
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RLHF_DESKTOP_STATE"] = str(Path(folder) / "state")
-        studio = Studio(app, Path(folder) / "workspace", (width, height))
+        studio = Studio(app, Path(folder) / "workspace", (width, height), asked.scale)
         try:
             for name in wanted:
                 SCENES[name](studio)
@@ -192,7 +276,7 @@ def main() -> None:
                     studio.theme.set_mode(mode)
                     studio.settle()
                     studio.show_loaded()
-                    studio.window.grab().save(str(asked.out / f"{name}-{asked.size}-{mode}.png"))
+                    studio.window.grab().save(str(asked.out / f"{name}-{asked.size}{suffix}-{mode}.png"))
                     print(f"{name} {mode}", flush=True)
         finally:
             studio.close()

@@ -28,6 +28,7 @@ class Session(QObject):
     projectChanged = Signal()
     modelChanged = Signal()  # the base model or the adapter chat uses
     feedbackChanged = Signal()  # judgements were added or withdrawn
+    judgementTakenBack = Signal(object)  # a Judgement that was undone: whoever showed its answers shows them again
     conversationsChanged = Signal()
     runsChanged = Signal()  # a run was queued, removed, or changed its state
     modelsChanged = Signal()  # the library's list

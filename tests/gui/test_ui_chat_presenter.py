@@ -2,6 +2,7 @@
 
 import pytest
 
+from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.ui.chat.presenter import ChatPresenter
 
 
@@ -54,14 +55,15 @@ def test_nothing_is_sent_without_text_or_model(presenter, session):
 
 def test_a_ranking_is_stored_in_displayed_order(qtbot, presenter, store, session, clock):
     shown = []
-    presenter.judgingStarted.connect(lambda _slots, texts: shown.append(texts))
+    presenter.judging.began.connect(lambda showing: shown.append(list(showing.texts)))
     send(qtbot, presenter, "hello", 4)
     assert sorted(shown[0]) == [f"answer {n} to hello" for n in range(4)]
     assert shown[0] != sorted(shown[0])  # shuffled
     clock.now += 12.5
     for answer in (2, 0, 3):
-        presenter.place(answer)
-    assert presenter.submit(" names the product ")
+        presenter.judging.press(answer)
+    presenter.judging.set_why(" names the product ")
+    assert presenter.judging.submit()
     (judgement,) = judgements(store, session)
     assert judgement.verdict.ranks == (2, 4, 1, 3)
     assert [store.conversations.message(key).content for key in judgement.displayed] == shown[0]
@@ -72,8 +74,8 @@ def test_a_ranking_is_stored_in_displayed_order(qtbot, presenter, store, session
 
 def test_an_incomplete_ranking_is_not_saved(qtbot, presenter, store, session):
     send(qtbot, presenter, "hello", 4)
-    presenter.place(0)
-    assert not presenter.submit("")
+    presenter.judging.press(0)
+    assert not presenter.judging.submit()
     assert judgements(store, session) == []
 
 
@@ -81,7 +83,7 @@ def test_a_pair_saves_on_its_key_and_undo_brings_it_back(qtbot, presenter, store
     undos = []
     session.announced.connect(lambda words, undo: undos.append((words, undo)))
     send(qtbot, presenter, "hello", 2)
-    presenter.place(1)
+    presenter.judging.press(1)
     (judgement,) = judgements(store, session)
     assert judgement.verdict.ranks == (2, 1)
     words, undo = undos[-1]
@@ -89,14 +91,14 @@ def test_a_pair_saves_on_its_key_and_undo_brings_it_back(qtbot, presenter, store
     undo()
     assert judgements(store, session) == []
     assert len(store.judgements.all(session.project.id)) == 2  # nothing is deleted
-    assert presenter.judging
-    presenter.tie()
+    assert presenter.judging.showing
+    presenter.judging.tie()
     assert judgements(store, session)[0].verdict.ranks == (1, 1)
 
 
 def test_both_bad_is_no_tie(qtbot, presenter, store, session):
     send(qtbot, presenter, "hello", 2)
-    presenter.reject_all()
+    presenter.judging.reject_all()
     assert judgements(store, session)[0].kind == "all_bad"
 
 
@@ -158,7 +160,7 @@ def test_alternatives_can_be_ranked_later_and_then_not_again(qtbot, presenter, s
     with qtbot.waitSignal(presenter.writingEnded):
         presenter.regenerate(last_turns(presenter)[-1].id)
     presenter.compare(last_turns(presenter)[-1].id)
-    presenter.place(0)
+    presenter.judging.press(0)
     assert len(judgements(store, session)) == 1
     assert not last_turns(presenter)[-1].comparable
 
@@ -178,3 +180,63 @@ def test_a_deleted_conversation_comes_back_with_undo(qtbot, presenter, store, se
     assert store.settings.get("hidden_conversations", [], session.project.id) != []
     undo()
     assert store.settings.get("hidden_conversations", [], session.project.id) == []
+
+
+def test_a_correction_of_the_best_answer_goes_on(qtbot, presenter, store, session):
+    send(qtbot, presenter, "hello", 2)
+    presenter.judging.correct(0, "what it should have said")
+    presenter.judging.press(0)
+    (judgement,) = judgements(store, session)
+    assert judgement.kinds == ("ranking", "correction")
+    assert last_turns(presenter)[-1].text == "what it should have said"
+    assert not last_turns(presenter)[-1].comparable
+
+
+def test_an_example_written_from_scratch_goes_on(qtbot, presenter, store, session):
+    send(qtbot, presenter, "hello", 2)
+    presenter.judging.demonstrate("my own words")
+    (judgement,) = judgements(store, session)
+    assert judgement.kind == "demonstration"
+    assert [turn.text for turn in last_turns(presenter)] == ["hello", "my own words"]
+
+
+def test_one_answer_gets_a_thumb_at_once(qtbot, presenter, store, session):
+    send(qtbot, presenter, "hello", 1)
+    presenter.thumb(last_turns(presenter)[-1].id, False)
+    (judgement,) = judgements(store, session)
+    assert (judgement.kind, judgement.verdict.up) == ("thumbs", False)
+    assert presenter.judging.showing is None
+
+
+def test_a_ranking_begun_comes_back_with_its_conversation(qtbot, presenter, store, session):
+    send(qtbot, presenter, "hello", 4)
+    presenter.judging.press(2)
+    displayed, left = presenter.judging.showing.displayed, presenter.conversation_id
+    presenter.new_conversation()
+    assert presenter.judging.showing is None
+    presenter.open(left)
+    assert presenter.judging.showing.displayed == displayed
+    assert presenter.judging.draft.ranking.buckets == ((2,),)
+
+
+def test_instructions_stand_first_and_can_be_changed_on_a_new_branch(qtbot, presenter, store):
+    presenter.set_instructions("Be brief.", 1)
+    send(qtbot, presenter, "hello", 1)
+    assert [turn.text for turn in last_turns(presenter)] == ["Be brief.", "hello", "answer 0 to hello"]
+    with qtbot.waitSignal(presenter.writingEnded):
+        presenter.set_instructions("Be kind.", 1)
+    turns = last_turns(presenter)
+    assert [turn.text for turn in turns] == ["Be kind.", "hello", "answer 0 to hello"]
+    assert turns[0].alternatives == 2
+
+
+def test_sampling_belongs_to_the_conversation(qtbot, presenter, store):
+    presenter.set_sampling(Sampling(temperature=0.2))
+    send(qtbot, presenter, "hello", 1)
+    node = store.conversations.message(last_turns(presenter)[-1].id)
+    assert store.conversations.generators([node.generator_id])[node.generator_id].sampling.temperature == 0.2
+    kept = presenter.conversation_id
+    presenter.new_conversation()
+    presenter.set_sampling(Sampling())
+    presenter.open(kept)
+    assert presenter._sampling.temperature == 0.2

@@ -59,19 +59,19 @@ def test_every_control_has_a_name(qtbot, window, room):
 
 def test_four_answers_are_ranked_by_keys_alone(qtbot, window, room, store, session):
     type_and_send(qtbot, room, "hello", 4)
-    board = room.conversation.board
+    board = room.area.board
     assert len(board.cards) == 4
     for key in (Qt.Key.Key_3, Qt.Key.Key_1, Qt.Key.Key_Equal, Qt.Key.Key_4, Qt.Key.Key_Return):
         qtbot.keyClick(board, key)
     (judgement,) = store.judgements.effective(session.project.id)
     assert judgement.verdict.ranks == (2, 3, 1, 2)
     assert window.toast.words.text() == "Saved: 5 comparisons, 1 tie"
-    assert room.conversation.board is None
+    assert not room.area.board.isVisible()
 
 
 def test_judgement_keys_are_dead_in_a_text_field(qtbot, room, store, session):
     type_and_send(qtbot, room, "hello", 2)
-    why = room.conversation.board.why
+    why = room.area.panel.why
     why.setFocus()
     qtbot.keyClicks(why, "1")
     qtbot.keyClick(why, Qt.Key.Key_Return)
@@ -81,19 +81,19 @@ def test_judgement_keys_are_dead_in_a_text_field(qtbot, room, store, session):
 
 def test_undo_key_takes_a_judgement_back(qtbot, window, room, store, session):
     type_and_send(qtbot, room, "hello", 2)
-    qtbot.keyClick(room.conversation.board, Qt.Key.Key_1)
+    qtbot.keyClick(room.area.board, Qt.Key.Key_1)
     assert len(store.judgements.effective(session.project.id)) == 1
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
     qtbot.keyClick(room.composer.edit, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert store.judgements.effective(session.project.id) == []
-    assert room.conversation.board is not None
+    assert room.area.board.isVisible()
 
 
 def test_dropping_an_answer_ranks_it(qtbot, room):
     type_and_send(qtbot, room, "hello", 4)
-    room.conversation.board.dropped.emit(2, 0, False)
-    assert room.presenter.state.buckets == ((2,),)
+    room.area.panel.dropped.emit(2, 0, False)
+    assert room.presenter.judging.draft.ranking.buckets == ((2,),)
 
 
 def test_shift_enter_makes_a_line_and_enter_sends(qtbot, room):

@@ -3,15 +3,21 @@ import json
 import pytest
 from PySide6.QtCore import Qt
 
+from rlhf_desktop.feedback.protocol import PRESETS
 from rlhf_desktop.ui.label.room import LabelRoom
+from rlhf_desktop.ui.widgets.text import Label
+
+
+def open_room(qtbot, context):
+    made = LabelRoom(context)
+    qtbot.addWidget(made.widget(), before_close_func=lambda _widget: made.presenter.leave())
+    made.widget().show()
+    return made
 
 
 @pytest.fixture
 def room(qtbot, context):
-    made = LabelRoom(context)
-    qtbot.addWidget(made.widget())
-    made.widget().show()
-    return made
+    return open_room(qtbot, context)
 
 
 def add_prompts(context, n):
@@ -35,21 +41,134 @@ def test_judging_goes_from_prompt_to_prompt_by_keys(qtbot, context, room):
     qtbot.waitUntil(lambda: room.widget().currentWidget() is room.ready)
     room.ready.button.click()
     for number in range(2):
-        qtbot.waitUntil(lambda: room.presenter.judging)
-        assert f"question {number}" in room.prompt.text()
+        qtbot.waitUntil(lambda: room.presenter.judging.showing is not None)
+        assert f"question {number}" in room.page.prompt.text()
         for key in (Qt.Key.Key_2, Qt.Key.Key_1, Qt.Key.Key_3, Qt.Key.Key_Return):
             qtbot.keyClick(room.widget(), key)
-    qtbot.waitUntil(lambda: room.widget().currentWidget() is room.done)
+    qtbot.waitUntil(lambda: room.widget().currentWidget() is room.summary)
     ranks = [item.judgement.verdict.ranks for item in context.store.judged(context.session.project.id)]
     assert ranks == [(2, 1, 3, 4), (2, 1, 3, 4)]
 
 
-def test_a_skipped_prompt_comes_last(qtbot, context, room):
-    add_prompts(context, 2)
+def begin(qtbot, context, room, n=2):
+    add_prompts(context, n)
     room.activated()
     qtbot.waitUntil(lambda: room.widget().currentWidget() is room.ready)
-    room.begin()
-    qtbot.waitUntil(lambda: room.presenter.judging)
-    room.skip.click()
-    qtbot.waitUntil(lambda: room.presenter.judging)
-    assert "question 1" in room.prompt.text()
+    room.ready.button.click()
+    qtbot.waitUntil(lambda: room.presenter.judging.showing is not None)
+
+
+def press(qtbot, room, *keys):
+    for key in keys:
+        qtbot.keyClick(room.area.board, key)
+
+
+RANK = (Qt.Key.Key_1, Qt.Key.Key_2, Qt.Key.Key_3, Qt.Key.Key_Return)
+
+
+def test_the_next_item_is_there_without_a_turn_of_the_event_loop(qtbot, context, room):
+    begin(qtbot, context, room, 3)
+    qtbot.waitUntil(lambda: room.presenter.lookahead.ready == 2)
+    press(qtbot, room, *RANK)
+    assert room.presenter.judging.showing is not None
+    assert room.page.prompt.text() == "question 1"
+    assert "answer" in room.area.board.cards[0].text.text()
+
+
+def test_one_key_judges_a_pair(qtbot, context, room):
+    context.store.protocols.set(context.session.project.id, PRESETS["Quick pairs"])
+    begin(qtbot, context, room, 2)
+    qtbot.waitUntil(lambda: room.presenter.lookahead.ready == 1)
+    press(qtbot, room, Qt.Key.Key_2)
+    assert room.page.prompt.text() == "question 1"
+    (judgement,) = context.store.judgements.effective(context.session.project.id)
+    assert judgement.verdict.ranks == (2, 1)
+
+
+def test_a_skipped_item_is_recorded_and_the_next_comes(qtbot, context, room):
+    begin(qtbot, context, room)
+    qtbot.waitUntil(lambda: room.presenter.lookahead.ready == 1)
+    press(qtbot, room, Qt.Key.Key_S)
+    assert room.page.prompt.text() == "question 1"
+    (judgement,) = context.store.judgements.effective(context.session.project.id)
+    assert judgement.kind == "skip"
+
+
+def test_undo_brings_the_item_back_before_the_one_it_interrupts(qtbot, context, room):
+    begin(qtbot, context, room, 3)
+    qtbot.waitUntil(lambda: room.presenter.lookahead.ready == 2)
+    undos = []
+    context.session.announced.connect(lambda _words, undo: undos.append(undo))
+    press(qtbot, room, *RANK)
+    undos[-1]()
+    assert room.page.prompt.text() == "question 0"
+    assert context.store.judgements.effective(context.session.project.id) == []
+    assert room.presenter.judging.draft.ranking.complete  # as it had been said
+    press(qtbot, room, Qt.Key.Key_Return)
+    assert room.page.prompt.text() == "question 1"
+    assert len(context.store.judgements.effective(context.session.project.id)) == 1
+
+
+def test_a_draft_survives_the_window(qtbot, context, room):
+    begin(qtbot, context, room)
+    press(qtbot, room, Qt.Key.Key_3)
+    displayed = room.presenter.judging.showing.displayed
+    room.presenter.lookahead.pause()
+    again = open_room(qtbot, context)  # as after kill -9: nothing was told to end
+    again.activated()
+    qtbot.waitUntil(lambda: again.widget().currentWidget() is again.ready)
+    again.ready.button.click()
+    assert again.presenter.judging.showing.displayed == displayed
+    assert again.presenter.judging.draft.ranking.buckets == ((2,),)
+
+
+def test_ending_shows_what_the_sitting_came_to(qtbot, context, room):
+    begin(qtbot, context, room, 3)
+    press(qtbot, room, *RANK)
+    room.page.finish.click()
+    assert room.widget().currentWidget() is room.summary
+    said = [label.text() for label in room.summary.findChildren(Label)]
+    assert "1 item" in said
+    room.summary.again.click()
+    qtbot.waitUntil(lambda: room.widget().currentWidget() is room.ready)
+
+
+def test_prompts_are_written_in_place(qtbot, context, room):
+    room.activated()
+    qtbot.waitUntil(lambda: room.widget().currentWidget() is room.none)
+    room.none.button.click()
+    qtbot.keyClicks(room.writing.edit, "first")
+    qtbot.keyClick(room.writing.edit, Qt.Key.Key_Return)
+    qtbot.keyClick(room.writing.edit, Qt.Key.Key_Return)
+    qtbot.keyClicks(room.writing.edit, "second")
+    qtbot.keyClick(room.writing.edit, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: room.widget().currentWidget() is room.ready)
+    kept = [prompt.prompt[-1]["content"] for prompt in context.store.prompts.prompts(context.session.project.id, "My prompts")]
+    assert kept == ["first", "second"]
+
+
+def test_guidelines_are_versioned_and_named_in_judgements(qtbot, context, room):
+    begin(qtbot, context, room)
+    room.page.guidelines.start_writing()
+    room.page.guidelines._writing.edit.setPlainText("Be **kind**.")
+    room.page.guidelines._writing.keep.click()
+    press(qtbot, room, *RANK)
+    (judgement,) = context.store.judgements.effective(context.session.project.id)
+    assert judgement.guideline_version == 1
+    assert room.page.guidelines.text.text() == "Be **kind**."
+
+
+def test_keys_are_dead_while_guidelines_are_written(qtbot, context, room):
+    begin(qtbot, context, room)
+    room.page.guidelines.start_writing()
+    qtbot.keyClicks(room.page.guidelines._writing.edit, "123")
+    assert room.presenter.judging.draft.empty
+
+
+def test_a_changed_protocol_holds_from_the_next_item(qtbot, context, room):
+    begin(qtbot, context, room)
+    room.page.protocol.click()
+    room.protocol._use_preset("Quick pairs")
+    room.protocol.save.click()
+    qtbot.waitUntil(lambda: room.presenter.judging.showing is not None and len(room.presenter.judging.showing.displayed) == 2)
+    assert room.widget().currentWidget() is room.page

@@ -1,12 +1,12 @@
 """The conversation, newest below: turns, the answer being written, or the board of answers to rank."""
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QWidget
 
-from rlhf_desktop.ui.chat.board import AnswerBoard
 from rlhf_desktop.ui.chat.turn_view import TurnView
-from rlhf_desktop.ui.chat.turns import Slot, Turn
+from rlhf_desktop.ui.chat.turns import Turn
+from rlhf_desktop.ui.judging.area import JudgingArea
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import clear, column, row
 from rlhf_desktop.ui.widgets.text import caption
@@ -17,13 +17,13 @@ class ConversationView(QScrollArea):
 
     turnMade = Signal(object)  # TurnView, to be connected by the room
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, area: JudgingArea, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._area = area
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setAccessibleName("Conversation")
-        self.board: AnswerBoard | None = None
         self._single: TurnView | None = None
         self._pending: dict[int, str] = {}
         self._follow = True
@@ -42,6 +42,7 @@ class ConversationView(QScrollArea):
         self._current = column(None, 0, t.SPACE_L)
         self._list.addLayout(self._turns)
         self._list.addLayout(self._current)
+        self._list.addWidget(area.board)
         self._list.addStretch(1)
         self.setWidget(page)
         self._frame = QTimer(self)
@@ -52,10 +53,11 @@ class ConversationView(QScrollArea):
         self.verticalScrollBar().valueChanged.connect(self._scrolled)
 
     def show_turns(self, turns: list[Turn]) -> None:
-        """Show a branch; whatever was being written or ranked is gone from the screen."""
+        """Show a branch; whatever was being written or judged is gone from the screen."""
         clear(self._turns)
         clear(self._current)
-        self.board, self._single, self._pending = None, None, {}
+        self._area.hide()
+        self._single, self._pending = None, {}
         self._limit(t.CONTENT_WIDTH - t.SIDEBAR_WIDTH)
         for turn in turns:
             view = TurnView(turn)
@@ -63,24 +65,36 @@ class ConversationView(QScrollArea):
             self.turnMade.emit(view)
         self._follow = True
 
-    def start_writing(self, slots: list[Slot]) -> None:
+    def start_writing(self, answers: int) -> None:
         """Make room for the answers to come: a turn for one, cards for several."""
         clear(self._current)
         self._pending = {}
-        if len(slots) == 1:
+        if answers == 1:
             self._single = TurnView(Turn("", "assistant", "…", "Answer", 0, 1, "", False, False))
             self._current.addWidget(self._single)
         else:
-            self._add_board(slots)
+            self._area.start_writing(answers)
+            self.make_room()
         self._follow = True
 
-    def start_judging(self, slots: list[Slot], texts: list[str]) -> AnswerBoard:
-        """Show the answers as cards to be ranked."""
+    def make_room(self) -> None:
+        """The cards have come: they may be wider than a conversation."""
         clear(self._current)
-        self._add_board(slots)
-        self.board.start_judging(texts)
+        self._single = None
+        self._limit(2 * t.CONTENT_WIDTH)
+        self._area.board.arrange(self._columns())
         self._follow = True
-        return self.board
+
+    def show_answers(self) -> None:
+        """Scroll to where the answers begin: they are read from the top."""
+        self._follow = False
+        QTimer.singleShot(0, self._scroll_to_board)  # once the layout knows how tall they are
+
+    def _scroll_to_board(self) -> None:
+        board = self._area.board
+        self._follow = False
+        if board.isVisible() and board.height() + t.SPACE_XL > self.viewport().height():
+            self.verticalScrollBar().setValue(board.mapTo(self.widget(), QPoint(0, 0)).y() - t.SPACE_XL)
 
     def grow(self, place: int, text: str) -> None:
         """An answer is now this text; drawn with the next frame."""
@@ -91,34 +105,25 @@ class ConversationView(QScrollArea):
     def end(self, place: int, finish: str) -> None:
         """An answer is complete."""
         self.draw()
-        if self.board:
-            self.board.cards[place].end(finish)
+        if self._single is None:
+            self._area.board.cards[place].end(finish)
 
     def draw(self) -> None:
         """Show what has come in since the last frame."""
         pending, self._pending = self._pending, {}
         for place, text in pending.items():
-            if self.board:
-                self.board.cards[place].text.set_text(text)
-            elif self._single:
+            if self._single:
                 self._single.text.set_text(text)
+            elif place < len(self._area.board.cards):
+                self._area.board.cards[place].text.set_text(text)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Side by side when there is room."""
         super().resizeEvent(event)
-        if self.board:
-            self.board.arrange(self._columns())
-
-    def _add_board(self, slots: list[Slot]) -> None:
-        self._limit(2 * t.CONTENT_WIDTH)
-        self._single = None
-        self.board = AnswerBoard(slots)
-        self.board.arrange(self._columns())
-        self._current.addWidget(self.board)
-        self.board.show()  # now, so that it can take the focus
+        self._area.board.arrange(self._columns())
 
     def _columns(self) -> int:
-        count = len(self.board.cards) if self.board else 1
+        count = max(1, len(self._area.board.cards))
         if self.window().width() < t.SIDE_BY_SIDE_MIN:
             return 1
         fits = max(1, (self.viewport().width() - 2 * t.SPACE_XL) // t.ANSWER_MIN_WIDTH)

@@ -10,14 +10,15 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from rlhf_desktop.core.errors import AppError, ModelTrouble
 from rlhf_desktop.core.protocol import Completion, Done, Sampling
 from rlhf_desktop.feedback.conversations import Generator, Tree
-from rlhf_desktop.feedback.judgements import AllBad, Judgement, Ranking
+from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.operations.unfinished import forget_unfinished, note_unfinished, recover_unfinished
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
-from rlhf_desktop.ui.chat.ranking import LETTERS, RankingState
-from rlhf_desktop.ui.chat.turns import Slot, Turn, model_name, turns
+from rlhf_desktop.ui.chat.turns import Turn, turns
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.context import Session
+from rlhf_desktop.ui.judging.presenter import Judging, Saved
+from rlhf_desktop.ui.judging.ranking import LETTERS
 
 MOST_ANSWERS = len(LETTERS)
 NOTE_MS = 1000  # a crash loses at most this much of an answer
@@ -39,30 +40,17 @@ class Writing:
     stored: dict[int, str] = field(default_factory=dict)  # number of the completion → message id
 
 
-@dataclass(frozen=True)
-class Judging:
-    """Answers shown for a ranking, in displayed order."""
-
-    conversation: str
-    displayed: tuple[str, ...]
-    texts: tuple[str, ...]
-    models: tuple[str, ...]
-    since: float
-    spent_s: float = 0.0  # before an undo brought the ranking back
-
-
 class ChatPresenter(QObject):
     """One conversation at a time, with at most one request of its own under way."""
 
     conversationShown = Signal(list)  # [Turn]
     titleChanged = Signal(str)
-    writingStarted = Signal(list)  # [Slot]
+    setupChanged = Signal(str, object, bool)  # instructions, Sampling, whether the conversation has begun
+    writingStarted = Signal(int)  # how many answers
     answerGrew = Signal(int, str)  # displayed place, its whole text
     answerEnded = Signal(int, str)  # displayed place, how ("end", "length", "cancelled")
     writingEnded = Signal()
-    judgingStarted = Signal(list, list)  # [Slot], [text]
-    rankingChanged = Signal(object)  # RankingState
-    judged = Signal(list, int)  # who wrote each answer in displayed order, the best one's place (-1: none will do)
+    judged = Signal(object)  # Saved: after the conversation goes on from the best answer
     troubled = Signal(object)  # AppError
 
     def __init__(
@@ -77,11 +65,15 @@ class ChatPresenter(QObject):
     ) -> None:
         super().__init__(parent)
         self._store, self._session, self._client, self._who = store, session, client, who
-        self._clock, self._chance = clock, chance or random.Random()
+        self._chance = chance or random.Random()
         self._tree: Tree | None = None
         self._writing: Writing | None = None
-        self._judging: Judging | None = None
-        self.state = RankingState(0)
+        self._instructions = ""  # of a conversation not yet begun
+        self._sampling = Sampling()
+        self.judging = Judging(store, session, who, clock, self)
+        self.judging.saved.connect(self._judged)
+        self.judging.troubled.connect(self.troubled)
+        session.judgementTakenBack.connect(self._taken_back)
         self._noting = QTimer(self)
         self._noting.setSingleShot(True)
         self._noting.setInterval(NOTE_MS)
@@ -101,24 +93,21 @@ class ChatPresenter(QObject):
         """Whether answers are being written."""
         return self._writing is not None
 
-    @property
-    def judging(self) -> bool:
-        """Whether answers wait for a ranking."""
-        return self._judging is not None
-
     # --- conversations
 
     def new_conversation(self) -> None:
         """Show an empty conversation; it is stored with its first message."""
         self._leave()
-        self._tree = None
+        self._tree, self._instructions = None, ""
         self.titleChanged.emit("New conversation")
         self.conversationShown.emit([])
+        self.setupChanged.emit("", self._sampling, False)
 
     def open(self, conversation_id: str) -> None:
         """Show a stored conversation."""
         self._leave()
         self._show(conversation_id)
+        self._resume_judging()
 
     def rename(self, conversation_id: str, title: str) -> None:
         """Give a conversation another title."""
@@ -147,6 +136,38 @@ class ChatPresenter(QObject):
         self._tree = self._store.conversations.tree(conversation_id)
         self.titleChanged.emit(self._tree.conversation.title or "New conversation")
         self.conversationShown.emit(self._turns())
+        self._sampling = self._kept_sampling(conversation_id)
+        first = self._tree.active_path()[:1]
+        self.setupChanged.emit(first[0].content if first and first[0].role == "system" else "", self._sampling, bool(first))
+
+    def _kept_sampling(self, conversation_id: str) -> Sampling:
+        kept = self._store.settings.get(f"sampling:{conversation_id}", None, self._session.project.id)
+        return Sampling.model_validate(kept) if kept else Sampling()
+
+    def set_sampling(self, sampling: Sampling) -> None:
+        """Draw this conversation's answers like this from now on."""
+        self._sampling = sampling
+        if self._tree is not None:
+            self._keep_sampling()
+
+    def _keep_sampling(self) -> None:
+        value = self._sampling.model_dump(mode="json") if self._sampling != Sampling() else None
+        self._store.settings.set(f"sampling:{self.conversation_id}", value, self._session.project.id)
+
+    def set_instructions(self, text: str, answers: int) -> None:
+        """Give the model other instructions. A conversation already begun is asked again from its start, on a new branch."""
+        if self._tree is None:
+            self._instructions = text
+            return
+        first = next((node for node in self._tree.active_path() if node.role == "user"), None)
+        if first is None or self._writing or not self._has_model():
+            return
+        conversation = self.conversation_id
+        with self._store.connection.transaction():
+            above = self._store.conversations.add_message(conversation, None, "system", text).id if text else None
+            node = self._store.conversations.add_message(conversation, above, "user", first.content)
+        self.judging.put_away()
+        self._ask(node.id, answers)
 
     def _turns(self) -> list[Turn]:
         ids = {node.generator_id for node in self._tree.active_path() if node.generator_id}
@@ -158,7 +179,7 @@ class ChatPresenter(QObject):
         if self._writing:
             self._client.cancel(self._writing.request)
             self._keep_unfinished()
-        self._judging = None
+        self.judging.put_away()
 
     # --- asking
 
@@ -167,27 +188,28 @@ class ChatPresenter(QObject):
         if not text.strip() or not self._has_model() or self._writing:
             return False
         if self._tree is None:
-            conversation = self._store.conversations.create(self._session.project.id)
-            self._tree = self._store.conversations.tree(conversation.id)
-        self._judging = None
+            self._tree = self._begin_conversation()
+        self.judging.put_away()
         path = self._tree.active_path()
         node = self._store.conversations.add_message(self.conversation_id, path[-1].id if path else None, "user", text.strip())
         self._session.conversationsChanged.emit()
         self._ask(node.id, answers)
         return True
 
-    def answer(self, message_id: str, answers: int) -> bool:
-        """Ask for answers to a stored message of the conversation shown. False when there is no model to ask, or it is busy."""
-        if not self._has_model() or self._writing:
-            return False
-        self._judging = None
-        self._ask(message_id, answers)
-        return True
+    def _begin_conversation(self) -> Tree:
+        conversation = self._store.conversations.create(self._session.project.id)
+        if self._instructions:
+            self._store.conversations.add_message(conversation.id, None, "system", self._instructions)
+        tree = self._store.conversations.tree(conversation.id)
+        if self._sampling != Sampling():
+            self._tree = tree
+            self._keep_sampling()
+        return tree
 
     def regenerate(self, message_id: str) -> None:
         """Ask for another answer beside this one."""
         if self._has_model() and not self._writing:
-            self._judging = None
+            self.judging.put_away()
             parent = self._tree.node(message_id).parent_id
             self._store.conversations.set_active_leaf(self.conversation_id, parent)
             self._ask(parent, 1, keep_leaf=parent)
@@ -209,7 +231,7 @@ class ChatPresenter(QObject):
         siblings = self._tree.siblings(message_id)
         place = siblings.index(self._tree.node(message_id)) + by
         if 0 <= place < len(siblings) and not self._writing:
-            self._judging = None
+            self.judging.put_away()
             self._store.conversations.set_active_leaf(self.conversation_id, self._tree.leaf_under(siblings[place].id))
             self._show(self.conversation_id)
 
@@ -224,7 +246,7 @@ class ChatPresenter(QObject):
         self._tree = self._store.conversations.tree(conversation)
         prompt = [node.message for node in self._tree.path(parent)]
         base, adapter = self._session.base, self._session.adapter
-        seed, sampling = self._chance.randrange(_SEEDS), Sampling()
+        seed, sampling = self._chance.randrange(_SEEDS), self._sampling
         order = self._chance.sample(range(answers), answers)
         shown = [turn for turn in self._turns() if keep_leaf is None or not _below(self._tree, keep_leaf, turn.id)]
         self._client.load(base)
@@ -241,7 +263,7 @@ class ChatPresenter(QObject):
         )
         self.titleChanged.emit(self._tree.conversation.title or "New conversation")
         self.conversationShown.emit(shown)
-        self.writingStarted.emit([Slot(LETTERS[place], number) for place, number in enumerate(order)])
+        self.writingStarted.emit(answers)
 
     # --- what the worker says
 
@@ -329,89 +351,70 @@ class ChatPresenter(QObject):
     # --- judging
 
     def compare(self, message_id: str) -> None:
-        """Rank the alternatives of a stored answer, shuffled."""
-        if self._writing:
+        """Judge the alternatives of a stored answer, shuffled."""
+        if not self._writing:
+            siblings = [node.id for node in self._tree.siblings(message_id)]
+            self._start_judging(self._chance.sample(siblings, len(siblings)))
+
+    def judge_one(self, message_id: str) -> None:
+        """Judge one stored answer by itself: rate it, mark it, put it right."""
+        if not self._writing:
+            self._start_judging([message_id])
+
+    def thumb(self, message_id: str, up: bool) -> None:
+        """A thumb for one stored answer, saved at once."""
+        if not self._writing:
+            self.judging.begin((message_id,), f"chat:{message_id}")
+            self.judging.thumb(0, up)
+            self.judging.submit()
+
+    def _start_judging(self, displayed: list[str]) -> None:
+        self.judging.put_away()
+        parent = self._tree.node(displayed[0]).parent_id
+        self.conversationShown.emit([turn for turn in self._turns() if not _below(self._tree, parent, turn.id)])
+        self.judging.begin(tuple(displayed), self._key(displayed))
+
+    def _key(self, displayed: list[str]) -> str:
+        return f"chat:{displayed[0] if len(displayed) == 1 else self._tree.node(displayed[0]).parent_id}"
+
+    def _resume_judging(self) -> None:
+        """A judgement begun here and not saved comes back."""
+        path = self._tree.active_path()
+        if not path:
             return
-        siblings = [node.id for node in self._tree.siblings(message_id)]
-        self._start_judging(self._chance.sample(siblings, len(siblings)))
+        for key in (f"chat:{path[-1].parent_id}", f"chat:{path[-1].id}"):
+            kept = self._store.drafts.get(self._session.project.id, self._who(), key)
+            if kept and set(kept["displayed"]) <= {node.id for node in self._tree.siblings(path[-1].id)}:
+                self._start_judging(kept["displayed"])
+                return
 
-    def _start_judging(self, displayed: list[str], state: RankingState | None = None, spent_s: float = 0.0) -> None:
-        nodes = [self._tree.node(message_id) for message_id in displayed]
-        generators = self._store.conversations.generators({node.generator_id for node in nodes if node.generator_id})
-        models = tuple(model_name(generators.get(node.generator_id or "")) for node in nodes)
-        texts = tuple(node.content for node in nodes)
-        self._judging = Judging(self.conversation_id, tuple(displayed), texts, models, self._clock(), spent_s)
-        self.state = state or RankingState(len(displayed))
-        parent = nodes[0].parent_id
-        shown = [turn for turn in self._turns() if not _below(self._tree, parent, turn.id)]
-        self.conversationShown.emit(shown)
-        self.judgingStarted.emit([Slot(LETTERS[place], -1) for place in range(len(nodes))], list(texts))
-        self.rankingChanged.emit(self.state)
+    def _judged(self, saved: Saved) -> None:
+        """The conversation goes on from the best answer, or from what it should have said."""
+        shown = saved.showing.displayed
+        leaf = shown[max(saved.best, 0)]
+        if saved.judgement.kind == "demonstration":
+            leaf = saved.judgement.displayed[0]
+        elif saved.text:
+            parent = self._store.conversations.message(leaf).parent_id
+            (node,) = self._store.conversations.add_answers(parent, [saved.text])
+            leaf = node.id
+        elif len(shown) == 1:
+            leaf = self._tree.leaf_under(leaf)
+        self._store.conversations.set_active_leaf(saved.showing.conversation, leaf)
+        self._show(saved.showing.conversation)
+        self.judged.emit(saved)
 
-    def place(self, answer: int) -> None:
-        """An answer's key was pressed. A pair is saved at once."""
-        self._advance(self.state.place(answer))
-
-    def tie(self) -> None:
-        """The next answer equals the last one."""
-        self._advance(self.state.tie())
-
-    def reject_all(self) -> None:
-        """None of them will do."""
-        self._advance(self.state.reject_all())
-
-    def back(self) -> None:
-        """Take back the last key."""
-        self._rank(self.state.back())
-
-    def drop(self, answer: int, bucket: int, beside: bool) -> None:
-        """An answer was dragged. Saved with Enter, pairs too: a drag is easily a slip."""
-        self._rank(self.state.drop(answer, bucket, beside))
-
-    def _advance(self, state: RankingState) -> None:
-        self._rank(state)
-        if self._judging and state.count == 2 and state.complete:
-            self.submit("")
-
-    def _rank(self, state: RankingState) -> None:
-        if self._judging and state != self.state:
-            self.state = state
-            self.rankingChanged.emit(state)
-
-    def submit(self, why: str) -> bool:
-        """Save the ranking. False while it is not complete."""
-        judging, state = self._judging, self.state
-        if judging is None or not state.complete:
-            return False
-        spent_s = judging.spent_s + self._clock() - judging.since
-        verdict = AllBad() if state.all_bad else Ranking.of(state.ranks())
-        judgement = Judgement(
-            self._session.project.id, self._who(), judging.displayed, verdict, seconds_spent=round(spent_s, 2), critique=why.strip()
-        )
-        try:
-            self._store.judgements.add(judgement)
-        except AppError as trouble:
-            self.troubled.emit(trouble)
-            return False
-        self._saved(judgement, judging, state, spent_s)
-        return True
-
-    def _saved(self, judgement: Judgement, judging: Judging, state: RankingState, spent_s: float) -> None:
-        self._judging = None
-        best = -1 if state.all_bad else state.buckets[0][0]
-        self._store.conversations.set_active_leaf(judging.conversation, judging.displayed[max(best, 0)])
-        self._show(judging.conversation)
-        self.judged.emit(list(judging.models), best)
-        self._session.feedbackChanged.emit()
-        self._session.announce(f"Saved: {state.outcome()}", lambda: self._undo(judgement, judging, state, spent_s))
-
-    def _undo(self, judgement: Judgement, judging: Judging, state: RankingState, spent_s: float) -> None:
-        """Withdraw the judgement and bring its ranking back."""
-        self._store.judgements.withdraw(judgement.id, self._who())
-        self._session.feedbackChanged.emit()
-        if self._writing is None and self.conversation_id == judging.conversation:
-            self._tree = self._store.conversations.tree(judging.conversation)
-            self._start_judging(list(judging.displayed), state.back() if state.count == 2 else state, spent_s)
+    def _taken_back(self, judgement: Judgement) -> None:
+        """An undone judgement of this conversation is shown again, to be judged anew."""
+        if self._tree is None or self._writing:
+            return
+        tree = self._store.conversations.tree(self.conversation_id)
+        known = {node.id for node in tree.nodes}
+        if judgement.displayed and known.issuperset(judgement.displayed):
+            self._tree = tree
+            parent = tree.node(judgement.displayed[0]).parent_id
+            self.conversationShown.emit([turn for turn in self._turns() if not _below(tree, parent, turn.id)])
+            self.judging.take_up(judgement, self._key(list(judgement.displayed)))
 
 
 def _below(tree: Tree, ancestor: str, message_id: str) -> bool:

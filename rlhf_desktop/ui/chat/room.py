@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QComboBox, QLineEdit, QMenu, QPlainTextEdit, QSpinBox, QStackedWidget, QWidget
+from PySide6.QtWidgets import QMenu, QStackedWidget, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.runs import AdapterRef
@@ -12,10 +12,13 @@ from rlhf_desktop.ui.chat.composer import Composer
 from rlhf_desktop.ui.chat.conversation_list import ConversationList
 from rlhf_desktop.ui.chat.conversation_view import ConversationView
 from rlhf_desktop.ui.chat.presenter import ChatPresenter
-from rlhf_desktop.ui.chat.ranking import LETTERS
+from rlhf_desktop.ui.chat.setup_panel import SetupPanel
 from rlhf_desktop.ui.chat.turn_view import TurnView
-from rlhf_desktop.ui.chat.turns import Slot, revealed
+from rlhf_desktop.ui.chat.turns import revealed
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.judging.area import JudgingArea
+from rlhf_desktop.ui.judging.presenter import Saved, Showing
+from rlhf_desktop.ui.judging.ranking import LETTERS
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import IconButton
@@ -23,7 +26,6 @@ from rlhf_desktop.ui.widgets.surfaces import EmptyState, Notice, column, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel
 
 _PAGE = 200
-_TEXT_FIELDS = (QLineEdit, QPlainTextEdit, QComboBox, QSpinBox)
 
 
 class ChatRoom(QObject):
@@ -35,6 +37,7 @@ class ChatRoom(QObject):
         super().__init__()
         self._context = context
         self.presenter = ChatPresenter(context.store, context.session, context.chat, lambda: who_am_i(context.store), parent=self)
+        self.area = JudgingArea(self.presenter.judging, self)
         self._root = QWidget()
         self._root.setProperty("kind", "page")
         self._root.installEventFilter(self)
@@ -53,11 +56,16 @@ class ChatRoom(QObject):
         top = row(None, 0, t.SPACE_XS)
         top.setContentsMargins(t.SPACE_XL + t.SPACE_L, t.SPACE_M, t.SPACE_L, 0)
         self.name = ElidedLabel("", strong=True)
+        self.setup_button = IconButton("tune", "Instructions and sampling", "Ctrl+I")
+        self.setup_button.setCheckable(True)
         more = IconButton("more", "Conversation menu")
         more.clicked.connect(lambda: self._conversation_menu(more))
         top.addWidget(self.name, 1)
+        top.addWidget(self.setup_button)
         top.addWidget(more)
-        self.conversation = ConversationView()
+        self.setup = SetupPanel()
+        self.setup.hide()
+        self.conversation = ConversationView(self.area)
         self.empty = EmptyState(
             "chat",
             "Talk to the model, then teach it",
@@ -74,7 +82,13 @@ class ChatRoom(QObject):
         bottom.setContentsMargins(t.SPACE_XL, t.SPACE_S, t.SPACE_XL, t.SPACE_L)
         below = column(None, 0, t.SPACE_S)
         below.addWidget(self.notice)
-        below.addWidget(self.composer)
+        below.addWidget(self.setup)
+        below.addWidget(self.area.panel)
+        held = row(None, 0, 0)  # the composer stays in the middle when the panel above it is wider
+        held.addStretch(1)
+        held.addWidget(self.composer, 1000)
+        held.addStretch(1)
+        below.addLayout(held)
         bottom.addStretch(1)
         bottom.addLayout(below, 1000)
         bottom.addStretch(1)
@@ -100,9 +114,13 @@ class ChatRoom(QObject):
         p.answerGrew.connect(v.grow)
         p.answerEnded.connect(v.end)
         p.writingEnded.connect(self._writing_ended)
-        p.judgingStarted.connect(self._judging_started)
-        p.rankingChanged.connect(lambda state: v.board and v.board.show_ranking(state))
+        p.judging.began.connect(self._judging_began)
         p.judged.connect(self._judged)
+        p.setupChanged.connect(self.setup.show_setup)
+        self.setup_button.toggled.connect(self._show_setup)
+        self.setup.left.connect(lambda: self.setup_button.setChecked(False))
+        self.setup.instructionsGiven.connect(self._instruct)
+        self.setup.samplingChanged.connect(p.set_sampling)
         p.troubled.connect(session.troubled)
         v.turnMade.connect(self._connect_turn)
         session.conversationsChanged.connect(self._reload_list)
@@ -118,7 +136,7 @@ class ChatRoom(QObject):
         """Come to the front."""
         self.list.reload()
         self.list.select(self.presenter.conversation_id)
-        (self.conversation.board if self.presenter.judging else self.composer.edit).setFocus()
+        (self.area.board if self.presenter.judging.showing else self.composer.edit).setFocus()
 
     def deactivated(self) -> None:
         """Drafts stay where they are."""
@@ -138,31 +156,40 @@ class ChatRoom(QObject):
         self.conversation.show_turns(turns)
         self.list.select(self.presenter.conversation_id)
 
-    def _writing_started(self, slots: list[Slot]) -> None:
+    def _writing_started(self, answers: int) -> None:
         self.composer.set_writing(True)
         self._stack.setCurrentWidget(self.conversation)
-        self.conversation.start_writing(slots)
+        self.conversation.start_writing(answers)
 
     def _writing_ended(self) -> None:
         self.composer.set_writing(False)
         self.conversation.draw()
 
-    def _judging_started(self, slots: list[Slot], texts: list[str]) -> None:
-        board = self.conversation.start_judging(slots, texts)
-        p = self.presenter
-        board.placed.connect(p.place)
-        board.dropped.connect(p.drop)
-        board.tied.connect(p.tie)
-        board.allRejected.connect(p.reject_all)
-        board.takenBack.connect(p.back)
-        board.rankingSubmitted.connect(p.submit)
+    def _judging_began(self, _showing: Showing) -> None:
+        self._stack.setCurrentWidget(self.conversation)
+        self.conversation.make_room()
+        self.conversation.show_answers()
         if not self.composer.edit.toPlainText():
-            board.setFocus()
+            self.area.board.setFocus()
 
-    def _judged(self, models: list[str], best: int) -> None:
+    def _judged(self, saved: Saved) -> None:
         self.composer.edit.setFocus()
-        chosen = "None was good enough." if best < 0 else f"You go on from {LETTERS[best]}."
-        self.conversation.add_note(f"{chosen} {revealed(models)}")
+        models = list(saved.showing.models)
+        if len(models) == 1:
+            chosen = ""
+        else:
+            chosen = f"You go on from {LETTERS[saved.best]}." if saved.best >= 0 else "None was good enough."
+        if saved.text:
+            chosen = "You go on from your correction."
+        self.conversation.add_note(f"{chosen} {revealed(models)}".strip())
+
+    def _show_setup(self, on: bool) -> None:
+        self.setup.setVisible(on)
+        (self.setup.edit if on else self.composer.edit).setFocus()
+
+    def _instruct(self, text: str) -> None:
+        self.presenter.set_instructions(text, self.composer.answers.value())
+        self.setup_button.setChecked(False)
 
     # --- what the user did
 
@@ -177,24 +204,7 @@ class ChatRoom(QObject):
         if key == Qt.Key.Key_Escape and self.presenter.writing:
             self.presenter.stop()
             return True
-        board = self.conversation.board
-        in_text = isinstance(self._root.window().focusWidget(), _TEXT_FIELDS)
-        if not self.presenter.judging or in_text or event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
-            return False
-        digit = key - Qt.Key.Key_1
-        if 0 <= digit < len(board.cards):
-            self.presenter.place(digit)
-            return True
-        action = {
-            Qt.Key.Key_Equal: self.presenter.tie,
-            Qt.Key.Key_0: self.presenter.reject_all,
-            Qt.Key.Key_Backspace: self.presenter.back,
-            Qt.Key.Key_Return: lambda: self.presenter.submit(board.why.text()),
-            Qt.Key.Key_Enter: lambda: self.presenter.submit(board.why.text()),
-        }.get(key)
-        if action:
-            action()
-        return action is not None
+        return self.area.key(event)
 
     def _send(self, text: str, answers: int) -> None:
         if self.presenter.send(text, answers):
@@ -211,6 +221,8 @@ class ChatRoom(QObject):
         turn.regenerated.connect(self.presenter.regenerate)
         turn.stepped.connect(self.presenter.step)
         turn.compared.connect(self.presenter.compare)
+        turn.judged.connect(self.presenter.judge_one)
+        turn.thumbed.connect(self.presenter.thumb)
         turn.edited.connect(self._edited)
 
     def _edited(self, message_id: str, text: str) -> None:

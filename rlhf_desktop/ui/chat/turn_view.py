@@ -20,6 +20,8 @@ class TurnView(QFrame):
     stepped = Signal(str, int)
     compared = Signal(str)
     edited = Signal(str, str)
+    judged = Signal(str)
+    thumbed = Signal(str, bool)
 
     def __init__(self, turn: Turn, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -55,6 +57,9 @@ class TurnView(QFrame):
             self._add(
                 across, "refresh", "Write another answer", lambda: self.regenerated.emit(turn.id), "Ctrl+R" if turn.last else ""
             )
+            self._add(across, "thumb-up", "This answer is good", lambda: self.thumbed.emit(turn.id, True))
+            self._add(across, "thumb-down", "This answer is not good", lambda: self.thumbed.emit(turn.id, False))
+            self._add(across, "label", "Judge or correct this answer", lambda: self.judged.emit(turn.id))
         if turn.role == "user":
             self._add(across, "edit", "Say it differently", self._edit)
         if turn.comparable:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from rlhf_desktop.core.messages import Role
 from rlhf_desktop.feedback.conversations import Generator, MessageNode, Tree
-from rlhf_desktop.ui.chat.ranking import LETTERS
+from rlhf_desktop.ui.judging.ranking import LETTERS
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,6 @@ class Turn:
     comparable: bool  # the alternatives of the last answer can be ranked
 
 
-@dataclass(frozen=True)
-class Slot:
-    """One answer being written or judged, in displayed order."""
-
-    letter: str
-    completion: int  # its number in the request; -1 once it comes from the store
-
-
 def model_name(generator: Generator | None) -> str:
     """Who wrote an answer, as screens say it."""
     if generator is None:
@@ -41,7 +33,7 @@ def turns(tree: Tree, generators: dict[str, Generator], most: int, judged: set[f
     """The active branch of a conversation. `most`: as many answers can be ranked at once; `judged`: those that have been."""
     path = tree.active_path()
     shown = [_turn(tree, node, generators, node is path[-1], most) for node in path]
-    done = bool(path) and frozenset(n.id for n in tree.siblings(path[-1].id)) in judged
+    done = bool(path) and frozenset(n.id for n in tree.siblings(path[-1].id) if n.generator_id) in judged
     return [replace(turn, comparable=turn.comparable and not done) for turn in shown]
 
 

@@ -1,4 +1,4 @@
-"""An answer as plain text in which passages can be marked: by mouse, or by Shift and the arrow keys."""
+"""Marking parts of an answer: select by mouse, or with Shift and the arrow keys, then say what is wrong with them."""
 
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -7,8 +7,17 @@ from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QTextCharFormat, QTextCursor, QWheelEvent
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QSizePolicy, QTextEdit, QWidget
 
+from rlhf_desktop.feedback.judgements import Span
+from rlhf_desktop.feedback.protocol import SpanCategory
+from rlhf_desktop.ui import words
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
+from rlhf_desktop.ui.widgets.buttons import Button, IconButton, SegmentedControl
+from rlhf_desktop.ui.widgets.flow import Flow
+from rlhf_desktop.ui.widgets.surfaces import clear, column, row
+from rlhf_desktop.ui.widgets.text import ElidedLabel, caption, either_way
+
+SEVERITIES = ("slight", "serious", "grave")
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,8 @@ class Overlay:
 class MarkableText(QPlainTextEdit):
     """Grows with its text. Positions are counted in characters (Python's), not in Qt's 16-bit units."""
 
-    passageChosen = Signal(int, int)  # start, end
+    categoryPressed = Signal(int)  # a number key, while something is selected: its place
+    severityPressed = Signal()  # S
     left = Signal()  # Esc
 
     def __init__(self, text: str, name: str, parent: QWidget | None = None) -> None:
@@ -41,6 +51,7 @@ class MarkableText(QPlainTextEdit):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.document().setDocumentMargin(0)
+        either_way(self.document())
         self.setPlainText(text)
         self.document().documentLayout().documentSizeChanged.connect(lambda _size: self._fit())
         self._fit()
@@ -73,18 +84,28 @@ class MarkableText(QPlainTextEdit):
         return QSize(self.fontMetrics().averageCharWidth() * t.MEASURE_CHARACTERS, self.height())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Enter chooses the passage; Esc leaves."""
-        if event.key() == Qt.Key.Key_Escape:
+        """Numbers mark what is selected, S changes how bad it is; Esc leaves."""
+        key, plain = event.key(), not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        if key == Qt.Key.Key_Escape:
             self.left.emit()
-        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self._say()
+        elif plain and Qt.Key.Key_1 <= key <= Qt.Key.Key_9:
+            self.categoryPressed.emit(key - Qt.Key.Key_1)
+        elif plain and key == Qt.Key.Key_S:
+            self.severityPressed.emit()
+        elif plain and key in (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_End):
+            self._move(key)
         else:
             super().keyPressEvent(event)
 
-    def mouseReleaseEvent(self, event) -> None:
-        """A passage selected by mouse is chosen."""
-        super().mouseReleaseEvent(event)
-        self._say()
+    def _move(self, key: Qt.Key) -> None:
+        """Without Shift the arrows move the place where selecting begins; a read-only text would scroll instead."""
+        step = QTextCursor.MoveOperation
+        cursor = self.textCursor()
+        cursor.clearSelection()
+        cursor.movePosition(
+            {Qt.Key.Key_Left: step.Left, Qt.Key.Key_Right: step.Right, Qt.Key.Key_Home: step.StartOfLine}.get(key, step.EndOfLine)
+        )
+        self.setTextCursor(cursor)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Scrolling belongs to whoever holds this view."""
@@ -103,11 +124,6 @@ class MarkableText(QPlainTextEdit):
         if event.type() == QEvent.Type.PaletteChange:
             self.show_overlays(self._overlays)
 
-    def _say(self) -> None:
-        chosen = self.passage()
-        if chosen:
-            self.passageChosen.emit(*chosen)
-
     def _cursor(self, start: int, end: int) -> QTextCursor:
         cursor = QTextCursor(self.document())
         last = len(self._units) - 1
@@ -118,6 +134,89 @@ class MarkableText(QPlainTextEdit):
     def _fit(self) -> None:
         lines = max(1, round(self.document().size().height()))  # QPlainTextEdit counts in lines
         self.setFixedHeight(lines * self.fontMetrics().lineSpacing() + t.SPACE_XS)
+
+
+class MarkPane(QWidget):
+    """The text with its marks; while marking also the kinds of mark, and how bad it is."""
+
+    marked = Signal(object)  # Span
+    unmarked = Signal(object)  # Span
+    left = Signal()
+
+    def __init__(self, answer: int, letter: str, text: str, categories: list[SpanCategory], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._answer, self._text, self._categories = answer, text, categories
+        box = column(self, 0, t.SPACE_XS)
+        self.text = MarkableText(text, f"Answer {letter}, to mark")
+        box.addWidget(self.text)
+        self._bar = self._make_bar(letter)
+        self._bar.hide()
+        box.addWidget(self._bar)
+        self._list = column(spacing=0)
+        box.addLayout(self._list)
+        self.text.categoryPressed.connect(self._mark)
+        self.text.severityPressed.connect(self._next_severity)
+        self.text.left.connect(self.left)
+
+    def _make_bar(self, letter: str) -> QWidget:
+        bar = QWidget()
+        box = column(bar, 0, t.SPACE_XS)
+        self._hint = caption(
+            "Select text (Shift and arrows, or the mouse), then press the number of what is wrong.  Esc ends.", wrap=True
+        )
+        box.addWidget(self._hint)
+        kinds = Flow()
+        for place, category in enumerate(self._categories):
+            button = Button(f"{place + 1}  {category.name}", "normal")
+            button.setProperty("kind", "chip")
+            button.setAccessibleName(f"Mark as {category.name}")
+            button.setToolTip(category.help)
+            button.clicked.connect(lambda _on=False, place=place: self._mark(place))
+            kinds.addWidget(button)
+        box.addLayout(kinds)
+        lower = row(spacing=t.SPACE_S)
+        lower.addWidget(caption("How bad  (S)"))
+        self._severity = SegmentedControl(
+            f"How bad, answer {letter}", [(name, place) for place, name in enumerate(SEVERITIES, start=1)], 2
+        )
+        lower.addWidget(self._severity)
+        lower.addStretch(1)
+        done = Button("Done", "quiet")
+        done.clicked.connect(self.left)
+        lower.addWidget(done)
+        box.addLayout(lower)
+        return bar
+
+    def set_marking(self, on: bool) -> None:
+        """Offer the kinds of mark, or only show the marks."""
+        self._bar.setVisible(on)
+        if on:
+            self.text.setFocus()
+
+    def show_spans(self, spans: tuple[Span, ...]) -> None:
+        """Show this answer's marks, each with a button that takes it away."""
+        self.text.show_overlays(tuple(Overlay(span.start, span.end, span.severity > 1) for span in spans))
+        clear(self._list)
+        for span in spans:
+            line = QWidget()
+            across = row(line, 0, t.SPACE_XS)
+            quoted = words.shortened(self._text[span.start : span.end], 40)
+            said = f"{span.category}, {SEVERITIES[span.severity - 1]}: “{quoted}”"
+            across.addWidget(ElidedLabel(said, "caption"), 1)
+            remove = IconButton("x", f"Remove mark: {said}", size=t.ICON_SMALL)
+            remove.clicked.connect(lambda _on=False, span=span: self.unmarked.emit(span))
+            across.addWidget(remove)
+            self._list.addWidget(line)
+
+    def _next_severity(self) -> None:
+        self._severity.set_value(self._severity.value() % len(SEVERITIES) + 1)
+
+    def _mark(self, place: int) -> None:
+        chosen = self.text.passage()
+        if chosen and place < len(self._categories):
+            self.marked.emit(Span(self._answer, *chosen, self._categories[place].name, self._severity.value()))
+        elif chosen is None:
+            self._hint.setText("Select some text first: Shift and arrows, or the mouse.  Esc ends.")
 
 
 def _unit_offsets(text: str) -> list[int]:

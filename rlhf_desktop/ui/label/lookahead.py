@@ -40,7 +40,7 @@ class Lookahead(QObject):
     arrived = Signal()  # an item is ready
     emptied = Signal()  # the last item has been taken
     progressed = Signal(int, int)  # answers written of the item under way, of how many
-    failed = Signal(object, object)  # StoredPrompt whose answers cannot be compared, AppError or None
+    failed = Signal(object)  # StoredPrompt whose answers say nothing; it is left out
     troubled = Signal(object)  # AppError: the model is gone, or the disk is full; goes on with `resume`
 
     def __init__(
@@ -61,7 +61,7 @@ class Lookahead(QObject):
         self._current: Item | None = None
         self._answers = 2
         self._asked: _Asked | None = None
-        self._keeping = False
+        self._keeping: _Asked | None = None  # being stored
         self._paused = True
         client.completionFinished.connect(self._completion)
         client.requestDone.connect(self._done)
@@ -73,9 +73,15 @@ class Lookahead(QObject):
         """How many items wait."""
         return len(self._ready)
 
+    @property
+    def more(self) -> bool:
+        """Whether prompts wait whose answers are not ready."""
+        return bool(self._waiting) or self._asked is not None or self._keeping is not None
+
     def start(self, prompts: Sequence[StoredPrompt], answers: int, ready: Sequence[Item] = ()) -> None:
         """Work through `prompts` from now on. `ready` were prepared before."""
         self._drop()
+        self._keeping = None  # what arrives of the queue before is not for this one
         done = {item.prompt_id for item in ready}
         self._waiting = deque(prompt for prompt in prompts if prompt.id not in done)
         self._ready = deque(ready)
@@ -94,10 +100,11 @@ class Lookahead(QObject):
         self._ready.appendleft(item)
         self._remember()
 
-    def put_back(self, prompt: StoredPrompt) -> None:
-        """Ask for this prompt again, after all others."""
-        self._waiting.append(prompt)
-        self._fill()
+    def put_last(self, item: Item) -> None:
+        """Show this one after those that are ready."""
+        self._ready.append(item)
+        self._remember()
+        self.arrived.emit()
 
     def pause(self) -> None:
         """Leave the model alone until `resume`."""
@@ -109,6 +116,10 @@ class Lookahead(QObject):
         self._paused = False
         self._fill()
 
+    def look_again(self) -> None:
+        """A model has been chosen: go on, unless paused."""
+        self._fill()
+
     def _drop(self) -> None:
         """Give up what is under way; its prompt is asked again later."""
         if self._asked:
@@ -117,11 +128,13 @@ class Lookahead(QObject):
             self._asked = None
 
     def _fill(self) -> None:
-        if self._paused or self._asked or self._keeping or not self._client.quiet or self._session.base is None:
+        if self._paused or self._asked or self._keeping:
             return
         if not self._waiting:
             if not self._ready and self._current is None:
                 self.emptied.emit()
+            return
+        if not self._client.quiet or self._session.base is None:
             return
         if len(self._ready) < self._ahead:
             self._ask(self._waiting.popleft())
@@ -149,7 +162,7 @@ class Lookahead(QObject):
             self._waiting.appendleft(asked.prompt)
             self._fill()
             return
-        self._keeping = True
+        self._keeping = asked
         completions = [asked.completions[number] for number in sorted(asked.completions)]
         self._tasks.run(
             keep_answers, self._store, asked.project, asked.prompt, completions, asked.generator, self._chance,
@@ -158,11 +171,11 @@ class Lookahead(QObject):
         )  # fmt: skip
 
     def _kept(self, asked: _Asked, item: Item | None) -> None:
-        self._keeping = False
-        if asked.project.id != self._session.project.id:
+        if self._keeping is not asked:
             return
+        self._keeping = None
         if item is None:
-            self.failed.emit(asked.prompt, None)
+            self.failed.emit(asked.prompt)
         else:
             self._ready.append(item)
             self._remember()
@@ -170,7 +183,9 @@ class Lookahead(QObject):
         self._fill()
 
     def _not_kept(self, asked: _Asked, trouble: AppError) -> None:
-        self._keeping, self._paused = False, True
+        if self._keeping is not asked:
+            return
+        self._keeping, self._paused = None, True
         self._waiting.appendleft(asked.prompt)
         self.troubled.emit(trouble)
 

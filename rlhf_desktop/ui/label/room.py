@@ -1,114 +1,106 @@
-"""The Label room: one prompt after the other, answers to each, the same cards and keys as in Chat."""
+"""The Label room: composes its pages and connects them to the presenter, all in one place."""
 
-from collections import deque
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFileDialog, QLineEdit, QStackedWidget, QWidget
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QPlainTextEdit, QStackedWidget, QWidget
 
+from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.prompt_files import read_prompts
-from rlhf_desktop.operations.history import unjudged_prompts
-from rlhf_desktop.store.prompts import StoredPrompt
+from rlhf_desktop.feedback.protocol import Protocol
+from rlhf_desktop.operations.labelling import LabelQueue, add_prompt_set
 from rlhf_desktop.ui import words
-from rlhf_desktop.ui.chat.board import AnswerBoard
-from rlhf_desktop.ui.chat.presenter import ChatPresenter
-from rlhf_desktop.ui.chat.turns import Slot
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.judging.area import JudgingArea
+from rlhf_desktop.ui.label.item_page import ItemPage
+from rlhf_desktop.ui.label.pages import SummaryPage, WritePrompts
+from rlhf_desktop.ui.label.presenter import LabelPresenter, Sitting
+from rlhf_desktop.ui.label.protocol_page import ProtocolPage
 from rlhf_desktop.ui.people import who_am_i
-from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
-from rlhf_desktop.ui.widgets.markdown import MarkdownView
-from rlhf_desktop.ui.widgets.surfaces import Card, EmptyState, Meter, Notice, Page, column, row
-from rlhf_desktop.ui.widgets.text import Label, caption, title
+from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.surfaces import EmptyState, column, row
 
 _FILES = "Prompts (*.jsonl *.json *.csv *.txt);;All files (*)"
 
 
+class ReadyPage(QWidget):
+    """So many prompts wait: begin, add more, or change what is asked."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        box = column(self, 0, 0)
+        self.state = EmptyState("label", " ", "Answers are written ahead, so the next one is ready before you are.", "Begin")
+        box.addWidget(self.state, 1)
+        lower = row()
+        lower.addStretch(1)
+        self.prompts, self.protocol = Button("Add prompts…", "quiet", "plus"), Button("What is asked…", "quiet", "tune")
+        lower.addWidget(self.prompts)
+        lower.addWidget(self.protocol)
+        lower.addStretch(1)
+        box.addLayout(lower)
+        box.addStretch(1)
+        self.button = self.state.button
+
+    def show_queue(self, queue: LabelQueue) -> None:
+        """Say how many wait."""
+        self.state.set_title(f"{words.count(len(queue.waiting), 'prompt waits', 'prompts wait')} for you")
+
+
 class LabelRoom(QObject):
-    """Judge from a queue. What was judged is saved at once; leaving loses nothing but an unfinished ranking."""
+    """Judge from a queue. What is judged is saved at once; a judgement begun is kept as a draft."""
 
     title, icon = "Label", "label"
 
     def __init__(self, context: Context) -> None:
         super().__init__()
         self._context = context
-        self.presenter = ChatPresenter(context.store, context.session, context.chat, lambda: who_am_i(context.store), parent=self)
-        self.waiting: deque[StoredPrompt] = deque()
-        self._total = 0
-        self._skipped: set[str] = set()
-        self._begun = False
-        self.board: AnswerBoard | None = None
-        self._texts: dict[int, str] = {}
-        self._drawing = QTimer(self)
-        self._drawing.setSingleShot(True)
-        self._drawing.setInterval(t.FRAME_MS)
-        self._drawing.timeout.connect(self._draw)
+        self.presenter = LabelPresenter(context, lambda: who_am_i(context.store), parent=self)
+        self.area = JudgingArea(self.presenter.judging, self)
         self._root = QStackedWidget()
         self._root.setProperty("kind", "page")
         self._root.installEventFilter(self)
-        self._build()
-        self._connect()
-
-    def _build(self) -> None:
+        self._before: QWidget | None = None
         self.none = EmptyState(
             "label",
             "Judge from a list of prompts",
-            "Bring the questions your model has to answer well. For each, it writes several answers and you say which is better.",
-            "Add prompts…",
+            "Bring the questions your model has to answer well. It writes answers to each, and you say which is better.",
+            "Add prompts",
         )
-        self.ready = EmptyState(
-            "label", "", "The model writes answers to each prompt; you rank them with the number keys.", "Begin"
-        )
-        self.done = EmptyState("success", "Every prompt is judged", "Train on what you said, or add more prompts.", "Go to Train")
-        self._page = Page(t.WIDE_WIDTH)
-        for view in (self.none, self.ready, self.done, self._page):
+        self.ready, self.page = ReadyPage(), ItemPage(self.area)
+        self.summary, self.writing, self.protocol = SummaryPage(), WritePrompts(), ProtocolPage()
+        for view in (self.none, self.ready, self.page, self.summary, self.writing, self.protocol):
             self._root.addWidget(view)
-        self._page.body.addLayout(self._head())
-        self.notice = Notice("alert", "", "warning")
-        self.notice.hide()
-        self._page.body.addWidget(self.notice)
-        card = Card(kind="turn")
-        card.body.addWidget(caption("Prompt"))
-        self.prompt = MarkdownView(name="Prompt")
-        card.body.addWidget(self.prompt)
-        self._page.body.addWidget(card)
-        self._board_place = column()
-        self._page.body.addLayout(self._board_place)
-        self._page.body.addStretch(1)
-
-    def _head(self):
-        head = row(spacing=t.SPACE_L)
-        head.addWidget(title("Label"))
-        self.meter = Meter("Prompts judged")
-        head.addWidget(self.meter, 1)
-        head.addWidget(Label("Answers", tone="muted"))
-        self.answers = SegmentedControl("Answers", [("2", 2), ("4", 4)], 4)
-        head.addWidget(self.answers)
-        self.skip = Button("Skip", "quiet")
-        self.skip.clicked.connect(self._skip)
-        head.addWidget(self.skip)
-        self.adding = Button("Add prompts…", "quiet", "plus")
-        self.adding.clicked.connect(self._choose)
-        head.addWidget(self.adding)
-        return head
+        self._connect()
 
     def _connect(self) -> None:
         """Every connection of this room."""
-        session, p = self._context.session, self.presenter
-        self.none.began.connect(self._choose)
-        self.ready.began.connect(self.begin)
-        self.done.began.connect(lambda: session.roomRequested.emit("train"))
-        p.writingStarted.connect(self._writing_started)
-        p.answerGrew.connect(self._grew)
-        p.answerEnded.connect(lambda place, finish: self.board.cards[place].end(finish))
-        p.writingEnded.connect(self._writing_ended)
-        p.judgingStarted.connect(self._judging_started)
-        p.rankingChanged.connect(lambda state: self.board and self.board.show_ranking(state))
-        p.judged.connect(lambda _models, _best: self._judged())
+        session, p, page = self._context.session, self.presenter, self.page
+        self.none.began.connect(lambda: self._open(self.writing))
+        self.ready.button.clicked.connect(p.begin)
+        self.ready.prompts.clicked.connect(lambda: self._open(self.writing))
+        self.ready.protocol.clicked.connect(self._open_protocol)
+        page.promptsRequested.connect(lambda: self._open(self.writing))
+        page.protocolRequested.connect(self._open_protocol)
+        page.endRequested.connect(p.end)
+        page.guidelines.saved.connect(self._save_guidelines)
+        page.guidelines.left.connect(self._focus)
+        self.summary.trainRequested.connect(lambda: session.roomRequested.emit("train"))
+        self.summary.againRequested.connect(self._again)
+        self.writing.written.connect(self._add)
+        self.writing.fileRequested.connect(self._choose)
+        self.writing.left.connect(self._close)
+        self.protocol.saved.connect(self._save_protocol)
+        self.protocol.left.connect(self._close)
+        p.counted.connect(self._counted)
+        p.itemShown.connect(self._show_item)
+        p.waitingBegan.connect(lambda: self._wait(0, 0))
+        p.answersWritten.connect(self._wait)
+        p.finished.connect(self._finished)
+        p.progressed.connect(page.show_progress)
         p.troubled.connect(session.troubled)
         session.projectChanged.connect(self._restart)
-        session.feedbackChanged.connect(self._recount)
+        session.feedbackChanged.connect(p.refresh)
 
     def widget(self) -> QWidget:
         """The room."""
@@ -116,163 +108,104 @@ class LabelRoom(QObject):
 
     def activated(self) -> None:
         """Look again; go on where it was."""
-        if not self._begun:
-            self.refresh()
-        elif self.board:
-            self.board.setFocus()
+        self.presenter.set_in_front(True)
+        self._show_guidelines()
+        if self._root.currentWidget() is not self.summary:
+            self.presenter.refresh()
+        self._focus()
 
     def deactivated(self) -> None:
-        """Answers under way are kept, and so is a ranking begun."""
+        """What is begun is kept."""
+        self.presenter.set_in_front(False)
 
-    # --- the queue
+    def _focus(self) -> None:
+        if self.presenter.judging.showing is not None:
+            self.area.board.setFocus()
+
+    # --- pages
 
     def _restart(self) -> None:
-        self.presenter.new_conversation()
-        self._begun, self._skipped = False, set()
-        self.refresh()
+        self.presenter.leave()
+        self._root.setCurrentWidget(self.none)
+        self._show_guidelines()
+        self.presenter.refresh()
 
-    def refresh(self) -> None:
-        """Which prompts nobody has judged yet."""
-        self._context.tasks.run(
-            unjudged_prompts,
-            self._context.store,
-            self._context.session.project,
-            on_success=self._show,
-            on_failure=self._context.session.troubled.emit,
-        )
-
-    def _recount(self) -> None:
-        """Something was judged or withdrawn, here or elsewhere."""
-        if not self.presenter.writing and not self.presenter.judging:
-            self.refresh()
-
-    def _show(self, found: tuple[list[StoredPrompt], int]) -> None:
-        prompts, self._total = found
-        self.waiting = deque(sorted(prompts, key=lambda p: p.id in self._skipped))  # skipped ones come last
-        judged = self._total - len(prompts)
-        self.meter.set_value(judged, self._total, f"{judged:,} of {words.count(self._total, 'prompt')} judged")
-        if not self._total:
-            self._root.setCurrentWidget(self.none)
-        elif not prompts:
-            self._root.setCurrentWidget(self.done)
-        elif not self._begun:
-            self._root.removeWidget(self.ready)
-            self.ready.deleteLater()
-            said = f"{words.count(len(prompts), 'prompt waits', 'prompts wait')} for you"
-            self.ready = EmptyState("label", said, "The model writes answers to each; you rank them with the number keys.", "Begin")
-            self.ready.began.connect(self.begin)
-            self._root.addWidget(self.ready)
-            self._root.setCurrentWidget(self.ready)
-        elif not self.presenter.writing and not self.presenter.judging:
-            self._ask()
-
-    def begin(self) -> None:
-        """Ask for answers to the first prompt."""
-        self._begun = True
-        self._ask()
-
-    def _ask(self) -> None:
-        if not self.waiting:
-            self.refresh()
+    def _counted(self, queue: LabelQueue) -> None:
+        if self._root.currentWidget() in (self.writing, self.protocol):
+            self._before = None
             return
-        self._root.setCurrentWidget(self._page)
-        prompt = self.waiting[0].prompt
-        self.prompt.set_text(prompt[-1]["content"])
-        store, project = self._context.store, self._context.session.project
-        conversation, leaf = store.conversations.start(project.id, prompt, "label")
-        self.presenter.open(conversation.id)
-        if not self.presenter.answer(leaf.id, self.answers.value()):
-            self._begun = False
+        self._show_queue(queue)
 
-    def _skip(self) -> None:
-        if self.waiting:
-            self._skipped.add(self.waiting[0].id)
-            self.waiting.rotate(-1)
-            self._drop_board()
-            self._ask()
+    def _show_queue(self, queue: LabelQueue) -> None:
+        if not queue.total:
+            self._root.setCurrentWidget(self.none)
+        elif not queue.waiting:
+            self.summary.show_sitting(Sitting(0.0), all_done=True)
+            self._root.setCurrentWidget(self.summary)
+        else:
+            self.ready.show_queue(queue)
+            self._root.setCurrentWidget(self.ready)
+            self.ready.button.setFocus()
 
-    # --- what the presenter says
+    def _show_item(self, prompt: Messages) -> None:
+        if self._root.currentWidget() not in (self.writing, self.protocol):
+            self._root.setCurrentWidget(self.page)
+        self.page.show_prompt(prompt)
+        self._focus()
 
-    def _writing_started(self, slots: list[Slot]) -> None:
-        self._drop_board()
-        self._texts = {}
-        self.notice.hide()
-        board = self.board = AnswerBoard(slots)
-        board.arrange(2)
-        p = self.presenter
-        board.placed.connect(p.place)
-        board.dropped.connect(p.drop)
-        board.tied.connect(p.tie)
-        board.allRejected.connect(p.reject_all)
-        board.takenBack.connect(p.back)
-        board.rankingSubmitted.connect(p.submit)
-        self._board_place.addWidget(board)
-        board.setFocus()
+    def _wait(self, written: int, of: int) -> None:
+        if self.presenter.sitting is None or self.presenter.judging.showing is not None:
+            return
+        if self._root.currentWidget() is self.ready or self._root.currentWidget() is self.summary:
+            self._root.setCurrentWidget(self.page)
+        done = f" {written} of {of} are there." if of and written else ""
+        self.page.wait(f"The model is writing answers to the next prompt.{done} It works ahead from now on.")
 
-    def _drop_board(self) -> None:
-        if self.board:
-            self.board.hide()
-            self.board.deleteLater()
-            self.board = None
+    def _finished(self, sitting: Sitting) -> None:
+        queue_empty = self.presenter.lookahead.ready == 0 and not self.presenter.lookahead.more
+        self.summary.show_sitting(sitting, all_done=queue_empty)
+        self._root.setCurrentWidget(self.summary)
+        (self.summary.train if queue_empty else self.summary.again).setFocus()
 
-    def _grew(self, place: int, text: str) -> None:
-        self._texts[place] = text
-        if not self._drawing.isActive():
-            self._drawing.start()
+    def _again(self) -> None:
+        self._root.setCurrentWidget(self.none)
+        self.presenter.refresh()
 
-    def _draw(self) -> None:
-        for place, text in self._texts.items():
-            if self.board and self.board.cards[place].text.text() != text:
-                self.board.cards[place].text.set_text(text)
+    def _open(self, page: QWidget) -> None:
+        self._before = self._root.currentWidget()
+        self._root.setCurrentWidget(page)
+        if page is self.writing:
+            self.writing.edit.setFocus()
 
-    def _judging_started(self, slots: list[Slot], texts: list[str]) -> None:
-        if self.board is None or len(self.board.cards) != len(slots):  # an empty answer was left out, or an undo brought it back
-            self._writing_started(slots)
-        self.board.start_judging(texts)
-        self.board.setFocus()
+    def _open_protocol(self) -> None:
+        self.protocol.show_protocol(self._context.store.protocols.get(self._context.session.project.id))
+        self._open(self.protocol)
+        self.protocol.preset.setFocus()
 
-    def _writing_ended(self) -> None:
-        self._draw()
-        QTimer.singleShot(0, self._check_answers)  # judging starts right after, if there is enough to judge
+    def _close(self) -> None:
+        """Back from a page that lay over another."""
+        before, self._before = self._before, None
+        self._root.setCurrentWidget(before or self.none)
+        if self.presenter.sitting is None:
+            self.presenter.refresh()
+        self._focus()
 
-    def _check_answers(self) -> None:
-        if not self.presenter.judging and not self.presenter.writing and self.board:
-            self.notice.say("alert", "There were not enough answers to compare. Skip this prompt, or try again.", "warning")
-            self.notice.show()
+    # --- what the user changes
 
-    def _judged(self) -> None:
-        """Saved: the next one. Undo stays on screen; an undone prompt comes back by itself."""
-        if self.waiting:
-            self.waiting.popleft()
-        self._drop_board()
-        self.refresh()
+    def _save_protocol(self, protocol: Protocol) -> None:
+        self._context.store.protocols.set(self._context.session.project.id, protocol)
+        self._context.session.announce("Saved. It holds from the next item on.")
+        self._close()
+        self.presenter.restart()
 
-    # --- keys and files
+    def _show_guidelines(self) -> None:
+        self.page.guidelines.show_versions(self._context.store.guidelines.versions(self._context.session.project.id))
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """The ranking's keys, while no text field has the focus."""
-        if event.type() == QEvent.Type.KeyPress and self._key(event):
-            return True
-        return super().eventFilter(watched, event)
-
-    def _key(self, event: QKeyEvent) -> bool:
-        in_text = isinstance(self._root.window().focusWidget(), QLineEdit)
-        if not self.presenter.judging or in_text or event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
-            return False
-        digit = event.key() - Qt.Key.Key_1
-        if 0 <= digit < len(self.board.cards):
-            self.presenter.place(digit)
-            return True
-        action = {
-            Qt.Key.Key_Equal: self.presenter.tie,
-            Qt.Key.Key_0: self.presenter.reject_all,
-            Qt.Key.Key_Backspace: self.presenter.back,
-            Qt.Key.Key_Return: lambda: self.presenter.submit(self.board.why.text()),
-            Qt.Key.Key_Enter: lambda: self.presenter.submit(self.board.why.text()),
-        }.get(event.key())
-        if action:
-            action()
-        return action is not None
+    def _save_guidelines(self, text: str) -> None:
+        saved = self._context.store.guidelines.save(self._context.session.project.id, text, who_am_i(self._context.store))
+        self._show_guidelines()
+        self.presenter.judging.set_guideline(saved.version)
+        self._context.session.announce(f"Version {saved.version} of the guidelines holds from now on.")
 
     def _choose(self) -> None:
         dialog = QFileDialog(self._root, "Add prompts", "", _FILES)
@@ -284,16 +217,39 @@ class LabelRoom(QObject):
     def add_prompts(self, path: Path) -> None:
         """Make a prompt set of a file, named after it."""
         store, project = self._context.store, self._context.session.project
+        self._context.tasks.run(
+            lambda: add_prompt_set(store, project, path.stem, read_prompts(path)),
+            on_success=self._added,
+            on_failure=self._context.session.troubled.emit,
+        )
 
-        def work() -> int:
-            prompts = read_prompts(path)
-            taken = {made.name for made in store.prompts.sets(project.id)}
-            names = (path.stem if n == 1 else f"{path.stem} {n}" for n in range(1, len(taken) + 2))
-            store.prompts.create_set(project.id, next(name for name in names if name not in taken), prompts)
-            return len(prompts)
-
-        self._context.tasks.run(work, on_success=self._added, on_failure=self._context.session.troubled.emit)
+    def _add(self, name: str, prompts: list[Messages]) -> None:
+        self._context.tasks.run(
+            add_prompt_set, self._context.store, self._context.session.project, name, prompts,
+            on_success=self._added, on_failure=self._context.session.troubled.emit,
+        )  # fmt: skip
 
     def _added(self, count: int) -> None:
         self._context.session.announce(f"Added {words.count(count, 'prompt')}.")
-        self.refresh()
+        if self._root.currentWidget() is self.writing:
+            self._close()
+        self.presenter.restart()
+
+    # --- keys
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The judging's keys, and those of the page, while no text field has the focus."""
+        if event.type() == QEvent.Type.KeyPress and self._root.currentWidget() is self.page and self._key(event):
+            return True
+        return super().eventFilter(watched, event)
+
+    def _key(self, event: QKeyEvent) -> bool:
+        if self.area.key(event):
+            return True
+        in_text = isinstance(self._root.window().focusWidget(), (QLineEdit, QPlainTextEdit))
+        if in_text or event.modifiers() & ~Qt.KeyboardModifier.ShiftModifier:
+            return False
+        action = {Qt.Key.Key_G: self.page.fold_guidelines, Qt.Key.Key_P: self.page.prompt.fold}.get(event.key())
+        if action:
+            action()
+        return action is not None

@@ -106,6 +106,7 @@ def _fields(c: t.Palette, arrow: str) -> str:
     {focused} {{ border: 2px solid {c.accent}; padding: {px(t.SPACE_XS + 1)} {px(t.SPACE_S + 1)}; }}
     QLineEdit:disabled, QPlainTextEdit:disabled, QComboBox:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled
         {{ color: {c.line}; border-color: {c.hairline}; background: {c.bg}; }}
+    QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{ width: 0; border: none; }}
     QComboBox::drop-down {{ border: none; width: {px(t.SPACE_XL)}; }}
     QComboBox::down-arrow {{ image: url("{arrow}"); width: {px(t.ICON_SMALL)}; height: {px(t.ICON_SMALL)}; }}
     QComboBox QAbstractItemView {{ background: {c.surface}; border: 1px solid {c.line}; selection-background-color: {c.raised};
@@ -123,6 +124,10 @@ def _surfaces(c: t.Palette) -> str:
     QFrame[kind="card"], QPushButton[kind="card"] {{ background: {c.surface}; border: 1px solid {c.hairline};
         border-radius: {px(t.RADIUS_CARD)}; }}
     QFrame[kind="card"][chosen="true"] {{ border: 2px solid {c.accent}; }}
+    QFrame[kind="card"][current="true"] {{ border-left: 4px solid {c.text}; }}
+    QFrame[kind="rating"] {{ border: 2px solid transparent; border-radius: {px(t.RADIUS_CONTROL)}; }}
+    QFrame[kind="rating"][focused="true"] {{ border-color: {c.accent}; }}
+    QFrame[kind="rating"] QPushButton[kind="segment"]:checked {{ background: {c.accent}; color: {c.on_accent}; }}
     QFrame[kind="card"]:focus, QPushButton[kind="card"]:focus {{ border: 2px solid {c.accent}; }}
     QFrame[kind="turn"] {{ background: {c.raised}; border-radius: {px(t.RADIUS_CARD)}; }}
     QFrame[kind="composer"] {{ background: {c.surface}; border: 1px solid {c.line}; border-radius: {px(t.RADIUS_CARD)}; }}
@@ -130,6 +135,7 @@ def _surfaces(c: t.Palette) -> str:
     QFrame[kind="bar"] {{ background: {c.bg}; border: none; }}
     QFrame[kind="rail"] {{ background: {c.bg}; border: none; border-right: 1px solid {c.hairline}; }}
     QFrame[kind="sidebar"] {{ background: {c.bg}; border: none; border-right: 1px solid {c.hairline}; }}
+    QFrame[kind="aside"] {{ background: {c.bg}; border: none; border-left: 1px solid {c.hairline}; }}
     QFrame[kind="hairline"] {{ background: {c.hairline}; border: none; max-height: 1px; min-height: 1px; }}
     QFrame[kind="notice"] {{ background: {c.raised}; border: none; border-radius: {px(t.RADIUS_CARD)}; }}
     QFrame[kind="bucket"] {{ background: {c.raised}; border: 1px dashed {c.line}; border-radius: {px(t.RADIUS_CONTROL)}; }}

@@ -1,7 +1,7 @@
 """Fields and the labels beside them."""
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QFormLayout
+from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QFormLayout, QLineEdit
 
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.text import Label
@@ -13,6 +13,12 @@ def choice(name: str) -> QComboBox:
     made.setAccessibleName(name)
     made.view().setAccessibleName(name)
     return made
+
+
+def named(field: QAbstractSpinBox, name: str) -> None:
+    """Give a number's field its name, and the text field within it too."""
+    field.setAccessibleName(name)
+    field.findChild(QLineEdit).setAccessibleName(name)
 
 
 class Form(QFormLayout):

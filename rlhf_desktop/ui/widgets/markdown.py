@@ -125,10 +125,13 @@ class MarkdownView(QTextBrowser):
 
     def _dress_block(self, block) -> None:
         iterator = block.begin()
+        fenced = block.blockFormat().hasProperty(QTextFormat.Property.BlockCodeFence)
+        if fenced:
+            _let_wrap(block)
         spans = []
         while not iterator.atEnd():
             fragment = iterator.fragment()
-            if fragment.charFormat().fontFixedPitch():
+            if fenced or fragment.charFormat().fontFixedPitch():
                 spans.append((fragment.position(), fragment.length()))
             iterator += 1
         for start, length in spans:
@@ -150,6 +153,13 @@ class MarkdownView(QTextBrowser):
         question.buttonClicked.connect(lambda pressed: pressed is opening and QDesktopServices.openUrl(url))
         question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         question.open()
+
+
+def _let_wrap(block) -> None:
+    """A line of code too long for a narrow card is wrapped: cut off it could not be judged."""
+    wrapping = QTextBlockFormat()
+    wrapping.setNonBreakableLines(False)
+    QTextCursor(block).mergeBlockFormat(wrapping)
 
 
 def _space_after(block) -> None:

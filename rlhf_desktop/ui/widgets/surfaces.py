@@ -95,7 +95,8 @@ class EmptyState(QWidget):
         box.addStretch(1)
         centre = Qt.AlignmentFlag.AlignHCenter
         box.addWidget(IconLabel(icon, "muted", t.ICON_LARGE), 0, centre)
-        box.addWidget(heading(title), 0, centre)
+        self._title = heading(title)
+        box.addWidget(self._title, 0, centre)
         words = Label(lines, "body", "muted", wrap=True)
         words.setAlignment(centre)
         words.ensurePolished()
@@ -108,6 +109,10 @@ class EmptyState(QWidget):
             box.addSpacing(t.SPACE_S)
             box.addWidget(self.button, 0, centre)
         box.addStretch(2)
+
+    def set_title(self, title: str) -> None:
+        """Say something else above."""
+        self._title.setText(title)
 
 
 class Meter(QWidget):

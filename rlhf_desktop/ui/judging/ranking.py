@@ -1,5 +1,6 @@
 """Ranking answers by keys or by dragging: a pure state machine. Answers are numbered from 0 in displayed order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 LETTERS = "ABCDEFGH"
@@ -103,6 +104,12 @@ class RankingState:
         ties = sum(pairs)
         parts = [_count(len(pairs) - ties, "comparison")] if len(pairs) > ties else []
         return ", ".join(parts + ([_count(ties, "tie")] if ties else []))
+
+    @classmethod
+    def from_ranks(cls, ranks: Sequence[int]) -> "RankingState":
+        """The ranking that has these ranks."""
+        buckets = [[a for a, rank in enumerate(ranks) if rank == place] for place in sorted(set(ranks))]
+        return _from_buckets(len(ranks), buckets)
 
 
 def place_name(state: RankingState, answer: int) -> str:

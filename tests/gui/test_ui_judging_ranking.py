@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from rlhf_desktop.ui.chat.ranking import RankingState, place_name
+from rlhf_desktop.ui.judging.ranking import RankingState, place_name
 
 
 def test_three_keys_rank_four_answers_and_the_last_places_itself():

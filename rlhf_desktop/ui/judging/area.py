@@ -1,0 +1,236 @@
+"""Cards and panel of whatever is being judged, connected to its presenter: the same in Chat, Label and Feedback."""
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QComboBox, QGridLayout, QLineEdit, QPlainTextEdit, QSpinBox, QWidget
+
+from rlhf_desktop.ui.judging.card import AnswerCard
+from rlhf_desktop.ui.judging.draft import Draft
+from rlhf_desktop.ui.judging.panel import JudgingPanel
+from rlhf_desktop.ui.judging.presenter import Judging, Showing
+from rlhf_desktop.ui.judging.writing import WritingPane
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.surfaces import column
+
+_TEXT_FIELDS = (QLineEdit, QPlainTextEdit, QComboBox, QSpinBox)
+
+
+class AnswerBoard(QWidget):
+    """Equal cards in a grid. Made once and shown again with other answers: making them takes longer than a key press."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName("Answers to judge")
+        self._columns, self._shown = 1, 0
+        box = column(self, 0, t.SPACE_M)
+        self._grid = QGridLayout()
+        self._grid.setSpacing(t.SPACE_M)
+        box.addLayout(self._grid)
+        self._made: list[AnswerCard] = []
+
+    @property
+    def cards(self) -> list[AnswerCard]:
+        """Those in use."""
+        return self._made[: self._shown]
+
+    def set_count(self, count: int) -> list[AnswerCard]:
+        """So many cards. Returns those that are new, to be connected."""
+        new = [AnswerCard(place) for place in range(len(self._made), count)]
+        self._made += new
+        self._shown = count
+        self._place()  # before anything is shown: a card without a place would be a window
+        for place, card in enumerate(self._made):
+            card.setVisible(place < count)
+        return new
+
+    def arrange(self, columns: int) -> None:
+        """Lay the cards out in so many columns."""
+        if columns != self._columns:
+            self._columns = columns
+            self._place()
+
+    def _place(self) -> None:
+        for index, card in enumerate(self._made):
+            self._grid.addWidget(card, index // self._columns, index % self._columns)
+        for number in range(max(len(self._made), self._grid.columnCount())):
+            self._grid.setColumnStretch(number, 1 if number < self._columns else 0)
+
+
+class JudgingArea(QObject):
+    """Put `board` and `panel` where they belong; both show themselves while something is judged."""
+
+    resized = Signal()  # what is judged needs more or less room
+
+    def __init__(self, judging: Judging, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.judging = judging
+        self.board, self.panel = AnswerBoard(), JudgingPanel()
+        self._own: WritingPane | None = None
+        self.board.hide()
+        self.panel.hide()
+        self._connect()
+
+    def _connect(self) -> None:
+        """Every connection between the widgets and the presenter, but those of cards."""
+        j, panel = self.judging, self.panel
+        j.began.connect(self._begin)
+        j.changed.connect(self._show)
+        j.currentChanged.connect(self._show_current)
+        j.lacking.connect(self._lacking)
+        j.ended.connect(self._end)
+        panel.dropped.connect(j.drop)
+        panel.tied.connect(j.tie)
+        panel.allRejected.connect(j.reject_all)
+        panel.takenBack.connect(j.back)
+        panel.submitted.connect(j.submit)
+        panel.skipped.connect(j.skip)
+        panel.flagged.connect(j.flag)
+        panel.writeRequested.connect(self.write_own)
+        panel.whyTyped.connect(j.set_why)
+        panel.strengthChosen.connect(j.set_strength)
+        panel.confidenceChosen.connect(j.set_confidence)
+        panel.left.connect(self.board.setFocus)
+
+    def _connect_card(self, place: int, card: AnswerCard) -> None:
+        j = self.judging
+        card.pressed.connect(lambda: j.press(place))
+        card.touched.connect(lambda: j.choose(place))
+        card.thumbed.connect(lambda up: j.thumb(place, up))
+        card.scored.connect(lambda attribute, score: j.score(attribute, place, score))
+        card.labelled.connect(lambda question, labels: j.label(question, place, labels))
+        card.correcting.connect(lambda text: j.correcting(place, text))
+        card.corrected.connect(lambda text: j.correct(place, text))
+        card.marked.connect(j.mark)
+        card.unmarked.connect(j.unmark)
+        card.left.connect(self.board.setFocus)
+
+    # --- writing
+
+    def start_writing(self, count: int) -> None:
+        """Answers are on their way."""
+        self._set_count(count)
+        for card in self.board.cards:
+            card.begin_writing()
+        self.panel.hide()
+        self.board.show()
+
+    def hide(self) -> None:
+        """Nothing is written or judged."""
+        self._end()
+
+    # --- judging
+
+    def _set_count(self, count: int) -> None:
+        first = len(self.board._made)
+        for offset, card in enumerate(self.board.set_count(count)):
+            self._connect_card(first + offset, card)
+
+    def _begin(self, showing: Showing) -> None:
+        self._drop_own()
+        self._set_count(len(showing.displayed))
+        for card, text in zip(self.board.cards, showing.texts, strict=True):
+            card.offer(text, showing.protocol)
+        self.panel.ask(showing.protocol, len(showing.displayed), showing.revises is not None)
+        self.board.show()
+        self.panel.show()
+        self.resized.emit()
+
+    def _show(self, draft: Draft) -> None:
+        for card in self.board.cards:
+            card.show_draft(draft)
+        self.panel.show_draft(draft)
+
+    def _show_current(self, current: int) -> None:
+        several = len(self.board.cards) > 1
+        for place, card in enumerate(self.board.cards):
+            card.show_current(several and place == current)
+
+    def _lacking(self, words: str) -> None:
+        self.panel.say(words)
+        if words.startswith("Say why"):
+            self.panel.why.setFocus()
+
+    def _end(self) -> None:
+        self._drop_own()
+        self.board.hide()
+        self.panel.hide()
+
+    def write_own(self) -> None:
+        """A field for an answer of the user's own."""
+        showing = self.judging.showing
+        if self._own is None and showing is not None and showing.protocol.demonstration:
+            self._own = WritingPane("Your own answer", "", "Save as example")
+            self._own.kept.connect(self.judging.demonstrate)
+            self._own.left.connect(self._leave_own)
+            self.panel.body.insertWidget(0, self._own)
+            self._own.edit.setFocus()
+
+    def _leave_own(self) -> None:
+        self._drop_own()
+        self.board.setFocus()
+
+    def _drop_own(self) -> None:
+        if self._own is not None:
+            self._own.hide()
+            self._own.deleteLater()
+            self._own = None
+
+    # --- keys
+
+    def key(self, event: QKeyEvent) -> bool:
+        """A key pressed in the room. Whether it was one of ours. Dead while a text field has the focus."""
+        focus = self.board.window().focusWidget()
+        if self.judging.showing is None or isinstance(focus, _TEXT_FIELDS):
+            return False
+        if event.modifiers() & ~(Qt.KeyboardModifier.KeypadModifier | Qt.KeyboardModifier.ShiftModifier):
+            return False
+        digit = event.key() - Qt.Key.Key_1
+        if 0 <= digit < 9:
+            self.judging.press(digit)
+            return True
+        action = self._actions().get(event.key()) or {"+": self._up, "-": self._down, "−": self._down}.get(event.text())
+        if action:
+            action()
+        return action is not None
+
+    def _actions(self):
+        j, key = self.judging, Qt.Key
+        card = self.board.cards[j.current]
+        thumbs_only = j.showing.protocol.comparison == "none" and j.showing.protocol.thumbs
+        return {
+            key.Key_Equal: self._up if thumbs_only else j.tie,
+            key.Key_0: j.reject_all,
+            key.Key_Backspace: j.back,
+            key.Key_Return: j.submit,
+            key.Key_Enter: j.submit,
+            key.Key_Left: lambda: j.choose(j.current - 1),
+            key.Key_Right: lambda: j.choose(j.current + 1),
+            key.Key_E: card.start_writing if j.showing.protocol.correction else None,
+            key.Key_M: card.toggle_marking,
+            key.Key_R: self._rate,
+            key.Key_C: j.next_confidence,
+            key.Key_Y: self._ask_why,
+            key.Key_W: self.write_own,
+            key.Key_S: None if j.showing.revises else j.skip,
+            key.Key_F: None if j.showing.revises else j.flag,
+        }
+
+    def _up(self) -> None:
+        self._thumb(True)
+
+    def _down(self) -> None:
+        self._thumb(False)
+
+    def _thumb(self, up: bool) -> None:
+        if self.judging.showing.protocol.thumbs:
+            self.judging.thumb(self.judging.current, up)
+
+    def _rate(self) -> None:
+        rows = self.board.cards[self.judging.current].first_row()
+        if rows is not None:
+            rows.setFocus()
+
+    def _ask_why(self) -> None:
+        if self.panel.why.isVisible():
+            self.panel.why.setFocus()

@@ -1,0 +1,247 @@
+"""The strip where answers are ranked or sorted, the rest of what a protocol asks about all of them, and the keys in words."""
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QFrame, QLineEdit, QWidget
+
+from rlhf_desktop.feedback.protocol import Protocol
+from rlhf_desktop.ui.judging.card import MIME, LetterChip
+from rlhf_desktop.ui.judging.draft import CONFIDENCES, STRENGTHS, Draft, saves_at_once
+from rlhf_desktop.ui.judging.ranking import RankingState
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
+from rlhf_desktop.ui.widgets.flow import Flow
+from rlhf_desktop.ui.widgets.surfaces import Card, clear, row
+from rlhf_desktop.ui.widgets.text import Label, caption, restyle
+
+
+class Bucket(QFrame):
+    """A place to drop an answer on: beside those in it, or (a gap) before the bucket of this number."""
+
+    dropped = Signal(int, int, bool)  # answer, bucket, beside
+
+    def __init__(self, number: int, beside: bool, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._number, self._beside = number, beside
+        self.setProperty("kind", "bucket")
+        self.setAcceptDrops(True)
+        self.body = row(self, t.SPACE_XS, t.SPACE_XS)
+
+    def dragEnterEvent(self, event) -> None:
+        """Light up under an answer."""
+        if event.mimeData().hasFormat(MIME):
+            event.acceptProposedAction()
+            restyle(self, over=True)
+
+    def dragLeaveEvent(self, _event) -> None:
+        """Dim again."""
+        restyle(self, over=False)
+
+    def dropEvent(self, event) -> None:
+        """Say what was dropped where."""
+        restyle(self, over=False)
+        event.acceptProposedAction()
+        self.dropped.emit(int(bytes(event.mimeData().data(MIME))), self._number, self._beside)
+
+
+class JudgingPanel(Card):
+    """Shows a draft; says what was pressed."""
+
+    dropped = Signal(int, int, bool)
+    tied = Signal()
+    allRejected = Signal()
+    takenBack = Signal()
+    submitted = Signal()
+    skipped = Signal()
+    flagged = Signal()
+    writeRequested = Signal()
+    whyTyped = Signal(str)
+    strengthChosen = Signal(object)
+    confidenceChosen = Signal(object)
+    left = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(kind="notice", parent=parent)
+        self.setAccessibleName("Your judgement")
+        self.body.setContentsMargins(t.SPACE_M, t.SPACE_S, t.SPACE_M, t.SPACE_S)
+        self._protocol = Protocol()
+        self._strip = row(None, 0, t.SPACE_XS)
+        self._strip_holder = QWidget()
+        self._strip_holder.setLayout(self._strip)
+        upper = row(None, 0, t.SPACE_M)
+        upper.addWidget(self._strip_holder, 1)
+        self._said = Label("", strong=True)
+        upper.addWidget(self._said)
+        self.body.addLayout(upper)
+        self.body.addLayout(self._make_reason())
+        self._buttons = Flow(t.SPACE_XS)
+        self.body.addLayout(self._buttons)
+        self._make_buttons()
+        self._make_scales()
+        self._hint = caption("", wrap=True)
+        self.body.addWidget(self._hint)
+
+    def _make_scales(self) -> None:
+        self.strength = SegmentedControl("How much better", [(word, place) for place, word in enumerate(STRENGTHS, start=1)])
+        self.confidence = SegmentedControl("How sure", [("not said", None), *CONFIDENCES])
+        self._strength, self._confidence = QWidget(), QWidget()
+        for holder, words, scale in (
+            (self._strength, "How much better", self.strength),
+            (self._confidence, "How sure  (C)", self.confidence),
+        ):
+            across = row(holder, 0, t.SPACE_S)
+            across.addWidget(caption(words))
+            across.addWidget(scale)
+            self._buttons.addWidget(holder)
+        self.strength.changed.connect(self.strengthChosen)
+        self.confidence.changed.connect(self.confidenceChosen)
+
+    def _make_reason(self):
+        self.why = QLineEdit()
+        self.why.setAccessibleName("Why")
+        self.why.textEdited.connect(self.whyTyped)
+        self.why.returnPressed.connect(self.left)
+        self.save = Button("Save", "primary")
+        self.save.setToolTip("Save (Enter)")
+        self.save.clicked.connect(self.submitted)
+        across = row(None, 0, t.SPACE_S)
+        across.addWidget(self.why, 1)
+        across.addStretch(0)
+        across.addWidget(self.save)
+        return across
+
+    def _make_buttons(self) -> None:
+        self.equal, self.none = Button("Tie", "quiet"), Button("None will do", "quiet")
+        self.back, self.write = Button("Back", "quiet", icon="undo"), Button("Write my own", "quiet", icon="edit")
+        self.skip, self.flag = Button("Skip", "quiet"), Button("Flag", "quiet", icon="flag")
+        for button, signal, tip in (
+            (self.equal, self.tied, "The next answer equals the last one (=)"),
+            (self.none, self.allRejected, "None of the answers will do (0)"),
+            (self.back, self.takenBack, "Take the last one back (Backspace)"),
+            (self.write, self.writeRequested, "Write the answer yourself, as an example (W)"),
+            (self.skip, self.skipped, "Do not judge this one (S)"),
+            (self.flag, self.flagged, "Something is wrong with the prompt or the answers (F)"),
+        ):
+            button.setToolTip(tip)
+            button.clicked.connect(signal)
+            self._buttons.addWidget(button)
+
+    def ask(self, protocol: Protocol, answers: int, revising: bool) -> None:
+        """Offer what this protocol asks."""
+        self._protocol = protocol
+        compares = protocol.comparison != "none"
+        self._strip_holder.setVisible(compares)
+        for part, wanted in (
+            (self.equal, protocol.comparison in ("pairwise", "ranking")),
+            (self.none, compares),
+            (self.back, compares),
+            (self.write, protocol.demonstration and not revising),
+            (self.skip, not revising),
+            (self.flag, not revising),
+            (self.why, protocol.reason != "off"),
+            (self._confidence, protocol.confidence),
+            (self._strength, protocol.strength and answers == 2),
+        ):
+            part.setVisible(wanted)
+        self.why.setPlaceholderText("Why? (asked for)" if protocol.reason == "required" else "Why? (optional)")
+        self.save.set_text("Replace" if revising else "Save")
+        self._keys = keys_in_words(protocol, answers)
+        self.say("")
+
+    def say(self, trouble: str) -> None:
+        """Say what is missing; "" shows the keys again."""
+        self._hint.setText(trouble or self._keys)
+        restyle(self._hint, tone="danger" if trouble else "muted")
+
+    def show_draft(self, draft: Draft) -> None:
+        """Show what has been said."""
+        if self.why.text() != draft.why:
+            self.why.setText(draft.why)
+        self.strength.setEnabled(draft.strength > 0)
+        self.strength.set_value(draft.strength or 1)
+        self.confidence.set_value(draft.confidence if draft.confidence in [v for _w, v in CONFIDENCES] else None)
+        compared = draft.compared(self._protocol)
+        self.save.setEnabled(compared and (bool(draft.verdicts(self._protocol))))
+        clear(self._strip)
+        if self._protocol.comparison == "buckets":
+            self._show_groups(draft)
+        elif self._protocol.comparison != "none":
+            self._show_order(draft.ranking)
+        self._strip.addStretch(1)
+        self._said.setText(self._words(draft, compared))
+        self.say("")
+
+    def _words(self, draft: Draft, compared: bool) -> str:
+        if draft.ranking.all_bad:
+            return "None of them will do"
+        if self._protocol.comparison in ("none", "buckets") or not compared:
+            return ""
+        strength = f", {STRENGTHS[draft.strength - 1]}" if draft.strength else ""
+        return draft.ranking.describe() + strength
+
+    def _show_groups(self, draft: Draft) -> None:
+        for number, name in enumerate(self._protocol.buckets):
+            bucket = self._bucket(number, f"{number + 1}. {name}")
+            for answer, into in enumerate(draft.groups):
+                if into == number + 1:
+                    bucket.body.addWidget(LetterChip(answer))
+            self._strip.addWidget(bucket)
+        for answer, into in enumerate(draft.groups):
+            if not into:
+                self._strip.addWidget(LetterChip(answer))
+
+    def _show_order(self, state: RankingState) -> None:
+        self._strip.addWidget(Label("Best", "caption", "muted"))
+        for number, answers in enumerate(state.buckets):
+            self._strip.addWidget(self._gap(number))
+            bucket = self._bucket(number, f"{number + 1}.")
+            for answer in answers:
+                bucket.body.addWidget(LetterChip(answer))
+            self._strip.addWidget(bucket)
+        self._strip.addWidget(self._gap(len(state.buckets), wide=not state.buckets))
+        self._strip.addWidget(Label("Worst", "caption", "muted"))
+        if state.tie_next and not state.complete:
+            self._strip.addWidget(caption("the next one ties"))
+        if not state.complete:
+            self._strip.addSpacing(t.SPACE_L)
+            for answer in state.unplaced:
+                self._strip.addWidget(LetterChip(answer))
+
+    def _bucket(self, number: int, name: str) -> Bucket:
+        bucket = Bucket(number, beside=True)
+        bucket.body.addWidget(caption(name))
+        bucket.setAccessibleName(f"Place {name}")
+        bucket.dropped.connect(self.dropped)
+        return bucket
+
+    def _gap(self, number: int, wide: bool = False) -> Bucket:
+        gap = Bucket(number, beside=False)
+        gap.setProperty("kind", "bucket" if wide else "gap")
+        gap.setAccessibleName("A place of its own")
+        gap.setToolTip("Drop an answer here to give it a place of its own")
+        gap.setFixedWidth(t.SPACE_XXL * 2 if wide else t.SPACE_M)
+        gap.dropped.connect(self.dropped)
+        return gap
+
+
+def keys_in_words(protocol: Protocol, answers: int) -> str:
+    """The keys that do something under this protocol, on one line."""
+    compares, pair = protocol.comparison, answers == 2
+    said = {
+        "buckets": [f"1–{len(protocol.buckets)} the answer's group", "← → which answer"],
+        "none": ["← → which answer"] if answers > 1 else [],
+    }.get(compares, [f"1–{answers} {'the better one' if pair else 'best to worst'}", "= tie"])
+    if compares in ("pairwise", "ranking") and pair and protocol.strength:
+        said.append("the same number again: more so")
+    said += ["0 none will do", "Backspace takes back"] if compares != "none" else []
+    for wanted, words in (
+        (protocol.thumbs, "+ − thumb"),
+        (protocol.attributes or protocol.labels, "R rate, then numbers"),
+        (protocol.correction, "E correct"),
+        (protocol.span_categories, "M mark"),
+        (protocol.confidence, "C how sure"),
+        (protocol.reason != "off", "Y why"),
+        (protocol.demonstration, "W write my own"),
+    ):
+        said += [words] if wanted else []
+    said += ["S skip", "F flag"]
+    return "  ·  ".join(said if pair and saves_at_once(protocol) else [*said, "Enter saves"])

@@ -1,0 +1,81 @@
+"""A field for a longer text of the user's own: a correction, an example, a guideline."""
+
+from PySide6.QtCore import QEvent, Signal
+from PySide6.QtGui import QKeyEvent, Qt
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
+
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.surfaces import column, row
+from rlhf_desktop.ui.widgets.text import caption, either_way
+
+_LEAST_LINES, _MOST_LINES = 4, 16
+
+
+class LongEdit(QPlainTextEdit):
+    """Enter is a new line, Ctrl+Enter keeps the text, Esc leaves, Tab goes on."""
+
+    submitted = Signal()
+    left = Signal()
+
+    def __init__(self, name: str, text: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("type", "answer")
+        self.setAccessibleName(name)
+        self.setTabChangesFocus(True)
+        either_way(self.document())
+        self.setPlainText(text)
+        self.document().documentLayout().documentSizeChanged.connect(lambda _size: self._fit())
+        self._fit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """The two keys that end writing."""
+        controlled = event.modifiers() & Qt.KeyboardModifier.ControlModifier
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and controlled:
+            self.submitted.emit()
+        elif event.key() == Qt.Key.Key_Escape:
+            self.left.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def resizeEvent(self, event) -> None:
+        """Wrap anew."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Fit again when the font changes."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._fit()
+
+    def _fit(self) -> None:
+        lines = max(_LEAST_LINES, min(_MOST_LINES, round(self.document().size().height())))
+        self.setFixedHeight(lines * self.fontMetrics().lineSpacing() + 2 * t.SPACE_M)
+
+
+class WritingPane(QWidget):
+    """The field, what its keys do, and the two buttons for them."""
+
+    kept = Signal(str)
+    left = Signal()
+
+    def __init__(self, name: str, text: str, keep: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        box = column(self, 0, t.SPACE_XS)
+        self.edit = LongEdit(name, text)
+        box.addWidget(self.edit)
+        lower = row(spacing=t.SPACE_S)
+        lower.addWidget(caption("Ctrl+Enter keeps  ·  Esc leaves"), 1)
+        cancel = Button("Leave", "quiet")
+        self.keep = Button(keep, "primary")
+        lower.addWidget(cancel)
+        lower.addWidget(self.keep)
+        box.addLayout(lower)
+        self.edit.submitted.connect(self._keep)
+        self.keep.clicked.connect(self._keep)
+        self.edit.left.connect(self.left)
+        cancel.clicked.connect(self.left)
+
+    def _keep(self) -> None:
+        self.kept.emit(self.edit.toPlainText())

@@ -1,0 +1,175 @@
+"""One item, the whole window: a thin bar, the prompt, the cards, the guidelines at the right, the panel below."""
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QWidget
+
+from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.ui import words
+from rlhf_desktop.ui.judging.area import JudgingArea
+from rlhf_desktop.ui.label.guidelines import GuidelinePanel
+from rlhf_desktop.ui.label.presenter import Progress
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.buttons import Button, IconButton
+from rlhf_desktop.ui.widgets.markdown import MarkdownView
+from rlhf_desktop.ui.widgets.surfaces import Card, Notice, clear, column, row
+from rlhf_desktop.ui.widgets.text import ElidedLabel, caption
+
+_SPEAKERS = {"user": "Prompt", "system": "Instructions", "assistant": "Answer before"}
+
+
+class PromptCard(Card):
+    """What the answers reply to. Folds to one line."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(kind="turn", parent=parent)
+        self.body.setContentsMargins(t.SPACE_L, t.SPACE_S, t.SPACE_L, t.SPACE_S)
+        head = row(spacing=t.SPACE_S)
+        self.toggle = IconButton("chevron-up", "Fold the prompt", size=t.ICON_SMALL)
+        self.toggle.setToolTip("Fold or unfold the prompt  (P)")
+        self._line = ElidedLabel("", "answer")
+        self._line.hide()
+        head.addWidget(caption("Prompt"))
+        head.addWidget(self._line, 1)
+        head.addStretch(0)
+        head.addWidget(self.toggle)
+        self.body.addLayout(head)
+        self._whole = QWidget()
+        self._parts = column(self._whole, 0, t.SPACE_S)
+        self.body.addWidget(self._whole)
+        self.toggle.clicked.connect(self.fold)
+
+    def show_prompt(self, messages: Messages) -> None:
+        """Show all of it."""
+        self._messages = messages
+        clear(self._parts)
+        for message in messages:
+            name = _SPEAKERS[message["role"]]
+            if len(messages) > 1:
+                self._parts.addWidget(caption("Prompt" if message is messages[-1] else "You" if name == "Prompt" else name))
+            self._parts.addWidget(MarkdownView(message["content"], name))
+        self._line.setText(words.shortened(messages[-1]["content"], 200) if messages else "")
+
+    def text(self) -> str:
+        """What was asked last."""
+        return self._messages[-1]["content"]
+
+    def fold(self) -> None:
+        """One line, or all of it."""
+        folded = self._whole.isVisibleTo(self)
+        self._whole.setVisible(not folded)
+        self._line.setVisible(folded)
+        self.toggle.set_icon("chevron-down" if folded else "chevron-up")
+        self.toggle.setAccessibleName("Unfold the prompt" if folded else "Fold the prompt")
+
+
+class ItemPage(QWidget):
+    """Shows what the presenter says; the area's widgets do the judging."""
+
+    promptsRequested = Signal()
+    protocolRequested = Signal()
+    endRequested = Signal()
+
+    def __init__(self, area: JudgingArea, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._area = area
+        self.setProperty("kind", "page")
+        box = column(self, 0, 0)
+        box.addLayout(self._make_bar())
+        across = row(spacing=0)
+        middle = column(spacing=0)
+        middle.addWidget(self._make_scroll(), 1)
+        dock = row()
+        dock.setContentsMargins(t.SPACE_XL, t.SPACE_S, t.SPACE_XL, t.SPACE_M)
+        dock.addWidget(area.panel)
+        middle.addLayout(dock)
+        across.addLayout(middle, 1)
+        self.guidelines = GuidelinePanel()
+        across.addWidget(self.guidelines)
+        box.addLayout(across, 1)
+        self.guidelines.folded.connect(self.fold_guidelines)
+
+    def _make_bar(self) -> QHBoxLayout:
+        bar = row(spacing=t.SPACE_M)
+        bar.setContentsMargins(t.SPACE_XL, t.SPACE_S, t.SPACE_L, t.SPACE_S)
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Prompts judged")
+        self.said = caption("")
+        bar.addWidget(self.progress, 1)
+        bar.addWidget(self.said)
+        self.guide = Button("Guidelines", "quiet", icon="book")
+        self.guide.setToolTip("Show or fold the guidelines  (G)")
+        self.protocol, self.prompts = Button("What is asked", "quiet", icon="tune"), Button("Prompts", "quiet", icon="plus")
+        self.finish = Button("End", "quiet")
+        self.finish.setToolTip("End this sitting; what is judged is saved")
+        for button, signal in (
+            (self.guide, self.fold_guidelines),
+            (self.protocol, self.protocolRequested),
+            (self.prompts, self.promptsRequested),
+            (self.finish, self.endRequested),
+        ):
+            button.clicked.connect(signal)
+            bar.addWidget(button)
+        return bar
+
+    def _make_scroll(self) -> QScrollArea:
+        self.scroll = QScrollArea()
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        inner = QWidget()
+        inner.setProperty("kind", "plain")
+        box = column(inner, 0, t.SPACE_M)
+        box.setContentsMargins(t.SPACE_XL, t.SPACE_S, t.SPACE_XL, t.SPACE_S)
+        self.notice = Notice("clock", "")
+        self.notice.hide()
+        self.prompt = PromptCard()
+        for part in (self.notice, self.prompt, self._area.board):
+            box.addWidget(part)
+        box.addStretch(1)
+        self.scroll.setWidget(inner)
+        return self.scroll
+
+    def show_prompt(self, messages: Messages) -> None:
+        """Another item."""
+        self.notice.hide()
+        self.prompt.show()
+        self.prompt.show_prompt(messages)
+        self.scroll.verticalScrollBar().setValue(0)
+        self.arrange()
+
+    def wait(self, words_said: str) -> None:
+        """Nothing to judge yet."""
+        self.prompt.hide()
+        self.notice.say("clock", words_said, "muted")
+        self.notice.show()
+
+    def show_progress(self, progress: Progress) -> None:
+        """How far, how fast, how long yet."""
+        self.progress.setRange(0, max(1, progress.total))
+        self.progress.setValue(progress.judged)
+        parts = [f"{progress.judged:,} of {progress.total:,}"]
+        if progress.pace_s is not None:
+            parts += [f"{words.duration(progress.pace_s)} each", f"about {words.duration(progress.left_s)} left"]
+        parts.append(f"{progress.ready} ready")
+        self.said.setText("  ·  ".join(parts))
+        self.progress.setAccessibleDescription(self.said.text())
+
+    def fold_guidelines(self) -> None:
+        """Show the guidelines, or make room."""
+        self.guidelines.setVisible(not self.guidelines.isVisibleTo(self))
+        self.arrange()
+
+    def resizeEvent(self, event) -> None:
+        """Side by side when there is room."""
+        super().resizeEvent(event)
+        self.arrange()
+
+    def arrange(self) -> None:
+        """As many columns as keep answers readable; two rows of two rather than three and one."""
+        count = max(1, len(self._area.board.cards))
+        taken = self.guidelines.width() if self.guidelines.isVisibleTo(self) else 0
+        fits = max(1, (self.width() - taken - 2 * t.SPACE_XL) // t.ANSWER_MIN_WIDTH)
+        rows = -(-count // min(count, fits))
+        self._area.board.arrange(-(-count // rows))

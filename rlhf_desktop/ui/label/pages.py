@@ -1,0 +1,119 @@
+"""The pages of Label beside the item itself: prompts written in place, and what a sitting added up to."""
+
+import statistics
+import time
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QLineEdit, QWidget
+
+from rlhf_desktop.operations.labelling import prompts_from_text
+from rlhf_desktop.ui import words
+from rlhf_desktop.ui.judging.writing import LongEdit
+from rlhf_desktop.ui.label.presenter import Sitting
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.surfaces import Card, Page, clear, row
+from rlhf_desktop.ui.widgets.text import Label, caption, title
+
+
+class WritePrompts(Page):
+    """A name, and a field for prompts with a blank line between two."""
+
+    written = Signal(str, list)  # the set's name, prompts
+    fileRequested = Signal()
+    left = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(t.FORM_WIDTH, parent)
+        self.body.addWidget(title("Add prompts"))
+        self.body.addWidget(caption("The questions your model has to answer well. Leave a blank line between two.", wrap=True))
+        self.name = QLineEdit("My prompts")
+        self.name.setAccessibleName("Name of the prompt set")
+        self.body.addWidget(self.name)
+        self.edit = LongEdit("Prompts, a blank line between two")
+        self.edit.setPlaceholderText("My order came broken. What now?\n\nHow do I cancel my subscription?")
+        self.body.addWidget(self.edit)
+        self._count = caption("")
+        self.body.addWidget(self._count)
+        lower = row(spacing=t.SPACE_S)
+        from_file = Button("From a file…", icon="file")
+        lower.addWidget(from_file)
+        lower.addStretch(1)
+        back, self.add = Button("Back", "quiet"), Button("Add prompts", "primary")
+        lower.addWidget(back)
+        lower.addWidget(self.add)
+        self.body.addLayout(lower)
+        self.body.addStretch(1)
+        self.edit.textChanged.connect(self._refresh)
+        self.edit.submitted.connect(self._add)
+        self.edit.left.connect(self.left)
+        self.add.clicked.connect(self._add)
+        back.clicked.connect(self.left)
+        from_file.clicked.connect(self.fileRequested)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        prompts = prompts_from_text(self.edit.toPlainText())
+        self._count.setText(words.count(len(prompts), "prompt") if prompts else "Ctrl+Enter adds them  ·  Esc goes back")
+        self.add.setEnabled(bool(prompts))
+
+    def _add(self) -> None:
+        prompts = prompts_from_text(self.edit.toPlainText())
+        if prompts:
+            self.written.emit(self.name.text().strip() or "My prompts", prompts)
+            self.edit.clear()
+
+
+class SummaryPage(Page):
+    """What was judged since Begin, and what to do next."""
+
+    trainRequested = Signal()
+    againRequested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(t.FORM_WIDTH, parent)
+        self._title = title("")
+        self.body.addWidget(self._title)
+        self._card = Card()
+        self.body.addWidget(self._card)
+        lower = row(spacing=t.SPACE_S)
+        self.train, self.again = Button("Go to Train", "primary"), Button("Go on")
+        lower.addWidget(self.again)
+        lower.addStretch(1)
+        lower.addWidget(self.train)
+        self.body.addLayout(lower)
+        self.body.addStretch(1)
+        self.train.clicked.connect(self.trainRequested)
+        self.again.clicked.connect(self.againRequested)
+
+    def show_sitting(self, sitting: Sitting, all_done: bool) -> None:
+        """Say what it came to."""
+        self._title.setText("Every prompt is judged" if all_done else "Until next time")
+        self.again.set_text("Add prompts…" if all_done else "Go on")
+        clear(self._card.body)
+        for name, value in sitting_in_words(sitting, time.monotonic()):
+            line = row(spacing=t.SPACE_L)
+            line.addWidget(Label(name, tone="muted"), 1)
+            line.addWidget(Label(value, strong=True))
+            self._card.body.addLayout(line)
+
+
+def sitting_in_words(sitting: Sitting, now: float) -> list[tuple[str, str]]:
+    """The lines of the summary."""
+    judged = [kind for kind in sitting.kinds if kind not in ("skip", "flag")]
+    lines = [("Judged", words.count(len(judged), "item")), ("Time", words.duration(now - sitting.began))]
+    if sitting.seconds:
+        lines.append(("Usually", f"{words.duration(statistics.median(sitting.seconds))} an item"))
+    lines += [
+        (name, f"{n:,}")
+        for name, n in (
+            ("Ties", sitting.ties),
+            ("None will do", judged.count("all_bad")),
+            ("Written by you", judged.count("demonstration")),
+            ("Skipped", sitting.kinds.count("skip")),
+            ("Flagged", sitting.kinds.count("flag")),
+            ("Left out: no answers to compare", sitting.failed),
+        )
+        if n
+    ]
+    return lines

@@ -1,0 +1,227 @@
+"""Decides what happens in Label: which item is shown, when the next one comes, what the session adds up to. Knows no widget."""
+
+import random
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from PySide6.QtCore import QObject, Signal
+
+from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.feedback.judgements import Judgement, Ranking
+from rlhf_desktop.operations.labelling import Item, LabelQueue, label_queue
+from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.judging.presenter import Judging, Saved
+from rlhf_desktop.ui.label.lookahead import Lookahead
+
+_PACE_OF = 20  # the last so many judgements say how fast it goes
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the queue is. `pace_s` and `left_s` are None until there is something to go by."""
+
+    judged: int
+    total: int
+    ready: int
+    pace_s: float | None
+    left_s: float | None
+
+
+@dataclass
+class Sitting:
+    """What has been judged since Begin."""
+
+    began: float
+    seconds: list[float] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    ties: int = 0
+    failed: int = 0
+
+    @property
+    def pace_s(self) -> float | None:
+        """The usual time for one item."""
+        return statistics.median(self.seconds[-_PACE_OF:]) if self.seconds else None
+
+    def add(self, judgement: Judgement) -> None:
+        """One more."""
+        self.seconds.append(judgement.seconds_spent or 0.0)
+        self.kinds.append(judgement.kind)
+        verdict = judgement.verdict
+        self.ties += isinstance(verdict, Ranking) and len(set(verdict.ranks)) == 1
+
+    def take_back(self) -> None:
+        """One less."""
+        if self.seconds:
+            self.seconds.pop()
+            self.kinds.pop()
+
+
+class LabelPresenter(QObject):
+    """One item after the other."""
+
+    counted = Signal(object)  # LabelQueue, while nothing has begun
+    itemShown = Signal(list)  # the prompt's messages
+    waitingBegan = Signal()  # no item is ready yet
+    answersWritten = Signal(int, int)  # of the item under way, while waiting
+    finished = Signal(object)  # Sitting: the queue is empty, or the user ended it
+    progressed = Signal(object)  # Progress
+    troubled = Signal(object)  # AppError
+
+    def __init__(
+        self,
+        context: Context,
+        who: Callable[[], str],
+        clock: Callable[[], float] = time.monotonic,
+        chance: random.Random | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._context, self._clock = context, clock
+        self.judging = Judging(context.store, context.session, who, clock, self)
+        self.lookahead = Lookahead(context.store, context.session, context.chat, context.tasks, chance=chance, parent=self)
+        self.sitting: Sitting | None = None
+        self._queue: LabelQueue | None = None
+        self._item: Item | None = None
+        self._done: dict[tuple[str, ...], Item] = {}  # what was judged in this sitting, to be shown again when it is taken back
+        self.judging.saved.connect(self._saved)
+        self.judging.troubled.connect(self.troubled)
+        self.lookahead.arrived.connect(self._arrived)
+        self.lookahead.emptied.connect(self._emptied)
+        self.lookahead.failed.connect(self._failed)
+        self.lookahead.progressed.connect(self.answersWritten)
+        self.lookahead.troubled.connect(self.troubled)
+        context.session.judgementTakenBack.connect(self._taken_back)
+        context.session.modelChanged.connect(self.lookahead.look_again)
+
+    # --- the queue
+
+    def refresh(self) -> None:
+        """Look at what waits, unless a sitting is under way."""
+        if self.sitting is None:
+            self._count(self._counted)
+
+    def _count(self, then: Callable[[LabelQueue], None]) -> None:
+        project = self._context.session.project
+        self._context.tasks.run(
+            label_queue, self._context.store, project,
+            on_success=lambda queue: project == self._context.session.project and then(queue),
+            on_failure=self.troubled.emit,
+        )  # fmt: skip
+
+    def _counted(self, queue: LabelQueue) -> None:
+        self._queue = queue
+        if self.sitting is None:
+            self.counted.emit(queue)
+            self._say_progress()
+
+    def begin(self) -> None:
+        """Start a sitting."""
+        if self._queue is not None and self.sitting is None:
+            self.sitting, self._done = Sitting(self._clock()), {}
+            self._start(self._queue)
+
+    def restart(self) -> None:
+        """The prompts or the protocol have changed: look again, and go on."""
+        if self.sitting is None:
+            self.refresh()
+        else:
+            self._count(self._start)
+
+    def _start(self, queue: LabelQueue) -> None:
+        self._queue = queue
+        self.judging.put_away()
+        self._item = None
+        self.lookahead.start(queue.waiting, queue.protocol.answers, queue.ready)
+        self.next()
+
+    def end(self) -> None:
+        """End the sitting. An item begun stays as a draft."""
+        sitting, self.sitting = self.sitting, None
+        self.judging.put_away()
+        self.lookahead.pause()
+        self._item = None
+        if sitting is not None:
+            self.finished.emit(sitting)
+
+    def leave(self) -> None:
+        """Forget everything: another project."""
+        self.sitting = None
+        self.end()
+        self._queue = None
+
+    def set_in_front(self, on: bool) -> None:
+        """Prepare items only while the room is looked at."""
+        if not on:
+            self.lookahead.pause()
+        elif self.sitting is not None:
+            self.lookahead.resume()
+
+    # --- one item after the other
+
+    def next(self) -> None:
+        """Show the next item, at once if it is ready."""
+        self._item = self.lookahead.take()
+        if self._item is not None:
+            self._show(self._item)
+        elif self.sitting is not None:
+            self.waitingBegan.emit()
+        self._say_progress()
+
+    def _show(self, item: Item, judgement: Judgement | None = None) -> None:
+        self._item = item
+        key = f"repeat:{item.repeats}" if item.repeats else f"label:{item.prompt_id}"
+        if judgement is None:
+            self.judging.begin(item.displayed, key, "repeat" if item.repeats else "label")
+        else:
+            self.judging.take_up(judgement, key)
+        self.itemShown.emit(self._prompt(item))
+
+    def _prompt(self, item: Item) -> Messages:
+        tree = self._context.store.conversations.tree(item.conversation_id)
+        return tree.prompt_of(item.displayed[0])
+
+    def _arrived(self) -> None:
+        if self.sitting is not None and self._item is None:
+            self.next()
+        self._say_progress()
+
+    def _emptied(self) -> None:
+        if self.sitting is not None and self._item is None:
+            self.end()
+
+    def _failed(self, _prompt: object) -> None:
+        if self.sitting is not None:
+            self.sitting.failed += 1
+
+    def _saved(self, saved: Saved) -> None:
+        if self.sitting is None or self._item is None:
+            return
+        self._done[saved.showing.displayed] = self._item
+        self.sitting.add(saved.judgement)
+        self._item = None
+        self.next()
+
+    def _taken_back(self, judgement: Judgement) -> None:
+        """An item of this sitting was undone: it is shown again, and the one it interrupts comes after it."""
+        item = self._done.pop(judgement.displayed, None)
+        if self.sitting is None or item is None:
+            return
+        self.judging.put_away()
+        if self._item is not None:
+            self.lookahead.put_first(self._item)
+        self.sitting.take_back()
+        self._show(item, judgement)
+        self._say_progress()
+
+    def _say_progress(self) -> None:
+        queue = self._queue
+        if queue is None:
+            return
+        made = len(self._done) if self.sitting is not None else 0
+        pace = self.sitting.pace_s if self.sitting is not None else None
+        left = max(0, queue.total - queue.judged - made)
+        self.progressed.emit(
+            Progress(queue.judged + made, queue.total, self.lookahead.ready, pace, None if pace is None else pace * left)
+        )
