@@ -140,6 +140,7 @@ class ChatRoom(QObject):
 
     def deactivated(self) -> None:
         """Drafts stay where they are."""
+        self.presenter.judging.settle()
 
     def show_conversation(self, conversation_id: str) -> None:
         """Open a stored conversation."""

@@ -132,10 +132,14 @@ class Judging(QObject):
     def put_away(self) -> None:
         """Judge nothing. What was said so far is kept as a draft."""
         if self.showing is not None:
-            if self._typing.isActive():
-                self.keep()
+            self.settle()
             self.showing = None
             self.ended.emit()
+
+    def settle(self) -> None:
+        """Write down what was typed a moment ago: the room is left, or the window closed."""
+        if self._typing.isActive():
+            self.keep()
 
     def _showing(self, displayed: tuple[str, ...], key: str, purpose: Purpose) -> Showing:
         store = self._store

@@ -116,6 +116,7 @@ class LabelRoom(QObject):
 
     def deactivated(self) -> None:
         """What is begun is kept."""
+        self.presenter.judging.settle()
         self.presenter.set_in_front(False)
 
     def _focus(self) -> None:
