@@ -98,7 +98,7 @@ def _control(name: str, text: str, done: str) -> click.Command:
         desk = desk_of(ctx)
         folder = desk.queue.find(run)
         before = folder.state()
-        if name != "resume" and before.ended and not (name == "stop" and before.state in ("paused", "interrupted")):
+        if name != "resume" and before.ended and before.state not in _STILL_CAN[name]:
             raise BadInput(f"The run {folder.id} has ended already ({before.state}).", "“runs show” says what came of it.")
         getattr(desk.queue, name)(folder)
         state = folder.state().state
@@ -114,4 +114,7 @@ def _adapter(folder: Any) -> str | None:
 
 runs.add_command(_control("pause", "Write a checkpoint and wait.", "Asked to pause: it ends at its next checkpoint."))
 runs.add_command(_control("resume", "Go on from the last checkpoint.", "Queued: it goes on from its last checkpoint."))
+_STILL_CAN = {"pause": (), "stop": ("paused", "interrupted"), "cancel": ("paused", "interrupted", "failed")}  # of ended runs
+
+runs.add_command(_control("cancel", "End a run and keep nothing of it.", "Asked to cancel: nothing of it is kept."))
 runs.add_command(_control("stop", "End a run and keep what it has learnt.", "Asked to stop: what it has learnt is kept."))

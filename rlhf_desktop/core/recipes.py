@@ -7,7 +7,7 @@ Torch-free: the window and the command line build their forms from here.
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rlhf_desktop.core.errors import BadInput
 
@@ -90,6 +90,10 @@ class PpoSettings(CommonSettings):
     max_new_tokens: int = _number(96, "[4, 8192]", "Longest answer practised.", "tokens")
     ppo_epochs: int = _number(2, "[1, 20]", "How often each batch of answers is learned from.", "passes")
     minibatches: int = _number(2, "[1, 64]", "Updates that each pass over a batch of answers is cut into.")
+    baseline: Literal["value", "rloo", "grpo"] = Field(
+        "value",
+        description="What an answer is compared with: a learnt expectation (value), or other answers to its prompt (rloo, grpo).",
+    )
     temperature: float = _number(1.0, "[0.1, 2]", "How freely answers are varied while practising.")
     kl_coef: float = _number(0.05, "[0, 10]", "Price of drifting away from the starting model.")
     kl_target: float = _number(6.0, "[0, 1000]", "Drift that the price steers towards; 0 keeps the price fixed.", "nats an answer")
@@ -101,6 +105,17 @@ class PpoSettings(CommonSettings):
     score_clip: float = _number(3.0, "(0, 100]", "Scores further from the average count no more.", "standard deviations")
     length_penalty: float = _number(1.0, "[0, 100]", "Taken from answers twice as long or half as long as at the start.")
     missing_end_penalty: float = _number(1.5, "[0, 100]", "Taken from answers that do not end.", "standard deviations")
+    watchdog: Literal["stop", "warn", "off"] = Field(
+        "stop", description="When answers go wrong: take smaller steps, then stop and keep the best model; only warn; or nothing."
+    )
+
+    @model_validator(mode="after")
+    def _groups_have_others(self) -> "PpoSettings":
+        if self.baseline != "value" and self.samples_per_prompt < 2:
+            raise ValueError(f"baseline = {self.baseline} compares answers to one prompt: give samples_per_prompt from 2 to 64.")
+        if self.samples_per_prompt > self.batch_size:
+            raise ValueError(f"samples_per_prompt can be at most batch_size, which is {self.batch_size}.")
+        return self
 
 
 SETTINGS: dict[Algorithm, type[CommonSettings]] = {
@@ -162,6 +177,8 @@ def make_settings(algorithm: Algorithm, values: dict[str, Any]) -> CommonSetting
         return SETTINGS[algorithm].model_validate(values)
     except ValidationError as problem:
         first = problem.errors()[0]
+        if not first["loc"]:  # two settings that do not go together
+            raise BadInput("These settings do not go together.", first["msg"].removeprefix("Value error, "), str(problem)) from None
         setting = known[str(first["loc"][0])]
         raise BadInput(f"{setting.name} = {first['input']!r} does not work.", _bounds(setting), str(problem)) from None
 

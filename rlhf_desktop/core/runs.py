@@ -74,6 +74,8 @@ class Started(Event):
     dtype: str
     resumed_step: int | None
     trainable_parameters: int
+    micro_batch_tokens: int | None = None  # how much of a batch goes through the model at once
+    gradient_checkpointing: bool = False
 
 
 class Progress(Event):
@@ -149,10 +151,13 @@ class Failed(Event):
 
 
 class Finished(Event):
-    """The worker ended by itself. After "stopped" the result so far is in adapter/; after "paused" the run can go on."""
+    """The worker ended by itself. After "stopped" the result so far is in adapter/; after "paused" the run can go on.
+
+    After "cancelled" there is neither.
+    """
 
     type: Literal["finished"] = "finished"
-    outcome: Literal["done", "stopped", "paused"]
+    outcome: Literal["done", "stopped", "paused", "cancelled"]
     metrics: dict[str, float | int | None] = {}
 
 
@@ -171,12 +176,12 @@ class Control(Value):
     v: Literal[1] = 1
     seq: int
     time: float
-    action: Literal["pause", "resume", "stop"]
+    action: Literal["pause", "resume", "stop", "cancel"]
 
 
 # --- status.json --------------------------------------------------------------------------------------------------------------
 
-RunState = Literal["queued", "starting", "running", "paused", "done", "stopped", "failed", "interrupted"]
+RunState = Literal["queued", "starting", "running", "paused", "done", "stopped", "cancelled", "failed", "interrupted"]
 
 
 class ProcessRef(Value):

@@ -49,6 +49,7 @@ def sample(
     on_answer: OnAnswer | None = None,
     should_stop: Callable[[], bool] | None = None,
     max_rows: int = MAX_ROWS,
+    only: Sequence[int] | None = None,
 ) -> list[SampledAnswer]:
     """`k` answers to each prompt.
 
@@ -64,6 +65,7 @@ def sample(
         on_answer: Told of each answer as soon as it is complete.
         should_stop: Asked before each step; True ends everything, and what is there is returned as "cancelled".
         max_rows: Answers decoded together.
+        only: Answer these prompts alone; their draws are those they would get among all.
 
     Returns:
         The answers, by prompt, then completion.
@@ -71,7 +73,7 @@ def sample(
     uniforms = torch.rand(len(prompts), k, sampling.max_new_tokens, generator=generator, device=generator.device)
     stop = should_stop or (lambda: False)
     answers: list[SampledAnswer] = []
-    for group in _groups(prompts, k, max_rows):
+    for group in _groups(prompts, range(len(prompts)) if only is None else only, k, max_rows):
         batch = _Batch(model, prompts, group, uniforms, sampling, pad_id)
         answers += batch.run(set(end_ids), on_tokens or _ignore, on_answer or _ignore, stop)
     return sorted(answers, key=lambda a: (a.prompt, a.completion))
@@ -84,11 +86,11 @@ def _ignore(_: object) -> None:
 Group = list[tuple[int, range]]  # which answers of which prompts
 
 
-def _groups(prompts: Sequence[list[int]], k: int, max_rows: int) -> Iterator[Group]:
+def _groups(prompts: Sequence[list[int]], only: Sequence[int], k: int, max_rows: int) -> Iterator[Group]:
     """Batches of at most `max_rows` answers, prompts of like length together, the longest first (so memory peaks early)."""
     group: Group = []
     room = max_rows
-    for prompt in sorted(range(len(prompts)), key=lambda i: -len(prompts[i])):
+    for prompt in sorted(only, key=lambda i: -len(prompts[i])):
         for start in range(0, k, max_rows):
             part = range(start, min(start + max_rows, k))
             if len(part) > room:

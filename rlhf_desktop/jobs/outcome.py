@@ -43,13 +43,14 @@ def _finished(event: Finished) -> Outcome:
         "done": "The run is complete.",
         "stopped": "Stopped as you asked. What was learnt so far is kept and can be used.",
         "paused": "Paused as you asked.",
+        "cancelled": "Cancelled as you asked. Nothing of it was kept; your feedback is as it was.",
     }
     return Outcome(event.outcome, messages[event.outcome], _RESUME if event.outcome == "paused" else "")
 
 
 def _killed(signal: str, asked: str | None) -> Outcome:
     said = f"The training process was killed (signal {signal})"
-    if signal == "SIGKILL" and asked not in ("pause", "stop"):
+    if signal == "SIGKILL" and asked not in ("pause", "stop", "cancel"):
         cause = f"{said}, perhaps by the system because memory ran out."
         return Outcome("interrupted", cause, f"{_RESUME} Closing other programs first frees memory.")
     return Outcome("interrupted", f"{said}.", _RESUME)

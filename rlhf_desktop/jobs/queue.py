@@ -1,7 +1,8 @@
 """The queue of a workspace: its run folders, in the order they were asked for, and the buttons that act on them."""
 
+import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -131,8 +132,16 @@ class Queue:
         kept = "Stopped as you asked. Its checkpoints are kept."
         self._ask(run, "stop", at_once={"queued": "Stopped before it began.", "paused": kept, "interrupted": kept})
 
-    def _ask(self, run: RunFolder, action: Literal["pause", "stop"], at_once: dict[RunState, str]) -> None:
-        target: RunState = "paused" if action == "pause" else "stopped"
+    def cancel(self, run: RunFolder) -> None:
+        """Ask a run to end and keep nothing; one that is not under way is marked, and its checkpoints deleted, at once."""
+        said = "Cancelled as you asked. Nothing of it was kept; your feedback is as it was."
+        self._ask(run, "cancel", at_once=dict.fromkeys(("queued", "paused", "interrupted", "failed"), said))
+        if run.state().state == "cancelled":
+            shutil.rmtree(run.checkpoints, ignore_errors=True)
+
+    def _ask(self, run: RunFolder, action: Literal["pause", "stop", "cancel"], at_once: Mapping[RunState, str]) -> None:
+        targets: dict[str, RunState] = {"pause": "paused", "stop": "stopped", "cancel": "cancelled"}
+        target = targets[action]
         with run.claim.held():
             condition = run.state()
             if condition.state in at_once:
@@ -162,6 +171,10 @@ class Queue:
         """
         with run.claim.held():
             condition = run.state()
+            if condition.state == "cancelled":
+                raise BadInput(
+                    "This run was cancelled, so there is nothing to go on from.", "Start a new run: your feedback is as it was."
+                )
             if condition.state == "done":
                 raise BadInput("This run is complete.", "Start a new run on its result to train further.")
             run.append_control("resume")

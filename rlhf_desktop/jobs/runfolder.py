@@ -21,7 +21,7 @@ from rlhf_desktop.feedback.snapshot import SnapshotRow, write_snapshot
 from rlhf_desktop.jobs.follow import tail_events
 from rlhf_desktop.jobs.outcome import decide
 
-ENDED: frozenset[RunState] = frozenset({"paused", "done", "stopped", "failed", "interrupted"})
+ENDED: frozenset[RunState] = frozenset({"paused", "done", "stopped", "cancelled", "failed", "interrupted"})
 RESUMABLE: frozenset[RunState] = frozenset({"paused", "stopped", "failed", "interrupted"})
 STALE_HEARTBEAT_S = 120.0
 _LEAST_FREE_BYTES = 64 * 1024 * 1024  # below this a run could not write its first checkpoint
@@ -132,13 +132,13 @@ class RunFolder:
         """Replace `status.json`, whole. One writer at a time: whoever queues the run, then the supervisor."""
         write_json(self.status_file, status.model_dump(mode="json"))
 
-    def append_control(self, action: Literal["pause", "resume", "stop"]) -> None:
+    def append_control(self, action: Literal["pause", "resume", "stop", "cancel"]) -> None:
         """Say what the user wants from now on."""
         _drop_torn_line(self.control)
         control = Control(seq=len(self._controls()), time=time.time(), action=action)
         append_jsonl(self.control, control.model_dump(mode="json"))
 
-    def asked(self) -> Literal["pause", "resume", "stop"] | None:
+    def asked(self) -> Literal["pause", "resume", "stop", "cancel"] | None:
         """What the user asked for last."""
         controls = self._controls()
         return controls[-1].action if controls else None

@@ -18,12 +18,11 @@ from rlhf_desktop.feedback.snapshot import RankedAnswers
 from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
 from rlhf_desktop.training.losses import dpo_loss, sum_by_owner
 from rlhf_desktop.training.policy import answer_pass
-from rlhf_desktop.training.ranking import RankedGroup, encode_rankings, pair_tensor
+from rlhf_desktop.training.ranking import RankedGroup, encode_rankings, margin_metrics, pair_tensor
 from rlhf_desktop.training.run import Counts, RunFiles
 from rlhf_desktop.training.samples import SampleWatch
-from rlhf_desktop.training.stack import epoch_batches, load_host, policy_optimizer, policy_stack
-
-MICRO_BATCH_TOKENS = 1024
+from rlhf_desktop.training.stack import epoch_batches, load_host, memory_budget, policy_optimizer, policy_stack
+from rlhf_desktop.training.update import Numbers, Updater
 
 
 class DpoTrainer:
@@ -49,6 +48,9 @@ class DpoTrainer:
         self.total_steps = len(self.batches)
         self.eval_every = max(1, self.total_steps // self.settings.epochs)
         self.optimizer = policy_optimizer(self.stack.parameters, self.settings, self.total_steps)
+        longest = max(item.group.tokens for item in (*self.items, *self.heldout))
+        self.budget = memory_budget(run, self.host, longest)
+        self.updater = Updater(run, self.optimizer, self.budget)
         self.trainable_parameters = sum(p.numel() for p in self.stack.parameters.values())
         self.reference: dict[int, Tensor] = {}  # id of a group → (K,) reference log-probabilities
         self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows])
@@ -58,13 +60,14 @@ class DpoTrainer:
         self.watch.before()
         self.host.activate(self.stack.reference)
         everything = [*self.items, *self.heldout]
-        for picks in micro_batches([item.group for item in everything], MICRO_BATCH_TOKENS):
+
+        def work(picks: list[int]) -> None:
             chosen = [everything[i] for i in picks]
             logprobs = self._answer_logprobs(self._collate(chosen))
-            at = 0
-            for item in chosen:
-                self.reference[id(item)] = logprobs[at : at + len(item.group.answers)].clone()
-                at += len(item.group.answers)
+            for item, part in zip(chosen, torch.split(logprobs, [len(item.group.answers) for item in chosen]), strict=True):
+                self.reference[id(item)] = part
+
+        self.budget.run(micro_batches([item.group for item in everything], self.budget.tokens), work)
         self.host.activate(self.stack.policy)
 
     def _collate(self, items: list[RankedGroup]) -> TreeBatch:
@@ -76,8 +79,8 @@ class DpoTrainer:
         sums = sum_by_owner(answer_pass(self.host.model, batch).logprobs, batch.owner, len(batch.lengths))
         return sums / torch.tensor(batch.lengths, device=sums.device) if self.settings.loss == "ipo" else sums
 
-    def _pairs(self, items: list[RankedGroup]) -> tuple[Tensor, Tensor, TreeBatch, Tensor]:
-        """Losses (P,), implicit reward margins (P,), the batch, and log-probability changes (C,) of some groups."""
+    def _pairs(self, items: list[RankedGroup]) -> tuple[Tensor, Tensor]:
+        """Losses (P,) and implicit reward margins (P,) of some groups."""
         batch = self._collate(items)
         pairs, _ = pair_tensor(items, with_ties=False)
         policy = self._answer_logprobs(batch)
@@ -85,24 +88,21 @@ class DpoTrainer:
         options = {"beta": self.settings.beta, "kind": self.settings.loss, "label_smoothing": self.settings.label_smoothing}
         losses = dpo_loss(policy, reference, pairs.to(policy.device), **options)  # type: ignore[arg-type]
         rewards = (self.settings.beta * (policy - reference)).detach()
-        return losses, rewards[pairs[:, 0]] - rewards[pairs[:, 1]], batch, rewards
+        return losses, rewards[pairs[:, 0]] - rewards[pairs[:, 1]]
 
     def step(self, index: int) -> dict[str, float]:  # noqa: D102
         items = [self.items[i] for i in self.batches[index]]
         count = sum(len(item.wins) for item in items)
-        total, margins = 0.0, []
-        for picks in micro_batches([item.group for item in items], MICRO_BATCH_TOKENS):
-            losses, margin, _, _ = self._pairs([items[i] for i in picks])
+
+        def loss_of(picks: list[int]) -> tuple[Tensor, Numbers]:
+            losses, margins = self._pairs([items[i] for i in picks])
             loss = losses.sum() / count
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.accumulate()
-            total += float(loss.detach())
-            margins.append(margin)
-        rate = self.optimizer.rate()
-        norm = self.optimizer.step()
+            return loss, {"loss": float(loss.detach()), **margin_metrics(margins, count)}
+
+        numbers = self.updater.step([item.group for item in items], loss_of)
         self.counts.examples += count
         self.counts.tokens += sum(item.group.tokens for item in items)
-        return {"loss": total, **_margin_metrics(torch.cat(margins), ""), "grad_norm": norm, "learning_rate": rate}
+        return numbers
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, float]:  # noqa: D102
@@ -110,12 +110,13 @@ class DpoTrainer:
         self.host.activate(self.stack.policy)
         if not self.heldout:
             return {}
-        losses, margins = [], []
-        for picks in micro_batches([item.group for item in self.heldout], MICRO_BATCH_TOKENS):
-            loss, margin, _, _ = self._pairs([self.heldout[i] for i in picks])
-            losses.append(loss)
-            margins.append(margin)
-        return {"eval/loss": float(torch.cat(losses).mean()), **_margin_metrics(torch.cat(margins), "eval/")}
+        parts: list[tuple[Tensor, Tensor]] = []
+        groups = [item.group for item in self.heldout]
+        self.budget.run(
+            micro_batches(groups, self.budget.tokens), lambda picks: parts.append(self._pairs([self.heldout[i] for i in picks]))
+        )
+        losses, margins = (torch.cat(part) for part in zip(*parts, strict=True))
+        return {"eval/loss": float(losses.mean()), **margin_metrics(margins, len(margins), "eval/")}
 
     def tensors(self) -> dict[str, Tensor]:  # noqa: D102
         return self.optimizer.state()
@@ -128,8 +129,3 @@ class DpoTrainer:
 
     def write_result(self, folder: Path) -> None:  # noqa: D102
         self.stack.write(folder, self.optimizer.masters)
-
-
-def _margin_metrics(margins: Tensor, prefix: str) -> dict[str, float]:
-    right = (margins > 0).float() + (margins == 0).float() / 2
-    return {f"{prefix}rewards/margins": float(margins.mean()), f"{prefix}rewards/accuracies": float(right.mean())}

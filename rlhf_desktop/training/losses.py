@@ -112,6 +112,24 @@ def gae(rewards: Tensor, values: Tensor, lengths: list[int], lam: float) -> Tens
     return out
 
 
+def group_advantages(totals: Tensor, sizes: list[int], kind: str) -> Tensor:
+    """How much better each answer did than the others to its prompt, (E,) → (E,).
+
+    rloo: R_i − mean of the other answers' R (Kool et al., 2019; Ahmadian et al., 2024), divided by the batch's spread so that the
+    learning rate means the same for any scale of reward. grpo: (R_i − mean) / (spread + 1e-4) within the group (Shao et al., 2024).
+
+    Args:
+        totals: Reward of each answer, its KL price included.
+        sizes: Answers to each prompt, at least 2, summing to E.
+        kind: "rloo" or "grpo".
+    """
+    parts = torch.split(totals, sizes)
+    if kind == "grpo":
+        return torch.cat([(part - part.mean()) / (part.std(unbiased=False) + 1e-4) for part in parts])
+    gains = torch.cat([(part - part.mean()) * (len(part) / (len(part) - 1)) for part in parts])
+    return gains / (gains.std(unbiased=False) + 1e-8)
+
+
 def whiten(values: Tensor) -> Tensor:
     """Zero mean and unit variance over all real tokens; the values of one token alone become 0."""
     spread = values.std(unbiased=False)

@@ -1,6 +1,6 @@
 """AdamW over float32 masters of parameters that compute in another dtype, and gradients summed in float32 over micro-batches."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -40,6 +40,7 @@ class MasterAdamW:
         groups = [{"params": [master], "lr": learning_rate} for master in self.masters.values()]
         self._adam = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
         self.steps = 0
+        self.scale = 1.0  # of the rate, lowered by a watchdog
 
     def accumulate(self) -> None:
         """Add the gradients of a backward pass to the masters', in float32, and clear them."""
@@ -48,6 +49,15 @@ class MasterAdamW:
                 self._grad(name).add_(parameter.grad)
                 parameter.grad = None
 
+    def discard(self) -> None:
+        """Forget the gradients of a backward pass that was cut short."""
+        for parameter in self.parameters.values():
+            parameter.grad = None
+
+    def gradients(self) -> Iterator[Tensor]:
+        """The accumulated gradients, to be summed over processes."""
+        return (self._grad(name) for name in self.masters)
+
     def _grad(self, name: str) -> Tensor:
         grad = self.masters[name].grad
         assert grad is not None
@@ -55,10 +65,11 @@ class MasterAdamW:
 
     def rate(self) -> float:
         """The learning rate of the next step."""
+        peak = self.learning_rate * self.scale
         if self.steps < self.warmup_steps:
-            return self.learning_rate * (self.steps + 1) / self.warmup_steps
+            return peak * (self.steps + 1) / self.warmup_steps
         left = (self.total_steps - self.steps) / max(1, self.total_steps - self.warmup_steps)
-        return self.learning_rate * max(0.1, left)
+        return peak * max(0.1, left)
 
     def step(self) -> float:
         """One update from the accumulated gradients. Returns their norm before shortening."""
@@ -80,7 +91,7 @@ class MasterAdamW:
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, as named tensors."""
-        out = {"steps": torch.tensor(self.steps)}
+        out = {"steps": torch.tensor(self.steps), "scale": torch.tensor(self.scale, dtype=torch.float64)}
         for name, master in self.masters.items():
             out[f"master.{name}"] = master
             moments = self._adam.state[master]
@@ -92,7 +103,7 @@ class MasterAdamW:
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Continue from `state()`."""
-        self.steps = int(state["steps"])
+        self.steps, self.scale = int(state["steps"]), float(state["scale"])
         for name, master in self.masters.items():
             master.copy_(state[f"master.{name}"])
             keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in state]

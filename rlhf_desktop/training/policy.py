@@ -35,44 +35,53 @@ def hidden_states(model: Any, batch: TreeBatch) -> Tensor:
     return out.reshape(-1, out.shape[-1])  # type: ignore[no-any-return]
 
 
-def answer_pass(model: Any, batch: TreeBatch, temperature: float = 1.0) -> AnswerPass:
-    """One forward pass; gradients flow to whatever is trainable among the active adapters."""
+def answer_pass(model: Any, batch: TreeBatch, temperature: float = 1.0, *, entropy: bool = True) -> AnswerPass:
+    """One forward pass; gradients flow to whatever is trainable among the active adapters. Entropies not asked for are 0."""
     before = hidden_states(model, batch)[batch.before]
     head = model.get_output_embeddings()
     apply: Any = _HeadLogprobs.apply
-    logprobs, entropy = apply(before, head.weight, head.bias, batch.targets, temperature)
-    return AnswerPass(before, logprobs, entropy)
+    logprobs, entropies = apply(before, head.weight, head.bias, batch.targets, temperature, entropy)
+    return AnswerPass(before, logprobs, entropies)
 
 
 class _HeadLogprobs(torch.autograd.Function):
-    """log softmax(W h / temperature)[target] and the entropy, from (N, H) states; the head's weights are frozen."""
+    """log softmax(W h / temperature)[target] and the entropy, from (N, H) states; the head's weights are frozen.
+
+    With z the logits and p their softmax: log p(target) = z(target) − logsumexp z. The gradient needs Σᵥ pᵥ W[v], and so does the
+    entropy, logsumexp z − Σᵥ pᵥ zᵥ, as Σᵥ pᵥ zᵥ = h · Σᵥ pᵥ W[v] / temperature (+ Σᵥ pᵥ bᵥ): p itself is made only where one of
+    the two is wanted, in the head's dtype.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, before: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, temperature: float
+        ctx: Any, before: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, temperature: float, with_entropy: bool
     ) -> tuple[Tensor, Tensor]:
         need_grad = ctx.needs_input_grad[0]
-        logprobs, entropy = (torch.empty(before.shape[0], device=before.device) for _ in range(2))
+        logprobs, entropy = (torch.zeros(before.shape[0], device=before.device) for _ in range(2))
         slope = torch.empty_like(before) if need_grad else None
         for at in range(0, before.shape[0], CHUNK_TOKENS):
             rows = slice(at, at + CHUNK_TOKENS)
-            scaled = F.linear(before[rows], weight, bias).float()  # (n, V)
-            if temperature != 1.0:
-                scaled = scaled / temperature
-            log_p = torch.log_softmax(scaled, dim=-1)
-            logprobs[rows] = log_p.gather(-1, targets[rows].unsqueeze(-1)).squeeze(-1)
-            p = torch.exp(log_p)
-            entropy[rows] = -(p * log_p).sum(-1)
+            h = before[rows]
+            logits = F.linear(h, weight, bias)  # (n, V)
+            scaled = logits.float() if temperature == 1.0 else logits.float() / temperature
+            whole = torch.logsumexp(scaled, dim=-1)  # (n,)
+            logprobs[rows] = scaled.gather(-1, targets[rows].unsqueeze(-1)).squeeze(-1) - whole
+            if slope is None and not with_entropy:
+                continue
+            p = scaled.sub_(whole.unsqueeze(-1)).exp_().to(weight.dtype)
+            mean = p @ weight  # (n, H) Σᵥ pᵥ W[v]
+            if with_entropy:
+                expected = (h.float() * mean.float()).sum(-1) + (0.0 if bias is None else (p @ bias).float())
+                entropy[rows] = whole - expected / temperature
             if slope is not None:
-                mean = p.to(weight.dtype) @ weight  # (n, H) Σᵥ pᵥ W[v]
                 slope[rows] = (weight[targets[rows]] - mean) / temperature
         ctx.slope = slope
         ctx.mark_non_differentiable(entropy)
         return logprobs, entropy
 
     @staticmethod
-    def backward(ctx: Any, grad_logprobs: Tensor, grad_entropy: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ARG004
-        return (grad_logprobs.unsqueeze(-1) * ctx.slope).to(ctx.slope.dtype), None, None, None, None
+    def backward(ctx: Any, grad_logprobs: Tensor, grad_entropy: Tensor) -> tuple[Tensor, None, None, None, None, None]:  # noqa: ARG004
+        return (grad_logprobs.unsqueeze(-1) * ctx.slope).to(ctx.slope.dtype), None, None, None, None, None
 
 
 @torch.no_grad()

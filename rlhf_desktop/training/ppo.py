@@ -10,12 +10,13 @@ answer tokens t = 1…T:
 
 Schulman et al. (2017); Ziegler et al. (2019) for the adaptive price c of the KL; Huang et al. (2024) for the details that
 matter. μ and σ are the reward model's mean and spread on the first batch, when the policy still is the reference, and T̄ is its
-mean length. The value head is a linear layer on the policy's own states: no second backbone. Left out: an entropy bonus, and
-values for prompts.
+mean length. The value head is a linear layer on the policy's own states, no second backbone; it starts at the first batch's mean
+reward, or every answer would look like a disappointment. With `baseline` rloo or grpo there is no value head: an answer is compared
+with the other answers to its prompt (`losses.group_advantages`). Left out: an entropy bonus, and values for prompts.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,43 +27,78 @@ from rlhf_desktop.core.errors import AppError, NotEnoughFeedback
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.recipes import PpoSettings
 from rlhf_desktop.feedback.snapshot import PracticePrompt
-from rlhf_desktop.inference.sampler import SampledAnswer, sample
+from rlhf_desktop.inference.sampler import sample
 from rlhf_desktop.inference.template import fit_prompt
 from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
-from rlhf_desktop.training.losses import gae, length_penalty, ppo_policy_loss, ppo_value_loss, steer_kl, sum_by_owner, whiten
+from rlhf_desktop.training.losses import (
+    gae,
+    group_advantages,
+    length_penalty,
+    ppo_policy_loss,
+    ppo_value_loss,
+    steer_kl,
+    sum_by_owner,
+    whiten,
+)  # fmt: skip
 from rlhf_desktop.training.policy import AnswerPass, answer_pass
 from rlhf_desktop.training.reward_model import RewardModel
 from rlhf_desktop.training.run import Counts, RunFiles
 from rlhf_desktop.training.samples import SampleWatch
-from rlhf_desktop.training.stack import check_fits, epoch_batches, load_host, policy_optimizer, policy_stack
-from rlhf_desktop.training.watchdog import Health, Watchdog
+from rlhf_desktop.training.stack import check_fits, epoch_batches, load_host, memory_budget, policy_optimizer, policy_stack
+from rlhf_desktop.training.update import Numbers, Updater
+from rlhf_desktop.training.watchdog import LOWER, Health, Watchdog
 
-MICRO_BATCH_TOKENS = 1024
 VALUE_HEAD = "value_head"
 VALUE_RATE = 10.0  # the head starts at zero and must find the scale of the scores
+HELDOUT_PROMPTS = 12  # answered at each evaluation; the best parameters are chosen by them
 
 
-@dataclass
-class Episodes:
-    """A batch of E sampled answers and what is known of them before the first update. Tokens (N,) lie end to end."""
+@dataclass(frozen=True)
+class Answers:
+    """E sampled answers and what is known of them before an update. Tokens (N,) lie end to end."""
 
     groups: list[Group]  # the answers to one prompt share a group
     micro: list[list[int]]  # micro-batches of groups, the same in the first pass as in the updates: equal shapes round equally
+    ended: Tensor  # (E,)
+    raw_scores: Tensor  # (E,) the reward model's own, pessimistic over its members
+    disagreement: float  # mean spread of the members' scores
     scores: Tensor  # (E,) normalised, clipped, penalised
-    raw_scores: Tensor  # (E,) the reward model's own
     logprobs: Tensor  # (N,) under the policy that sampled
     reference: Tensor  # (N,)
     values: Tensor  # (N,)
     entropy: Tensor  # (N,)
-    lengths: list[int]  # E
-    advantages: Tensor  # (N,)
-    returns: Tensor  # (N,)
+
+    @property
+    def ids(self) -> list[list[int]]:
+        """Token ids of each answer."""
+        return [answer for group in self.groups for answer in group.answers]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each answer, E."""
+        return [len(answer) for answer in self.ids]
 
     @property
     def kl(self) -> Tensor:
         """(E,) Σₜ log π − log π_ref, in nats an answer."""
         owner = torch.arange(len(self.lengths)).repeat_interleave(torch.tensor(self.lengths))
         return sum_by_owner(self.logprobs - self.reference, owner, len(self.lengths))
+
+    @property
+    def health(self) -> Health:
+        """What the watchdog looks at."""
+        kl, entropy = float(self.kl.mean()), float(self.entropy.mean())
+        return Health.of(self.ids, self.ended.tolist(), kl, entropy, self.disagreement)
+
+
+@dataclass
+class Scale:
+    """What is usual, measured on the first batch, whose answers are the reference's own."""
+
+    mean: float = 0.0  # of the raw scores
+    std: float = 1.0
+    length: float = 1.0  # tokens an answer
+    reward: float = 0.0  # of the scores after penalties
 
 
 class PpoTrainer:
@@ -76,8 +112,8 @@ class PpoTrainer:
         self.run, self.settings, self.counts = run, run.settings, Counts()
         if run.config.reward is None:
             raise AppError("PPO needs a reward model.", "Train one first: “learn my preferences”.")
-        rows = [row for row in run.rows() if isinstance(row, PracticePrompt) and row.split == "train"]
-        if not rows:
+        rows = [row for row in run.rows() if isinstance(row, PracticePrompt)]
+        if not any(row.split == "train" for row in rows):
             raise NotEnoughFeedback("There are no prompts to practise on.", "Chat, or add a set of prompts, then start again.")
         s = self.settings
         self.host = load_host(run)
@@ -85,20 +121,14 @@ class PpoTrainer:
         self.stack = policy_stack(self.host, run.config, s)
         check_fits(run.config.reward, run.config)
         self.reward = RewardModel.load(self.host, Path(run.config.reward.path))
-        self.value_head = torch.nn.Parameter(
-            torch.zeros(1, self.host.model.config.get_text_config().hidden_size, device=self.device)
-        )
-        self.prompts = [fit_prompt(self.host.base.tokenizer, row.prompt, s.max_length - s.max_new_tokens) for row in rows]
+        fit = [(row, fit_prompt(self.host.base.tokenizer, row.prompt, s.max_length - s.max_new_tokens)) for row in rows]
+        self.prompts = [ids for row, ids in fit if row.split == "train"]
+        self.heldout = [ids for row, ids in fit if row.split == "heldout"][:HELDOUT_PROMPTS]
         self._schedule()
-        parameters = {**self.stack.parameters, VALUE_HEAD: self.value_head}
-        updates = self.total_steps * s.ppo_epochs * s.minibatches
-        self.optimizer = policy_optimizer(parameters, s, updates, {VALUE_HEAD: VALUE_RATE})
-        self.trainable_parameters = sum(p.numel() for p in parameters.values())
-        self.kl_coef = s.kl_coef
-        self.score_mean, self.score_std = 0.0, 1.0  # of the first batch, whose answers are the reference's own
-        self.usual_length = 1.0  # mean tokens an answer of the first batch
-        self.watchdog = Watchdog(s.kl_target)
-        self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows])
+        self._prepare_updates()
+        self.kl_coef, self.scale = s.kl_coef, Scale()
+        self.watchdog = Watchdog(s.kl_target, s.watchdog)
+        self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows if row.split == "train"])
 
     def _schedule(self) -> None:
         """Which prompts each batch practises on: all of them in a new order, again and again, K answers to each."""
@@ -108,81 +138,98 @@ class PpoTrainer:
         passes = -(-self.total_steps * per_batch // len(self.prompts))
         order = [i for batch in epoch_batches(len(self.prompts), len(self.prompts), passes, s.seed) for i in batch]
         self.batches = [order[at : at + per_batch] for at in range(0, self.total_steps * per_batch, per_batch)]
-        self.eval_every = max(1, self.total_steps // 4)
+        self.eval_every = max(1, self.total_steps // 6)
+
+    def _prepare_updates(self) -> None:
+        s = self.settings
+        size = self.host.model.config.get_text_config().hidden_size
+        self.value_head = torch.nn.Parameter(torch.zeros(1, size, device=self.device))
+        parameters = {**self.stack.parameters}
+        if s.baseline == "value":
+            parameters[VALUE_HEAD] = self.value_head
+        self.optimizer = policy_optimizer(parameters, s, self.total_steps * s.ppo_epochs * s.minibatches, {VALUE_HEAD: VALUE_RATE})
+        self.trainable_parameters = sum(p.numel() for p in parameters.values())
+        longest = max(map(len, (*self.prompts, *self.heldout))) + s.samples_per_prompt * s.max_new_tokens
+        self.budget = memory_budget(self.run, self.host, longest)
+        self.updater = Updater(self.run, self.optimizer, self.budget)
 
     @property
     def stop_reason(self) -> str:
         """Why the watchdog wants the run to end; empty while all is well."""
         return self.watchdog.reason
 
-    # --- before the first update ------------------------------------------------------------------------------------------------
-
     def prepare(self, resumed: bool) -> None:  # noqa: ARG002, D102
         self.watch.before()
-        self.watchdog.keep_healthy(self.optimizer.masters)
 
     # --- one batch ----------------------------------------------------------------------------------------------------------------
 
     def step(self, index: int) -> dict[str, float]:  # noqa: D102
-        batch, answers = self._rollout(index)
-        health = self._health(answers, float(batch.kl.mean()), float(batch.entropy.mean()))
+        s = self.settings
+        prompts = [self.prompts[i] for i in self.batches[index]]
+        answers = self._practise(prompts, s.samples_per_prompt, s.seed + 1 + index, first=index == 0)
+        health = answers.health
         if index == 0:
             self.watchdog.set_reference(health)
-        self.watchdog.look(health)
-        if self.watchdog.reason:
-            self._fall_back()
-            return self._metrics(batch, health, {})
-        self.watchdog.keep_healthy(self.optimizer.masters)
-        updates = self._update(batch, index)
-        self.kl_coef = steer_kl(self.kl_coef, float(batch.kl.mean()), self.settings.kl_target)
-        self.counts.examples += len(batch.lengths)
-        self.counts.tokens += sum(group.tokens for group in batch.groups)
-        return self._metrics(batch, health, updates)
+            self._consider_heldout()
+        elif not self.heldout:
+            self.watchdog.consider(float(answers.scores.mean()), health, self.optimizer.masters)
+        self._obey_watchdog(health)
+        if self.stop_reason:
+            return self._metrics(answers, health, {})
+        updates = self._update(answers, index)
+        self.kl_coef = steer_kl(self.kl_coef, health.kl, s.kl_target)
+        self.counts.examples += len(answers.ended)
+        self.counts.tokens += sum(group.tokens for group in answers.groups)
+        return self._metrics(answers, health, updates)
 
-    def _sample(self, indices: Sequence[int], adapters: Sequence[str], seed: int) -> tuple[list[Group], list[SampledAnswer]]:
-        """K answers to each of some prompts, drawn at the practice temperature without top-k or top-p."""
+    def _practise(self, prompts: Sequence[list[int]], k: int, seed: int, *, first: bool = False) -> Answers:
+        """Sample K answers a prompt, score them, and pass once under reference and policy. Nothing here keeps a gradient."""
         s = self.settings
-        prompts = [self.prompts[i] for i in indices]
-        with self.host.fused(adapters):
-            answers = sample(
+        groups, ended = self._sample(prompts, k, seed)
+        micro = list(micro_batches(groups, min(self.budget.tokens, self._minibatch_tokens(groups))))
+        members = self._member_scores(groups)  # (M, E)
+        spread = members.std(0, unbiased=False)
+        raw = members.mean(0) - s.reward_std_coef * spread
+        lengths = torch.tensor([len(answer) for group in groups for answer in group.answers])
+        if first:
+            self.scale = Scale(float(raw.mean()), max(float(raw.std(unbiased=False)), 1e-3), float(lengths.float().mean()))
+        scores = ((raw - self.scale.mean) / self.scale.std).clamp(-s.score_clip, s.score_clip)
+        scores = scores - s.missing_end_penalty * ~ended - length_penalty(lengths, self.scale.length, s.length_penalty)
+        if first:
+            self.scale.reward = float(scores.mean())
+        reference = self._passes(groups, micro, self.stack.reference, entropy=False)[0]
+        logprobs, values, entropy = self._passes(groups, micro, self.stack.policy, entropy=True)
+        return Answers(groups, micro, ended, raw, float(spread.mean()), scores, logprobs, reference, values, entropy)
+
+    def _sample(self, prompts: Sequence[list[int]], k: int, seed: int) -> tuple[list[Group], Tensor]:
+        """K answers to each prompt, drawn at the practice temperature without top-k or top-p, and which of them ended (E,)."""
+        s = self.settings
+        with self.host.fused(self.stack.policy):
+            mine = sample(
                 self.host.model,
                 prompts=prompts,
-                k=s.samples_per_prompt,
+                k=k,
                 sampling=Sampling(temperature=s.temperature, top_p=1.0, max_new_tokens=s.max_new_tokens),
                 end_ids=self.host.base.end_ids,
                 pad_id=self.host.base.pad_id,
                 generator=torch.Generator().manual_seed(seed),
                 max_rows=max(s.batch_size, 32),
+                only=self.run.cohort.share(range(len(prompts))),
             )
+        answers = sorted((a for part in self.run.cohort.gather(mine) for a in part), key=lambda a: (a.prompt, a.completion))
         groups = [Group(prompt, [a.ids for a in answers if a.prompt == j]) for j, prompt in enumerate(prompts)]
-        return groups, answers
+        return groups, torch.tensor([a.finish == "end" for a in answers])
 
-    def _rollout(self, index: int) -> tuple[Episodes, list[SampledAnswer]]:
-        """Sample, score, and pass once under reference and policy. Nothing here keeps a gradient."""
-        s = self.settings
-        groups, answers = self._sample(self.batches[index], self.stack.policy, seed=s.seed + 1 + index)
-        ended = torch.tensor([answer.finish == "end" for answer in answers])
-        raw = self._raw_scores(groups)
-        if index == 0:
-            self.score_mean, self.score_std = float(raw.mean()), max(float(raw.std(unbiased=False)), 1e-3)
-            self.usual_length = sum(map(len, (answer.ids for answer in answers))) / len(answers)
-        scores = ((raw - self.score_mean) / self.score_std).clamp(-s.score_clip, s.score_clip) - s.missing_end_penalty * ~ended
-        micro = list(micro_batches(groups, min(MICRO_BATCH_TOKENS, self._minibatch_tokens(groups))))
-        scores -= length_penalty(torch.tensor([len(answer.ids) for answer in answers]), self.usual_length, s.length_penalty)
-        reference, _, _ = self._passes(groups, micro, self.stack.reference)
-        logprobs, values, entropy = self._passes(groups, micro, self.stack.policy)
-        lengths = [len(answer) for group in groups for answer in group.answers]
-        rewards = -self.kl_coef * (logprobs - reference)  # (N,)
-        rewards[torch.tensor(lengths).cumsum(0) - 1] += scores
-        advantages = gae(rewards, values, lengths, s.gae_lambda)
-        returns = advantages + values
-        advantages = whiten(advantages)
-        return Episodes(groups, micro, scores, raw, logprobs, reference, values, entropy, lengths, advantages, returns), answers
-
-    def _raw_scores(self, groups: Sequence[Group]) -> Tensor:
-        """(E,) pessimistic over the ensemble: mean − reward_std_coef · spread."""
-        members = self.reward.score_groups(groups)  # (M, E)
-        return members.mean(0) - self.settings.reward_std_coef * members.std(0, unbiased=False)
+    def _member_scores(self, groups: Sequence[Group]) -> Tensor:
+        """(M, E) scores by every member of the reward model."""
+        cohort = self.run.cohort
+        share = list(cohort.share(range(len(groups))))
+        mine: dict[int, Tensor] = {}
+        if share:
+            sizes = [len(groups[i].answers) for i in share]
+            mine = dict(zip(share, torch.split(self.reward.score_groups([groups[i] for i in share]), sizes, dim=1), strict=True))
+        everyone = {i: part for parts in cohort.gather(mine) for i, part in parts.items()}
+        return torch.cat([everyone[i] for i in range(len(groups))], dim=1)
 
     def _minibatch_tokens(self, groups: Sequence[Group]) -> int:
         """A token budget that gives every minibatch at least one micro-batch."""
@@ -191,125 +238,163 @@ class PpoTrainer:
 
     @torch.no_grad()
     def _passes(
-        self, groups: Sequence[Group], micro: Sequence[list[int]], adapters: Sequence[str]
+        self, groups: Sequence[Group], micro: Sequence[list[int]], adapters: Sequence[str], *, entropy: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities, values and entropies (N,) of all answers, in the order of the groups, on the CPU."""
         self.host.activate(adapters)
-        out: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
-        for picks in micro:
-            batch = self._collate([groups[i] for i in picks])
-            result = answer_pass(self.host.model, batch, self.settings.temperature)
-            parts = torch.stack([result.logprobs, self._values(result), result.entropy]).cpu()
+        mine: dict[int, Tensor] = {}
+
+        def work(picks: list[int]) -> None:
+            result = answer_pass(
+                self.host.model, self._collate([groups[i] for i in picks]), self.settings.temperature, entropy=entropy
+            )
+            parts = torch.stack([result.logprobs, self._values(result), result.entropy]).cpu()  # (3, n)
             sizes = [sum(map(len, groups[i].answers)) for i in picks]
-            for i, part in zip(picks, torch.split(parts, sizes, dim=1), strict=True):
-                out[i] = (part[0], part[1], part[2])
-        logprobs, values, entropy = zip(*(out[i] for i in range(len(groups))), strict=True)
-        return torch.cat(logprobs), torch.cat(values), torch.cat(entropy)
+            mine.update(zip(picks, torch.split(parts, sizes, dim=1), strict=True))
+
+        self.budget.run(self.run.cohort.share(micro), work)
+        everyone = {i: part for parts in self.run.cohort.gather(mine) for i, part in parts.items()}
+        logprobs, values, entropies = torch.cat([everyone[i] for i in range(len(groups))], dim=1)
+        return logprobs, values, entropies
 
     def _collate(self, groups: Sequence[Group]) -> TreeBatch:
         return collate(groups, self.host.base.pad_id, self.device)
 
     def _values(self, result: AnswerPass) -> Tensor:
-        return (result.before.float() @ self.value_head.t()).squeeze(-1)  # (N,)
+        return (result.before.float() @ self.value_head.t()).squeeze(-1) + self.scale.reward  # (N,)
 
     # --- updates ------------------------------------------------------------------------------------------------------------------
 
-    def _update(self, batch: Episodes, index: int) -> dict[str, float]:
+    def _advantages(self, answers: Answers) -> tuple[Tensor, Tensor]:
+        """Advantages and returns (N,)."""
+        s, lengths = self.settings, answers.lengths
+        if s.baseline != "value":
+            totals = answers.scores - self.kl_coef * answers.kl  # (E,)
+            each = group_advantages(totals, [len(group.answers) for group in answers.groups], s.baseline)
+            return each.repeat_interleave(torch.tensor(lengths)), torch.zeros_like(answers.values)
+        rewards = -self.kl_coef * (answers.logprobs - answers.reference)  # (N,)
+        rewards[torch.tensor(lengths).cumsum(0) - 1] += answers.scores
+        advantages = gae(rewards, answers.values, lengths, s.gae_lambda)
+        return whiten(advantages), advantages + answers.values
+
+    def _update(self, answers: Answers, index: int) -> dict[str, float]:
         """`ppo_epochs` passes over the batch, each in `minibatches` updates. Returns the mean of each update's numbers."""
         s = self.settings
+        advantages, returns = self._advantages(answers)
         self.host.activate(self.stack.policy)
-        spans = _token_spans(batch.groups)
-        size = -(-len(batch.micro) // s.minibatches)
+        size = -(-len(answers.micro) // s.minibatches)
         seen: list[dict[str, float]] = []
         for epoch in range(s.ppo_epochs):
             seed = s.seed + 7919 * (index * s.ppo_epochs + epoch)
-            for chosen in epoch_batches(len(batch.micro), size, 1, seed):
-                seen.append(self._minibatch(batch, [batch.micro[i] for i in chosen], spans))
+            for chosen in epoch_batches(len(answers.micro), size, 1, seed):
+                seen.append(self._minibatch(answers, [answers.micro[i] for i in chosen], advantages, returns))
         means = {name: sum(values[name] for values in seen) / len(seen) for name in seen[0]}
+        if s.baseline == "value":
+            means["value/explained"] = _explained(answers.values, returns)
         return {**means, "policy/first_ratio_error": seen[0]["policy/ratio_error"]}
 
-    def _minibatch(self, batch: Episodes, micro: Sequence[list[int]], spans: Sequence[slice]) -> dict[str, float]:
+    def _minibatch(self, answers: Answers, micro: Sequence[list[int]], advantages: Tensor, returns: Tensor) -> dict[str, float]:
         """One optimiser step on some of the micro-batches."""
         s = self.settings
-        count = sum(spans[i].stop - spans[i].start for picks in micro for i in picks)
-        totals = dict.fromkeys(("loss/policy", "loss/value", "policy/clipfrac", "policy/ratio_error"), 0.0)
-        for picks in micro:
-            tokens = torch.cat([torch.arange(spans[i].start, spans[i].stop) for i in picks])
-            old, advantages, returns, values = (
-                part[tokens].to(self.device) for part in (batch.logprobs, batch.advantages, batch.returns, batch.values)
+        spans = _token_spans(answers.groups)
+        count = sum(len(spans[i]) for picks in micro for i in picks)
+        worst: list[float] = [0.0]
+
+        def loss_of(picks: list[int]) -> tuple[Tensor, Numbers]:
+            tokens = torch.tensor([t for i in picks for t in spans[i]])
+            old, aimed, goal, before = (
+                part[tokens].to(self.device) for part in (answers.logprobs, advantages, returns, answers.values)
             )
-            result = answer_pass(self.host.model, self._collate([batch.groups[i] for i in picks]), s.temperature)
-            policy, ratio, clipped = ppo_policy_loss(result.logprobs, old, advantages, s.clip_range)
-            value = ppo_value_loss(self._values(result), values, returns, s.value_clip)
-            ((policy.sum() + s.value_coef * value.sum()) / count).backward()
-            self.optimizer.accumulate()
-            self.run.beat()
-            totals["loss/policy"] += float(policy.detach().sum()) / count
-            totals["loss/value"] += float(value.detach().sum()) / count
-            totals["policy/clipfrac"] += float(clipped.float().sum()) / count
-            totals["policy/ratio_error"] = max(totals["policy/ratio_error"], float((ratio - 1).abs().max()))
-        totals["learning_rate"] = self.optimizer.rate()
-        totals["grad_norm"] = self.optimizer.step()
-        return totals
+            result = answer_pass(self.host.model, self._collate([answers.groups[i] for i in picks]), s.temperature, entropy=False)
+            policy, ratio, clipped = ppo_policy_loss(result.logprobs, old, aimed, s.clip_range)
+            loss = policy.sum() / count
+            numbers = {"loss/policy": float(loss.detach()), "policy/clipfrac": float(clipped.float().sum()) / count}
+            if s.baseline == "value":
+                value = ppo_value_loss(self._values(result), before, goal, s.value_clip).sum() / count
+                loss = loss + s.value_coef * value
+                numbers["loss/value"] = float(value.detach())
+            worst.append(float((ratio - 1).abs().max()))
+            return loss, numbers
+
+        numbers = self.updater.step_in(micro, loss_of)
+        return {**numbers, "policy/ratio_error": max(self.run.cohort.gather(max(worst)))}
+
+    # --- the watchdog -------------------------------------------------------------------------------------------------------------
+
+    def _obey_watchdog(self, health: Health) -> None:
+        verdict = self.watchdog.look(health)
+        if verdict.action == "slow":
+            self.optimizer.scale *= LOWER
+        if verdict.action == "stop":
+            self._fall_back()
+        elif verdict.action != "none":  # the loop itself says why a run was stopped
+            self.run.emit("warning", code=f"watchdog/{verdict.code}", message=verdict.sentence)
+
+    def _fall_back(self) -> None:
+        """Return to the parameters whose held-out answers were healthy and scored best."""
+        for name, tensor in self.watchdog.best.items():
+            self.optimizer.masters[name].detach().copy_(tensor)
+        self.optimizer.publish()
+
+    def _consider_heldout(self) -> dict[str, float]:
+        """Answer the held-out prompts; these parameters are the ones to fall back to if nothing better was seen."""
+        if not self.heldout:
+            return {}
+        answers = self._practise(self.heldout, 1, self.settings.seed)
+        health, score = answers.health, float(answers.scores.mean())
+        self.watchdog.consider(score, health, self.optimizer.masters)
+        return {
+            "eval/scores": score,
+            "eval/kl": health.kl,
+            "eval/length": health.length,
+            "eval/ended": health.ended,
+            "eval/distinct_2": health.distinct_2,
+            "eval/disagreement": health.disagreement,
+        }
 
     # --- reports ------------------------------------------------------------------------------------------------------------------
 
-    def _health(self, answers: Sequence[SampledAnswer], kl: float, entropy: float) -> Health:
-        return Health.of([answer.ids for answer in answers], [answer.finish == "end" for answer in answers], kl, entropy)
-
-    def _metrics(self, batch: Episodes, health: Health, updates: dict[str, float]) -> dict[str, float]:
+    def _metrics(self, answers: Answers, health: Health, updates: dict[str, float]) -> dict[str, float]:
         return {
-            "objective/scores": float(((batch.raw_scores - self.score_mean) / self.score_std).mean()),
-            "objective/rlhf_reward": float(batch.scores.mean() - self.kl_coef * batch.kl.mean()),
+            "objective/scores": float(((answers.raw_scores - self.scale.mean) / self.scale.std).mean()),
+            "objective/rlhf_reward": float(answers.scores.mean() - self.kl_coef * answers.kl.mean()),
             "objective/kl": health.kl,
             "objective/kl_coef": self.kl_coef,
+            "objective/disagreement": health.disagreement,
             "policy/entropy": health.entropy,
             "length": health.length,
             "ended": health.ended,
             "distinct_2": health.distinct_2,
-            "value/explained": _explained(batch.values, batch.returns),
+            "repeated": health.repeated,
             **updates,
         }
 
-    def _fall_back(self) -> None:
-        """Return to the last parameters whose answers were healthy."""
-        for name, tensor in self.watchdog.healthy.items():
-            self.optimizer.masters[name].detach().copy_(tensor)
-        self.optimizer.publish()
-
     def evaluate(self, step: int) -> dict[str, float]:  # noqa: D102
         self.watch.now(step, last=step == self.total_steps)
-        return {}
+        return self._consider_heldout()
 
     def tensors(self) -> dict[str, Tensor]:  # noqa: D102
-        return {**self.optimizer.state(), **{f"healthy.{name}": t for name, t in self.watchdog.healthy.items()}}
+        return {**self.optimizer.state(), **{f"best.{name}": t for name, t in self.watchdog.best.items()}}
 
     def extras(self) -> dict[str, Any]:  # noqa: D102
-        return {
-            "kl_coef": self.kl_coef,
-            "score_mean": self.score_mean,
-            "score_std": self.score_std,
-            "usual_length": self.usual_length,
-            "watchdog": self.watchdog.state(),
-        }
+        return {"kl_coef": self.kl_coef, "scale": asdict(self.scale), "watchdog": self.watchdog.state()}
 
     def load(self, tensors: Mapping[str, Tensor], extras: Mapping[str, Any]) -> None:  # noqa: D102
         self.optimizer.load(tensors)
-        self.kl_coef, self.score_mean, self.score_std = extras["kl_coef"], extras["score_mean"], extras["score_std"]
-        self.usual_length = extras["usual_length"]
-        healthy = {name.removeprefix("healthy."): t for name, t in tensors.items() if name.startswith("healthy.")}
-        self.watchdog.load(extras["watchdog"], healthy)
+        self.kl_coef, self.scale = extras["kl_coef"], Scale(**extras["scale"])
+        best = {name.removeprefix("best."): t for name, t in tensors.items() if name.startswith("best.")}
+        self.watchdog.load(extras["watchdog"], best)
 
     def write_result(self, folder: Path) -> None:  # noqa: D102
         self.stack.write(folder, self.optimizer.masters)
 
 
-def _token_spans(groups: Sequence[Group]) -> list[slice]:
+def _token_spans(groups: Sequence[Group]) -> list[range]:
     """Where each group's answer tokens lie among the batch's N."""
     spans, at = [], 0
     for group in groups:
         size = sum(map(len, group.answers))
-        spans.append(slice(at, at + size))
+        spans.append(range(at, at + size))
         at += size
     return spans
 

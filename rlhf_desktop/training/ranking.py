@@ -45,3 +45,9 @@ def pair_tensor(items: Sequence[RankedGroup], *, with_ties: bool) -> tuple[Tenso
         tied += [False] * len(item.wins) + [True] * len(ties)
         at += len(item.group.answers)
     return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2), torch.tensor(tied, dtype=torch.bool)
+
+
+def margin_metrics(margins: Tensor, count: int, prefix: str = "") -> dict[str, float]:
+    """Mean margin and share of pairs in the right order (a margin of 0 counts half), as parts of a mean over `count` pairs."""
+    right = (margins > 0).float() + (margins == 0).float() / 2
+    return {f"{prefix}rewards/margins": float(margins.sum()) / count, f"{prefix}rewards/accuracies": float(right.sum()) / count}

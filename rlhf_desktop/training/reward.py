@@ -15,15 +15,15 @@ from torch import Tensor
 from rlhf_desktop.core.errors import NotEnoughFeedback
 from rlhf_desktop.core.recipes import RewardSettings
 from rlhf_desktop.feedback.snapshot import RankedAnswers
-from rlhf_desktop.training.batch import collate, micro_batches
+from rlhf_desktop.training.batch import collate
 from rlhf_desktop.training.losses import centering_loss, davidson_loss
 from rlhf_desktop.training.optimizer import MasterAdamW
-from rlhf_desktop.training.ranking import RankedGroup, encode_rankings, pair_tensor
+from rlhf_desktop.training.ranking import RankedGroup, encode_rankings, margin_metrics, pair_tensor
 from rlhf_desktop.training.reward_model import HEAD, Member, RewardModel
 from rlhf_desktop.training.run import Counts, RunFiles
-from rlhf_desktop.training.stack import epoch_batches, load_host, policy_optimizer
+from rlhf_desktop.training.stack import epoch_batches, load_host, memory_budget, policy_optimizer
+from rlhf_desktop.training.update import Numbers, Updater
 
-MICRO_BATCH_TOKENS = 1024
 CALIBRATION_RANKINGS = 64  # enough to know the scale of the scores to a few percent
 HEAD_RATE = 5.0  # a fresh linear layer may learn faster than an adapter
 
@@ -51,6 +51,7 @@ class RewardTrainer:
         self.total_steps = len(self.batches[0])
         self.eval_every = max(1, self.total_steps // s.epochs)
         self.optimizers = [self._optimizer(member) for member in self.model.members]
+        self.budget = memory_budget(run, self.host, max(item.group.tokens for item in (*self.items, *self.heldout)))
         self.trainable_parameters = sum(m.numel() for optimizer in self.optimizers for m in optimizer.masters.values())
         self.accuracy: float | None = None
 
@@ -83,19 +84,17 @@ class RewardTrainer:
         member, optimizer = self.model.members[m], self.optimizers[m]
         items = [self.items[i] for i in self.batches[m][index]]
         count = sum(self._pair_count(item) for item in items)
-        total, margins = 0.0, []
-        for picks in micro_batches([item.group for item in items], MICRO_BATCH_TOKENS):
-            losses, margin = self._losses(member, [items[i] for i in picks])
+        wins = max(1, sum(len(item.wins) for item in items))
+
+        def loss_of(picks: list[int]) -> tuple[Tensor, Numbers]:
+            losses, margins = self._losses(member, [items[i] for i in picks])
             loss = losses.sum() / count
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.accumulate()
-            total += float(loss.detach())
-            margins.append(margin)
-        rate = optimizer.rate()
-        norm = optimizer.step()
+            return loss, {"loss": float(loss.detach()), **margin_metrics(margins, wins)}
+
+        numbers = Updater(self.run, optimizer, self.budget).step([item.group for item in items], loss_of)
         self.counts.examples += count
         self.counts.tokens += sum(item.group.tokens for item in items)
-        return {"loss": total, **_margin_metrics(torch.cat(margins), ""), "grad_norm": norm, "learning_rate": rate}
+        return numbers
 
     def _losses(self, member: Member, items: list[RankedGroup]) -> tuple[Tensor, Tensor]:
         """Losses (P,) of all pairs, and the score margins of the won ones."""
@@ -114,7 +113,7 @@ class RewardTrainer:
             return {}
         scores = self.model.score_groups([item.group for item in self.heldout]).mean(0)  # (C,)
         pairs, _ = pair_tensor(self.heldout, with_ties=False)
-        margins = _margin_metrics(scores[pairs[:, 0]] - scores[pairs[:, 1]], "eval/")
+        margins = margin_metrics(scores[pairs[:, 0]] - scores[pairs[:, 1]], len(pairs), "eval/")
         self.accuracy = margins["eval/rewards/accuracies"]
         return {**margins, "eval/pairs": float(len(pairs)), "eval/prompts": float(len(self.heldout))}
 
@@ -139,10 +138,3 @@ class RewardTrainer:
         self._calibrate()
         masters = {name: master for optimizer in self.optimizers for name, master in optimizer.masters.items()}
         self.model.save(folder, masters, {"heldout_accuracy": self.accuracy, "tie_width": self.settings.tie_width})
-
-
-def _margin_metrics(margins: Tensor, prefix: str) -> dict[str, float]:
-    if not len(margins):
-        return {}
-    right = (margins > 0).float() + (margins == 0).float() / 2
-    return {f"{prefix}rewards/margins": float(margins.mean()), f"{prefix}rewards/accuracies": float(right.mean())}

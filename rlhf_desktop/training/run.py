@@ -22,20 +22,27 @@ from rlhf_desktop.feedback.snapshot import SnapshotRow, read_snapshot
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.training import checkpoint
 from rlhf_desktop.training.checkpoint import Checkpoint
+from rlhf_desktop.training.cohort import Cohort
+from rlhf_desktop.training.memory import Budget
 
-Outcome = Literal["done", "stopped", "paused"]
+Outcome = Literal["done", "stopped", "paused", "cancelled"]
 CHECKPOINT_EVERY_S = 60.0
 
 
 class RunFiles:
-    """A run folder as its trainer sees it: reads the frozen config, data and control; writes events, checkpoints and the result."""
+    """A run folder as its trainer sees it: reads the frozen config, data and control; writes events, checkpoints and the result.
 
-    def __init__(self, folder: Path) -> None:
+    Of several processes that share a run, the first one writes and listens; the others only read.
+    """
+
+    def __init__(self, folder: Path, cohort: Cohort | None = None) -> None:
         self.folder = folder
+        self.cohort = cohort or Cohort()
         self.config = RunConfig.model_validate_json((folder / "run.json").read_text("utf-8"))
         self.settings: CommonSettings = make_settings(self.config.algorithm, self.config.settings)
         self._events = folder / "events.jsonl"
-        self._repair_torn_event()
+        if self.cohort.leads:
+            self._repair_torn_event()
         self._seq = sum(1 for _ in read_jsonl(self._events))
 
     def _repair_torn_event(self) -> None:
@@ -47,8 +54,12 @@ class RunFiles:
     @property
     def dtype(self) -> Literal["auto", "float32", "bfloat16"]:
         """The number format: a run that goes on keeps the one it began with, whatever "auto" would choose by now."""
-        started = next((event["dtype"] for event in read_jsonl(self._events) if event["type"] == "started"), None)
-        return started or self.settings.dtype
+        return self.cohort.agree(self.started["dtype"] if self.started else self.settings.dtype)
+
+    @property
+    def started(self) -> Mapping[str, Any] | None:
+        """The event with which the run first began; a run that goes on keeps what was chosen then."""
+        return next((event for event in read_jsonl(self._events) if event["type"] == "started"), None)
 
     def rows(self) -> list[SnapshotRow]:
         """The frozen feedback.
@@ -65,22 +76,28 @@ class RunFiles:
 
     def emit(self, event: str, /, **fields: Any) -> None:
         """Append one event."""
+        if not self.cohort.leads:
+            return
         append_jsonl(self._events, {"v": 1, "seq": self._seq, "time": time.time(), "type": event, **fields})
         self._seq += 1
 
     def beat(self) -> None:
         """Show that the worker is alive and moving."""
-        (self.folder / "heartbeat").touch()
+        if self.cohort.leads:
+            (self.folder / "heartbeat").touch()
 
-    def wanted(self) -> Literal["pause", "stop"] | None:
+    def wanted(self) -> Literal["pause", "stop", "cancel"] | None:
         """What the user asked for last, if it is not to go on."""
         action = None
         for row in read_jsonl(self.folder / "control.jsonl"):
             action = row.get("action")
-        return action if action in ("pause", "stop") else None
+        action = self.cohort.agree(action)
+        return action if action in ("pause", "stop", "cancel") else None
 
     def publish(self, write: "Writer", kind: str, card: str) -> None:
         """Write the result and its model card under a temporary name and rename them to adapter/."""
+        if not self.cohort.leads:
+            return
         final, temporary = self.folder / "adapter", self.folder / ".adapter.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
@@ -91,6 +108,11 @@ class RunFiles:
         temporary.rename(final)
         fsync_dir(self.folder)
         self.emit("artifact", path="adapter", kind=kind)
+
+    def drop_work(self) -> None:
+        """Delete the checkpoints of a cancelled run. Its folder stays, as a record that it was."""
+        if self.cohort.leads:
+            shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
 
 
 class Writer(Protocol):
@@ -114,6 +136,7 @@ class Trainer(Protocol):
     """One algorithm. `step` is one update (for PPO: one batch of answers); everything else is bookkeeping."""
 
     host: AdapterHost
+    budget: Budget
     kind: Literal["policy", "reward"]
     total_steps: int
     eval_every: int
@@ -157,7 +180,10 @@ def run_loop(run: RunFiles, trainer: Trainer, device: str, dtype: str) -> Outcom
         dtype=dtype,
         resumed_step=start or None,
         trainable_parameters=trainer.trainable_parameters,
+        micro_batch_tokens=trainer.budget.plan.tokens,
+        gradient_checkpointing=trainer.budget.plan.checkpointing,
     )
+    run.emit("log", message=trainer.budget.plan.sentence)
     clock = _Clock(trainer.counts)
     trainer.prepare(start > 0)
     metrics: dict[str, float] = {}
@@ -169,6 +195,9 @@ def run_loop(run: RunFiles, trainer: Trainer, device: str, dtype: str) -> Outcom
         if wanted == "pause":
             _save(run, trainer, step, clock)
             return _finish(run, trainer, "paused", clock, {})
+        if wanted == "cancel":
+            run.drop_work()
+            return _finish(run, trainer, "cancelled", clock, {})
         if wanted == "stop":
             outcome = "stopped"
             break
@@ -221,6 +250,8 @@ def _restore(run: RunFiles, trainer: Trainer) -> int:
 
 
 def _save(run: RunFiles, trainer: Trainer, step: int, clock: _Clock) -> None:
+    if not run.cohort.leads:
+        return
     counts = {"examples": trainer.counts.examples, "tokens": trainer.counts.tokens, "wall_s": clock.total_s()}
     path = checkpoint.save(run.folder / "checkpoints", Checkpoint(step, trainer.tensors(), {**trainer.extras(), "counts": counts}))
     run.emit("checkpoint", step=step, name=path.name)

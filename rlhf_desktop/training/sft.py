@@ -16,13 +16,12 @@ from rlhf_desktop.core.errors import NotEnoughFeedback
 from rlhf_desktop.core.recipes import SftSettings
 from rlhf_desktop.feedback.snapshot import Demonstration
 from rlhf_desktop.inference.template import encode_pair
-from rlhf_desktop.training.batch import Group, collate, micro_batches
+from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
 from rlhf_desktop.training.policy import answer_pass
 from rlhf_desktop.training.run import Counts, RunFiles
 from rlhf_desktop.training.samples import SampleWatch
-from rlhf_desktop.training.stack import epoch_batches, load_host, policy_optimizer, policy_stack
-
-MICRO_BATCH_TOKENS = 1024
+from rlhf_desktop.training.stack import epoch_batches, load_host, memory_budget, policy_optimizer, policy_stack
+from rlhf_desktop.training.update import Numbers, Updater
 
 
 class SftTrainer:
@@ -48,6 +47,8 @@ class SftTrainer:
         self.total_steps = len(self.batches)
         self.eval_every = max(1, self.total_steps // self.settings.epochs)
         self.optimizer = policy_optimizer(self.stack.parameters, self.settings, self.total_steps)
+        self.budget = memory_budget(run, self.host, max(item.tokens for item in (*self.items, *self.heldout)))
+        self.updater = Updater(run, self.optimizer, self.budget)
         self.trainable_parameters = sum(p.numel() for p in self.stack.parameters.values())
         self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows])
 
@@ -65,31 +66,31 @@ class SftTrainer:
     def step(self, index: int) -> dict[str, float]:  # noqa: D102
         groups = [self.items[i] for i in self.batches[index]]
         count = sum(len(group.answers[0]) for group in groups)
-        total, entropy = 0.0, 0.0
-        for picks in micro_batches(groups, MICRO_BATCH_TOKENS):
-            batch = collate([groups[i] for i in picks], self.host.base.pad_id, self.host.base.device)
-            result = answer_pass(self.host.model, batch)
+
+        def loss_of(picks: list[int]) -> tuple[Tensor, Numbers]:
+            result = answer_pass(self.host.model, self._collate([groups[i] for i in picks]))
             loss = -result.logprobs.sum() / count
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.accumulate()
-            total += float(loss.detach())
-            entropy += float(result.entropy.sum()) / count
-        rate = self.optimizer.rate()
-        norm = self.optimizer.step()
+            return loss, {"loss": float(loss.detach()), "policy/entropy": float(result.entropy.sum()) / count}
+
+        numbers = self.updater.step(groups, loss_of)
         self.counts.examples += len(groups)
         self.counts.tokens += sum(group.tokens for group in groups)
-        return {"loss": total, "policy/entropy": entropy, "grad_norm": norm, "learning_rate": rate}
+        return numbers
+
+    def _collate(self, groups: list[Group]) -> TreeBatch:
+        return collate(groups, self.host.base.pad_id, self.host.base.device)
 
     @torch.no_grad()
     def _heldout_loss(self) -> dict[str, float]:
         if not self.heldout:
             return {}
-        total, count = 0.0, 0
-        for picks in micro_batches(self.heldout, MICRO_BATCH_TOKENS):
-            batch = collate([self.heldout[i] for i in picks], self.host.base.pad_id, self.host.base.device)
-            total -= float(answer_pass(self.host.model, batch).logprobs.sum())
-            count += len(batch.owner)
-        return {"eval/loss": total / count}
+        costs: list[float] = []
+
+        def work(picks: list[int]) -> None:
+            costs.append(-float(answer_pass(self.host.model, self._collate([self.heldout[i] for i in picks])).logprobs.sum()))
+
+        self.budget.run(micro_batches(self.heldout, self.budget.tokens), work)
+        return {"eval/loss": sum(costs) / sum(len(item.answers[0]) for item in self.heldout)}
 
     def evaluate(self, step: int) -> dict[str, float]:  # noqa: D102
         self.watch.now(step, last=step == self.total_steps)

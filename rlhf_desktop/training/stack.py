@@ -1,7 +1,7 @@
 """The roles on one base: reference = base + the adapter we started from; policy = the same + a new trainable adapter."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from rlhf_desktop.core.recipes import CommonSettings
 from rlhf_desktop.core.runs import AdapterRef, RunConfig
 from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, concatenate, write_adapter
 from rlhf_desktop.inference.model import BaseModel, load_base
+from rlhf_desktop.training.memory import Budget, MemoryPlan, checkpoint_layers, free_bytes, plan_memory
 from rlhf_desktop.training.optimizer import MasterAdamW
 from rlhf_desktop.training.policy import check_supported
 from rlhf_desktop.training.run import RunFiles
@@ -49,6 +50,33 @@ def load_host(run: RunFiles) -> AdapterHost:
     check_supported(base.model, base.end_ids[0])
     base.model.config.use_cache = False
     return AdapterHost(base)
+
+
+def memory_budget(run: RunFiles, host: AdapterHost, longest: int) -> Budget:
+    """How much of a batch goes through the model at once; a run that goes on keeps what was planned when it began.
+
+    Args:
+        run: Its first `started` event is read, and warned if memory runs out in spite of the plan.
+        host: The loaded base; its layers are told when gradients are to be checkpointed.
+        longest: Tokens of the longest row.
+
+    Raises:
+        NoSpace: not even one row fits.
+    """
+    device, number_bytes = host.base.device, host.base.dtype.itemsize
+    planned = plan_memory(
+        host.model.config.get_text_config(),
+        number_bytes=number_bytes,
+        device=device.type,
+        free_bytes=free_bytes(device),
+        longest=longest,
+    )
+    if (first := run.started) and first.get("micro_batch_tokens"):
+        planned = replace(planned, tokens=first["micro_batch_tokens"], checkpointing=first["gradient_checkpointing"])
+    plan: MemoryPlan = run.cohort.agree(planned)
+    if plan.checkpointing:
+        checkpoint_layers(host.model)
+    return Budget(plan, lambda sentence: run.emit("warning", code="memory", message=sentence))
 
 
 def check_fits(adapter: AdapterRef, config: RunConfig) -> None:

@@ -14,6 +14,7 @@ import torch
 
 from rlhf_desktop.core.errors import AppError, NoSpace
 from rlhf_desktop.core.recipes import Algorithm
+from rlhf_desktop.training.cohort import refuse_untested
 from rlhf_desktop.training.dpo import DpoTrainer
 from rlhf_desktop.training.ppo import PpoTrainer
 from rlhf_desktop.training.reward import RewardTrainer
@@ -44,6 +45,7 @@ def main(argv: Sequence[str]) -> int:
 
 def train(run: RunFiles) -> None:
     """Load, train, and write the result; raises `AppError` for what the user can mend."""
+    refuse_untested()
     torch.manual_seed(run.settings.seed)
     trainer: Trainer = TRAINERS[run.config.algorithm](run)
     base = trainer.host.base

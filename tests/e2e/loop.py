@@ -36,6 +36,8 @@ class CommandLine:
         model = ["--model", self.model] if self.model else []
         command = [sys.executable, "-m", "rlhf_desktop", "--workspace", self.workspace, "--project", PROJECT, *model, *words]
         environment = {**os.environ, **self.environment}
+        if self.model is None:  # the starter model is large enough for all cores
+            environment.pop("OMP_NUM_THREADS", None)
         return subprocess.run([str(w) for w in command], capture_output=True, text=True, timeout=500, check=False, env=environment)
 
 

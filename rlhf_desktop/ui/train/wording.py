@@ -77,6 +77,7 @@ STATES: dict[RunState, StateWords] = {
     "paused": StateWords("Paused", "pause", "muted"),
     "done": StateWords("Done", "check", "success"),
     "stopped": StateWords("Stopped", "square", "muted"),
+    "cancelled": StateWords("Cancelled", "x", "muted"),
     "failed": StateWords("Failed", "alert", "danger"),
     "interrupted": StateWords("Interrupted", "alert", "warning"),
 }

@@ -19,7 +19,7 @@ GROUPS = {
     "models": {"list", "add", "remove"},
     "feedback": {"import", "export", "stats"},
     "train": {"sft", "reward", "ppo", "dpo"},
-    "runs": {"list", "show", "follow", "pause", "resume", "stop"},
+    "runs": {"list", "show", "follow", "pause", "resume", "stop", "cancel"},
     "evaluate": {"reward", "policy"},
 }
 

@@ -125,3 +125,18 @@ def test_a_damaged_folder_does_not_hide_the_others(workspace: Workspace) -> None
     bad.config_file.write_text("{")
     assert [(s.title, s.state) for s in queue.runs()] == [("good", "queued"), (bad.id, "failed")]
     assert "damaged" in queue.runs()[1].message
+
+
+def test_a_cancelled_run_keeps_nothing_and_cannot_go_on(workspace: Workspace) -> None:
+    queue = Queue(workspace)
+    run = RunFolder.create(workspace, make_config(), ROWS)
+    queue.pause(run)
+    (run.checkpoints / "step-00000001").mkdir()
+    queue.cancel(run)
+    condition = run.state()
+    assert condition.state == "cancelled"
+    assert condition.ended
+    assert not condition.resumable
+    assert not run.checkpoints.exists()
+    with pytest.raises(BadInput, match="cancelled"):
+        queue.resume(run)

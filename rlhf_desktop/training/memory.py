@@ -1,0 +1,140 @@
+"""How much of a batch goes through the model at once: planned from the free memory, halved when that still was too much.
+
+A pass that keeps gradients holds, for each token and layer, what backward needs. For a Llama-like layer in b-byte numbers with
+LoRA on every linear layer that is about b · (16·hidden + 4·key-values + 4·intermediate): the inputs of the seven adapters, the
+queries, keys, values and gates, and the float32 copies inside the two norms. Gradient checkpointing keeps one hidden state a layer
+and computes the rest again: a third more work, so it is taken only when nothing else fits.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import psutil
+import torch
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from rlhf_desktop.core.errors import NoSpace
+
+PLATEAU_TOKENS = {"cpu": 1024, "cuda": 16384}  # more at once is no faster
+SHARE = 0.6  # of the free memory that activations may take
+HEAD_BYTES = 256 * 12  # a chunk of answer tokens times logits, their softmax and its product, for each word of the vocabulary
+GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What was chosen before a run, and why. `free_bytes` is what the device had after the model was loaded."""
+
+    tokens: int  # in a micro-batch
+    checkpointing: bool
+    free_bytes: int
+    bytes_per_token: int
+
+    @property
+    def sentence(self) -> str:
+        """For the run's log."""
+        how = ", with gradient checkpointing" if self.checkpointing else ""
+        need = self.tokens * self.bytes_per_token / GIB
+        return f"{self.tokens:,} tokens at a time{how}: about {need:.1f} of {self.free_bytes / GIB:.1f} GiB free memory."
+
+
+def activation_bytes(config: Any, number_bytes: int, *, checkpointing: bool) -> int:
+    """Bytes a token of a pass with gradients holds until backward. `config` is the transformers text config."""
+    hidden, layers = config.hidden_size, config.num_hidden_layers
+    heads = config.num_attention_heads
+    key_values = hidden * (getattr(config, "num_key_value_heads", None) or heads) // heads
+    layer = number_bytes * (16 * hidden + 4 * key_values + 4 * (getattr(config, "intermediate_size", None) or 4 * hidden))
+    return int(layers * number_bytes * hidden + layer if checkpointing else layers * layer)
+
+
+def plan_memory(config: Any, *, number_bytes: int, device: str, free_bytes: int, longest: int) -> MemoryPlan:
+    """Choose the micro-batch size.
+
+    Args:
+        config: The model's text configuration.
+        number_bytes: Of the dtype that computes.
+        device: "cpu" or "cuda".
+        free_bytes: Memory that is free now that the model is loaded.
+        longest: Tokens of the longest row, which cannot be cut.
+
+    Raises:
+        NoSpace: even one row with gradient checkpointing is too much.
+    """
+    usable = int(SHARE * free_bytes) - HEAD_BYTES * config.vocab_size
+    for checkpointing in (False, True):
+        each = activation_bytes(config, number_bytes, checkpointing=checkpointing)
+        if longest * each <= usable:
+            tokens = min(usable // each, max(longest, PLATEAU_TOKENS[device]))
+            return MemoryPlan(tokens, checkpointing, free_bytes, each)
+    hint = "Close other programs, lower max_length, or choose a smaller model."
+    raise NoSpace(f"A conversation of {longest:,} tokens does not fit in the {free_bytes / GIB:.1f} GiB that are free.", hint)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on a device now."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+
+
+def checkpoint_layers(model: Any) -> None:
+    """Keep one hidden state a layer and compute the rest again in backward; dropout stays off."""
+    for module in model.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.gradient_checkpointing = True
+            module._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+            module.training = True  # this module's own flag: transformers asks for it, its parts stay in eval
+
+
+class Budget:
+    """Runs work over micro-batches, and halves them when memory runs out in spite of the plan.
+
+    Args:
+        plan: What was chosen before the run.
+        say: Told in one sentence when the budget shrinks.
+    """
+
+    def __init__(self, plan: MemoryPlan, say: Callable[[str], None]) -> None:
+        self.plan = plan
+        self.tokens = plan.tokens
+        self._say = say
+
+    def run(self, batches: Iterable[list[int]], work: Callable[[list[int]], None], undo: Callable[[], None] = lambda: None) -> None:
+        """Do `work` on each micro-batch; one that does not fit is undone, cut in two, and done again.
+
+        Raises:
+            torch.OutOfMemoryError: a single row does not fit.
+        """
+        todo = deque(batches)
+        while todo:
+            picks = todo.popleft()
+            if _fits(work, picks):
+                continue
+            undo()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            self._halve()
+            middle = len(picks) // 2
+            todo.extendleft([picks[middle:], picks[:middle]])
+
+    def _halve(self) -> None:
+        self.tokens = max(1, self.tokens // 2)
+        self._say(f"Memory ran out: the run goes on with {self.tokens:,} tokens at a time, a little slower.")
+
+
+def _fits(work: Callable[[list[int]], None], picks: Sequence[int]) -> bool:
+    """Do the work; False when memory ran out and it can be cut. The exception is gone on return, and with it what it held."""
+    try:
+        work(list(picks))
+    except (torch.OutOfMemoryError, RuntimeError) as problem:
+        if not _out_of_memory(problem) or len(picks) == 1:
+            raise
+        return False
+    return True
+
+
+def _out_of_memory(problem: Exception) -> bool:
+    """On the CPU torch says so in a plain RuntimeError."""
+    return isinstance(problem, torch.OutOfMemoryError) or "can't allocate memory" in str(problem)

@@ -1,0 +1,53 @@
+"""One optimiser step over a batch, whatever the loss: in micro-batches that fit, on one process or on several."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import Tensor
+
+from rlhf_desktop.training.batch import Group, micro_batches
+from rlhf_desktop.training.memory import Budget
+from rlhf_desktop.training.optimizer import MasterAdamW
+from rlhf_desktop.training.run import RunFiles
+
+Numbers = Mapping[str, float]
+
+
+class Updater:
+    """Ties an optimiser to the run's memory budget and to the processes that share it."""
+
+    def __init__(self, run: RunFiles, optimizer: MasterAdamW, budget: Budget) -> None:
+        self.run, self.optimizer, self.budget = run, optimizer, budget
+
+    def step(self, groups: Sequence[Group], loss_of: Callable[[list[int]], tuple[Tensor, Numbers]]) -> dict[str, float]:
+        """One update from some groups of answers.
+
+        Args:
+            groups: The batch, the same in every process.
+            loss_of: The loss of some of the groups (indices), and numbers to report. Both divided by counts of the whole batch, so
+                that they add up over micro-batches and processes.
+
+        Returns:
+            The numbers summed over the batch, the gradient's norm and the learning rate.
+        """
+        return self.step_in(list(micro_batches(groups, self.budget.tokens)), loss_of)
+
+    def step_in(self, batches: Sequence[list[int]], loss_of: Callable[[list[int]], tuple[Tensor, Numbers]]) -> dict[str, float]:
+        """The same with the micro-batches given."""
+        parts: list[Numbers] = []
+
+        def work(picks: list[int]) -> None:
+            loss, numbers = loss_of(picks)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.accumulate()
+            parts.append(numbers)
+            self.run.beat()
+
+        self.budget.run(self.run.cohort.share(batches), work, self.optimizer.discard)
+        self.run.cohort.add_up(self.optimizer.gradients())
+        rate = self.optimizer.rate()
+        norm = self.optimizer.step()
+        return {**self._total(parts), "grad_norm": norm, "learning_rate": rate}
+
+    def _total(self, parts: list[Numbers]) -> dict[str, float]:
+        everyone = [part for part_list in self.run.cohort.gather(parts) for part in part_list]
+        return {name: sum(part[name] for part in everyone) for name in everyone[0]}
