@@ -7,7 +7,9 @@ import click
 
 from rlhf_desktop.cli.common import Group, table
 from rlhf_desktop.cli.desk import desk_of
-from rlhf_desktop.operations.feedback import EXPORT_FORMATS, export_feedback, feedback_stats, import_feedback
+from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.feedback.formats import FORMATS
+from rlhf_desktop.operations.feedback import EXPORT_FORMATS, export_feedback, feedback_stats, import_feedback, preview_import
 
 FILE = click.Path(path_type=Path)
 
@@ -20,17 +22,34 @@ def feedback() -> None:
 @feedback.command("import")
 @click.argument("file", type=FILE)
 @click.option("--annotator", default="", metavar="WHO", help="Who judged, where the rows don't say.")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), help="The file's format, when it is not recognised.")
+@click.option("--column", "columns", multiple=True, metavar="OURS=THEIRS", help="Which column holds a field; may be repeated.")
+@click.option("--preview", is_flag=True, help="Say what the file seems to be and import nothing.")
 @click.pass_context
-def import_file(ctx: click.Context, file: Path, annotator: str) -> None:
-    """Add a file's rankings, comparisons or examples to the project.
+def import_file(ctx: click.Context, file: Path, annotator: str, form: str | None, columns: tuple[str, ...], preview: bool) -> None:
+    """Add a file's rankings, comparisons, marks or examples to the project.
 
-    JSON lines in one of these forms: {"prompt", "completions": [{"text", "rank"}]}; {"prompt", "chosen", "rejected"}; whole
-    conversations as {"chosen", "rejected"} (also HH-RLHF); {"prompt", "completion"}; {"messages"}. Rows that cannot be used go to
-    FILE.rejected.jsonl with the reason. Importing a file twice changes nothing.
+    JSON lines, one JSON list, CSV, TSV or Parquet, in any of the formats of --format; each row is read in the one it fits best.
+    Rows that cannot be used go to FILE.rejected.jsonl with the reason. Importing a file twice changes nothing.
     """
     desk = desk_of(ctx)
+    mapped = _columns(columns)
+    if preview:
+        seen = preview_import(file, form=form, columns=mapped)
+        lines = [f"{guess.confidence:4.0%}  {guess.format.title}" for guess in seen.guesses[:5]] or ["None of the formats fits."]
+        lines += [f"line {problem.line}: {problem.reason}" for problem in seen.problems[:5]]
+        likely = [{"format": guess.format.name, "confidence": guess.confidence} for guess in seen.guesses]
+        found = {"guesses": likely, "sure": seen.sure, "columns": list(seen.columns), "usable": len(seen.rows)}
+        desk.console.result(found, "\n".join([*lines, f"Columns: {', '.join(seen.columns)}"]))
+        return
     report = import_feedback(
-        desk.store, desk.project, file, annotator=annotator, on_progress=lambda n: desk.console.progress(f"{n:,} rows read")
+        desk.store,
+        desk.project,
+        file,
+        annotator=annotator,
+        form=form,
+        columns=mapped,
+        on_progress=lambda n: desk.console.progress(f"{n:,} rows read"),
     )
     aside = str(report.rejected_file) if report.rejected_file else None
     value = {
@@ -38,15 +57,24 @@ def import_file(ctx: click.Context, file: Path, annotator: str) -> None:
         "imported": report.imported,
         "rankings": report.rankings,
         "demonstrations": report.demonstrations,
+        "others": report.others,
         "duplicates": report.duplicates,
         "rejected": report.rejected,
         "rejected_file": aside,
     }
     text = f"{report.rankings} rankings and {report.demonstrations} examples added to “{desk.project.name}”"
+    text += f", and {report.others} judgements of other forms" if report.others else ""
     text += f"; {report.duplicates} were there already." if report.duplicates else "."
     if aside:
         text += f"\n{report.rejected} rows could not be used ({report.first_reason}); they are in {aside}."
     desk.console.result(value, text)
+
+
+def _columns(given: tuple[str, ...]) -> dict[str, str] | None:
+    parts = [one.split("=", 1) for one in given]
+    if any(len(part) != 2 or not all(part) for part in parts):
+        raise BadInput("A column is given as OURS=THEIRS.", "For example: --column prompt=Question --column chosen=Better")
+    return {part[0]: part[1] for part in parts} or None
 
 
 @feedback.command("export")
@@ -54,7 +82,7 @@ def import_file(ctx: click.Context, file: Path, annotator: str) -> None:
 @click.option("--format", "form", type=click.Choice(EXPORT_FORMATS), default="rankings", show_default=True)
 @click.pass_context
 def export_file(ctx: click.Context, file: Path, form: str) -> None:
-    """Write the project's feedback to a file."""
+    """Write the project's feedback to a file: CSV, Parquet or one JSON list by its name, else JSON lines."""
     desk = desk_of(ctx)
     rows = export_feedback(desk.store, desk.project, file, form)
     desk.console.result({"out": str(file), "format": form, "rows": rows}, f"{rows} rows are in {file}.")

@@ -5,8 +5,9 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rlhf_desktop.core.platform import fsync_dir as fsync_dir  # offered here too, beside its kin
 from rlhf_desktop.core.platform import replace
@@ -35,12 +36,18 @@ def canonical_json(value: Any) -> str:
 
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
-    raw = data.encode("utf-8") if isinstance(data, str) else data
+    with atomic_file(path) as f:
+        f.write(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write piece by piece that takes its name once it is whole; when something breaks, nothing is left of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as f:
-            f.write(raw)
+            yield f
             f.flush()
             os.fsync(f.fileno())
         replace(temporary, path)
@@ -56,8 +63,9 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
-    """`write_atomic` of one JSON object a line."""
-    write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    """One JSON object a line, whole or not at all. The rows may be a stream: they are not all held in memory."""
+    with atomic_file(path) as f:
+        f.writelines((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8") for row in rows)
 
 
 def append_jsonl(path: Path, row: Any) -> None:

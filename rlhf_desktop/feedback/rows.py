@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from rlhf_desktop.core.errors import BadInput, NotFound
 from rlhf_desktop.core.messages import Message, Messages, Role
+from rlhf_desktop.feedback.judgements import Demonstrated, Judgement, Ranking, Verdict, dense, in_order
 
 MAX_TEXT_CHARS = 32_768
 _MAX_LINE_BYTES = 64 * 2**20
@@ -25,6 +26,16 @@ class RankingRow:
     annotator: str = ""
     confidence: float | None = None
 
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What was said of the completions."""
+        return (Ranking(self.ranks),)
+
+    @property
+    def critique(self) -> str:
+        """Why: a ranking with a reason is a `JudgedRow`."""
+        return ""
+
 
 @dataclass(frozen=True)
 class DemonstrationRow:
@@ -34,20 +45,81 @@ class DemonstrationRow:
     completion: str
     annotator: str = ""
 
+    @property
+    def completions(self) -> tuple[str, ...]:
+        """The answer."""
+        return (self.completion,)
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """It is an example."""
+        return (Demonstrated(),)
+
+    @property
+    def confidence(self) -> None:
+        """Nobody is asked how sure they are of an example."""
+        return
+
+    @property
+    def critique(self) -> str:
+        """An example speaks for itself."""
+        return ""
+
+
+@dataclass(frozen=True)
+class JudgedRow:
+    """Answers to one prompt with all that was said of them, in any of the forms."""
+
+    prompt: Messages
+    completions: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+    annotator: str = ""
+    confidence: float | None = None
+    critique: str = ""
+
 
 @dataclass(frozen=True)
 class Problem:
-    """A line that could not be used, and why, in one plain sentence. Lines count from 1."""
+    """A row that could not be used, and why, in one plain sentence. Lines (of a list or table: records) count from 1."""
 
     line: int
     reason: str
+    text: str = ""  # the row as it stood, so that it can be mended
 
 
 class Unusable(ValueError):
     """Why one row cannot be used. Readers turn it into a `Problem` with the line's number, or into `BadInput`."""
 
 
-FeedbackRow = RankingRow | DemonstrationRow
+FeedbackRow = RankingRow | DemonstrationRow | JudgedRow
+
+
+def row_of(
+    prompt: Messages,
+    completions: Sequence[str],
+    verdicts: Iterable[Verdict],
+    annotator: str = "",
+    confidence: float | None = None,
+    critique: str = "",
+) -> FeedbackRow:
+    """The plainest row that holds all this, checked as a judgement is.
+
+    Raises:
+        Unusable: the parts do not fit each other.
+    """
+    texts, said = tuple(completions), in_order(verdicts)
+    if not said:
+        raise Unusable("nothing is said of the answers")
+    try:
+        Judgement("", annotator, tuple(map(str, range(len(texts)))), said[0], confidence=confidence, also=said[1:])
+    except BadInput as problem:
+        raise Unusable(problem.message.rstrip(".").lower()) from None
+    only = said[0] if len(said) == 1 and not critique else None
+    if isinstance(only, Ranking) and only.strength is None:
+        return RankingRow(prompt, texts, dense(only.ranks), annotator, confidence)
+    if isinstance(only, Demonstrated):
+        return DemonstrationRow(prompt, texts[0], annotator)
+    return JudgedRow(prompt, texts, said, annotator, confidence, critique)
 
 
 def text_of(value: Any, what: str, max_chars: int = MAX_TEXT_CHARS) -> str:

@@ -1,27 +1,51 @@
-"""Feedback in and out of a project: import with bad rows set aside, export, and what there is."""
+"""Feedback in and out of a project: preview and import with bad rows set aside, export, and what there is."""
 
-from collections.abc import Callable, Iterator
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from rlhf_desktop.core.errors import BadInput
-from rlhf_desktop.core.files import write_jsonl
+from rlhf_desktop.core.errors import AppError, BadInput
+from rlhf_desktop.core.files import atomic_file
 from rlhf_desktop.feedback.conversations import Project
-from rlhf_desktop.feedback.formats import read_feedback
+from rlhf_desktop.feedback.formats import FORMATS, SURE, Guess, Reading, format_named, guesses, read_feedback, sample
+from rlhf_desktop.feedback.formats.base import Format, Record
 from rlhf_desktop.feedback.judgements import Ranking
-from rlhf_desktop.feedback.rankings import pairs, ranking_to
-from rlhf_desktop.feedback.rows import DemonstrationRow, FeedbackRow, Problem, RankingRow
+from rlhf_desktop.feedback.rankings import pairs
+from rlhf_desktop.feedback.rows import FeedbackRow, Problem
 from rlhf_desktop.operations.rows import check_output, disk_troubles, write_rows
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.importing import exported, import_rows
 
-EXPORT_FORMATS = ("rankings", "demonstrations", "preference", "prompt-completion")
+EXPORT_FORMATS = (*(name for name, form in FORMATS.items() if form.write), "demonstrations")
+_ALIASES = {"demonstrations": "messages"}
+_PREVIEWED = 20
+_REPORTED = 500  # rows between two words on progress
+_SYNONYMS: dict[str, tuple[str, ...]] = {  # what others call our fields, for a first proposal
+    "prompt": ("question", "query", "instruction", "input", "context", "user", "ask", "request"),
+    "chosen": ("better", "preferred", "winner", "good", "accepted", "best", "positive", "answer_a"),
+    "rejected": ("worse", "dispreferred", "loser", "bad", "worst", "negative", "answer_b"),
+    "completion": ("answer", "response", "output", "reply", "assistant", "text"),
+    "label": ("thumb", "thumbs", "vote", "is_good", "good", "feedback", "rating"),
+    "annotator": ("who", "user_id", "labeler", "rater", "judge", "reviewer"),
+    "instruction": ("prompt", "question"),
+    "output": ("answer", "response", "completion"),
+    "messages": ("conversation", "conversations", "chat"),
+}
+
+
+class ImportCancelled(AppError):
+    """The user cancelled an import."""
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import did. `rejected_file` holds the lines left out, with why, when there were any."""
+    """What an import did. `rejected_file` holds the rows left out, with why, when there were any."""
 
     rankings: int
     demonstrations: int
@@ -29,11 +53,31 @@ class ImportReport:
     rejected: int
     rejected_file: Path | None
     first_reason: str = ""
+    others: int = 0
 
     @property
     def imported(self) -> int:
         """Rows added."""
-        return self.rankings + self.demonstrations
+        return self.rankings + self.demonstrations + self.others
+
+
+@dataclass(frozen=True)
+class ImportPreview:
+    """What a file seems to be, before anything is imported.
+
+    Attributes:
+        guesses: The formats it may be in, the likeliest first.
+        sure: Whether to go on without asking.
+        columns: The names in the file's first records.
+        rows: The first rows, as they would be imported.
+        problems: What is wrong with those of the first records that cannot be used.
+    """
+
+    guesses: tuple[Guess, ...]
+    sure: bool
+    columns: tuple[str, ...]
+    rows: tuple[FeedbackRow, ...]
+    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True)
@@ -49,50 +93,147 @@ class FeedbackStats:
     prompt_sets: dict[str, int]
 
 
+def preview_import(path: Path, *, form: str | None = None, columns: Mapping[str, str] | None = None) -> ImportPreview:
+    """Look at the beginning of a file, as `import_feedback` with the same choices would read it."""
+    records = sample(path)
+    found = guesses([_mapped(record, columns) for record in records])
+    reading = Reading(format_named(_ALIASES.get(form, form)) if form else None, columns)
+    first = list(islice(read_feedback(path, reading), _PREVIEWED))
+    rows = tuple(row for row in first if not isinstance(row, Problem))
+    second = found[1].confidence if len(found) > 1 else 0.0
+    sure = bool(rows) and bool(found) and found[0].confidence >= SURE and found[0].confidence > second
+    names = tuple(dict.fromkeys(str(key) for record in records for key in record))
+    return ImportPreview(tuple(found), sure, names, rows, tuple(row for row in first if isinstance(row, Problem)))
+
+
+def _mapped(record: Record, columns: Mapping[str, str] | None) -> Record:
+    return {ours: record.get(theirs) for ours, theirs in columns.items()} if columns else record
+
+
+def propose_columns(form: str, columns: Iterable[str]) -> dict[str, str]:
+    """Which of a file's columns may fill the fields of a format: by the same name, or another name for the same."""
+    theirs = {name.casefold().replace(" ", "_"): name for name in columns}
+    found: dict[str, str] = {}
+    for field in format_named(_ALIASES.get(form, form)).fields:
+        for name in (field, *_SYNONYMS.get(field, ())):
+            if name in theirs and theirs[name] not in found.values():
+                found[field] = theirs[name]
+                break
+    return found
+
+
 def import_feedback(
-    store: Store, project: Project, path: Path, *, annotator: str = "", on_progress: Callable[[int], None] | None = None
+    store: Store,
+    project: Project,
+    path: Path,
+    *,
+    annotator: str = "",
+    form: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    on_progress: Callable[[int], None] | None = None,
+    on_share: Callable[[float], None] | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> ImportReport:
-    """Add a file's usable rows to a project in one transaction; the others go to `<file>.rejected.jsonl` with line and reason.
+    """Add a file's usable rows to a project in one transaction; the others go to `<file>.rejected.jsonl` with place and reason.
 
     Importing a file twice changes nothing.
+
+    Args:
+        store: Where to.
+        project: Which project.
+        path: The file.
+        annotator: The judge of rows that name none.
+        form: The format's name; by default each record is read in the one it fits best.
+        columns: Our name of a field → the file's column.
+        on_progress: Told the number of rows read, now and then.
+        on_share: Told how much of the file is read, 0 to 1.
+        cancelled: Asked now and then.
 
     Raises:
         NotFound: there is no such file.
         BadInput: it is empty, or none of its rows can be used.
+        ImportCancelled: nothing was imported.
     """
-    done = import_rows(store, project.id, _counted(read_feedback(path), on_progress), who=annotator)
-    if done.problems and not (done.rankings or done.demonstrations or done.duplicates):
-        first = done.problems[0]
-        raise BadInput(
-            f"No row of {path.name} can be used: line {first.line}: {first.reason}.",
-            "Nothing was imported. “feedback import --help” shows the forms that are understood.",
-        )
-    aside = _set_aside(path, done.problems)
-    reason = f"line {done.problems[0].line}: {done.problems[0].reason}" if done.problems else ""
-    return ImportReport(done.rankings, done.demonstrations, done.duplicates, len(done.problems), aside, reason)
-
-
-def _counted(rows: Iterator[FeedbackRow | Problem], on_progress: Callable[[int], None] | None) -> Iterator[FeedbackRow | Problem]:
-    for number, row in enumerate(rows, 1):
-        yield row
-        if on_progress and number % 1000 == 0:
-            on_progress(number)
-
-
-def _set_aside(path: Path, problems: tuple[Problem, ...]) -> Path | None:
-    """Copy the unusable lines beside the file, so that they can be mended and imported again."""
-    if not problems:
-        return None
+    reading = Reading(format_named(_ALIASES.get(form, form)) if form else None, columns)
+    watch = _Watch(path, on_progress, on_share, cancelled)
     aside = path.with_name(path.name + ".rejected.jsonl")
-    wanted = {problem.line: problem.reason for problem in problems}
-    with path.open("rb") as lines, disk_troubles(aside):
-        texts = {n: raw.decode("utf-8", "replace").rstrip("\r\n") for n, raw in enumerate(lines, 1) if n in wanted}
-        write_jsonl(aside, ({"line": n, "reason": reason, "text": texts.get(n, "")} for n, reason in wanted.items()))
-    return aside
+    with ExitStack() as files:
+        rejects = _Rejects(aside, files)
+        rows = rejects.set_aside(watch.over(read_feedback(path, reading, watch.reached)))
+        done = import_rows(store, project.id, rows, who=annotator)
+        if rejects.count and not (done.rankings or done.demonstrations or done.others or done.duplicates):
+            raise BadInput(
+                f"No row of {path.name} can be used: {rejects.first}.",
+                "Nothing was imported. “feedback import --help” shows the forms that are understood.",
+            )
+    return ImportReport(
+        done.rankings,
+        done.demonstrations,
+        done.duplicates,
+        rejects.count,
+        aside if rejects.count else None,
+        rejects.first,
+        done.others,
+    )
+
+
+class _Watch:
+    """Tells how far an import is, and stops it when asked."""
+
+    def __init__(
+        self,
+        path: Path,
+        on_progress: Callable[[int], None] | None,
+        on_share: Callable[[float], None] | None,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self._path, self._on_progress, self._on_share, self._cancelled = path, on_progress, on_share, cancelled
+        self._bytes = 0
+
+    def reached(self, read_bytes: int) -> None:
+        self._bytes = read_bytes
+
+    def over(self, rows: Iterator[FeedbackRow | Problem]) -> Iterator[FeedbackRow | Problem]:
+        total = max(1, self._path.stat().st_size) if self._path.is_file() else 1
+        for number, row in enumerate(rows, 1):
+            yield row
+            if number % _REPORTED == 0:
+                if self._cancelled():
+                    raise ImportCancelled("The import was cancelled.", "Nothing was imported.")
+                if self._on_progress:
+                    self._on_progress(number)
+                if self._on_share:
+                    self._on_share(min(1.0, self._bytes / total))
+
+
+class _Rejects:
+    """Writes unusable rows beside the file as they come, so that they can be mended and imported again."""
+
+    def __init__(self, path: Path, files: ExitStack) -> None:
+        self._path, self._files = path, files
+        self.count = 0
+        self.first = ""
+
+    def set_aside(self, rows: Iterator[FeedbackRow | Problem]) -> Iterator[FeedbackRow]:
+        """The usable rows. The file takes its name when the import has ended well."""
+        out: Any = None
+        for row in rows:
+            if not isinstance(row, Problem):
+                yield row
+                continue
+            if out is None:
+                self.first = f"line {row.line}: {row.reason}"
+                self._files.enter_context(disk_troubles(self._path))
+                out = self._files.enter_context(atomic_file(self._path))
+            self.count += 1
+            value = {"line": row.line, "reason": row.reason, "text": row.text}
+            out.write((json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
 
 
 def export_feedback(store: Store, project: Project, path: Path, form: str = "rankings") -> int:
-    """Write a project's feedback in one of `EXPORT_FORMATS`, whole or not at all. Returns the number of rows.
+    """Write a project's feedback in one of `EXPORT_FORMATS`, whole or not at all. Returns the number of records.
+
+    The file's name says how: .csv, .parquet, .json (one list), else JSON lines.
 
     Raises:
         BadInput: an unknown format, or a place that cannot be written.
@@ -100,44 +241,93 @@ def export_feedback(store: Store, project: Project, path: Path, form: str = "ran
     """
     if form not in EXPORT_FORMATS:
         raise BadInput(f"There is no export format called “{form}”.", f"Choose one of: {', '.join(EXPORT_FORMATS)}.")
+    chosen = format_named(_ALIASES.get(form, form))
     check_output(path)
-    rows = [value for row in exported(store, project.id) for value in _export_rows(row, form)]
-    write_rows(path, rows)
-    return len(rows)
+    records = _Records(lambda: exported(store.stream(project.id)), chosen)
+    with store.connection.snapshot():
+        last = store.judgements.last_row()
+        _write(path, records)
+    store.exports.note(project.id, path, form, last)
+    return records.count
 
 
-def _export_rows(row: FeedbackRow, form: str) -> Iterator[dict[str, Any]]:
-    if isinstance(row, DemonstrationRow):
-        if form == "demonstrations":
-            yield {"messages": [*row.prompt, {"role": "assistant", "content": row.completion}]}
-        elif form == "prompt-completion":
-            yield {"prompt": row.prompt, "completion": [{"role": "assistant", "content": row.completion}]}
-    elif form == "rankings":
-        yield ranking_to(row)
-    elif form == "preference":
-        yield from _preferences(row)
+class _Records:
+    """A project's feedback as a format's records, made anew each time it is walked; `count` is of the last walk."""
+
+    def __init__(self, rows: Callable[[], Iterable[FeedbackRow]], form: Format) -> None:
+        self._rows, self._form = rows, form
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Record]:
+        self.count = 0
+        for row in self._rows():
+            for record in self._form.write(row) if self._form.write else ():
+                self.count += 1
+                yield record
 
 
-def _preferences(row: RankingRow) -> Iterator[dict[str, Any]]:
-    """TRL's explicit preference rows: every pair that is not a tie."""
-    for pair in pairs(row.ranks):
-        if not pair.tie:
-            chosen, rejected = ([{"role": "assistant", "content": row.completions[i]}] for i in (pair.better, pair.worse))
-            yield {"prompt": row.prompt, "chosen": chosen, "rejected": rejected}
+def _write(path: Path, records: Iterable[Record]) -> None:
+    suffix = path.suffix.casefold()
+    if suffix == ".csv":
+        _write_csv(path, records)
+    elif suffix == ".parquet":
+        _write_parquet(path, records)
+    elif suffix == ".json":
+        with disk_troubles(path), atomic_file(path) as out:
+            out.write(b"[")
+            for number, record in enumerate(records):
+                out.write((",\n" if number else "\n").encode() + json.dumps(record, ensure_ascii=False).encode())
+            out.write(b"\n]\n")
+    else:
+        write_rows(path, records)
+
+
+def _write_csv(path: Path, records: Iterable[Record]) -> None:
+    """One column for each key that any record has; a list or an object is written as JSON."""
+    names = list(dict.fromkeys(name for record in records for name in record))
+    line = io.StringIO(newline="")
+    with disk_troubles(path), atomic_file(path) as out:
+        for cells in chain([names], ([_cell(record.get(name, "")) for name in names] for record in records)):
+            line.seek(line.truncate(0))
+            csv.writer(line).writerow(cells)
+            out.write(line.getvalue().encode("utf-8"))
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def _write_parquet(path: Path, records: Iterable[Record]) -> None:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise BadInput(
+            "This installation cannot write Parquet files.",
+            "Install the program's “parquet” extra (pyarrow), or export JSON lines or CSV.",
+        ) from None
+    with disk_troubles(path), atomic_file(path) as out:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(records)), out)
 
 
 def feedback_stats(store: Store, project: Project) -> FeedbackStats:
     """Count a project's feedback."""
     counts = store.judgements.counts(project.id)
-    judged = store.judged(project.id)
-    compared = [pair for item in judged if isinstance(v := item.judgement.verdict, Ranking) for pair in pairs(v.ranks)]
-    split_of = {tuple((m["role"], m["content"]) for m in item.prompt): item.split for item in judged}
+    ties = compared = 0
+    split_of: dict[tuple[tuple[str, str], ...], str] = {}
+    with store.connection.snapshot():
+        for item in store.stream(project.id):
+            split_of[tuple((m["role"], m["content"]) for m in item.prompt)] = item.split
+            for verdict in item.judgement.verdicts:
+                if isinstance(verdict, Ranking):
+                    tied = [pair.tie for pair in pairs(verdict.ranks)]
+                    ties, compared = ties + sum(tied), compared + len(tied)
     return FeedbackStats(
         judgements=sum(counts.values()),
         by_kind=dict(counts),
         judged_prompts=len(split_of),
         heldout_prompts=sum(split == "heldout" for split in split_of.values()),
-        comparisons=sum(not pair.tie for pair in compared),
-        ties=sum(pair.tie for pair in compared),
+        comparisons=compared - ties,
+        ties=ties,
         prompt_sets={s.name: len(store.prompts.prompts(project.id, s.name)) for s in store.prompts.sets(project.id)},
     )

@@ -13,10 +13,10 @@ from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm, describe, make_sett
 from rlhf_desktop.core.runs import AdapterRef, Finished, ModelRef, RunConfig
 from rlhf_desktop.feedback.conversations import Project, utc_now
 from rlhf_desktop.feedback.formats import read_feedback
-from rlhf_desktop.feedback.judgements import Demonstrated, Judgement, Ranking
+from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.feedback.prompt_files import read_prompts
 from rlhf_desktop.feedback.rankings import pairs
-from rlhf_desktop.feedback.rows import Problem, RankingRow
+from rlhf_desktop.feedback.rows import Problem
 from rlhf_desktop.feedback.signals import Judged, demonstrations, rankings, snapshot_rows
 from rlhf_desktop.feedback.snapshot import SnapshotRow
 from rlhf_desktop.feedback.split import Splitter, prompt_hash
@@ -158,12 +158,10 @@ def _judged_from_file(path: Path, project: Project, splitter: Splitter) -> list[
     for row in read_feedback(path):
         if isinstance(row, Problem):
             raise BadInput(f"{path.name}, line {row.line}: {row.reason}.", "Mend or remove the line; no run was started.")
-        texts = row.completions if isinstance(row, RankingRow) else (row.completion,)
-        verdict = Ranking(row.ranks) if isinstance(row, RankingRow) else Demonstrated()
-        confidence = row.confidence if isinstance(row, RankingRow) else None
-        shown = tuple(str(place) for place in range(len(texts)))
-        judgement = Judgement(project.id, row.annotator, shown, verdict, confidence=confidence)
-        judged.append(Judged(judgement, row.prompt, texts, splitter(row.prompt)))
+        shown = tuple(str(place) for place in range(len(row.completions)))
+        main, also = row.verdicts[0], row.verdicts[1:]
+        judgement = Judgement(project.id, row.annotator, shown, main, confidence=row.confidence, also=also)
+        judged.append(Judged(judgement, row.prompt, row.completions, splitter(row.prompt)))
     return judged
 
 

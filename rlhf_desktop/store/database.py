@@ -1,6 +1,6 @@
 """The store: one SQLite file that holds a workspace's feedback."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from rlhf_desktop.store.conversations import ConversationStore
 from rlhf_desktop.store.drafts import DraftStore
 from rlhf_desktop.store.driver import Connection, damaged, plainly
 from rlhf_desktop.store.evaluations import EvaluationStore
+from rlhf_desktop.store.exports import ExportStore
 from rlhf_desktop.store.guidelines import GuidelineStore
 from rlhf_desktop.store.history import HistoryStore
 from rlhf_desktop.store.judgements import JudgementStore
@@ -40,6 +41,7 @@ class Store:
         history: Judgements as lists read them: filtered, searched, sorted, by page.
         tags: Tags on judgements.
         drafts: Unfinished judgements.
+        exports: Files that left.
         guidelines: What annotators are told, by version.
         profiles: Who the annotators are.
         protocols: Which forms of judgement a project asks for.
@@ -60,6 +62,7 @@ class Store:
         self.history = HistoryStore(connection, self.judgements)
         self.tags = TagStore(connection)
         self.drafts = DraftStore(connection)
+        self.exports = ExportStore(connection)
         self.guidelines = GuidelineStore(connection)
         self.profiles = ProfileStore(connection)
         self.protocols = ProtocolStore(self.settings)
@@ -127,6 +130,10 @@ class Store:
     def judged(self, project_id: str) -> list[Judged]:
         """A project's judgements in effect, with prompts, texts and halves of the split."""
         return self.judgements.judged(project_id, self.projects.splitter(project_id))
+
+    def stream(self, project_id: str) -> Iterator[Judged]:
+        """`judged`, some at a time: what exports are written from."""
+        return self.judgements.stream(project_id, self.projects.splitter(project_id))
 
     def snapshot_rows(self, project_id: str, algorithm: Algorithm, prompts: Sequence[Messages] | None = None) -> list[SnapshotRow]:
         """What a run learns from: the contents of its `data.jsonl`.

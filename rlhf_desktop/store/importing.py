@@ -1,24 +1,29 @@
-"""Feedback from files into a project and out again. Reading and writing the files is `feedback.formats` and `feedback.rankings`."""
+"""Feedback from files into a project and out again. Reading and writing the files is `feedback.formats`."""
 
 import dataclasses
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from rlhf_desktop.core.files import canonical_json, sha256_text
 from rlhf_desktop.feedback.conversations import Origin
-from rlhf_desktop.feedback.judgements import Demonstrated, Judgement, Ranking, dense
-from rlhf_desktop.feedback.rows import DemonstrationRow, FeedbackRow, Problem, RankingRow
-from rlhf_desktop.feedback.signals import demonstrations, rankings
+from rlhf_desktop.feedback.judgements import Judgement, effective, verdict_to_json
+from rlhf_desktop.feedback.rows import DemonstrationRow, FeedbackRow, JudgedRow, Problem, RankingRow, row_of
+from rlhf_desktop.feedback.signals import Judged
 from rlhf_desktop.store.conversations import Planted
 from rlhf_desktop.store.database import Store
+
+_CHUNK = 500
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did. Duplicates are rows the project had already; problems are lines that were left out."""
+    """What an import did. Duplicates are rows the project had already; problems are rows that were left out."""
 
     rankings: int = 0
     demonstrations: int = 0
+    others: int = 0
     duplicates: int = 0
     problems: tuple[Problem, ...] = ()
 
@@ -37,31 +42,57 @@ def import_rows(
         who: The judge of rows that name none.
         origin: How the conversations made are marked.
     """
+    import_ = _Import(store, project_id, who, origin)
+    source = iter(rows)
     with store.connection.transaction():
-        known = {j.source for j in store.judgements.effective(project_id)}
-        fresh: dict[str, FeedbackRow] = {}
-        problems: list[Problem] = []
-        duplicates = 0
-        for row in rows:
-            if isinstance(row, Problem):
-                problems.append(row)
-            elif (source := _source(row)) in known or source in fresh:
-                duplicates += 1
-            else:
-                fresh[source] = row
-        planted = store.conversations.plant(project_id, [(row.prompt, _texts(row)) for row in fresh.values()], origin)
-        added = zip(fresh.items(), planted, strict=True)
-        store.judgements.add_all([_judgement(project_id, row, source, who, p) for (source, row), p in added])
-    ranked = sum(isinstance(row, RankingRow) for row in fresh.values())
-    return Imported(ranked, len(fresh) - ranked, duplicates, tuple(problems))
+        while chunk := list(islice(source, _CHUNK)):
+            import_.add(chunk)
+    return import_.done()
+
+
+class _Import:
+    """One import under way. Sources added before are known from the database: it sees its own transaction."""
+
+    def __init__(self, store: Store, project_id: str, who: str, origin: Origin) -> None:
+        self._store, self._project, self._who, self._origin = store, project_id, who, origin
+        self._problems: list[Problem] = []
+        self._counts: dict[type[FeedbackRow], int] = {RankingRow: 0, DemonstrationRow: 0, JudgedRow: 0}
+        self._duplicates = 0
+
+    def add(self, chunk: list[FeedbackRow | Problem]) -> None:
+        self._problems += [row for row in chunk if isinstance(row, Problem)]
+        rows = [row for row in chunk if not isinstance(row, Problem)]
+        found = {_source(row): row for row in rows}
+        for known in self._known(list(found)):
+            del found[known]
+        self._duplicates += len(rows) - len(found)
+        planted = self._store.conversations.plant(
+            self._project, [(row.prompt, row.completions) for row in found.values()], self._origin
+        )
+        added = zip(found.items(), planted, strict=True)
+        self._store.judgements.add_all([_judgement(self._project, row, source, self._who, p) for (source, row), p in added])
+        for row in found.values():
+            self._counts[type(row)] += 1
+
+    def _known(self, sources: list[str]) -> set[str]:
+        """Those of these sources that a judgement in effect came from."""
+        rows = self._store.connection.rows(
+            "SELECT id FROM judgements WHERE project_id = ? AND source != '' AND source IN (SELECT value FROM json_each(?))",
+            (self._project, json.dumps(sources)),
+        )
+        events = self._store.judgements.later([row["id"] for row in rows]) if rows else []
+        return {event.source for event in effective(events)} & set(sources)
+
+    def done(self) -> Imported:
+        n = self._counts
+        return Imported(n[RankingRow], n[DemonstrationRow], n[JudgedRow], self._duplicates, tuple(self._problems))
 
 
 def _source(row: FeedbackRow) -> str:
-    return "file:" + sha256_text(canonical_json([type(row).__name__, dataclasses.asdict(row)]))
-
-
-def _texts(row: FeedbackRow) -> tuple[str, ...]:
-    return row.completions if isinstance(row, RankingRow) else (row.completion,)
+    value = dataclasses.asdict(row)
+    if isinstance(row, JudgedRow):
+        value["verdicts"] = [verdict_to_json(verdict) for verdict in row.verdicts]
+    return "file:" + sha256_text(canonical_json([type(row).__name__, value]))
 
 
 def _judgement(project_id: str, row: FeedbackRow, source: str, who: str, planted: Planted) -> Judgement:
@@ -69,19 +100,17 @@ def _judgement(project_id: str, row: FeedbackRow, source: str, who: str, planted
         project_id=project_id,
         who=row.annotator or who,
         displayed=tuple(answer.id for answer in planted.answers),
-        verdict=Ranking(row.ranks) if isinstance(row, RankingRow) else Demonstrated(),
-        confidence=row.confidence if isinstance(row, RankingRow) else None,
+        verdict=row.verdicts[0],
+        also=row.verdicts[1:],
+        critique=row.critique,
+        confidence=row.confidence,
         source=source,
     )
 
 
-def exported(store: Store, project_id: str) -> Iterator[FeedbackRow]:
-    """A project's feedback in effect, as rows to write: rankings (and corrections over their originals), then demonstrations."""
-    judged = store.judged(project_id)
+def exported(judged: Iterable[Judged]) -> Iterator[FeedbackRow]:
+    """Feedback as rows to write, in the order given. Skips, flags and repeats are not exported: they say nothing of the answers."""
     for item in judged:
-        for ranking in rankings([item]):
-            texts, ranks = zip(*((answer.text, answer.rank) for answer in ranking.completions), strict=True)
-            yield RankingRow(ranking.prompt, texts, dense(ranks), item.judgement.who, ranking.confidence)
-    for item in judged:
-        for demonstration in demonstrations([item]):
-            yield DemonstrationRow(demonstration.prompt, demonstration.completion, item.judgement.who)
+        j = item.judgement
+        if j.kind not in ("skip", "flag") and j.purpose != "repeat":
+            yield row_of(item.prompt, item.completions, j.verdicts, j.who, j.confidence, j.critique)

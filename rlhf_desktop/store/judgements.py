@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from rlhf_desktop.feedback.split import Splitter
 from rlhf_desktop.feedback.undo import Stacks, stacks
 from rlhf_desktop.store.driver import Connection, Row
 
+_CHUNK = 500
 _UNDO_DEPTH = 500  # acts of one person that can be undone
 
 
@@ -78,6 +79,10 @@ class JudgementStore:
             (project_id, limit, offset),
         )
         return found[::-1]
+
+    def last_row(self) -> int:
+        """The place of the newest judgement in the table; 0 when there is none."""
+        return int(self._db.rows("SELECT coalesce(max(rowid), 0) AS row FROM judgements")[0]["row"])
 
     def by_rows(self, rows: Sequence[int]) -> list[Judgement]:
         """The judgements at these places of the table, in the order given."""
@@ -181,18 +186,33 @@ class JudgementStore:
         )
 
     def judged(self, project_id: str, split: Splitter) -> list[Judged]:
-        """The judgements in effect with their prompts and texts, oldest first: what trainers and lists are made from."""
+        """The judgements in effect with their prompts and texts, oldest first: what trainers are made from."""
         with self._db.snapshot():
-            judgements = self.effective(project_id)
-            nodes = self._judged_conversations(project_id)
-        return [_judged(judgement, nodes, split) for judgement in judgements]
+            return list(self.stream(project_id, split))
 
-    def _judged_conversations(self, project_id: str) -> dict[str, MessageNode]:
+    def stream(self, project_id: str, split: Splitter) -> Iterator[Judged]:
+        """`judged`, some at a time, so that a million cost little memory."""
+        links = self._links(project_id)
+        gone = {link.id for link in links} - {link.id for link in effective(links)}
+        after = 0
+        while page := self._db.rows(
+            "SELECT rowid, id FROM judgements WHERE project_id = ? AND rowid > ? ORDER BY rowid LIMIT ?",
+            (project_id, after, _CHUNK),
+        ):
+            after = page[-1]["rowid"]
+            ids = json.dumps([row["id"] for row in page if row["id"] not in gone])
+            judgements = [j for j in self._load("j.id IN (SELECT value FROM json_each(?))", (ids,)) if j.kind != "withdrawn"]
+            nodes = self._paths(ids)
+            yield from (_judged(judgement, nodes, split) for judgement in judgements)
+
+    def _paths(self, judgement_ids: str) -> dict[str, MessageNode]:
+        """The completions of these judgements (a JSON list of ids) and every message before them."""
         rows = self._db.rows(
-            """SELECT * FROM messages WHERE conversation_id IN (
-              SELECT m.conversation_id FROM judgements j JOIN judged_completions c ON c.judgement_id = j.id
-              JOIN messages m ON m.id = c.message_id WHERE j.project_id = ?)""",
-            (project_id,),
+            """WITH RECURSIVE path(id) AS (
+              SELECT message_id FROM judged_completions WHERE judgement_id IN (SELECT value FROM json_each(?))
+              UNION SELECT m.parent_id FROM messages m JOIN path ON m.id = path.id WHERE m.parent_id IS NOT NULL)
+            SELECT m.* FROM messages m JOIN path ON m.id = path.id""",
+            (judgement_ids,),
         )
         return {row["id"]: MessageNode(**row) for row in rows}
 

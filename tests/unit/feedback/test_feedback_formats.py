@@ -60,8 +60,8 @@ def test_longer_conversations_keep_their_turns():
         ({"chosen": [USER], "rejected": [USER]}, "ends with the assistant's message"),
         ({"chosen": [USER, SORRY], "rejected": "No."}, "not a list of messages"),
         ({"prompt": [USER], "chosen": [USER, SORRY, NO], "rejected": [NO]}, "not one assistant's message"),
-        ({"prompt": [USER], "completion": "x", "label": True}, "understood are"),
-        ({"instruction": "x", "output": "y"}, "it has instruction, output"),
+        ({"prompt": [USER], "completion": "x", "label": "perhaps"}, "neither true nor false"),
+        ({"instruktion": "x", "output": "y"}, "it has instruktion, output; understood are Rankings"),
         ({"messages": [USER]}, "ends with the assistant's message"),
         ({"messages": [SORRY, NO]}, "must end with the user's"),
         ({"prompt": "x" * 32_769, "completion": "y"}, "32,769 characters"),
@@ -89,8 +89,8 @@ def test_one_file_may_mix_formats(tmp_path):
     assert list(read_feedback(path)) == [
         DemonstrationRow([USER], SORRY["content"]),
         EXPECTED,
-        Problem(3, "it is not a JSON object"),
-        Problem(4, "it is not JSON"),
+        Problem(3, "it is not a JSON object", "7"),
+        Problem(4, "it is not JSON", "{half"),
     ]
 
 

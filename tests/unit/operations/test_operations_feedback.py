@@ -3,12 +3,23 @@
 import errno
 import json
 import os
+import re
+import time
+from pathlib import Path
 
 import pytest
 from operations_helpers import example, ranking, write_lines
 
 from rlhf_desktop.core.errors import BadInput, NoSpace
-from rlhf_desktop.operations.feedback import EXPORT_FORMATS, export_feedback, feedback_stats, import_feedback
+from rlhf_desktop.operations.feedback import (
+    EXPORT_FORMATS,
+    ImportCancelled,
+    export_feedback,
+    feedback_stats,
+    import_feedback,
+    preview_import,
+    propose_columns,
+)
 
 
 def lines_of(path):
@@ -54,16 +65,91 @@ def test_counts_are_of_feedback_in_effect(store, project, tmp_path):
     assert feedback_stats(store, project).judgements == 1
 
 
-def test_every_format_is_read_back_by_the_importer(store, project, tmp_path):
-    import_feedback(store, project, write_lines(tmp_path / "f.jsonl", ranking("Q1", "A", "B", "C"), example("Q2", "A")))
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv"])
+def test_every_format_is_read_back_by_the_importer(store, project, tmp_path, suffix):
+    thumb = {"prompt": "Q3", "completion": "A", "label": False}
+    lines = write_lines(tmp_path / "f.jsonl", ranking("Q1", "A", "B", "C"), example("Q2", "A"), thumb)
+    import_feedback(store, project, lines)
     rows = {}
     for form in EXPORT_FORMATS:
         other = store.projects.create(form)
-        rows[form] = export_feedback(store, project, tmp_path / f"{form}.jsonl", form)
-        assert import_feedback(store, other, tmp_path / f"{form}.jsonl").imported == rows[form]
-    assert rows == {"rankings": 1, "demonstrations": 1, "preference": 3, "prompt-completion": 1}
-    first = lines_of(tmp_path / "preference.jsonl")[0]
-    assert (first["chosen"][0]["content"], first["rejected"][0]["content"]) == ("A", "B")
+        rows[form] = export_feedback(store, project, tmp_path / f"{form}{suffix}", form)
+        if rows[form]:
+            assert import_feedback(store, other, tmp_path / f"{form}{suffix}").imported == rows[form], form
+    assert rows == {
+        "rankings": 1, "preference": 3, "preference-implicit": 3, "unpaired": 1, "prompt-completion": 1, "messages": 1, "hh": 3,
+        "ultrafeedback": 3, "oasst": 1, "argilla": 3, "label-studio": 3, "sharegpt": 4, "alpaca": 4, "openai-preference": 3,
+        "arena": 0, "demonstrations": 1,
+    }  # fmt: skip
+    if suffix == ".jsonl":
+        first = lines_of(tmp_path / "preference.jsonl")[0]
+        assert (first["chosen"][0]["content"], first["rejected"][0]["content"]) == ("A", "B")
+
+
+def test_a_preview_says_what_a_file_is_and_imports_nothing(store, project, tmp_path):
+    path = write_lines(tmp_path / "f.jsonl", *[ranking(f"Q{n}", "A", "B") for n in range(30)], "nonsense")
+    seen = preview_import(path)
+    assert (seen.guesses[0].format.name, seen.sure, len(seen.rows)) == ("rankings", True, 20)
+    assert seen.columns == ("prompt", "completions")
+    assert feedback_stats(store, project).judgements == 0
+
+
+def test_unknown_columns_are_proposed_mapped_and_imported(store, project, tmp_path):
+    path = tmp_path / "f.csv"
+    path.write_text("Question,Better,Worse,Rater\nQ1,A,B,Ada\n")
+    seen = preview_import(path)
+    assert (seen.guesses, seen.sure, seen.rows) == ((), False, ())
+    columns = propose_columns("preference", seen.columns)
+    assert columns == {"prompt": "Question", "chosen": "Better", "rejected": "Worse", "annotator": "Rater"}
+    assert preview_import(path, form="preference", columns=columns).sure
+    assert import_feedback(store, project, path, form="preference", columns=columns).rankings == 1
+    assert store.judgements.effective(project.id)[0].who == "Ada"
+
+
+def test_a_cancelled_import_leaves_nothing(store, project, tmp_path):
+    path = write_lines(tmp_path / "f.jsonl", "nonsense", *[ranking(f"Q{n}", "A", "B") for n in range(1200)])
+    shares, rows = [], []
+    with pytest.raises(ImportCancelled):
+        import_feedback(store, project, path, on_share=shares.append, on_progress=rows.append, cancelled=lambda: len(shares) == 1)
+    assert rows == [500]
+    assert 0.3 < shares[0] < 0.6
+    assert feedback_stats(store, project).judgements == 0
+    assert [file.name for file in tmp_path.iterdir() if "rejected" in file.name] == []
+
+
+HH = Path(__file__).parents[4] / "shared" / "data" / "hh-harmless-dev.jsonl"
+TURNS = re.compile(r"\n\n(Human|Assistant): ?")
+
+
+def turns(transcript):
+    """A transcript's turns, stripped; a speaker's turns in a row are one, as they are imported."""
+    parts = TURNS.split(transcript)
+    found = []
+    for who, text in zip(parts[1::2], parts[2::2], strict=True):
+        if found and found[-1][0] == who:
+            found[-1][1] += f" {text}"
+        else:
+            found.append([who, text])
+    return [(who, " ".join(text.split())) for who, text in found]
+
+
+@pytest.mark.skipif(not HH.exists(), reason="the public HH-RLHF sample is not on this machine")
+def test_the_public_pairs_come_in_quickly_and_go_out_as_they_came(store, project, tmp_path):
+    path = tmp_path / "hh.jsonl"
+    path.write_bytes(HH.read_bytes())
+    begun = time.process_time()
+    report = import_feedback(store, project, path)
+    assert time.process_time() - begun < 5
+    assert report.rankings + report.duplicates >= 1791
+    assert report.rankings + report.duplicates + report.rejected == 1800
+    aside = {row["line"] for row in lines_of(report.rejected_file)}
+    export_feedback(store, project, tmp_path / "out.jsonl", "hh")
+    kept = [row for n, row in enumerate(lines_of(path), 1) if n not in aside]
+    distinct = list({json.dumps([turns(row["chosen"]), turns(row["rejected"])]): row for row in kept}.values())
+    out = lines_of(tmp_path / "out.jsonl")
+    assert len(out) == len(distinct) == report.rankings
+    for before, after in zip(distinct, out, strict=True):
+        assert [turns(before[side]) for side in ("chosen", "rejected")] == [turns(after[side]) for side in ("chosen", "rejected")]
 
 
 def test_an_unknown_format_is_refused(store, project, tmp_path):

@@ -1,4 +1,5 @@
 import pytest
+from operations_helpers import user
 
 from rlhf_desktop.feedback.judgements import (
     AllBad,
@@ -17,7 +18,6 @@ from rlhf_desktop.feedback.judgements import (
 )
 from rlhf_desktop.operations.history import count_history, find_history, history_item, verdict_words
 from rlhf_desktop.store.history import HistoryQuery
-from tests.unit.operations.operations_helpers import user
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,20 @@ import pytest
 
 from rlhf_desktop.core.errors import NoSpace
 from rlhf_desktop.feedback.formats import read_feedback
-from rlhf_desktop.feedback.judgements import Correction, Judgement
-from rlhf_desktop.feedback.rows import DemonstrationRow, Problem, RankingRow
+from rlhf_desktop.feedback.judgements import (
+    AllBad,
+    Correction,
+    Flag,
+    Judgement,
+    Ranking,
+    Rating,
+    Ratings,
+    Skip,
+    Span,
+    Spans,
+    Thumbs,
+)
+from rlhf_desktop.feedback.rows import DemonstrationRow, Problem, RankingRow, row_of
 from rlhf_desktop.store.importing import exported, import_rows
 
 USER = [{"role": "user", "content": "My printer broke."}]
@@ -20,7 +32,7 @@ def test_rows_become_judgements_and_come_out_again(store, project):
     done = import_rows(store, project.id, ROWS, who="me")
     assert (done.rankings, done.demonstrations, done.duplicates, done.problems) == (1, 1, 0, (ROWS[2],))
     assert [j.who for j in store.judgements.effective(project.id)] == ["Ada", "Bo"]
-    assert list(exported(store, project.id)) == ROWS[:2]
+    assert list(exported(store.stream(project.id))) == ROWS[:2]
     assert store.conversations.recent(project.id) == [], "imports are not chats"
 
 
@@ -51,14 +63,25 @@ def test_a_reader_that_breaks_off_imports_nothing(store, project):
     assert store.judgements.all(project.id) == []
 
 
-def test_a_correction_goes_out_as_a_ranking_and_a_demonstration(store, project):
-    _, question = store.conversations.start(project.id, USER)
-    (answer,) = store.conversations.add_answers(question.id, ["Buy a new one."])
-    store.judgements.add(Judgement(project.id, "me", (answer.id,), Correction("Sorry!")))
-    assert list(exported(store, project.id)) == [
-        RankingRow(USER, ("Sorry!", "Buy a new one."), (1, 2), "me"),
-        DemonstrationRow(USER, "Sorry!", "me"),
+def test_every_form_goes_in_and_comes_out(store, project):
+    rows = [
+        row_of(USER, ["a", "b"], [AllBad(), Correction("Sorry!", 1)], "Ada", 0.5, "curt"),
+        row_of(USER, ["a"], [Thumbs(False)], "Bo"),
+        row_of(USER, ["a", "b"], [Ranking((1, 2), 3), Ratings((Rating("tone", 5, (5, None)),))]),
+        row_of(USER, ["a"], [Spans((Span(0, 0, 1, "rude", 2),))]),
     ]
+    done = import_rows(store, project.id, rows)
+    assert (done.others, done.rankings, done.duplicates) == (4, 0, 0)
+    assert import_rows(store, project.id, rows).duplicates == 4
+    assert list(exported(store.stream(project.id))) == rows
+
+
+def test_skips_flags_and_repeats_stay(store, project):
+    _, question = store.conversations.start(project.id, USER)
+    ids = tuple(a.id for a in store.conversations.add_answers(question.id, ["a", "b"]))
+    for verdict, purpose in ((Skip(), "label"), (Flag(), "label"), (Ranking((1, 2)), "repeat")):
+        store.judgements.add(Judgement(project.id, "me", ids, verdict, purpose=purpose))
+    assert list(exported(store.stream(project.id))) == []
 
 
 def test_a_file_goes_in_and_comes_out_as_training_data(store, project, tmp_path):

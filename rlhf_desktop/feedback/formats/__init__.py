@@ -1,0 +1,182 @@
+"""The formats that feedback comes and goes in: recognised by their keys, record by record, with how sure that is.
+
+| format | keys |
+|---|---|
+| rankings (ours) | prompt, completions with rank |
+| TRL preference, explicit | prompt, chosen, rejected |
+| TRL preference, implicit | chosen, rejected: whole conversations |
+| TRL unpaired | prompt, completion, label |
+| TRL prompt and completion | prompt, completion |
+| conversations (TRL, OpenAI) | messages |
+| HH-RLHF | chosen, rejected: transcripts |
+| UltraFeedback binarised | prompt, chosen, rejected, score_chosen, score_rejected |
+| OpenAssistant trees | message_tree_id, prompt with replies |
+| Argilla records | fields, responses |
+| Label Studio tasks | data, annotations |
+| ShareGPT | conversations with from and value |
+| Alpaca | instruction, input, output |
+| OpenAI preference | input, preferred_output, non_preferred_output |
+| arena battles | conversation_a, conversation_b, winner |
+
+Files are JSON lines, one JSON list, CSV, TSV or Parquet (see `containers`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.feedback.formats.alpaca import ALPACA
+from rlhf_desktop.feedback.formats.arena import ARENA
+from rlhf_desktop.feedback.formats.argilla import ARGILLA
+from rlhf_desktop.feedback.formats.base import Format, Record
+from rlhf_desktop.feedback.formats.containers import read_items
+from rlhf_desktop.feedback.formats.hh import HH
+from rlhf_desktop.feedback.formats.hh import hh_messages as hh_messages
+from rlhf_desktop.feedback.formats.label_studio import LABEL_STUDIO
+from rlhf_desktop.feedback.formats.oasst import OASST
+from rlhf_desktop.feedback.formats.openai import OPENAI
+from rlhf_desktop.feedback.formats.rankings_format import RANKINGS
+from rlhf_desktop.feedback.formats.sharegpt import SHAREGPT
+from rlhf_desktop.feedback.formats.trl import IMPLICIT, MESSAGES, PREFERENCE, PROMPT_COMPLETION, UNPAIRED
+from rlhf_desktop.feedback.formats.ultrafeedback import ULTRAFEEDBACK
+from rlhf_desktop.feedback.rows import FeedbackRow, Problem, Unusable
+
+FORMATS: dict[str, Format] = {
+    form.name: form
+    for form in (
+        RANKINGS, PREFERENCE, IMPLICIT, UNPAIRED, PROMPT_COMPLETION, MESSAGES, HH, ULTRAFEEDBACK, OASST, ARGILLA, LABEL_STUDIO,
+        SHAREGPT, ALPACA, OPENAI, ARENA,
+    )
+}  # fmt: skip
+SURE = 0.8  # from here on a preview need not ask
+_SAMPLE = 50  # records that a guess is made from
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A format and how sure its keys make us, 0 to 1: the mean over the first records."""
+
+    format: Format
+    confidence: float
+
+
+def format_named(name: str) -> Format:
+    """The format of this name.
+
+    Raises:
+        BadInput: there is none; says which there are.
+    """
+    if name not in FORMATS:
+        raise BadInput(f"There is no format called “{name}”.", f"Choose one of: {', '.join(FORMATS)}.")
+    return FORMATS[name]
+
+
+def guesses(records: list[Record]) -> list[Guess]:
+    """The formats these records may be in, the likeliest first."""
+    found = [Guess(form, sum(form.fits(r) for r in records) / len(records)) for form in FORMATS.values() if records]
+    return sorted((guess for guess in found if guess.confidence > 0), key=lambda guess: -guess.confidence)
+
+
+def sample(path: Path) -> list[Record]:
+    """The first records of a file that are objects."""
+    return list(islice((item.value for item in read_items(path) if isinstance(item.value, dict)), _SAMPLE))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read a file.
+
+    Attributes:
+        format: The one format it is in; None: each record in the one it fits best.
+        columns: Our name of a field → the file's name of it, where they differ.
+    """
+
+    format: Format | None = None
+    columns: Mapping[str, str] | None = None
+
+    def rows(self, value: Any) -> list[FeedbackRow]:
+        """The rows of one record.
+
+        Raises:
+            Unusable: says what is wrong with it.
+        """
+        if not isinstance(value, dict):
+            raise Unusable("it is not a JSON object")
+        record = self._mapped(value)
+        form = self.format or _best(record)
+        if form.fits(record) == 0:
+            raise Unusable(f"it is not in the format {form.title} ({form.keys})")
+        try:
+            return list(form.read(record))
+        except (BadInput, RecursionError) as problem:
+            raise Unusable(str(problem).rstrip(".") or "it is nested too deeply") from None
+
+    def _mapped(self, record: Record) -> Record:
+        if not self.columns:
+            return record
+        optional = self.columns.get("annotator")
+        missing = [theirs for theirs in self.columns.values() if theirs not in record and theirs != optional]
+        if missing:
+            raise Unusable(f"it has nothing in the column “{missing[0][:40]}”")
+        return {ours: record[theirs] for ours, theirs in self.columns.items() if theirs in record}
+
+
+def _best(record: Record) -> Format:
+    form = max(FORMATS.values(), key=lambda form: form.fits(record))
+    if form.fits(record) == 0:
+        keys = ", ".join(str(key)[:40] for key in list(record)[:8]) or "nothing"
+        raise Unusable(f"it has {keys}; understood are {UNDERSTOOD}")
+    return form
+
+
+UNDERSTOOD = "; ".join(f"{form.title} ({form.keys})" for form in FORMATS.values())
+
+
+def feedback_from(value: Any) -> FeedbackRow:
+    """The one row of a record in any of the formats.
+
+    Raises:
+        Unusable: says what is wrong with it, also when it holds several rows.
+    """
+    rows = Reading().rows(value)
+    if len(rows) != 1:
+        raise Unusable(f"it holds {len(rows)} rows")
+    return rows[0]
+
+
+def read_feedback(
+    path: Path, reading: Reading | None = None, on_bytes: Callable[[int], None] | None = None
+) -> Iterator[FeedbackRow | Problem]:
+    """The rows of a feedback file in any of the formats, read piece by piece.
+
+    What cannot be used comes as a `Problem` with its place, so one bad row does not cost the others.
+
+    Args:
+        path: The file.
+        reading: How to read it; by default every record in the format it fits best.
+        on_bytes: Told how far into the file each record reaches, before its rows come.
+
+    Raises:
+        NotFound: there is no such file.
+        BadInput: it cannot be read, or is empty.
+    """
+    reading = reading or Reading()
+    anything = False
+    for item in read_items(path):
+        anything = True
+        if on_bytes:
+            on_bytes(item.read_bytes)
+        if isinstance(item.value, Problem):
+            yield item.value
+            continue
+        try:
+            rows = reading.rows(item.value)
+        except Unusable as reason:
+            yield Problem(item.number, str(reason), item.text)
+            continue
+        yield from rows
+    if not anything:
+        raise BadInput(f"{path.name} is empty.", "Give a file with feedback in it.")

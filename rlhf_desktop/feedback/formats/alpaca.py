@@ -1,0 +1,72 @@
+"""Alpaca: `instruction`, `input` (may be empty) and `output`; also with `system`, `history`, and `chosen` beside `rejected`.
+
+Several turns fit through `history`, a list of [question, answer].
+"""
+
+from collections.abc import Iterator
+
+from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.feedback.formats.base import Format, Record, examples, has, preferences
+from rlhf_desktop.feedback.rows import DemonstrationRow, FeedbackRow, RankingRow, Unusable, annotator_of, prompt_of, text_of
+
+
+def fits(record: Record) -> float:
+    """An instruction with an output, or with two answers."""
+    answered = "output" in record or has(record, "chosen", "rejected")
+    return 1.0 if "instruction" in record and answered else 0.0
+
+
+def read(record: Record) -> Iterator[FeedbackRow]:
+    """An example, or a comparison."""
+    prompt = _prompt(record)
+    if has(record, "chosen", "rejected"):
+        texts = (text_of(record["chosen"], "chosen answer"), text_of(record["rejected"], "rejected answer"))
+        yield RankingRow(prompt, texts, (1, 2), annotator_of(record))
+    else:
+        yield DemonstrationRow(prompt, text_of(record["output"], "output"), annotator_of(record))
+
+
+def _prompt(record: Record) -> Messages:
+    messages: Messages = []
+    if record.get("system"):
+        messages.append({"role": "system", "content": text_of(record["system"], "system message")})
+    for turn in record.get("history") or []:
+        if not isinstance(turn, list) or len(turn) != 2:
+            raise Unusable("the history is not a list of [question, answer]")
+        messages.append({"role": "user", "content": text_of(turn[0], "question")})
+        messages.append({"role": "assistant", "content": text_of(turn[1], "answer")})
+    asked = text_of(record["instruction"], "instruction")
+    if record.get("input"):
+        asked += "\n" + text_of(record["input"], "input")
+    return prompt_of([*messages, {"role": "user", "content": asked}])
+
+
+def write(row: FeedbackRow) -> Iterator[Record]:
+    """A record for each example and each pair with a winner, where the turns alternate as the format's must."""
+    frame = _frame(row.prompt)
+    if frame is None:
+        return
+    for text in examples(row):
+        yield {**frame, "output": text}
+    for chosen, rejected in preferences(row):
+        yield {**frame, "chosen": chosen, "rejected": rejected}
+
+
+def _frame(prompt: Messages) -> Record | None:
+    system = prompt[0]["content"] if prompt[0]["role"] == "system" else ""
+    turns = prompt[1:] if system else prompt
+    if [m["role"] for m in turns] != ["user", "assistant"] * (len(turns) // 2) + ["user"]:
+        return None
+    record: Record = {"instruction": turns[-1]["content"], "input": ""}
+    if system:
+        record["system"] = system
+    if len(turns) > 1:
+        texts = [message["content"] for message in turns[:-1]]
+        record["history"] = [list(pair) for pair in zip(texts[::2], texts[1::2], strict=True)]
+    return record
+
+
+ALPACA = Format(
+    "alpaca", "Alpaca", "instruction, input, output", fits, read, write,
+    ("instruction", "input", "output", "chosen", "rejected", "system"), listed=True,
+)  # fmt: skip

@@ -1,0 +1,69 @@
+"""HH-RLHF: whole transcripts as `chosen` and `rejected`, each turn after an empty line and “Human: ” or “Assistant: ”.
+
+A transcript has no system message, so a row whose prompt has one is not written; nor is one in which somebody's words look like
+a turn.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from rlhf_desktop.core.messages import Messages, Role
+from rlhf_desktop.feedback.formats.base import Format, Record, has, preferences, shared_prompt
+from rlhf_desktop.feedback.rows import FeedbackRow, RankingRow, Unusable, annotator_of, text_of
+
+_TURN = re.compile(r"\n\n(Human|Assistant): ?")
+_SPEAKER: dict[str, Role] = {"Human": "user", "Assistant": "assistant"}
+_NAME = {role: name for name, role in _SPEAKER.items()}
+
+
+def fits(record: Record) -> float:
+    """Two transcripts."""
+    if not has(record, "chosen", "rejected") or "prompt" in record:
+        return 0.0
+    texts = [record["chosen"], record["rejected"]]
+    if not all(isinstance(text, str) for text in texts):
+        return 0.0
+    return 1.0 if all("Human:" in text and "Assistant:" in text for text in texts) else 0.5
+
+
+def read(record: Record) -> Iterator[FeedbackRow]:
+    """One comparison."""
+    prompt, texts = shared_prompt(hh_messages(record["chosen"]), hh_messages(record["rejected"]))
+    yield RankingRow(prompt, texts, (1, 2), annotator_of(record))
+
+
+def write(row: FeedbackRow) -> Iterator[Record]:
+    """A record for each pair with a winner."""
+    if any(message["role"] == "system" or _TURN.search(message["content"]) for message in row.prompt):
+        return
+    before = "".join(f"\n\n{_NAME[m['role']]}: {m['content']}" for m in row.prompt)
+    for chosen, rejected in preferences(row):
+        if _TURN.search(chosen) or _TURN.search(rejected):
+            continue
+        yield {"chosen": f"{before}\n\nAssistant: {chosen}", "rejected": f"{before}\n\nAssistant: {rejected}"}
+
+
+def hh_messages(transcript: Any) -> Messages:
+    """The messages of an HH-RLHF transcript. A speaker's turns in a row become one message.
+
+    Raises:
+        Unusable: the text is not such a transcript, or a turn is empty.
+    """
+    parts = _TURN.split(text_of(transcript, "transcript", max_chars=2 * 10**6))
+    if len(parts) < 3 or parts[0].strip():
+        raise Unusable("there is no prompt: neither a “prompt” nor a transcript that starts with “Human:”")
+    messages: Messages = []
+    for speaker, said in zip(parts[1::2], parts[2::2], strict=True):
+        role, content = _SPEAKER[speaker], said.strip()
+        if messages and messages[-1]["role"] == role:
+            gap = "\n" if _TURN.match(f"\n\n{content}") else "\n\n"  # an answer may quote a transcript; joining must not make one
+            messages[-1]["content"] = f"{messages[-1]['content']}{gap}{content}".strip()
+        else:
+            messages.append({"role": role, "content": content})
+    for message in messages:
+        text_of(message["content"], f"{message['role']} message")
+    return messages
+
+
+HH = Format("hh", "HH-RLHF", "chosen, rejected: transcripts of “Human:” and “Assistant:”", fits, read, write)

@@ -1,0 +1,83 @@
+"""OpenAssistant conversation trees: one tree an object, `prompt` with nested `replies`; rank 0 is the best among siblings.
+
+Ranked siblings become a ranking of the answers to the path above them; a single answer that reviewers kept is not a judgement and
+is passed over. https://github.com/LAION-AI/Open-Assistant (message tree export)
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rlhf_desktop.core.ids import new_id
+from rlhf_desktop.core.messages import Messages, Role
+from rlhf_desktop.feedback.formats.base import Format, Record, find
+from rlhf_desktop.feedback.judgements import Ranking
+from rlhf_desktop.feedback.rows import FeedbackRow, RankingRow, Unusable, prompt_of, text_of
+
+_ROLES: dict[str, Role] = {"prompter": "user", "assistant": "assistant", "system": "system"}
+_MAX_DEPTH = 100
+
+
+def fits(record: Record) -> float:
+    """A tree's own keys."""
+    prompt = record.get("prompt")
+    if isinstance(prompt, dict) and "text" in prompt and "replies" in prompt:
+        return 1.0 if "message_tree_id" in record else 0.9
+    return 0.0
+
+
+def read(record: Record) -> Iterator[FeedbackRow]:
+    """Every ranking of the tree, from the top down."""
+    found = list(_walk(record.get("prompt"), [], 0))
+    if not found:
+        raise Unusable("no two answers to one message of this tree are ranked")
+    yield from found
+
+
+def _walk(node: Any, before: Messages, depth: int) -> Iterator[FeedbackRow]:
+    if depth > _MAX_DEPTH:
+        raise Unusable("the tree is deeper than any conversation")
+    if not isinstance(node, dict) or node.get("role", "prompter") not in _ROLES:
+        raise Unusable("a message of the tree has no text and role")
+    role = _ROLES[node.get("role", "prompter")]
+    path: Messages = [*before, {"role": role, "content": text_of(node.get("text"), f"{role} message")}]
+    replies = node.get("replies") or []
+    if not isinstance(replies, list):
+        raise Unusable("the replies of a message are not a list")
+    if role == "user":
+        yield from _ranking(path, replies)
+    for reply in replies:
+        yield from _walk(reply, path, depth + 1)
+
+
+def _ranking(path: Messages, replies: list[Any]) -> Iterator[FeedbackRow]:
+    ranked = [r for r in replies if isinstance(r, dict) and r.get("role") == "assistant" and _is_rank(r.get("rank"))]
+    if len(ranked) > 1:
+        texts = tuple(text_of(reply.get("text"), "assistant message") for reply in ranked)
+        yield RankingRow(prompt_of(path), texts, tuple(reply["rank"] + 1 for reply in ranked))
+
+
+def _is_rank(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def write(row: FeedbackRow) -> Iterator[Record]:
+    """A tree for each ranking: the prompt's messages one under the other, the answers under the last."""
+    ranking = find(row, Ranking)
+    if ranking is None:
+        return
+    tree_id = new_id()
+    nodes = [_node(tree_id, "prompter" if m["role"] == "user" else m["role"], m["content"]) for m in row.prompt]
+    nodes[0]["message_id"] = tree_id
+    answers = [{**_node(tree_id, "assistant", t), "rank": r - 1} for t, r in zip(row.completions, ranking.ranks, strict=True)]
+    for upper, lower in zip(nodes, [*([node] for node in nodes[1:]), answers], strict=True):
+        upper["replies"] = [{**node, "parent_id": upper["message_id"]} if node in answers else node for node in lower]
+        for node in lower:
+            node["parent_id"] = upper["message_id"]
+    yield {"message_tree_id": tree_id, "tree_state": "ready_for_export", "prompt": nodes[0]}
+
+
+def _node(tree_id: str, role: str, text: str) -> Record:
+    return {"message_id": new_id(), "message_tree_id": tree_id, "role": role, "text": text, "replies": []}
+
+
+OASST = Format("oasst", "OpenAssistant trees", "message_tree_id, prompt with nested replies and ranks", fits, read, write)

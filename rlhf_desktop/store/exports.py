@@ -1,0 +1,36 @@
+"""Files that left the workspace: remembered, so that an erase can name those that hold what was erased."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rlhf_desktop.core.ids import new_id
+from rlhf_desktop.feedback.conversations import utc_now
+from rlhf_desktop.store.driver import Connection
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file that was written: which judgements were in it follows from `last_row`, the newest one's place then."""
+
+    id: str
+    project_id: str
+    path: str
+    form: str
+    exported_at: str
+    last_row: int
+
+
+class ExportStore:
+    """Remembers exports."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def note(self, project_id: str, path: Path, form: str, last_row: int) -> None:
+        """Remember a file that was just written."""
+        self._db.insert("exports", [vars(Export(new_id(), project_id, str(path.absolute()), form, utc_now(), last_row))])
+
+    def since(self, project_id: str, row: int) -> list[Export]:
+        """The files written when the judgement at this place was there already, oldest first."""
+        rows = self._db.rows("SELECT * FROM exports WHERE project_id = ? AND last_row >= ? ORDER BY exported_at", (project_id, row))
+        return [Export(**found) for found in rows]
