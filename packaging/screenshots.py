@@ -228,6 +228,21 @@ def _evaluate(studio: Studio) -> None:
     studio.window.room("evaluate").show_home()
 
 
+def _compare_runs(studio: Studio) -> None:
+    studio.window.show_room("train")
+    runs = studio.story.runs
+    studio.window.room("train").compare([runs[name].id for name in ("Kinder, round 1", "Kinder, round 2")])
+
+
+def _about_run(studio: Studio) -> None:
+    _run_page("Kinder, round 1")(studio)
+    studio.settle()
+    page = studio.window.room("train").page
+    page.about.fold.setChecked(True)
+    studio.settle()
+    page.verticalScrollBar().setValue(page.about.y())
+
+
 SCENES: dict[str, Scene] = {
     "chat": lambda studio: content.show_chat(studio.window, studio.story),
     "chat-judging": _chat_judging,
@@ -243,6 +258,8 @@ SCENES: dict[str, Scene] = {
     "train-live": _run_page("Kinder, round 2"),
     "train-done": _run_page("Kinder, round 1"),
     "train-interrupted": _run_page("Quick try"),
+    "train-about": _about_run,
+    "train-compare": _compare_runs,
     "evaluate": _evaluate,
     "evaluate-blind": _blind,
     "evaluate-better": _result("decided"),

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QDesktopServices
 from run_script import ScriptedRun
 
 from rlhf_desktop.core import runs
@@ -13,9 +15,12 @@ from rlhf_desktop.core.platform import process_ref
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
 from rlhf_desktop.jobs import runfolder
 from rlhf_desktop.jobs.queue import Queue
+from rlhf_desktop.jobs.runnotes import run_notes
 from rlhf_desktop.jobs.turns import waiting_runs
+from rlhf_desktop.operations.rounds import adoptions
 from rlhf_desktop.ui.train.follower import RunFollower
 from rlhf_desktop.ui.train.room import TrainRoom
+from rlhf_desktop.ui.widgets.text import Label
 
 
 @pytest.fixture(autouse=True)
@@ -307,3 +312,88 @@ def test_reopening_finds_the_run_where_it_is(qtbot, context, room):
     page = open_page(qtbot, room, run)
     assert page._view.step == 20
     assert run.folder.status().worker == process_ref(os.getpid())
+
+
+# --- several runs, and what is said about one
+
+
+def finished(context, title, algorithm="sft", **values):
+    run = ScriptedRun(context, algorithm=algorithm, title=title)
+    for step in range(1, 6):
+        run.say(runs.Metrics, step=step, values={"loss": 2.0 / step, "eval/loss": 2.5 / step})
+    run.result("reward" if algorithm == "reward" else "policy")
+    run.say(runs.Finished, outcome="done", metrics={"wall_s": 60.0, **values})
+    run.state("done")
+    return run
+
+
+def test_two_runs_side_by_side_with_the_best_marked(qtbot, context, room):
+    one, two = finished(context, "One", **{"eval/loss": 0.5}), finished(context, "Two", **{"eval/loss": 0.4})
+    ready(qtbot, room)
+    assert room.overview.compare.isHidden()
+    room.overview.runs.rows[one.folder.id].pick.click()
+    assert not room.overview.compare.isEnabled()
+    room.overview.runs.rows[two.folder.id].pick.click()
+    room.overview.compare.click()
+    qtbot.waitUntil(lambda: room.comparison is not None)
+    page = room.comparison
+    assert page._compared.comparison.best == two.folder.id
+    assert "Best by" in page.best.words.text()
+    assert [chart._plot.accessibleName() for chart in page.charts] == ["Chart: Error while learning (loss)"]
+    assert "Two (line)" in page.charts[0]._plot.accessibleDescription()
+    page.closed.emit()
+    assert room.comparison is None
+
+
+def test_name_notes_and_archive_are_kept_with_the_run(qtbot, context, room):
+    run = finished(context, "Kinder")
+    ready(qtbot, room)
+    page = open_page(qtbot, room, run)
+    page.about.fold.click()
+    page.about.title.selectAll()
+    qtbot.keyClicks(page.about.title, "Kinder, shorter")
+    qtbot.keyClick(page.about.title, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: page.name.text() == "Kinder, shorter")
+    page.about.notes.setPlainText("Half the steps; answers stay short.")
+    page.about.keep_notes()
+    qtbot.waitUntil(lambda: run_notes(run.folder).notes == "Half the steps; answers stay short.")
+    with qtbot.waitSignal(context.session.announced) as said:
+        page.about.archive.click()
+    room.show_overview()
+    qtbot.waitUntil(lambda: room.overview.archived.isVisible())
+    assert room.overview.runs.rows == {}
+    said.args[1]()  # undo
+    qtbot.waitUntil(lambda: [row._title.text() for row in room.overview.runs.rows.values()] == ["Kinder, shorter"])
+
+
+def test_rolling_back_is_one_click_and_can_be_undone(qtbot, context, room):
+    old, new = finished(context, "Old"), finished(context, "New")
+    page = open_page(qtbot, room, new)
+    with qtbot.waitSignal(context.session.announced):
+        page.about.adopt.click()
+    room.show_overview()
+    page = open_page(qtbot, room, old)
+    with qtbot.waitSignal(context.session.announced) as said:
+        page.about.adopt.click()
+    assert context.session.adapter.name == "Old"
+    said.args[1]()
+    qtbot.waitUntil(lambda: context.session.adapter.name == "New")
+    names = [made.adapter_name for made in adoptions(context.store, context.session.project)]
+    assert names == ["New", "Old", "New"]
+
+
+def test_the_page_names_the_feedback_behind_a_run(qtbot, context, room):
+    page = open_page(qtbot, room, finished(context, "Kinder"))
+    page.about.fold.click()
+    said = " ".join(label.text() for label in page.about.findChildren(Label))
+    assert "learned from 1 row" in said
+    assert "feedback " in said
+
+
+def test_a_report_is_one_click(qtbot, context, room, monkeypatch):
+    opened = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", opened.append)
+    page = open_page(qtbot, room, finished(context, "Kinder"))
+    with qtbot.waitSignal(context.session.announced):
+        page.about.report.click()
+    assert "Kinder" in Path(opened[0].toLocalFile()).read_text()

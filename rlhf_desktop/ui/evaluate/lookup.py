@@ -63,11 +63,12 @@ def result(store: Store, workspace: Workspace, project: Project, base: ModelRef 
     report = blind_report(store, evaluation_id)
     pair = next_pair(store, evaluation_id, who)
     left = pair.total - pair.done if pair else 0
-    effects = _known_effects(workspace, base, report.evaluation)
+    effects = known_effects(workspace, base, report.evaluation)
     return Result(report, left, len(fresh_prompts(store, project, evaluation_id)), effects)
 
 
-def _known_effects(workspace: Workspace, base: ModelRef | None, made: Evaluation) -> SideEffects | None:
+def known_effects(workspace: Workspace, base: ModelRef | None, made: Evaluation) -> SideEffects | None:
+    """What the probes found about the two models, if they have been put to both."""
     try:
         adapters = [adapter_of(workspace, side, base) for side in (made.old, made.new)]
         before, after = (known_probes(workspace, base, adapter) for adapter in adapters)

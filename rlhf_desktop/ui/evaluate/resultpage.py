@@ -27,6 +27,7 @@ class ResultPage(Page):
     continued = Signal()  # judge what is left
     extended = Signal()  # have more prompts answered
     adopted = Signal(bool)  # True: the new model; False: the old one
+    reportAsked = Signal()
     effectsAsked = Signal()
     effectsStopped = Signal()
 
@@ -64,6 +65,9 @@ class ResultPage(Page):
         win, line = self.report.win, row(spacing=t.SPACE_M)
         back = Button("All comparisons", "quiet", "chevron-left", "Alt+Left")
         back.clicked.connect(self.closed)
+        self.write = Button("Report…", "quiet", "file")
+        self.write.setToolTip("Write a page to send to a colleague: the numbers, the charts, sample answers; it names nobody")
+        self.write.clicked.connect(self.reportAsked)
         self.go_on = Button(f"Go on judging ({mine_left} left)" if mine_left else "Judge more prompts")
         self.go_on.setVisible(mine_left > 0 or more > 0)
         self.go_on.clicked.connect(self.continued if mine_left else self.extended)
@@ -77,7 +81,7 @@ class ResultPage(Page):
         primary.set_kind("primary")
         line.addWidget(back)
         line.addStretch(1)
-        for button in (self.keep, self.adopt, self.go_on):
+        for button in (self.write, self.keep, self.adopt, self.go_on):
             line.addWidget(button)
         return line
 

@@ -3,6 +3,7 @@
 import functools
 import random
 import time
+from pathlib import Path
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QStackedWidget, QWidget
@@ -22,6 +23,8 @@ from rlhf_desktop.operations.blind import (
 )
 from rlhf_desktop.operations.demo import read_report, run_demo
 from rlhf_desktop.operations.demo_report import DemoReport
+from rlhf_desktop.operations.report import evaluation_report
+from rlhf_desktop.operations.report_pages import write_report
 from rlhf_desktop.operations.rounds import adopt, adoptions
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.background import LongWork
@@ -32,6 +35,7 @@ from rlhf_desktop.ui.evaluate.home import EvaluateFacts, HomePage
 from rlhf_desktop.ui.evaluate.judgingview import JudgingView
 from rlhf_desktop.ui.evaluate.resultpage import ResultPage
 from rlhf_desktop.ui.people import who_am_i
+from rlhf_desktop.ui.reports import show_report
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import Page
 
@@ -272,11 +276,23 @@ class EvaluateRoom(QObject):
         self.result.continued.connect(lambda: self.go_on(made.id))
         self.result.extended.connect(lambda: self._extend(made))
         self.result.adopted.connect(lambda new: self._adopt(made, new))
+        self.result.reportAsked.connect(lambda: self._report(made))
         self.result.effectsAsked.connect(lambda: self._measure(made))
         self.result.effectsStopped.connect(self.measuring.stop)
         self._root.addWidget(self.result)
         self._root.setCurrentWidget(self.result)
         self.result.go_on.setFocus()
+
+    def _report(self, made: Evaluation) -> None:
+        """Write the comparison's report and show it in the browser."""
+        store, workspace, base = self._context.store, self._context.workspace, self._context.session.base
+
+        def write() -> Path:
+            effects = lookup.known_effects(workspace, base, made)
+            report = evaluation_report(store, workspace, made.id, side_effects=effects)
+            return write_report(report, lookup.report_folder(workspace)).html
+
+        self._run(write, then=lambda page: show_report(self._context.session, page))
 
     def _measure(self, made: Evaluation) -> None:
         """Measure what else has changed from one model to the other."""

@@ -1,6 +1,6 @@
 """The Train room's first page: four recipes, the start panel under them, and every run."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from PySide6.QtCore import QTimer, Signal
@@ -13,13 +13,15 @@ from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.operations.training import Readiness
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.train.comparepage import MOST
 from rlhf_desktop.ui.train.plan import suggested_next
 from rlhf_desktop.ui.train.recipecard import RecipeCard
 from rlhf_desktop.ui.train.runlist import RunList
 from rlhf_desktop.ui.train.startpanel import StartPanel
 from rlhf_desktop.ui.train.wording import RECIPES
-from rlhf_desktop.ui.widgets.surfaces import Notice, Page, column
-from rlhf_desktop.ui.widgets.text import Label, heading, title
+from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.surfaces import Notice, Page, column, row
+from rlhf_desktop.ui.widgets.text import Label, caption, heading, title
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class TrainFacts:
     runs: Sequence[RunSummary]
     adapters: Sequence[AdapterInfo]  # of the project's base model, newest first
     waiting: Sequence[str]  # ids of the runs that wait, in their order
+    archived: Set[str] = frozenset()  # ids of the runs that are put away
 
 
 class Overview(Page):
@@ -37,6 +40,7 @@ class Overview(Page):
 
     startRequested = Signal(object)  # a checked StartRequest
     opened = Signal(str)
+    compared = Signal(list)  # run ids
     asked = Signal(str, str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -64,7 +68,7 @@ class Overview(Page):
         self.body.addLayout(self._panel_place)
         self.panel: StartPanel | None = None
         self.body.addSpacing(t.SPACE_S)
-        self.body.addWidget(heading("Runs"))
+        self.body.addLayout(self._runs_head())
         self._none = Label(
             "Nothing has been trained in this project yet. Runs wait here, one at a time, and go on without the window.",
             tone="muted",
@@ -74,6 +78,8 @@ class Overview(Page):
         self.runs = RunList()
         self.runs.opened.connect(self.opened)
         self.runs.asked.connect(self.asked)
+        self.runs.pickedChanged.connect(self._show_picked)
+        self._show_picked()
         self.body.addWidget(self.runs)
         self.body.addStretch(1)
 
@@ -88,8 +94,37 @@ class Overview(Page):
             card.show_cost(_cost(algorithm, facts.runs))
         self._show_roles()
         self._show_notice(base_name)
-        self.runs.show_runs(facts.runs, facts.waiting)
-        self._none.setVisible(not facts.runs)
+        self.archived.set_text(f"Archived ({len(facts.archived)})")
+        self.archived.setVisible(bool(facts.archived))
+        self._show_runs()
+
+    def _show_runs(self) -> None:
+        if self._facts is None:
+            return
+        shown = [run for run in self._facts.runs if self.archived.isChecked() or run.id not in self._facts.archived]
+        self.runs.show_runs(shown, self._facts.waiting)
+        self._none.setVisible(not self._facts.runs)
+        self._show_picked()
+
+    def _runs_head(self):
+        line = row()
+        line.addWidget(heading("Runs"), 1)
+        self._picked_words = caption("")
+        self.compare = Button("Compare side by side", icon="layers")
+        self.compare.clicked.connect(lambda: self.compared.emit(self.runs.picked()))
+        self.archived = Button("Archived", "quiet", "folder")
+        self.archived.setCheckable(True)
+        self.archived.toggled.connect(self._show_runs)
+        for part in (self._picked_words, self.compare, self.archived):
+            line.addWidget(part)
+        return line
+
+    def _show_picked(self) -> None:
+        """Two to four chosen runs can be compared."""
+        many = len(self.runs.picked())
+        self.compare.setVisible(many > 0)
+        self.compare.setEnabled(2 <= many <= MOST)
+        self._picked_words.setText("Choose another one" if many == 1 else f"At most {MOST}" if many > MOST else "")
 
     def _show_notice(self, base_name: str) -> None:
         missing = not base_name

@@ -1,21 +1,34 @@
 """The Train room: joins its pages to the queue. Everything slow runs on the task threads."""
 
 import functools
+from dataclasses import replace
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from rlhf_desktop.core.errors import AppError
-from rlhf_desktop.core.runs import ModelRef, RunConfig
-from rlhf_desktop.jobs.adapters import list_adapters
+from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.jobs.adapters import list_adapters, resolve_adapter
+from rlhf_desktop.jobs.follow import EventReader
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.jobs.runnotes import RunNotes, annotate_run, run_notes, title_of
 from rlhf_desktop.jobs.turns import end_now, move, waiting_runs
-from rlhf_desktop.operations.training import lineage, readiness, start_run
+from rlhf_desktop.operations.comparing import compare_runs
+from rlhf_desktop.operations.lineage import adapter_lineage
+from rlhf_desktop.operations.report import run_report
+from rlhf_desktop.operations.report_pages import write_report
+from rlhf_desktop.operations.rounds import adopt
+from rlhf_desktop.operations.training import readiness, start_run
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.people import who_am_i
+from rlhf_desktop.ui.reports import show_report
+from rlhf_desktop.ui.train.comparepage import Compared, ComparePage
 from rlhf_desktop.ui.train.follower import RunFollower
 from rlhf_desktop.ui.train.overview import Overview, TrainFacts
 from rlhf_desktop.ui.train.plan import StartRequest
+from rlhf_desktop.ui.train.runfacts import RunFacts, result_ref
 from rlhf_desktop.ui.train.runpage import RunPage
+from rlhf_desktop.ui.train.runview import RunView
 
 _REFRESH_MS = 1500
 
@@ -33,6 +46,7 @@ class TrainRoom(QObject):
         self.overview = Overview()
         self._root.addWidget(self.overview)
         self.page: RunPage | None = None
+        self.comparison: ComparePage | None = None
         self.follower: RunFollower | None = None
         self._run: RunFolder | None = None
         self._loading = self._again = False
@@ -48,6 +62,7 @@ class TrainRoom(QObject):
         session = self._context.session
         self.overview.startRequested.connect(self.start)
         self.overview.opened.connect(self.show_run)
+        self.overview.compared.connect(self.compare)
         self.overview.asked.connect(lambda run_id, action: self._ask(RunFolder(self._context.workspace.runs / run_id), action))
         self.overview.notice.acted.connect(lambda: session.roomRequested.emit("models"))
         session.projectChanged.connect(self._project_changed)
@@ -94,11 +109,13 @@ class TrainRoom(QObject):
         context = self._context
         project = context.session.project
         runs = [run for run in context.queue.runs() if run.project_id in (project.id, "")]
+        runs = [replace(run, title=title_of(run.folder, run.title)) for run in runs]
+        archived = {run.id for run in runs if run_notes(run.folder).archived}
         adapters = [
             a for a in list_adapters(context.workspace) if base and a.ref.base_hash == base.hash and a.project_id == project.id
         ]
         waiting = [run.id for run in waiting_runs(context.workspace)]
-        return TrainFacts(known or readiness(context.store, project), runs, adapters, waiting)
+        return TrainFacts(known or readiness(context.store, project), runs, adapters, waiting, archived)
 
     def _loaded(self, facts: TrainFacts) -> None:
         self._loading = False
@@ -114,7 +131,7 @@ class TrainRoom(QObject):
         self._context.session.troubled.emit(trouble)
 
     def _refresh_in_front(self) -> None:
-        if self._front and self.page is None:
+        if self._front and self.page is None and self.comparison is None:
             self.refresh()
 
     def _feedback_changed(self) -> None:
@@ -189,26 +206,57 @@ class TrainRoom(QObject):
         """Open a run's page and replay what it has said."""
         run = RunFolder(self._context.workspace.runs / run_id)
         self._context.tasks.run(
-            self._look_up, run, on_success=lambda found: self._open(run, *found), on_failure=self._context.session.troubled.emit
+            self._look_up, run, on_success=lambda found: self._open(run, found), on_failure=self._context.session.troubled.emit
         )
 
-    def _look_up(self, run: RunFolder) -> tuple[RunConfig, list[str]]:
+    def _look_up(self, run: RunFolder) -> RunFacts:
         config = run.config()
-        before = [step.title for step in reversed(lineage(self._context.workspace.runs, config.start))]
-        return config, [config.base.name, *before, config.title]
+        steps = adapter_lineage(self._context.workspace, result_ref(run, config))
+        return RunFacts(title_of(run, config.title), config, run_notes(run), steps)
 
-    def _open(self, run: RunFolder, config: RunConfig, chain: list[str]) -> None:
+    def _open(self, run: RunFolder, facts: RunFacts) -> None:
         self._close_page()
         self._run = run
         self.follower = RunFollower(self._context.tasks, run, self)
-        self.page = RunPage(config, self.follower, self._context.theme, chain)
-        self.page.closed.connect(self.show_overview)
-        self.page.asked.connect(lambda action: self._ask(run, action))
-        self.page.tried.connect(lambda: self._chat_with(run))
-        self.page.judged.connect(lambda: self._context.session.evaluationRequested.emit(run.id))
-        self._root.addWidget(self.page)
-        self._root.setCurrentWidget(self.page)
+        page = self.page = RunPage(facts.config, self.follower, self._context.theme, facts.chain)
+        page.name.setText(facts.title)
+        page.about.show_run(facts.title, facts.notes, facts.steps, False)
+        page.closed.connect(self.show_overview)
+        page.asked.connect(lambda action: self._ask(run, action))
+        page.tried.connect(lambda: self._chat_with(run))
+        page.judged.connect(lambda: self._context.session.evaluationRequested.emit(run.id))
+        page.about.renamed.connect(lambda title: self._annotate(run, title=title))
+        page.about.noted.connect(lambda notes: self._annotate(run, notes=notes))
+        page.about.archived.connect(lambda on: self._annotate(run, archived=on))
+        page.about.adoptAsked.connect(lambda: self._make_current(run))
+        page.about.reportAsked.connect(lambda: self._report(run))
+        self._show_page(page)
         self.follower.start()
+
+    def _show_page(self, page: QWidget) -> None:
+        self._root.addWidget(page)
+        self._root.setCurrentWidget(page)
+
+    def compare(self, run_ids: list[str]) -> None:
+        """Open some runs side by side."""
+        runs = [RunFolder(self._context.workspace.runs / run_id) for run_id in run_ids]
+
+        def read() -> Compared:
+            views = []
+            for run in runs:
+                view = RunView()
+                view.apply(EventReader(run.events).read_new())
+                views.append(view)
+            return Compared(compare_runs(runs), [run.config().algorithm for run in runs], views)
+
+        self._context.tasks.run(read, on_success=self._open_comparison, on_failure=self._context.session.troubled.emit)
+
+    def _open_comparison(self, compared: Compared) -> None:
+        self._close_page()
+        self.comparison = ComparePage(compared, self._context.theme)
+        self.comparison.closed.connect(self.show_overview)
+        self.comparison.opened.connect(self.show_run)
+        self._show_page(self.comparison)
 
     def show_overview(self) -> None:
         """Back to the recipes and the queue."""
@@ -217,14 +265,72 @@ class TrainRoom(QObject):
         self._refresh_in_front()
 
     def _close_page(self) -> None:
+        if self.comparison is not None:
+            self.comparison.release()
+            self._root.removeWidget(self.comparison)
+            self.comparison.deleteLater()
+            self.comparison = None
         if self.page is None:
             return
+        self.page.about.keep_notes()
         self.follower.stop()
         self.page.release()
         self.follower.deleteLater()
         self._root.removeWidget(self.page)
         self.page.deleteLater()
         self.page = self.follower = self._run = None
+
+    # --- what is said about a run, and done with its result
+
+    def _annotate(self, run: RunFolder, **changes: str | bool) -> None:
+        """Rename a run, keep notes on it, put it into the archive or take it out."""
+
+        def kept(notes: RunNotes) -> None:
+            if self.page is not None and self._run is not None and self._run.id == run.id:
+                self.page.about.show_notes(notes)
+                if notes.title:
+                    self.page.name.setText(notes.title)
+            if "archived" in changes:
+                said = "Archived." if changes["archived"] else "Back in the list."
+                self._context.session.announce(said, lambda: self._annotate(run, archived=not changes["archived"]))
+            self._context.session.runsChanged.emit()
+
+        self._context.tasks.run(
+            lambda: annotate_run(run, **changes), on_success=kept, on_failure=self._context.session.troubled.emit
+        )
+
+    def _make_current(self, run: RunFolder) -> None:
+        """Adopt a run's result, an old one too: that is rolling back. Undo brings back what was current."""
+        store, session = self._context.store, self._context.session
+        project, before = session.project, (session.base, session.adapter)
+
+        def change(base: ModelRef, adapter: AdapterRef | None) -> tuple[ModelRef, AdapterRef | None]:
+            adopt(store, project, adapter, who=who_am_i(store))
+            return base, adapter
+
+        def back() -> None:
+            self._context.tasks.run(change, *before, on_success=lambda found: session.set_model(*found))
+
+        def changed(found: tuple[ModelRef, AdapterRef]) -> None:
+            session.set_model(*found)
+            session.runsChanged.emit()
+            session.announce(f"{found[1].name} is the current model now.", back)
+
+        config = run.config
+        self._context.tasks.run(
+            lambda: change(config().base, resolve_adapter(self._context.workspace, run.id, "policy")),
+            on_success=changed,
+            on_failure=session.troubled.emit,
+        )
+
+    def _report(self, run: RunFolder) -> None:
+        """Write the run's report and show it in the browser."""
+        store, workspace = self._context.store, self._context.workspace
+        self._context.tasks.run(
+            lambda: write_report(run_report(store, workspace, run), workspace.root / "reports").html,
+            on_success=lambda page: show_report(self._context.session, page),
+            on_failure=self._context.session.troubled.emit,
+        )
 
     def _chat_with(self, run: RunFolder) -> None:
         """Make the run's result current, on its own base model, and go to Chat."""

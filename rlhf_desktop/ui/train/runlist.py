@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QProgressBar, QWidget
+from PySide6.QtWidgets import QCheckBox, QProgressBar, QWidget
 
 from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.ui import words
@@ -20,6 +20,7 @@ class RunRow(Card):
     """One run. Emits what was pressed, with the run's id."""
 
     opened = Signal(str)
+    picked = Signal()  # for a comparison, or not any more
     asked = Signal(str, str)  # id; "pause", "resume", "stop", "remove", "end", "earlier" or "later"
 
     def __init__(self, run_id: str, parent: QWidget | None = None) -> None:
@@ -27,6 +28,9 @@ class RunRow(Card):
         self.run_id = run_id
         self.body.setContentsMargins(t.SPACE_L, t.SPACE_M, t.SPACE_M, t.SPACE_M)
         across = row(spacing=t.SPACE_M)
+        self.pick = QCheckBox()
+        self.pick.toggled.connect(self.picked)
+        across.addWidget(self.pick)
         self.chip = StateChip()
         self.chip.setFixedWidth(t.SPACE_XXL * 4)
         across.addWidget(self.chip)
@@ -101,6 +105,8 @@ class RunRow(Card):
         for verb, button in verbs.items():
             button.setAccessibleName(f"{verb} {run.title}")
         self.cancel.setAccessibleName(f"Take {run.title} out of the queue")
+        self.pick.setAccessibleName(f"Compare {run.title} with others")
+        self.pick.setToolTip("Choose for a comparison")
         self.earlier.setAccessibleName(f"Let {run.title} go earlier")
         self.later.setAccessibleName(f"Let {run.title} go later")
         self.stop.setAccessibleName(f"Stop {run.title} and keep what it has learnt")
@@ -127,11 +133,17 @@ class RunList(QWidget):
 
     opened = Signal(str)
     asked = Signal(str, str)
+    pickedChanged = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._box = column(self, 0, t.SPACE_S)
         self.rows: dict[str, RunRow] = {}
+
+    def picked(self) -> list[str]:
+        """The ids of the runs chosen for a comparison, as listed."""
+        shown = [self._box.itemAt(place).widget() for place in range(self._box.count())]
+        return [run.run_id for run in shown if run.pick.isChecked()]
 
     def show_runs(self, runs: Sequence[RunSummary], waiting: Sequence[str]) -> None:
         """Show these runs, keeping the rows of those already shown; `waiting` is the order of those that wait."""
@@ -140,6 +152,7 @@ class RunList(QWidget):
         queue = sorted((run for run in runs if run.id in places), key=lambda run: places[run.id])
         wanted = [*under_way, *queue, *(run for run in runs if run not in under_way and run not in queue)]
         for gone in set(self.rows) - {run.id for run in wanted}:
+            self._box.removeWidget(self.rows[gone])
             self.rows.pop(gone).deleteLater()
         for place, run in enumerate(wanted):
             shown = self.rows.get(run.id) or self._make(run.id)
@@ -151,4 +164,5 @@ class RunList(QWidget):
         made = self.rows[run_id] = RunRow(run_id)
         made.opened.connect(self.opened)
         made.asked.connect(self.asked)
+        made.picked.connect(self.pickedChanged)
         return made

@@ -9,6 +9,7 @@ from rlhf_desktop.core.runs import RunConfig
 from rlhf_desktop.jobs.runfolder import RunCondition
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import Theme
+from rlhf_desktop.ui.train.aboutrun import AboutRun
 from rlhf_desktop.ui.train.charts import ChartCard, Redraw
 from rlhf_desktop.ui.train.follower import RunFollower
 from rlhf_desktop.ui.train.lineage import LineageStrip
@@ -63,8 +64,10 @@ class RunPage(Page):
         self.body.addLayout(self._warnings)
         self._build_charts(theme)
         self.samples = SampleList()
+        self.about = AboutRun()
         self.log = RunLog(self._view)
         self.body.addWidget(self.samples)
+        self.body.addWidget(self.about)
         self.body.addWidget(self.log)
         self.body.addStretch(1)
         self._redraw = Redraw(self._draw, self)
@@ -198,6 +201,7 @@ class RunPage(Page):
         self.resume.set_kind("normal" if state == "stopped" and made else "primary")
         self.chat.setVisible(made is not None and made.kind == "policy")
         self.judge.setVisible(made is not None)
+        self.about.adopt.setVisible(made is not None and made.kind == "policy")
 
     def _ended_headline(self, condition: RunCondition) -> str:
         if condition.state == "done":
