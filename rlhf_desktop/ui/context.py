@@ -40,6 +40,9 @@ class Session(QObject):
     conversationRequested = Signal(str)  # show this conversation (Chat listens)
     sampleProjectRequested = Signal()  # make or open the sample project (Train listens)
     welcomeRequested = Signal()
+    judgementRestored = Signal(object)  # a Judgement that counts again: nobody need judge its answers now
+    undoRequested = Signal()  # Ctrl+Z, when no toast offers an undo
+    redoRequested = Signal()
     announced = Signal(str, object)  # a toast: its words, and a function that undoes it or None
     troubled = Signal(object)  # an AppError to show
 

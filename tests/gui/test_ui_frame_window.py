@@ -90,6 +90,22 @@ def test_undo_key_takes_a_judgement_back(qtbot, window, room, store, session):
     assert room.area.board.isVisible()
 
 
+def test_undo_and_redo_reach_back_when_no_toast_offers_it(qtbot, window, room, store, session):
+    type_and_send(qtbot, room, "hello", 2)
+    qtbot.keyClick(room.area.board, Qt.Key.Key_1)
+    window.toast.dismiss()  # its five seconds are over
+    session.undoRequested.emit()
+    assert store.judgements.effective(session.project.id) == []
+    assert room.area.board.isVisible()
+    assert window.toast.words.text() == "Taken back: A > B."
+    session.redoRequested.emit()
+    assert len(store.judgements.effective(session.project.id)) == 1
+    assert not room.area.board.isVisible()
+    window.toast.dismiss()
+    session.redoRequested.emit()
+    assert window.toast.words.text() == "Nothing to redo."
+
+
 def test_dropping_an_answer_ranks_it(qtbot, room):
     type_and_send(qtbot, room, "hello", 4)
     room.area.panel.dropped.emit(2, 0, False)
@@ -118,6 +134,36 @@ def test_the_palette_finds_rooms_and_conversations(qtbot, window, room):
     qtbot.keyClicks(palette.field, "blender")
     qtbot.keyClick(palette.field, Qt.Key.Key_Return)
     assert room.presenter.conversation_id is not None
+
+
+def test_a_deleted_conversation_is_found_nowhere(qtbot, window, room):
+    type_and_send(qtbot, room, "a broken blender", 1)
+    room._remove(room.presenter.conversation_id)
+    qtbot.waitUntil(lambda: room.list.model.rowCount() == 0)
+    window.palette_view.open()
+    qtbot.keyClicks(window.palette_view.field, "blender")
+    assert window.palette_view.found.count() == 0
+    window.toast.undo()
+    qtbot.waitUntil(lambda: room.list.model.rowCount() == 1)
+
+
+def test_conversations_are_filed_and_tagged(qtbot, room, store):
+    for text in ("a blender", "a coat"):
+        type_and_send(qtbot, room, text, 1)
+        room.new_conversation()
+    qtbot.waitUntil(lambda: room.list.model.rowCount() == 2)
+    coat, blender = (room.list.model.index(n).data(Qt.ItemDataRole.UserRole) for n in range(2))
+    room.list.filed.emit(coat, "Clothes")
+    room.list._ask_name("New tag", lambda name: room.list.tagged.emit(blender, name, True))
+    qtbot.keyClicks(room.list.name, "urgent")
+    qtbot.keyClick(room.list.name, Qt.Key.Key_Return)
+    names = [room.list.where.itemText(n) for n in range(room.list.where.count())]
+    assert names == ["All conversations", "Folder: Clothes", "Tag: urgent"]
+    for place, wanted in ((1, "a coat"), (2, "a blender")):
+        room.list.where.setCurrentIndex(place)
+        room.list.where.activated.emit(place)
+        qtbot.waitUntil(lambda: room.list.model.rowCount() == 1)
+        qtbot.waitUntil(lambda wanted=wanted: room.list.model.index(0).data() == wanted)
 
 
 def test_rooms_have_their_keys(window):

@@ -4,7 +4,9 @@ import pytest
 from PySide6.QtCore import Qt
 
 from rlhf_desktop.feedback.protocol import PRESETS
+from rlhf_desktop.ui.judging.undoing import Undoing
 from rlhf_desktop.ui.label.room import LabelRoom
+from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.widgets.text import Label
 
 
@@ -105,6 +107,18 @@ def test_undo_brings_the_item_back_before_the_one_it_interrupts(qtbot, context, 
     assert context.store.judgements.effective(context.session.project.id) == []
     assert room.presenter.judging.draft.ranking.complete  # as it had been said
     press(qtbot, room, Qt.Key.Key_Return)
+    assert room.page.prompt.text() == "question 1"
+    assert len(context.store.judgements.effective(context.session.project.id)) == 1
+
+
+def test_redo_goes_on_where_undo_came_from(qtbot, context, room):
+    begin(qtbot, context, room, 3)
+    qtbot.waitUntil(lambda: room.presenter.lookahead.ready == 2)
+    press(qtbot, room, *RANK)
+    undoing = Undoing(context.store, context.session, lambda: who_am_i(context.store))
+    undoing.undo()
+    assert room.page.prompt.text() == "question 0"
+    undoing.redo()
     assert room.page.prompt.text() == "question 1"
     assert len(context.store.judgements.effective(context.session.project.id)) == 1
 

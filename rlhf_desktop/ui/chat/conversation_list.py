@@ -1,42 +1,74 @@
-"""The conversations at the left: a list that fetches as it is scrolled, search, rename in place."""
+"""The conversations at the left: a list that fetches as it is scrolled, search, folders and tags, rename in place."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPoint, QRect, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QPainter
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QLineEdit, QListView, QMenu, QStyle, QStyledItemDelegate, QWidget
 
-from rlhf_desktop.store.conversations import ConversationSummary
+from rlhf_desktop.store.shelf import ConversationCursor, ConversationPage, ConversationQuery, ConversationSummary
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
 from rlhf_desktop.ui.widgets.buttons import IconButton
+from rlhf_desktop.ui.widgets.fields import choice
 from rlhf_desktop.ui.widgets.surfaces import column, row
 from rlhf_desktop.ui.widgets.text import Label
 
-Fetch = Callable[[str, int], list[ConversationSummary]]  # search text, offset → the next page
+# Asks for a page; what comes is given to the last argument, later.
+Fetch = Callable[[ConversationQuery, ConversationCursor | None, Callable[[ConversationPage], None]], None]
 _ID = Qt.ItemDataRole.UserRole
 _WHEN = Qt.ItemDataRole.UserRole + 1
-_SEARCH_PAUSE_MS = 200
+_SEARCH_PAUSE_MS = 120
+
+
+@dataclass(frozen=True)
+class Shelves:
+    """The folders and tags in use, and the tags of one conversation."""
+
+    folders: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 class ConversationModel(QAbstractListModel):
-    """Conversations, the one last changed first; pages are fetched as the view asks for them."""
+    """Conversations, the one last changed first; pages are fetched as the view asks for them, off this thread."""
 
     renamed = Signal(str, str)
+    arrived = Signal()  # the first page
 
     def __init__(self, fetch: Fetch, parent=None) -> None:
         super().__init__(parent)
-        self._fetch, self._search = fetch, ""
+        self._fetch, self._query = fetch, ConversationQuery()
         self._rows: list[ConversationSummary] = []
-        self._more = True
+        self._next: ConversationCursor | None = None
+        self._asked = 0  # only what was asked last is listened to
+        self._waiting = False
 
-    def reload(self, search: str = "") -> None:
-        """Start again from the newest."""
-        self.beginResetModel()
-        self._search, self._rows, self._more = search, [], True
-        self._take()
-        self.endResetModel()
+    def reload(self, query: ConversationQuery) -> None:
+        """Start again from the newest. What is shown stays until the new page is there."""
+        self._query = query
+        self._ask(None)
+
+    def _ask(self, after: ConversationCursor | None) -> None:
+        self._asked += 1
+        self._waiting = True
+        number = self._asked
+        self._fetch(self._query, after, lambda page: self._came(number, after is None, page))
+
+    def _came(self, number: int, first: bool, page: ConversationPage) -> None:
+        if number != self._asked:
+            return
+        self._waiting, self._next = False, page.next
+        if first:
+            self.beginResetModel()
+            self._rows = list(page.rows)
+            self.endResetModel()
+            self.arrived.emit()
+        elif page.rows:
+            self.beginInsertRows(QModelIndex(), len(self._rows), len(self._rows) + len(page.rows) - 1)
+            self._rows += page.rows
+            self.endInsertRows()
 
     def rowCount(self, _parent: QModelIndex | None = None) -> int:
         """How many have been fetched."""
@@ -44,22 +76,17 @@ class ConversationModel(QAbstractListModel):
 
     def canFetchMore(self, _parent: QModelIndex) -> bool:
         """Whether the store has more."""
-        return self._more
+        return self._next is not None and not self._waiting
 
     def fetchMore(self, _parent: QModelIndex) -> None:
-        """Fetch the next page."""
-        page = self._fetch(self._search, len(self._rows))
-        self._more = bool(page)
-        if page:
-            self.beginInsertRows(QModelIndex(), len(self._rows), len(self._rows) + len(page) - 1)
-            self._rows += page
-            self.endInsertRows()
+        """Ask for the next page."""
+        self._ask(self._next)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         """Title, id, time."""
         conversation = self._rows[index.row()].conversation
         title = conversation.title or "New conversation"
-        when = _when(conversation.updated_at)
+        when = _when(conversation.updated_at) + (f" · {conversation.folder}" if conversation.folder else "")
         return {
             Qt.ItemDataRole.DisplayRole: title,
             Qt.ItemDataRole.EditRole: title,
@@ -83,9 +110,9 @@ class ConversationModel(QAbstractListModel):
         """Where a conversation is; -1 if it has not been fetched."""
         return next((i for i, row in enumerate(self._rows) if row.conversation.id == conversation_id), -1)
 
-    def _take(self) -> None:
-        page = self._fetch(self._search, 0)
-        self._rows, self._more = list(page), bool(page)
+    def folder_of(self, conversation_id: str) -> str:
+        """The folder a fetched conversation is in."""
+        return next((row.conversation.folder for row in self._rows if row.conversation.id == conversation_id), "")
 
 
 class _Delegate(QStyledItemDelegate):
@@ -131,15 +158,21 @@ class _List(QListView):
 
 
 class ConversationList(QFrame):
-    """New, search, and the list."""
+    """New, search, which folder or tag, and the list."""
 
     newRequested = Signal()
     opened = Signal(str)
     renamed = Signal(str, str)
     removed = Signal(str)
+    filed = Signal(str, str)  # conversation, folder ("" for none)
+    tagged = Signal(str, str, bool)  # conversation, tag, on or off
 
-    def __init__(self, fetch: Fetch, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, fetch: Fetch, shelves: Callable[[], Shelves], tags_of: Callable[[str], tuple[str, ...]], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
+        self._shelves, self._tags_of, self._chosen = shelves, tags_of, None
+        self._naming: Callable[[str], None] = lambda _name: None
         self.setProperty("kind", "sidebar")
         self.setFixedWidth(t.SIDEBAR_WIDTH)
         box = column(self, t.SPACE_M, t.SPACE_S)
@@ -154,12 +187,17 @@ class ConversationList(QFrame):
         self.search.setClearButtonEnabled(True)
         for button in self.search.findChildren(QWidget):
             button.setAccessibleName("Clear search")
+        self.where = choice("Folder or tag")
+        self.where.hide()
+        self.name = QLineEdit()
+        self.name.setAccessibleName("Name")
+        self.name.hide()
         self.model = ConversationModel(fetch, self)
         self.view = self._make_view()
         self.empty = Label("", "body", "muted", wrap=True)
         box.addLayout(top)
-        box.addWidget(self.search)
-        box.addWidget(self.empty)
+        for part in (self.search, self.where, self.name, self.empty):
+            box.addWidget(part)
         box.addWidget(self.view, 1)
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
@@ -167,7 +205,10 @@ class ConversationList(QFrame):
         self._pause.timeout.connect(self.reload)
         new.clicked.connect(self.newRequested)
         self.search.textChanged.connect(self._pause.start)
+        self.where.activated.connect(self.reload)
+        self.name.returnPressed.connect(self._named)
         self.model.renamed.connect(self.renamed)
+        self.model.arrived.connect(self._arrived)
 
     def _make_view(self) -> QListView:
         view = _List()
@@ -188,16 +229,32 @@ class ConversationList(QFrame):
 
     def reload(self) -> None:
         """Ask the store again, keeping the selection."""
-        chosen = self.view.currentIndex().data(_ID)
-        self.model.reload(self.search.text().strip())
-        self.select(chosen)
+        self._show_shelves()
+        query = self.where.currentData() or ConversationQuery()
+        self.model.reload(replace(query, text=self.search.text().strip()))
+
+    def _show_shelves(self) -> None:
+        shelves, chosen = self._shelves(), self.where.currentText()
+        self.where.clear()
+        self.where.addItem("All conversations", ConversationQuery())
+        for folder in shelves.folders:
+            self.where.addItem(f"Folder: {folder}", ConversationQuery(folder=folder))
+        for tag in shelves.tags:
+            self.where.addItem(f"Tag: {tag}", ConversationQuery(tag=tag))
+        self.where.setCurrentIndex(max(0, self.where.findText(chosen)))
+        self.where.setVisible(bool(shelves.folders or shelves.tags))
+
+    def _arrived(self) -> None:
+        self.select(self._chosen)
         nothing = self.model.rowCount() == 0
-        self.empty.setText("Nothing found." if self.search.text().strip() else "Your conversations will be listed here.")
+        narrowed = self.search.text().strip() or self.where.currentIndex() > 0
+        self.empty.setText("Nothing found." if narrowed else "Your conversations will be listed here.")
         self.empty.setVisible(nothing)
         self.view.setVisible(not nothing)
 
     def select(self, conversation_id: str | None) -> None:
         """Mark the conversation being shown."""
+        self._chosen = conversation_id
         place = self.model.row_of(conversation_id)
         if place < 0:
             self.view.clearSelection()
@@ -220,9 +277,44 @@ class ConversationList(QFrame):
         self.view.setCurrentIndex(self.view.indexAt(where))
         menu = QMenu(self)
         menu.addAction("Rename\tF2", self.edit_current)
+        self.add_shelving(menu, self.view.currentIndex().data(_ID))
         menu.addAction("Delete\tDel", self._remove)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self.view.viewport().mapToGlobal(where))
+
+    def add_shelving(self, menu: QMenu, conversation_id: str) -> None:
+        """Add "Folder" and "Tags" to a menu about a conversation."""
+        shelves, folder, tags = self._shelves(), self.model.folder_of(conversation_id), self._tags_of(conversation_id)
+        into = menu.addMenu("Folder")
+        for name in ("", *shelves.folders):
+            action = into.addAction((name or "None").replace("&", "&&"), lambda name=name: self.filed.emit(conversation_id, name))
+            action.setCheckable(True)
+            action.setChecked(name == folder)
+        into.addSeparator()
+        into.addAction("New folder…", lambda: self._ask_name("New folder", lambda name: self.filed.emit(conversation_id, name)))
+        among = menu.addMenu("Tags")
+        for name in shelves.tags:
+            action = among.addAction(name.replace("&", "&&"))
+            action.setCheckable(True)
+            action.setChecked(name in tags)
+            action.toggled.connect(lambda on, name=name: self.tagged.emit(conversation_id, name, on))
+        among.addSeparator()
+        among.addAction("New tag…", lambda: self._ask_name("New tag", lambda name: self.tagged.emit(conversation_id, name, True)))
+
+    def _ask_name(self, what: str, then: Callable[[str], None]) -> None:
+        """A field in the list's place for it: nothing modal."""
+        self._naming = then
+        self.name.clear()
+        self.name.setPlaceholderText(f"{what}: type its name, then Enter")
+        self.name.setAccessibleName(what)
+        self.name.show()
+        self.name.setFocus()
+
+    def _named(self) -> None:
+        name = self.name.text().strip()
+        self.name.hide()
+        if name:
+            self._naming(name)
 
 
 def _when(stamp: str) -> str:

@@ -11,6 +11,7 @@ from rlhf_desktop.core.errors import AppError, ModelTrouble
 from rlhf_desktop.core.protocol import Completion, Done, Sampling
 from rlhf_desktop.feedback.conversations import Generator, Tree
 from rlhf_desktop.feedback.judgements import Judgement
+from rlhf_desktop.operations.conversations import hide_conversation
 from rlhf_desktop.operations.unfinished import forget_unfinished, note_unfinished, recover_unfinished
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
@@ -74,6 +75,7 @@ class ChatPresenter(QObject):
         self.judging.saved.connect(self._judged)
         self.judging.troubled.connect(self.troubled)
         session.judgementTakenBack.connect(self._taken_back)
+        session.judgementRestored.connect(self._restored)
         self._noting = QTimer(self)
         self._noting.setSingleShot(True)
         self._noting.setInterval(NOTE_MS)
@@ -126,10 +128,7 @@ class ChatPresenter(QObject):
         return lambda: self._set_hidden(conversation_id, False)
 
     def _set_hidden(self, conversation_id: str, hidden: bool) -> None:
-        project = self._session.project.id
-        now = set(self._store.settings.get("hidden_conversations", [], project))
-        now = now | {conversation_id} if hidden else now - {conversation_id}
-        self._store.settings.set("hidden_conversations", sorted(now), project)
+        hide_conversation(self._store, self._session.project, conversation_id, hidden)
         self._session.conversationsChanged.emit()
 
     def _show(self, conversation_id: str) -> None:
@@ -415,6 +414,13 @@ class ChatPresenter(QObject):
             parent = tree.node(judgement.displayed[0]).parent_id
             self.conversationShown.emit([turn for turn in self._turns() if not _below(tree, parent, turn.id)])
             self.judging.take_up(judgement, self._key(list(judgement.displayed)))
+
+    def _restored(self, judgement: Judgement) -> None:
+        """What is shown to be judged again counts again: go on."""
+        showing = self.judging.showing
+        if showing is not None and showing.displayed == judgement.displayed:
+            self.judging.put_away()
+            self._show(showing.conversation)
 
 
 def _below(tree: Tree, ancestor: str, message_id: str) -> bool:

@@ -1,5 +1,7 @@
 """The Chat room: composes list, conversation and composer, and connects them to the presenter, all in one place."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QMenu, QStackedWidget, QWidget
@@ -7,9 +9,11 @@ from PySide6.QtWidgets import QMenu, QStackedWidget, QWidget
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters
-from rlhf_desktop.store.conversations import ConversationSummary
+from rlhf_desktop.operations.conversations import find_conversations
+from rlhf_desktop.store.conversations import ConversationStore
+from rlhf_desktop.store.shelf import ConversationCursor, ConversationPage, ConversationQuery
 from rlhf_desktop.ui.chat.composer import Composer
-from rlhf_desktop.ui.chat.conversation_list import ConversationList
+from rlhf_desktop.ui.chat.conversation_list import ConversationList, Shelves
 from rlhf_desktop.ui.chat.conversation_view import ConversationView
 from rlhf_desktop.ui.chat.presenter import ChatPresenter
 from rlhf_desktop.ui.chat.setup_panel import SetupPanel
@@ -24,8 +28,6 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import IconButton
 from rlhf_desktop.ui.widgets.surfaces import EmptyState, Notice, column, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel
-
-_PAGE = 200
 
 
 class ChatRoom(QObject):
@@ -42,7 +44,7 @@ class ChatRoom(QObject):
         self._root.setProperty("kind", "page")
         self._root.installEventFilter(self)
         across = row(self._root, 0, 0)
-        self.list = ConversationList(self._fetch)
+        self.list = ConversationList(self._fetch, self._shelves, self._tags_of)
         across.addWidget(self.list)
         across.addWidget(self._make_middle(), 1)
         self._connect()
@@ -104,6 +106,8 @@ class ChatRoom(QObject):
         self.list.opened.connect(p.open)
         self.list.renamed.connect(p.rename)
         self.list.removed.connect(self._remove)
+        self.list.filed.connect(self._file)
+        self.list.tagged.connect(self._tag)
         self.composer.sendRequested.connect(self._send)
         self.composer.stopRequested.connect(p.stop)
         self.composer.modelMenuRequested.connect(self._model_menu)
@@ -234,11 +238,31 @@ class ChatRoom(QObject):
 
     # --- menus, list, state
 
-    def _fetch(self, search: str, offset: int) -> list[ConversationSummary]:
-        project = self._context.session.project.id
-        hidden = set(self._context.store.settings.get("hidden_conversations", [], project))
-        found = self._context.store.conversations.recent(project, "chat", search, _PAGE, offset + len(hidden) if offset else 0)
-        return [summary for summary in found if summary.conversation.id not in hidden]
+    def _fetch(self, query: ConversationQuery, after: ConversationCursor | None, then: Callable[[ConversationPage], None]) -> None:
+        self._context.tasks.run(
+            find_conversations, self._context.store, self._context.session.project, query, after,
+            on_success=then, on_failure=self._context.session.troubled.emit,
+        )  # fmt: skip
+
+    def _shelves(self) -> Shelves:
+        shelf, project = self._context.store.conversations, self._context.session.project.id
+        return Shelves(tuple(shelf.folders(project)), tuple(shelf.tags(project)))
+
+    def _tags_of(self, conversation_id: str) -> tuple[str, ...]:
+        return self._context.store.conversations.tags_of([conversation_id]).get(conversation_id, ())
+
+    def _file(self, conversation_id: str, folder: str) -> None:
+        self._shelve(lambda shelf: shelf.file([conversation_id], folder))
+
+    def _tag(self, conversation_id: str, tag: str, on: bool) -> None:
+        self._shelve(lambda shelf: (shelf.tag if on else shelf.untag)([conversation_id], tag))
+
+    def _shelve(self, change: Callable[[ConversationStore], None]) -> None:
+        try:
+            change(self._context.store.conversations)
+        except AppError as trouble:
+            self._context.session.troubled.emit(trouble)
+        self._reload_list()
 
     def _reload_list(self) -> None:
         self.list.reload()
@@ -258,6 +282,8 @@ class ChatRoom(QObject):
         shown = self.presenter.conversation_id
         menu = QMenu(at)
         menu.addAction("Rename", self.list.edit_current).setEnabled(shown is not None)
+        if shown is not None:
+            self.list.add_shelving(menu, shown)
         menu.addAction("Delete", lambda: self._remove(shown)).setEnabled(shown is not None)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(at.mapToGlobal(QPoint(0, at.height())))

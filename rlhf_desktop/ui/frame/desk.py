@@ -13,12 +13,16 @@ from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs.device import probe_device
 from rlhf_desktop.jobs.queue import RunSummary
+from rlhf_desktop.operations.conversations import find_conversations
 from rlhf_desktop.operations.projects import choose_adapter, choose_base, open_project
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.shelf import ConversationQuery
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.frame.palette import Command
 from rlhf_desktop.ui.frame.room import ROOMS
 from rlhf_desktop.ui.frame.window import Window
+from rlhf_desktop.ui.judging.undoing import Undoing
+from rlhf_desktop.ui.people import who_am_i
 
 _LOOK_MS = 2000
 _ENOUGH = 60  # comparisons before a first training is worth its time
@@ -68,6 +72,7 @@ class Desk(QObject):
         self._loading = "Looking for a model…"
         self._runs: dict[str, str] = {}
         self._looking = False
+        self._undoing = Undoing(context.store, context.session, lambda: who_am_i(context.store), self)
         self._clock = QTimer(self)
         self._clock.setInterval(_LOOK_MS)
         self._connect()
@@ -256,8 +261,8 @@ class Desk(QObject):
         found = [command for command in self._commands() if wanted in command.text.casefold()]
         if not text:
             return found
-        project = self._context.session.project.id
-        for summary in self._context.store.conversations.recent(project, "chat", text, _SHOWN):
+        wanted_words = ConversationQuery(text=text)
+        for summary in find_conversations(self._context.store, self._context.session.project, wanted_words, limit=_SHOWN).rows:
             conversation = summary.conversation
             found.append(
                 Command(conversation.title, "chat", lambda key=conversation.id: self._show_conversation(key), "conversation")

@@ -39,7 +39,8 @@ class Window(QMainWindow):
         self.welcome: WelcomePage | None = None
         self.rail.chosen.connect(self.show_room)
         self.header.searchRequested.connect(self.palette_view.open)
-        QShortcut(QKeySequence.StandardKey.Undo, self, self.toast.undo)
+        QShortcut(QKeySequence.StandardKey.Undo, self, lambda: self.toast.undo() or context.session.undoRequested.emit())
+        QShortcut(QKeySequence.StandardKey.Redo, self, context.session.redoRequested.emit)
         QShortcut(QKeySequence.StandardKey.Quit, self, self.close)
         context.session.announced.connect(self.toast.announce)
         context.session.troubled.connect(self.show_trouble)

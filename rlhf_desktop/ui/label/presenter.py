@@ -93,6 +93,7 @@ class LabelPresenter(QObject):
         self.lookahead.progressed.connect(self.answersWritten)
         self.lookahead.troubled.connect(self.troubled)
         context.session.judgementTakenBack.connect(self._taken_back)
+        context.session.judgementRestored.connect(self._restored)
         context.session.modelChanged.connect(self.lookahead.look_again)
 
     # --- the queue
@@ -214,6 +215,15 @@ class LabelPresenter(QObject):
         self.sitting.take_back()
         self._show(item, judgement)
         self._say_progress()
+
+    def _restored(self, judgement: Judgement) -> None:
+        """The item shown to be judged again counts again: the next one."""
+        item = self._item
+        if self.sitting is not None and item is not None and item.displayed == judgement.displayed:
+            self.judging.put_away()
+            self._done[item.displayed] = item
+            self.sitting.add(judgement)
+            self.next()
 
     def _say_progress(self) -> None:
         queue = self._queue
