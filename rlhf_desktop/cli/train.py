@@ -1,4 +1,4 @@
-"""`train sft | reward | ppo | dpo`: start a run and watch it. Flags and help come from the recipes."""
+"""`train sft | reward | ppo | dpo | kto`: start a run and watch it. Flags and help come from the recipes."""
 
 from pathlib import Path
 from typing import Any

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rlhf_desktop.core.errors import BadInput
 
-Algorithm = Literal["sft", "reward", "ppo", "dpo"]
-ALGORITHMS: tuple[Algorithm, ...] = ("sft", "reward", "ppo", "dpo")
+Algorithm = Literal["sft", "reward", "ppo", "dpo", "kto"]
+ALGORITHMS: tuple[Algorithm, ...] = ("sft", "reward", "ppo", "dpo", "kto")
 
 
 def _number(default: Any, bounds: str, text: str, unit: str = "") -> Any:
@@ -64,6 +64,8 @@ class RewardSettings(CommonSettings):
     ensemble: int = _number(1, "[1, 8]", "Separate scorers, each trained on its own sample of the feedback.")
     centering: float = _number(0.01, "[0, 1]", "How strongly the scores are kept around zero.")
     tie_width: float = _number(0.5, "[0, 5]", "How readily two close scores count as a tie (Davidson's nu); 0 ignores ties.")
+    margin: float = _number(0.5, "[0, 5]", "How much wider a lead in score your surest preferences ask for.", "points")
+    attribute_weight: float = _number(1.0, "[0, 10]", "Weight of the marks you gave by attribute; 0 ignores them.")
 
 
 class DpoSettings(CommonSettings):
@@ -76,6 +78,16 @@ class DpoSettings(CommonSettings):
         "sigmoid", description="The preference loss: sigmoid (DPO), the same made robust to slips, or squared (IPO)."
     )
     label_smoothing: float = _number(0.0, "[0, 0.5)", "Share of your comparisons assumed to be slips of the hand.")
+
+
+class KtoSettings(CommonSettings):
+    """Learn from thumbs: single answers that you called good or bad."""
+
+    learning_rate: float = _rate(5e-5)
+    epochs: int = _passes(2)
+    batch_size: int = _number(8, "[2, 1024]", "Answers an update learns from.", "answers")
+    beta: float = _number(0.1, "(0, 10]", "How strongly the model is held to where it started.")
+    desirable_weight: float = _number(1.0, "[0.1, 10]", "What all your good answers together count against all the bad ones.")
 
 
 class PpoSettings(CommonSettings):
@@ -123,6 +135,7 @@ SETTINGS: dict[Algorithm, type[CommonSettings]] = {
     "reward": RewardSettings,
     "ppo": PpoSettings,
     "dpo": DpoSettings,
+    "kto": KtoSettings,
 }
 
 

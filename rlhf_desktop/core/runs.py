@@ -127,11 +127,11 @@ class Checkpointed(Event):
 
 
 class Artifact(Event):
-    """The result has been renamed into place. `path` is relative to the run folder."""
+    """The result has been renamed into place, or a report on it lies beside it. `path` is relative to the run folder."""
 
     type: Literal["artifact"] = "artifact"
     path: str
-    kind: Literal["policy", "reward"]
+    kind: Literal["policy", "reward", "report"]
 
 
 class Logged(Event):

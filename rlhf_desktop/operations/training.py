@@ -17,7 +17,7 @@ from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.feedback.prompt_files import read_prompts
 from rlhf_desktop.feedback.rankings import pairs
 from rlhf_desktop.feedback.rows import Problem
-from rlhf_desktop.feedback.signals import Judged, demonstrations, rankings, snapshot_rows
+from rlhf_desktop.feedback.signals import Judged, demonstrations, rankings, snapshot_rows, thumbs
 from rlhf_desktop.feedback.snapshot import SnapshotRow
 from rlhf_desktop.feedback.split import Splitter, prompt_hash
 from rlhf_desktop.jobs.follow import tail_events
@@ -28,9 +28,9 @@ from rlhf_desktop.operations.projects import check_fits
 from rlhf_desktop.operations.provenance import provenance_of
 from rlhf_desktop.store.database import Store
 
-NAMES: dict[Algorithm, str] = {"sft": "Examples", "reward": "Reward model", "ppo": "PPO", "dpo": "DPO"}
-_UNITS: dict[Algorithm, str] = {"sft": "examples", "reward": "comparisons", "ppo": "prompts", "dpo": "comparisons"}
-_SUGGESTED: dict[Algorithm, int] = {"sft": 20, "reward": 100, "ppo": 50, "dpo": 100}
+NAMES: dict[Algorithm, str] = {"sft": "Examples", "reward": "Reward model", "ppo": "PPO", "dpo": "DPO", "kto": "Thumbs"}
+_UNITS: dict[Algorithm, str] = {"sft": "examples", "reward": "comparisons", "ppo": "prompts", "dpo": "comparisons", "kto": "thumbs"}
+_SUGGESTED: dict[Algorithm, int] = {"sft": 20, "reward": 100, "ppo": 50, "dpo": 100, "kto": 100}
 _VERSIONED = ("rlhf-desktop", "torch", "transformers", "peft", "safetensors")
 
 
@@ -63,6 +63,7 @@ def readiness(store: Store, project: Project) -> dict[Algorithm, Readiness]:
     prompts = {prompt_hash(item.prompt) for item in judged}
     prompts |= {prompt_hash(p.prompt) for p in store.prompts.prompts(project.id) if p.split == "train"}
     have = {"sft": sum(1 for _ in demonstrations(judged)), "reward": compared, "dpo": compared, "ppo": len(prompts)}
+    have["kto"] = sum(1 for _ in thumbs(judged))
     return {algorithm: Readiness(have[algorithm], 1, _SUGGESTED[algorithm], _UNITS[algorithm]) for algorithm in ALGORITHMS}
 
 

@@ -1,50 +1,126 @@
-"""Rankings as tensors: each ranking is one batch element, all its pairs together."""
+"""Rankings and marks as tensors: each row of feedback is one batch element, all its pairs together."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from rlhf_desktop.feedback.snapshot import RankedAnswers, Split
+from rlhf_desktop.feedback.snapshot import RankedAnswers, RatedAnswers, RatedText, Split
+from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.inference.model import BaseModel
 from rlhf_desktop.inference.template import encode_pair
 from rlhf_desktop.training.batch import Group
 
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Which answers beat which, and which are as good as each other (indices into the answers of a group)."""
+
+    wins: list[Pair]  # (better, worse)
+    ties: list[Pair]
+
 
 @dataclass(frozen=True)
 class RankedGroup:
-    """A prompt with its ranked answers, and which pairs of them were won or tied (indices into the answers)."""
+    """A prompt with its compared answers: overall, and by attribute where they were marked."""
 
     group: Group
-    wins: list[tuple[int, int]]  # (better, worse)
-    ties: list[tuple[int, int]]
+    wins: list[Pair]
+    ties: list[Pair]
+    prompt: str = ""  # the hash that the project's split goes by: the unit of a bootstrap
+    margin: float = 0.0  # how clear the preferences were, −1 to 1
+    marks: Mapping[str, Pairs] = field(default_factory=dict)
 
 
-def encode_rankings(base: BaseModel, rows: Sequence[RankedAnswers], split: Split, max_length: int) -> list[RankedGroup]:
-    """Token ids and pairs of the rankings in one half of the split. Answers get their end-of-turn token."""
+@dataclass(frozen=True)
+class Comparisons:
+    """P pairs of a batch's C answers under H heads (0 is overall), as indices into scores (C, H) flattened."""
+
+    pairs: Tensor  # (P, 2) preferred, other
+    tied: Tensor  # (P,)
+    heads: Tensor  # (P,)
+    margins: Tensor  # (P,) 0 for ties and marks
+
+    def to(self, device: torch.device) -> "Comparisons":
+        """The same on another device."""
+        return Comparisons(self.pairs.to(device), self.tied.to(device), self.heads.to(device), self.margins.to(device))
+
+
+def encode_rankings(
+    base: BaseModel, rows: Sequence[RankedAnswers | RatedAnswers], split: Split, max_length: int
+) -> list[RankedGroup]:
+    """Token ids and pairs of the rows in one half of the split. Answers get their end-of-turn token."""
     return [_encode(base, row, max_length) for row in rows if row.split == split]
 
 
-def _encode(base: BaseModel, row: RankedAnswers, max_length: int) -> RankedGroup:
+def _encode(base: BaseModel, row: RankedAnswers | RatedAnswers, max_length: int) -> RankedGroup:
     encoded = [encode_pair(base.tokenizer, row.prompt, c.text, max_length, end_id=base.end_ids[0]) for c in row.completions]
     prompt = min((prompt for prompt, _ in encoded), key=len)  # the longest answer decides how many old turns stay
-    ranks = [c.rank for c in row.completions]
-    indices = range(len(ranks))
-    wins = [(i, j) for i in indices for j in indices if ranks[i] < ranks[j]]
-    ties = [(i, j) for i in indices for j in indices if i < j and ranks[i] == ranks[j]]
-    return RankedGroup(Group(prompt, [answer for _, answer in encoded]), wins, ties)
+    group, key = Group(prompt, [answer for _, answer in encoded]), prompt_hash(row.prompt)
+    if isinstance(row, RatedAnswers):
+        return RankedGroup(group, dominating(row.completions), [], key, marks=_marks(row.completions))
+    order = _ordered({i: -c.rank for i, c in enumerate(row.completions)})
+    return RankedGroup(group, order.wins, order.ties, key, row.margin)
+
+
+def _ordered(values: Mapping[int, float]) -> Pairs:
+    """All pairs of some answers; the higher value is better."""
+    wins = [(i, j) for i in values for j in values if values[i] > values[j]]
+    return Pairs(wins, [(i, j) for i, j in combinations(values, 2) if values[i] == values[j]])
+
+
+def _marks(answers: Sequence[RatedText]) -> dict[str, Pairs]:
+    names = sorted({name for answer in answers for name in answer.ratings})
+    found = {name: _ordered({i: a.ratings[name] for i, a in enumerate(answers) if name in a.ratings}) for name in names}
+    return {name: pairs for name, pairs in found.items() if pairs.wins or pairs.ties}
+
+
+def dominating(answers: Sequence[RatedText]) -> list[Pair]:
+    """What marks say of answers as a whole: one is better that is at least as good in everything and better in something."""
+    wins = []
+    for i, a in enumerate(answers):
+        for j, b in enumerate(answers):
+            gains = [a.ratings[name] - b.ratings[name] for name in a.ratings.keys() & b.ratings.keys()]
+            if gains and min(gains) >= 0 < max(gains):
+                wins.append((i, j))
+    return wins
+
+
+def attributes_of(items: Sequence[RankedGroup]) -> list[str]:
+    """The attributes that some answers were marked by, in alphabetical order."""
+    return sorted({name for item in items for name in item.marks})
 
 
 def pair_tensor(items: Sequence[RankedGroup], *, with_ties: bool) -> tuple[Tensor, Tensor]:
-    """Pairs (P, 2) numbered over the answers of all groups in order, and which of them are ties (P,)."""
-    pairs, tied, at = [], [], 0
+    """Overall pairs (P, 2) numbered over the answers of all groups in order, and which of them are ties (P,)."""
+    found = comparisons(items, [], with_ties=with_ties)
+    return found.pairs, found.tied
+
+
+def comparisons(items: Sequence[RankedGroup], attributes: Sequence[str], *, with_ties: bool) -> Comparisons:
+    """All pairs of some groups, overall and by attribute."""
+    rows: list[tuple[int, int, bool, int, float]] = []
+    at, width = 0, 1 + len(attributes)
     for item in items:
-        ties = item.ties if with_ties else []
-        pairs += [(at + i, at + j) for i, j in (*item.wins, *ties)]
-        tied += [False] * len(item.wins) + [True] * len(ties)
+        judged = [Pairs(item.wins, item.ties), *(item.marks.get(name, Pairs([], [])) for name in attributes)]
+        for head, pairs in enumerate(judged):
+            margin = 0.0 if head else item.margin
+            rows += [((at + i) * width + head, (at + j) * width + head, False, head, margin) for i, j in pairs.wins]
+            if with_ties:
+                rows += [((at + i) * width + head, (at + j) * width + head, True, head, 0.0) for i, j in pairs.ties]
         at += len(item.group.answers)
-    return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2), torch.tensor(tied, dtype=torch.bool)
+    first, second, tied, heads, margins = zip(*rows, strict=True) if rows else ((), (), (), (), ())
+    pairs_tensor = torch.tensor([first, second], dtype=torch.long).t().reshape(-1, 2)
+    return Comparisons(
+        pairs_tensor,
+        torch.tensor(tied, dtype=torch.bool),
+        torch.tensor(heads, dtype=torch.long),
+        torch.tensor(margins, dtype=torch.float32),
+    )
 
 
 def margin_metrics(margins: Tensor, count: int, prefix: str = "") -> dict[str, float]:

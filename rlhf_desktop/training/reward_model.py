@@ -1,7 +1,8 @@
-"""A reward model: one or more LoRA adapters on the shared base, each with a linear head on the state of the answer's last token.
+"""A reward model: one or more LoRA adapters on the shared base, each with linear heads on the state of the answer's last token.
 
-Saved as a standard PEFT sequence-classification adapter (head included as `score`), so that plain peft + transformers load it
-to the same scores; further members of an ensemble lie in members/1, members/2 … and reward.json holds each member's mean and
+Saved as a standard PEFT sequence-classification adapter (the overall head included as `score`), so that plain peft + transformers
+load it to the same scores. Beside it: further members of an ensemble in members/1, members/2 …, each of the same form; the heads
+of the attributes in each member's heads.safetensors; and reward.json, which names the attributes and holds each member's mean and
 spread.
 """
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlhf_desktop.core.errors import ModelTrouble
@@ -21,12 +23,13 @@ from rlhf_desktop.training.policy import hidden_states
 
 HEAD = f"{PREFIX}score.weight"
 DESCRIPTION = "reward.json"
+ATTRIBUTE_HEADS = "heads.safetensors"
 MICRO_BATCH_TOKENS = 3072  # no gradients are kept while scoring
 
 
 @dataclass
 class Member:
-    """One scorer: the adapter's name on the host, its head (1, H) in float32, and the scale of its raw scores."""
+    """One scorer: the adapter's name on the host, its heads (H, hidden) in float32, overall first, and the scale of its scores."""
 
     name: str
     head: torch.nn.Parameter
@@ -34,15 +37,32 @@ class Member:
     std: float = 1.0
 
 
+@dataclass(frozen=True)
+class Scores:
+    """What an ensemble thinks of C answers: the members' mean, their spread (0 when there is one), and the least of them."""
+
+    mean: Tensor  # (C,)
+    std: Tensor  # (C,)
+    least: Tensor  # (C,)
+
+    @classmethod
+    def of(cls, members: Tensor) -> "Scores":
+        """From (M, C) scaled scores."""
+        return cls(members.mean(0), members.std(0, unbiased=False), members.amin(0))
+
+
 class RewardModel:
     """Scores answers. A score is the mean over the members of (raw − mean) / std: zero and one on the answers it was trained on."""
 
-    def __init__(self, host: AdapterHost, members: Sequence[Member]) -> None:
+    def __init__(self, host: AdapterHost, members: Sequence[Member], attributes: Sequence[str] = ()) -> None:
         self.host = host
         self.members = list(members)
+        self.attributes = list(attributes)
 
     @classmethod
-    def create(cls, host: AdapterHost, *, count: int, rank: int, alpha: int, seed: int) -> "RewardModel":
+    def create(
+        cls, host: AdapterHost, *, count: int, rank: int, alpha: int, seed: int, attributes: Sequence[str] = ()
+    ) -> "RewardModel":
         """New members, each with its own random start."""
         members = []
         size = host.model.config.get_text_config().hidden_size
@@ -50,9 +70,9 @@ class RewardModel:
             name = f"reward-{index}"
             host.add(name, rank=rank, alpha=alpha, seed=seed + 1000 * index)
             generator = torch.Generator().manual_seed(seed + 1000 * index + 1)
-            head = torch.randn(1, size, generator=generator) * size**-0.5
+            head = torch.randn(1 + len(attributes), size, generator=generator) * size**-0.5
             members.append(Member(name, torch.nn.Parameter(head.to(host.base.device))))
-        return cls(host, members)
+        return cls(host, members, attributes)
 
     @classmethod
     def load(cls, host: AdapterHost, folder: Path) -> "RewardModel":
@@ -64,14 +84,17 @@ class RewardModel:
         if not (folder / DESCRIPTION).is_file():
             hint = "Choose a reward model: the result of “learn my preferences”."
             raise ModelTrouble(f"The adapter in {folder} does not score answers.", hint)
-        scales = json.loads((folder / DESCRIPTION).read_text("utf-8"))["members"]
+        description = json.loads((folder / DESCRIPTION).read_text("utf-8"))
+        attributes = description.get("attributes", [])
         members = []
-        for index, scale in enumerate(scales):
-            name = f"reward-{index}"
-            files = host.load(_member_folder(folder, index), name)
-            head = torch.nn.Parameter(files.other[HEAD].float().to(host.base.device), requires_grad=False)
+        for index, scale in enumerate(description["members"]):
+            name, place = f"reward-{index}", _member_folder(folder, index)
+            heads = [host.load(place, name).other[HEAD]]
+            if attributes:
+                heads.append(load_file(place / ATTRIBUTE_HEADS)["weight"])
+            head = torch.nn.Parameter(torch.cat(heads).float().to(host.base.device), requires_grad=False)
             members.append(Member(name, head, scale["mean"], scale["std"]))
-        return cls(host, members)
+        return cls(host, members, attributes)
 
     def save(self, folder: Path, masters: dict[str, Tensor], facts: dict[str, object]) -> None:
         """Write the adapter(s). `masters` holds float32 copies by "<member>/<PEFT name>"; `facts` goes into reward.json."""
@@ -80,34 +103,39 @@ class RewardModel:
             target.mkdir(parents=True, exist_ok=True)
             config = {**self.host.config(member.name), "task_type": "SEQ_CLS", "modules_to_save": ["score"]}
             lora = {name: masters[f"{member.name}/{name}"] for name in self.host.parameters(member.name)}
-            write_adapter(target, AdapterFiles(config, lora, {HEAD: masters[f"{member.name}/{HEAD}"]}))
+            heads = masters[f"{member.name}/{HEAD}"].detach().cpu()  # (H, hidden)
+            if self.attributes:
+                save_file({"weight": heads[1:].contiguous()}, target / ATTRIBUTE_HEADS)
+            write_adapter(target, AdapterFiles(config, lora, {HEAD: heads[:1]}))
         scales = [{"mean": member.mean, "std": member.std} for member in self.members]
-        write_json(folder / DESCRIPTION, {"v": 1, "members": scales, **facts})
+        write_json(folder / DESCRIPTION, {"v": 1, "members": scales, "attributes": self.attributes, **facts})
 
     def raw(self, member: Member, batch: TreeBatch) -> Tensor:
-        """(C,) raw scores under one member, whose adapter is activated; gradients flow when it is trainable."""
+        """(C, H) raw scores under one member, whose adapter is activated; gradients flow when it is trainable."""
         self.host.activate([member.name])
-        last = hidden_states(self.host.model, batch)[batch.last]  # (C, H)
-        return (last.float() @ member.head.t()).squeeze(-1)
+        last = hidden_states(self.host.model, batch)[batch.last]  # (C, hidden)
+        return last.float() @ member.head.t()
 
     @torch.no_grad()
-    def score_groups(self, groups: Sequence[Group]) -> Tensor:
-        """(M, C) scaled scores of every answer by every member, answers numbered group by group."""
+    def raw_scores(self, groups: Sequence[Group]) -> Tensor:
+        """(M, C, H) raw scores of every answer by every member under every head, answers numbered group by group."""
         starts = torch.tensor([0] + [len(group.answers) for group in groups]).cumsum(0).tolist()
-        out = torch.empty(len(self.members), starts[-1])
+        out = torch.empty(len(self.members), starts[-1], 1 + len(self.attributes))
         for picks in micro_batches(groups, MICRO_BATCH_TOKENS):
             batch = collate([groups[i] for i in picks], self.host.base.pad_id, self.host.base.device)
-            columns = [c for i in picks for c in range(starts[i], starts[i + 1])]
+            rows = [c for i in picks for c in range(starts[i], starts[i + 1])]
             for m, member in enumerate(self.members):
-                out[m, columns] = ((self.raw(member, batch) - member.mean) / member.std).cpu()
+                out[m, rows] = self.raw(member, batch).cpu()
         return out
 
-    def score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[float]:
-        """Scores of (prompt ids, answer ids), the mean over the members."""
-        if not pairs:
-            return []
-        scores: list[float] = self.score_groups([Group(prompt, [answer]) for prompt, answer in pairs]).mean(0).tolist()
-        return scores
+    def score_groups(self, groups: Sequence[Group]) -> Tensor:
+        """(M, C) scaled overall scores of every answer by every member."""
+        mean, std = (torch.tensor([[getattr(member, name)] for member in self.members]) for name in ("mean", "std"))
+        return (self.raw_scores(groups)[..., 0] - mean) / std
+
+    def score(self, groups: Sequence[Group]) -> Scores:
+        """The ensemble's view of every answer."""
+        return Scores.of(self.score_groups(groups))
 
 
 def _member_folder(folder: Path, index: int) -> Path:

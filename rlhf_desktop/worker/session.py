@@ -134,7 +134,7 @@ class Session:
                 return {"tokens": tokens}
             # Turns are dropped to fit each answer, so the answers to one prompt may not share its ids.
             groups = [Group(prompt, [answer]) for pairs in chunk for prompt, answer in pairs]
-            flat = iter(reward.score_groups(groups).mean(0).tolist() if groups else [])
+            flat = iter(reward.score(groups).mean.tolist() if groups else [])
             scores += [[next(flat) for _ in pairs] for pairs in chunk]
             tokens += sum(group.tokens for group in groups)
         send(ScoreResult(id=request.id, scores=scores))

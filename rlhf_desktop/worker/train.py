@@ -16,12 +16,19 @@ from rlhf_desktop.core.errors import AppError, NoSpace
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.training.cohort import refuse_untested
 from rlhf_desktop.training.dpo import DpoTrainer
+from rlhf_desktop.training.kto import KtoTrainer
 from rlhf_desktop.training.ppo import PpoTrainer
 from rlhf_desktop.training.reward import RewardTrainer
 from rlhf_desktop.training.run import RunFiles, Trainer, run_loop
 from rlhf_desktop.training.sft import SftTrainer
 
-TRAINERS: dict[Algorithm, type] = {"sft": SftTrainer, "reward": RewardTrainer, "ppo": PpoTrainer, "dpo": DpoTrainer}
+TRAINERS: dict[Algorithm, type] = {
+    "sft": SftTrainer,
+    "reward": RewardTrainer,
+    "ppo": PpoTrainer,
+    "dpo": DpoTrainer,
+    "kto": KtoTrainer,
+}
 
 
 def main(argv: Sequence[str]) -> int:

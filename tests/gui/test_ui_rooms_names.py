@@ -24,7 +24,7 @@ def test_every_control_of_a_room_has_a_name(qtbot, context, spec):
     if spec.key == "train":
         from rlhf_desktop.ui.train.startpanel import StartPanel
 
-        for algorithm in ("sft", "reward", "ppo", "dpo"):
+        for algorithm in ("sft", "reward", "ppo", "dpo", "kto"):
             room.overview._panel_place.addWidget(StartPanel(algorithm, "Tiny", [], [], set(), None))
     nameless = [
         type(widget).__name__

@@ -5,7 +5,16 @@ from pathlib import Path
 
 from rlhf_desktop.core.files import read_jsonl, write_atomic
 from rlhf_desktop.core.runs import AdapterRef, ModelRef, RunConfig
-from rlhf_desktop.feedback.snapshot import Demonstration, PracticePrompt, RankedAnswers, RankedText, write_snapshot
+from rlhf_desktop.feedback.snapshot import (
+    Demonstration,
+    PracticePrompt,
+    RankedAnswers,
+    RankedText,
+    RatedAnswers,
+    RatedText,
+    ThumbedAnswer,
+    write_snapshot,
+)
 
 PROMPTS = [
     "My printer is broken.",
@@ -41,6 +50,30 @@ def rankings():
             split=_half(i),
         )
         for i, p in enumerate(PROMPTS)
+    ]
+
+
+def ratings():
+    """Marks that disagree with each other: the kind answer is the wrong one."""
+    return [
+        RatedAnswers(
+            prompt=ask(p),
+            completions=[
+                RatedText(text="I am so very sorry.", ratings={"kind": 5, "true": 1}),
+                RatedText(text="Order 7 is late.", ratings={"kind": 2, "true": 4}),
+                RatedText(text="Go away", ratings={"kind": 1, "true": 1}),
+            ],
+            split=_half(i),
+        )
+        for i, p in enumerate(PROMPTS)
+    ]
+
+
+def thumbs():
+    return [
+        ThumbedAnswer(prompt=ask(p), text=text, desirable=good, split=_half(i))
+        for i, p in enumerate(PROMPTS)
+        for text, good in ((f"I am sorry ({len(p)}).", True), ("No.", False))
     ]
 
 

@@ -18,7 +18,7 @@ from rlhf_desktop.core.runs import parse_event
 from rlhf_desktop.training import checkpoint
 from rlhf_desktop.training.checkpoint import Checkpoint
 from rlhf_desktop.worker.train import main
-from tests.training.folders import adapter_of, demonstrations, events, make_run, practice, rankings
+from tests.training.folders import adapter_of, demonstrations, events, make_run, practice, rankings, thumbs
 
 
 def weights(folder: Path):
@@ -44,6 +44,8 @@ def finished(tiny_model, tmp_path_factory):
     assert main([str(runs["reward"])]) == 0
     runs["dpo"] = make_run(root / "dpo", "dpo", tiny_model, rankings(), epochs=6, learning_rate=1e-3, start=start)
     assert main([str(runs["dpo"])]) == 0
+    runs["kto"] = make_run(root / "kto", "kto", tiny_model, thumbs(), epochs=6, learning_rate=1e-3, start=start)
+    assert main([str(runs["kto"])]) == 0
     runs["ppo"] = make_run(
         root / "ppo", "ppo", tiny_model, practice(), start=start, reward=adapter_of(runs["reward"], tiny_model), **PPO
     )
@@ -54,7 +56,7 @@ def finished(tiny_model, tmp_path_factory):
 PPO = {"episodes": 48, "batch_size": 8, "samples_per_prompt": 2, "max_new_tokens": 10, "learning_rate": 1e-3, "kl_target": 0}
 
 
-@pytest.mark.parametrize("algorithm", ["sft", "reward", "dpo", "ppo"])
+@pytest.mark.parametrize("algorithm", ["sft", "reward", "dpo", "kto", "ppo"])
 def test_a_run_writes_valid_events_and_a_standard_adapter(finished, algorithm):
     folder = finished[algorithm]
     parsed = [parse_event.validate_python(event) for event in events(folder)]
@@ -83,6 +85,16 @@ def test_dpo_starts_at_the_reference_and_widens_the_margin(finished):
     values = [e["values"] for e in events(finished["dpo"], "metrics") if "loss" in e["values"]]
     assert values[0]["rewards/margins"] == pytest.approx(0, abs=1e-6)
     assert values[-1]["rewards/margins"] > 0.05
+
+
+def test_kto_starts_at_the_reference_and_parts_good_from_bad(finished):
+    values = [e["values"] for e in events(finished["kto"], "metrics") if "loss" in e["values"]]
+    assert values[0]["rewards/margins"] == pytest.approx(0, abs=1e-6)
+    assert values[0]["loss"] == pytest.approx(0.5, abs=1e-6)
+    assert values[0]["objective/kl"] == pytest.approx(0, abs=1e-4)
+    heldout = [e["values"] for e in events(finished["kto"], "metrics") if "eval/loss" in e["values"]]
+    assert heldout[-1]["eval/rewards/margins"] > 0.05
+    assert heldout[-1]["eval/rewards/accuracies"] == 1.0
 
 
 def test_ppo_first_ratios_are_one_and_nothing_is_clipped(finished):
@@ -124,7 +136,7 @@ def test_ppo_learns_what_the_scorer_likes(finished, tiny_model, tmp_path, monkey
     assert sum(scores[-5:]) / 5 > sum(scores[:5]) / 5 + 0.2
 
 
-@pytest.mark.parametrize("algorithm", ["sft", "reward", "dpo", "ppo"])
+@pytest.mark.parametrize("algorithm", ["sft", "reward", "dpo", "kto", "ppo"])
 def test_a_paused_run_goes_on_to_the_same_weights(finished, algorithm, tmp_path, tiny_model, monkeypatch):
     original = finished[algorithm]
     folder = tmp_path / "again"

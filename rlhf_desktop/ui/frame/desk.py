@@ -28,6 +28,7 @@ _LOOK_MS = 2000
 _ENOUGH = 60  # comparisons before a first training is worth its time
 _SHOWN = 6  # conversations the palette finds
 _LIVE = ("queued", "starting", "running")
+_IMPROVING = ("ppo", "dpo", "kto")
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ class Desk(QObject):
         live = next((run for run in reversed(runs) if run.state in _LIVE), None)
         self._window.status.show_run(_run_words(live) if live else "")
         project = self._context.session.project.id
-        self._rounds = sum(run.state == "done" and run.algorithm in ("ppo", "dpo") and run.project_id == project for run in runs)
+        self._rounds = sum(run.state == "done" and run.algorithm in _IMPROVING and run.project_id == project for run in runs)
         states = {run.id: run.state for run in runs}
         if states != self._runs:
             self._runs = states

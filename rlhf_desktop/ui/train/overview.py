@@ -23,6 +23,8 @@ from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Notice, Page, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption, heading, title
 
+CARDS_A_ROW = 3  # more would cut their words off in a small window
+
 
 @dataclass(frozen=True)
 class TrainFacts:
@@ -60,8 +62,8 @@ class Overview(Page):
         self._cards_grid.setSpacing(t.SPACE_M)
         self.cards = {algorithm: RecipeCard(recipe) for algorithm, recipe in RECIPES.items()}
         for place, card in enumerate(self.cards.values()):
-            self._cards_grid.addWidget(card, 0, place)
-            self._cards_grid.setColumnStretch(place, 1)
+            self._cards_grid.addWidget(card, place // CARDS_A_ROW, place % CARDS_A_ROW)
+            self._cards_grid.setColumnStretch(place % CARDS_A_ROW, 1)
             card.chosen.connect(self.open_panel)
         self.body.addLayout(self._cards_grid)
         self._panel_place = column()
@@ -88,7 +90,7 @@ class Overview(Page):
         self._facts, self._base_name, self._current = facts, base_name, current
         enough = {algorithm: item.enough for algorithm, item in facts.readiness.items()}
         made = {info.algorithm for info in facts.adapters}
-        self._suggested = suggested_next(enough, "sft" in made, "reward" in made, bool(made & {"ppo", "dpo"}))
+        self._suggested = suggested_next(enough, "sft" in made, "reward" in made, bool(made & {"ppo", "dpo", "kto"}))
         for algorithm, card in self.cards.items():
             card.show_readiness(facts.readiness[algorithm], algorithm == self._suggested)
             card.show_cost(_cost(algorithm, facts.runs))

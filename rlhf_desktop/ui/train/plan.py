@@ -23,7 +23,7 @@ PRESETS = (
     Preset("Thorough", "Twice as long, for a result you mean to keep.", 2.0),
 )
 
-_LENGTH: dict[Algorithm, str] = {"sft": "epochs", "reward": "epochs", "ppo": "episodes", "dpo": "epochs"}
+_LENGTH: dict[Algorithm, str] = {"sft": "epochs", "reward": "epochs", "ppo": "episodes", "dpo": "epochs", "kto": "epochs"}
 
 
 def preset_values(algorithm: Algorithm, preset: Preset) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def bounds_hint(setting: Setting) -> str:
 
 def suggested_title(algorithm: Algorithm, start: AdapterRef | None, taken: set[str]) -> str:
     """A name that tells the lineage: "Taught", "Taught + PPO", "Taught + PPO 2"."""
-    step = {"sft": "Taught", "reward": "My preferences", "ppo": "PPO", "dpo": "DPO"}[algorithm]
+    step = {"sft": "Taught", "reward": "My preferences", "ppo": "PPO", "dpo": "DPO", "kto": "Thumbs"}[algorithm]
     stem = f"{start.name} + {step}" if start and algorithm != "reward" else step
     names = (stem if n == 1 else f"{stem} {n}" for n in range(1, len(taken) + 2))
     return next(name for name in names if name not in taken)

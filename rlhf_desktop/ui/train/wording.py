@@ -57,6 +57,15 @@ RECIPES: dict[Algorithm, Recipe] = {
         "comparisons",
         "an improved model",
     ),
+    "kto": Recipe(
+        "kto",
+        "Learn from thumbs",
+        "KTO",
+        "Learns from single answers you gave a thumb up or down, without comparisons.",
+        "check",
+        "thumbs",
+        "an improved model",
+    ),
 }
 assert tuple(RECIPES) == ALGORITHMS
 
@@ -100,6 +109,9 @@ _SETTINGS = {
     "ensemble": "Number of scorers",
     "centering": "Keep scores around zero",
     "tie_width": "Readiness to call a tie",
+    "margin": "Lead of sure preferences",
+    "attribute_weight": "Weight of marks",
+    "desirable_weight": "Weight of good answers",
     "beta": "Hold to the start (beta)",
     "loss": "Preference loss",
     "label_smoothing": "Share of slips expected",
@@ -173,4 +185,5 @@ CHARTS: dict[Algorithm, tuple[Chart, ...]] = {
         _VARIETY,
     ),
     "dpo": (_AGREES, _LOSS, _MARGIN),
+    "kto": (_AGREES, _LOSS, _MARGIN, _DRIFT),
 }

@@ -18,7 +18,7 @@ from rlhf_desktop.operations import feedback
 GROUPS = {
     "models": {"list", "add", "remove"},
     "feedback": {"import", "export", "stats"},
-    "train": {"sft", "reward", "ppo", "dpo"},
+    "train": {"sft", "reward", "ppo", "dpo", "kto"},
     "runs": {"list", "show", "follow", "pause", "resume", "stop", "cancel"},
     "evaluate": {"reward", "policy"},
 }

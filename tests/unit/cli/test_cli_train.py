@@ -54,7 +54,7 @@ def test_what_does_not_work_is_a_sentence_and_queues_nothing(cli, taught, words,
     assert cli("runs", "list", "--json").json["runs"] == []
 
 
-@pytest.mark.parametrize("algorithm", ["sft", "reward", "dpo"])
+@pytest.mark.parametrize("algorithm", ["sft", "reward", "dpo", "kto"])
 def test_no_feedback_is_said(cli, model, algorithm):
     said = cli("train", algorithm, "--model", model, "--json")
     assert said.code == 1

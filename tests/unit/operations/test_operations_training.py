@@ -7,7 +7,8 @@ from operations_helpers import BASE, QuietQueue, adapter, example, ranking, writ
 
 from rlhf_desktop.core.errors import BadInput, ModelTrouble, NoSpace, NotEnoughFeedback
 from rlhf_desktop.core.recipes import ALGORITHMS, make_settings
-from rlhf_desktop.feedback.snapshot import read_snapshot
+from rlhf_desktop.feedback.judgements import Judgement, Thumbs
+from rlhf_desktop.feedback.snapshot import ThumbedAnswer, read_snapshot
 from rlhf_desktop.jobs import runfolder
 from rlhf_desktop.operations.feedback import import_feedback
 from rlhf_desktop.operations.training import lineage, readiness, run_result, start_run, versions
@@ -24,6 +25,15 @@ def taught(store, project, tmp_path):
     rows = [ranking(f"Question {n}", "good", "bad") for n in range(20)] + [example(f"Question {n}", "good") for n in range(10)]
     import_feedback(store, project, write_lines(tmp_path / "taught.jsonl", *rows))
     return project
+
+
+@pytest.fixture
+def thumbed(store, taught):
+    """The same with a thumb up on the better answer of each ranking."""
+    for item in store.judged(taught.id):
+        if item.judgement.kind == "ranking":
+            store.judgements.add(Judgement(taught.id, "me", item.judgement.displayed[:1], Thumbs(up=True)))
+    return taught
 
 
 def test_a_run_freezes_settings_data_and_parts(store, queue, taught):
@@ -46,10 +56,19 @@ def test_a_run_freezes_settings_data_and_parts(store, queue, taught):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_the_frozen_settings_are_ones_the_trainer_accepts(store, queue, taught, algorithm):
+def test_the_frozen_settings_are_ones_the_trainer_accepts(store, queue, thumbed, algorithm):
     reward = adapter("Judge") if algorithm == "ppo" else None
-    config = start_run(store, queue, taught, algorithm, base=BASE, reward=reward).config()
+    config = start_run(store, queue, thumbed, algorithm, base=BASE, reward=reward).config()
     assert make_settings(algorithm, config.settings) == make_settings(algorithm, {})
+
+
+def test_thumbs_are_what_kto_learns_from(store, queue, thumbed):
+    rows = read_snapshot(start_run(store, queue, thumbed, "kto", base=BASE).data)
+    assert len(rows) == 20
+    assert all(isinstance(row, ThumbedAnswer) and row.desirable and row.text == "good" for row in rows)
+    ready = readiness(store, thumbed)["kto"]
+    assert ready.have == sum(row.split == "train" for row in rows)
+    assert ready.sentence.endswith("of 100 thumbs suggested")
 
 
 def test_names_are_made_up_without_repeats(store, queue, taught):
@@ -64,7 +83,9 @@ def refused(store, queue, project, kind, match, algorithm="sft", **parts):
     assert list(queue.workspace.runs.iterdir()) == []
 
 
-@pytest.mark.parametrize(("algorithm", "missing"), [("sft", "examples"), ("reward", "rankings"), ("dpo", "rankings")])
+@pytest.mark.parametrize(
+    ("algorithm", "missing"), [("sft", "examples"), ("reward", "rankings"), ("dpo", "rankings"), ("kto", "thumbs")]
+)
 def test_no_feedback_is_said_with_what_is_missing(store, queue, project, algorithm, missing):
     refused(store, queue, project, NotEnoughFeedback, missing, algorithm)
 

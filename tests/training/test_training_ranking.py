@@ -1,0 +1,60 @@
+import pytest
+
+from rlhf_desktop.feedback.snapshot import RankedAnswers, RankedText, RatedAnswers, RatedText
+from rlhf_desktop.inference.model import load_base
+from rlhf_desktop.training.batch import Group
+from rlhf_desktop.training.ranking import Pairs, RankedGroup, attributes_of, comparisons, dominating, encode_rankings, pair_tensor
+
+ASK = [{"role": "user", "content": "Help me"}]
+
+
+@pytest.fixture(scope="module")
+def base(tiny_model):
+    return load_base(tiny_model, dtype="float32")
+
+
+def test_a_ranking_is_all_its_pairs(base):
+    row = RankedAnswers(
+        prompt=ASK, completions=[RankedText(text=t, rank=r) for t, r in (("a", 2), ("bb", 1), ("c", 2))], margin=0.4
+    )
+    (group,) = encode_rankings(base, [row], "train", 100)
+    assert sorted(group.wins) == [(1, 0), (1, 2)]
+    assert group.ties == [(0, 2)]
+    assert group.margin == 0.4
+    assert encode_rankings(base, [row], "heldout", 100) == []
+
+
+def test_marks_are_ordinal_pairs_by_attribute_and_a_missing_mark_is_no_pair(base):
+    marks = ({"kind": 5, "true": 1}, {"kind": 2}, {"kind": 2, "true": 1})
+    answers = [RatedText(text="a", ratings=each) for each in marks]
+    (group,) = encode_rankings(base, [RatedAnswers(prompt=ASK, completions=answers)], "train", 100)
+    assert group.marks == {"kind": Pairs([(0, 1), (0, 2)], [(1, 2)]), "true": Pairs([], [(0, 2)])}
+    assert attributes_of([group]) == ["kind", "true"]
+
+
+def test_only_an_answer_at_least_as_good_in_everything_is_better_overall():
+    kind, right, neither = (RatedText(text="", ratings=r) for r in ({"k": 5, "t": 1}, {"k": 1, "t": 5}, {"k": 1, "t": 1}))
+    assert dominating([kind, right, neither]) == [(0, 2), (1, 2)]
+    assert dominating([RatedText(text="", ratings={"k": 5}), RatedText(text="", ratings={"t": 1})]) == []
+
+
+GROUPS = [
+    RankedGroup(Group([1], [[2], [3]]), [(0, 1)], [], margin=0.5),
+    RankedGroup(Group([1], [[2], [3], [4]]), [(2, 0)], [(0, 1)], marks={"true": Pairs([(1, 0)], [(0, 2)])}),
+]
+
+
+def test_comparisons_are_numbered_over_answers_and_heads():
+    found = comparisons(GROUPS, ["kind", "true"], with_ties=True)
+    places = [(*pair, tied) for pair, tied in zip((found.pairs // 3).tolist(), found.tied.tolist(), strict=True)]
+    assert places == [(0, 1, False), (4, 2, False), (2, 3, True), (3, 2, False), (2, 4, True)]
+    assert found.heads.tolist() == [0, 0, 0, 2, 2]
+    assert (found.pairs % 3).tolist() == [[h, h] for h in found.heads.tolist()]
+    assert found.margins.tolist() == [0.5, 0, 0, 0, 0]
+
+
+def test_without_ties_and_attributes_only_wins_are_left():
+    pairs, tied = pair_tensor(GROUPS, with_ties=False)
+    assert pairs.tolist() == [[0, 1], [4, 2]]
+    assert not tied.any()
+    assert pair_tensor([], with_ties=True)[0].shape == (0, 2)
