@@ -127,7 +127,7 @@ def main() -> None:
     app = QApplication([])
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RLHF_DESKTOP_STATE"] = str(Path(folder) / "state")
-        studio = Studio(app, Path(folder) / "workspace", (1280, 800))
+        studio = Studio(app, Path(folder) / "workspace", (1280, 800), 1.0)
         collector = GuiThreadCollector(app)
         story = Story("ppo", "Long", "running", 0.0, 1)
         run = write_run(studio.workspace, studio.story.base, studio.story.project.id, story, os.getpid())

@@ -1,7 +1,10 @@
 """The window as a user meets it: names for screen readers, keys, toasts, the palette."""
 
+import shutil
+from dataclasses import replace
+
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QProcess, Qt
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -9,11 +12,15 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QPlainTextEdit,
     QScrollBar,
+    QSystemTrayIcon,
     QTextBrowser,
     QWidget,
 )
+from run_script import ScriptedRun
 
-from rlhf_desktop.ui.frame.desk import Desk, Standing
+from rlhf_desktop.core import runs
+from rlhf_desktop.ui.frame.desk import Desk
+from rlhf_desktop.ui.frame.standing import Seen
 from rlhf_desktop.ui.frame.window import Window
 
 CONTROLS = (QAbstractButton, QAbstractItemView, QComboBox, QLineEdit, QPlainTextEdit, QTextBrowser)
@@ -26,7 +33,9 @@ def window(qtbot, context):
     qtbot.addWidget(made)
     made.show()
     made.show_room("chat")
-    return made
+    yield made
+    context.chat.stateChanged.disconnect()  # the worker ends after the window is gone
+    context.tasks.wait()
 
 
 @pytest.fixture
@@ -181,8 +190,74 @@ def test_the_theme_switches_while_running(window, theme):
     assert window.grab().toImage().pixelColor(400, 200) == before.pixelColor(400, 200)
 
 
-def test_the_header_suggests_one_step():
-    assert Standing(0, 0).next_step == ("Next: compare a few answers", "chat")
-    assert Standing(20, 0).next_step == ("Next: 40 more judgements, then train", "chat")
-    assert Standing(80, 0).next_step[1] == "train"
-    assert Standing(143, 1).words == "round 2 · 143 judgements"
+def test_the_header_says_where_we_are_and_what_next(qtbot, window, context):
+    window.desk.show_project()
+    qtbot.waitUntil(lambda: window.header.count.text() == "round 1 · 0 judgements")
+    assert window.header.next.text() == "Next: compare a few answers"
+    window.header.next.click()
+    assert window.current_room == "chat"
+
+
+def summary(context, run, **changes):
+    return replace(context.queue.summary(run.folder), **changes)
+
+
+def test_the_header_leads_to_the_run_under_way(qtbot, window, context):
+    run = ScriptedRun(context, title="Kinder")
+    window.desk.show_project()
+    qtbot.waitUntil(lambda: "Kinder" in window.header.next.text())
+    window.header.next.click()
+    assert window.current_room == "train"
+    qtbot.waitUntil(lambda: window.room("train").page is not None)
+    assert window.room("train")._run.id == run.folder.id
+    window.room("train").show_overview()
+
+
+def test_a_run_that_ends_is_told_once_in_words(qtbot, window, context, monkeypatch):
+    told = []
+    monkeypatch.setattr(window.desk._notifier, "notify", told.append)
+    run = ScriptedRun(context, title="Kinder")
+    window.desk._saw(Seen([summary(context, run)], 0, 10**10))
+    run.say(runs.Finished, outcome="done")
+    run.state("done")
+    for _ in range(2):
+        window.desk._saw(Seen([summary(context, run)], 0, 10**10))
+    assert told == ["“Kinder” is ready."]
+    assert window.toast.words.text() == "“Kinder” is ready."
+
+
+def test_a_notification_is_kept_for_who_looks_elsewhere(qtbot, window, monkeypatch):
+    sent = []
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/notify-send")
+    monkeypatch.setattr(QSystemTrayIcon, "isSystemTrayAvailable", lambda: False)
+    monkeypatch.setattr(QProcess, "startDetached", lambda program, words: (sent.append(words), (True, 1))[1])
+    monkeypatch.setattr(window, "isActiveWindow", lambda: True)
+    assert not window.desk._notifier.notify("ready")
+    monkeypatch.setattr(window, "isActiveWindow", lambda: False)
+    assert window.desk._notifier.notify("ready")
+    assert sent[0][-1] == "ready"
+
+
+def test_chat_leaves_its_memory_to_a_run_that_needs_it_and_comes_back(qtbot, window, context):
+    context.chat.load(context.session.base)
+    qtbot.waitUntil(lambda: context.chat.loaded is not None and context.chat.state == "ready")
+    run = ScriptedRun(context, title="Kinder", state="starting")
+    roomy = Seen([summary(context, run)], 600_000_000, 8 * 10**9)
+    window.desk._saw(roomy)
+    assert context.chat.loaded is not None
+    window.desk._saw(replace(roomy, free_bytes=200_000_000))
+    assert context.chat.loaded is None
+    assert "left memory to “Kinder”" in window.toast.words.text()
+    assert "while a run trains" in window.status._model.text()
+    window.desk._saw(Seen([summary(context, run, state="done")], 0, 10**10))
+    qtbot.waitUntil(lambda: context.chat.loaded is not None)
+
+
+def test_the_status_bar_says_memory_and_who_shares_the_cores(qtbot, window, context):
+    context.chat.load(context.session.base)
+    qtbot.waitUntil(lambda: context.chat.loaded is not None and context.chat.state == "ready")
+    run = ScriptedRun(context, title="Kinder")
+    run.steps(1, 41)
+    window.desk._saw(Seen([summary(context, run)], 600_000_000, 10**10))
+    assert window.status._model.text() == "Tiny · float32 on cpu · 600 MB · slower while a run trains"
+    assert window.status._run.text() == "Kinder 41% · 2 min"

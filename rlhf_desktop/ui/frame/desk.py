@@ -1,6 +1,6 @@
 """Keeps the frame true: which model is loaded, what runs, what was judged, what to do next. Decides; the window shows."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer
@@ -17,41 +17,18 @@ from rlhf_desktop.operations.conversations import find_conversations
 from rlhf_desktop.operations.projects import choose_adapter, choose_base, open_project
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.shelf import ConversationQuery
+from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.frame.notify import Notifier
 from rlhf_desktop.ui.frame.palette import Command
 from rlhf_desktop.ui.frame.room import ROOMS
+from rlhf_desktop.ui.frame.standing import LIVE, Seen, Standing, ended_words, look, run_words, standing
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.judging.undoing import Undoing
 from rlhf_desktop.ui.people import who_am_i
 
 _LOOK_MS = 2000
-_ENOUGH = 60  # comparisons before a first training is worth its time
 _SHOWN = 6  # conversations the palette finds
-_LIVE = ("queued", "starting", "running")
-_IMPROVING = ("ppo", "dpo", "kto")
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What the header says about the project."""
-
-    judgements: int
-    rounds: int
-
-    @property
-    def words(self) -> str:
-        """For instance “round 2 · 143 judgements”."""
-        judged = f"{self.judgements:,} judgement{'' if self.judgements == 1 else 's'}"
-        return f"round {self.rounds + 1} · {judged}"
-
-    @property
-    def next_step(self) -> tuple[str, str]:
-        """The one suggestion, and the room it leads to."""
-        if self.judgements == 0:
-            return "Next: compare a few answers", "chat"
-        if self.judgements < _ENOUGH and self.rounds == 0:
-            return f"Next: {_ENOUGH - self.judgements} more judgements, then train", "chat"
-        return ("Next: train on your feedback", "train") if self.rounds == 0 else ("Next: compare before and after", "evaluate")
 
 
 def chosen_model(store: Store, library: Library, workspace: Workspace, project: Project, on_progress: Any) -> tuple[ModelRef, Any]:
@@ -69,11 +46,16 @@ class Desk(QObject):
     def __init__(self, context: Context, window: Window) -> None:
         super().__init__(window)
         self._context, self._window = context, window
-        self._rounds = 0
+        self._standing: Standing | None = None
+        self._counting = self._count_again = False
+        self._asleep_for = ""  # the run that has the chat's memory
+        self._training = False
+        self._notifier = Notifier(window)
         self._loading = "Looking for a model…"
         self._runs: dict[str, str] = {}
         self._looking = False
         self._undoing = Undoing(context.store, context.session, lambda: who_am_i(context.store), self)
+        self._chat_bytes = 0
         self._clock = QTimer(self)
         self._clock.setInterval(_LOOK_MS)
         self._connect()
@@ -91,11 +73,11 @@ class Desk(QObject):
         session.evaluationRequested.connect(self._show_evaluation)
         session.conversationRequested.connect(self._show_conversation)
         session.welcomeRequested.connect(self.show_welcome)
-        chat.stateChanged.connect(lambda _state: self._show_model())
-        chat.modelLoaded.connect(lambda _loaded: self._show_model())
+        chat.stateChanged.connect(self._show_model)
+        chat.modelLoaded.connect(self._show_model)
         chat.troubleHappened.connect(self._trouble)
         window.header.projectMenuRequested.connect(self._project_menu)
-        window.header.nextRequested.connect(lambda: window.show_room(self._standing().next_step[1]))
+        window.header.nextRequested.connect(self._go_to_next_step)
         window.status.modelRequested.connect(lambda: window.show_room("models"))
         window.status.runRequested.connect(lambda: window.show_room("train"))
         window.status.networkRequested.connect(lambda: window.show_room("settings"))
@@ -146,7 +128,7 @@ class Desk(QObject):
             self._context.chat.load(session.base)
         self._show_model()
 
-    def _show_model(self) -> None:
+    def _show_model(self, _change: object = None) -> None:
         words = self._model_words()
         self._window.status.show_model(words)
         if self._window.welcome:
@@ -160,10 +142,13 @@ class Desk(QObject):
         name = session.base.name + (f" + {session.adapter.name}" if session.adapter else "")
         if chat.state == "failed":
             return f"{name} · stopped"
+        if self._asleep_for:
+            return f"{name} · out of memory’s way while a run trains"
         if chat.loaded is None:
             return f"{name} · loading…"
-        writing = " · writing" if chat.state == "busy" else ""
-        return f"{name} · ready on {chat.loaded.device}, {chat.loaded.dtype}{writing}"
+        memory = f" · {words.size(self._chat_bytes)}" if self._chat_bytes else ""
+        doing = " · writing" if chat.state == "busy" else " · slower while a run trains" if self._training else ""
+        return f"{name} · {chat.loaded.dtype} on {chat.loaded.device}{memory}{doing}"
 
     def _trouble(self, request: str, trouble: AppError) -> None:
         if not request or self._context.chat.loaded is None:
@@ -171,14 +156,40 @@ class Desk(QObject):
 
     # --- project and header
 
-    def _standing(self) -> Standing:
-        counts = self._context.store.judgements.counts(self._context.session.project.id)
-        return Standing(sum(counts.values()), self._rounds)
-
     def show_project(self) -> None:
-        """Refresh the header."""
-        standing = self._standing()
-        self._window.header.show_project(self._context.session.project.name, standing.words, standing.next_step[0])
+        """Refresh the header: at once the name, and the counts when they are there; one count at a time."""
+        if self._counting:
+            self._count_again = True
+            return
+        self._counting, self._count_again = True, False
+        context = self._context
+        self._context.tasks.run(
+            standing, context.store, context.queue, context.session.project, on_success=self._counted, on_failure=self._not_counted
+        )
+
+    def _counted(self, found: Standing) -> None:
+        self._counting, self._standing = False, found
+        self._window.header.show_project(self._context.session.project.name, found.words, found.step.sentence)
+        if self._count_again:
+            self.show_project()
+
+    def _not_counted(self, trouble: AppError) -> None:
+        self._counting = False
+        self._context.session.troubled.emit(trouble)
+
+    def _go_to_next_step(self) -> None:
+        if self._standing is None:
+            return
+        step, window = self._standing.step, self._window
+        if step.room == "evaluate" and step.evaluation_id:
+            window.show_room("evaluate")
+            window.room("evaluate").show_result(step.evaluation_id)
+        elif step.room == "evaluate" and step.run_id:
+            self._show_evaluation(step.run_id)
+        elif step.kind == "wait" and step.run_id:
+            self.show_run(step.run_id)
+        else:
+            window.show_room(step.room)
 
     def _project_menu(self, at: QWidget) -> None:
         store, session = self._context.store, self._context.session
@@ -205,23 +216,43 @@ class Desk(QObject):
         """See what runs do, off this thread."""
         if not self._looking:
             self._looking = True
-            self._context.tasks.run(self._context.queue.runs, on_success=self._saw, on_failure=self._saw_nothing)
+            queue, chat = self._context.queue, self._context.chat
+            self._context.tasks.run(look, queue, chat.process_id, on_success=self._saw, on_failure=self._saw_nothing)
 
     def _saw_nothing(self, trouble: AppError) -> None:
         self._looking = False
         self._context.session.troubled.emit(trouble)
 
-    def _saw(self, runs: list[RunSummary]) -> None:
+    def _saw(self, seen: Seen) -> None:
         self._looking = False
-        live = next((run for run in reversed(runs) if run.state in _LIVE), None)
-        self._window.status.show_run(_run_words(live) if live else "")
-        project = self._context.session.project.id
-        self._rounds = sum(run.state == "done" and run.algorithm in _IMPROVING and run.project_id == project for run in runs)
-        states = {run.id: run.state for run in runs}
+        self._chat_bytes, self._training = seen.chat_bytes, seen.training is not None
+        self._window.status.show_run(run_words(seen.live) if seen.live else "")
+        self._share_memory(seen)
+        self._show_model()
+        states = {run.id: run.state for run in seen.runs}
         if states != self._runs:
-            self._runs = states
+            before, self._runs = self._runs, states
+            self._tell_ends([run for run in seen.runs if before.get(run.id) in LIVE and run.state not in LIVE])
             self.show_project()
             self._context.session.runsChanged.emit()
+
+    def _tell_ends(self, ended: Sequence[RunSummary]) -> None:
+        """Say what has ended by itself, in the window and, when it is not in front, outside it."""
+        for said in filter(None, map(ended_words, ended)):
+            self._context.session.announce(said)
+            self._notifier.notify(said)
+
+    def _share_memory(self, seen: Seen) -> None:
+        """Chat and a run that don't fit together: the chat's model leaves memory, and comes back afterwards or when asked."""
+        chat, session = self._context.chat, self._context.session
+        if seen.crowded() and chat.state == "ready" and chat.loaded is not None:
+            self._asleep_for = seen.training.id
+            chat.unload()
+            session.announce(f"The chat's model has left memory to “{seen.training.title}”. A message brings it back.")
+        elif self._asleep_for and (chat.loaded is not None or not any(run.id == self._asleep_for for run in _live(seen))):
+            self._asleep_for = ""
+            if session.base is not None:
+                chat.load(session.base)
 
     # --- going places
 
@@ -289,8 +320,5 @@ class Desk(QObject):
         self._window.room("chat").new_conversation()
 
 
-def _run_words(run: RunSummary) -> str:
-    if run.state != "running" or not run.total:
-        return f"{run.title} · {run.state}"
-    left = f" · {max(1, round(run.eta_s / 60))} min" if run.eta_s else ""
-    return f"{run.title} {round(100 * run.step / run.total)}%{left}"
+def _live(seen: Seen) -> list[RunSummary]:
+    return [run for run in seen.runs if run.state in LIVE]

@@ -32,7 +32,7 @@ _HUNG = (
 class RunPage(Page):
     """Shows one run through its follower.
 
-    Emits `asked` with pause, resume, stop or end; `tried` for “Chat with it”, `judged` for “Is it better?”.
+    Emits `asked` with pause, resume, stop, cancel or end; `tried` for “Chat with it”, `judged` for “Is it better?”.
     """
 
     closed = Signal()
@@ -83,16 +83,18 @@ class RunPage(Page):
         self.resume = Button("Resume", icon="play")
         self.stop = Button("Stop and keep", icon="stop")
         self.stop.setToolTip("End now and keep what it has learnt")
+        self.cancel = Button("Cancel", "quiet", "x")
+        self.cancel.setToolTip("End and keep nothing of it")
         self.judge = Button("Is it better?", icon="evaluate")
         self.judge.setToolTip("See in Evaluate how good the result is")
         self.chat = Button("Chat with it", "primary", "chat")
         self.chat.clicked.connect(self.tried)
         self.judge.clicked.connect(self.judged)
-        for button, action in ((self.pause, "pause"), (self.resume, "resume"), (self.stop, "stop")):
+        for button, action in ((self.pause, "pause"), (self.resume, "resume"), (self.stop, "stop"), (self.cancel, "cancel")):
             button.clicked.connect(lambda _checked=False, action=action: self.asked.emit(action))
         line.addWidget(back)
         line.addStretch(1)
-        for button in (self.pause, self.stop, self.resume, self.judge, self.chat):
+        for button in (self.cancel, self.pause, self.stop, self.resume, self.judge, self.chat):
             button.hide()
             line.addWidget(button)
         return line
@@ -197,6 +199,7 @@ class RunPage(Page):
         state, made = condition.state, self._view.artifact if condition.state in _TRIED else None
         for button in (self.pause, self.stop):
             button.setVisible(live)
+        self.cancel.setVisible(live or state in ("paused", "interrupted"))
         self.resume.setVisible(condition.resumable)
         self.resume.set_kind("normal" if state == "stopped" and made else "primary")
         self.chat.setVisible(made is not None and made.kind == "policy")

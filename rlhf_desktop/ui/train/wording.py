@@ -183,6 +183,12 @@ CHARTS: dict[Algorithm, tuple[Chart, ...]] = {
         _DRIFT,
         _LENGTH,
         _VARIETY,
+        Chart("Answers that come to an end", "Should stay near 100%.", (Curve("ended", "ended"),), "%"),
+        Chart(
+            "Size of the corrections (loss)",
+            "May wander; a sudden jump is a bad sign.",
+            (Curve("loss/policy", "answers"), Curve("loss/value", "expectations")),
+        ),
     ),
     "dpo": (_AGREES, _LOSS, _MARGIN),
     "kto": (_AGREES, _LOSS, _MARGIN, _DRIFT),
