@@ -88,7 +88,8 @@ def test_every_state_setting_and_recipe_has_words():
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_curve_is_one_the_trainer_draws(algorithm):
-    source = (Path(wording.__file__).parents[2] / "training" / f"{algorithm}.py").read_text()
+    trainers = Path(wording.__file__).parents[2] / "training"
+    source = "".join((trainers / f"{name}.py").read_text() for name in (algorithm, "ranking"))
     metrics = [curve.metric.removeprefix("eval/") for chart in wording.CHARTS[algorithm] for curve in chart.curves]
     assert [name for name in metrics if f'"{name}"' not in source and f'}}{name}"' not in source] == []
 

@@ -130,6 +130,8 @@ _SETTINGS = {
     "score_clip": "Extreme scores cut at",
     "missing_end_penalty": "Penalty for not ending",
     "length_penalty": "Penalty for another length",
+    "baseline": "What an answer is measured against",
+    "watchdog": "When it begins to cheat",
 }
 
 
