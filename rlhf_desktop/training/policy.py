@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.training.batch import TreeBatch
 
-CHUNK_TOKENS = 256  # (256, 49152) float32 is 48 MiB
+CHUNK_TOKENS = 128  # (128, 49152) float32 is 24 MiB, which a processor's cache can hold
 
 
 @dataclass(frozen=True)
@@ -40,35 +40,35 @@ def answer_pass(model: Any, batch: TreeBatch, temperature: float = 1.0, *, entro
     before = hidden_states(model, batch)[batch.before]
     head = model.get_output_embeddings()
     apply: Any = _HeadLogprobs.apply
-    logprobs, entropies = apply(before, head.weight, head.bias, batch.targets, temperature, entropy)
+    logprobs, entropies = apply(before, head, batch.targets, temperature, entropy)
     return AnswerPass(before, logprobs, entropies)
 
 
 class _HeadLogprobs(torch.autograd.Function):
     """log softmax(W h / temperature)[target] and the entropy, from (N, H) states; the head's weights are frozen.
 
-    With z the logits and p their softmax: log p(target) = z(target) − logsumexp z. The gradient needs Σᵥ pᵥ W[v], and so does the
-    entropy, logsumexp z − Σᵥ pᵥ zᵥ, as Σᵥ pᵥ zᵥ = h · Σᵥ pᵥ W[v] / temperature (+ Σᵥ pᵥ bᵥ): p itself is made only where one of
-    the two is wanted, in the head's dtype.
+    With z the logits and p their softmax, the gradient needs Σᵥ pᵥ W[v], and so does the entropy: it is logsumexp z − Σᵥ pᵥ zᵥ, and
+    Σᵥ pᵥ zᵥ = h · Σᵥ pᵥ W[v] / temperature (+ Σᵥ pᵥ bᵥ). p itself is made only where one of the two is wanted.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, before: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, temperature: float, with_entropy: bool
+        ctx: Any, before: Tensor, head: Any, targets: Tensor, temperature: float, with_entropy: bool
     ) -> tuple[Tensor, Tensor]:
         need_grad = ctx.needs_input_grad[0]
+        weight, bias = head.weight, head.bias
         logprobs, entropy = (torch.zeros(before.shape[0], device=before.device) for _ in range(2))
         slope = torch.empty_like(before) if need_grad else None
         for at in range(0, before.shape[0], CHUNK_TOKENS):
             rows = slice(at, at + CHUNK_TOKENS)
-            h = before[rows]
-            logits = F.linear(h, weight, bias)  # (n, V)
-            scaled = logits.float() if temperature == 1.0 else logits.float() / temperature
-            whole = torch.logsumexp(scaled, dim=-1)  # (n,)
-            logprobs[rows] = scaled.gather(-1, targets[rows].unsqueeze(-1)).squeeze(-1) - whole
+            h, target = before[rows], targets[rows].unsqueeze(-1)
+            scaled = head(h).float() if temperature == 1.0 else head(h).float() / temperature  # (n, V)
+            log_p = torch.log_softmax(scaled, dim=-1)
+            logprobs[rows] = log_p.gather(-1, target).squeeze(-1)
             if slope is None and not with_entropy:
                 continue
-            p = scaled.sub_(whole.unsqueeze(-1)).exp_().to(weight.dtype)
+            whole = (scaled.gather(-1, target) - log_p.gather(-1, target)).squeeze(-1)  # (n,) logsumexp z
+            p = log_p.exp_().to(weight.dtype)
             mean = p @ weight  # (n, H) Σᵥ pᵥ W[v]
             if with_entropy:
                 expected = (h.float() * mean.float()).sum(-1) + (0.0 if bias is None else (p @ bias).float())
@@ -80,8 +80,8 @@ class _HeadLogprobs(torch.autograd.Function):
         return logprobs, entropy
 
     @staticmethod
-    def backward(ctx: Any, grad_logprobs: Tensor, grad_entropy: Tensor) -> tuple[Tensor, None, None, None, None, None]:  # noqa: ARG004
-        return (grad_logprobs.unsqueeze(-1) * ctx.slope).to(ctx.slope.dtype), None, None, None, None, None
+    def backward(ctx: Any, grad_logprobs: Tensor, grad_entropy: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ARG004
+        return (grad_logprobs.unsqueeze(-1) * ctx.slope).to(ctx.slope.dtype), None, None, None, None
 
 
 @torch.no_grad()

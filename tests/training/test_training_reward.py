@@ -126,7 +126,7 @@ def test_the_scores_before_saving_are_those_after_loading(tiny_model, tmp_path):
     made.write_result(target)
     groups = [item.group for item in made.heldout]
     loaded = RewardModel.load(AdapterHost(load_base(tiny_model, dtype="float32")), target)
-    torch.testing.assert_close(loaded.raw_scores(groups), made.model.raw_scores(groups), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(loaded.raw_scores(groups), made.model.raw_scores(groups), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(loaded.score_groups(groups), made.model.score_groups(groups), atol=1e-6, rtol=1e-5)
     scores = loaded.score(groups)
     members = loaded.score_groups(groups)
