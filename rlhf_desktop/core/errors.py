@@ -44,5 +44,9 @@ class StoreTrouble(AppError):
     """The database is damaged, locked by another window, or newer than this program."""
 
 
+class HubTrouble(AppError):
+    """The Hub, or a server the user named, cannot be reached, refuses, or sent something unusable."""
+
+
 class WorkerTrouble(AppError):
     """A worker process failed to start, died, or answered nonsense."""

@@ -31,13 +31,18 @@ class Workspace:
         return self.root / "models"
 
     @property
+    def adapters(self) -> Path:
+        """One folder an adapter that came from elsewhere; see `core.imported`."""
+        return self.root / "adapters"
+
+    @property
     def backups(self) -> Path:
         """Copies of the database."""
         return self.root / "backups"
 
     def ensure(self) -> "Workspace":
         """Make the folders, private to this user. Returns itself."""
-        for folder in (self.root, self.runs, self.models, self.backups):
+        for folder in (self.root, self.runs, self.models, self.adapters, self.backups):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return self
 

@@ -108,10 +108,10 @@ class Library:
         if path.is_dir() and not list(path.glob("*.safetensors")) and len(files := list(path.glob("*.gguf"))) == 1:
             path = files[0]
         if path.is_dir():
-            return self._add_folder(path, _clean_name(name or path.name))
+            return self._add_folder(path, clean_name(name or path.name))
         if path.suffix.lower() != ".gguf":
             raise BadInput(f"{path.name} is not a model.", "Give a folder with config.json and *.safetensors, or a .gguf file.")
-        return self._add_gguf(path, _clean_name(name or path.stem), progress or _silent)
+        return self._add_gguf(path, clean_name(name or path.stem), progress or _silent)
 
     def remove(self, name: str) -> None:
         """Forget a model; converted weights are deleted, a folder of the user's is left alone.
@@ -145,6 +145,54 @@ class Library:
     def _starter(self) -> ModelRef | None:
         model = _read(self._root / STARTER)
         return self._ref(model) if model and _weights_bytes(self.folder(model)) == model.size_bytes else None
+
+    def check_free(self, name: str) -> None:
+        """Refuse a name that another model has.
+
+        Raises:
+            BadInput: it is taken.
+        """
+        if _read(self._root / name):
+            raise BadInput(f"There is another model called “{name}”.", "Give this one a name of its own: --name NAME")
+
+    def adopt(self, folder: Path, name: str, *, source: str, licence: str) -> ModelRef:
+        """Take a folder that was fetched into `workspace.models` into the library, by renaming it.
+
+        Raises:
+            BadInput: another model has the name.
+        """
+        parameters = check_model(folder)
+        with self._lock().held():
+            identity = folder_hash(folder)
+            if known := self._known(identity, name):
+                shutil.rmtree(folder)
+                return known
+            model = LibraryModel(
+                name=name,
+                path=".",
+                source=source,
+                source_sha256=identity,
+                hash=identity,
+                licence=licence or _card_licence(folder),
+                parameters=parameters,
+                size_bytes=_weights_bytes(folder),
+            )
+            write_json(folder / DESCRIPTION, model.model_dump(mode="json"))
+            folder.rename(self._root / name)
+            fsync_dir(self._root)
+            return self._ref(model)
+
+    def annotate(self, name: str, notes: str) -> None:
+        """Keep the user's notes on a model.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        with self._lock().held():
+            model = _read(self._root / name)
+            if model is None:
+                raise NotFound(f"There is no model called “{name}”.", "rlhf-desktop models list shows what there is.")
+            write_json(self._root / name / DESCRIPTION, model.model_copy(update={"notes": notes}).model_dump(mode="json"))
 
     # --- adding ---------------------------------------------------------------------------------------------------------------
 
@@ -186,8 +234,7 @@ class Library:
         for model in self.list():
             if model.hash == identity and self.folder(model).is_dir():
                 return self._ref(model)
-        if _read(self._root / name):
-            raise BadInput(f"There is another model called “{name}”.", "Give this one a name of its own: --name NAME")
+        self.check_free(name)
         return None
 
     def _convert(self, source: Path, digest: str, name: str, licence: str = "", notes: str = "") -> ModelRef:
@@ -294,7 +341,12 @@ def _card_licence(folder: Path) -> str:
     return found.group(1) if found else ""
 
 
-def _clean_name(name: str) -> str:
+def clean_name(name: str) -> str:
+    """A name that can be a folder's.
+
+    Raises:
+        BadInput: nothing is left of it.
+    """
     cleaned = re.sub(r"[^\w.-]+", "-", name).strip("-.")
     if not cleaned:
         raise BadInput(f"“{name}” cannot be a model's name.", "Use letters, digits, dots and dashes.")

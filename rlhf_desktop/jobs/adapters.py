@@ -8,12 +8,14 @@ from typing import Any, Literal
 
 from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NotFound
 from rlhf_desktop.core.files import sha256_file
+from rlhf_desktop.core.imported import imported_adapters
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.jobs.queue import run_folders
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.jobs.runnotes import title_of
 
+IMPORTED = "imported:"
 AdapterKind = Literal["policy", "reward"]
 _CONFIG = "adapter_config.json"
 _WEIGHTS = "adapter_model.safetensors"
@@ -22,9 +24,9 @@ _WORDS = {"policy": "a tuned model", "reward": "a reward model"}
 
 @dataclass(frozen=True)
 class AdapterInfo:
-    """The result of a run, as a list of models shows it."""
+    """An adapter, as a list of models shows it: the result of a run, or one that came from elsewhere."""
 
-    run_id: str
+    run_id: str  # starts with `IMPORTED` for the latter
     title: str
     kind: AdapterKind
     algorithm: str
@@ -35,11 +37,22 @@ class AdapterInfo:
 
 
 def list_adapters(workspace: Workspace, kind: AdapterKind | None = None) -> list[AdapterInfo]:
-    """The results of the workspace's runs, newest first."""
+    """The results of the workspace's runs, newest first, then adapters that came from elsewhere."""
     found = []
     for run in reversed(run_folders(workspace)):
         if (run.adapter / _CONFIG).is_file() and (info := _info(run)) and kind in (None, info.kind):
             found.append(info)
+    return found + [info for info in _imported(workspace) if kind in (None, info.kind)]
+
+
+def _imported(workspace: Workspace) -> list[AdapterInfo]:
+    """Adapters that came from elsewhere; they belong to no run and no project."""
+    found = []
+    for folder, origin in imported_adapters(workspace):
+        if (folder / _WEIGHTS).is_file():
+            ref = AdapterRef(name=origin.name, path=str(folder), hash=weights_hash(folder), base_hash=origin.base_hash)
+            made = (origin.algorithm, origin.created, "", origin.base_name)
+            found.append(AdapterInfo(f"{IMPORTED}{folder.name}", origin.name, origin.kind, *made, ref))
     return found
 
 
@@ -108,6 +121,10 @@ def _from_folder(folder: Path) -> tuple[AdapterRef, AdapterKind]:
     run = RunFolder(folder.resolve().parent)
     if folder.name == "adapter" and run.config_file.is_file() and (info := _info(run)):
         return info.ref, info.kind
+    if imported := next(
+        (info for info in _imported(Workspace(folder.resolve().parent.parent)) if info.ref.path == str(folder.resolve())), None
+    ):
+        return imported.ref, imported.kind
     config = _peft_config(folder)
     kind: AdapterKind = "reward" if config.get("task_type") == "SEQ_CLS" else "policy"
     return AdapterRef(name=folder.resolve().name, path=str(folder.resolve()), hash=weights_hash(folder), base_hash=""), kind

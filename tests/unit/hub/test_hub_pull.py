@@ -1,0 +1,203 @@
+"""Pulling with the real client from a Hub on loopback: whole, resumed, damaged, hostile."""
+
+import json
+import pickle
+import random
+from pathlib import Path
+
+import pytest
+
+from rlhf_desktop.core.errors import AppError, BadInput, HubTrouble, ModelTrouble, NoSpace
+from rlhf_desktop.core.imported import imported_adapters
+from rlhf_desktop.hub import pull as module
+from rlhf_desktop.hub.library import folder_hash
+from rlhf_desktop.hub.pull import Puller, Transfer, look, search
+from rlhf_desktop.jobs.adapters import list_adapters, resolve_adapter
+from tests.hostile import make_adapter
+
+
+@pytest.fixture
+def tiny(server, tiny_files):
+    extra = {"pytorch_model.bin": b"pickle", "original/params.json": b"{}", "modeling.py": b"raise", "../up.json": b"{}"}
+    facts = {"downloads": 12, "safetensors": {"parameters": {"F32": 97728}, "total": 97728}}
+    return server.add("amina/tiny", {**tiny_files, **extra}, card={"license": "apache-2.0"}, facts=facts)
+
+
+@pytest.fixture
+def puller(hub, workspace, library):
+    return Puller(hub, workspace, library)
+
+
+def leftovers(workspace):
+    return [p.name for p in workspace.models.iterdir() if p.name.startswith(".") and p.name != ".lock"]
+
+
+def test_searching_shows_what_one_chooses_by(tiny, server, hub):
+    server.add("ben/tiny-gated", {"config.json": b"{}"}, gated="manual")
+    server.add("ben/hidden-tiny", {"config.json": b"{}"}, private=True)
+    found = {model.repo: model for model in search(hub, "TINY")}
+    assert set(found) == {"amina/tiny", "ben/tiny-gated"}
+    assert found["ben/tiny-gated"].gated
+    one = found["amina/tiny"]
+    assert (one.parameters, one.size_bytes, one.licence, one.downloads) == (97728, 4 * 97728, "apache-2.0", 12)
+
+
+def test_a_model_arrives_whole_and_nothing_else(tiny, hub, puller, library, workspace, tiny_model):
+    seen: list[Transfer] = []
+    ref = puller.model(look(hub, "amina/tiny"), on_transfer=seen.append)
+    assert ref.name == "tiny"
+    names = {file.name for file in Path(ref.path).iterdir()}
+    assert "model.safetensors" in names
+    assert not names & {"pytorch_model.bin", "modeling.py", "up.json", "params.json", ".lock"}
+    assert ref.hash == folder_hash(Path(tiny_model.path))
+    (entry,) = library.list()
+    assert (entry.licence, entry.source) == ("apache-2.0", f"hub:amina/tiny@{tiny.commits[-1][0]}")
+    assert seen[-1].done_bytes == seen[-1].total_bytes
+    assert [t.done_bytes for t in seen] == sorted(t.done_bytes for t in seen)
+    assert leftovers(workspace) == []
+    assert library.get("tiny") == ref
+    with pytest.raises(BadInput, match="another model called"):
+        puller.model(look(hub, "amina/tiny"))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_connection_that_breaks_anywhere_is_resumed_within_the_pull(tiny, server, hub, puller, tiny_files, seed):
+    offset = random.Random(seed).randrange(len(tiny_files["model.safetensors"]))
+    server.break_at("resolve", offset, times=1)
+    server.break_at("model.safetensors", offset, times=2)
+    ref = puller.model(look(hub, "amina/tiny"))
+    assert (Path(ref.path) / "model.safetensors").read_bytes() == tiny_files["model.safetensors"]
+
+
+def test_a_pull_that_failed_goes_on_where_it_ended(tiny, server, hub, puller, workspace, tiny_files):
+    server.break_at("model.safetensors", 200_000, times=1)
+    server.fail("model.safetensors", 503, times=99)
+    with pytest.raises(HubTrouble) as caught:
+        puller.model(look(hub, "amina/tiny"))
+    assert "kept" in caught.value.hint
+    (kept,) = workspace.models.glob(".pull-*/model.safetensors.part")
+    assert kept.stat().st_size == 3 * 65_536
+    server.faults.clear()
+    server.seen.clear()
+    ref = puller.model(look(hub, "amina/tiny"))
+    asked = [headers.get("range") for method, path, headers in server.seen if "model.safetensors" in path and method == "GET"]
+    assert asked == ["bytes=196608-"]
+    assert server.count("GET", "config.json") == 0  # what was whole is not fetched again
+    assert (Path(ref.path) / "model.safetensors").read_bytes() == tiny_files["model.safetensors"]
+
+
+def test_stopping_keeps_what_has_arrived(tiny, hub, puller, workspace):
+    with pytest.raises(HubTrouble, match="stopped") as caught:
+        puller.model(look(hub, "amina/tiny"), stop=lambda: True)
+    assert "go on" in caught.value.hint
+    assert puller.model(look(hub, "amina/tiny"))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_other_bytes_than_promised_are_thrown_away(tiny, server, hub, puller, library, name):
+    server.flip(f"/{name}")
+    with pytest.raises(HubTrouble, match="did not arrive as the Hub describes"):
+        puller.model(look(hub, "amina/tiny"))
+    assert library.list() == []
+    assert puller.model(look(hub, "amina/tiny"))
+
+
+def test_gated_is_explained(tiny, hub, reader, workspace, library):
+    tiny.gated = "auto"
+    for who, words in ((hub, "its makers want to know"), (reader, "has not been let in yet")):
+        remote = look(who, "amina/tiny")
+        assert remote.gated
+        with pytest.raises(HubTrouble, match=words) as caught:
+            Puller(who, workspace, library).model(remote)
+        assert "amina/tiny" in caught.value.hint
+    tiny.allowed = ("ben",)
+    assert Puller(reader, workspace, library).model(look(reader, "amina/tiny"))
+
+
+def test_no_room(tiny, hub, puller, monkeypatch):
+    monkeypatch.setattr(module, "free_disk_bytes", lambda path: 1000)
+    with pytest.raises(NoSpace, match="on this disk"):
+        puller.model(look(hub, "amina/tiny"))
+
+
+def test_a_model_with_code_is_refused_before_its_weights_are_fetched(tiny, server, hub, puller, library, tiny_files):
+    config = {**json.loads(tiny_files["config.json"]), "auto_map": {"AutoConfig": "modeling.Config"}}
+    tiny.commit({**tiny_files, "config.json": json.dumps(config).encode()})
+    with pytest.raises(ModelTrouble, match="code of its own"):
+        puller.model(look(hub, "amina/tiny"))
+    assert server.count("GET", "model.safetensors") == 0
+    assert library.list() == []
+
+
+def test_only_pickles_are_refused_before_anything_is_fetched(server, hub, puller):
+    server.add("amina/old", {"config.json": b"{}", "pytorch_model.bin": pickle.dumps({})})
+    with pytest.raises(ModelTrouble, match="not safe to load"):
+        puller.model(look(hub, "amina/old"))
+    assert server.count("GET", "resolve") == 0
+    server.add("amina/empty", {"README.md": b""})
+    with pytest.raises(ModelTrouble, match="holds no model"):
+        puller.model(look(hub, "amina/empty"))
+
+
+def test_which_gguf(server, hub):
+    server.add("amina/gguf", {"a-Q4.gguf": b"GGUF", "a-F16.gguf": b"GGUF1"})
+    remote = look(hub, "amina/gguf")
+    assert remote.kind == "gguf"
+    with pytest.raises(BadInput, match="several GGUF files") as caught:
+        module.choose_gguf(remote, None)
+    assert "a-F16.gguf" in caught.value.hint
+    assert module.choose_gguf(remote, "a-Q4.gguf").size == 4
+
+
+def test_an_older_revision(tiny, hub, puller, tiny_files):
+    old = tiny.commits[-1][0]
+    tiny.commit({"config.json": b"{}", "model.safetensors": b"other"})
+    tiny.tags["v1"] = old
+    assert look(hub, "amina/tiny", "v1").revision == old
+    assert puller.model(look(hub, "amina/tiny", "v1"))
+
+
+# --- adapters
+
+
+@pytest.fixture
+def adapter(server, tmp_path):
+    folder = make_adapter(tmp_path / "adapter")
+    return server.add("amina/kind", {file.name: file.read_bytes() for file in folder.iterdir()}, card={"license": "mit"})
+
+
+@pytest.fixture
+def base(library, tiny_model):
+    library.add(tiny_model.path, "tiny")
+    return library.list()[0]
+
+
+def test_an_adapter_finds_its_base_by_its_shapes(adapter, hub, puller, workspace, base):
+    origin = puller.adapter(look(hub, "amina/kind"), [base])
+    assert (origin.base_hash, origin.kind, origin.licence) == (base.hash, "policy", "mit")
+    (info,) = list_adapters(workspace)
+    assert (info.title, info.base_name, info.ref.base_hash) == ("kind", "tiny", base.hash)
+    assert resolve_adapter(workspace, "kind") == info.ref == resolve_adapter(workspace, info.ref.path)
+    with pytest.raises(BadInput, match="another adapter called"):
+        puller.adapter(look(hub, "amina/kind"), [base])
+    assert puller.adapter(look(hub, "amina/kind"), [base], name="kind-2").name == "kind-2"
+
+
+def test_an_adapter_of_another_base_is_refused_with_its_name(adapter, hub, puller, workspace, base):
+    facts = {"base_hash": "other", "base_name": "Bigger"}
+    adapter.commit({**adapter.files, "rlhf_desktop.json": json.dumps(facts).encode()})
+    with pytest.raises(ModelTrouble, match="made for “Bigger”"):
+        puller.adapter(look(hub, "amina/kind"), [base])
+    adapter.commit({**adapter.files, "rlhf_desktop.json": b"{}"})
+    with pytest.raises(ModelTrouble, match="fits none"):
+        puller.adapter(look(hub, "amina/kind"), [])
+    assert imported_adapters(workspace) == []
+    assert leftovers(workspace) == []
+
+
+def test_a_hostile_adapter_is_not_taken_in(adapter, hub, puller, workspace, base):
+    config = {**json.loads(adapter.files["adapter_config.json"]), "target_modules": "(.*)*x"}
+    adapter.commit({**adapter.files, "adapter_config.json": json.dumps(config).encode()})
+    with pytest.raises(AppError, match="refused"):
+        puller.adapter(look(hub, "amina/kind"), [base])
+    assert imported_adapters(workspace) == []
