@@ -65,6 +65,10 @@ class Desk:
         obey(network_rule(self.workspace, project.name, asked=self._options.offline))
         return project
 
+    def hold_to_policy(self) -> None:
+        """Look at the project before anything may use the network: a policy may keep it offline."""
+        assert self.project
+
     @cached_property
     def base(self) -> ModelRef:
         """The base model named, else the project's, else the starter."""

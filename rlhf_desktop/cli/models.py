@@ -1,17 +1,44 @@
-"""`models list | add | remove`: the base models and what was trained on them."""
+"""`models list | add | remove | search | pull | push | push-data | export`: base models and adapters, in and out."""
 
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
-from rlhf_desktop.cli.common import Group, table
-from rlhf_desktop.cli.desk import desk_of
-from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters
+from rlhf_desktop.cli.common import Group, duration, table
+from rlhf_desktop.cli.desk import Desk, desk_of
+from rlhf_desktop.core.errors import BadInput, NotFound
+from rlhf_desktop.core.fit import model_fit
+from rlhf_desktop.core.platform import free_disk_bytes
+from rlhf_desktop.core.runs import AdapterRef
+from rlhf_desktop.hub.cards import Statement, licence_choices
+from rlhf_desktop.hub.client import Hub, endpoint_address
+from rlhf_desktop.hub.privacy import LABELS
+from rlhf_desktop.hub.pull import Puller, RemoteModel, Transfer, look, search
+from rlhf_desktop.hub.push import PushPlan, push
+from rlhf_desktop.hub.tokens import Secret, TokenKeeper
+from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters, remove_imported, resolve_adapter
+from rlhf_desktop.jobs.device import known_device
+from rlhf_desktop.operations.exporting import FORMATS, export_adapter
+from rlhf_desktop.operations.publishing import (
+    COLUMNS,
+    NEEDED_COLUMNS,
+    adapter_card,
+    draft_dataset,
+    find_adapter,
+    plan_adapter,
+    plan_dataset,
+    preference_rows,
+)
 
 
 @click.group(cls=Group)
 def models() -> None:
-    """The base models of this workspace, and the adapters trained on them."""
+    """Base models and adapters: what there is, from the Hub, to the Hub, and out as files."""
 
 
 @models.command("list")
@@ -31,7 +58,7 @@ def list_models(ctx: click.Context) -> None:
     if not bases:
         lines = "No base models yet. The starter model is prepared on first use; add others with: models add SOURCE"
     if adapters:
-        rows = [(i.title, i.algorithm, i.base_name, i.created[:16].replace("T", " "), i.run_id) for i in adapters]
+        rows = [(i.title, i.algorithm or "?", i.base_name, i.created[:16].replace("T", " "), i.run_id) for i in adapters]
         lines += "\n\n" + table(rows, ("ADAPTER", "MADE BY", "ON", "WHEN", "RUN"))
     desk.console.result(value, lines)
 
@@ -67,7 +94,227 @@ def add_model(ctx: click.Context, source: str, name: str | None) -> None:
 @click.argument("name")
 @click.pass_context
 def remove_model(ctx: click.Context, name: str) -> None:
-    """Forget a model. A folder of yours is left alone; converted weights are deleted."""
+    """Forget a base model, or an adapter that was pulled.
+
+    A folder of yours is left alone; downloaded and converted weights are deleted. What runs made is kept.
+    """
     desk = desk_of(ctx)
-    desk.library.remove(name)
-    desk.console.result({"removed": name}, f"{name} is removed. Adapters trained on it are kept.")
+    try:
+        desk.library.remove(name)
+    except NotFound:
+        if not remove_imported(desk.workspace, name):
+            raise
+    desk.console.result({"removed": name}, f"{name} is removed. What was trained here is kept.")
+
+
+# --- the Hub ------------------------------------------------------------------------------------------------------------------
+
+
+def hub_of(desk: Desk, *, token_needed: bool = False) -> Hub:
+    """The Hub with the user's token: `HF_TOKEN`, else the keyring's, else asked for on a terminal, for this once."""
+    desk.hold_to_policy()
+    keeper = TokenKeeper(endpoint_address())
+    if given := os.environ.get("HF_TOKEN"):
+        keeper.use(given)
+    token: Secret | None = keeper.get()
+    if token is None and token_needed and sys.stdin.isatty() and not desk.console.as_json:
+        keeper.keep(click.prompt("Your Hub token (needs write permission)", hide_input=True))
+        token = keeper.get()
+    return Hub(token)
+
+
+@models.command("search")
+@click.argument("text")
+@click.pass_context
+def search_models(ctx: click.Context, text: str) -> None:
+    """Search the Hub for models, with size, licence, and whether they fit this computer."""
+    desk = desk_of(ctx)
+    found = search(hub_of(desk), text)
+    rows = [_search_row(model) for model in found]
+    lines = (
+        table(rows, ("MODEL", "PARAMETERS", "SIZE", "LICENCE", "FITS", ""))
+        if rows
+        else f"Nothing on the Hub is called like “{text}”."
+    )
+    desk.console.result({"models": [_remote_json(model) for model in found]}, lines)
+
+
+def _search_row(model: RemoteModel) -> tuple[str, ...]:
+    parameters = f"{model.parameters / 1e6:,.0f} M" if model.parameters else "?"
+    size = f"{model.size_bytes / 1e9:.2f} GB" if model.size_bytes else "?"
+    return (model.repo, parameters, size, model.licence or "?", _fit(model), "gated" if model.gated else "")
+
+
+def _fit(model: RemoteModel) -> str:
+    return model_fit(model.parameters, _memory_bytes()).verdict if model.parameters else "unknown"
+
+
+def _memory_bytes() -> float | None:
+    return (known_device() or {}).get("memory_total_bytes")
+
+
+def _remote_json(model: RemoteModel) -> dict[str, Any]:
+    names = ("repo", "revision", "licence", "gated", "private", "downloads", "parameters", "size_bytes")
+    return {**{name: getattr(model, name) for name in names}, "fits": _fit(model)}
+
+
+@models.command("pull")
+@click.argument("repo")
+@click.option("--revision", metavar="R", help="A commit, tag or branch (default: the newest).")
+@click.option("--file", "file", metavar="FILE.gguf", help="Which of several GGUF files.")
+@click.option("--name", metavar="NAME", help="What to call it here (default: the repository's name).")
+@click.option("--anyway", is_flag=True, help="Download although it won't fit in memory.")
+@click.pass_context
+def pull_model(ctx: click.Context, repo: str, revision: str | None, file: str | None, name: str | None, anyway: bool) -> None:
+    """Download a base model, adapter or reward model from the Hub (owner/name).
+
+    Only safetensors or GGUF weights are taken; hashes are compared. What broke off goes on where it ended when it is started again.
+    """
+    desk = desk_of(ctx)
+    hub = hub_of(desk)
+    remote = look(hub, repo, revision)
+    puller = Puller(hub, desk.workspace, desk.library)
+    on_transfer = TransferLine(desk)
+    if remote.kind == "adapter":
+        origin = puller.adapter(remote, desk.library.list(), name=name, on_transfer=on_transfer)
+        value: dict[str, Any] = origin.model_dump(mode="json")
+        desk.console.result(value, f"{origin.name} is ready, on {origin.base_name}. Use it with --adapter {origin.name}")
+        return
+    fit = model_fit(remote.parameters or 0, _memory_bytes())
+    desk.console.note(f"{repo}: licence {remote.licence or 'not given'}. {fit.sentence}")
+    if fit.verdict == "won't fit" and not anyway:
+        raise BadInput(f"“{repo}” won't fit in this computer's memory.", "Choose a smaller model, or add --anyway.")
+    ref = puller.model(remote, name=name, file=file, on_transfer=on_transfer, on_note=desk.console.note)
+    desk.console.result(ref.model_dump(mode="json"), f"{ref.name} is ready. Use it with --model {ref.name}")
+
+
+class TransferLine:
+    """Says how far a download is: "tiny: 120 of 300 MB, 40 s left"."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._console, self._began_s = desk.console, time.monotonic()
+        self._first: int | None = None
+
+    def __call__(self, transfer: Transfer) -> None:
+        """Draw it."""
+        if self._first is None:
+            self._first = transfer.done_bytes
+        fresh = transfer.done_bytes - self._first
+        pace_s = (time.monotonic() - self._began_s) / fresh if fresh else 0.0
+        left = f", {duration(pace_s * (transfer.total_bytes - transfer.done_bytes))} left" if fresh else ""
+        self._console.progress(f"{transfer.file}: {transfer.done_bytes / 1e6:,.0f} of {transfer.total_bytes / 1e6:,.0f} MB{left}")
+
+
+def statement_options(command: Any) -> Any:
+    """What only the user can say for a card, and who may read it."""
+    for option in (
+        click.option("--yes", is_flag=True, help="Publish. Without it, only show exactly what would be sent."),
+        click.option("--tag", default="", metavar="TAG", help="A name for this version."),
+        click.option("--public", is_flag=True, help="Everybody may read it (default: private)."),
+        click.option("--limits", default="", metavar="TEXT", help="What it is not for."),
+        click.option("--intended-use", default="", metavar="TEXT", help="What it is for."),
+        click.option("--licence", default="", metavar="L", help=f"E.g. {', '.join(licence_choices()[:3])}."),
+    ):
+        command = option(command)
+    return command
+
+
+@models.command("push")
+@click.argument("adapter")
+@click.argument("repo")
+@statement_options
+def push_adapter(adapter: str, repo: str, **said: Any) -> None:
+    """Publish an adapter or reward model on the Hub (owner/name), with a card made from its run.
+
+    Private unless you say otherwise. Without --yes nothing is sent.
+    """
+    desk = desk_of(click.get_current_context())
+    info = _adapter_info(desk, adapter)
+    card = adapter_card(desk.workspace, desk.library, desk.store, info)
+    statement = Statement(said["licence"], intended_use=said["intended_use"], limits=said["limits"])
+    plan = plan_adapter(repo, Path(info.ref.path), card, statement, private=not said["public"], tag=said["tag"])
+    publish(desk, plan, yes=said["yes"])
+
+
+@models.command("push-data")
+@click.argument("repo")
+@click.option("--column", "columns", multiple=True, type=click.Choice(tuple(COLUMNS)), help="Also this column (repeatable).")
+@click.option("--redact/--keep", default=None, help="Replace what was found, or publish it as it is.")
+@click.option("--leave-out", is_flag=True, help="Leave out the rows something was found in.")
+@statement_options
+def push_data(repo: str, columns: Sequence[str], redact: bool | None, leave_out: bool, **said: Any) -> None:
+    """Publish the project's comparisons as a Hub dataset (owner/name) in TRL's format.
+
+    What may tell who somebody is is looked for first. Private unless you say otherwise; without --yes nothing is sent.
+    """
+    desk = desk_of(click.get_current_context())
+    desk.hold_to_policy()
+    draft = draft_dataset(preference_rows(desk.store, desk.project), (*NEEDED_COLUMNS, *columns))
+    counts = draft.review.counts()
+    for kind, count in counts.items():
+        examples = ", ".join(f"“{find.text}”" for find in draft.review.finds if find.kind == kind)
+        desk.console.note(f"{LABELS[kind]}: {count} ({examples[:120]})")
+    if counts and redact is None and not leave_out:
+        hint = "Add --redact to replace each, --leave-out to leave those rows out, or --keep after you have looked."
+        raise BadInput(f"{sum(counts.values())} places may tell who somebody is.", hint)
+    statement = Statement(said["licence"], intended_use=said["intended_use"], limits=said["limits"])
+    plan = plan_dataset(
+        repo, f"{desk.project.name}: comparisons", draft, statement,
+        replace=draft.review.finds if redact else (), leave_out=draft.review.rows() if leave_out else (),
+        private=not said["public"], tag=said["tag"],
+    )  # fmt: skip
+    publish(desk, plan, yes=said["yes"])
+
+
+def publish(desk: Desk, plan: PushPlan, *, yes: bool) -> None:
+    """Show exactly what would go, and with --yes send it."""
+    files = [{"path": file.path, "bytes": file.size, "sha256": file.sha256} for file in plan.files]
+    value: dict[str, Any] = {"repo": plan.repo, "kind": plan.kind, "private": plan.private, "files": files, "pushed": None}
+    if not yes:
+        lines = table([(file.path, f"{file.size:,}") for file in plan.files], ("FILE", "BYTES"))
+        who = "only you" if plan.private else "everybody"
+        desk.console.result(
+            value, f"{plan.card}\n{lines}\n\nNothing was sent. With --yes this goes to {plan.repo}; {who} can read it."
+        )
+        return
+    done = push(hub_of(desk, token_needed=True), plan, desk.console.note)
+    value["pushed"] = {"url": done.url, "commit": done.commit}
+    desk.console.result(value, f"Published ({'private' if done.private else 'public'}): {done.url}")
+
+
+# --- files --------------------------------------------------------------------------------------------------------------------
+
+
+@models.command("export")
+@click.argument("adapter")
+@click.option(
+    "--to", "form", type=click.Choice(tuple(FORMATS)), required=True, help="; ".join(f"{k}: {v}" for k, v in FORMATS.items())
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="A new folder (default: ADAPTER-FORMAT here).")
+@click.pass_context
+def export(ctx: click.Context, adapter: str, form: str, out: Path | None) -> None:
+    """Write an adapter for use elsewhere: with PEFT, transformers, llama.cpp, LM Studio or Ollama.
+
+    The word "base" exports the base model itself (merged or gguf).
+    """
+    desk = desk_of(ctx)
+    ref: AdapterRef | None = None
+    base = desk.base if adapter == "base" else None
+    name = "base"
+    if base is None:
+        info = _adapter_info(desk, adapter)
+        ref, name = info.ref, info.title
+        base = desk.library.by_hash(info.ref.base_hash)
+    target = (out or Path(f"{name}-{form}".replace(" ", "-"))).expanduser().resolve()
+    done = export_adapter(desk.library, base, ref, form, target, name=name, on_note=desk.console.note)
+    value = {"out": str(done.folder), "format": form, "files": [file.name for file in done.files], "bytes": done.size_bytes}
+    value["free_bytes"] = free_disk_bytes(done.folder)
+    desk.console.result(value, f"{done.folder}: {', '.join(file.name for file in done.files)}.\n{done.how_to_use}")
+
+
+def _adapter_info(desk: Desk, name: str) -> AdapterInfo:
+    """A policy adapter or reward model of this workspace, whatever its base."""
+    ref = resolve_adapter(desk.workspace, name)
+    if ref is None:
+        raise NotFound("Name an adapter.", "“models list” shows the adapters there are.")
+    return find_adapter(desk.workspace, ref)

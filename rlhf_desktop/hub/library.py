@@ -81,6 +81,17 @@ class Library:
         hint = f"There are: {known}." if known else "Add one with: rlhf-desktop models add FOLDER_OR_GGUF_FILE"
         raise NotFound(f"There is no model called “{wanted}”.", hint)
 
+    def by_hash(self, digest: str) -> ModelRef:
+        """The model with this identity.
+
+        Raises:
+            NotFound: it is not in this workspace.
+        """
+        for model in self.list():
+            if model.hash == digest:
+                return self._ref(model)
+        raise NotFound("The base model of this adapter is not in this workspace.", "Add it again: models add, or models pull.")
+
     def folder(self, model: LibraryModel) -> Path:
         """Where the model's weights lie."""
         return (self._root / model.name / model.path).resolve() if model.path == "." else Path(model.path)

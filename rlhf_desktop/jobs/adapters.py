@@ -1,6 +1,7 @@
 """The adapters of a workspace: the results of its runs, found by name, and any other adapter folder."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -54,6 +55,17 @@ def _imported(workspace: Workspace) -> list[AdapterInfo]:
             made = (origin.algorithm, origin.created, "", origin.base_name)
             found.append(AdapterInfo(f"{IMPORTED}{folder.name}", origin.name, origin.kind, *made, ref))
     return found
+
+
+def remove_imported(workspace: Workspace, name: str) -> bool:
+    """Delete an adapter that came from elsewhere. Whether there was one of this name."""
+    for folder, origin in imported_adapters(workspace):
+        if origin.name == name:
+            doomed = folder.with_name(f".{folder.name}.removed")  # a half-deleted adapter must never look like a whole one
+            folder.rename(doomed)
+            shutil.rmtree(doomed)
+            return True
+    return False
 
 
 def resolve_adapter(workspace: Workspace, text: str | None, kind: AdapterKind | None = None) -> AdapterRef | None:

@@ -20,19 +20,20 @@ def main(argv: Sequence[str], out: BinaryIO) -> int:
         answer: dict[str, Any] = convert_gguf(source, target)
         code = 0
     except Exception as problem:  # one reply whatever happens: the caller has no other way to know
-        answer, code = {"error": _describe(problem)}, 1
+        answer, code = {"error": describe(problem, "convert")}, 1
     out.write(json.dumps(answer).encode() + b"\n")
     return code
 
 
-def _describe(problem: Exception) -> dict[str, str]:
+def describe(problem: Exception, doing: str) -> dict[str, str]:
+    """A problem as its caller reads it; `doing` is "convert" or "export"."""
     full = (isinstance(problem, OSError) and problem.errno == errno.ENOSPC) or (
         isinstance(problem, SafetensorError) and "No space left" in str(problem)
     )
     if full or isinstance(problem, MemoryError):
         what = "disk" if full else "memory"
-        problem = NoSpace(f"There is not enough {what} to convert the model.", "Nothing was kept: free some space and try again.")
+        problem = NoSpace(f"There is not enough {what} to {doing} the model.", "Nothing was kept: free some space and try again.")
     if isinstance(problem, AppError):
         kind = type(problem).__name__
         return {"kind": kind, "message": problem.message, "hint": problem.hint, "detail": problem.detail}
-    return {"kind": "", "message": "The model could not be converted.", "hint": "", "detail": traceback.format_exc()}
+    return {"kind": "", "message": f"The model could not be {doing}ed.", "hint": "", "detail": traceback.format_exc()}

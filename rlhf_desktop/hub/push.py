@@ -1,0 +1,117 @@
+"""Publishing on the Hub: a plan that says exactly which bytes would go where, and then just that.
+
+Private unless the user says otherwise, and never into a repository that is more public than the plan says. Uploads of large
+files are by LFS: what arrived before a break is not sent again.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from rlhf_desktop.core.errors import BadInput, HubTrouble, NotFound
+from rlhf_desktop.hub.client import Hub
+
+RepoKind = Literal["model", "dataset"]
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """One file as it would go: its name there, and a file here or the bytes themselves."""
+
+    path: str
+    content: Path | bytes = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes that would be sent."""
+        return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
+
+    @property
+    def sha256(self) -> str:
+        """The content's hash."""
+        if isinstance(self.content, bytes):
+            return hashlib.sha256(self.content).hexdigest()
+        with self.content.open("rb") as f:
+            return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class PushPlan:
+    """What would be published. Nothing is sent before `push`."""
+
+    repo: str
+    kind: RepoKind
+    files: tuple[PlannedFile, ...]
+    private: bool = True
+    tag: str = ""
+    message: str = "Published from RLHF Desktop"
+
+    @property
+    def total_bytes(self) -> int:
+        """All of it."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def card(self) -> str:
+        """The README.md in the plan."""
+        card = next(file.content for file in self.files if file.path == "README.md")
+        return card.decode("utf-8") if isinstance(card, bytes) else card.read_text("utf-8")
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """Where it is now."""
+
+    url: str
+    commit: str
+    private: bool
+    created: bool
+
+
+def push(hub: Hub, plan: PushPlan, on_note: Callable[[str], None] | None = None) -> Pushed:
+    """Make the repository if there is none, and commit the plan's files in one go.
+
+    Raises:
+        HubTrouble: no token, one that may not write, or the Hub failed; trying again sends only what is missing.
+        BadInput: the repository is public and the plan is not.
+    """
+    if not hub.has_token:
+        hint = "Make one with write permission on the Hub (Settings → Access Tokens), and give it in Settings or when asked."
+        raise HubTrouble("Publishing needs your Hub token.", hint)
+    note = on_note or (lambda _: None)
+    note(f"Looking at {plan.repo}")
+    created = not _exists(hub, plan)
+    if created:
+        hub.call(plan.repo, lambda api: _create(api, plan))
+    note(f"Sending {len(plan.files)} files, {plan.total_bytes / 1e6:,.1f} MB")
+    info = hub.call(plan.repo, lambda api: _commit(api, plan))
+    if plan.tag:
+        hub.call(
+            plan.repo, lambda api: api.create_tag(plan.repo, tag=plan.tag, revision=info.oid, repo_type=plan.kind, exist_ok=True)
+        )
+    where = f"{hub.endpoint}/{'datasets/' if plan.kind == 'dataset' else ''}{plan.repo}"
+    return Pushed(where, info.oid, plan.private, created)
+
+
+def _exists(hub: Hub, plan: PushPlan) -> bool:
+    try:
+        info = hub.call(plan.repo, lambda api: api.repo_info(plan.repo, repo_type=plan.kind))
+    except NotFound:
+        return False
+    if plan.private and not info.private:
+        hint = "Publish publicly on purpose (--public), or choose another name."
+        raise BadInput(f"“{plan.repo}” is there already and everybody can read it.", hint)
+    return True
+
+
+def _create(api: Any, plan: PushPlan) -> None:
+    api.create_repo(plan.repo, private=plan.private, repo_type=plan.kind, exist_ok=True)
+
+
+def _commit(api: Any, plan: PushPlan) -> Any:
+    from huggingface_hub import CommitOperationAdd
+
+    operations = [CommitOperationAdd(file.path, file.content) for file in plan.files]
+    return api.create_commit(plan.repo, operations, commit_message=plan.message, repo_type=plan.kind)

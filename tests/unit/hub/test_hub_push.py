@@ -1,0 +1,95 @@
+"""Publishing with the real client to a Hub on loopback, and getting it back."""
+
+import json
+
+import pytest
+
+from rlhf_desktop.core.errors import BadInput, HubTrouble
+from rlhf_desktop.hub.client import Hub
+from rlhf_desktop.hub.push import PlannedFile, PushPlan, push
+from rlhf_desktop.hub.tokens import Secret
+
+
+@pytest.fixture
+def plan(tmp_path):
+    weights = tmp_path / "adapter_model.safetensors"
+    weights.write_bytes(bytes(range(256)) * 2000)
+    files = (PlannedFile("README.md", b"---\nlicense: mit\n---\n# Kind\n"), PlannedFile("adapter_model.safetensors", weights))
+    return PushPlan("amina/kind", "model", (*files, PlannedFile("adapter_config.json", b"{}")))
+
+
+def test_exactly_the_plan_arrives_and_it_is_private(server, writer, plan):
+    said = []
+    done = push(writer, plan, said.append)
+    repo = server.repos["model", "amina/kind"]
+    assert repo.private
+    assert {path: len(content) for path, content in repo.files.items() if path != ".gitattributes"} == {
+        file.path: file.size for file in plan.files
+    }
+    assert repo.files["adapter_model.safetensors"] == plan.files[1].content.read_bytes()
+    assert (done.url, done.commit, done.created) == (f"{server.url}/amina/kind", repo.commits[-1][0], True)
+    assert "3 files" in said[-1]
+    assert plan.card.startswith("---")
+    assert plan.files[0].sha256 != plan.files[1].sha256
+
+
+def test_publishing_again_makes_a_version_and_sends_only_what_changed(server, writer, plan):
+    push(writer, plan)
+    server.seen.clear()
+    again = PushPlan(plan.repo, plan.kind, (PlannedFile("README.md", b"# Newer\n"), *plan.files[1:]), tag="v2")
+    done = push(writer, again)
+    assert not done.created
+    assert server.count("PUT", "/lfs/") == 0
+    repo = server.repos["model", "amina/kind"]
+    assert repo.tags == {"v2": done.commit}
+    assert repo.files["README.md"] == b"# Newer\n"
+    assert repo.files["adapter_config.json"] == b"{}"
+
+
+def test_what_is_public_stays_untouched_by_a_private_plan(server, writer, plan):
+    server.add("amina/kind", {"README.md": b"public"})
+    with pytest.raises(BadInput, match="everybody can read it"):
+        push(writer, plan)
+    assert server.repos["model", "amina/kind"].files == {"README.md": b"public"}
+    push(writer, PushPlan(plan.repo, plan.kind, plan.files, private=False))
+    assert "adapter_config.json" in server.repos["model", "amina/kind"].files
+
+
+@pytest.mark.parametrize(
+    ("where", "method"), [("/api/repos/create", "POST"), ("preupload", "POST"), ("objects/batch", "POST"), ("/lfs/", "PUT")]
+)
+@pytest.mark.parametrize("status", [500, 503, 429])
+def test_what_passes_is_tried_again(server, writer, plan, where, method, status):
+    server.fail(where, status, times=2, method=method)
+    push(writer, plan)
+    assert server.repos["model", "amina/kind"].files["adapter_config.json"] == b"{}"
+
+
+def test_what_lasts_is_said_and_goes_on_later(server, writer, plan):
+    server.fail("/commit/", 503, times=99)
+    with pytest.raises(HubTrouble, match="a trouble of its own"):
+        push(writer, plan)
+    server.faults.clear()
+    server.seen.clear()
+    push(writer, plan)
+    assert server.count("PUT", "/lfs/") == 0  # the weights had arrived
+    assert server.repos["model", "amina/kind"].files["README.md"]
+
+
+def test_who_may_not(server, hub, reader, plan):
+    with pytest.raises(HubTrouble, match="needs your Hub token"):
+        push(hub, plan)
+    with pytest.raises(HubTrouble, match="may not do this") as caught:
+        push(reader, plan)
+    assert "write permission" in caught.value.hint
+    with pytest.raises(HubTrouble, match="does not accept your token"):
+        push(Hub(Secret("hf_wrongwrongwrong"), wait=lambda s: None), plan)
+    assert server.repos == {}
+
+
+def test_a_dataset(server, writer):
+    rows = json.dumps({"prompt": [], "chosen": [], "rejected": []}).encode()
+    plan = PushPlan("amina/pairs", "dataset", (PlannedFile("README.md", b"# Pairs"), PlannedFile("data/train.jsonl", rows)))
+    done = push(writer, plan)
+    assert done.url.endswith("/datasets/amina/pairs")
+    assert server.repos["dataset", "amina/pairs"].files["data/train.jsonl"] == rows
