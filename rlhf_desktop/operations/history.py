@@ -74,11 +74,6 @@ def count_history(store: Store, project: Project, query: HistoryQuery, at_most: 
     return store.history.count(project.id, query, at_most)
 
 
-def history_page(store: Store, project: Project, offset: int, limit: int) -> list[HistoryRow]:
-    """Some judgements, newest first, without the first `offset`."""
-    return list(find_history(store, project, limit=offset + limit).rows[offset:])
-
-
 def history_item(store: Store, row: HistoryRow) -> HistoryItem:
     """One judgement as it was displayed."""
     first = store.conversations.message(row.judgement.displayed[0])

@@ -1,10 +1,14 @@
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from PySide6.QtCore import Qt
 
-from rlhf_desktop.feedback.judgements import Judgement, Ranking
+from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, Span, Spans, Thumbs
+from rlhf_desktop.feedback.protocol import PRESETS
+from rlhf_desktop.ui.feedback.detail import differences
 from rlhf_desktop.ui.feedback.room import FeedbackRoom
+from rlhf_desktop.ui.widgets.text import Label
 
 
 @pytest.fixture
@@ -16,84 +20,238 @@ def room(qtbot, context):
     return made
 
 
-def judge(context, n):
+@pytest.fixture
+def page(room):
+    return room.judgements
+
+
+FIRST_IS_BETTER = Ranking((1, 2))
+
+
+def judge(context, n, who="me", verdict=FIRST_IS_BETTER, **more):
     store, project = context.store, context.session.project
+    start = datetime.now(UTC) - timedelta(hours=1)
     with store.connection.transaction():
         for i in range(n):
             _, leaf = store.conversations.start(project.id, [{"role": "user", "content": f"question {i}"}])
             nodes = store.conversations.add_answers(leaf.id, ["good", "bad"])
+            when = (start + timedelta(seconds=i)).isoformat(timespec="milliseconds")
             store.judgements.add(
-                Judgement(project.id, "me", tuple(node.id for node in nodes), Ranking.of((1, 2)), critique="Kind.")
+                Judgement(project.id, who, tuple(node.id for node in nodes), verdict, critique="Kind.", created_at=when, **more)
             )
 
 
-def shown(qtbot, room, row):
-    qtbot.waitUntil(lambda: room.model is not None and room.model.row(row) is not None)
-    return [room.model.data(room.model.index(row, column), Qt.ItemDataRole.DisplayRole) for column in range(4)]
+def shown(qtbot, page, row):
+    qtbot.waitUntil(lambda: page.model is not None and page.model.row(row) is not None)
+    return [page.model.data(page.model.index(row, column), Qt.ItemDataRole.DisplayRole) for column in range(5)]
 
 
-def test_an_empty_room_leads_to_chat(qtbot, context, room):
+def opened(qtbot, page, prompt):
+    qtbot.waitUntil(lambda: page.detail._item is not None and page.detail._item.prompt[-1]["content"] == prompt)
+
+
+def prompts(page):
+    return [page.model.row(n).prompt for n in range(page.model.rowCount()) if page.model.row(n)]
+
+
+def test_an_empty_room_leads_to_chat(qtbot, context, room, page):
     room.activated()
-    qtbot.waitUntil(lambda: room.model is not None)
-    assert room.empty.isVisible()
+    qtbot.waitUntil(lambda: page.currentWidget() is page.empty)
     with qtbot.waitSignal(context.session.roomRequested) as asked:
-        room.empty.button.click()
+        page.empty.button.click()
     assert asked.args == ["chat"]
 
 
-def test_rows_come_newest_first_and_page_by_page(qtbot, context, room):
+def test_rows_come_newest_first_and_page_by_page(qtbot, context, room, page):
     judge(context, 350)
     room.activated()
-    assert shown(qtbot, room, 0)[1:] == ["question 349", "A > B", "me"]
-    assert room.model.rowCount() == 350
-    assert shown(qtbot, room, 349)[1] == "question 0"
+    assert shown(qtbot, page, 0)[1:] == ["question 349", "A > B", "me", ""]
+    qtbot.waitUntil(lambda: "350 judgements" in page.count.text())
+    while page.model.canFetchMore(page.table.rootIndex()):
+        before = page.model.rowCount()
+        page.model.fetchMore(page.table.rootIndex())
+        qtbot.waitUntil(lambda before=before: page.model.rowCount() > before)
+    assert page.model.rowCount() == 350
+    assert shown(qtbot, page, 349)[1] == "question 0"
 
 
-def test_the_detail_shows_the_answers_as_displayed(qtbot, context, room):
+def test_the_detail_shows_the_answers_as_displayed(qtbot, context, room, page):
     judge(context, 3)
     room.activated()
-    qtbot.waitUntil(lambda: room.detail._item is not None)
-    assert room.detail._item.answers == ("good", "bad")
-    assert room.detail._item.prompt[-1]["content"] == "question 2"
+    opened(qtbot, page, "question 2")
+    assert page.detail._item.answers == ("good", "bad")
 
 
-def test_withdraw_and_undo_and_restore(qtbot, context, room):
+def test_chips_and_words_narrow_the_list(qtbot, context, room, page):
+    judge(context, 3)
+    judge(context, 1, who="Jonas", also=(Thumbs(False, 1),))
+    room.activated()
+    qtbot.waitUntil(lambda: page.model is not None and page.model.rowCount() == 4)
+    page.filters.who.choose("Jonas", "Jonas")
+    qtbot.waitUntil(lambda: page.model.rowCount() == 1)
+    assert page.filters.who.isChecked()
+    assert page.filters.who.accessibleName() == "Who: Jonas"
+    page.filters.who.choose(None, "")
+    page.filters.kind.choose("thumbs", "Thumb")
+    qtbot.waitUntil(lambda: page.model.rowCount() == 1)
+    page.filters.kind.choose(None, "")
+    qtbot.keyClicks(page.filters.search, "question 2")
+    qtbot.waitUntil(lambda: prompts(page) == ["question 2"])
+    page.filters.search.setText("zebra")
+    qtbot.waitUntil(page.nothing.isVisible)
+
+
+def test_sorting_by_time_taken(qtbot, context, room, page):
+    for seconds in (5.0, 50.0, 15.0):
+        judge(context, 1, seconds_spent=seconds)
+    room.activated()
+    qtbot.waitUntil(lambda: page.model is not None and page.model.rowCount() == 3)
+    page.filters.sort.choose("slowest", "slowest first")
+    qtbot.waitUntil(lambda: page.model.rowCount() == 3 and page.model.row(0).judgement.seconds_spent == 50.0)
+    assert [page.model.row(n).judgement.seconds_spent for n in range(3)] == [50.0, 15.0, 5.0]
+
+
+def test_several_are_tagged_at_once_and_found_by_the_tag(qtbot, context, room, page):
+    judge(context, 4)
+    room.activated()
+    opened(qtbot, page, "question 3")
+    page.table.selectAll()
+    qtbot.waitUntil(lambda: page.selected.text() == "4 selected")
+    qtbot.keyClicks(page.tag, "unsure")
+    qtbot.keyClick(page.tag, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: context.store.tags.counts(context.session.project.id) == {"unsure": 4})
+    qtbot.waitUntil(lambda: shown(qtbot, page, 0)[4] == "unsure")
+    opened(qtbot, page, "question 3")
+    page.detail.untagged.emit(page.detail._item.row.judgement.id, "unsure")
+    qtbot.waitUntil(lambda: context.store.tags.counts(context.session.project.id) == {"unsure": 3})
+    page.filters.tag.choose("unsure", "unsure")
+    qtbot.waitUntil(lambda: page.model.rowCount() == 3)
+
+
+def test_withdraw_and_undo_and_restore(qtbot, context, room, page):
     judge(context, 1)
     store, project = context.store, context.session.project
     room.activated()
-    qtbot.waitUntil(lambda: room.detail._item is not None)
+    opened(qtbot, page, "question 0")
     with qtbot.waitSignal(context.session.announced) as toast:
-        room.detail.withdraw.click()
+        page.detail.withdraw.click()
     assert store.judgements.effective(project.id) == []
-    qtbot.waitUntil(lambda: shown(qtbot, room, 0)[2] == "A > B (taken back)")
+    qtbot.waitUntil(lambda: shown(qtbot, page, 0)[2] == "A > B (taken back)")
     with qtbot.waitSignal(context.session.announced):
         toast.args[1]()
     assert len(store.judgements.effective(project.id)) == 1
+    qtbot.waitUntil(page.detail.withdraw.isVisible)
     with qtbot.waitSignal(context.session.announced):
-        room.detail.withdraw.click()
+        page.detail.withdraw.click()
     with qtbot.waitSignal(context.session.announced):
-        room.restore(room.detail._item.row.judgement.id)
+        page.restore(page.detail._item.row.judgement.id)
     assert len(store.judgements.effective(project.id)) == 1
 
 
-def test_import_says_what_was_left_out_and_export_writes_it_back(qtbot, context, room, tmp_path):
-    good = {"prompt": [{"role": "user", "content": "q"}], "completions": [{"text": "a", "rank": 1}, {"text": "b", "rank": 2}]}
-    file = tmp_path / "in.jsonl"
-    file.write_text(json.dumps(good) + "\nnot json\n")
+def test_revising_by_keys_adds_a_version(qtbot, context, room, page):
+    judge(context, 1)
     room.activated()
+    opened(qtbot, page, "question 0")
+    qtbot.keyClick(page.table, Qt.Key.Key_R)
+    assert page.currentWidget() is page.revising
+    board = page.revising.area.board
+    assert page.revising.judging.draft.ranking.describe() == "A > B"
+    for key in (Qt.Key.Key_Backspace, Qt.Key.Key_Backspace, Qt.Key.Key_2):
+        qtbot.keyClick(board, key)
+    qtbot.waitUntil(lambda: page.currentWidget() is page.split)
+    (judgement,) = context.store.judgements.effective(context.session.project.id)
+    assert judgement.verdict.ranks == (2, 1)
+    assert judgement.critique == "Kind."
+    page.table.selectRow(0)
+    qtbot.waitUntil(lambda: any("changed: the order" in label.text() for label in page.detail.findChildren(Label)))
+
+
+def test_revising_keeps_what_the_protocol_no_longer_asks(qtbot, context, room, page):
+    judge(context, 1, also=(Spans((Span(0, 0, 2, "odd"),)), Correction("best", 0)))
+    context.store.protocols.set(context.session.project.id, PRESETS["Quick pairs"])
+    room.activated()
+    opened(qtbot, page, "question 0")
+    page.detail.revise.click()
+    page.revising.judging.set_why("Kinder.")
+    qtbot.keyClick(page.revising.area.board, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: page.currentWidget() is page.split)
+    (judgement,) = context.store.judgements.effective(context.session.project.id)
+    assert judgement.kinds == ("ranking", "spans", "correction")
+    assert judgement.critique == "Kinder."
+
+
+def test_versions_say_what_they_changed():
+    first = Judgement("p", "me", ("a", "b"), Ranking((1, 2)))
+    then = Judgement("p", "me", ("a", "b"), Ranking((2, 1)), also=(Thumbs(True),), critique="why", supersedes=first.id)
+    assert differences(first, then) == ["the order", "thumbs", "the reason"]
+    assert differences(then, then) == []
+
+
+def ranking(prompt="q"):
+    return {"prompt": [{"role": "user", "content": prompt}], "completions": [{"text": "a", "rank": 1}, {"text": "b", "rank": 2}]}
+
+
+def test_import_says_what_was_left_out_and_export_writes_it_back(qtbot, context, room, tmp_path):
+    file = tmp_path / "in.jsonl"
+    file.write_text(json.dumps(ranking()) + "\nnot json\n")
+    room.tabs.setCurrentIndex(room.tabs.count() - 1)
+    imports, exports = room.files.imports, room.files.exports
     with qtbot.waitSignal(context.session.feedbackChanged):
-        room.import_file(file)
-    assert "Imported 1 ranking" in room.notice.words.text()
-    assert "1 line could not be used" in room.notice.words.text()
-    room.export_file(tmp_path / "out.jsonl")
-    qtbot.waitUntil(lambda: "Wrote 1 ranking" in room.notice.words.text())
-    assert json.loads((tmp_path / "out.jsonl").read_text())["completions"] == good["completions"]
+        imports.import_file(file)
+    assert "Imported 1 judgement." in imports.notice.words.text()
+    assert "1 row could not be used" in imports.notice.words.text()
+    exports.export_file(tmp_path / "out.jsonl")
+    qtbot.waitUntil(lambda: "Wrote 1 record" in exports.notice.words.text())
+    assert json.loads((tmp_path / "out.jsonl").read_text())["completions"] == ranking()["completions"]
+
+
+def test_a_preview_recognises_the_format_and_changes_nothing(qtbot, context, room, tmp_path):
+    file = tmp_path / "trl.jsonl"
+    file.write_text("".join(json.dumps({"prompt": f"q{n}", "chosen": "yes", "rejected": "no"}) + "\n" for n in range(3)))
+    imports = room.files.imports
+    imports.open(file)
+    qtbot.waitUntil(lambda: imports.preview.isVisibleTo(imports) and imports.go.isEnabled())
+    assert "likely" in imports.form.itemText(1)
+    assert context.store.judgements.size(context.session.project.id) == 0
+    with qtbot.waitSignal(imports.imported):
+        imports.go.click()
+    assert context.store.judgements.size(context.session.project.id) == 3
+
+
+def test_unknown_columns_are_mapped(qtbot, context, room, tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text("ticket,best_reply,worst_reply\nq1,yes,no\nq2,yes,no\n")
+    imports = room.files.imports
+    imports.open(file)
+    qtbot.waitUntil(lambda: imports.preview.isVisibleTo(imports))
+    imports.form.setCurrentIndex(imports.form.findData("preference"))
+    imports._look(fresh_columns=True)
+    for field, column in (("prompt", "ticket"), ("chosen", "best_reply"), ("rejected", "worst_reply")):
+        box = imports._columns[field]
+        box.setCurrentIndex(box.findData(column))
+    imports._look()
+    qtbot.waitUntil(imports.go.isEnabled)
+    with qtbot.waitSignal(imports.imported):
+        imports.go.click()
+    assert context.store.judgements.size(context.session.project.id) == 2
 
 
 def test_a_file_of_nonsense_is_one_clear_sentence(qtbot, context, room, tmp_path):
     file = tmp_path / "bad.jsonl"
     file.write_text("")
-    room.import_file(file)
-    qtbot.waitUntil(lambda: "Reading" not in room.notice.words.text())
-    assert room.notice.words.text()
+    imports = room.files.imports
+    imports.import_file(file)
+    qtbot.waitUntil(lambda: imports.notice.isVisibleTo(imports))
+    assert imports.notice.words.text()
+    assert context.store.judgements.size(context.session.project.id) == 0
+
+
+def test_a_cancelled_import_changes_nothing(qtbot, context, room, tmp_path):
+    file = tmp_path / "big.jsonl"
+    file.write_text("".join(json.dumps(ranking(f"q{n}")) + "\n" for n in range(3000)))
+    imports = room.files.imports
+    imports.import_file(file)
+    imports.stop.click()
+    qtbot.waitUntil(lambda: imports.notice.isVisibleTo(imports))
+    assert "cancelled" in imports.notice.words.text()
     assert context.store.judgements.size(context.session.project.id) == 0

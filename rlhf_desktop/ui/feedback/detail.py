@@ -1,66 +1,101 @@
-"""One judgement as it was displayed: the prompt, the answers in their places, the verdict, and withdraw or restore."""
+"""One judgement as it was displayed: the prompt, the answers in their places, all that was said, its versions."""
+
+from collections.abc import Sequence
+from datetime import datetime
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
-from rlhf_desktop.feedback.judgements import Correction, Ranking
-from rlhf_desktop.operations.history import LETTERS, HistoryItem
+from rlhf_desktop.feedback.judgements import Correction, Judgement, Labels, Ranking, Ratings, Spans, Thumbs
+from rlhf_desktop.operations.history import LETTERS, HistoryItem, verdict_words
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.judging.marks import MarkPane
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.buttons import Button, Chip
+from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import Card, Page, clear, column, row
-from rlhf_desktop.ui.widgets.text import Label, caption, heading
+from rlhf_desktop.ui.widgets.text import Label, caption
+
+_SPEAKERS = {"user": "Prompt", "system": "Instructions", "assistant": "Answer before"}
+_PURPOSES = {"repeat": "a silent repeat", "adjudication": "settles a disagreement"}
+_WHOLE = ("demonstration",)  # cannot be said differently: write another
 
 
 class DetailPane(Page):
-    """Emits `withdrawn` and `restored` with the judgement's id."""
+    """Emits what is asked for, with the judgement."""
 
     withdrawn = Signal(str)
     restored = Signal(str)
+    revised = Signal(object)  # Judgement
+    untagged = Signal(str, str)  # judgement, tag
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(t.CONTENT_WIDTH, parent)
         self.setAccessibleName("The judgement as it was displayed")
         self._item: HistoryItem | None = None
         self.body.setSpacing(t.SPACE_M)
-        head = row()
-        self._verdict = heading("")
-        self.withdraw = Button("Withdraw", icon="undo")
-        self.restore = Button("Restore", icon="refresh")
-        self.withdraw.clicked.connect(lambda: self.withdrawn.emit(self._item.row.judgement.id))
-        self.restore.clicked.connect(lambda: self.restored.emit(self._item.row.judgement.id))
-        head.addWidget(self._verdict, 1)
-        head.addWidget(self.withdraw)
-        head.addWidget(self.restore)
-        self.body.addLayout(head)
+        self._verdict = Label("", "heading", wrap=True)
+        self.body.addWidget(self._verdict)
         self._facts = caption("", wrap=True)
         self.body.addWidget(self._facts)
+        head = Flow(t.SPACE_S)
+        self.revise = Button("Revise", icon="edit")
+        self.revise.setToolTip("Judge again; the version before is kept  (R)")
+        self.withdraw, self.restore = Button("Withdraw", icon="undo"), Button("Restore", icon="refresh")
+        for button in (self.revise, self.withdraw, self.restore):
+            head.addWidget(button)
+        self.revise.clicked.connect(lambda: self.revised.emit(self._item.row.judgement))
+        self.withdraw.clicked.connect(lambda: self.withdrawn.emit(self._item.row.judgement.id))
+        self.restore.clicked.connect(lambda: self.restored.emit(self._item.row.judgement.id))
+        self.body.addLayout(head)
+        self._tags = Flow(t.SPACE_XS)
+        self.body.addLayout(self._tags)
         self._parts = column(spacing=t.SPACE_M)
         self.body.addLayout(self._parts)
         self.body.addStretch(1)
 
-    def show_item(self, item: HistoryItem) -> None:
-        """Show a judgement."""
+    def show_item(self, item: HistoryItem, versions: Sequence[Judgement]) -> None:
+        """Show a judgement, and the versions of it, oldest first."""
         self._item = item
         judgement = item.row.judgement
         self._verdict.setText(item.row.verdict)
-        spent = f"took {words.duration(judgement.seconds_spent)}" if judgement.seconds_spent else ""
-        state = "" if item.row.standing else "taken back or replaced; it does not count"
-        self._facts.setText("  ·  ".join(part for part in (f"by {judgement.who}" if judgement.who else "", spent, state) if part))
+        self._facts.setText("  ·  ".join(_facts(item)))
         self.withdraw.setVisible(item.row.standing)
         self.restore.setVisible(not item.row.standing)
+        self.revise.setVisible(item.row.standing and judgement.kind not in _WHOLE)
+        self._show_tags(item.row.tags)
         clear(self._parts)
         for message in item.prompt:
-            self._parts.addWidget(
-                _turn({"user": "Prompt", "system": "Instructions"}.get(message["role"], "Answer before"), message["content"])
-            )
+            self._parts.addWidget(_turn(_SPEAKERS.get(message["role"], "Before"), message["content"]))
         for place, text in enumerate(item.answers):
             self._parts.addWidget(_answer(item, place, text))
-        if isinstance(judgement.verdict, Correction):
-            self._parts.addWidget(_turn("Corrected to", judgement.verdict.text))
+        for verdict in judgement.verdicts:
+            if isinstance(verdict, Correction):
+                self._parts.addWidget(_turn(f"{LETTERS[verdict.index]} corrected to", verdict.text))
         if judgement.critique:
             self._parts.addWidget(_turn("Why", judgement.critique))
+        if len(versions) > 1:
+            self._parts.addWidget(_versions(versions))
+
+    def _show_tags(self, tags: tuple[str, ...]) -> None:
+        clear(self._tags)
+        for tag in tags:
+            chip = Chip(f"{tag}  ×", checkable=False)
+            chip.setFocusPolicy(Button("").focusPolicy())
+            chip.setAccessibleName(f"Remove the tag {tag}")
+            chip.clicked.connect(lambda _on=False, tag=tag: self.untagged.emit(self._item.row.judgement.id, tag))
+            self._tags.addWidget(chip)
+
+
+def _facts(item: HistoryItem) -> list[str]:
+    judgement = item.row.judgement
+    spent = f"took {words.duration(judgement.seconds_spent)}" if judgement.seconds_spent else ""
+    sure = f"{judgement.confidence:.0%} sure" if judgement.confidence is not None else ""
+    guide = f"guidelines version {judgement.guideline_version}" if judgement.guideline_version else ""
+    state = "" if item.row.standing else "taken back or replaced; it does not count"
+    by = f"by {judgement.who}" if judgement.who else ""
+    return [part for part in (by, spent, sure, guide, _PURPOSES.get(judgement.purpose, ""), state) if part]
 
 
 def _turn(name: str, text: str) -> Card:
@@ -72,14 +107,65 @@ def _turn(name: str, text: str) -> Card:
 
 def _answer(item: HistoryItem, place: int, text: str) -> Card:
     card = Card()
-    verdict = item.row.judgement.verdict
-    rank = verdict.ranks[place] if isinstance(verdict, Ranking) else 0
-    card.set_chosen(rank == 1)
+    verdicts = item.row.judgement.verdicts
+    rank = next((v.ranks[place] for v in verdicts if isinstance(v, Ranking)), 0)
+    best = rank > 0 and rank == min(next(v.ranks for v in verdicts if isinstance(v, Ranking)))
+    card.set_chosen(best)
     head = row()
-    letter = Label(LETTERS[place], strong=True)
-    head.addWidget(letter)
-    head.addWidget(Label(words.ordinal(rank) if rank else "", tone="accent" if rank == 1 else "muted"), 1)
+    head.addWidget(Label(LETTERS[place], strong=True))
+    head.addWidget(Label(words.ordinal(rank) if rank else "", tone="accent" if best else "muted"), 1)
     head.addWidget(caption(item.writers[place]))
     card.body.addLayout(head)
-    card.body.addWidget(MarkdownView(text, f"Answer {LETTERS[place]}"))
+    spans = tuple(span for v in verdicts if isinstance(v, Spans) for span in v.spans if span.index == place)
+    if spans:
+        pane = MarkPane(place, LETTERS[place], text, [], fixed=True)
+        pane.show_spans(spans)
+        card.body.addWidget(pane)
+    else:
+        card.body.addWidget(MarkdownView(text, f"Answer {LETTERS[place]}"))
+    for line in _said(item, place):
+        card.body.addWidget(caption(line, wrap=True))
     return card
+
+
+def _said(item: HistoryItem, place: int) -> list[str]:
+    """Ratings, labels and thumb of one answer, a line each."""
+    lines = []
+    for verdict in item.row.judgement.verdicts:
+        if isinstance(verdict, Ratings):
+            lines += [f"{r.attribute}: {r.scores[place]} of {r.levels}" for r in verdict.ratings if r.scores[place] is not None]
+        elif isinstance(verdict, Labels):
+            lines += [f"{c.question}: {', '.join(c.chosen[place])}" for c in verdict.choices if c.chosen[place]]
+        elif isinstance(verdict, Thumbs) and verdict.index == place:
+            lines.append("Good" if verdict.up else "Not good")
+    return lines
+
+
+def _versions(versions: Sequence[Judgement]) -> Card:
+    """What was said first, and what each later version changed."""
+    card = Card("Versions", kind="turn")
+    before: Judgement | None = None
+    for number, version in enumerate(versions, start=1):
+        when = words.moment(datetime.fromisoformat(version.created_at).timestamp())
+        card.body.addWidget(Label(f"{number}.  {verdict_words(version)}", strong=True, wrap=True))
+        changed = "" if before is None else f"  ·  changed: {', '.join(differences(before, version)) or 'nothing'}"
+        card.body.addWidget(caption(f"{when}, by {version.who}{'' if version.kind == 'withdrawn' else changed}", wrap=True))
+        before = version if version.kind != "withdrawn" else before
+    return card
+
+
+def differences(before: Judgement, after: Judgement) -> list[str]:
+    """What one version says differently from another, in words."""
+    found = []
+    earlier, later = ({v.kind: [w for w in j.verdicts if w.kind == v.kind] for v in j.verdicts} for j in (before, after))
+    for kind in dict.fromkeys([*earlier, *later]):
+        if earlier.get(kind) != later.get(kind):
+            found.append(_KINDS.get(kind, kind))
+    found += ["the reason"] if before.critique != after.critique else []
+    return found + (["how sure"] if before.confidence != after.confidence else [])
+
+
+_KINDS = {
+    "ranking": "the order", "all_bad": "none will do", "thumbs": "thumbs", "ratings": "ratings", "labels": "labels",
+    "spans": "marks", "correction": "the correction", "skip": "skipped", "flag": "flagged",
+}  # fmt: skip

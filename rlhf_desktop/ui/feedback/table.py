@@ -2,39 +2,54 @@
 
 from datetime import datetime
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 from PySide6.QtGui import QColor, QFont
 
+from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.conversations import Project
-from rlhf_desktop.operations.history import HistoryRow, history_page
+from rlhf_desktop.operations.history import HistoryPage, HistoryRow, find_history
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.history import Cursor, HistoryQuery
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.feedback.pages import Pages
 from rlhf_desktop.ui.tasks import TaskRunner
 from rlhf_desktop.ui.theme.style import current
 
-COLUMNS = ("When", "Prompt", "Verdict", "Who")
+COLUMNS = ("When", "Prompt", "Verdict", "Who", "Tags")
+_QUIET = (0, 3, 4)
 
 
 class HistoryModel(QAbstractTableModel):
-    """Newest first. What was taken back is struck through, and says so."""
+    """What a query finds. What was taken back is struck through, and says so."""
 
-    def __init__(self, store: Store, tasks: TaskRunner, project: Project, total: int) -> None:
+    arrived = Signal()  # the first page
+    troubled = Signal(object)  # AppError
+
+    def __init__(self, store: Store, tasks: TaskRunner, project: Project, query: HistoryQuery) -> None:
         super().__init__()
-        self._store, self._tasks, self._project = store, tasks, project
-        self._pages: Pages[HistoryRow] = Pages(self._ask, total)
+        self._store, self._tasks, self._project, self._query = store, tasks, project, query
+        self._pages: Pages[HistoryRow, Cursor] = Pages(self._ask)
+        self._pages.ask_next()
 
     def row(self, index: int) -> HistoryRow | None:
         """A row, once it has arrived."""
         return self._pages.row(index)
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """All judgements."""
+        """As many as are known; the view asks for more as it is scrolled."""
         return 0 if parent is not None and parent.isValid() else self._pages.total
 
     def columnCount(self, _parent: QModelIndex | None = None) -> int:
-        """When, prompt, verdict, who."""
+        """When, prompt, verdict, who, tags."""
         return len(COLUMNS)
+
+    def canFetchMore(self, _parent: QModelIndex) -> bool:
+        """Whether more follow."""
+        return self._pages.more
+
+    def fetchMore(self, _parent: QModelIndex) -> None:
+        """Ask for the next page."""
+        self._pages.ask_next()
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole):
         """The columns' names."""
@@ -49,7 +64,7 @@ class HistoryModel(QAbstractTableModel):
             return "…" if role == Qt.ItemDataRole.DisplayRole and index.column() == 1 else None
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return _cell(row, index.column())
-        if role == Qt.ItemDataRole.ForegroundRole and (not row.standing or index.column() in (0, 3)):
+        if role == Qt.ItemDataRole.ForegroundRole and (not row.standing or index.column() in _QUIET):
             return QColor(current().muted)
         if role == Qt.ItemDataRole.FontRole and not row.standing and index.column() == 2:
             font = QFont()
@@ -57,13 +72,27 @@ class HistoryModel(QAbstractTableModel):
             return font
         return None
 
-    def _ask(self, number: int, offset: int, size: int) -> None:
-        self._tasks.run(history_page, self._store, self._project, offset, size, on_success=lambda rows: self._arrived(number, rows))
+    def _ask(self, number: int, after: Cursor | None) -> None:
+        self._tasks.run(
+            find_history, self._store, self._project, self._query, after,
+            on_success=lambda page: self._came(number, page), on_failure=self._failed,
+        )  # fmt: skip
 
-    def _arrived(self, number: int, rows: list[HistoryRow]) -> None:
-        shown = self._pages.deliver(number, rows)
-        if len(shown):
+    def _failed(self, trouble: AppError) -> None:
+        self.troubled.emit(trouble)
+
+    def _came(self, number: int, page: HistoryPage) -> None:
+        before = self._pages.total
+        fresh = not self._pages.knows(number)
+        if fresh and page.rows:
+            self.beginInsertRows(QModelIndex(), before, before + len(page.rows) - 1)
+        shown = self._pages.deliver(number, page.rows, page.next)
+        if fresh and page.rows:
+            self.endInsertRows()
+        elif len(shown):
             self.dataChanged.emit(self.index(shown[0], 0), self.index(shown[-1], len(COLUMNS) - 1))
+        if fresh and number == 0:
+            self.arrived.emit()
 
 
 def _cell(row: HistoryRow, column: int) -> str:
@@ -73,4 +102,4 @@ def _cell(row: HistoryRow, column: int) -> str:
         return words.shortened(row.prompt, 160)
     if column == 2:
         return row.verdict if row.standing else f"{row.verdict} (taken back)"
-    return row.judgement.who
+    return row.judgement.who if column == 3 else ", ".join(row.tags)

@@ -137,15 +137,23 @@ class MarkableText(QPlainTextEdit):
 
 
 class MarkPane(QWidget):
-    """The text with its marks; while marking also the kinds of mark, and how bad it is."""
+    """The text with its marks; while marking also the kinds of mark, and how bad it is. `fixed`: only to be read."""
 
     marked = Signal(object)  # Span
     unmarked = Signal(object)  # Span
     left = Signal()
 
-    def __init__(self, answer: int, letter: str, text: str, categories: list[SpanCategory], parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        answer: int,
+        letter: str,
+        text: str,
+        categories: list[SpanCategory],
+        fixed: bool = False,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
-        self._answer, self._text, self._categories = answer, text, categories
+        self._answer, self._text, self._categories, self._fixed = answer, text, categories, fixed
         box = column(self, 0, t.SPACE_XS)
         self.text = MarkableText(text, f"Answer {letter}, to mark")
         box.addWidget(self.text)
@@ -203,9 +211,10 @@ class MarkPane(QWidget):
             quoted = words.shortened(self._text[span.start : span.end], 40)
             said = f"{span.category}, {SEVERITIES[span.severity - 1]}: “{quoted}”"
             across.addWidget(ElidedLabel(said, "caption"), 1)
-            remove = IconButton("x", f"Remove mark: {said}", size=t.ICON_SMALL)
-            remove.clicked.connect(lambda _on=False, span=span: self.unmarked.emit(span))
-            across.addWidget(remove)
+            if not self._fixed:
+                remove = IconButton("x", f"Remove mark: {said}", size=t.ICON_SMALL)
+                remove.clicked.connect(lambda _on=False, span=span: self.unmarked.emit(span))
+                across.addWidget(remove)
             self._list.addWidget(line)
 
     def _next_severity(self) -> None:

@@ -7,11 +7,21 @@ from dataclasses import dataclass, replace
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from rlhf_desktop.core.errors import AppError
-from rlhf_desktop.feedback.judgements import Flag, Judgement, Purpose, Skip, Span, Verdict, in_order, revision
+from rlhf_desktop.feedback.judgements import (
+    Flag,
+    Judgement,
+    Purpose,
+    Skip,
+    Span,
+    Verdict,
+    in_order,
+    revision,
+)
 from rlhf_desktop.feedback.protocol import Protocol
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.chat.turns import model_name
 from rlhf_desktop.ui.context import Session
+from rlhf_desktop.ui.judging.asking import covering, protocol_for
 from rlhf_desktop.ui.judging.draft import CONFIDENCES, Draft, saves_at_once
 from rlhf_desktop.ui.judging.ranking import RankingState
 
@@ -55,15 +65,6 @@ class Saved:
     showing: Showing
     best: int
     text: str = ""
-
-
-def protocol_for(protocol: Protocol, answers: int) -> Protocol:
-    """The protocol as it applies to so many answers: one cannot be compared, and three are no pair."""
-    if answers == 1:
-        return protocol.model_copy(update={"comparison": "none", "answers": 1})
-    if protocol.comparison == "pairwise" and answers > 2:
-        return protocol.model_copy(update={"comparison": "ranking", "answers": answers})
-    return protocol
 
 
 class Judging(QObject):
@@ -124,10 +125,8 @@ class Judging(QObject):
     def revise(self, judgement: Judgement) -> None:
         """Show what was judged; saving replaces it."""
         self.put_away()
-        self._begin(
-            replace(self._showing(judgement.displayed, f"revise:{judgement.id}", judgement.purpose), revises=judgement),
-            Draft.of(judgement),
-        )
+        showing = self._showing(judgement.displayed, f"revise:{judgement.id}", judgement.purpose)
+        self._begin(replace(showing, revises=judgement, protocol=covering(showing.protocol, judgement)), Draft.of(judgement))
 
     def put_away(self) -> None:
         """Judge nothing. What was said so far is kept as a draft."""

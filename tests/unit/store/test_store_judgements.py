@@ -196,3 +196,11 @@ def test_an_answer_written_from_scratch_is_kept_with_its_judgement_or_not_at_all
     with pytest.raises(BadInput):
         store.demonstrate(project.id, parent, "  ", "Ada")
     assert len(store.conversations.tree(answers[0].conversation_id).children(parent)) == 4
+
+
+def test_people_are_named_once_in_order(store, project, answers):
+    assert store.judgements.people(project.id) == []
+    for who in ("Zoe", "Amina", "Zoe", "Jonas", "Amina"):
+        store.judgements.add(Judgement(project.id, who, (answers[0].id,), Thumbs(True)))
+    assert store.judgements.people(project.id) == ["Amina", "Jonas", "Zoe"]
+    assert store.judgements.people("another") == []

@@ -1,0 +1,250 @@
+"""Bringing feedback in: what the file seems to be, its first rows, which column is what, progress, and what was left out."""
+
+import threading
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.feedback.formats import FORMATS
+from rlhf_desktop.feedback.rows import FeedbackRow
+from rlhf_desktop.operations.feedback import (
+    ImportCancelled,
+    ImportPreview,
+    ImportReport,
+    import_feedback,
+    preview_import,
+    propose_columns,
+)
+from rlhf_desktop.store.database import Store
+from rlhf_desktop.ui import words
+from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.people import who_am_i
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.fields import Form, choice
+from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, clear, column, row
+from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption
+
+_FILES = "Feedback (*.jsonl *.json *.csv *.tsv *.parquet);;All files (*)"
+_SHOWN = 4  # rows of the preview
+_AUTO = ""  # each record in the format it fits best
+
+
+class ImportCard(Card):
+    """One file at a time. Nothing is changed before Import is pressed."""
+
+    imported = Signal()
+
+    def __init__(self, context: Context, parent: QWidget | None = None) -> None:
+        super().__init__("Import", parent=parent)
+        self._context = context
+        self._path: Path | None = None
+        self._cancel = threading.Event()
+        explained = "Fifteen formats, in JSON lines, JSON, CSV or Parquet. You see what will happen before it does."
+        self.body.addWidget(caption(explained, wrap=True))
+        self.choose = Button("Choose a file…", "primary", icon="upload")
+        held = row()
+        held.addWidget(self.choose)
+        held.addStretch(1)
+        self.body.addLayout(held)
+        self.notice = Notice("info", "")
+        self.notice.hide()
+        self.body.addWidget(self.notice)
+        self.body.addWidget(self._make_preview())
+        self.body.addWidget(self._make_progress())
+        self._connect()
+
+    def _make_preview(self) -> QWidget:
+        self.preview = QWidget()
+        box = column(self.preview, 0, t.SPACE_S)
+        self.file = ElidedLabel("", strong=True)
+        box.addWidget(self.file)
+        form = Form()
+        self.form = choice("Format of the file")
+        form.add("Format", self.form)
+        box.addLayout(form)
+        self._mapper = Form(spacing=t.SPACE_S)
+        box.addLayout(self._mapper)
+        self._columns: dict[str, object] = {}
+        self._rows = column(spacing=t.SPACE_S)
+        box.addLayout(self._rows)
+        lower = row(spacing=t.SPACE_S)
+        lower.addStretch(1)
+        self.leave, self.go = Button("Cancel", "quiet"), Button("Import", "primary")
+        lower.addWidget(self.leave)
+        lower.addWidget(self.go)
+        box.addLayout(lower)
+        self.preview.hide()
+        return self.preview
+
+    def _make_progress(self) -> QWidget:
+        self.progress = QWidget()
+        across = row(self.progress, 0, t.SPACE_M)
+        self.meter = Meter("Import")
+        self.stop = Button("Cancel import")
+        across.addWidget(self.meter, 1)
+        across.addWidget(self.stop)
+        self.progress.hide()
+        return self.progress
+
+    def _connect(self) -> None:
+        self.choose.clicked.connect(self._choose)
+        self.form.activated.connect(lambda _n: self._look(fresh_columns=True))
+        self.leave.clicked.connect(self._close)
+        self.go.clicked.connect(self.run)
+        self.stop.clicked.connect(self._cancel.set)
+
+    def _choose(self) -> None:
+        dialog = QFileDialog(self, "Import feedback", "", _FILES)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda path: self.open(Path(path)))
+        dialog.open()
+
+    # --- looking
+
+    def open(self, path: Path) -> None:
+        """Look at a file."""
+        self._path = path
+        self.file.setText(path.name)
+        self.notice.hide()
+        self.form.clear()
+        self._clear_mapper()
+        self._context.tasks.run(preview_import, path, on_success=self._guessed, on_failure=self._failed)
+
+    def _guessed(self, preview: ImportPreview) -> None:
+        self.form.addItem("Recognise each row by itself", _AUTO)
+        sure = {guess.format.name: guess.confidence for guess in preview.guesses}
+        for name, form in sorted(FORMATS.items(), key=lambda pair: -sure.get(pair[0], 0)):
+            self.form.addItem(f"{form.title}{f'  ·  {sure[name]:.0%} likely' if name in sure else ''}", name)
+        self._names = preview.columns
+        if not preview.rows:
+            self.form.setCurrentIndex(1)  # nothing fits by itself: offer the mapper of the likeliest
+            self._look(fresh_columns=True)
+        else:
+            self._show(preview)
+
+    def _look(self, fresh_columns: bool = False) -> None:
+        if fresh_columns:
+            self._offer_columns()
+        path, name, columns = self._path, self.form.currentData() or None, self._mapped()
+        self._context.tasks.run(
+            lambda: preview_import(path, form=name, columns=columns), on_success=self._show, on_failure=self._failed
+        )
+
+    def _offer_columns(self) -> None:
+        self._clear_mapper()
+        name = self.form.currentData()
+        if not name:
+            return
+        proposed = propose_columns(name, self._names)
+        for field in FORMATS[name].fields:
+            column_choice = choice(f"Column for {field}")
+            column_choice.addItem("—", "")
+            for theirs in self._names:
+                column_choice.addItem(theirs, theirs)
+            column_choice.setCurrentIndex(max(0, column_choice.findData(proposed.get(field, ""))))
+            column_choice.activated.connect(lambda _n: self._look())
+            self._columns[field] = column_choice
+            self._mapper.add(field, column_choice)
+
+    def _clear_mapper(self) -> None:
+        self._columns = {}
+        while self._mapper.rowCount():
+            self._mapper.removeRow(0)
+
+    def _mapped(self) -> dict[str, str] | None:
+        found = {field: box.currentData() for field, box in self._columns.items() if box.currentData()}
+        same = all(field == theirs for field, theirs in found.items())
+        return found if found and not same else None
+
+    def _show(self, preview: ImportPreview) -> None:
+        self.preview.show()
+        clear(self._rows)
+        for found in preview.rows[:_SHOWN]:
+            self._rows.addWidget(_row(found))
+        if preview.problems:
+            first = preview.problems[0]
+            n = words.count(len(preview.problems), "row")
+            self._rows.addWidget(Label(f"{n} of the first {len(preview.rows) + len(preview.problems)} cannot be used. "
+                                       f"Line {first.line}: {first.reason}.", tone="warning", wrap=True))  # fmt: skip
+        self.go.setEnabled(bool(preview.rows))
+        self.go.setFocus()
+
+    def _close(self) -> None:
+        self.preview.hide()
+        self.choose.setFocus()
+
+    # --- importing
+
+    def import_file(self, path: Path) -> None:
+        """Import a file as it is recognised, without asking."""
+        self._path = path
+        self.file.setText(path.name)
+        self.form.clear()
+        self._clear_mapper()
+        self.run()
+
+    def run(self) -> None:
+        """Import, on a connection of its own."""
+        path, project, database = self._path, self._context.session.project, self._context.store.path
+        who, name, columns = who_am_i(self._context.store), self.form.currentData() or None, self._mapped()
+        self._cancel.clear()
+        cancel = self._cancel
+
+        def work(on_progress) -> ImportReport:
+            with Store.open(database) as store:
+                return import_feedback(
+                    store, project, path, annotator=who, form=name, columns=columns, on_share=on_progress, cancelled=cancel.is_set
+                )
+
+        self.preview.hide()
+        self.choose.setEnabled(False)
+        self.meter.set_value(0, 0, f"Reading {path.name}…")
+        self.progress.show()
+        self._context.tasks.run(
+            work, on_success=self._done, on_failure=self._failed,
+            on_progress=lambda share: self.meter.set_value(share, 1.0, f"{share:.0%} of {path.name}"),
+        )  # fmt: skip
+
+    def _done(self, report: ImportReport) -> None:
+        self._end()
+        parts = [f"Imported {words.count(report.imported, 'judgement')}."]
+        if report.duplicates:
+            parts.append(f"{words.count(report.duplicates, 'row')} were here already.")
+        if report.rejected:
+            aside = report.rejected_file.name if report.rejected_file else ""
+            parts.append(f"{words.count(report.rejected, 'row')} could not be used ({report.first_reason}); kept in {aside}.")
+        self._say("alert" if report.rejected else "success", " ".join(parts), "warning" if report.rejected else "success")
+        self._context.session.feedbackChanged.emit()
+        self.imported.emit()
+
+    def _failed(self, trouble: AppError) -> None:
+        self._end()
+        asked = isinstance(trouble, ImportCancelled)
+        self._say("info" if asked else "alert", str(trouble), "muted" if asked else "danger")
+
+    def _end(self) -> None:
+        self.progress.hide()
+        self.choose.setEnabled(True)
+
+    def _say(self, icon: str, text: str, tone) -> None:
+        self.notice.say(icon, text, tone)
+        self.notice.show()
+
+
+def _row(found: FeedbackRow) -> Card:
+    """One row as it would be imported."""
+    card = Card(kind="turn")
+    card.body.setContentsMargins(t.SPACE_M, t.SPACE_S, t.SPACE_M, t.SPACE_S)
+    card.body.addWidget(caption(words.shortened(found.prompt[-1]["content"], 100)))
+    ranks = next((v.ranks for v in found.verdicts if v.kind == "ranking"), ())
+    for place, text in enumerate(found.completions):
+        lead = f"{words.ordinal(ranks[place])}  " if ranks else ""
+        card.body.addWidget(ElidedLabel(f"{lead}{words.shortened(text, 120)}"))
+    others = [v.kind for v in found.verdicts if v.kind != "ranking"]
+    if others:
+        card.body.addWidget(caption(", ".join(others)))
+    return card

@@ -1,0 +1,268 @@
+"""Every judgement in a table, one of them in full beside it; tags in bulk; revising in place."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLineEdit, QSplitter, QStackedWidget, QTableView, QWidget
+
+from rlhf_desktop.feedback.judgements import Judgement
+from rlhf_desktop.operations.history import HistoryItem, HistoryRow, count_history, history_item
+from rlhf_desktop.store.history import HistoryQuery
+from rlhf_desktop.ui import words
+from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.feedback.detail import DetailPane
+from rlhf_desktop.ui.feedback.filters import Filters
+from rlhf_desktop.ui.feedback.revising import RevisingPage
+from rlhf_desktop.ui.feedback.table import HistoryModel
+from rlhf_desktop.ui.people import who_am_i
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.surfaces import EmptyState, column, row
+from rlhf_desktop.ui.widgets.text import Label
+
+_MANY = 10_000
+
+
+class JudgementsPage(QStackedWidget):
+    """Shows what the filters let through, and does what the buttons say."""
+
+    def __init__(self, context: Context, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._context = context
+        self.model: HistoryModel | None = None
+        self._chosen: str | None = None  # the judgement shown beside the table
+        self.empty = EmptyState(
+            "feedback",
+            "Every judgement is kept here",
+            "Compare answers in Chat or in Label, or import feedback you already have. What you withdraw can be restored.",
+            "Compare answers in Chat",
+        )
+        self.filters, self.detail = Filters(), DetailPane()
+        self.table = _table()
+        self.split = self._make_split()
+        self.revising = RevisingPage(context)
+        for page in (self.empty, self.split, self.revising):
+            self.addWidget(page)
+        self._connect()
+
+    def _make_split(self) -> QSplitter:
+        left = QWidget()
+        box = column(left, 0, t.SPACE_S)
+        box.setContentsMargins(t.SPACE_XL, t.SPACE_M, t.SPACE_S, t.SPACE_S)
+        box.addWidget(self.filters)
+        self.count = Label("", "caption", "muted")
+        box.addWidget(self.count)
+        self.nothing = Label("Nothing found. Take a filter away, or search for fewer words.", tone="muted", wrap=True)
+        self.nothing.hide()
+        box.addWidget(self.nothing)
+        box.addWidget(self.table, 1)
+        box.addWidget(self._make_bulk())
+        split = QSplitter(Qt.Orientation.Horizontal)
+        split.addWidget(left)
+        split.addWidget(self.detail)
+        split.setSizes([t.CONTENT_WIDTH * 6 // 10, t.CONTENT_WIDTH * 4 // 10])
+        split.setChildrenCollapsible(False)
+        return split
+
+    def _make_bulk(self) -> QWidget:
+        self.bulk = QWidget()
+        across = row(self.bulk, 0, t.SPACE_S)
+        self.selected = Label("", "caption")
+        self.tag = QLineEdit()
+        self.tag.setPlaceholderText("Tag")
+        self.tag.setAccessibleName("Tag for the selected judgements")
+        self.tag.setMaximumWidth(t.SIDEBAR_WIDTH // 2)
+        self.add_tag, self.remove_tag = Button("Add tag", icon="tag"), Button("Remove tag", "quiet")
+        self.erase = Button("Erase…", "danger", icon="trash")
+        across.addWidget(self.selected, 1)
+        for part in (self.tag, self.add_tag, self.remove_tag, self.erase):
+            across.addWidget(part)
+        return self.bulk
+
+    def _connect(self) -> None:
+        """Every connection of this page."""
+        self.filters.changed.connect(lambda _query: self.reload())
+        self.empty.began.connect(lambda: self._context.session.roomRequested.emit("chat"))
+        self.detail.withdrawn.connect(self.withdraw)
+        self.detail.restored.connect(self.restore)
+        self.detail.revised.connect(self.revise)
+        self.detail.untagged.connect(lambda key, tag: self._tag(lambda tags: tags.remove([key], tag)))
+        self.add_tag.clicked.connect(lambda: self._tag_selected(True))
+        self.remove_tag.clicked.connect(lambda: self._tag_selected(False))
+        self.tag.returnPressed.connect(lambda: self._tag_selected(True))
+        self.table.activated.connect(lambda _index: self.detail.revise.isVisible() and self.detail.revise.setFocus())
+        self.revising.left.connect(self._revised)
+        self.table.installEventFilter(self)
+
+    # --- the list
+
+    def refresh(self) -> None:
+        """Count, then show the table; rows come as they are looked at."""
+        if self.currentWidget() is self.revising:
+            return
+        store, project = self._context.store, self._context.session.project
+        self._context.tasks.run(
+            lambda: (store.judgements.size(project.id), store.judgements.people(project.id), store.tags.counts(project.id)),
+            on_success=self._sized, on_failure=self._context.session.troubled.emit,
+        )  # fmt: skip
+
+    def _sized(self, found: tuple[int, list[str], dict[str, int]]) -> None:
+        size, people, tags = found
+        self.filters.offer(people, tags)
+        self.setCurrentWidget(self.split if size else self.empty)
+        if size:
+            self.reload()
+
+    def reload(self) -> None:
+        """Ask for what the filters let through, from the top."""
+        context, query = self._context, self.filters.query()
+        self.model = HistoryModel(context.store, context.tasks, context.session.project, query)
+        self.model.arrived.connect(self._arrived)
+        self.model.dataChanged.connect(lambda first, last: self._open_again(first.row(), last.row()))
+        self.model.troubled.connect(context.session.troubled)
+        self.table.setModel(self.model)
+        self.table.selectionModel().currentRowChanged.connect(lambda now, _before: self._open(now.row()))
+        self.table.selectionModel().selectionChanged.connect(lambda _on, _off: self._show_selected())
+        _widths(self.table)
+        context.tasks.run(
+            count_history, context.store, context.session.project, query, _MANY,
+            on_success=lambda n: self._say_count(query, n), on_failure=context.session.troubled.emit,
+        )  # fmt: skip
+
+    def _say_count(self, query: HistoryQuery, n: int) -> None:
+        if query == self.filters.query():
+            many = f"{_MANY:,} or more judgements" if n >= _MANY else words.count(n, "judgement")
+            self.count.setText(many if not query.standing else f"{many}, less those that were taken back")
+            self.nothing.setVisible(n == 0)
+
+    def _arrived(self) -> None:
+        """The first rows are there: show again what was shown, else the first."""
+        rows = range(min(self.model.rowCount(), 100))
+        place = next((n for n in rows if (r := self.model.row(n)) and r.judgement.id == self._chosen), 0)
+        if self.model.rowCount():
+            self.table.selectRow(place)
+        self._show_selected()
+
+    def _open_again(self, first: int, last: int) -> None:
+        now = self.table.currentIndex().row()
+        if first <= now <= last:
+            self._open(now)
+
+    def _open(self, index: int) -> None:
+        shown = self.model.row(index)
+        if shown is None:
+            return
+        self._chosen = shown.judgement.id
+        store = self._context.store
+        self._context.tasks.run(
+            lambda: (history_item(store, shown), store.judgements.versions(shown.judgement.id)),
+            on_success=self._opened, on_failure=self._context.session.troubled.emit,
+        )  # fmt: skip
+
+    def _opened(self, found: tuple[HistoryItem, list[Judgement]]) -> None:
+        item, versions = found
+        if item.row.judgement.id == self._chosen:
+            self.detail.show_item(item, versions)
+
+    # --- tags
+
+    def selected_rows(self) -> list[HistoryRow]:
+        """The rows marked in the table."""
+        rows = (self.model.row(index.row()) for index in self.table.selectionModel().selectedRows()) if self.model else ()
+        return [found for found in rows if found is not None]
+
+    def _show_selected(self) -> None:
+        n = len(self.selected_rows())
+        self.selected.setText(f"{n:,} selected" if n > 1 else "")
+        for part in (self.add_tag, self.remove_tag, self.erase):
+            part.setEnabled(n > 0)
+
+    def _tag_selected(self, add: bool) -> None:
+        tag, ids = self.tag.text().strip(), [found.judgement.id for found in self.selected_rows()]
+        if tag and ids:
+            self._tag(lambda tags: (tags.add if add else tags.remove)(ids, tag))
+            self.tag.clear()
+
+    def _tag(self, change: Callable) -> None:
+        self._context.tasks.run(
+            change, self._context.store.tags,
+            on_success=lambda _none: self.refresh(), on_failure=self._context.session.troubled.emit,
+        )  # fmt: skip
+
+    # --- withdraw, restore, revise
+
+    def withdraw(self, judgement_id: str) -> None:
+        """Take a judgement back. Undone by Ctrl+Z, or by Restore at any time."""
+        self._take_back(judgement_id, "Withdrawn. It no longer counts.", undo="Restored.")
+
+    def restore(self, judgement_id: str) -> None:
+        """Have a judgement count again, by taking back whatever took it back."""
+        store = self._context.store
+
+        def find() -> str | None:
+            later = store.judgements.later([judgement_id])
+            return next((e.id for e in reversed(later) if e.id != judgement_id and e.supersedes == judgement_id), None)
+
+        self._context.tasks.run(find, on_success=lambda found: found and self._take_back(found, "Restored. It counts again."))
+
+    def _take_back(self, event_id: str, said: str, undo: str = "") -> None:
+        store, who = self._context.store, who_am_i(self._context.store)
+        self._context.tasks.run(
+            store.judgements.withdraw, event_id, who,
+            on_success=lambda event: self._taken_back(event, said, undo), on_failure=self._context.session.troubled.emit,
+        )  # fmt: skip
+
+    def _taken_back(self, event: Judgement, said: str, undo: str) -> None:
+        self._context.session.feedbackChanged.emit()
+        self._context.session.announce(said, (lambda: self._take_back(event.id, undo)) if undo else None)
+
+    def revise(self, judgement: Judgement) -> None:
+        """Judge the same answers again, starting from what was said."""
+        self.setCurrentWidget(self.revising)
+        self.revising.begin(judgement)
+
+    def _revised(self) -> None:
+        self.setCurrentWidget(self.split)
+        self.table.setFocus()
+        self.refresh()
+
+    # --- keys
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """R revises what is chosen in the table."""
+        if event.type() == QEvent.Type.KeyPress and self._key(event):
+            return True
+        return super().eventFilter(watched, event)
+
+    def _key(self, event: QKeyEvent) -> bool:
+        if event.key() == Qt.Key.Key_R and not event.modifiers() and self.detail.revise.isVisible():
+            self.detail.revise.click()
+            return True
+        return False
+
+
+def _table() -> QTableView:
+    table = QTableView()
+    table.setAccessibleName("Judgements")
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setShowGrid(False)
+    table.setWordWrap(False)
+    table.setTabKeyNavigation(False)
+    table.verticalHeader().hide()
+    table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+    table.verticalHeader().setDefaultSectionSize(t.CONTROL_HEIGHT + t.SPACE_XS)
+    table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    table.horizontalHeader().setHighlightSections(False)
+    return table
+
+
+def _widths(table: QTableView) -> None:
+    header = table.horizontalHeader()
+    header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+    header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+    wide = table.fontMetrics().averageCharWidth()
+    for section, characters in ((0, 15), (2, 20), (3, 16), (4, 12)):
+        header.resizeSection(section, wide * characters)

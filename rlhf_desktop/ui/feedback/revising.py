@@ -1,0 +1,82 @@
+"""A stored judgement judged again: the same cards and keys as anywhere, starting from what was said."""
+
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
+
+from rlhf_desktop.feedback.judgements import Judgement
+from rlhf_desktop.operations.history import verdict_words
+from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.judging.area import JudgingArea
+from rlhf_desktop.ui.judging.presenter import Judging
+from rlhf_desktop.ui.label.item_page import PromptCard
+from rlhf_desktop.ui.people import who_am_i
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.surfaces import column, row
+from rlhf_desktop.ui.widgets.text import caption, heading
+
+
+class RevisingPage(QWidget):
+    """Saving adds a version that replaces the one before; nothing is lost."""
+
+    left = Signal()
+
+    def __init__(self, context: Context, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._store = context.store
+        self.judging = Judging(context.store, context.session, lambda: who_am_i(context.store), parent=self)
+        self.area = JudgingArea(self.judging, self)
+        box = column(self, 0, t.SPACE_S)
+        box.setContentsMargins(t.SPACE_XL, t.SPACE_M, t.SPACE_XL, t.SPACE_M)
+        head = row(spacing=t.SPACE_M)
+        head.addWidget(heading("Revise"))
+        self._said = caption("")
+        head.addWidget(self._said, 1)
+        self.cancel = Button("Leave as it is", "quiet")
+        self.cancel.setToolTip("Leave as it is  (Esc)")
+        head.addWidget(self.cancel)
+        box.addLayout(head)
+        box.addWidget(self._make_scroll(), 1)
+        box.addWidget(self.area.panel)
+        self.cancel.clicked.connect(self._leave)
+        self.judging.saved.connect(lambda _saved: self.left.emit())
+        self.judging.troubled.connect(context.session.troubled)
+        self.installEventFilter(self)
+
+    def _make_scroll(self) -> QScrollArea:
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        inner = QWidget()
+        inner.setProperty("kind", "plain")
+        box = column(inner, 0, t.SPACE_M)
+        self.prompt = PromptCard()
+        box.addWidget(self.prompt)
+        box.addWidget(self.area.board)
+        box.addStretch(1)
+        scroll.setWidget(inner)
+        return scroll
+
+    def begin(self, judgement: Judgement) -> None:
+        """Show what was judged."""
+        tree = self._store.conversations.tree(self._store.conversations.message(judgement.displayed[0]).conversation_id)
+        self.prompt.show_prompt(tree.prompt_of(judgement.displayed[0]))
+        self._said.setText(f"It said: {verdict_words(judgement)}")
+        self.judging.revise(judgement)
+        self.area.board.arrange(2)
+        self.area.board.setFocus()
+
+    def _leave(self) -> None:
+        self.judging.put_away()
+        self.left.emit()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The judging's keys; Esc leaves."""
+        if event.type() == QEvent.Type.KeyPress:
+            if self.area.key(event):
+                return True
+            if event.key() == Qt.Key.Key_Escape:
+                self._leave()
+                return True
+        return super().eventFilter(watched, event)
