@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rlhf_desktop.core import runs
 from rlhf_desktop.core.files import append_jsonl, write_json
 from rlhf_desktop.core.ids import new_id
@@ -20,6 +22,7 @@ from rlhf_desktop.core.platform import process_ref
 from rlhf_desktop.core.protocol import Completion, Sampling
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.evaluation.probes import Effect
+from rlhf_desktop.evaluation.reward_report import Heldout, Judged, RewardReport, reward_report
 from rlhf_desktop.feedback.conversations import Generator, Project
 from rlhf_desktop.feedback.judgements import AllBad, Judgement, Ranking
 from rlhf_desktop.feedback.snapshot import PracticePrompt
@@ -124,6 +127,8 @@ def write_run(workspace: Workspace, base: runs.ModelRef, project_id: str, story:
             append_jsonl(run.events, event.model_dump(mode="json"))
         if story.state in ("done", "stopped"):
             _write_adapter(run, base)
+        if story.state == "done" and story.algorithm == "reward":
+            write_json(run.path / "report.json", _reward_report().model_dump(mode="json"))
     run.write_status(_status(story, pid))
     return run
 
@@ -138,6 +143,22 @@ def _write_adapter(run: RunFolder, base: runs.ModelRef) -> None:
     run.adapter.mkdir()
     write_json(run.adapter / "adapter_config.json", {"peft_type": "LORA", "r": 16, "base_model_name_or_path": base.name})
     (run.adapter / "adapter_model.safetensors").write_bytes(run.id.encode() * 50_000)
+
+
+def _reward_report() -> RewardReport:
+    """What a reward model that is right three times in four reports of 160 held-out pairs."""
+    chance = np.random.default_rng(7)
+    quality = chance.normal(size=320)
+    scores = (quality + chance.normal(scale=0.9, size=(3, 320))) * 1.4
+    pairs = np.arange(320).reshape(160, 2)
+    swap = quality[pairs[:, 0]] < quality[pairs[:, 1]]
+    pairs[swap] = pairs[swap][:, ::-1]
+    judged = Judged(pairs[:150], np.zeros(150, dtype=bool), np.zeros(150))
+    lengths = chance.integers(8, 90, size=320)
+    attributes = {
+        name: (scores[0] + chance.normal(scale=noise, size=320), judged) for name, noise in (("kind", 0.3), ("exact", 1.5))
+    }
+    return reward_report(Heldout([f"p{i // 8}" for i in range(320)], lengths, scores, judged, attributes))
 
 
 def _status(story: Story, pid: int) -> runs.RunStatus:

@@ -243,6 +243,11 @@ def _about_run(studio: Studio) -> None:
     page.verticalScrollBar().setValue(page.about.y())
 
 
+def _reward(studio: Studio) -> None:
+    studio.window.show_room("evaluate")
+    studio.window.room("evaluate").show_result_of(studio.story.runs["My preferences"].id)
+
+
 SCENES: dict[str, Scene] = {
     "chat": lambda studio: content.show_chat(studio.window, studio.story),
     "chat-judging": _chat_judging,
@@ -264,6 +269,7 @@ SCENES: dict[str, Scene] = {
     "evaluate-blind": _blind,
     "evaluate-better": _result("decided"),
     "evaluate-effects": _effects,
+    "evaluate-reward": _reward,
     "evaluate-undecided": _result("under way"),
     "models": _room("models"),
     "settings": _room("settings"),

@@ -1,13 +1,16 @@
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from run_script import ScriptedRun
 
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.evaluation.reward_report import Heldout, Judged, reward_report
 from rlhf_desktop.operations import probes
 from rlhf_desktop.operations.blind import evaluation, evaluations
 from rlhf_desktop.operations.demo import DemoEvent
 from rlhf_desktop.operations.generation import BatchProgress
 from rlhf_desktop.operations.probes import ProbeMeasures
+from rlhf_desktop.operations.reward_review import Mistake, RewardReview
 from rlhf_desktop.operations.rounds import adoptions
 from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.evaluate import lookup
@@ -244,6 +247,54 @@ def test_measuring_can_be_stopped(qtbot, room, two_models, measures, monkeypatch
         room.result.effects.stop.click()
     assert room.result.effects.measure.isVisible()
     room.measuring.wait()
+
+
+@pytest.fixture
+def reward_run(context):
+    run = ScriptedRun(context, algorithm="reward", title="My preferences")
+    run.result("reward")
+    run.state("done")
+    chance = np.random.default_rng(0)
+    scores = chance.normal(size=(2, 60))
+    judged = Judged(np.arange(60).reshape(30, 2), np.zeros(30, dtype=bool), np.zeros(30))
+    heldout = Heldout([f"p{i // 4}" for i in range(60)], np.arange(60) + 5, scores, judged)
+    (run.folder.path / "report.json").write_text(reward_report(heldout).model_dump_json())
+    return run
+
+
+def test_a_reward_models_page_says_how_often_it_agrees(qtbot, room, reward_run):
+    room.show_result_of(reward_run.folder.id)
+    qtbot.waitUntil(lambda: room.reward is not None)
+    said = words(room.reward)
+    assert "of your choices" in said
+    assert "30 pairs from 15 held-out prompts" in said
+    assert "Does it know when it is unsure?" in said
+    reliability = next(p for p in room.reward._plots if p.accessibleName() == "Reliability diagram")
+    assert "sure" in reliability.accessibleDescription()
+    room.reward.closed.emit()
+    assert room.reward is None
+
+
+def test_a_reward_model_without_a_report_says_so(qtbot, room, reward_run):
+    (reward_run.folder.path / "report.json").unlink()
+    room.show_result_of(reward_run.folder.id)
+    qtbot.waitUntil(lambda: room.reward is not None)
+    assert "No held-out report" in words(room.reward)
+
+
+def test_the_mistakes_it_was_surest_of_are_shown(qtbot, room, reward_run, monkeypatch):
+    mistake = Mistake([{"role": "user", "content": "Where is it?"}], "Here.", "There.", 0.93)
+    found = RewardReview((1.0, 0.2, -0.5), (0.1, 0.3, -0.7), (mistake,), 3)
+    monkeypatch.setattr(lookup, "review", lambda *parts: (parts[-1](BatchProgress(1, 2, 4.0)), found)[1])
+    room.show_result_of(reward_run.folder.id)
+    qtbot.waitUntil(lambda: room.reward is not None)
+    with qtbot.waitSignal(room.reviewing.succeeded):
+        room.reward.review.click()
+    room.reviewing.wait()
+    said = words(room.reward)
+    assert "orders 1 of 3 held-out pairs the other way" in said
+    assert "93% sure, and wrong" in said
+    room.show_home()
 
 
 def test_a_long_work_reports_its_steps_and_its_end(qtbot):

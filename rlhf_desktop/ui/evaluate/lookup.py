@@ -4,19 +4,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from rlhf_desktop.core.errors import AppError, BadInput, NotFound
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.evaluation.reward_report import RewardReport
 from rlhf_desktop.feedback.conversations import Generator, Project
 from rlhf_desktop.feedback.split import prompt_hash
-from rlhf_desktop.jobs.adapters import list_adapters
+from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters
 from rlhf_desktop.jobs.chat_client import ChatWorker
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.blind import BlindReport, Evaluation, blind_report, evaluation, evaluations, next_pair
 from rlhf_desktop.operations.generation import BatchProgress
 from rlhf_desktop.operations.history import heldout_prompts
 from rlhf_desktop.operations.probes import SideEffects, compare_probes, known_probes, probe_model
+from rlhf_desktop.operations.reward_review import RewardReview, review_reward
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.evaluate.home import EvaluateFacts
 
@@ -109,6 +113,34 @@ def measure_effects(
             for adapter, name in zip(adapters, (made.old_name, made.new_name), strict=True)
         )
     return compare_probes(before, after)
+
+
+def reward_report(workspace: Workspace, info: AdapterInfo) -> RewardReport | None:
+    """What a reward run has written about its result; None where it has not, or an earlier version did."""
+    try:
+        return RewardReport.model_validate_json((workspace.runs / info.run_id / "report.json").read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def reward_info(workspace: Workspace, run_id: str) -> AdapterInfo | None:
+    """The reward model that a run has made, if it did."""
+    return next((info for info in list_adapters(workspace, "reward") if info.run_id == run_id), None)
+
+
+def review(
+    store: Store,
+    workspace: Workspace,
+    project: Project,
+    base: ModelRef | None,
+    reward: AdapterRef,
+    progress: Callable[[BatchProgress], None],
+) -> RewardReview:
+    """Score the held-out answers in a process of its own; takes a minute or more."""
+    if base is None or reward.base_hash != base.hash:
+        raise BadInput("This reward model stands on another base model.", "Choose that base model in Models first.")
+    with ChatWorker() as client:
+        return review_reward(client, store, project, base=base, reward=reward, runs=workspace.runs, on_progress=progress)
 
 
 def report_folder(workspace: Workspace) -> Path:

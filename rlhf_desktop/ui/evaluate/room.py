@@ -11,6 +11,8 @@ from PySide6.QtWidgets import QStackedWidget, QWidget
 from rlhf_desktop.core.errors import AppError, BadInput
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.evaluation.reward_report import RewardReport
+from rlhf_desktop.jobs.adapters import AdapterInfo
 from rlhf_desktop.operations.blind import (
     Answered,
     BlindPair,
@@ -23,6 +25,7 @@ from rlhf_desktop.operations.blind import (
 )
 from rlhf_desktop.operations.demo import read_report, run_demo
 from rlhf_desktop.operations.demo_report import DemoReport
+from rlhf_desktop.operations.generation import BatchProgress
 from rlhf_desktop.operations.report import evaluation_report
 from rlhf_desktop.operations.report_pages import write_report
 from rlhf_desktop.operations.rounds import adopt, adoptions
@@ -34,6 +37,7 @@ from rlhf_desktop.ui.evaluate.answers import AnswerMaker
 from rlhf_desktop.ui.evaluate.home import EvaluateFacts, HomePage
 from rlhf_desktop.ui.evaluate.judgingview import JudgingView
 from rlhf_desktop.ui.evaluate.resultpage import ResultPage
+from rlhf_desktop.ui.evaluate.rewardpage import RewardPage
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.reports import show_report
 from rlhf_desktop.ui.theme import tokens as t
@@ -53,6 +57,7 @@ class EvaluateRoom(QObject):
         self._context = context
         self.demo = LongWork("the sample project", "Start it again: it goes on.", self)
         self.measuring = LongWork("measuring side effects", parent=self)
+        self.reviewing = LongWork("scoring held-out answers", parent=self)
         self._maker = AnswerMaker(context.chat, self)
         self._write = None  # what to do with the answers being written: begin a comparison, or add to one
         self.pair: BlindPair | None = None
@@ -70,6 +75,7 @@ class EvaluateRoom(QObject):
         self._judging.body.addStretch(1)
         self._root.addWidget(self._judging)
         self.result: ResultPage | None = None
+        self.reward: RewardPage | None = None
         self._connect()
 
     def _connect(self) -> None:
@@ -79,7 +85,7 @@ class EvaluateRoom(QObject):
         self.home.cancelled.connect(self._cancel)
         self.home.opened.connect(self.show_result)
         self.home.continued.connect(self.go_on)
-        self.home.rewardOpened.connect(lambda info: session.runRequested.emit(info.run_id))
+        self.home.rewardOpened.connect(self.show_reward)
         self._maker.progressed.connect(self.home.show_progress)
         self._maker.finished.connect(self._answered)
         self._maker.failed.connect(self.home.show_trouble)
@@ -90,6 +96,10 @@ class EvaluateRoom(QObject):
         self.measuring.succeeded.connect(lambda found: self.result and self.result.effects.show_effects(found))
         self.measuring.failed.connect(lambda trouble: self.result and self.result.effects.show_trouble(str(trouble)))
         self.measuring.stopped.connect(lambda: self.result and self.result.effects.show_trouble(""))
+        self.reviewing.progressed.connect(self._show_reviewing)
+        self.reviewing.succeeded.connect(lambda found: self.reward and self.reward.show_review(found))
+        self.reviewing.failed.connect(lambda trouble: self.reward and self.reward.show_trouble(str(trouble)))
+        self.reviewing.stopped.connect(lambda: self.reward and self.reward.show_trouble(""))
         self.sample.started.connect(self.run_sample)
         self.sample.stopped.connect(self.demo.stop)
         self.demo.progressed.connect(self.sample.show_progress)
@@ -132,13 +142,17 @@ class EvaluateRoom(QObject):
         self._proposed = None
 
     def show_result_of(self, run_id: str) -> None:
-        """Propose to compare what a run has made with what it started from."""
+        """How good what a run has made is: a reward model's page, or the proposal to compare before and after."""
 
-        def propose(found) -> None:
-            self._proposed = found
-            self.show_home()
+        def show(found) -> None:
+            if isinstance(found, AdapterInfo):
+                self.show_reward(found)
+            else:
+                self._proposed = found
+                self.show_home()
 
-        self._run(lookup.before_and_after, self._context.workspace, run_id, then=propose)
+        workspace = self._context.workspace
+        self._run(lambda: lookup.reward_info(workspace, run_id) or lookup.before_and_after(workspace, run_id), then=show)
 
     def show_home(self) -> None:
         """Back to the first page."""
@@ -309,6 +323,12 @@ class EvaluateRoom(QObject):
 
     def _drop_result(self) -> None:
         self.measuring.stop()
+        self.reviewing.stop()
+        if self.reward is not None:
+            self.reward.release()
+            self._root.removeWidget(self.reward)
+            self.reward.deleteLater()
+            self.reward = None
         if self.result is not None:
             self._root.removeWidget(self.result)
             self.result.deleteLater()
@@ -337,6 +357,34 @@ class EvaluateRoom(QObject):
             session.announce(f"{made.new_name if new else made.old_name} is the current model now.", back)
 
         self._run(find_and_change, then=changed)
+
+    # --- a reward model's page
+
+    def show_reward(self, info: AdapterInfo) -> None:
+        """Open the page of a reward model."""
+        self._run(lookup.reward_report, self._context.workspace, info, then=lambda report: self._open_reward(info, report))
+
+    def _open_reward(self, info: AdapterInfo, report: RewardReport | None) -> None:
+        self._drop_result()
+        page = self.reward = RewardPage(info.title, report, self._context.theme)
+        page.closed.connect(self.show_home)
+        page.runAsked.connect(lambda: self._context.session.runRequested.emit(info.run_id))
+        page.reviewAsked.connect(lambda: self._review(info))
+        page.reviewStopped.connect(self.reviewing.stop)
+        self._root.addWidget(page)
+        self._root.setCurrentWidget(page)
+        page.review.setFocus()
+
+    def _review(self, info: AdapterInfo) -> None:
+        session = self._context.session
+        places = self._context.store, self._context.workspace, session.project, session.base
+        self.reward.show_progress(0.0, "Loading the model…")
+        self.reviewing.start(lambda tell: lookup.review(*places, info.ref, tell))
+
+    def _show_reviewing(self, progress: BatchProgress) -> None:
+        if self.reward is not None:
+            left = f"  ·  {words.duration(progress.eta_s)} left" if progress.eta_s else ""
+            self.reward.show_progress(progress.done / progress.total, f"{progress.done} of {progress.total} prompts{left}")
 
     # --- the sample project
 

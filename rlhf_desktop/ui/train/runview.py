@@ -138,6 +138,9 @@ class RunView:
         self._say(event, f"Checkpoint at step {event.step:,}")
 
     def _on_artifact(self, event: runs.Artifact) -> None:
+        if event.kind == "report":
+            self._say(event, "A report on the result is written")
+            return
         self.artifact = event
         self._say(event, "The result is saved")
 
