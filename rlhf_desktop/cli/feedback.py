@@ -1,4 +1,4 @@
-"""`feedback import | export | stats`: judgements in and out of a project."""
+"""`feedback import | export | merge | stats`: judgements in and out of a project."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +9,7 @@ from rlhf_desktop.cli.common import Group, table
 from rlhf_desktop.cli.desk import desk_of
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.feedback.formats import FORMATS
+from rlhf_desktop.operations.bundles import export_bundle, inspect_bundle, merge_bundle
 from rlhf_desktop.operations.feedback import EXPORT_FORMATS, export_feedback, feedback_stats, import_feedback, preview_import
 
 FILE = click.Path(path_type=Path)
@@ -79,13 +80,38 @@ def _columns(given: tuple[str, ...]) -> dict[str, str] | None:
 
 @feedback.command("export")
 @click.argument("file", type=FILE)
-@click.option("--format", "form", type=click.Choice(EXPORT_FORMATS), default="rankings", show_default=True)
+@click.option("--format", "form", type=click.Choice([*EXPORT_FORMATS, "bundle"]), default="rankings", show_default=True)
 @click.pass_context
 def export_file(ctx: click.Context, file: Path, form: str) -> None:
-    """Write the project's feedback to a file: CSV, Parquet or one JSON list by its name, else JSON lines."""
+    """Write the project's feedback to a file: CSV, Parquet or one JSON list by its name, else JSON lines.
+
+    A bundle is the lossless form for colleagues: “feedback merge” adds it to their project.
+    """
     desk = desk_of(ctx)
-    rows = export_feedback(desk.store, desk.project, file, form)
+    if form == "bundle":
+        rows = export_bundle(desk.store, desk.project, file).files["judgements.jsonl"].rows
+    else:
+        rows = export_feedback(desk.store, desk.project, file, form)
     desk.console.result({"out": str(file), "format": form, "rows": rows}, f"{rows} rows are in {file}.")
+
+
+@feedback.command()
+@click.argument("file", type=FILE)
+@click.option("--preview", is_flag=True, help="Check the bundle, say what is in it, and merge nothing.")
+@click.pass_context
+def merge(ctx: click.Context, file: Path, preview: bool) -> None:
+    """Add a colleague's bundle to the project. Merging twice changes nothing, and the order of merges does not matter."""
+    desk = desk_of(ctx)
+    if preview:
+        seen = inspect_bundle(desk.store, file)
+        people = ", ".join(seen.annotators) or "nobody"
+        text = f"“{seen.project}”: {seen.judgements} judgements by {people}, {seen.new} of them new; {seen.tombstones} erasures."
+        desk.console.result(asdict(seen), text)
+        return
+    done = merge_bundle(desk.store, desk.project, file)
+    text = f"{done.added['judgements']} judgements added to “{desk.project.name}”; {done.already} were there already."
+    text += f"\n{done.erased} things went because a colleague erased them." if done.erased else ""
+    desk.console.result({"project": desk.project.name, **asdict(done)}, "\n".join([text, *done.conflicts]))
 
 
 @feedback.command()

@@ -147,6 +147,23 @@ class Connection:
         found = self.rows(sql, values)
         return found[0] if found else None
 
+    def stream(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Iterator[Row]:
+        """The rows of a query, some at a time. Belongs inside a `snapshot` or `transaction`."""
+        with self._lock, plainly():
+            cursor = self.raw.execute(sql, values)
+        names = [column[0] for column in cursor.description or ()]
+        while True:
+            with self._lock, plainly():
+                rows = cursor.fetchmany(500)
+            if not rows:
+                return
+            yield from (dict(zip(names, row, strict=True)) for row in rows)
+
+    def execute_many(self, sql: str, rows: Iterable[Row]) -> None:
+        """Run one statement for each row, all or none."""
+        with self.transaction():
+            self.raw.executemany(sql, rows)
+
     def execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> int:
         """Run one statement in a transaction. Returns the number of rows it changed."""
         with self.transaction():

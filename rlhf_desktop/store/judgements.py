@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +29,12 @@ class JudgementStore:
         self.add_all([judgement])
         return judgement
 
-    def add_all(self, judgements: Sequence[Judgement]) -> None:
+    def add_all(self, judgements: Sequence[Judgement], to_come: Collection[str] = ()) -> None:
         """Add events, all or none.
+
+        Args:
+            judgements: The events.
+            to_come: Ids that may be superseded though they are not here yet: they are added later in the same transaction.
 
         Raises:
             BadInput: the displayed completions do not answer the same message of the judgement's project, or what it supersedes
@@ -39,7 +43,7 @@ class JudgementStore:
         if not judgements:
             return
         with self._db.transaction():
-            self._check(judgements)
+            self._check(judgements, to_come)
             self._db.insert(  # first: the judgement's words are made searchable from them
                 "judged_completions",
                 [
@@ -87,6 +91,15 @@ class JudgementStore:
     def last_row(self) -> int:
         """The place of the newest judgement in the table; 0 when there is none."""
         return int(self._db.rows("SELECT coalesce(max(rowid), 0) AS row FROM judgements")[0]["row"])
+
+    def first_row(self, ids: Sequence[str]) -> int:
+        """The place of the oldest of these events in the table."""
+        sql = "SELECT coalesce(min(rowid), 0) AS row FROM judgements WHERE id IN (SELECT value FROM json_each(?))"
+        return int(self._db.rows(sql, (json.dumps(list(ids)),))[0]["row"])
+
+    def by_ids(self, ids: Sequence[str]) -> list[Judgement]:
+        """Those of these events that are here, oldest first."""
+        return self._load("j.id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))
 
     def by_rows(self, rows: Sequence[int]) -> list[Judgement]:
         """The judgements at these places of the table, in the order given."""
@@ -233,7 +246,7 @@ class JudgementStore:
             displayed.setdefault(row["judgement_id"], []).append(row["message_id"])
         return [_judgement(row, displayed.get(row["id"], ())) for row in rows]
 
-    def _check(self, judgements: Sequence[Judgement]) -> None:
+    def _check(self, judgements: Sequence[Judgement], to_come: Collection[str]) -> None:
         nodes = self._places({message for j in judgements for message in j.displayed})
         known = {j.id for j in judgements}
         for j in judgements:
@@ -244,7 +257,7 @@ class JudgementStore:
                 raise BadInput("The answers judged together do not answer the same message.", "Judge alternatives only.")
             if any(place and place[0] != j.project_id for place in places):
                 raise BadInput("The answers judged belong to another project.", "Switch to their project.")
-            if j.supersedes and j.supersedes not in known:
+            if j.supersedes and j.supersedes not in known and j.supersedes not in to_come:
                 self.get(j.supersedes)
         self._check_spans(judgements)
 

@@ -1,0 +1,139 @@
+"""Erasing: the only way anything leaves the store. What goes leaves a tombstone without content, which wins every merge.
+
+With a message goes all that answers it; with a judgement, whatever replaces it or takes it back. A conversation that is left empty
+goes too: its title was somebody's words.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rlhf_desktop.feedback.conversations import title_from, utc_now
+from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.driver import Connection
+
+_AMONG = "IN (SELECT value FROM json_each(:ids))"
+# From ids of anything: conversations' messages, messages' replies, judgements that show them, and what replaces those.
+_CLOSURE = f"""
+WITH RECURSIVE dead_messages(id) AS (
+  SELECT id FROM messages WHERE id {_AMONG} OR conversation_id {_AMONG}
+  UNION SELECT m.id FROM messages m JOIN dead_messages d ON m.parent_id = d.id),
+dead_judgements(id) AS (
+  SELECT id FROM judgements WHERE id {_AMONG}
+  UNION SELECT id FROM judgements WHERE supersedes {_AMONG}
+  UNION SELECT c.judgement_id FROM judged_completions c JOIN dead_messages d ON c.message_id = d.id
+  UNION SELECT e.id FROM judgements e JOIN dead_judgements d ON e.supersedes = d.id)
+"""
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """What an erase would take."""
+
+    judgements: tuple[str, ...]
+    messages: tuple[str, ...]
+
+
+def doomed(connection: Connection, ids: Iterable[str]) -> Doomed:
+    """These judgements, messages and conversations, with all that cannot stay without them."""
+    values = {"ids": json.dumps(list(ids))}
+    judgements = connection.rows(f"{_CLOSURE} SELECT id FROM dead_judgements ORDER BY id", values)
+    messages = connection.rows(f"{_CLOSURE} SELECT id FROM dead_messages ORDER BY id", values)
+    return Doomed(tuple(row["id"] for row in judgements), tuple(row["id"] for row in messages))
+
+
+def with_texts(connection: Connection, judgement_ids: Iterable[str]) -> Doomed:
+    """These judgements in all their versions, the answers they show, and what led to them and to nothing else that was judged."""
+    judgements = _versions(connection, judgement_ids)
+    shown = connection.rows(
+        f"SELECT DISTINCT message_id AS id FROM judged_completions WHERE judgement_id {_AMONG}", {"ids": json.dumps(judgements)}
+    )
+    taken = {row["id"] for row in shown}
+    while childless := _childless_parents(connection, taken, judgements):
+        taken |= childless
+    return doomed(connection, [*judgements, *taken])
+
+
+def _versions(connection: Connection, judgement_ids: Iterable[str]) -> list[str]:
+    rows = connection.rows(
+        f"""WITH RECURSIVE chain(id) AS (SELECT id FROM judgements WHERE id {_AMONG}
+          UNION SELECT e.supersedes FROM judgements e JOIN chain ON e.id = chain.id WHERE e.supersedes IS NOT NULL
+          UNION SELECT e.id FROM judgements e JOIN chain ON e.supersedes = chain.id) SELECT id FROM chain""",
+        {"ids": json.dumps(list(judgement_ids))},
+    )
+    return [row["id"] for row in rows]
+
+
+def _childless_parents(connection: Connection, taken: set[str], judgements: Sequence[str]) -> set[str]:
+    """Messages all of whose replies are taken, but for answers that other judgements show."""
+    rows = connection.rows(
+        f"""SELECT DISTINCT m.parent_id AS id FROM messages m WHERE m.id {_AMONG} AND m.parent_id NOT NULL
+        AND m.parent_id NOT {_AMONG} AND NOT EXISTS (
+          SELECT 1 FROM messages other WHERE other.parent_id = m.parent_id AND other.id NOT {_AMONG})
+        AND NOT EXISTS (SELECT 1 FROM judged_completions c WHERE c.message_id = m.parent_id
+          AND c.judgement_id NOT IN (SELECT value FROM json_each(:judgements)))""",
+        {"ids": json.dumps(list(taken)), "judgements": json.dumps(list(judgements))},
+    )
+    return {row["id"] for row in rows}
+
+
+def bury(store: Store, ids: Sequence[str]) -> Doomed:
+    """Erase, in one transaction, with all that cannot stay. Ids that are not here get their tombstone too, and never come."""
+    db = store.connection
+    with db.transaction():
+        db.raw.execute("PRAGMA defer_foreign_keys=ON")
+        going = doomed(db, ids)
+        _tombstones(db, [*ids, *going.judgements, *going.messages])
+        values = {"ids": json.dumps(going.judgements)}
+        db.execute(
+            f"DELETE FROM judgements WHERE id {_AMONG}", values
+        )  # first: its words are forgotten with its answers still there
+        db.execute(f"DELETE FROM judged_completions WHERE judgement_id {_AMONG}", values)
+        db.execute(f"DELETE FROM judgement_tags WHERE judgement_id {_AMONG}", values)
+        _remove_messages(db, going.messages)
+        _remove_prompts(db, ids)
+        _forget_drafts(db, [*ids, *going.messages])
+    return going
+
+
+def _tombstones(db: Connection, ids: Iterable[str]) -> None:
+    now = utc_now()
+    db.insert("tombstones", [{"id": buried, "erased_at": now} for buried in dict.fromkeys(ids)], ignore=True)
+
+
+def _remove_messages(db: Connection, messages: Sequence[str]) -> None:
+    values = {"ids": json.dumps(messages)}
+    touched = [row["id"] for row in db.rows(f"SELECT DISTINCT conversation_id AS id FROM messages WHERE id {_AMONG}", values)]
+    db.execute(f"UPDATE conversations SET active_leaf = NULL WHERE active_leaf {_AMONG}", values)
+    db.execute(f"DELETE FROM messages WHERE id {_AMONG}", values)
+    for conversation in touched:
+        left = db.rows("SELECT role, content FROM messages WHERE conversation_id = ? ORDER BY rowid", (conversation,))
+        if left:
+            title = title_from([{"role": row["role"], "content": row["content"]} for row in left])
+            db.execute("UPDATE conversations SET title = ?, updated_at = ? WHERE id = ?", (title, utc_now(), conversation))
+        else:
+            _tombstones(db, [conversation])
+            db.execute("DELETE FROM conversation_tags WHERE conversation_id = ?", (conversation,))
+            db.execute("DELETE FROM conversations WHERE id = ?", (conversation,))
+
+
+def _remove_prompts(db: Connection, ids: Iterable[str]) -> None:
+    db.execute(f"DELETE FROM prompts WHERE id {_AMONG}", {"ids": json.dumps(list(ids))})
+
+
+def _forget_drafts(db: Connection, ids: Iterable[str]) -> None:
+    """Drafts that name what is gone hold its words."""
+    gone = set(ids)
+    for row in db.rows("SELECT project_id, who, key, value FROM drafts"):
+        if any(one in row["key"] or one in row["value"] for one in gone):
+            db.execute(
+                "DELETE FROM drafts WHERE project_id = ? AND who = ? AND key = ?", (row["project_id"], row["who"], row["key"])
+            )
+
+
+def scrub(connection: Connection) -> None:
+    """Overwrite on disk what was deleted: the search's words, free pages and the journal."""
+    for table in ("judgement_search", "chat_search"):
+        connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
+    connection.raw.execute("VACUUM")
+    connection.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,0 +1,29 @@
+def test_a_table_with_other_names_is_previewed_and_imported(cli, tmp_path):
+    path = tmp_path / "f.csv"
+    path.write_text("Question,Better,Worse\nQ1,A,B\nQ2,A,B\n")
+    seen = cli("feedback", "import", path, "--preview", "--json").json
+    assert (seen["sure"], seen["columns"], seen["usable"]) == (False, ["Question", "Better", "Worse"], 0)
+    mapping = ["--column", "prompt=Question", "--column", "chosen=Better", "--column", "rejected=Worse"]
+    assert cli("feedback", "import", path, *mapping, "--preview", "--json").json["guesses"][0]["format"] == "preference"
+    assert cli("feedback", "import", path, *mapping, "--json").json["imported"] == 2
+    assert cli("feedback", "import", path, "--column", "prompt").code == 1
+    assert "OURS=THEIRS" in cli("feedback", "import", path, "--column", "prompt").err
+
+
+def test_a_bundle_goes_to_a_colleague_and_merges_once(cli, rankings, tmp_path):
+    cli("feedback", "import", rankings)
+    made = cli("feedback", "export", tmp_path / "b.zip", "--format", "bundle", "--json").json
+    assert made["rows"] == 12
+    there = ["--workspace", tmp_path / "there"]
+    seen = cli("feedback", "merge", tmp_path / "b.zip", "--preview", "--json", *there).json
+    assert (seen["judgements"], seen["new"]) == (12, 12)
+    assert cli("feedback", "merge", tmp_path / "b.zip", "--json", *there).json["added"]["judgements"] == 12
+    again = cli("feedback", "merge", tmp_path / "b.zip", *there)
+    assert "0 judgements added" in again.out
+    assert "12 were there already" in again.out
+
+
+def test_a_file_that_is_no_bundle_is_refused_in_a_sentence(cli, rankings):
+    said = cli("feedback", "merge", rankings)
+    assert said.code == 1
+    assert "was refused: the archive is damaged" in said.err

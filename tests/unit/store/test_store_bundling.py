@@ -1,0 +1,261 @@
+"""Merging is set union: any order, any number of times, and what was erased stays erased."""
+
+import itertools
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.feedback.bundles import open_bundle, write_bundle
+from rlhf_desktop.feedback.conversations import Generator
+from rlhf_desktop.feedback.judgements import AllBad, Correction, Judgement, Ranking, Skip, revision
+from rlhf_desktop.feedback.split import prompt_hash
+from rlhf_desktop.store.bundling import bundle_rows, merge_rows
+from rlhf_desktop.store.conversations import NewCompletion
+from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.erasing import bury, with_texts
+from rlhf_desktop.store.profiles import Profile
+
+GENERATOR = Generator("m", "h", None, None, Sampling())
+
+
+class Station:
+    """A workstation: a store, its project, and things an expert does there."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.store = Store.open(path / f"{name}.db")
+        self.store.connection.raw.execute("PRAGMA synchronous=OFF")  # merges are tested here, not power cuts
+        self.name, self.path = name, path
+        self.project = self.store.projects.create("Support")
+        self.exports = itertools.count()
+
+    def ask(self, text: str) -> None:
+        _, question = self.store.conversations.start(self.project.id, [{"role": "user", "content": text}])
+        nodes = self.store.conversations.add_completions(question.id, [NewCompletion("a"), NewCompletion("b")], GENERATOR)
+        self.judge(tuple(node.id for node in nodes))
+
+    def judge(self, displayed: tuple[str, ...]) -> None:
+        self.store.judgements.add(Judgement(self.project.id, self.name, displayed, Ranking((1, 2))))
+
+    def events(self) -> list[Judgement]:
+        return [j for j in self.store.judgements.all(self.project.id) if j.kind != "withdrawn"]
+
+    def act(self, what: str, number: int) -> None:
+        events = self.events()
+        if what == "ask" or not events:
+            return self.ask(f"Question {number} of {self.name}")
+        event = events[number % len(events)]
+        if what == "judge":
+            self.judge(event.displayed[::-1])
+        elif what == "revise":
+            self.store.judgements.add(revision(event, self.name, [AllBad(), Correction("better", 0)]))
+        elif what == "undo":
+            self.store.judgements.undo(self.project.id, self.name)
+        elif what == "reply":
+            node = self.store.conversations.message(event.displayed[0])
+            self.store.conversations.add_message(node.conversation_id, node.id, "user", f"And {number}?")
+        elif what == "tag":
+            self.store.tags.add([event.id], f"tag {number % 3}")
+        elif what == "untag":
+            self.store.tags.remove([event.id], f"tag {number % 3}")
+        elif what == "erase":
+            going = with_texts(self.store.connection, [event.id])
+            bury(self.store, [*going.judgements, *going.messages])
+        elif what == "guide":
+            self.store.guidelines.save(self.project.id, f"Text {number}", self.name)
+        elif what == "profile":
+            self.store.profiles.save(Profile(self.name, f"role {number}"))
+        elif what == "hold":
+            self.store.connection.execute(
+                "INSERT OR IGNORE INTO split_exceptions VALUES (?, ?, ?)",
+                (self.project.id, prompt_hash([{"role": "user", "content": str(number % 4)}]), ("train", "heldout")[number % 2]),
+            )
+        elif what == "prompts":
+            self.store.conversations.rename(self.store.conversations.message(event.displayed[0]).conversation_id, f"T{number}")
+            if not self.store.prompts.by_name(self.project.id, f"Set {number % 3}"):
+                self.store.prompts.create_set(self.project.id, f"Set {number % 3}", [[{"role": "user", "content": f"P{number}"}]])
+        return None
+
+    def bundle(self) -> Path:
+        path = self.path / f"{self.name}-{next(self.exports)}.zip"
+        with self.store.connection.snapshot():
+            write_bundle(path, "Support", 0.15, bundle_rows(self.store, self.project.id))
+        return path
+
+    def merge(self, path: Path):
+        return merge_rows(self.store, self.project.id, open_bundle(path))
+
+    def contents(self) -> dict[str, list[dict]]:
+        return {
+            name: [row.model_dump(mode="json") for row in rows] for name, rows in bundle_rows(self.store, self.project.id).items()
+        }
+
+
+ACTS = ("ask", "judge", "revise", "undo", "reply", "tag", "untag", "erase", "guide", "profile", "hold", "prompts")
+acts = st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 20)), max_size=8)
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(shared=acts, own=st.tuples(acts, acts, acts))
+def test_three_bundles_in_every_order_and_each_twice_give_the_same_store(shared, own):
+    with TemporaryDirectory() as folder:
+        stations = [Station(Path(folder), name) for name in "ABC"]
+        for what, number in [("ask", 0), *shared]:
+            stations[0].act(what, number)
+        start = stations[0].bundle()
+        for station, todo in zip(stations, own, strict=True):
+            station.merge(start)  # what all three have in common
+            for what, number in todo:
+                station.act(what, number)
+        bundles = [station.bundle() for station in stations]
+        outcomes = []
+        for number, order in enumerate(itertools.permutations(bundles)):
+            here = Station(Path(folder), f"merged{number}")
+            for path in (*order, *order):
+                here.merge(path)
+            outcomes.append(here.contents())
+            stations.append(here)
+        for station in stations:
+            assert station.store.connection.rows("PRAGMA foreign_key_check") == []
+            station.store.close()
+        assert all(outcome == outcomes[0] for outcome in outcomes)
+
+
+@pytest.fixture
+def pair(tmp_path):
+    stations = [Station(tmp_path, name) for name in ("here", "there")]
+    yield stations
+    for station in stations:
+        station.store.close()
+
+
+def test_a_merge_brings_what_is_needed_and_says_what_it_did(pair):
+    here, there = pair
+    there.ask("One")
+    there.store.conversations.start(there.project.id, [{"role": "user", "content": "private chat"}])
+    there.store.judgements.add(Judgement(there.project.id, "Ada", there.events()[0].displayed, Skip("tired")))
+    there.store.profiles.save(Profile("Ada", "nurse"))
+    done = here.merge(there.bundle())
+    assert (done.added["judgements"], done.already, done.erased, done.conflicts) == (2, 0, 0, ())
+    assert here.contents() == there.contents()
+    assert "private chat" not in str(here.contents())
+    assert here.store.profiles.get("Ada").role == "nurse"
+    again = here.merge(there.bundle())
+    assert (again.added["judgements"], again.already) == (0, 2)
+    (ranking,) = here.store.snapshot_rows(here.project.id, "reward")
+    assert [answer.text for answer in ranking.completions] == ["a", "b"]
+    assert (
+        len(
+            here.store.history.page(
+                here.project.id, __import__("rlhf_desktop.store.history", fromlist=["x"]).HistoryQuery(text="one")
+            )[0]
+        )
+        == 2
+    )
+
+
+def test_what_a_colleague_erased_goes_here_too_with_what_depends_on_it(pair):
+    here, there = pair
+    there.ask("Secret")
+    here.merge(there.bundle())
+    here.store.judgements.add(revision(here.events()[0], "here", [Ranking((2, 1))]))
+    node = here.store.conversations.message(here.events()[0].displayed[0])
+    here.store.conversations.add_message(node.conversation_id, node.id, "user", "More of the secret")
+    going = with_texts(there.store.connection, [there.events()[0].id])
+    bury(there.store, [*going.judgements, *going.messages])
+    done = here.merge(there.bundle())
+    assert done.erased >= 4
+    assert here.events() == []
+    assert here.store.connection.rows("SELECT * FROM messages") == []
+    assert here.store.connection.rows("SELECT * FROM conversations") == []
+
+
+def test_an_old_bundle_does_not_bring_back_what_was_erased(pair):
+    here, there = pair
+    there.ask("Secret")
+    old = there.bundle()
+    here.merge(old)
+    bury(here.store, [here.events()[0].id])
+    here.merge(old)
+    assert here.events() == []
+    assert here.contents()["conversations.jsonl"] == []
+    here.merge(there.bundle())
+    erased = with_texts(there.store.connection, [there.events()[0].id])
+    bury(here.store, [*erased.judgements, *erased.messages])
+    here.merge(old)
+    assert here.store.connection.rows("SELECT title FROM conversations") == [], "a title is somebody's words too"
+
+
+def test_both_sides_revising_one_judgement_is_shown(pair):
+    here, there = pair
+    there.ask("One")
+    here.merge(there.bundle())
+    for station in pair:
+        station.store.judgements.add(revision(station.events()[0], station.name, [AllBad()]))
+        station.store.guidelines.save(station.project.id, station.name, station.name)
+    conflicts = here.merge(there.bundle()).conflicts
+    assert [conflict.split()[0:3] for conflict in conflicts] == [["1", "judgements", "were"], ["There", "are", "2"]]
+    assert len(here.store.judgements.effective(here.project.id)) == 2
+
+
+def forged(there: Station, path: Path, name: str, change) -> Path:
+    rows = {key: list(values) for key, values in bundle_rows(there.store, there.project.id).items()}
+    rows[name] = change(rows[name])
+    write_bundle(path, "Support", 0.15, rows)
+    return path
+
+
+def replaced(**fields):
+    return lambda rows: [row.model_copy(update=fields) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("messages.jsonl", lambda rows: [r.model_copy(update={"parent_id": rows[-1].id}) for r in rows], "circle"),
+        ("messages.jsonl", lambda rows: rows[1:], "no conversation|not saved|same message|does not fit"),
+        ("conversations.jsonl", lambda rows: [], "no conversation"),
+        ("judgements.jsonl", replaced(verdict={"kind": "ranking", "ranks": [1]}), "does not fit"),
+        ("judgements.jsonl", replaced(verdict={"kind": "hologram"}), "does not fit"),
+        ("judgements.jsonl", replaced(verdict={"kind": "thumbs", "up": "x" * 9}), "does not fit"),
+        ("judgements.jsonl", replaced(displayed=["01900000-0000-7000-8000-000000000000"] * 2), "does not fit"),
+        ("judgements.jsonl", replaced(supersedes="01900000-0000-7000-8000-000000000000"), "does not fit"),
+        ("generators.jsonl", replaced(model_name="another"), "description was changed"),
+        ("generators.jsonl", lambda rows: [], "does not fit|database"),
+    ],
+)
+def test_bundles_that_contradict_themselves_are_refused_whole(pair, tmp_path, name, change, said):
+    here, there = pair
+    there.ask("One")
+    before = here.contents()
+    with pytest.raises(Exception, match=said) as caught:
+        here.merge(forged(there, tmp_path / "forged.zip", name, change))
+    assert type(caught.value).__module__ == "rlhf_desktop.core.errors"
+    assert here.contents() == before
+    assert here.store.connection.rows("SELECT * FROM messages") == []
+
+
+def test_another_text_under_a_known_id_is_refused(pair, tmp_path):
+    here, there = pair
+    there.ask("One")
+    here.merge(there.bundle())
+    for name, change, said in (
+        ("messages.jsonl", replaced(content="forged"), "another text"),
+        ("judgements.jsonl", replaced(who="forged"), "something else"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            here.merge(forged(there, tmp_path / "forged.zip", name, change))
+    assert here.contents() == there.contents()
+
+
+def test_feedback_of_another_project_of_the_workspace_is_refused(pair):
+    here, there = pair
+    there.ask("One")
+    here.merge(there.bundle())
+    second = here.store.projects.create("Second")
+    with pytest.raises(BadInput, match="another project"):
+        merge_rows(here.store, second.id, open_bundle(there.bundle()))
