@@ -12,6 +12,8 @@ from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.recipes import ALGORITHMS, SETTINGS, Algorithm, Setting, describe
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.jobs.adapters import list_adapters
+from rlhf_desktop.operations.estimates import RunPlan
+from rlhf_desktop.operations.preflight import preflight
 from rlhf_desktop.operations.training import start_run
 
 FILE = click.Path(path_type=Path)
@@ -77,6 +79,9 @@ def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
 
 
 def _start(desk: Desk, algorithm: Algorithm, settings: dict[str, Any], given: dict[str, Any]) -> None:
+    start = desk.adapter(given["adapter"])
+    reward = _reward(desk, given["reward"]) if algorithm == "ppo" else None
+    _look_ahead(desk, RunPlan(algorithm, desk.base, settings, start, reward), given)
     run = start_run(
         desk.store,
         desk.queue,
@@ -84,8 +89,8 @@ def _start(desk: Desk, algorithm: Algorithm, settings: dict[str, Any], given: di
         algorithm,
         base=desk.base,
         title=given["title"],
-        start=desk.adapter(given["adapter"]),
-        reward=_reward(desk, given["reward"]) if algorithm == "ppo" else None,
+        start=start,
+        reward=reward,
         settings=settings,
         data_file=given.get("data"),
         prompts_file=given.get("prompts"),
@@ -98,6 +103,18 @@ def _start(desk: Desk, algorithm: Algorithm, settings: dict[str, Any], given: di
     desk.console.note(f"“{title}” is queued as {run.id}. Ctrl+C stops watching; the run goes on.")
     follow_run(desk, run)
     finish_with(desk, run)
+
+
+def _look_ahead(desk: Desk, plan: RunPlan, given: dict[str, Any]) -> None:
+    """Refuse what cannot work, and say what the run will take."""
+    found = preflight(
+        desk.store, desk.workspace, desk.project, plan, data_file=given.get("data"), prompts_file=given.get("prompts")
+    )
+    found.raise_first()
+    for note in found.notes:
+        desk.console.note(f"{note.sentence} {note.remedy}")
+    if found.estimate:
+        desk.console.note(found.estimate.sentence)
 
 
 def _reward(desk: Desk, name: str | None) -> AdapterRef | None:

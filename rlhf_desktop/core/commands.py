@@ -8,10 +8,12 @@ from typing import Literal
 import rlhf_desktop
 from rlhf_desktop.core.offline import OFFLINE, QUIET, SECRETS
 
+WorkerJob = Literal["chat", "train", "probe", "convert", "export", "check", "calibrate"]
+
 _WORKER_ENV = {**QUIET, OFFLINE: "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 
-def worker_command(kind: Literal["chat", "train", "probe", "convert", "export"]) -> list[str]:
+def worker_command(kind: WorkerJob) -> list[str]:
     """The program that imports torch, in one of its jobs; its arguments are to be appended."""
     return [sys.executable, "-m", "rlhf_desktop.worker", kind]
 

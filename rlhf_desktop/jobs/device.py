@@ -23,7 +23,7 @@ def known_device() -> dict[str, Any] | None:
         kept = json.loads(_cache().read_bytes())
     except (FileNotFoundError, ValueError):
         return None
-    return kept["device"] if isinstance(kept, dict) and kept.get("key") == _key() else None
+    return kept["device"] if isinstance(kept, dict) and kept.get("key") == installation_key() else None
 
 
 def probe_device(*, refresh: bool = False, command: Sequence[str] | None = None) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def probe_device(*, refresh: bool = False, command: Sequence[str] | None = None)
     known = None if refresh else known_device()
     if known is None:
         known = _ask(command or worker_command("probe"))
-        write_json(_cache(), {"key": _key(), "device": known})
+        write_json(_cache(), {"key": installation_key(), "device": known})
     return known
 
 
@@ -63,7 +63,7 @@ def _cache() -> Path:
     return state_dir() / "device.json"
 
 
-def _key() -> str:
+def installation_key() -> str:
     """Changes whenever the answer might: with the program, torch, Python or the computer."""
     try:
         torch = metadata.version("torch")

@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import floor, isfinite, log10
 
 WIDTH, HEIGHT = 640, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 12, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 18, 36
 _MOST_POINTS = 300
 _ROW = 30  # height of a row of intervals
 _LABELS = 220  # width kept for their names
@@ -144,8 +144,8 @@ def _frame(scale: _Scale, across: str, percent: bool = False) -> str:
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{words}</text>')
     for value in _ticks(scale.x_low, scale.x_high, 6):
-        parts.append(f'<text x="{scale.x(value):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{value:.6g}</text>')
-    parts.append(f'<text class="axis" x="{WIDTH - _RIGHT}" y="{HEIGHT - 1}" text-anchor="end">{escape(across)}</text>')
+        parts.append(f'<text x="{scale.x(value):.1f}" y="{HEIGHT - 16}" text-anchor="middle">{value:.6g}</text>')
+    parts.append(f'<text class="axis" x="{WIDTH - _RIGHT}" y="{HEIGHT - 3}" text-anchor="end">{escape(across)}</text>')
     return "".join(parts)
 
 

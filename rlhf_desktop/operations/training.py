@@ -104,7 +104,7 @@ def start_run(
     """
     chosen = make_settings(algorithm, settings or {})
     _check_parts(algorithm, base, start, reward, data_file, prompts_file)
-    rows = _gather(store, project, algorithm, data_file, prompts_file)
+    rows = gather(store, project, algorithm, data_file, prompts_file)
     config = RunConfig(
         run_id=new_id(),
         created=utc_now(),
@@ -144,9 +144,15 @@ def _check_parts(
             check_fits(adapter, base)
 
 
-def _gather(
+def gather(
     store: Store, project: Project, algorithm: Algorithm, data_file: Path | None, prompts_file: Path | None
 ) -> list[SnapshotRow]:
+    """What a run would learn from: the project's feedback, or a file's, or prompts to practise on.
+
+    Raises:
+        NotEnoughFeedback: nothing that may be trained on; says what is missing.
+        BadInput, NotFound: a file that cannot be used.
+    """
     if data_file is not None:
         return snapshot_rows(algorithm, _judged_from_file(data_file, project, store.projects.splitter(project.id)))
     prompts = read_prompts(prompts_file) if prompts_file is not None else None

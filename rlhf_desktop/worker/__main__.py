@@ -1,4 +1,4 @@
-"""`python -m rlhf_desktop.worker chat|train|probe|convert|export …`: the processes that import torch."""
+"""`python -m rlhf_desktop.worker chat|train|probe|convert|export|check|calibrate …`: the processes that import torch."""
 
 import importlib
 import os
@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from rlhf_desktop.core import offline
 
-JOBS = ("chat", "train", "probe", "convert", "export")
+JOBS = ("chat", "train", "probe", "convert", "export", "check", "calibrate")
 
 
 def private_stdout() -> BinaryIO:

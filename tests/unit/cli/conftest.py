@@ -8,8 +8,10 @@ import pytest
 from cli_helpers import make_model_folder, write_rows
 
 from rlhf_desktop.cli import run
+from rlhf_desktop.core.measures import ModelCheck, RowSize
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.jobs.queue import Queue
+from rlhf_desktop.operations import preflight
 
 
 @dataclass
@@ -37,10 +39,17 @@ class CommandLine:
         return Said(code, *self._capfd.readouterr())
 
 
+def _sound(base, rows):
+    sizes = [RowSize(prompt=20, answers=[10] * len(row.answers)) for row in rows]
+    return ModelCheck(has_template=True, end_token="<|im_end|>", end_is_trained=True, sizes=sizes)
+
+
 @pytest.fixture
 def workspace(tmp_path, monkeypatch) -> Workspace:
     monkeypatch.setenv("RLHF_DESKTOP_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(Queue, "ensure_supervisor", lambda self: None)  # queued runs stay queued
+    monkeypatch.setattr(preflight, "check_model", _sound)  # and no worker is started to look at the model
+    monkeypatch.setattr(preflight, "probe_device", lambda: {"device": "cpu", "fast_dtype": "float32"})
     return Workspace(tmp_path / "workspace")
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from rlhf_desktop.core.measures import ModelCheck
 from rlhf_desktop.core.recipes import ALGORITHMS, describe
+from rlhf_desktop.operations import preflight
 
 
 @pytest.fixture
@@ -75,3 +77,18 @@ def test_a_detached_run_is_queued_and_controlled(cli, taught):
     assert "has ended already" in cli("runs", "pause", "Kinder", "--json").json["error"]["message"]
     shown = cli("runs", "show", run["run"][:30])
     assert shown.out.startswith("Kinder (dpo), stopped\n")
+
+
+def test_what_a_run_will_take_is_said_before_it_is_queued(cli, taught):
+    said = cli("train", "dpo", *taught)
+    assert said.code == 0
+    assert "About " in said.err
+    assert "comparisons suggested" in said.err
+
+
+def test_a_model_that_could_never_learn_to_stop_is_refused(cli, taught, monkeypatch):
+    monkeypatch.setattr(preflight, "check_model", lambda base, rows: ModelCheck(has_template=True))
+    said = cli("train", "dpo", *taught)
+    assert said.code == 1
+    assert "no token that ends a turn" in said.json["error"]["message"]
+    assert cli("runs", "list", "--json").json["runs"] == []

@@ -1,0 +1,85 @@
+"""What a worker measures before a run: tokens of the feedback, facts about the model's template, and this computer's speed."""
+
+from typing import Literal
+
+from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.core.runs import ModelRef, Value
+
+
+class TextRow(Value):
+    """A prompt and the answers learned with it; a prompt to practise on has none."""
+
+    prompt: Messages
+    answers: list[str] = []
+
+
+class CheckRequest(Value):
+    """What `worker check` reads on stdin."""
+
+    base: ModelRef
+    rows: list[TextRow] = []
+
+
+class RowSize(Value):
+    """Tokens of a row: of its prompt, as the template writes it, and of each answer with its end-of-turn token."""
+
+    prompt: int
+    answers: list[int]
+
+    @property
+    def tokens(self) -> int:
+        """Of the whole row: a prompt is computed once for all its answers."""
+        return self.prompt + sum(self.answers)
+
+
+class ModelCheck(Value):
+    """What `worker check` answers. Sentences are "" where all is well."""
+
+    has_template: bool
+    template_trouble: str = ""  # it refuses a plain conversation
+    system_trouble: str = ""  # it refuses a system turn
+    prefix_stable: bool = True  # it writes a prompt the same way once it is answered
+    end_token: str = ""  # what ends a turn; "" when there is none
+    end_is_trained: bool = False  # an answer learned from ends with it, and it is no padding
+    sizes: list[RowSize] = []
+
+
+class CalibrateRequest(Value):
+    """What `worker calibrate` reads on stdin."""
+
+    base: ModelRef
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+class Line(Value):
+    """A time that grows with a size: `fixed_s` + `each_s` · size."""
+
+    fixed_s: float
+    each_s: float
+
+    def at(self, size: float) -> float:
+        """Seconds for this size."""
+        return self.fixed_s + self.each_s * size
+
+
+class Rates(Value):
+    """How fast this computer is with one model, and what memory it starts from. Made by `worker calibrate`.
+
+    Passes are by padded tokens of a micro-batch; `train` and `train_wide` are forward and backward through the trunk with one
+    adapter of rank 16 and 64; the vocabulary head is apart, by answer token; `decode` is one step of sampling, by rows.
+    """
+
+    v: Literal[1] = 1
+    base_hash: str
+    device: str
+    dtype: str
+    parameters: int
+    forward: Line
+    train: Line
+    train_wide: Line
+    head_forward_s: float
+    head_train_s: float
+    decode: Line
+    optimizer_s: float  # an update, by trainable parameter
+    answer_tokens: list[int]  # of a few answers, cut at 160: how long this model talks
+    loaded_bytes: int  # memory of the process once the model is loaded

@@ -1,0 +1,97 @@
+"""Asks a worker to measure, and remembers the answer: facts about a model and its feedback, and this computer's speed with it."""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from rlhf_desktop.core.commands import WorkerJob
+from rlhf_desktop.core.errors import ModelTrouble, WorkerTrouble
+from rlhf_desktop.core.files import canonical_json, sha256_text, write_json
+from rlhf_desktop.core.measures import CalibrateRequest, CheckRequest, ModelCheck, Rates, TextRow
+from rlhf_desktop.core.paths import state_dir
+from rlhf_desktop.core.runs import ModelRef, Value
+from rlhf_desktop.jobs.commands import package_parent, worker_command, worker_environment
+from rlhf_desktop.jobs.device import installation_key
+
+_TIMEOUT_S = 900
+_KEPT = 64  # answers remembered of each kind
+_V = TypeVar("_V", bound=Value)
+
+
+def check_model(base: ModelRef, rows: Sequence[TextRow] = (), *, command: Sequence[str] | None = None) -> ModelCheck:
+    """What a model's template does, and the tokens of some rows. Seconds, then remembered for these very rows.
+
+    Args:
+        base: The model; its weights are not loaded.
+        rows: Feedback to measure.
+        command: What to ask; None: this program's own worker.
+
+    Raises:
+        ModelTrouble: its tokenizer cannot be read.
+        WorkerTrouble: the worker failed.
+    """
+    request = CheckRequest(base=base, rows=list(rows))
+    file = _file("check", request)
+    return _kept(file, ModelCheck) or _ask("check", request, file, ModelCheck, command)
+
+
+def known_rates(base: ModelRef, dtype: str = "auto") -> Rates | None:
+    """What was measured before on this computer with this installation; None before the first. Costs one small file."""
+    return _kept(_file("calibrate", CalibrateRequest.model_validate({"base": base, "dtype": dtype})), Rates)
+
+
+def calibrate(base: ModelRef, dtype: str = "auto", *, refresh: bool = False, command: Sequence[str] | None = None) -> Rates:
+    """How fast this computer is with a model: about a minute for a small one, then remembered.
+
+    Raises:
+        ModelTrouble: it cannot be loaded.
+        WorkerTrouble: the worker failed.
+    """
+    request = CalibrateRequest.model_validate({"base": base, "dtype": dtype})
+    file = _file("calibrate", request)
+    known = None if refresh else _kept(file, Rates)
+    return known or _ask("calibrate", request, file, Rates, command)
+
+
+def _file(kind: str, request: Value) -> Path:
+    """By what is asked (the model's place apart, which may change) and by this installation on this computer."""
+    asked = request.model_dump(mode="json")
+    asked["base"] = asked["base"]["hash"]
+    return state_dir() / kind / f"{sha256_text(canonical_json([installation_key(), asked]))[:32]}.json"
+
+
+def _kept(file: Path, kind: type[_V]) -> _V | None:
+    try:
+        return kind.model_validate_json(file.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def _ask(job: WorkerJob, request: Value, file: Path, kind: type[_V], command: Sequence[str] | None) -> _V:
+    found = kind.model_validate(_answer(command or worker_command(job), request.model_dump_json().encode()))
+    file.parent.mkdir(exist_ok=True)
+    for old in sorted(file.parent.glob("*.json"), key=lambda kept: kept.stat().st_mtime)[: -_KEPT + 1]:
+        old.unlink(missing_ok=True)
+    write_json(file, found.model_dump(mode="json"))
+    return found
+
+
+def _answer(command: Sequence[str], request: bytes) -> dict[str, Any]:
+    hint = "Nothing was changed. Trying again helps if the computer was busy; else install the program again."
+    try:
+        done = subprocess.run(
+            command, cwd=package_parent(), env=worker_environment(), input=request, capture_output=True, timeout=_TIMEOUT_S,
+            check=False,
+        )  # fmt: skip
+        answer = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as problem:
+        raise WorkerTrouble("The model could not be measured.", hint, str(problem)) from None
+    if not isinstance(answer, dict):
+        raise WorkerTrouble("The measuring process gave an unexpected answer.", hint, repr(answer)[:1000])
+    if trouble := answer.get("error"):
+        raise ModelTrouble(trouble["message"], trouble["hint"] or hint, trouble["detail"])
+    return answer

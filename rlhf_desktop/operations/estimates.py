@@ -1,0 +1,408 @@
+"""Memory and time of a run, before it starts: from the model's shape, the settings, the tokens of the feedback and measured rates.
+
+Memory is what is in the process at its fullest moment: the loaded model, the adapters with their optimiser (two bytes to compute
+in, sixteen for float32 copies, gradients and moments), and either a training pass or a batch of answers being sampled, whichever
+is more. A training pass holds, for each token and layer, what backward needs: about b·(16·hidden + 4·key-values + 4·intermediate)
+bytes in b-byte numbers with LoRA on every linear layer, and for attention b·heads·width of the row. Time adds up passes, each a
+line in its padded tokens with measured ends (`worker calibrate`), answer tokens through the vocabulary head, decoding steps and
+optimiser updates.
+
+Left out: the first passes of a process, which are slower, and other programs, which take what they take.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from rlhf_desktop.core.errors import ModelTrouble
+from rlhf_desktop.core.measures import Rates, RowSize
+from rlhf_desktop.core.recipes import (
+    Algorithm,
+    CommonSettings,
+    DpoSettings,
+    PpoSettings,
+    RewardSettings,
+    SftSettings,
+    make_settings,
+)
+from rlhf_desktop.core.runs import AdapterRef, ModelRef
+
+GIB = 1024**3
+SOFTWARE_BYTES = int(0.45 * GIB)  # of a process that has imported torch and transformers
+PLATEAU_TOKENS = {"cpu": 1024, "cuda": 16384}  # of a micro-batch; as `training.memory` plans it
+ACTIVATION_SHARE = 0.6
+HEAD_CHUNK_BYTES = 256 * 12  # for each word of the vocabulary: a chunk of answer tokens through the head
+OPTIMIZER_BYTES = 16
+WATCHED_TOKENS = 96  # longest watched answer
+WATCH_SHARE = 0.05
+USUAL_ANSWER_SHARE = 0.6  # of the longest allowed, where nothing was measured
+SLACK = 1.08  # what allocators keep back
+_NUMBER_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What a model's config.json says of its size. `parameters` is the number of weights; tied embeddings count once."""
+
+    hidden: int
+    layers: int
+    heads: int
+    key_values: int  # width of keys and values together in one layer's projections, each
+    intermediate: int
+    vocabulary: int
+    parameters: int
+
+    def adapter_parameters(self, rank: int) -> int:
+        """Of a LoRA adapter on every linear layer of a Llama-like model."""
+        ends = 2 * (self.hidden + self.hidden) + 2 * (self.hidden + self.key_values) + 3 * (self.hidden + self.intermediate)
+        return rank * ends * self.layers
+
+    def activation_bytes(self, number_bytes: int, *, checkpointing: bool = False) -> int:
+        """Bytes a token of a training pass holds until backward."""
+        layer = number_bytes * (16 * self.hidden + 4 * self.key_values + 4 * self.intermediate)
+        return self.layers * number_bytes * self.hidden + layer if checkpointing else self.layers * layer
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A run as the start panel holds it, before it is queued."""
+
+    algorithm: Algorithm
+    base: ModelRef
+    settings: dict[str, Any] = field(default_factory=dict)
+    start: AdapterRef | None = None
+    reward: AdapterRef | None = None
+
+
+@dataclass(frozen=True)
+class RowSizes:
+    """Tokens of what a run learns from and of what is held out."""
+
+    train: tuple[RowSize, ...]
+    heldout: tuple[RowSize, ...] = ()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take. `fits` is None when the free memory is not known; `wall_s` when nothing was measured."""
+
+    peak_bytes: int
+    wall_s: float | None
+    tokens: int
+    parts: dict[str, int]  # bytes by what they are for
+    phases: dict[str, float]  # seconds by what they are for
+    free_bytes: int | None
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the memory is free now."""
+        return None if self.free_bytes is None else self.peak_bytes <= self.free_bytes
+
+    @property
+    def sentence(self) -> str:
+        """In words: “About 1.9 GB and 6 min; 31 GB are free.”."""
+        said = f"About {self.peak_bytes / 1e9:.1f} GB"
+        if self.wall_s is not None:
+            said += f" and {_minutes(self.wall_s)}"
+        return said + (f"; {self.free_bytes / 1e9:.0f} GB are free." if self.free_bytes is not None else ".")
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(5, round(seconds / 5) * 5)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def model_shape(base: ModelRef) -> ModelShape:
+    """The shape of a transformers folder, without loading it.
+
+    Raises:
+        ModelTrouble: config.json is missing or does not describe a language model like Llama.
+    """
+    try:
+        config = json.loads((Path(base.path) / "config.json").read_bytes())
+        config = config.get("text_config", config)
+        hidden, heads, layers = config["hidden_size"], config["num_attention_heads"], config["num_hidden_layers"]
+    except (OSError, ValueError, KeyError, AttributeError) as problem:
+        hint = "Add the model again, or choose another."
+        raise ModelTrouble(f"The size of “{base.name}” cannot be read from its folder.", hint, str(problem)) from None
+    head = config.get("head_dim") or hidden // heads
+    key_values = head * (config.get("num_key_value_heads") or heads)
+    intermediate, vocabulary = config.get("intermediate_size") or 4 * hidden, config["vocab_size"]
+    layer = 2 * hidden * hidden + 2 * hidden * key_values + 3 * hidden * intermediate + 2 * hidden
+    words = vocabulary * hidden * (1 if config.get("tie_word_embeddings", False) else 2)
+    return ModelShape(hidden, layers, heads, key_values, intermediate, vocabulary, layers * layer + words + hidden)
+
+
+def estimate(
+    plan: RunPlan, sizes: RowSizes, device: dict[str, Any], rates: Rates | None = None, *, free_bytes: int | None = None
+) -> Estimate:
+    """Memory and time of a run. Instant, so it may follow every keystroke of a form.
+
+    Args:
+        plan: What is asked for.
+        sizes: Tokens of the feedback; `jobs.measuring.check_model` counts them.
+        device: What the probe said: "device" and "fast_dtype".
+        rates: Of this model on this computer; without them there is no time.
+        free_bytes: Memory that is free where the model will be.
+
+    Raises:
+        BadInput: a setting that does not work.
+        ModelTrouble: the model's shape cannot be read.
+    """
+    settings = make_settings(plan.algorithm, plan.settings)
+    work = _Work(plan, settings, sizes, model_shape(plan.base), device, rates, free_bytes)
+    parts = work.memory()
+    phases = work.time(rates) if rates else {}
+    return Estimate(
+        peak_bytes=sum(parts.values()),
+        wall_s=sum(phases.values()) if rates else None,
+        tokens=work.tokens,
+        parts=parts,
+        phases=phases,
+        free_bytes=free_bytes,
+    )
+
+
+class _Work:
+    """One plan, taken apart into passes."""
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        settings: CommonSettings,
+        sizes: RowSizes,
+        shape: ModelShape,
+        device: dict[str, Any],
+        rates: Rates | None,
+        free_bytes: int | None,
+    ) -> None:
+        self.plan, self.settings, self.shape = plan, settings, shape
+        self.train = [_cut(row, settings.max_length) for row in sizes.train]
+        self.heldout = [_cut(row, settings.max_length) for row in sizes.heldout]
+        self.kind = str(device.get("device", "cpu"))
+        self.dtype = settings.dtype if settings.dtype != "auto" else str(device.get("fast_dtype", "float32"))
+        self.number_bytes = _NUMBER_BYTES.get(self.dtype, 4)
+        self.talks = rates.answer_tokens if rates else []
+        self.members = settings.ensemble if isinstance(settings, RewardSettings) else _members(plan.reward)
+        if isinstance(settings, PpoSettings):
+            self.train = [self._practised(row, settings) for row in self.train]
+            self.heldout = []
+        self.budget, self.checkpointing = self._budget(free_bytes)
+        self.loaded_bytes = rates.loaded_bytes if rates and rates.dtype == self.dtype else self._loaded()
+
+    def _loaded(self) -> int:
+        software = SOFTWARE_BYTES if self.kind == "cpu" else 0
+        return software + self.shape.parameters * self.number_bytes
+
+    def _practised(self, row: RowSize, s: PpoSettings) -> RowSize:
+        """A prompt with the answers that will be sampled to it."""
+        return RowSize(prompt=row.prompt, answers=[round(self._answer_tokens(s.max_new_tokens))] * s.samples_per_prompt)
+
+    def _answer_tokens(self, most: int) -> float:
+        """How long an answer is, when at most so many tokens are allowed."""
+        if not self.talks:
+            return USUAL_ANSWER_SHARE * most
+        return sum(min(length, most) for length in self.talks) / len(self.talks)
+
+    def _budget(self, free_bytes: int | None) -> tuple[int, bool]:
+        """Tokens of a micro-batch and whether gradients are checkpointed: planned as the trainer does."""
+        longest = max((row.tokens for row in (*self.train, *self.heldout)), default=1)
+        wanted = max(longest, PLATEAU_TOKENS.get(self.kind, 1024))
+        if free_bytes is None:
+            return wanted, False
+        usable = int(ACTIVATION_SHARE * max(0, free_bytes - self._loaded())) - HEAD_CHUNK_BYTES * self.shape.vocabulary
+        for checkpointing in (False, True):
+            each = self.shape.activation_bytes(self.number_bytes, checkpointing=checkpointing)
+            if longest * each <= usable:
+                return min(usable // each, wanted), checkpointing
+        return longest, True
+
+    # --- how much work ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def updates(self) -> int:
+        """Optimiser updates of the run (of each member)."""
+        s = self.settings
+        if isinstance(s, PpoSettings):
+            return self._ppo_batches(s) * s.ppo_epochs * s.minibatches
+        return s.epochs * ceil(len(self.train) / s.batch_size)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens the run learns from, passes counted, padding not."""
+        s = self.settings
+        total = sum(row.tokens for row in self.train)
+        if isinstance(s, PpoSettings):
+            per_batch = max(1, s.batch_size // s.samples_per_prompt)
+            return round(total / max(1, len(self.train)) * per_batch * self._ppo_batches(s))
+        return total * s.epochs
+
+    @staticmethod
+    def _ppo_batches(s: PpoSettings) -> int:
+        per_batch = max(1, s.batch_size // s.samples_per_prompt) * s.samples_per_prompt
+        return max(1, ceil(s.episodes / per_batch))
+
+    def _micro(self, rows: Sequence[RowSize], batch: int, budget: int) -> list[list[RowSize]]:
+        """One pass over the rows in micro-batches: batches in a random order, alike lengths together within each."""
+        order = list(rows)
+        Random(0).shuffle(order)
+        found: list[list[RowSize]] = []
+        for at in range(0, len(order), batch):
+            found += _packed(order[at : at + batch], budget)
+        return found
+
+    # --- memory -----------------------------------------------------------------------------------------------------------------
+
+    def memory(self) -> dict[str, int]:
+        """Bytes at the fullest moment."""
+        s, shape, b = self.settings, self.shape, self.number_bytes
+        trained = shape.adapter_parameters(s.lora_rank) * (self.members if self.plan.algorithm == "reward" else 1)
+        frozen = shape.adapter_parameters(_rank(self.plan.start)) if self.plan.start else 0
+        if self.plan.algorithm == "ppo":
+            frozen += self.members * shape.adapter_parameters(_rank(self.plan.reward))
+        adapters = trained * (2 * b + OPTIMIZER_BYTES) + frozen * b
+        return {
+            "model": self.loaded_bytes,
+            "adapters": adapters,
+            "working": round(SLACK * max(self._pass_bytes(), self._sampling_bytes())),
+        }
+
+    def _pass_bytes(self) -> int:
+        """The largest micro-batch of a training pass."""
+        size = self.settings.batch_size if not isinstance(self.settings, PpoSettings) else len(self.train)
+        micro = self._micro(self.train, max(1, size), self.budget)
+        each = self.shape.activation_bytes(self.number_bytes, checkpointing=self.checkpointing)
+        layers = 1 if self.checkpointing else self.shape.layers
+        widest = 0
+        for rows in micro:
+            width = rows[0].tokens
+            attention = layers * self.shape.heads * self.number_bytes * width * width * len(rows)
+            widest = max(widest, width * len(rows) * each + attention)
+        head = 0 if self.plan.algorithm == "reward" else HEAD_CHUNK_BYTES * self.shape.vocabulary
+        return widest + head
+
+    def _sampling_bytes(self) -> int:
+        """Keys and values, and the words' probabilities, of the answers sampled together."""
+        s = self.settings
+        if isinstance(s, PpoSettings):
+            rows, new = max(s.batch_size, 1), s.max_new_tokens
+        else:
+            rows, new = s.watched_prompts, WATCHED_TOKENS
+        prompt = max((row.prompt for row in self.train), default=0)
+        cache = rows * (prompt + new) * self.shape.layers * 2 * self.shape.key_values * self.number_bytes
+        return round(1.5 * cache) + 4 * 4 * rows * self.shape.vocabulary
+
+    # --- time -------------------------------------------------------------------------------------------------------------------
+
+    def time(self, rates: Rates) -> dict[str, float]:
+        """Seconds by phase."""
+        s = self.settings
+        if isinstance(s, PpoSettings):
+            return self._ppo_time(s, rates)
+        phases = {"learning": self._learning(rates), "updates": self._update_s(rates) * self.updates * self.members}
+        checks = s.epochs + isinstance(s, SftSettings)
+        phases["held-out checks"] = checks * self._forward(self.heldout, rates)
+        if isinstance(s, DpoSettings):
+            phases["reference"] = self._forward([*self.train, *self.heldout], rates)
+        if isinstance(s, RewardSettings):
+            phases["calibration"] = self._forward(self.train[:64], rates)
+        else:
+            phases["watched answers"] = self._watching(rates, phases["learning"], s.epochs)
+        return phases
+
+    def _learning(self, rates: Rates) -> float:
+        s = self.settings
+        micro = self._micro(self.train, s.batch_size, self.budget)
+        return s.epochs * self.members * sum(self._train_pass(rows, rates) for rows in micro)
+
+    def _train_pass(self, rows: Sequence[RowSize], rates: Rates) -> float:
+        padded = rows[0].tokens * len(rows)
+        narrow, wide = rates.train.at(padded), rates.train_wide.at(padded)
+        trunk = max(0.5 * narrow, narrow + (wide - narrow) * (self.settings.lora_rank - 16) / 48)
+        head = 0.0 if self.plan.algorithm == "reward" else rates.head_train_s * sum(sum(row.answers) for row in rows)
+        return trunk * (4 / 3 if self.checkpointing else 1.0) + head
+
+    def _update_s(self, rates: Rates) -> float:
+        return rates.optimizer_s * self.shape.adapter_parameters(self.settings.lora_rank)
+
+    def _forward(self, rows: Sequence[RowSize], rates: Rates, *, head: bool = True) -> float:
+        """One pass without gradients over some rows, every member of a reward model in turn."""
+        scored = self.plan.algorithm == "reward"
+        passes = sum(
+            rates.forward.at(part[0].tokens * len(part)) for part in _packed(rows, 3 * self.budget if scored else self.budget)
+        )
+        words = 0.0 if scored or not head else rates.head_forward_s * sum(sum(row.answers) for row in rows)
+        return passes * (self.members if scored else 1) + words
+
+    def _watching(self, rates: Rates, learning_s: float, looks: int) -> float:
+        """Answers on fixed prompts before, at the end, and between as long as that takes a small share of the time."""
+        rows = min(self.settings.watched_prompts, len(self.train))
+        if rows == 0:
+            return 0.0
+        once = self._sampling_s(rates, rows, rows, WATCHED_TOKENS)
+        between = min(max(0, looks - 1), int(WATCH_SHARE * learning_s / once))
+        return once * (2 + between)
+
+    def _sampling_s(self, rates: Rates, prompts: int, answers: int, most: int) -> float:
+        """Reading some prompts and writing an answer or more to each, all together."""
+        prompt = sum(row.prompt for row in self.train) / max(1, len(self.train))
+        steps = most if not self.talks else max(min(length, most) for length in self.talks)
+        written = answers * self._answer_tokens(most)
+        return rates.forward.at(prompt * prompts) + steps * rates.decode.fixed_s + written * rates.decode.each_s
+
+    def _ppo_time(self, s: PpoSettings, rates: Rates) -> dict[str, float]:
+        batches, prompts = self._ppo_batches(s), max(1, s.batch_size // s.samples_per_prompt)
+        mean = [self.train[i % len(self.train)] for i in range(prompts)]
+        budget = min(self.budget, max(row.tokens for row in mean) * max(1, len(mean) // s.minibatches))
+        micro = _packed(mean, budget)
+        forward = sum(rates.forward.at(part[0].tokens * len(part)) for part in micro)
+        words = rates.head_forward_s * sum(sum(row.answers) for row in mean)
+        learning = s.ppo_epochs * sum(self._train_pass(part, rates) for part in micro)
+        phases = {
+            "sampling": batches * self._sampling_s(rates, prompts, prompts * s.samples_per_prompt, s.max_new_tokens),
+            "marking": batches * self.members * forward,
+            "reference": batches * 2 * (forward + words),
+            "learning": batches * learning,
+            "updates": self.updates * self._update_s(rates),
+        }
+        phases["watched answers"] = self._watching(rates, sum(phases.values()), 4)
+        return phases
+
+
+def _cut(row: RowSize, most: int) -> RowSize:
+    """A row whose prompt has been shortened until its longest answer fits."""
+    longest = min(max(row.answers, default=0), most - 1)
+    return RowSize(prompt=min(row.prompt, most - longest), answers=[min(answer, most - 1) for answer in row.answers])
+
+
+def _packed(rows: Sequence[RowSize], budget: int) -> list[list[RowSize]]:
+    """Micro-batches whose padded size stays within the budget, the longest rows first (as `training.batch.micro_batches`)."""
+    found: list[list[RowSize]] = []
+    for row in sorted(rows, key=lambda row: -row.tokens):
+        if found and found[-1][0].tokens * (len(found[-1]) + 1) <= budget:
+            found[-1].append(row)
+        else:
+            found.append([row])
+    return found
+
+
+def _rank(adapter: AdapterRef | None) -> int:
+    """The rank of an adapter on disk; a usual one where it does not say."""
+    try:
+        return int(json.loads((Path(adapter.path) / "adapter_config.json").read_bytes())["r"]) if adapter else 0
+    except (OSError, ValueError, KeyError, TypeError):
+        return 16
+
+
+def _members(reward: AdapterRef | None) -> int:
+    """How many scorers a reward model has."""
+    try:
+        return len(json.loads((Path(reward.path) / "reward.json").read_bytes())["members"]) if reward else 1
+    except (OSError, ValueError, KeyError, TypeError):
+        return 1

@@ -1,0 +1,239 @@
+"""Before a run is queued: is everything it needs there, and what will it take? Each finding with its remedy."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace
+from rlhf_desktop.core.measures import ModelCheck, TextRow
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.platform import free_disk_bytes
+from rlhf_desktop.core.recipes import make_settings
+from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.feedback.conversations import Project
+from rlhf_desktop.feedback.snapshot import Demonstration, PracticePrompt, RankedAnswers, RatedAnswers, SnapshotRow
+from rlhf_desktop.jobs.device import probe_device
+from rlhf_desktop.jobs.measuring import check_model, known_rates
+from rlhf_desktop.operations.checkup import Finding
+from rlhf_desktop.operations.estimates import Estimate, RowSizes, RunPlan, estimate, model_shape
+from rlhf_desktop.operations.projects import check_fits
+from rlhf_desktop.operations.training import gather, readiness
+from rlhf_desktop.store.database import Store
+
+_CHECKPOINTS = 3  # two that a run keeps, and one being written
+_KEPT_BYTES = 12  # float32 copy and two moments of a trained parameter
+_LEAST_FREE_BYTES = 256 * 1024**2
+_HOPELESS = 1.3  # an estimate may be a quarter off; beyond this share of the free memory a run cannot fit
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What was found, and what the run will take as far as that is known. `troubles` are what keeps it from starting."""
+
+    findings: tuple[Finding, ...]
+    troubles: tuple[AppError, ...] = ()
+    sizes: RowSizes | None = None
+    estimate: Estimate | None = None
+
+    @property
+    def refusals(self) -> tuple[Finding, ...]:
+        """The findings that keep the run from starting."""
+        return tuple(finding for finding in self.findings if finding.state == "trouble")
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """What can be lived with."""
+        return tuple(finding for finding in self.findings if finding.state == "note")
+
+    def raise_first(self) -> None:
+        """Raise the first trouble, if there is one."""
+        if self.troubles:
+            raise self.troubles[0]
+
+
+@dataclass
+class _Findings:
+    """Collects findings; a trouble does not hide what comes after it."""
+
+    found: list[Finding] = field(default_factory=list)
+    troubles: list[AppError] = field(default_factory=list)
+
+    def look(self, name: str, look: Callable[[], Finding]) -> None:
+        try:
+            self.found.append(look())
+        except AppError as trouble:
+            self.troubles.append(trouble)
+            self.found.append(Finding(name, "trouble", trouble.message, trouble.hint))
+
+
+def preflight(
+    store: Store,
+    workspace: Workspace,
+    project: Project,
+    plan: RunPlan,
+    *,
+    data_file: Path | None = None,
+    prompts_file: Path | None = None,
+) -> Preflight:
+    """Look at everything a run needs. Some seconds the first time; nothing is queued or changed.
+
+    Args:
+        store: Where the feedback is.
+        workspace: Where the run would be.
+        project: Whose feedback.
+        plan: What is asked for.
+        data_file: Learn from this file instead.
+        prompts_file: Practise on these prompts instead.
+    """
+    seen = _Findings()
+    rows: list[SnapshotRow] = []
+    seen.look("settings", lambda: _settings(plan))
+    seen.look("parts", lambda: _parts(plan))
+
+    def feedback() -> Finding:
+        rows.extend(gather(store, project, plan.algorithm, data_file, prompts_file))
+        return _feedback(store, project, plan, rows, data_file or prompts_file)
+
+    seen.look("feedback", feedback)
+    if seen.troubles:
+        return Preflight(tuple(seen.found), tuple(seen.troubles))
+    seen.found.append(_split(rows))
+    seen.look("disk", lambda: _disk(workspace, plan))
+    checked = ModelCheck(has_template=False)
+
+    def template() -> Finding:
+        nonlocal checked
+        checked = check_model(plan.base, [_texts(row) for row in rows])
+        return _template(plan.base, checked)
+
+    seen.look("template", template)
+    if not seen.troubles:
+        seen.look("end of turn", lambda: _end_of_turn(plan.base, checked))
+    sizes = _sizes(rows, checked)
+    found = _estimate(plan, sizes, seen) if not seen.troubles else None
+    return Preflight(tuple(seen.found), tuple(seen.troubles), sizes, found)
+
+
+def _settings(plan: RunPlan) -> Finding:
+    make_settings(plan.algorithm, plan.settings)
+    return Finding("settings", "well", "All settings are within their bounds.")
+
+
+def _parts(plan: RunPlan) -> Finding:
+    if plan.algorithm == "ppo" and plan.reward is None:
+        raise BadInput("PPO needs a reward model to practise against.", "Train a reward model first, then choose it (--reward).")
+    for adapter in (plan.start, plan.reward):
+        if adapter is not None:
+            check_fits(adapter, plan.base)
+            if not Path(adapter.path).is_dir():
+                raise ModelTrouble(f"The folder of “{adapter.name}” is gone.", "Put it back, or choose another adapter.")
+    return Finding("parts", "well", "The model and its adapters fit each other.")
+
+
+def _feedback(store: Store, project: Project, plan: RunPlan, rows: Sequence[SnapshotRow], file: Path | None) -> Finding:
+    trained = sum(row.split == "train" for row in rows)
+    if file is not None:
+        return Finding("feedback", "well", f"{trained:,} items of {file.name} to learn from.")
+    ready = readiness(store, project)[plan.algorithm]
+    if ready.have < ready.suggested:
+        return Finding("feedback", "note", f"There are {ready.sentence}.", "It can start; more would make the result surer.")
+    return Finding("feedback", "well", f"There are {ready.sentence}.")
+
+
+def _split(rows: Sequence[SnapshotRow]) -> Finding:
+    held = sum(row.split == "heldout" for row in rows)
+    if held == 0 and any(not isinstance(row, PracticePrompt) for row in rows):
+        said = "Nothing is held out, so the run cannot say how well it does on what it has not seen."
+        return Finding("split", "note", said, "Judge more prompts: one in seven is kept aside by itself.")
+    return Finding("split", "well", f"{held:,} items are held out and will not be trained on.")
+
+
+def _template(base: ModelRef, checked: ModelCheck) -> Finding:
+    if checked.template_trouble:
+        raise ModelTrouble(checked.template_trouble, "Choose a model whose chat template works here.")
+    if not checked.prefix_stable:
+        raise ModelTrouble(
+            f"“{base.name}” writes a question differently once it is answered, so training would not see what chat sees.",
+            "Choose another model.",
+        )
+    if not checked.has_template:
+        said = f"“{base.name}” has no chat template; a plain one (“User: … Assistant: …”) is used."
+        return Finding("template", "note", said, "An instruct or chat model talks better.")
+    if checked.system_trouble:
+        return Finding("template", "note", checked.system_trouble, "Leave system messages out with this model.")
+    return Finding("template", "well", "The chat template works.")
+
+
+def _end_of_turn(base: ModelRef, checked: ModelCheck) -> Finding:
+    remedy = "Choose an instruct or chat model."
+    if not checked.end_token:
+        raise ModelTrouble(f"“{base.name}” has no token that ends a turn, so it could never learn to stop.", remedy)
+    if not checked.end_is_trained:
+        said = f"The end of a turn of “{base.name}” ({checked.end_token}) would not be learned: its template does not write it."
+        raise ModelTrouble(said, remedy)
+    return Finding("end of turn", "well", f"Answers are learned with their end ({checked.end_token}).")
+
+
+def _texts(row: SnapshotRow) -> TextRow:
+    """A row's prompt and the answers learned with it, whatever its form."""
+    if isinstance(row, Demonstration):
+        return TextRow(prompt=row.prompt, answers=[row.completion])
+    if isinstance(row, RankedAnswers | RatedAnswers):
+        return TextRow(prompt=row.prompt, answers=[part.text for part in row.completions])
+    return TextRow(prompt=row.prompt, answers=[] if isinstance(row, PracticePrompt) else [row.text])
+
+
+def _sizes(rows: Sequence[SnapshotRow], checked: ModelCheck) -> RowSizes | None:
+    if len(checked.sizes) != len(rows):
+        return None
+    pairs = list(zip(rows, checked.sizes, strict=True))
+    train, heldout = (tuple(size for row, size in pairs if row.split == half) for half in ("train", "heldout"))
+    return RowSizes(train, heldout)
+
+
+def _estimate(plan: RunPlan, sizes: RowSizes | None, seen: _Findings) -> Estimate | None:
+    """What the run takes, and whether that is free. A device that cannot be asked is a trouble like any other."""
+    found: list[Estimate] = []
+
+    def memory() -> Finding:
+        assert sizes is not None
+        device = probe_device()
+        rates = known_rates(plan.base, str(plan.settings.get("dtype", "auto")))
+        found.append(estimate(plan, sizes, device, rates, free_bytes=_free(device)))
+        return _memory(found[0])
+
+    if sizes is not None:
+        seen.look("memory", memory)
+    return found[0] if found else None
+
+
+def _free(device: dict[str, Any]) -> int:
+    """Memory that is free where the model will be; the computer's own is asked for anew."""
+    if device["device"] == "cuda":
+        return int(device["memory_available_bytes"])
+    return int(psutil.virtual_memory().available)
+
+
+def _memory(found: Estimate) -> Finding:
+    if found.fits:
+        return Finding("memory", "well", found.sentence)
+    free = found.free_bytes or 0
+    said = f"The run needs about {found.peak_bytes / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free."
+    if found.peak_bytes > _HOPELESS * free:
+        raise NoSpace(said, "Choose a smaller model, lower max_length, or close other programs.")
+    return Finding("memory", "note", said, "Close other programs first, or lower max_length.")
+
+
+def _disk(workspace: Workspace, plan: RunPlan) -> Finding:
+    """Room for the checkpoints and the result."""
+    settings = make_settings(plan.algorithm, plan.settings)
+    trained = getattr(settings, "ensemble", 1) * model_shape(plan.base).adapter_parameters(settings.lora_rank)
+    need = trained * (_KEPT_BYTES * _CHECKPOINTS + 4) + _LEAST_FREE_BYTES
+    free = free_disk_bytes(workspace.root)
+    said = f"The run keeps up to {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on the disk."
+    if free < need:
+        raise NoSpace(said, "Free some space, or lower lora_rank.")
+    return Finding("disk", "well", said)

@@ -1,0 +1,165 @@
+"""`worker calibrate`: how fast this computer trains and samples one model, in a few passes of each. Reads JSON on stdin.
+
+Each time is the best of a few: other programs make a pass slower, never faster, and a run's own average lies near its best on a
+machine that is left alone. Two sizes give a line, so that many short rows and few long ones are both foreseen.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import BinaryIO
+
+import psutil
+import torch
+from torch import Tensor
+
+from rlhf_desktop.core.measures import CalibrateRequest, Line, Rates
+from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.inference.adapters import AdapterHost
+from rlhf_desktop.inference.model import load_base
+from rlhf_desktop.inference.sampler import sample
+from rlhf_desktop.inference.template import prompt_ids
+from rlhf_desktop.training.batch import Group, TreeBatch, collate
+from rlhf_desktop.training.optimizer import MasterAdamW
+from rlhf_desktop.training.policy import answer_pass, hidden_states
+from rlhf_desktop.worker.answer import answer
+
+TRIES = 2
+SIZES = (128, 1024)  # padded tokens of a small and a full micro-batch
+ROW_TOKENS = 128
+NARROW, WIDE = 16, 64  # ranks
+ROWS = (2, 24)  # of a decoding step
+STEPS = 12
+ANSWER_TOKENS = 160
+QUESTIONS = (
+    "My printer broke. What now?", "Explain what inflation is.", "Write a short thank-you note.", "How do I descale a kettle?",
+    "What is a good birthday present?", "Why is the sky blue?", "Give me three tips for better sleep.", "Where is my parcel?",
+)  # fmt: skip
+
+
+def main(argv: Sequence[str], out: BinaryIO) -> int:  # noqa: ARG001 - all jobs are called alike
+    """Measure, and write the rates or the trouble."""
+    return answer(out, lambda: calibrate(CalibrateRequest.model_validate_json(sys.stdin.buffer.read())).model_dump(mode="json"))
+
+
+def calibrate(request: CalibrateRequest) -> Rates:
+    """Load the model and time it.
+
+    Raises:
+        ModelTrouble, NoSpace: it cannot be loaded.
+    """
+    host = AdapterHost(load_base(request.base, dtype=request.dtype))
+    host.model.config.use_cache = False
+    loaded_bytes = _memory(host)
+    host.add("narrow", rank=NARROW, alpha=NARROW, seed=0)
+    host.add("wide", rank=WIDE, alpha=WIDE, seed=0)
+    parameters = host.parameters("narrow")
+    host.activate(["narrow"])
+    batches = [_batch(host, tokens) for tokens in SIZES]
+    trunk = [_best(host, partial(_train_trunk, host, batch)) for batch in batches]
+    forward = [_best(host, partial(_forward_trunk, host, batch)) for batch in batches]
+    head_train, head_forward = _head(host, batches[1], trunk[1], forward[1])
+    host.activate(["wide"])
+    wide = [_best(host, partial(_train_trunk, host, batch)) for batch in batches]
+    host.activate(["narrow"])
+    optimizer = MasterAdamW(parameters, learning_rate=1e-9, total_steps=100, warmup=0.0, max_grad_norm=1.0)
+    update_s = _best(host, optimizer.step)
+    decode, lengths = _decoding(host)
+    return Rates(
+        base_hash=request.base.hash,
+        device=host.base.device.type,
+        dtype=str(host.base.dtype).removeprefix("torch."),
+        parameters=sum(p.numel() for name, p in host.model.named_parameters() if ".lora_" not in name),
+        forward=_line(SIZES, forward),
+        train=_line(SIZES, trunk),
+        train_wide=_line(SIZES, wide),
+        head_forward_s=head_forward,
+        head_train_s=head_train,
+        decode=decode,
+        optimizer_s=update_s / sum(p.numel() for p in parameters.values()),
+        answer_tokens=lengths,
+        loaded_bytes=loaded_bytes,
+    )
+
+
+def _memory(host: AdapterHost) -> int:
+    if host.base.device.type == "cuda":
+        return int(torch.cuda.memory_allocated())
+    return int(psutil.Process().memory_info().rss)
+
+
+def _batch(host: AdapterHost, tokens: int) -> TreeBatch:
+    """Rows of ROW_TOKENS tokens, half prompt and half answer, of arbitrary words."""
+    generator = torch.Generator().manual_seed(tokens)
+    size = host.model.config.get_text_config().vocab_size
+    rows = torch.randint(size, (tokens // ROW_TOKENS, ROW_TOKENS), generator=generator).tolist()
+    return collate([Group(row[: ROW_TOKENS // 2], [row[ROW_TOKENS // 2 :]]) for row in rows], host.base.pad_id, host.base.device)
+
+
+def _train_trunk(host: AdapterHost, batch: TreeBatch) -> None:
+    _backward(host, hidden_states(host.model, batch)[batch.last].float().sum())
+
+
+def _backward(host: AdapterHost, loss: Tensor) -> None:
+    loss.backward()  # type: ignore[no-untyped-call]
+    for name in host.names:
+        for parameter in host.parameters(name).values():
+            parameter.grad = None
+
+
+@torch.no_grad()
+def _forward_trunk(host: AdapterHost, batch: TreeBatch) -> None:
+    hidden_states(host.model, batch)
+
+
+def _head(host: AdapterHost, batch: TreeBatch, trunk_train_s: float, trunk_forward_s: float) -> tuple[float, float]:
+    """Seconds an answer token adds to a training and to a forward pass."""
+    count = len(batch.owner)
+    train_s = _best(host, lambda: _backward(host, answer_pass(host.model, batch).logprobs.sum()))
+    with torch.no_grad():
+        forward_s = _best(host, lambda: answer_pass(host.model, batch))
+    return max(0.0, train_s - trunk_train_s) / count, max(0.0, forward_s - trunk_forward_s) / count
+
+
+def _decoding(host: AdapterHost) -> tuple[Line, list[int]]:
+    """A step's time by rows, from answers that may not end; and how long answers are that may."""
+    host.model.config.use_cache = True
+    prompts = [prompt_ids(host.base.tokenizer, [{"role": "user", "content": question}]) for question in QUESTIONS]
+    times = []
+    for rows in ROWS:
+        short, long = (_best(host, partial(_answers, host, prompts[:1], rows, n, ())) for n in (2, 2 + STEPS))
+        times.append(max(0.0, long - short) / STEPS)
+    answers = _answers(host, prompts, 1, ANSWER_TOKENS, host.base.end_ids)
+    return _line(ROWS, times), answers
+
+
+def _answers(host: AdapterHost, prompts: list[list[int]], k: int, tokens: int, end_ids: Sequence[int]) -> list[int]:
+    """Lengths of sampled answers."""
+    found = sample(
+        host.model,
+        prompts=prompts,
+        k=k,
+        sampling=Sampling(temperature=1.0, top_p=1.0, max_new_tokens=tokens),
+        end_ids=end_ids,
+        pad_id=host.base.pad_id,
+        generator=torch.Generator().manual_seed(0),
+    )
+    return [len(one.ids) for one in found]
+
+
+def _best(host: AdapterHost, work: Callable[[], object]) -> float:
+    """Seconds of the quickest of a few tries, after one that warms up."""
+    times = []
+    for _ in range(TRIES + 1):
+        start = time.perf_counter()
+        work()
+        if host.base.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def _line(sizes: tuple[int, int], times: Sequence[float]) -> Line:
+    each = max(0.0, (times[1] - times[0]) / (sizes[1] - sizes[0]))
+    return Line(fixed_s=max(0.0, times[0] - each * sizes[0]), each_s=each)
