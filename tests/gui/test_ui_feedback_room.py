@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -6,6 +7,7 @@ from PySide6.QtCore import Qt
 
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, Span, Spans, Thumbs
 from rlhf_desktop.feedback.protocol import PRESETS
+from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.feedback.detail import differences
 from rlhf_desktop.ui.feedback.room import FeedbackRoom
 from rlhf_desktop.ui.widgets.text import Label
@@ -255,3 +257,58 @@ def test_a_cancelled_import_changes_nothing(qtbot, context, room, tmp_path):
     qtbot.waitUntil(lambda: imports.notice.isVisibleTo(imports))
     assert "cancelled" in imports.notice.words.text()
     assert context.store.judgements.size(context.session.project.id) == 0
+
+
+def test_erasing_says_what_goes_and_wants_to_be_confirmed(qtbot, context, room, page):
+    judge(context, 2)
+    room.activated()
+    opened(qtbot, page, "question 1")
+    page.table.selectRow(0)
+    page.erase.click()
+    qtbot.waitUntil(page.erasing.sure.isEnabled)
+    assert not page.erasing.go.isEnabled()
+    assert any("1 judgement: what you chose" in label.text() for label in page.erasing.findChildren(Label))
+    page.erasing.sure.setChecked(True)
+    with qtbot.waitSignal(page.erasing.erased):
+        page.erasing.go.click()
+    qtbot.waitUntil(lambda: page.currentWidget() is page.split and prompts(page) == ["question 0"])
+    assert context.store.judgements.size(context.session.project.id) == 1
+
+
+def test_keeping_everything_is_the_way_back(qtbot, context, room, page):
+    judge(context, 1)
+    room.activated()
+    opened(qtbot, page, "question 0")
+    page.erase.click()
+    qtbot.waitUntil(page.erasing.sure.isEnabled)
+    page.erasing.keep.click()
+    assert page.currentWidget() is page.split
+    assert context.store.judgements.size(context.session.project.id) == 1
+
+
+def test_a_bundle_is_looked_through_and_merged_into_another_project(qtbot, context, room, tmp_path):
+    judge(context, 3, who="Jonas")
+    bundles = room.files.bundles
+    bundles.write(tmp_path / "mine.rlhf.zip")
+    qtbot.waitUntil(lambda: "Wrote" in bundles.notice.words.text())
+    with Store.open(tmp_path / "other.db") as elsewhere:
+        context.session.set_project(elsewhere.projects.create("Elsewhere"))
+        other = FeedbackRoom(replace(context, store=elsewhere))
+        qtbot.addWidget(other.widget())
+        there = other.files.bundles
+        there.open(tmp_path / "mine.rlhf.zip")
+        qtbot.waitUntil(lambda: there.summary.isVisibleTo(there))
+        assert "3 judgements by Jonas, 3 of them new here" in there._said.text()
+        with qtbot.waitSignal(there.merged):
+            there.merge.click()
+        assert "3 new judgements" in there.notice.words.text()
+        assert elsewhere.judgements.size(context.session.project.id) == 3
+
+
+def test_a_hostile_bundle_is_refused_in_words(qtbot, context, room, tmp_path):
+    file = tmp_path / "evil.zip"
+    file.write_bytes(b"PK\x05\x06" + b"\0" * 18)
+    room.files.bundles.open(file)
+    qtbot.waitUntil(lambda: room.files.bundles.notice.isVisibleTo(room.files.bundles))
+    assert room.files.bundles.notice.words.text()
+    assert not room.files.bundles.summary.isVisibleTo(room.files.bundles)

@@ -3,6 +3,7 @@
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.feedback.bundling import BundleCard
 from rlhf_desktop.ui.feedback.exporting import ExportCard
 from rlhf_desktop.ui.feedback.importing import ImportCard
 from rlhf_desktop.ui.theme import tokens as t
@@ -14,10 +15,10 @@ class FilesPage(Page):
 
     def __init__(self, context: Context, parent: QWidget | None = None) -> None:
         super().__init__(t.WIDE_WIDTH, parent)
-        self.imports, self.exports = ImportCard(context), ExportCard(context)
+        self.imports, self.exports, self.bundles = ImportCard(context), ExportCard(context), BundleCard(context)
         self._grid = QGridLayout()
         self._grid.setSpacing(t.SPACE_L)
-        self._cards = [self.imports, self.exports]
+        self._cards = [self.imports, self.exports, self.bundles]
         self.body.addLayout(self._grid)
         self.body.addStretch(1)
         self._arrange()

@@ -12,6 +12,7 @@ from rlhf_desktop.store.history import HistoryQuery
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.feedback.detail import DetailPane
+from rlhf_desktop.ui.feedback.erasing import ErasingPage
 from rlhf_desktop.ui.feedback.filters import Filters
 from rlhf_desktop.ui.feedback.revising import RevisingPage
 from rlhf_desktop.ui.feedback.table import HistoryModel
@@ -41,8 +42,8 @@ class JudgementsPage(QStackedWidget):
         self.filters, self.detail = Filters(), DetailPane()
         self.table = _table()
         self.split = self._make_split()
-        self.revising = RevisingPage(context)
-        for page in (self.empty, self.split, self.revising):
+        self.revising, self.erasing = RevisingPage(context), ErasingPage(context)
+        for page in (self.empty, self.split, self.revising, self.erasing):
             self.addWidget(page)
         self._connect()
 
@@ -92,14 +93,17 @@ class JudgementsPage(QStackedWidget):
         self.remove_tag.clicked.connect(lambda: self._tag_selected(False))
         self.tag.returnPressed.connect(lambda: self._tag_selected(True))
         self.table.activated.connect(lambda _index: self.detail.revise.isVisible() and self.detail.revise.setFocus())
-        self.revising.left.connect(self._revised)
+        self.revising.left.connect(self._back)
+        self.erase.clicked.connect(self._erase)
+        self.erasing.left.connect(self._back)
+        self.erasing.erased.connect(self._erased)
         self.table.installEventFilter(self)
 
     # --- the list
 
     def refresh(self) -> None:
         """Count, then show the table; rows come as they are looked at."""
-        if self.currentWidget() is self.revising:
+        if self.currentWidget() in (self.revising, self.erasing):
             return
         store, project = self._context.store, self._context.session.project
         self._context.tasks.run(
@@ -222,7 +226,18 @@ class JudgementsPage(QStackedWidget):
         self.setCurrentWidget(self.revising)
         self.revising.begin(judgement)
 
-    def _revised(self) -> None:
+    def _erase(self) -> None:
+        ids = [found.judgement.id for found in self.selected_rows()]
+        if ids:
+            self.setCurrentWidget(self.erasing)
+            self.erasing.begin(ids)
+
+    def _erased(self) -> None:
+        self._back()
+        self._context.session.feedbackChanged.emit()
+        self._context.session.conversationsChanged.emit()
+
+    def _back(self) -> None:
         self.setCurrentWidget(self.split)
         self.table.setFocus()
         self.refresh()
@@ -264,5 +279,5 @@ def _widths(table: QTableView) -> None:
     header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
     header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
     wide = table.fontMetrics().averageCharWidth()
-    for section, characters in ((0, 15), (2, 20), (3, 16), (4, 12)):
+    for section, characters in ((0, 13), (2, 18), (3, 14), (4, 9)):
         header.resizeSection(section, wide * characters)

@@ -1,0 +1,163 @@
+"""A project's feedback as one file for a colleague, and a colleague's file into the project."""
+
+import threading
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.feedback.conversations import Project
+from rlhf_desktop.operations.bundles import BundleSummary, export_bundle, inspect_bundle, merge_bundle
+from rlhf_desktop.store.bundling import Merged
+from rlhf_desktop.store.database import Store
+from rlhf_desktop.ui import words
+from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, column, row
+from rlhf_desktop.ui.widgets.text import Label, caption
+
+_SUFFIX = ".rlhf.zip"
+_MOST_CONFLICTS = 20
+
+
+class BundleCard(Card):
+    """Make a bundle; open one, see what is in it, merge it."""
+
+    merged = Signal()
+
+    def __init__(self, context: Context, parent: QWidget | None = None) -> None:
+        super().__init__("For a team", parent=parent)
+        self._context = context
+        self._path: Path | None = None
+        self._cancel = threading.Event()
+        explained = (
+            "A bundle holds everything said in this project, loses nothing, and can be merged any number of times in any order. "
+            "What a colleague erased for good goes here too."
+        )
+        self.body.addWidget(caption(explained, wrap=True))
+        held = row()
+        self.make, self.open_one = Button("Make a bundle…", icon="download"), Button("Open a bundle…", icon="upload")
+        held.addWidget(self.make)
+        held.addWidget(self.open_one)
+        held.addStretch(1)
+        self.body.addLayout(held)
+        self.meter = Meter("Bundle")
+        self.meter.hide()
+        self.stop = Button("Cancel merge")
+        self.stop.hide()
+        self.notice = Notice("info", "")
+        self.notice.hide()
+        self.body.addWidget(self._make_summary())
+        for part in (self.meter, self.stop, self.notice):
+            self.body.addWidget(part)
+        self.conflicts = Label("", "caption", wrap=True)
+        self.conflicts.hide()
+        self.body.addWidget(self.conflicts)
+        self.make.clicked.connect(self._choose_new)
+        self.open_one.clicked.connect(self._choose)
+        self.merge.clicked.connect(self.run)
+        self.leave.clicked.connect(self.summary.hide)
+        self.stop.clicked.connect(self._cancel.set)
+
+    def _make_summary(self) -> QWidget:
+        self.summary = QWidget()
+        box = column(self.summary)
+        self._said = Label("", wrap=True)
+        box.addWidget(self._said)
+        lower = row()
+        lower.addStretch(1)
+        self.leave, self.merge = Button("Cancel", "quiet"), Button("Merge", "primary")
+        lower.addWidget(self.leave)
+        lower.addWidget(self.merge)
+        box.addLayout(lower)
+        self.summary.hide()
+        return self.summary
+
+    def _choose_new(self) -> None:
+        dialog = QFileDialog(self, "Make a bundle", f"{self._context.session.project.name}{_SUFFIX}", f"Bundles (*{_SUFFIX})")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda path: self.write(Path(path)))
+        dialog.open()
+
+    def _choose(self) -> None:
+        dialog = QFileDialog(self, "Open a bundle", "", "Bundles (*.zip);;All files (*)")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda path: self.open(Path(path)))
+        dialog.open()
+
+    def write(self, path: Path) -> None:
+        """Make a bundle of the project."""
+        self._work(
+            lambda store, project: export_bundle(store, project, path), f"Writing {path.name}…",
+            lambda _manifest: self._say("success", f"Wrote {path.name}. It may be given to a colleague.", "success"),
+        )  # fmt: skip
+
+    def open(self, path: Path) -> None:
+        """Look through a bundle."""
+        self._path = path
+        self._work(lambda store, _project: inspect_bundle(store, path), f"Checking {path.name}…", self._inspected)
+
+    def _inspected(self, found: BundleSummary) -> None:
+        self._end()
+        by = f" by {', '.join(found.annotators)}" if found.annotators else ""
+        erased = f" {words.count(found.tombstones, 'thing')} erased for good there will be erased here." if found.tombstones else ""
+        self._said.setText(
+            f"{self._path.name}, from the project “{found.project}”: {words.count(found.judgements, 'judgement')}{by}, "
+            f"{found.new:,} of them new here; {words.count(found.prompts, 'prompt')}.{erased}"
+        )
+        self.summary.show()
+        self.merge.setFocus()
+
+    def run(self) -> None:
+        """Merge the bundle that was looked through."""
+        path, cancel = self._path, self._cancel
+        cancel.clear()
+        self.summary.hide()
+        self.stop.show()
+
+        def work(store: Store, project: Project) -> Merged:
+            return merge_bundle(store, project, path, cancelled=cancel.is_set)
+
+        self._work(work, f"Merging {path.name}…", self._merged)
+
+    def _merged(self, done: Merged) -> None:
+        new = done.added.get("judgements", 0)
+        parts = [f"Merged: {words.count(new, 'new judgement')}; {done.already:,} were here already."]
+        parts += [f"{words.count(done.erased, 'judgement')} went because they were erased there."] if done.erased else []
+        self._say("alert" if done.conflicts else "success", " ".join(parts), "warning" if done.conflicts else "success")
+        if done.conflicts:
+            more = len(done.conflicts) - _MOST_CONFLICTS
+            said = [*done.conflicts[:_MOST_CONFLICTS], *([f"… and {more:,} more"] if more > 0 else [])]
+            self.conflicts.setText("Both sides are kept:\n" + "\n".join(said))
+            self.conflicts.show()
+        self._context.session.feedbackChanged.emit()
+        self.merged.emit()
+
+    def _work(self, work, said: str, then) -> None:
+        """Do it on a connection of its own."""
+        project, database = self._context.session.project, self._context.store.path
+
+        def do() -> object:
+            with Store.open(database) as store:
+                return work(store, project)
+
+        self.notice.hide()
+        self.conflicts.hide()
+        self.meter.set_value(0, 0, said)
+        self.meter.show()
+        self._context.tasks.run(do, on_success=then, on_failure=self._failed)
+
+    def _failed(self, trouble: AppError) -> None:
+        self._say("alert", str(trouble), "danger")
+
+    def _end(self) -> None:
+        self.meter.hide()
+        self.stop.hide()
+
+    def _say(self, icon: str, text: str, tone) -> None:
+        self._end()
+        self.notice.say(icon, text, tone)
+        self.notice.show()
