@@ -129,11 +129,16 @@ class Completion(Value):
 
 
 class ScoreResult(Value):
-    """Answer to `score`: one list of scores a prompt, in the order asked."""
+    """Answer to `score`: one list of scores a prompt, in the order asked.
+
+    Of an ensemble the score is the members' mean, `std` their spread and `least` the lowest of them; None for one scorer.
+    """
 
     type: Literal["scores"] = "scores"
     id: str
     scores: list[list[float]]
+    std: list[list[float]] | None = None
+    least: list[list[float]] | None = None
 
 
 class LikelihoodResult(Value):

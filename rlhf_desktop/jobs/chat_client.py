@@ -119,10 +119,10 @@ class ChatWorker:
                 on_reply(reply)
         return [sorted(row, key=lambda answer: answer.completion) for row in answers]
 
-    def score(self, reward: AdapterRef, prompts: list[Messages], completions: list[list[str]]) -> list[list[float]]:
-        """The reward model's score of each completion of each prompt."""
+    def score(self, reward: AdapterRef, prompts: list[Messages], completions: list[list[str]]) -> ScoreResult:
+        """The reward model's score of each completion of each prompt, and its members' disagreement."""
         request = Score(id=new_id(), reward=reward, prompts=prompts, completions=completions)
-        return self._only(ScoreResult, request).scores
+        return self._only(ScoreResult, request)
 
     def likelihood(self, adapter: AdapterRef | None, prompts: list[Messages], completions: list[list[str]]) -> LikelihoodResult:
         """Log-likelihoods of completions under the base with `adapter`."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.messages import Messages
-from rlhf_desktop.core.protocol import Completion, Reply, Sampling
+from rlhf_desktop.core.protocol import Completion, Reply, Sampling, ScoreResult
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.jobs.chat_client import ChatWorker
 from rlhf_desktop.operations.rows import Answer, AnswerRow, check_output
@@ -75,15 +75,16 @@ def score_answers(
     seen = _Counter(len(rows), on_progress)
     scored: list[AnswerRow] = []
     for chunk in chunks(rows, _SCORED_AT_ONCE):
-        scores = client.score(reward, [row.prompt for row in chunk], [row.texts for row in chunk])
-        scored += [_with_scores(row, found) for row, found in zip(chunk, scores, strict=True)]
+        found = client.score(reward, [row.prompt for row in chunk], [row.texts for row in chunk])
+        scored += [_with_scores(row, found, place) for place, row in enumerate(chunk)]
         seen.add(len(chunk))
     return scored
 
 
-def _with_scores(row: AnswerRow, scores: Sequence[float]) -> AnswerRow:
-    pairs = zip(row.completions, scores, strict=True)
-    return AnswerRow(row.prompt, tuple(replace(answer, score=score) for answer, score in pairs))
+def _with_scores(row: AnswerRow, found: ScoreResult, place: int) -> AnswerRow:
+    std, least = (part[place] if part else [None] * len(row.completions) for part in (found.std, found.least))
+    parts = zip(row.completions, found.scores[place], std, least, strict=True)
+    return AnswerRow(row.prompt, tuple(replace(answer, score=s, std=d, least=low) for answer, s, d, low in parts))
 
 
 def chunks(rows: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:

@@ -19,14 +19,20 @@ _SHAPE = 'Each line is a JSON object such as {"prompt": [{"role": "user", "conte
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer to a prompt, with the reward model's score if it has been asked."""
+    """One answer to a prompt, with the reward model's score if it has been asked.
+
+    Of several scorers the score is the mean, `std` their spread and `least` the lowest.
+    """
 
     text: str
     score: float | None = None
+    std: float | None = None
+    least: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The form in an answer file; an unscored answer has no `score`."""
-        return {"text": self.text} if self.score is None else {"text": self.text, "score": self.score}
+        """The form in an answer file; what is not known is left out."""
+        numbers = {"score": self.score, "std": self.std, "min": self.least}
+        return {"text": self.text, **{name: value for name, value in numbers.items() if value is not None}}
 
 
 @dataclass(frozen=True)

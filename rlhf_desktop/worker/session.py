@@ -28,7 +28,7 @@ from rlhf_desktop.inference.score import token_logprobs
 from rlhf_desktop.inference.streaming import TextStream
 from rlhf_desktop.inference.template import encode_pair, fit_turns
 from rlhf_desktop.training.batch import Group
-from rlhf_desktop.training.reward_model import RewardModel
+from rlhf_desktop.training.reward_model import RewardModel, Scores
 
 Send = Callable[[Reply], None]
 Stop = Callable[[], bool]
@@ -127,17 +127,21 @@ class Session:
     def score(self, request: Score, send: Send, stop: Stop) -> dict[str, Any]:
         """Answer with the reward model's scores."""
         reward = self._reward_model(request.reward)
-        scores: list[list[float]] = []
+        parts: list[Scores] = []
+        shape: list[int] = []  # answers to each prompt
         tokens = 0
         for chunk in self._encoded(request.prompts, request.completions):
             if stop():
                 return {"tokens": tokens}
+            shape += map(len, chunk)
             # Turns are dropped to fit each answer, so the answers to one prompt may not share its ids.
             groups = [Group(prompt, [answer]) for pairs in chunk for prompt, answer in pairs]
-            flat = iter(reward.score(groups).mean.tolist() if groups else [])
-            scores += [[next(flat) for _ in pairs] for pairs in chunk]
+            if groups:
+                parts.append(reward.score(groups))
             tokens += sum(group.tokens for group in groups)
-        send(ScoreResult(id=request.id, scores=scores))
+        mean, std, least = ([part.tolist() for part in _by_prompt(parts, name, shape)] for name in ("mean", "std", "least"))
+        alone = len(reward.members) == 1
+        send(ScoreResult(id=request.id, scores=mean, std=None if alone else std, least=None if alone else least))
         return {"tokens": tokens}
 
     def likelihood(self, request: Likelihood, send: Send, stop: Stop) -> dict[str, Any]:
@@ -218,3 +222,8 @@ class Session:
                 "Switch to the base model it was trained on, or train it again on this one.",
                 f"adapter's base {adapter.base_hash}, loaded {self._ref.hash}",
             )
+
+
+def _by_prompt(parts: Sequence[Scores], name: str, shape: Sequence[int]) -> Sequence[torch.Tensor]:
+    """One number of all answers, cut into one tensor a prompt."""
+    return torch.split(torch.cat([getattr(part, name) for part in parts] or [torch.empty(0)]), list(shape))

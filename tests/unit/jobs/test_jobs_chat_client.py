@@ -41,7 +41,7 @@ def test_a_callback_sees_tokens_as_they_come_and_only_then_are_they_sent(worker:
 
 
 def test_scores(worker: ChatWorker) -> None:
-    assert worker.score(ADAPTER, [ask("a")], [["x", "yyy"]]) == [[1.0, 3.0]]
+    assert worker.score(ADAPTER, [ask("a")], [["x", "yyy"]]).scores == [[1.0, 3.0]]
 
 
 def test_a_trouble_is_raised_and_the_worker_lives_on(worker: ChatWorker) -> None:

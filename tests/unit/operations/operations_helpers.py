@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from rlhf_desktop.core.files import append_jsonl, sha256_file
-from rlhf_desktop.core.protocol import Completion
+from rlhf_desktop.core.protocol import Completion, ScoreResult
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
@@ -22,7 +22,8 @@ class QuietQueue(Queue):
 class RuleClient:
     """An inference worker without a model: answers "<adapter> answer <i>", scores by length."""
 
-    def __init__(self) -> None:
+    def __init__(self, several_scorers=False) -> None:
+        self.several_scorers = several_scorers
         self.loaded = None
         self.scored_at_once = []
 
@@ -43,7 +44,12 @@ class RuleClient:
 
     def score(self, reward, prompts, completions):
         self.scored_at_once.append(len(prompts))
-        return [[float(len(text)) for text in row] for row in completions]
+        scores = [[float(len(text)) for text in row] for row in completions]
+        if not self.several_scorers:
+            return ScoreResult(id="r", scores=scores)
+        return ScoreResult(
+            id="r", scores=scores, std=[[0.5] * len(row) for row in scores], least=[[s - 1 for s in row] for row in scores]
+        )
 
 
 def adapter(name="Tuned", base_hash=BASE.hash, path="/elsewhere/adapter", hash="hash") -> AdapterRef:  # noqa: A002 (the field's name)

@@ -35,6 +35,13 @@ def test_scores_go_to_their_answers_over_several_requests():
     assert len(client.scored_at_once) > 1
 
 
+def test_several_scorers_say_how_far_they_agree():
+    rows = [AnswerRow(user("Q"), (Answer("xxx"), Answer("x")))]
+    (scored,) = score_answers(RuleClient(several_scorers=True), rows, base=BASE, reward=adapter())
+    assert scored.completions == (Answer("xxx", 3.0, 0.5, 2.0), Answer("x", 1.0, 0.5, 0.0))
+    assert scored.as_json()["completions"][0] == {"text": "xxx", "score": 3.0, "std": 0.5, "min": 2.0}
+
+
 def test_too_little_room_for_the_answers_is_said_before_they_are_made(tmp_path, monkeypatch):
     usage = rows_module.shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(rows_module.shutil, "disk_usage", lambda _: usage)

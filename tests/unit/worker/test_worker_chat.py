@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,9 @@ from rlhf_desktop.core.protocol import (
     parse_reply,
 )
 from rlhf_desktop.core.runs import AdapterRef
+from rlhf_desktop.inference.adapters import AdapterHost
+from rlhf_desktop.inference.model import load_base
+from rlhf_desktop.training.reward_model import HEAD, RewardModel
 
 PROMPTS = [[{"role": "user", "content": "Why?"}], [{"role": "user", "content": "My printer é😀 does not print."}]]
 ENDLESS = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=400)
@@ -195,6 +199,22 @@ def test_an_adapter_of_another_base_is_refused(worker, adapter):
 def test_a_policy_adapter_cannot_score(worker, adapter):
     (reply,) = worker.ask(Score(id="x", reward=adapter, prompts=PROMPTS, completions=[["Yes."], ["No."]]))
     assert "does not score" in reply.message
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_scores_come_with_their_spread_where_there_are_several_scorers(worker, tiny_model, tmp_path, members):
+    host = AdapterHost(load_base(tiny_model, dtype="float32"))
+    model = RewardModel.create(host, count=members, rank=2, alpha=4, seed=members)
+    masters = {f"{m.name}/{name}": p for m in model.members for name, p in host.parameters(m.name).items()}
+    model.save(tmp_path, masters | {f"{m.name}/{HEAD}": m.head for m in model.members}, {})
+    request = Score(id="s", reward=reference(tmp_path, tiny_model), prompts=PROMPTS, completions=[["Yes.", "No."], ["Perhaps."]])
+    found = worker.ask(request)[0]
+    assert [len(row) for row in found.scores] == [2, 1]
+    if members == 1:
+        assert found.std is found.least is None
+    else:
+        numbers = zip(*(chain(*part) for part in (found.scores, found.std, found.least)), strict=True)
+        assert all(std > 0 and mean - 3 * std < least < mean for mean, std, least in numbers)
 
 
 def test_likelihoods_count_the_end_of_turn(worker):
