@@ -133,7 +133,7 @@ def _label_words(choice: Choice) -> str:
 
 def unjudged_prompts(store: Store, project: Project) -> tuple[list[StoredPrompt], int]:
     """The prompts of the project's sets that nobody has judged answers to, in order, and how many there are in all."""
-    judged = {prompt_hash(item.prompt) for item in store.judged(project.id)}
+    judged = {prompt_hash(prompt) for prompt in store.judgements.prompts(project.id)}
     prompts = store.prompts.prompts(project.id)
     return [p for p in prompts if prompt_hash(p.prompt) not in judged], len(prompts)
 
@@ -141,7 +141,8 @@ def unjudged_prompts(store: Store, project: Project) -> tuple[list[StoredPrompt]
 def heldout_prompts(store: Store, project: Project) -> list[Messages]:
     """Prompts that are never trained on: of the project's sets, then of what was judged; each once."""
     found = {prompt_hash(p.prompt): p.prompt for p in store.prompts.prompts(project.id) if p.split == "heldout"}
-    for item in store.judged(project.id):
-        if item.split == "heldout":
-            found.setdefault(prompt_hash(item.prompt), item.prompt)
+    split = store.projects.splitter(project.id)
+    for prompt in store.judgements.prompts(project.id):
+        if split(prompt) == "heldout":
+            found.setdefault(prompt_hash(prompt), prompt)
     return list(found.values())

@@ -4,9 +4,11 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from rlhf_desktop.core.errors import BadInput, NotFound
+from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.conversations import MessageNode, path_to
 from rlhf_desktop.feedback.judgements import Judgement, Kind, Spans, effective, verdict_from_json, verdict_to_json, withdrawal
 from rlhf_desktop.feedback.signals import Judged
@@ -209,27 +211,74 @@ class JudgementStore:
 
     def stream(self, project_id: str, split: Splitter) -> Iterator[Judged]:
         """`judged`, some at a time, so that a million cost little memory."""
-        links = self._links(project_id)
-        gone = {link.id for link in links} - {link.id for link in effective(links)}
-        after = 0
+        for chunk in self._standing(project_id):
+            nodes = self._paths(json.dumps([j.id for j in chunk]))
+            yield from (_judged(judgement, nodes, split) for judgement in chunk)
+
+    def standing(self, project_id: str) -> Iterator[Judgement]:
+        """The judgements in effect without their texts, oldest first, some at a time."""
+        return chain.from_iterable(self._standing(project_id))
+
+    def _standing(self, project_id: str) -> Iterator[list[Judgement]]:
+        gone, after = self._gone(project_id), 0
         while page := self._db.rows(
-            "SELECT rowid, id FROM judgements WHERE project_id = ? AND rowid > ? ORDER BY rowid LIMIT ?",
+            "SELECT rowid, id FROM judgements WHERE project_id = ? AND kind != 'withdrawn' AND rowid > ? ORDER BY rowid LIMIT ?",
             (project_id, after, _CHUNK),
         ):
             after = page[-1]["rowid"]
-            ids = json.dumps([row["id"] for row in page if row["id"] not in gone])
-            judgements = [j for j in self._load("j.id IN (SELECT value FROM json_each(?))", (ids,)) if j.kind != "withdrawn"]
-            nodes = self._paths(ids)
-            yield from (_judged(judgement, nodes, split) for judgement in judgements)
+            yield self.by_ids([row["id"] for row in page if row["id"] not in gone])
+
+    def _gone(self, project_id: str) -> set[str]:
+        """Ids of events that are not in effect, withdrawals among them."""
+        links = self._links(project_id)
+        return {link.id for link in links} - {link.id for link in effective(links)}
+
+    def recent(self, project_id: str, who: str, limit: int) -> list[Judgement]:
+        """One person's newest judgements in effect, oldest first."""
+        mine = self._load(
+            """j.rowid IN (SELECT rowid FROM judgements WHERE project_id = ? AND who = ? AND kind != 'withdrawn'
+            ORDER BY rowid DESC LIMIT ?)""",
+            (project_id, who, limit),
+        )
+        standing = {event.id for event in effective(self.later([j.id for j in mine]))}
+        return [j for j in mine if j.id in standing]
+
+    def prompts(self, project_id: str) -> Iterator[Messages]:
+        """What the judgements in effect are about: each question with all before it, once."""
+        gone = json.dumps(sorted(self._gone(project_id)))
+        questions = self._db.rows(
+            """SELECT DISTINCT m.parent_id AS id FROM judgements j JOIN judged_completions c ON c.judgement_id = j.id
+            JOIN messages m ON m.id = c.message_id WHERE j.project_id = ? AND c.position = 0 AND m.parent_id IS NOT NULL
+            AND j.kind != 'withdrawn' AND j.id NOT IN (SELECT value FROM json_each(?))""",
+            (project_id, gone),
+        )
+        for start in range(0, len(questions), _CHUNK):
+            ids = [row["id"] for row in questions[start : start + _CHUNK]]
+            nodes = self._upwards("SELECT value FROM json_each(?)", json.dumps(ids))
+            yield from ([node.message for node in path_to(nodes[question], nodes)] for question in ids)
+
+    def shown_chars(self, project_id: str) -> dict[str, int]:
+        """How many characters of answers each judgement with a time was about."""
+        rows = self._db.rows(
+            """SELECT c.judgement_id AS id, sum(length(m.content)) AS n FROM judgements j
+            JOIN judged_completions c ON c.judgement_id = j.id JOIN messages m ON m.id = c.message_id
+            WHERE j.project_id = ? AND j.seconds_spent IS NOT NULL GROUP BY c.judgement_id""",
+            (project_id,),
+        )
+        return {row["id"]: row["n"] for row in rows}
 
     def _paths(self, judgement_ids: str) -> dict[str, MessageNode]:
         """The completions of these judgements (a JSON list of ids) and every message before them."""
+        shown = "SELECT message_id FROM judged_completions WHERE judgement_id IN (SELECT value FROM json_each(?))"
+        return self._upwards(shown, judgement_ids)
+
+    def _upwards(self, start: str, ids: str) -> dict[str, MessageNode]:
+        """The messages that `start` selects by a JSON list of ids, and every message before them."""
         rows = self._db.rows(
-            """WITH RECURSIVE path(id) AS (
-              SELECT message_id FROM judged_completions WHERE judgement_id IN (SELECT value FROM json_each(?))
+            f"""WITH RECURSIVE path(id) AS ({start}
               UNION SELECT m.parent_id FROM messages m JOIN path ON m.id = path.id WHERE m.parent_id IS NOT NULL)
             SELECT m.* FROM messages m JOIN path ON m.id = path.id""",
-            (judgement_ids,),
+            (ids,),
         )
         return {row["id"]: MessageNode(**row) for row in rows}
 
