@@ -1,4 +1,4 @@
-"""`evaluate reward | policy`: is the reward model right, and is one model better than another?"""
+"""`evaluate reward | policy | …`: is the reward model right, and is one model better than another?"""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,14 +6,17 @@ from typing import Any
 
 import click
 
+from rlhf_desktop.cli.blind import COMMANDS
 from rlhf_desktop.cli.common import Group
 from rlhf_desktop.cli.desk import desk_of
+from rlhf_desktop.cli.reports import report_option, written
 from rlhf_desktop.cli.talk import sampling_options
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.evaluation.texts import mean_words
 from rlhf_desktop.evaluation.winrate import WinRate
 from rlhf_desktop.feedback.prompt_files import read_prompts
 from rlhf_desktop.operations.evaluation import PolicyReport, RewardReport, compare_policies, evaluate_reward, read_rankings_file
+from rlhf_desktop.operations.report_measures import policy_report, reward_report
 from rlhf_desktop.operations.rows import AnswerRow
 
 FILE = click.Path(path_type=Path)
@@ -21,21 +24,27 @@ FILE = click.Path(path_type=Path)
 
 @click.group(cls=Group)
 def evaluate() -> None:
-    """Measure a reward model, or one model against another."""
+    """Measure a reward model, or one model against another; what was judged blind, and what to do next."""
+
+
+for _command in COMMANDS:
+    evaluate.add_command(_command)
 
 
 @evaluate.command()
 @click.option("--reward", required=True, metavar="A", help="A reward model: name, run id or folder.")
 @click.option("--data", type=FILE, required=True, metavar="FILE", help="Rankings on prompts it has not learned from.")
+@report_option
 @click.pass_context
-def reward(ctx: click.Context, reward: str, data: Path) -> None:
+def reward(ctx: click.Context, reward: str, data: Path, report_to: Path | None) -> None:
     """How often the reward model prefers the answer that the expert preferred."""
     desk = desk_of(ctx)
     rows = read_rankings_file(data)
     judge = desk.reward(reward)
     progress = desk.console.batch("Scoring:")
     report = evaluate_reward(desk.client, rows, base=desk.base, reward=judge, runs=desk.workspace.runs, on_progress=progress)
-    desk.console.result({"reward": judge.name, **asdict(report)}, _reward_text(report))
+    pages = written(reward_report(judge.name, report), report_to)
+    desk.console.result({"reward": judge.name, **asdict(report), **pages}, _reward_text(report))
 
 
 def _reward_text(report: RewardReport) -> str:
@@ -57,9 +66,12 @@ def _percent(rate: WinRate) -> str:
 @click.argument("b")
 @click.option("--prompts", type=FILE, required=True, metavar="FILE", help="Prompts that neither was trained on.")
 @click.option("--reward", metavar="R", help="Let this reward model judge; without it you compare by reading.")
+@report_option
 @sampling_options
 @click.pass_context
-def policy(ctx: click.Context, /, a: str, b: str, prompts: Path, reward: str | None, **sampling: Any) -> None:
+def policy(
+    ctx: click.Context, /, a: str, b: str, prompts: Path, reward: str | None, report_to: Path | None, **sampling: Any
+) -> None:
     """Let models A and B answer the same prompts; "base" is the model without an adapter."""
     desk = desk_of(ctx)
     asked = read_prompts(prompts)
@@ -77,7 +89,8 @@ def policy(ctx: click.Context, /, a: str, b: str, prompts: Path, reward: str | N
         seed=seed,
         on_progress=desk.console.batch("Writing answers:"),
     )
-    desk.console.result(_policy_json(report, a, b), _policy_text(report, a, b))
+    pages = written(policy_report(a, b, report), report_to)
+    desk.console.result({**_policy_json(report, a, b), **pages}, _policy_text(report, a, b))
 
 
 def _policy_json(report: PolicyReport, a: str, b: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import click
 from rlhf_desktop.cli.common import Command, Group, duration, table
 from rlhf_desktop.cli.desk import desk_of
 from rlhf_desktop.cli.follow import finish_with, follow_run
+from rlhf_desktop.cli.records import COMMANDS
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.operations.training import run_result
@@ -15,6 +16,10 @@ from rlhf_desktop.operations.training import run_result
 @click.group(cls=Group)
 def runs() -> None:
     """Training runs, past and present. RUN is an id, the start of one, or a title."""
+
+
+for _command in COMMANDS:
+    runs.add_command(_command)
 
 
 @runs.command("list")

@@ -14,6 +14,7 @@ from rlhf_desktop.feedback.snapshot import SnapshotRow
 from rlhf_desktop.jobs.commands import package_parent, supervisor_command, worker_environment
 from rlhf_desktop.jobs.follow import follow, tail_events
 from rlhf_desktop.jobs.runfolder import RunFolder, waiting
+from rlhf_desktop.jobs.runnotes import run_notes
 
 _LOOK_AFTER_S = 5.0  # how often a follower sees to it that somebody works the queue
 
@@ -39,6 +40,8 @@ class RunSummary:
     result: dict[str, float | int | None] = field(default_factory=dict)  # of the whole run, once it has finished
     not_responding: bool = False
     resumable: bool = False
+    notes: str = ""
+    archived: bool = False
 
 
 def run_folders(workspace: Workspace) -> list[RunFolder]:
@@ -196,7 +199,7 @@ class Queue:
 
 
 def _summary(run: RunFolder) -> RunSummary:
-    config, condition = run.config(), run.state()
+    config, condition, notes = run.config(), run.state(), run_notes(run)
     words = tail_events(run.events)
     progress = next((e for e in reversed(words) if isinstance(e, Progress)), None)
     metrics = next((e for e in reversed(words) if isinstance(e, Metrics)), None)
@@ -204,7 +207,7 @@ def _summary(run: RunFolder) -> RunSummary:
     return RunSummary(
         id=run.id,
         folder=run,
-        title=config.title,
+        title=notes.title or config.title,
         algorithm=config.algorithm,
         project_id=config.project_id,
         created=config.created,
@@ -219,4 +222,6 @@ def _summary(run: RunFolder) -> RunSummary:
         result=finished.metrics if finished and condition.ended else {},
         not_responding=condition.not_responding,
         resumable=condition.resumable,
+        notes=notes.notes,
+        archived=notes.archived,
     )

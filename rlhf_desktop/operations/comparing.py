@@ -17,6 +17,7 @@ _CRITERIA: dict[Algorithm, tuple[tuple[str, bool, str], ...]] = {
     "sft": (("eval/loss", False, "loss on held-out examples"),),
     "reward": (("eval/rewards/accuracies", True, "accuracy on held-out comparisons"),),
     "dpo": (("eval/loss", False, "loss on held-out comparisons"),),
+    "kto": (("eval/loss", False, "loss on held-out answers"),),
 }
 _MEASURES = ("wall_s", "tokens_per_s", "peak_rss_bytes", "peak_cuda_bytes", "trainable_parameters", "examples")
 

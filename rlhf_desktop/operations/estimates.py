@@ -24,6 +24,7 @@ from rlhf_desktop.core.recipes import (
     Algorithm,
     CommonSettings,
     DpoSettings,
+    KtoSettings,
     PpoSettings,
     RewardSettings,
     SftSettings,
@@ -55,6 +56,7 @@ class ModelShape:
     intermediate: int
     vocabulary: int
     parameters: int
+    linear_parameters: int  # of them in the linear layers
 
     def adapter_parameters(self, rank: int) -> int:
         """Of a LoRA adapter on every linear layer of a Llama-like model."""
@@ -134,9 +136,19 @@ def model_shape(base: ModelRef) -> ModelShape:
     head = config.get("head_dim") or hidden // heads
     key_values = head * (config.get("num_key_value_heads") or heads)
     intermediate, vocabulary = config.get("intermediate_size") or 4 * hidden, config["vocab_size"]
-    layer = 2 * hidden * hidden + 2 * hidden * key_values + 3 * hidden * intermediate + 2 * hidden
+    layer = 2 * hidden * hidden + 2 * hidden * key_values + 3 * hidden * intermediate
     words = vocabulary * hidden * (1 if config.get("tie_word_embeddings", False) else 2)
-    return ModelShape(hidden, layers, heads, key_values, intermediate, vocabulary, layers * layer + words + hidden)
+    norms = hidden * (2 * layers + 1)
+    return ModelShape(
+        hidden,
+        layers,
+        heads,
+        key_values,
+        intermediate,
+        vocabulary,
+        layers * layer + words + norms,
+        layers * layer + vocabulary * hidden,
+    )
 
 
 def estimate(
@@ -197,8 +209,11 @@ class _Work:
         self.loaded_bytes = rates.loaded_bytes if rates and rates.dtype == self.dtype else self._loaded()
 
     def _loaded(self) -> int:
-        software = SOFTWARE_BYTES if self.kind == "cpu" else 0
-        return software + self.shape.parameters * self.number_bytes
+        weights = self.shape.parameters * self.number_bytes
+        if self.kind != "cpu":
+            return weights
+        packed = self.number_bytes == 2  # the linear layers a second time, laid out for the processor
+        return SOFTWARE_BYTES + weights + packed * self.shape.linear_parameters * self.number_bytes
 
     def _practised(self, row: RowSize, s: PpoSettings) -> RowSize:
         """A prompt with the answers that will be sampled to it."""
@@ -307,9 +322,12 @@ class _Work:
             return self._ppo_time(s, rates)
         phases = {"learning": self._learning(rates), "updates": self._update_s(rates) * self.updates * self.members}
         checks = s.epochs + isinstance(s, SftSettings)
-        phases["held-out checks"] = checks * self._forward(self.heldout, rates)
-        if isinstance(s, DpoSettings):
-            phases["reference"] = self._forward([*self.train, *self.heldout], rates)
+        strangers = 2 if isinstance(s, KtoSettings) else 1  # KTO passes each answer under another prompt too
+        phases["held-out checks"] = checks * strangers * self._forward(self.heldout, rates)
+        if isinstance(s, DpoSettings | KtoSettings):
+            phases["reference"] = strangers * self._forward([*self.train, *self.heldout], rates)
+        if isinstance(s, KtoSettings):
+            phases["learning"] += s.epochs * self._forward(self.train, rates)
         if isinstance(s, RewardSettings):
             phases["calibration"] = self._forward(self.train[:64], rates)
         else:

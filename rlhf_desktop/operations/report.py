@@ -32,6 +32,7 @@ _LEARNT: dict[Algorithm, str] = {
     "reward": "It learned to score answers the way an expert ranked them (a reward model).",
     "ppo": "It practised answering, and a reward model marked its answers (PPO).",
     "dpo": "It learned directly from comparisons of answers (DPO).",
+    "kto": "It learned from single answers that were called good or bad (KTO).",
 }
 # Charts of a run: a title and the metrics drawn together, where the run reports them.
 _CURVES: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef
 
 
@@ -12,11 +13,10 @@ class AdapterEntry:
 
     ref: AdapterRef
     run_id: str
-    algorithm: str  # "" where nothing says how it was made
+    algorithm: Algorithm
     start_hash: str | None
     created: float
     size_bytes: int
-    kind: str = "policy"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import pytest
 from jobs_helpers import ROWS, make_config
 
 from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.jobs.runnotes import Provenance, RunNotes, annotate_run, provenance, run_notes, write_provenance
 
@@ -32,6 +33,19 @@ def test_a_name_that_does_not_work_changes_nothing(run, title):
     with pytest.raises(BadInput):
         annotate_run(run, title=title)
     assert run_notes(run) == RunNotes()
+
+
+def test_the_list_of_runs_and_find_go_by_the_new_name(workspace, run):
+    annotate_run(run, title="Kinder", notes="why", archived=True)
+    queue = Queue(workspace)
+    (summary,) = queue.runs()
+    assert (summary.title, summary.notes, summary.archived) == ("Kinder", "why", True)
+    assert queue.find("Kinder").id == run.id
+
+
+def test_damaged_notes_do_not_hide_the_run(workspace, run):
+    (run.path / "notes.json").write_text("{", "utf-8")
+    assert Queue(workspace).runs()[0].title == "First name"
 
 
 def test_where_the_feedback_came_from_is_kept(run):

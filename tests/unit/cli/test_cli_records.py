@@ -1,0 +1,75 @@
+"""`runs report | compare | note`, and the commands around evaluations, with --json and in words."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rlhf_desktop.core.files import append_jsonl
+
+
+@pytest.fixture
+def two_runs(cli, model, rankings):
+    """Two finished runs, one with more passes and a lower held-out loss."""
+    assert cli("feedback", "import", rankings).code == 0
+    made = []
+    for epochs, loss in ((1, 0.6), (3, 0.5)):
+        run = cli("train", "dpo", "--model", model, "--detach", "--json", "--epochs", epochs, "--title", f"Passes {epochs}").json[
+            "run"
+        ]
+        folder = Path(cli("runs", "show", run, "--json").json["folder"])
+        event = {
+            "v": 1,
+            "seq": 0,
+            "time": 1.0,
+            "type": "finished",
+            "outcome": "done",
+            "metrics": {"eval/loss": loss, "wall_s": 9.5},
+        }
+        append_jsonl(folder / "events.jsonl", event)
+        made.append(run)
+    return made
+
+
+def test_a_report_of_a_run_is_written(cli, two_runs, tmp_path):
+    said = cli("runs", "report", two_runs[0], "--to", tmp_path / "out", "--json").json
+    page = Path(said["html"]).read_text("utf-8")
+    assert "<h1>Passes 1</h1>" in page
+    assert "0.6" in page
+    assert Path(said["markdown"]).is_file()
+
+
+def test_runs_are_compared_in_words_and_as_json(cli, two_runs):
+    found = cli("runs", "compare", *two_runs, "--json").json
+    assert found["best"] == two_runs[1]
+    assert [row["name"] for row in found["rows"] if row["differs"]] == ["epochs"]
+    said = cli("runs", "compare", *two_runs).out
+    assert "Best by loss on held-out comparisons" in said
+    assert "Passes 3" in said
+
+
+def test_a_note_renames_and_puts_away(cli, two_runs):
+    cli("runs", "note", two_runs[0], "--title", "First try", "--notes", "too short", "--archive")
+    kept = cli("runs", "note", "First try", "--json").json
+    assert kept == {"title": "First try", "notes": "too short", "archived": True, "run": two_runs[0]}
+    assert cli("runs", "note", two_runs[0], "--title", "").code == 1
+
+
+def test_without_evaluations_it_says_so(cli, model):
+    assert cli("evaluate", "list").out.startswith("None yet.")
+    assert cli("evaluate", "list", "--json").json == {"evaluations": []}
+    assert cli("evaluate", "show", "nothing", "--json").json["error"]["message"] == "There is no such evaluation."
+
+
+def test_rounds_and_adoption(cli, two_runs, model):
+    before = cli("evaluate", "rounds", "--json").json
+    assert (before["rounds"][0]["judgements"], before["next"]["kind"]) == (12, "wait")
+    assert "ROUND" in cli("evaluate", "rounds").out
+    made = cli("evaluate", "adopt", "base", "--model", model, "--json").json
+    assert made == {"adopted": None, "run": None}
+    assert cli("evaluate", "adopt", "Nobody", "--model", model, "--json").code == 1
+
+
+def test_json_has_no_surprises(cli, two_runs):
+    for words in (["runs", "compare", *two_runs], ["evaluate", "rounds"]):
+        assert json.loads(cli(*words, "--json").out)
