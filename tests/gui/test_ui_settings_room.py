@@ -1,11 +1,15 @@
 import pytest
 
 from rlhf_desktop.core.errors import WorkerTrouble
+from rlhf_desktop.core.offline import NetworkRule
+from rlhf_desktop.core.paths import resources_dir
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.settings import room as settings_room
+from rlhf_desktop.ui.settings.privacy import SENT
 from rlhf_desktop.ui.settings.room import SettingsRoom
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
+from rlhf_desktop.ui.widgets.text import Label
 
 DEVICE = {
     "device": "cpu",
@@ -55,3 +59,44 @@ def test_the_computer_is_described_or_the_trouble_said(qtbot, monkeypatch, room)
     monkeypatch.setattr(settings_room, "probe_device", fail)
     room.probe(refresh=True)
     qtbot.waitUntil(lambda: "broken" in room._device_words.text())
+
+
+@pytest.fixture
+def keeper(room, monkeypatch):
+    """No keyring of whoever runs the tests."""
+    made = room._keeper
+    monkeypatch.setattr(made, "get", lambda: made._session)
+    monkeypatch.setattr(made, "keep", lambda token: made.use(token) or "session")
+    monkeypatch.setattr(made, "forget", lambda: setattr(made, "_session", None))
+    return made
+
+
+def test_the_offline_switch_is_passed_on(qtbot, context, room):
+    with qtbot.waitSignal(context.session.offlineChosen) as chosen:
+        room.privacy.network._group.button(1).click()
+    assert chosen.args == [True]
+    context.session.set_network(NetworkRule(True, True, "A policy file keeps everything here offline."))
+    assert room.privacy.network.value() is True
+    assert not room.privacy.network.isEnabled()
+    assert "policy file" in room.privacy.lock.words.text()
+
+
+def test_a_token_is_kept_shown_nowhere_and_forgotten(qtbot, context, room, keeper, tmp_path):
+    canary = "hf_canarycanarycanary"
+    room.privacy.token.setText(canary)
+    room.privacy.keep.click()
+    qtbot.waitUntil(lambda: "until you close" in room.privacy.token_words.text())
+    assert keeper.get().value == canary
+    assert room.privacy.token.text() == ""
+    said = [label.text() for label in room.widget().findChildren(Label)]
+    assert canary not in "".join(said)
+    assert all(canary.encode() not in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    room.privacy.forget.click()
+    qtbot.waitUntil(lambda: "No token" in room.privacy.token_words.text())
+
+
+def test_the_guide_says_all_that_is_ever_sent():
+    page = (resources_dir() / "guide" / "privacy.md").read_text("utf-8").lower()
+    for when, what in SENT:
+        assert when.lower() in page
+        assert what.lower() in page

@@ -1,18 +1,19 @@
 """A base model with its adapters as a tree."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFrame, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QMenu, QWidget
 
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.hub.library import STARTER, LibraryModel
+from rlhf_desktop.jobs.adapters import IMPORTED
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.models.lineage import AdapterEntry, LineageRow, lineage
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.wording import RECIPES
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
-from rlhf_desktop.ui.widgets.surfaces import Card, column, hairline, row
+from rlhf_desktop.ui.widgets.surfaces import Card, clear, column, hairline, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption
 
 
@@ -41,11 +42,22 @@ class _ModelLine(QWidget):
     chosen = Signal()
     removed = Signal()
     opened = Signal()
+    asked = Signal(str)  # "current", "compare", "export", "publish", "notes"
 
     def __init__(
-        self, name: str, facts: str, icon: str, current: bool, usable: bool, question: str, run: bool, parent: QWidget | None = None
+        self,
+        name: str,
+        facts: str,
+        icon: str,
+        current: bool,
+        usable: bool,
+        question: str,
+        run: bool,
+        offers: Sequence[tuple[str, str]] = (),
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
+        self._offers = offers
         box = column(self, 0, t.SPACE_S)
         across = row(spacing=t.SPACE_M)
         across.addWidget(IconLabel(icon, "muted", t.ICON_SMALL))
@@ -59,6 +71,14 @@ class _ModelLine(QWidget):
         self.confirm = ConfirmRow(question)
         self.confirm.confirmed.connect(self.removed)
         box.addWidget(self.confirm)
+        self._place = column(spacing=0)
+        box.addLayout(self._place)
+
+    def open_below(self, panel: QWidget | None) -> None:
+        """Show a panel under the line; None closes the one there is."""
+        clear(self._place)
+        if panel is not None:
+            self._place.addWidget(panel)
 
     def _actions(self, name: str, current: bool, usable: bool, run: bool) -> list[QWidget]:
         parts: list[QWidget] = []
@@ -75,10 +95,30 @@ class _ModelLine(QWidget):
             show.setAccessibleName(f"Show the run that made {name}")
             show.clicked.connect(self.opened)
             parts.append(show)
+        if self._offers:
+            self.more = IconButton("more", f"More for {name}")
+            self.more.clicked.connect(self._open_menu)
+            parts.append(self.more)
         self.remove = IconButton("trash", f"Remove {name}")
         self.remove.setEnabled(not current)
         self.remove.clicked.connect(lambda: self.confirm.show())
         return [*parts, self.remove]
+
+    def _open_menu(self) -> None:
+        menu = QMenu(self.more)
+        for key, text in self._offers:
+            menu.addAction(text, lambda key=key: self.asked.emit(key))
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(self.more.mapToGlobal(self.more.rect().bottomLeft()))
+
+
+def _offers(current: bool, usable: bool = True, run: bool = True, base: bool = False) -> list[tuple[str, str]]:
+    """What else can be done with a model, by key and words."""
+    offers = [("current", "Make current")] if usable and not current else []
+    offers += [("compare", "Compare it blind…")] if run and usable and not base else []
+    offers += [("export", "Export to files…")]
+    offers += [] if base else [("publish", "Publish on the Hub…")]
+    return [*offers, ("notes", "Notes…")]
 
 
 class BaseCard(Card):
@@ -88,6 +128,7 @@ class BaseCard(Card):
     removed = Signal()
     adapterRemoved = Signal(object)  # AdapterEntry
     runOpened = Signal(str)
+    asked = Signal(object, str)  # an AdapterEntry, or None for the base itself; and what for
 
     def __init__(
         self,
@@ -95,6 +136,7 @@ class BaseCard(Card):
         adapters: Sequence[AdapterEntry],
         base: ModelRef | None,
         adapter: AdapterRef | None,
+        notes: Mapping[str, str] | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent=parent)
@@ -103,17 +145,20 @@ class BaseCard(Card):
         question = f"Remove {model.name} from the library? Converted weights are deleted; a folder of your own is left alone."
         size = f"{model.parameters / 1e6:,.0f} million parameters"
         facts = f"{size}  ·  {model.licence or 'licence unknown'}  ·  {words.size(model.size_bytes)} on disk"
-        self.line = _ModelLine(model.name, facts, "models", mine and adapter is None, True, question, run=False)
+        self._notes = notes or {}
+        current = mine and adapter is None
+        self.line = _ModelLine(model.name, facts, "models", current, True, question, run=False, offers=_offers(current, base=True))
+        self.line.asked.connect(lambda what: self.asked.emit(None, what))
         self.line.chosen.connect(lambda: self.chosen.emit(None))
         self.line.removed.connect(self.removed)
         self.body.addWidget(self.line)
-        notes = (
+        about = (
             "Only for demonstration: it is very small. Choose a larger model for real work."
             if model.name == STARTER
             else model.notes
         )
-        if notes:
-            self.body.addWidget(caption(notes, wrap=True))
+        if about:
+            self.body.addWidget(caption(about, wrap=True))
         self.lines: dict[str, _ModelLine] = {}
         rows = lineage(adapters, model.hash)
         if rows:
@@ -123,13 +168,27 @@ class BaseCard(Card):
 
     def _add(self, found: LineageRow, current: bool) -> None:
         entry = found.entry
-        recipe = RECIPES[entry.algorithm]
-        usable = entry.algorithm != "reward"
-        facts = f"{recipe.title}  ·  {words.ago(entry.created)}  ·  {words.size(entry.size_bytes)}" + (
-            "" if usable else "  ·  marks answers, does not chat"
+        recipe = RECIPES.get(entry.algorithm)
+        usable, came = entry.kind == "policy", entry.run_id.startswith(IMPORTED)
+        parts = [recipe.title] if recipe else []
+        parts += ["from elsewhere"] if came else []
+        parts += [words.ago(entry.created), words.size(entry.size_bytes)]
+        parts += [] if usable else ["marks answers, does not chat"]
+        parts += [note] if (note := self._notes.get(entry.ref.hash)) else []
+        kept = "It can be downloaded again." if came else "The run and your feedback stay; training again makes it anew."
+        offers = _offers(current, usable, run=not came)
+        icon = recipe.icon if recipe else "layers"
+        line = _ModelLine(
+            entry.ref.name,
+            "  ·  ".join(parts),
+            icon,
+            current,
+            usable,
+            f"Remove {entry.ref.name}? {kept}",
+            run=not came,
+            offers=offers,
         )
-        question = f"Remove {entry.ref.name}? The run and your feedback stay; training again makes it anew."
-        line = _ModelLine(entry.ref.name, facts, recipe.icon, current, usable, question, run=True)
+        line.asked.connect(lambda what: self.asked.emit(entry, what))
         line.chosen.connect(lambda: self.chosen.emit(entry.ref))
         line.removed.connect(lambda: self.adapterRemoved.emit(entry))
         line.opened.connect(lambda: self.runOpened.emit(entry.run_id))

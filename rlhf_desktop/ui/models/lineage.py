@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef
 
 
@@ -13,10 +12,11 @@ class AdapterEntry:
 
     ref: AdapterRef
     run_id: str
-    algorithm: Algorithm
+    algorithm: str  # "" where nothing says how it was made
     start_hash: str | None
     created: float
     size_bytes: int
+    kind: str = "policy"
 
 
 @dataclass(frozen=True)

@@ -1,37 +1,30 @@
 """The Models room: base models, the adapters trained on each, and stronger models one may fetch."""
 
-import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import time
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QFileDialog, QGridLayout, QWidget
 
-from rlhf_desktop.core.errors import AppError, NotFound
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.fit import model_fit
+from rlhf_desktop.core.imported import ImportedAdapter
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.hub.library import LibraryModel
-from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters
+from rlhf_desktop.hub.pull import RemoteModel, Transfer, search
 from rlhf_desktop.jobs.device import known_device, probe_device
-from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.frame.welcome import SUGGESTIONS, fit
+from rlhf_desktop.ui.models.addpanel import AddPanel
 from rlhf_desktop.ui.models.cards import BaseCard
 from rlhf_desktop.ui.models.lineage import AdapterEntry
+from rlhf_desktop.ui.models.share import Sharing
+from rlhf_desktop.ui.models.work import HubWork, ModelFacts, delete_adapter, read_facts
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, EmptyState, Notice, Page, clear, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption, title
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What the room shows, read off the GUI thread."""
-
-    models: Sequence[LibraryModel]
-    adapters: Sequence[AdapterEntry]
 
 
 class ModelsRoom(QObject):
@@ -43,6 +36,9 @@ class ModelsRoom(QObject):
         super().__init__()
         self._context = context
         self._front = self._probed = False
+        self._hub = HubWork(context.workspace, context.library)
+        self.sharing = Sharing(context, self._hub, self._say)
+        self.sharing.closed.connect(self._changed)
         self._root = Page(t.CONTENT_WIDTH)
         self._root.setProperty("kind", "page")
         self._build()
@@ -56,12 +52,14 @@ class ModelsRoom(QObject):
             Label("A base model is never changed: each training run adds a small adapter on top of it.", tone="muted", wrap=True)
         )
         head.addLayout(names, 1)
-        self.add_folder = Button("Add a folder…", icon="folder")
-        self.add_file = Button("Add a GGUF file…", icon="file")
-        head.addWidget(self.add_folder, 0, Qt.AlignmentFlag.AlignBottom)
-        head.addWidget(self.add_file, 0, Qt.AlignmentFlag.AlignBottom)
+        self.add_button = Button("Add a model…", "primary", icon="plus")
+        head.addWidget(self.add_button, 0, Qt.AlignmentFlag.AlignBottom)
         body = self._root.body
         body.addLayout(head)
+        self.adding = AddPanel()
+        self.adding.hide()
+        self.add_folder, self.add_file = self.adding.folder, self.adding.file
+        body.addWidget(self.adding)
         self.notice = Notice("info", "")
         self.notice.hide()
         body.addWidget(self.notice)
@@ -80,18 +78,16 @@ class ModelsRoom(QObject):
 
     def _suggestions(self) -> QWidget:
         card = Card("Models for real work")
-        card.body.addWidget(
-            caption(
-                "Download one from the Hugging Face Hub where there is internet, copy its folder here, then press “Add a folder”.",
-                wrap=True,
-            )
-        )
+        card.body.addWidget(caption("Press one to find it on the Hub, or add a folder or GGUF file you have.", wrap=True))
         grid = QGridLayout()
         grid.setHorizontalSpacing(t.SPACE_XL)
         grid.setVerticalSpacing(t.SPACE_S)
         self._fits: list[Label] = []
         for place, model in enumerate(SUGGESTIONS):
-            grid.addWidget(Label(model.name, strong=True), place, 0)
+            find = Button(model.name, "link")
+            find.setAccessibleName(f"Search the Hub for {model.name}")
+            find.clicked.connect(lambda _on=False, name=model.name: self.find_on_hub(name))
+            grid.addWidget(find, place, 0, Qt.AlignmentFlag.AlignLeft)
             grid.addWidget(Label(f"{model.parameters / 1e9:.1f} billion parameters"), place, 1)
             grid.addWidget(Label(model.licence), place, 2)
             self._fits.append(Label("", strong=True))
@@ -107,8 +103,17 @@ class ModelsRoom(QObject):
     def _connect(self) -> None:
         """Every connection of this room."""
         session = self._context.session
-        self.add_folder.clicked.connect(self._choose_folder)
-        self.add_file.clicked.connect(self._choose_file)
+        adding = self.adding
+        self.add_button.clicked.connect(self._toggle_adding)
+        adding.starterAsked.connect(self.prepare_starter)
+        adding.folderAsked.connect(self._choose_folder)
+        adding.fileAsked.connect(self._choose_file)
+        adding.searched.connect(self.search)
+        adding.pullAsked.connect(self.pull)
+        adding.stopAsked.connect(self._hub.stop)
+        adding.settingsAsked.connect(lambda: session.roomRequested.emit("settings"))
+        session.networkChanged.connect(lambda: adding.show_network(session.network))
+        adding.show_network(session.network)
         self.empty.began.connect(self.prepare_starter)
         session.modelChanged.connect(self._changed)
         session.modelsChanged.connect(self._changed)
@@ -131,7 +136,8 @@ class ModelsRoom(QObject):
         self._front = False
 
     def _changed(self) -> None:
-        if self._front:
+        """Look again, but never while something is being filled in under a card."""
+        if self._front and self.sharing.panel is None:
             self.refresh()
 
     # --- showing
@@ -141,20 +147,20 @@ class ModelsRoom(QObject):
         self._context.tasks.run(self._load, on_success=self._show, on_failure=self._context.session.troubled.emit)
 
     def _load(self) -> ModelFacts:
-        workspace = self._context.workspace
-        return ModelFacts(
-            self._context.library.list(), [_entry(RunFolder(workspace.runs / a.run_id), a) for a in list_adapters(workspace)]
-        )
+        return read_facts(self._context.workspace, self._context.library)
 
     def _show(self, facts: ModelFacts) -> None:
+        if self.sharing.panel is not None:
+            return  # opened while the list was read
         clear(self._cards)
         session = self._context.session
         for model in facts.models:
-            card = BaseCard(model, facts.adapters, session.base, session.adapter)
+            card = BaseCard(model, facts.adapters, session.base, session.adapter, self.sharing.notes())
             card.chosen.connect(lambda adapter, model=model: self.make_current(model.name, adapter))
             card.removed.connect(lambda model=model: self.remove(model))
             card.adapterRemoved.connect(self.remove_adapter)
             card.runOpened.connect(session.runRequested)
+            card.asked.connect(lambda entry, what, model=model, card=card: self._asked(model, card, entry, what))
             self._cards.addWidget(card)
         self.empty.setVisible(not facts.models)
 
@@ -167,6 +173,74 @@ class ModelsRoom(QObject):
         self._memory.setText(f"This computer: {device.get('name', '')}, {words.size(total)} of memory." if device and total else "")
 
     # --- doing
+
+    def _asked(self, model: LibraryModel, card: BaseCard, entry: AdapterEntry | None, what: str) -> None:
+        """Something from a line's menu."""
+        line = card.lines[entry.ref.hash] if entry else card.line
+        if what == "current":
+            self.make_current(model.name, entry.ref if entry else None)
+        elif what == "compare":
+            self._context.session.evaluationRequested.emit(entry.run_id)
+        else:
+            self.sharing.open(what, line, model, entry)
+
+    def _toggle_adding(self) -> None:
+        self.adding.setVisible(not self.adding.isVisible())
+        if self.adding.isVisible():
+            self.adding.query.setFocus()
+
+    def find_on_hub(self, text: str) -> None:
+        """Open the search with these words, and search if that is allowed."""
+        self.adding.show()
+        self.adding.query.setText(text)
+        self._root.ensureWidgetVisible(self.adding)
+        if self.adding.search.isEnabled():
+            self.search(text)
+
+    def search(self, text: str) -> None:
+        """Ask the Hub."""
+        memory = (known_device() or {}).get("memory_total_bytes")
+        self.adding.show_searching()
+        self._context.tasks.run(
+            lambda: search(self._hub.hub(), text),
+            on_success=lambda found: self.adding.show_results(found, memory, text),
+            on_failure=lambda trouble: self.adding.show_failed(str(trouble)),
+        )
+
+    def pull(self, model: RemoteModel) -> None:
+        """Download in the background; it can be stopped, and goes on where it ended."""
+        fit = model_fit(model.parameters or 0, (known_device() or {}).get("memory_total_bytes"))
+        if model.parameters and fit.verdict == "won't fit":
+            self._failed(AppError(f"{model.repo} won't fit in this computer's memory.", fit.sentence))
+            return
+        self._enable(False)
+        self._say("clock", f"Downloading {model.repo}. You can go on working.", "muted")
+        self._began_s = time.monotonic()
+        self._context.tasks.run(
+            lambda on_progress: self._hub.pull(model, on_progress),
+            on_success=self._pulled,
+            on_failure=self._failed,
+            on_progress=self._show_progress,
+        )
+
+    def _show_progress(self, said: object) -> None:
+        if isinstance(said, Transfer):
+            spent = time.monotonic() - self._began_s
+            pace = spent / said.done_bytes if said.done_bytes and spent > 1 else 0
+            left = f", {words.duration(pace * (said.total_bytes - said.done_bytes))} left" if pace else ""
+            self.adding.show_transfer(said, left)
+        else:
+            self._say("clock", str(said), "muted")
+
+    def _pulled(self, found: ModelRef | ImportedAdapter) -> None:
+        self.adding.show_transfer(None)
+        if isinstance(found, ModelRef):
+            self._added(found)
+            return
+        self._enable(True)
+        self._say("success", f"{found.name} is here, on {found.base_name}.", "success")
+        self._context.session.modelsChanged.emit()
+        self.refresh()
 
     def make_current(self, name: str, adapter: AdapterRef | None, then: str = "") -> None:
         """Chat with this model from now on."""
@@ -230,11 +304,11 @@ class ModelsRoom(QObject):
 
     def _failed(self, trouble: AppError) -> None:
         self._enable(True)
+        self.adding.show_transfer(None)
         self._say("alert", str(trouble), "danger")
 
     def _enable(self, on: bool) -> None:
-        self.add_folder.setEnabled(on)
-        self.add_file.setEnabled(on)
+        self.adding.set_busy(not on)
 
     def remove(self, model: LibraryModel) -> None:
         """Forget a base model that chat does not use; the card has asked already."""
@@ -253,7 +327,7 @@ class ModelsRoom(QObject):
             self._failed(AppError(f"{entry.ref.name} is in use.", "Make another model current first."))
             return
         self._context.tasks.run(
-            _delete_adapter, entry, on_success=lambda _none: self._removed(entry.ref.name), on_failure=self._failed
+            delete_adapter, entry, on_success=lambda _none: self._removed(entry.ref.name), on_failure=self._failed
         )
 
     def _removed(self, name: str) -> None:
@@ -264,21 +338,3 @@ class ModelsRoom(QObject):
     def _say(self, icon: str, text: str, tone) -> None:
         self.notice.say(icon, text, tone)
         self.notice.show()
-
-
-def _entry(run: RunFolder, info: AdapterInfo) -> AdapterEntry:
-    start = run.config().start
-    size = sum(file.stat().st_size for file in run.adapter.glob("*") if file.is_file())
-    return AdapterEntry(
-        info.ref, info.run_id, info.algorithm, start.hash if start else None, datetime.fromisoformat(info.created).timestamp(), size
-    )
-
-
-def _delete_adapter(entry: AdapterEntry) -> None:
-    """Rename first: a half-deleted adapter must never look like a whole one."""
-    folder = Path(entry.ref.path)
-    if not folder.is_dir():
-        raise NotFound(f"{entry.ref.name} is gone already.", "The list has been read again.")
-    doomed = folder.with_name(".adapter.removed")
-    folder.rename(doomed)
-    shutil.rmtree(doomed)

@@ -8,10 +8,13 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 
 import rlhf_desktop
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.hub.client import endpoint_address
+from rlhf_desktop.hub.tokens import TokenKeeper
 from rlhf_desktop.jobs.device import known_device, probe_device
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.people import who_am_i
+from rlhf_desktop.ui.settings.privacy import PrivacyCard
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
 from rlhf_desktop.ui.widgets.fields import Form
@@ -37,11 +40,12 @@ class SettingsRoom(QObject):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self._context = context
+        self._keeper = TokenKeeper(endpoint_address())
         self._root = Page(t.FORM_WIDTH)
         self._root.setProperty("kind", "page")
         body = self._root.body
         body.addWidget(title("Settings"))
-        for card in (self._who(), self._appearance(), self._places(), self._device(), self._about()):
+        for card in (self._who(), self._privacy(), self._appearance(), self._places(), self._device(), self._about()):
             body.addWidget(card)
         body.addStretch(1)
         context.theme.changed.connect(lambda: self.appearance.set_value(context.theme.mode))
@@ -51,7 +55,8 @@ class SettingsRoom(QObject):
         return self._root
 
     def activated(self) -> None:
-        """Ask what the computer has, unless it is known."""
+        """Ask what the computer has, unless it is known, and whether a token is kept."""
+        self._context.tasks.run(self._keeper.get, on_success=self.privacy.show_token, on_failure=self._troubled)
         if known_device() is None:
             self.probe(refresh=False)
 
@@ -79,6 +84,33 @@ class SettingsRoom(QObject):
         settings = self._context.store.settings
         settings.set("who", self.name.text().strip() or None)
         settings.set("role", self.role.text().strip() or None)
+
+    # --- privacy
+
+    def _privacy(self) -> PrivacyCard:
+        session = self._context.session
+        self.privacy = PrivacyCard()
+        self.privacy.offlineChosen.connect(session.offlineChosen)
+        self.privacy.tokenGiven.connect(self._keep_token)
+        self.privacy.tokenForgotten.connect(self._forget_token)
+        session.networkChanged.connect(self._show_rule)
+        self._show_rule()
+        return self.privacy
+
+    def _show_rule(self) -> None:
+        self.privacy.show_rule(self._context.session.network)
+
+    def _keep_token(self, token: str) -> None:
+        """The keyring may take its time, or ask the user to unlock it."""
+        self._context.tasks.run(self._keeper.keep, token, on_success=self.privacy.show_kept, on_failure=self._troubled)
+
+    def _forget_token(self) -> None:
+        self._context.tasks.run(
+            self._keeper.forget, on_success=lambda _none: self.privacy.show_token(None), on_failure=self._troubled
+        )
+
+    def _troubled(self, trouble: AppError) -> None:
+        self._context.session.troubled.emit(trouble)
 
     # --- appearance
 
@@ -111,6 +143,7 @@ class SettingsRoom(QObject):
             ("Feedback", workspace.database),
             ("Runs", workspace.runs),
             ("Models", workspace.models),
+            ("Adapters from elsewhere", workspace.adapters),
             ("Backups", workspace.backups),
         ):
             label = ElidedLabel(str(path), tone="muted")
@@ -121,7 +154,7 @@ class SettingsRoom(QObject):
         show = Button("Open the folder", icon="folder")
         show.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(workspace.root))))
         line.addWidget(show)
-        line.addWidget(caption("Copying this folder is a complete backup. Nothing is sent anywhere.", wrap=True), 1)
+        line.addWidget(caption("Copying this folder is a complete backup.", wrap=True), 1)
         card.body.addLayout(line)
         if self._context.store.notice:
             card.body.addWidget(Notice("info", self._context.store.notice))

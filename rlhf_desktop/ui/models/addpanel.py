@@ -1,0 +1,161 @@
+"""“Add a model”: the starter, a folder, a GGUF file, or a search on the Hub that says size, licence and whether it fits."""
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QLineEdit, QWidget
+
+from rlhf_desktop.core.fit import Fit, model_fit
+from rlhf_desktop.core.offline import NetworkRule
+from rlhf_desktop.hub.pull import RemoteModel, Transfer
+from rlhf_desktop.ui import words
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, clear, column, row
+from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption
+
+FIT_TONES = {"fits": "success", "tight": "warning", "won't fit": "danger", "unknown": "muted"}
+
+
+class HubResult(QWidget):
+    """One repository found: what one chooses by, and Download."""
+
+    chosen = Signal()
+
+    def __init__(self, model: RemoteModel, memory_bytes: float | None, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        fit = model_fit(model.parameters, memory_bytes) if model.parameters else Fit("unknown", 0, memory_bytes)
+        across = row(self, 0, t.SPACE_M)
+        names = column(spacing=2)
+        names.addWidget(ElidedLabel(model.repo, strong=True))
+        names.addWidget(ElidedLabel(facts_of(model), "caption", "muted"))
+        across.addLayout(names, 1)
+        verdict = Label(fit.verdict if model.parameters else "size unknown", strong=True, tone=FIT_TONES[fit.verdict])
+        verdict.setToolTip(fit.sentence if model.parameters else "")
+        across.addWidget(verdict)
+        self.get = Button("Download", icon="download")
+        self.get.setAccessibleName(f"Download {model.repo}")
+        self.get.clicked.connect(self.chosen)
+        across.addWidget(self.get)
+
+
+def facts_of(model: RemoteModel) -> str:
+    """Parameters, size, licence and access in a line."""
+    parts = [f"{model.parameters / 1e6:,.0f} million parameters"] if model.parameters else []
+    parts += [words.size(model.size_bytes)] if model.size_bytes else []
+    parts.append(f"licence {model.licence}" if model.licence else "licence not given")
+    parts += ["gated: its makers want to know who uses it"] if model.gated else []
+    return "  ·  ".join(parts)
+
+
+class AddPanel(Card):
+    """Says what was asked for; the room does it."""
+
+    starterAsked = Signal()
+    folderAsked = Signal()
+    fileAsked = Signal()
+    searched = Signal(str)
+    pullAsked = Signal(object)  # RemoteModel
+    stopAsked = Signal()
+    settingsAsked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Add a model", parent=parent)
+        self.body.addWidget(caption("Only weights that cannot run code are accepted: safetensors and GGUF.", wrap=True))
+        self.body.addLayout(self._buttons())
+        self.body.addLayout(self._search_row())
+        self.note = Notice("info", "", button="Settings")
+        self.note.acted.connect(self.settingsAsked)
+        self.note.hide()
+        self.body.addWidget(self.note)
+        self._results = column(spacing=t.SPACE_M)
+        self.body.addLayout(self._results)
+        self.meter = Meter("Download")
+        self.stop = Button("Stop the download", "quiet", icon="stop")
+        self.stop.clicked.connect(self.stopAsked)
+        line = row(spacing=t.SPACE_M)
+        line.addWidget(self.meter, 1)
+        line.addWidget(self.stop, 0, Qt.AlignmentFlag.AlignTop)
+        self.body.addLayout(line)
+        self.show_transfer(None)
+
+    def _buttons(self):
+        across = row()
+        self.starter = Button("Starter model", icon="spark")
+        self.folder = Button("A folder…", icon="folder")
+        self.file = Button("A GGUF file…", icon="file")
+        self.starter.setToolTip("Small, made for trying things out; already on this computer")
+        self.folder.setAccessibleName("Add a folder")
+        self.file.setAccessibleName("Add a GGUF file")
+        for button, signal in ((self.starter, self.starterAsked), (self.folder, self.folderAsked), (self.file, self.fileAsked)):
+            button.clicked.connect(signal)
+            across.addWidget(button)
+        across.addStretch(1)
+        return across
+
+    def _search_row(self):
+        across = row()
+        self.query = QLineEdit()
+        self.query.setAccessibleName("Search the Hugging Face Hub")
+        self.query.setPlaceholderText("Search the Hugging Face Hub, for example Qwen2.5-1.5B-Instruct")
+        self.query.setClearButtonEnabled(True)
+        self.search = Button("Search", icon="search")
+        self.query.returnPressed.connect(self._ask)
+        self.search.clicked.connect(self._ask)
+        across.addWidget(self.query, 1)
+        across.addWidget(self.search)
+        return across
+
+    def _ask(self) -> None:
+        if self.query.text().strip() and self.search.isEnabled():
+            self.searched.emit(self.query.text().strip())
+
+    def show_network(self, rule: NetworkRule) -> None:
+        """Searching needs the network; say who forbids it."""
+        self.query.setEnabled(not rule.offline)
+        self.search.setEnabled(not rule.offline)
+        if rule.offline:
+            self.note.say(
+                "wifi-off", f"Offline is on, so the Hub cannot be searched. {rule.why}", "muted", "" if rule.locked else "Settings"
+            )
+        self.note.setVisible(rule.offline)
+
+    def show_searching(self) -> None:
+        """A search is under way."""
+        clear(self._results)
+        self._results.addWidget(caption("Searching…"))
+
+    def show_results(self, found: Sequence[RemoteModel], memory_bytes: float | None, text: str) -> None:
+        """What the Hub has."""
+        clear(self._results)
+        if not found:
+            self._results.addWidget(caption(f"Nothing on the Hub is called like “{text}”."))
+        for model in found:
+            line = HubResult(model, memory_bytes)
+            line.chosen.connect(lambda model=model: self.pullAsked.emit(model))
+            self._results.addWidget(line)
+
+    def show_failed(self, text: str) -> None:
+        """A search that failed."""
+        clear(self._results)
+        self._results.addWidget(Label(text, tone="danger", wrap=True))
+
+    def results(self) -> list[HubResult]:
+        """The lines shown."""
+        found = [self._results.itemAt(place).widget() for place in range(self._results.count())]
+        return [line for line in found if isinstance(line, HubResult)]
+
+    def show_transfer(self, transfer: Transfer | None, left: str = "") -> None:
+        """How far a download is; None hides it."""
+        self.meter.setVisible(transfer is not None)
+        self.stop.setVisible(transfer is not None)
+        if transfer is not None:
+            done, total = words.size(transfer.done_bytes), words.size(transfer.total_bytes)
+            self.meter.set_value(transfer.done_bytes, transfer.total_bytes, f"{transfer.file}: {done} of {total}{left}")
+
+    def set_busy(self, busy: bool) -> None:
+        """One thing at a time."""
+        for button in (self.starter, self.folder, self.file):
+            button.setEnabled(not busy)
+        for line in self.results():
+            line.get.setEnabled(not busy)

@@ -1,0 +1,177 @@
+"""Decides what the panels under a model do: export it, publish it, keep notes on it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.hub.library import LibraryModel
+from rlhf_desktop.hub.push import Pushed, PushPlan, push
+from rlhf_desktop.operations.exporting import Exported, export_adapter
+from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.models.lineage import AdapterEntry
+from rlhf_desktop.ui.models.panels import ExportPanel, NotesRow, PublishPanel
+from rlhf_desktop.ui.models.work import HubWork, plan_of
+
+_NOTES = "model notes"  # a setting: notes by the model's hash
+
+
+class Sharing(QObject):
+    """One panel at a time.
+
+    Args:
+        context: The program's parts.
+        hub: The Hub, with this session's token.
+        say: Shows a sentence at the top of the room: icon, words, tone.
+    """
+
+    closed = Signal()  # the panel there was
+
+    def __init__(self, context: Context, hub: HubWork, say: Callable[[str, str, str], None]) -> None:
+        super().__init__()
+        self._context, self._hub, self._say = context, hub, say
+        self._line = None
+        self.panel: ExportPanel | PublishPanel | NotesRow | None = None
+        self._plan: PushPlan | None = None
+
+    def open(self, what: str, line, model: LibraryModel, entry: AdapterEntry | None) -> None:
+        """Open "export", "publish" or "notes" under a line."""
+        if self._line is not None:
+            self._line.open_below(None)  # the room is not read again: the line must live
+        name = entry.ref.name if entry else model.name
+        if what == "export":
+            panel = ExportPanel(name, entry.kind if entry else "policy")
+            panel.exported.connect(lambda form, folder: self.export(model, entry, form, folder))
+        elif what == "publish":
+            self._open_publish(line, entry)
+            return
+        else:
+            digest = entry.ref.hash if entry else model.hash
+            panel = NotesRow(name, self.notes().get(digest, "" if entry else model.notes))
+            panel.kept.connect(lambda text: self.keep_notes(model, entry, text))
+        self._place(line, panel)
+
+    def _open_publish(self, line, entry: AdapterEntry) -> None:
+        """The keyring may take its time."""
+
+        def show(token) -> None:
+            panel = PublishPanel(entry.ref.name, self._context.session.network, token is not None)
+            panel.previewed.connect(lambda: self.preview(entry))
+            panel.published.connect(self.publish)
+            panel.tokenGiven.connect(self._keep_token)
+            self._place(line, panel)
+
+        self._context.tasks.run(self._hub.keeper.get, on_success=show, on_failure=self._failed)
+
+    def _place(self, line, panel) -> None:
+        self._line, self.panel = line, panel
+        if not isinstance(panel, NotesRow):
+            panel.closed.connect(self.close)
+        line.open_below(panel)
+
+    def close(self) -> None:
+        """Close the panel there is."""
+        if self._line is not None:
+            self._line.open_below(None)
+        opened, self._line, self.panel, self._plan = self.panel is not None, None, None, None
+        if opened:
+            self.closed.emit()
+
+    # --- export
+
+    def export(self, model: LibraryModel, entry: AdapterEntry | None, form: str, folder: Path) -> None:
+        """Write the files in the background."""
+        context = self._context
+        self.panel.begin.setEnabled(False)
+        self._say("clock", f"Exporting to {folder.name}… this can take some minutes.", "muted")
+
+        def work() -> Exported:
+            base: ModelRef = context.library.by_hash(model.hash)
+            return export_adapter(context.library, base, entry.ref if entry else None, form, folder)
+
+        context.tasks.run(work, on_success=self._exported, on_failure=self._failed)
+
+    def _exported(self, done: Exported) -> None:
+        self.close()
+        self._say("success", f"{done.folder} is written. {done.how_to_use}", "success")
+
+    # --- publish
+
+    def preview(self, entry: AdapterEntry) -> None:
+        """Gather exactly what would be sent, and show it."""
+        panel, context = self.panel, self._context
+        repo, said = panel.repo.text().strip(), panel.statement()
+        if repo.count("/") != 1 or not all(repo.split("/")):
+            self._failed(
+                AppError("The repository needs a name.", "Names look like owner/name; the owner is your account on the Hub.")
+            )
+            return
+        private, tag = not panel.public.isChecked(), panel.tag.text().strip()
+        panel.set_busy(True)
+        context.tasks.run(
+            lambda: plan_of(context.workspace, context.library, context.store, entry, repo, said, private=private, tag=tag),
+            on_success=self._planned,
+            on_failure=self._failed,
+        )
+
+    def _planned(self, plan: PushPlan) -> None:
+        self._plan = plan
+        if isinstance(self.panel, PublishPanel):
+            self.panel.set_busy(False)
+            self.panel.show_plan(plan)
+            self.panel.send.setEnabled(not self._context.session.network.offline)
+
+    def publish(self) -> None:
+        """Send what was shown, and nothing else."""
+        plan = self._plan
+        if plan is None:
+            return
+        self.panel.set_busy(True)
+
+        def work(on_progress) -> Pushed:
+            return push(self._hub.hub(), plan, on_progress)
+
+        self._context.tasks.run(
+            work,
+            on_success=self._published,
+            on_failure=self._failed,
+            on_progress=lambda said: self._say("clock", str(said), "muted"),
+        )
+
+    def _published(self, done: Pushed) -> None:
+        self.close()
+        who = "Only your account can read it" if done.private else "Everybody can read it"
+        self._say("success", f"Published: {done.url}. {who}.", "success")
+
+    def _keep_token(self, token: str) -> None:
+        """For this session at once; the keyring, which may take its time, off this thread."""
+        self._hub.keeper.use(token)
+        self._context.tasks.run(self._hub.keeper.keep, token, on_failure=self._failed)
+
+    def _failed(self, trouble: AppError) -> None:
+        if isinstance(self.panel, PublishPanel):
+            self.panel.set_busy(False)
+        elif isinstance(self.panel, ExportPanel):
+            self.panel.begin.setEnabled(True)
+        self._say("alert", str(trouble), "danger")
+
+    # --- notes
+
+    def notes(self) -> dict[str, str]:
+        """Notes on adapters, by hash."""
+        return dict(self._context.store.settings.get(_NOTES, {}))
+
+    def keep_notes(self, model: LibraryModel, entry: AdapterEntry | None, text: str) -> None:
+        """Keep a line of notes: a base's beside it, an adapter's in the database."""
+        if entry is None:
+            tell = self._context.session.modelsChanged.emit
+            self._context.tasks.run(
+                self._context.library.annotate, model.name, text, on_success=lambda _none: tell(), on_failure=self._failed
+            )
+            self.close()
+            return
+        kept = {**self.notes(), entry.ref.hash: text}
+        self._context.store.settings.set(_NOTES, {digest: note for digest, note in kept.items() if note})
+        self.close()

@@ -1,0 +1,117 @@
+"""What the Models room does with the library and the Hub, off the GUI thread. Qt-free."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from rlhf_desktop.core.errors import NotFound
+from rlhf_desktop.core.imported import ImportedAdapter
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.hub.cards import Statement
+from rlhf_desktop.hub.client import Hub, endpoint_address
+from rlhf_desktop.hub.library import Library, LibraryModel
+from rlhf_desktop.hub.pull import Puller, RemoteModel, Transfer, look
+from rlhf_desktop.hub.push import PushPlan
+from rlhf_desktop.hub.tokens import TokenKeeper
+from rlhf_desktop.jobs.adapters import IMPORTED, AdapterInfo, list_adapters
+from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.operations.publishing import adapter_card, plan_adapter
+from rlhf_desktop.store.database import Store
+from rlhf_desktop.ui.models.lineage import AdapterEntry
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the room shows, read off the GUI thread."""
+
+    models: Sequence[LibraryModel]
+    adapters: Sequence[AdapterEntry]
+    has_token: bool = False
+
+
+def read_facts(workspace: Workspace, library: Library) -> ModelFacts:
+    """The library and every adapter."""
+    return ModelFacts(library.list(), [entry_of(workspace, info) for info in list_adapters(workspace)])
+
+
+def entry_of(workspace: Workspace, info: AdapterInfo) -> AdapterEntry:
+    """An adapter with its place in the lineage and its size on disk."""
+    came = info.run_id.startswith(IMPORTED)
+    start = None if came else RunFolder(workspace.runs / info.run_id).config().start
+    size = sum(file.stat().st_size for file in Path(info.ref.path).rglob("*") if file.is_file())
+    made = datetime.fromisoformat(info.created).timestamp()
+    return AdapterEntry(info.ref, info.run_id, info.algorithm, start.hash if start else None, made, size, info.kind)
+
+
+def delete_adapter(entry: AdapterEntry) -> None:
+    """Rename first: a half-deleted adapter must never look like a whole one."""
+    folder = Path(entry.ref.path)
+    if not folder.is_dir():
+        raise NotFound(f"{entry.ref.name} is gone already.", "The list has been read again.")
+    doomed = folder.with_name(f".{folder.name}.removed")
+    folder.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+class HubWork:
+    """The Hub with this session's token, and one download at a time that can be stopped."""
+
+    def __init__(self, workspace: Workspace, library: Library) -> None:
+        self._workspace, self._library = workspace, library
+        self.keeper = TokenKeeper(endpoint_address())
+        self._stopped = threading.Event()
+
+    def hub(self) -> Hub:
+        """A connection; asks the keyring, so not on the GUI thread."""
+        return Hub(self.keeper.get())
+
+    def stop(self) -> None:
+        """End the download under way; what has arrived is kept."""
+        self._stopped.set()
+
+    def pull(self, model: RemoteModel, on_progress: Callable[[object], None]) -> ModelRef | ImportedAdapter:
+        """Fetch a model or an adapter; `on_progress` gets a `Transfer` some times a second, or a sentence."""
+        self._stopped.clear()
+        hub = self.hub()
+        remote = look(hub, model.repo)
+        puller = Puller(hub, self._workspace, self._library)
+        tell = Thinned(on_progress)
+        if remote.kind == "adapter":
+            return puller.adapter(remote, self._library.list(), on_transfer=tell, stop=self._stopped.is_set)
+        return puller.model(remote, on_transfer=tell, on_note=on_progress, stop=self._stopped.is_set)
+
+
+class Thinned:
+    """Passes on a transfer at most ten times a second, and the last one always."""
+
+    def __init__(self, on_progress: Callable[[object], None]) -> None:
+        self._on_progress, self._told_s = on_progress, 0.0
+
+    def __call__(self, transfer: Transfer) -> None:
+        """Tell, unless it was told just now."""
+        now = time.monotonic()
+        if now - self._told_s > 0.1 or transfer.done_bytes == transfer.total_bytes:
+            self._told_s = now
+            self._on_progress(transfer)
+
+
+def plan_of(
+    workspace: Workspace,
+    library: Library,
+    store: Store,
+    entry: AdapterEntry,
+    repo: str,
+    said: Statement,
+    *,
+    private: bool,
+    tag: str,
+) -> PushPlan:
+    """What publishing an adapter would send."""
+    info = next(info for info in list_adapters(workspace) if info.ref.hash == entry.ref.hash)
+    card = adapter_card(workspace, library, store, info)
+    return plan_adapter(repo, Path(entry.ref.path), card, said, private=private, tag=tag)

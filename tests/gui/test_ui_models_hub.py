@@ -1,0 +1,192 @@
+"""The Models room with a Hub on loopback: search, download, export, publish; and what it says offline."""
+
+import json
+from pathlib import Path
+
+import pytest
+from run_script import ScriptedRun
+
+from rlhf_desktop.core.offline import NetworkRule
+from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.hub import tokens
+from rlhf_desktop.ui.models import room as models_room
+from rlhf_desktop.ui.models import share as share_module
+from rlhf_desktop.ui.models.cards import BaseCard
+from rlhf_desktop.ui.models.panels import ExportPanel, PublishPanel
+from rlhf_desktop.ui.models.room import ModelsRoom
+from tests.hostile import make_adapter
+from tests.hub_server import WRITER, HubServer
+
+
+@pytest.fixture
+def server(monkeypatch):
+    import huggingface_hub.utils._http as http
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(tokens.TokenKeeper, "get", lambda self: self._session)
+    monkeypatch.setattr(tokens.TokenKeeper, "keep", lambda self, token: self.use(token) or "session")
+    with HubServer() as made:
+        monkeypatch.setenv("HF_ENDPOINT", made.url)
+        yield made
+    http.close_session()
+
+
+@pytest.fixture
+def tiny(server, tiny_model):
+    files = {file.name: file.read_bytes() for file in Path(tiny_model.path).iterdir() if file.is_file()}
+    facts = {"safetensors": {"parameters": {"F32": 97728}, "total": 97728}, "downloads": 5}
+    return server.add("amina/tiny", files, card={"license": "apache-2.0"}, facts=facts)
+
+
+@pytest.fixture
+def room(qtbot, context, monkeypatch, server):
+    monkeypatch.setattr(models_room, "probe_device", lambda: {"name": "Test CPU", "memory_total_bytes": 8e9})
+    monkeypatch.setattr(models_room, "known_device", lambda: {"name": "Test CPU", "memory_total_bytes": 8e9})
+    made = ModelsRoom(context)
+    qtbot.addWidget(made.widget())
+    made.widget().show()
+    made.activated()
+    return made
+
+
+def cards(room):
+    return room.widget().findChildren(BaseCard)
+
+
+def find(qtbot, room, text):
+    room.find_on_hub(text)
+    qtbot.waitUntil(lambda: bool(room.adding.results()))
+    return room.adding.results()
+
+
+def wait_for(qtbot, room, words):
+    qtbot.waitUntil(lambda: room.notice.isVisible() and words in room.notice.words.text(), timeout=20_000)
+
+
+def test_a_search_says_size_licence_and_whether_it_fits(qtbot, room, tiny, server):
+    server.add(
+        "amina/tiny-huge",
+        {"config.json": b"{}"},
+        gated="manual",
+        facts={"safetensors": {"parameters": {"BF16": 7 * 10**10}, "total": 7 * 10**10}},
+    )
+    lines = {line.get.accessibleName(): line for line in find(qtbot, room, "tiny")}
+    said = {name: " ".join(label.text() for label in line.findChildren(models_room.Label)) for name, line in lines.items()}
+    assert "licence apache-2.0" in said["Download amina/tiny"]
+    assert "fits" in said["Download amina/tiny"]
+    assert "won't fit" in said["Download amina/tiny-huge"]
+    assert "gated" in said["Download amina/tiny-huge"]
+    lines["Download amina/tiny-huge"].get.click()
+    wait_for(qtbot, room, "won't fit")
+    assert server.count("GET", "resolve") == 0
+
+
+def test_a_model_is_downloaded_and_shown(qtbot, room, tiny):
+    (line,) = find(qtbot, room, "tiny")
+    line.get.click()
+    assert not room.adding.folder.isEnabled()
+    wait_for(qtbot, room, "is in the library")
+    qtbot.waitUntil(lambda: len(cards(room)) == 1)
+    assert room.adding.folder.isEnabled()
+    assert not room.adding.meter.isVisible()
+
+
+def test_a_download_can_be_stopped(qtbot, room, tiny, monkeypatch):
+    (line,) = find(qtbot, room, "tiny")
+    monkeypatch.setattr(room._hub._stopped, "clear", lambda: None)
+    room.adding.stop.click()
+    line.get.click()
+    wait_for(qtbot, room, "was stopped")
+
+
+def test_nothing_found_and_troubles(qtbot, room, tiny, server):
+    room.adding.query.setText("nothing-like-it")
+    room.adding.search.click()
+    qtbot.waitUntil(lambda: "Nothing on the Hub" in "".join(label.text() for label in room.adding.findChildren(models_room.Label)))
+    server.fail("/api/models", 403, times=9)
+    room.search("tiny")
+    qtbot.waitUntil(lambda: "may not do this" in "".join(label.text() for label in room.adding.findChildren(models_room.Label)))
+
+
+def test_offline_says_why_the_hub_cannot_be_searched(room, context):
+    context.session.set_network(NetworkRule(True, True, "Patient data."))
+    room.add_button.click()
+    assert not room.adding.query.isEnabled()
+    assert "Patient data." in room.adding.note.words.text()
+    context.session.set_network(NetworkRule(False))
+    assert room.adding.query.isEnabled()
+
+
+@pytest.fixture
+def card(qtbot, room, context, tiny_model):
+    ref = context.library.add(tiny_model.path, "tiny")
+    context.session.set_model(ModelRef(name="tiny", path=ref.path, hash=ref.hash))
+    run = ScriptedRun(context, algorithm="sft", title="Taught")
+    make_adapter(run.folder.adapter)
+    run.state("done")
+    room.refresh()
+    qtbot.waitUntil(lambda: len(cards(room)) == 1)
+    return cards(room)[0]
+
+
+def test_export_in_place(qtbot, room, card, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(share_module, "export_adapter", lambda *a: asked.append(a) or share_module.Exported(a[4], (), "Use it so."))
+    (line,) = card.lines.values()
+    line.asked.emit("export")
+    panel = room.sharing.panel
+    assert isinstance(panel, ExportPanel)
+    panel.formats.setCurrentIndex(panel.formats.findData("gguf"))
+    panel.place.setText(str(tmp_path / "out"))
+    panel.begin.click()
+    wait_for(qtbot, room, "Use it so.")
+    assert asked[0][3:] == ("gguf", tmp_path / "out")
+    assert room.sharing.panel is None
+
+
+def test_publishing_shows_exactly_what_goes_and_sends_just_that(qtbot, room, card, server):
+    (line,) = card.lines.values()
+    line.asked.emit("publish")
+    qtbot.waitUntil(lambda: isinstance(room.sharing.panel, PublishPanel))
+    panel = room.sharing.panel
+    panel.preview.click()
+    wait_for(qtbot, room, "needs a name")
+    panel.repo.setText("amina/taught")
+    panel.licence.setCurrentText("mit")
+    panel.use.setPlainText("Answering complaints.")
+    panel.preview.click()
+    qtbot.waitUntil(panel.send.isVisible)
+    assert "adapter_model.safetensors" in panel.files.text()
+    assert "only your account" in panel.files.text()
+    assert "Answering complaints." in panel.card.toPlainText()
+    assert server.repos == {}
+    panel.token.setText(WRITER)
+    panel.send.click()
+    wait_for(qtbot, room, "Published")
+    repo = server.repos["model", "amina/taught"]
+    assert repo.private
+    assert b'license: "mit"' in repo.files["README.md"]
+    assert str(room._context.workspace.root).encode() not in b"".join(repo.files.values())
+
+
+def test_notes_stay(qtbot, room, card, context):
+    (line,) = card.lines.values()
+    line.asked.emit("notes")
+    room.sharing.panel.line.setText("kind, but wordy")
+    room.sharing.panel.line.editingFinished.emit()
+    assert list(room.sharing.notes().values()) == ["kind, but wordy"]
+    qtbot.waitUntil(
+        lambda: any("kind, but wordy" in label.text() for c in cards(room) for label in c.findChildren(models_room.Label))
+    )
+    cards(room)[0].line.asked.emit("notes")
+    room.sharing.panel.line.setText("the small one")
+    room.sharing.panel.line.editingFinished.emit()
+    qtbot.waitUntil(lambda: context.library.list()[0].notes == "the small one")
+    assert json.loads((context.workspace.models / "tiny" / "model.json").read_text())["notes"] == "the small one"
+
+
+def test_comparing_goes_to_evaluate(qtbot, room, card, context):
+    (line,) = card.lines.values()
+    with qtbot.waitSignal(context.session.evaluationRequested):
+        line.asked.emit("compare")
+    line.more.click()
