@@ -13,6 +13,7 @@ from rlhf_desktop.core.errors import ModelTrouble, NoSpace
 from rlhf_desktop.core.messages import Message
 from rlhf_desktop.core.modelfiles import check_model
 from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.inference.attention import use_rows
 from rlhf_desktop.inference.packed import pack
 from rlhf_desktop.inference.template import render
 
@@ -77,6 +78,7 @@ def load_base(ref: ModelRef, *, dtype: Dtype = "auto", device: str | torch.devic
         raise problem if isinstance(problem, ModelTrouble) else _load_trouble(ref.name, problem) from problem
     model.eval().requires_grad_(False)
     pack(model)
+    use_rows(model)
     end_ids = find_end_ids(tokenizer, model.generation_config)
     pad_id = find_pad_id(tokenizer, end_ids)
     model.config.pad_token_id = model.generation_config.pad_token_id = pad_id

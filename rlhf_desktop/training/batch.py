@@ -1,9 +1,8 @@
-"""Prompts with their answers as one row of tokens: a prompt that K answers share is computed once.
+"""Prompts with their answers as rows of tokens: a prompt that K answers share is computed once, and nothing is padded.
 
-A row is [prompt][answer 1][answer 2]… Each answer sees the prompt and itself (a 4-D attention mask) and counts its positions
-from the prompt's end, so its log-probabilities are those of [prompt][answer] alone. The state before an answer's first token is
-the prompt's last. Rows are padded to the longest of the batch; padding is never read: every result is gathered at answer
-positions.
+A row is [prompt][answer 1][answer 2]… Each answer sees the prompt and itself (a mask) and counts its positions from the prompt's
+end, so its log-probabilities are those of [prompt][answer] alone. The state before an answer's first token is the prompt's last.
+The rows of a batch lie end to end in one sequence; only attention puts them side by side (`inference.attention`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from rlhf_desktop.inference.attention import Layout
+
+WASTE = 2  # at most so many places side by side for each token: attention alone pays for them
 
 
 @dataclass(frozen=True)
@@ -28,60 +31,60 @@ class Group:
 
 @dataclass(frozen=True)
 class TreeBatch:
-    """B rows of T tokens with C answers of N tokens in all."""
+    """B rows, T tokens in all, with C answers of N tokens in all."""
 
-    input_ids: Tensor  # (B, T)
-    position_ids: Tensor  # (B, T)
-    mask: Tensor  # (B, 1, T, T) true where a query may look
-    before: Tensor  # (N,) index into the flattened (B·T) of the state that predicts each answer token
+    input_ids: Tensor  # (1, T)
+    position_ids: Tensor  # (1, T)
+    layout: Layout  # the B rows side by side
+    before: Tensor  # (N,) index into the T of the state that predicts each answer token
     targets: Tensor  # (N,) the answer tokens
     owner: Tensor  # (N,) which of the C answers
-    last: Tensor  # (C,) index into (B·T) of each answer's last token
+    last: Tensor  # (C,) index into the T of each answer's last token
     lengths: list[int]  # C
 
 
-def collate(groups: Sequence[Group], pad_id: int, device: torch.device | str = "cpu") -> TreeBatch:
-    """Lay groups out as rows. Answers are numbered in order: group by group, answer by answer."""
-    rows, width = len(groups), max(group.tokens for group in groups)
-    ids = torch.full((rows, width), pad_id)
-    positions = torch.zeros((rows, width), dtype=torch.long)
-    segment = torch.full((rows, width), -1)  # -1 padding, 0 prompt, 1… answers
+def collate(groups: Sequence[Group], device: torch.device | str = "cpu") -> TreeBatch:
+    """Lay groups out. Answers are numbered in order: group by group, answer by answer."""
+    ids: list[int] = []
+    positions: list[int] = []
     before: list[int] = []
-    targets: list[int] = []
-    owner: list[int] = []
     last: list[int] = []
-    lengths: list[int] = []
-    for r, group in enumerate(groups):
-        start = len(group.prompt)
-        ids[r, :start] = torch.tensor(group.prompt)
-        positions[r, :start] = torch.arange(start)
-        segment[r, :start] = 0
-        for k, answer in enumerate(group.answers, start=1):
-            n = len(answer)
-            ids[r, start : start + n] = torch.tensor(answer)
-            positions[r, start : start + n] = torch.arange(len(group.prompt), len(group.prompt) + n)
-            segment[r, start : start + n] = k
-            flat = r * width + start
-            before += [r * width + len(group.prompt) - 1, *range(flat, flat + n - 1)]
-            targets += answer
-            owner += [len(lengths)] * n
-            last.append(flat + n - 1)
-            lengths.append(n)
-            start += n
+    for group in groups:
+        prompt_end = len(ids) + len(group.prompt) - 1
+        ids += group.prompt
+        positions += range(len(group.prompt))
+        for answer in group.answers:
+            before += [prompt_end, *range(len(ids), len(ids) + len(answer) - 1)]
+            ids += answer
+            positions += range(len(group.prompt), len(group.prompt) + len(answer))
+            last.append(len(ids) - 1)
+    answers = [answer for group in groups for answer in group.answers]
+    lengths = torch.tensor([len(answer) for answer in answers])
     return TreeBatch(
-        input_ids=ids.to(device),
-        position_ids=positions.to(device),
-        mask=_tree_mask(segment).to(device),
+        input_ids=torch.tensor([ids], device=device),
+        position_ids=torch.tensor([positions], device=device),
+        layout=_layout(groups, device),
         before=torch.tensor(before, device=device),
-        targets=torch.tensor(targets, device=device),
-        owner=torch.tensor(owner, device=device),
+        targets=torch.tensor([token for answer in answers for token in answer], device=device),
+        owner=torch.arange(len(answers)).repeat_interleave(lengths).to(device),
         last=torch.tensor(last, device=device),
-        lengths=lengths,
+        lengths=lengths.tolist(),
     )
 
 
+def _layout(groups: Sequence[Group], device: torch.device | str) -> Layout:
+    rows, width = len(groups), max(group.tokens for group in groups)
+    segment = torch.full((rows, width), -1)  # -1 padding, 0 prompt, 1… answers
+    for row, group in enumerate(groups):
+        parts = torch.tensor([len(group.prompt), *map(len, group.answers)])
+        segment[row, : group.tokens] = torch.arange(len(parts)).repeat_interleave(parts)
+    real = (segment >= 0).flatten()  # (B·T)
+    source = (real.cumsum(0) - 1).clamp(min=0)
+    return Layout(_tree_mask(segment).to(device), real.nonzero().squeeze(1).to(device), source.to(device))
+
+
 def _tree_mask(segment: Tensor) -> Tensor:
-    """(B, T) segments → (B, 1, T, T): earlier tokens of the prompt or the same answer. Padding sees itself: no row is empty."""
+    """(B, T) segments → (B, 1, T, T): earlier tokens of the prompt or the same answer. Padding is seen by padding alone."""
     width = segment.shape[1]
     causal = torch.ones(width, width, dtype=torch.bool).tril()
     same = segment.unsqueeze(2) == segment.unsqueeze(1)
@@ -90,16 +93,19 @@ def _tree_mask(segment: Tensor) -> Tensor:
 
 
 def micro_batches(groups: Sequence[Group], max_tokens: int) -> Iterator[list[int]]:
-    """Indices of groups in micro-batches whose padded size stays within a token budget; alike lengths together, longest first.
+    """Indices of groups in micro-batches that stay within a token budget; alike lengths together, longest first.
 
     Longest first, so that a run that does not fit in memory says so at its first step. A group over the budget goes alone.
     """
     order = sorted(range(len(groups)), key=lambda i: -groups[i].tokens)
     batch: list[int] = []
+    tokens = 0
     for i in order:
-        if batch and groups[batch[0]].tokens * (len(batch) + 1) > max_tokens:
+        places = groups[batch[0]].tokens * (len(batch) + 1) if batch else 0
+        if batch and (tokens + groups[i].tokens > max_tokens or places > WASTE * max_tokens):
             yield batch
-            batch = []
+            batch, tokens = [], 0
         batch.append(i)
+        tokens += groups[i].tokens
     if batch:
         yield batch

@@ -72,7 +72,7 @@ class DpoTrainer:
 
     def _collate(self, items: list[RankedGroup]) -> TreeBatch:
         groups: list[Group] = [item.group for item in items]
-        return collate(groups, self.host.base.pad_id, self.host.base.device)
+        return collate(groups, self.host.base.device)
 
     def _answer_logprobs(self, batch: TreeBatch) -> Tensor:
         """(C,) sums over tokens; means for IPO, so that β means the same for long and short answers."""

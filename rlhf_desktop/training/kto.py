@@ -105,7 +105,7 @@ class KtoTrainer:
 
     def _logprobs(self, groups: Sequence[Group]) -> Tensor:
         """(C,) log-probability of each group's one answer under the active adapters, summed over its tokens."""
-        batch = collate(groups, self.host.base.pad_id, self.host.base.device)
+        batch = collate(groups, self.host.base.device)
         return sum_by_owner(answer_pass(self.host.model, batch).logprobs, batch.owner, len(batch.lengths))
 
     def _gains(self, groups: Sequence[Group]) -> Tensor:

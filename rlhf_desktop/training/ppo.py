@@ -48,6 +48,7 @@ from rlhf_desktop.training.stack import check_fits, epoch_batches, load_host, me
 from rlhf_desktop.training.update import Numbers, Updater
 from rlhf_desktop.training.watchdog import LOWER, Health, Watchdog
 
+KEPT_TOKENS = 2048  # at most so much of the first pass is kept for the first update, which has the same parameters
 VALUE_HEAD = "value_head"
 VALUE_RATE = 10.0  # the head starts at zero and must find the scale of the scores
 HELDOUT_PROMPTS = 12  # answered at each evaluation; the best parameters are chosen by them
@@ -128,6 +129,7 @@ class PpoTrainer:
         self._prepare_updates()
         self.kl_coef, self.scale = s.kl_coef, Scale()
         self.watchdog = Watchdog(s.kl_target, s.watchdog)
+        self._kept: dict[tuple[int, ...], AnswerPass] = {}  # passes whose graph waits for the first update
         self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows if row.split == "train"])
 
     def _schedule(self) -> None:
@@ -166,7 +168,7 @@ class PpoTrainer:
     def step(self, index: int) -> dict[str, float]:  # noqa: D102
         s = self.settings
         prompts = [self.prompts[i] for i in self.batches[index]]
-        answers = self._practise(prompts, s.samples_per_prompt, s.seed + 1 + index, first=index == 0)
+        answers = self._practise(prompts, s.samples_per_prompt, s.seed + 1 + index, first=index == 0, update=index)
         health = answers.health
         if index == 0:
             self.watchdog.set_reference(health)
@@ -182,8 +184,13 @@ class PpoTrainer:
         self.counts.tokens += sum(group.tokens for group in answers.groups)
         return self._metrics(answers, health, updates)
 
-    def _practise(self, prompts: Sequence[list[int]], k: int, seed: int, *, first: bool = False) -> Answers:
-        """Sample K answers a prompt, score them, and pass once under reference and policy. Nothing here keeps a gradient."""
+    def _practise(
+        self, prompts: Sequence[list[int]], k: int, seed: int, *, first: bool = False, update: int | None = None
+    ) -> Answers:
+        """Sample K answers a prompt, score them, and pass once under reference and policy.
+
+        The passes that update number `update` begins with keep their graph for it; nothing else keeps a gradient.
+        """
         s = self.settings
         groups, ended = self._sample(prompts, k, seed)
         micro = list(micro_batches(groups, min(self.budget.tokens, self._minibatch_tokens(groups))))
@@ -198,7 +205,8 @@ class PpoTrainer:
         if first:
             self.scale.reward = float(scores.mean())
         reference = self._passes(groups, micro, self.stack.reference, entropy=False)[0]
-        logprobs, values, entropy = self._passes(groups, micro, self.stack.policy, entropy=True)
+        keep = [] if update is None else self._minibatches(micro, update, epoch=0)[0]
+        logprobs, values, entropy = self._passes(groups, micro, self.stack.policy, entropy=True, keep=keep)
         return Answers(groups, micro, ended, raw, float(spread.mean()), scores, logprobs, reference, values, entropy)
 
     def _sample(self, prompts: Sequence[list[int]], k: int, seed: int) -> tuple[list[Group], Tensor]:
@@ -236,19 +244,29 @@ class PpoTrainer:
         widest = max(group.tokens for group in groups)
         return widest * max(1, len(groups) // self.settings.minibatches)
 
-    @torch.no_grad()
     def _passes(
-        self, groups: Sequence[Group], micro: Sequence[list[int]], adapters: Sequence[str], *, entropy: bool
+        self,
+        groups: Sequence[Group],
+        micro: Sequence[list[int]],
+        adapters: Sequence[str],
+        *,
+        entropy: bool,
+        keep: Sequence[list[int]] = (),
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities, values and entropies (N,) of all answers, in the order of the groups, on the CPU."""
         self.host.activate(adapters)
+        self._kept = {}
         mine: dict[int, Tensor] = {}
 
         def work(picks: list[int]) -> None:
-            result = answer_pass(
-                self.host.model, self._collate([groups[i] for i in picks]), self.settings.temperature, entropy=entropy
-            )
-            parts = torch.stack([result.logprobs, self._values(result), result.entropy]).cpu()  # (3, n)
+            batch = self._collate([groups[i] for i in picks])
+            kept_tokens = sum(groups[i].tokens for kept in self._kept for i in kept) + batch.input_ids.numel()
+            keeps = picks in keep and kept_tokens <= KEPT_TOKENS
+            with torch.set_grad_enabled(keeps):
+                result = answer_pass(self.host.model, batch, self.settings.temperature, entropy=entropy)
+            if keeps:
+                self._kept[tuple(picks)] = result
+            parts = torch.stack([result.logprobs, self._values(result), result.entropy]).detach().cpu()  # (3, n)
             sizes = [sum(map(len, groups[i].answers)) for i in picks]
             mine.update(zip(picks, torch.split(parts, sizes, dim=1), strict=True))
 
@@ -258,7 +276,7 @@ class PpoTrainer:
         return logprobs, values, entropies
 
     def _collate(self, groups: Sequence[Group]) -> TreeBatch:
-        return collate(groups, self.host.base.pad_id, self.device)
+        return collate(groups, self.device)
 
     def _values(self, result: AnswerPass) -> Tensor:
         return (result.before.float() @ self.value_head.t()).squeeze(-1) + self.scale.reward  # (N,)
@@ -282,16 +300,21 @@ class PpoTrainer:
         s = self.settings
         advantages, returns = self._advantages(answers)
         self.host.activate(self.stack.policy)
-        size = -(-len(answers.micro) // s.minibatches)
         seen: list[dict[str, float]] = []
         for epoch in range(s.ppo_epochs):
-            seed = s.seed + 7919 * (index * s.ppo_epochs + epoch)
-            for chosen in epoch_batches(len(answers.micro), size, 1, seed):
-                seen.append(self._minibatch(answers, [answers.micro[i] for i in chosen], advantages, returns))
+            for micro in self._minibatches(answers.micro, index, epoch):
+                seen.append(self._minibatch(answers, micro, advantages, returns))
         means = {name: sum(values[name] for values in seen) / len(seen) for name in seen[0]}
         if s.baseline == "value":
             means["value/explained"] = _explained(answers.values, returns)
         return {**means, "policy/first_ratio_error": seen[0]["policy/ratio_error"]}
+
+    def _minibatches(self, micro: Sequence[list[int]], index: int, epoch: int) -> list[list[list[int]]]:
+        """The micro-batches of each update of an epoch, in a seeded order."""
+        s = self.settings
+        size = -(-len(micro) // s.minibatches)
+        seed = s.seed + 7919 * (index * s.ppo_epochs + epoch)
+        return [[micro[i] for i in chosen] for chosen in epoch_batches(len(micro), size, 1, seed)]
 
     def _minibatch(self, answers: Answers, micro: Sequence[list[int]], advantages: Tensor, returns: Tensor) -> dict[str, float]:
         """One optimiser step on some of the micro-batches."""
@@ -305,7 +328,10 @@ class PpoTrainer:
             old, aimed, goal, before = (
                 part[tokens].to(self.device) for part in (answers.logprobs, advantages, returns, answers.values)
             )
-            result = answer_pass(self.host.model, self._collate([answers.groups[i] for i in picks]), s.temperature, entropy=False)
+            result = self._kept.pop(tuple(picks), None)
+            if result is None:
+                batch = self._collate([answers.groups[i] for i in picks])
+                result = answer_pass(self.host.model, batch, s.temperature, entropy=False)
             policy, ratio, clipped = ppo_policy_loss(result.logprobs, old, aimed, s.clip_range)
             loss = policy.sum() / count
             numbers = {"loss/policy": float(loss.detach()), "policy/clipfrac": float(clipped.float().sum()) / count}

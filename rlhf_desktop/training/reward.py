@@ -112,7 +112,7 @@ class RewardTrainer:
         """The pairs' losses summed, each weighted by its head (H,); and the leads in score of the answers that won overall."""
         base, s = self.host.base, self.settings
         c = comparisons(items, self.attributes, with_ties=s.tie_width > 0).to(base.device)
-        scores = self.model.raw(member, collate([item.group for item in items], base.pad_id, base.device)).reshape(-1)
+        scores = self.model.raw(member, collate([item.group for item in items], base.device)).reshape(-1)
         losses = davidson_loss(scores, c.pairs, c.tied, s.tie_width, s.margin * c.margins)
         losses = losses + s.centering * centering_loss(scores, c.pairs)
         won = c.pairs[~c.tied & (c.heads == 0)]

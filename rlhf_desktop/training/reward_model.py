@@ -122,7 +122,7 @@ class RewardModel:
         starts = torch.tensor([0] + [len(group.answers) for group in groups]).cumsum(0).tolist()
         out = torch.empty(len(self.members), starts[-1], 1 + len(self.attributes))
         for picks in micro_batches(groups, MICRO_BATCH_TOKENS):
-            batch = collate([groups[i] for i in picks], self.host.base.pad_id, self.host.base.device)
+            batch = collate([groups[i] for i in picks], self.host.base.device)
             rows = [c for i in picks for c in range(starts[i], starts[i + 1])]
             for m, member in enumerate(self.members):
                 out[m, rows] = self.raw(member, batch).cpu()

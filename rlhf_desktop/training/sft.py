@@ -78,7 +78,7 @@ class SftTrainer:
         return numbers
 
     def _collate(self, groups: list[Group]) -> TreeBatch:
-        return collate(groups, self.host.base.pad_id, self.host.base.device)
+        return collate(groups, self.host.base.device)
 
     @torch.no_grad()
     def _heldout_loss(self) -> dict[str, float]:

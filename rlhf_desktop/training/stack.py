@@ -12,7 +12,6 @@ from rlhf_desktop.core.recipes import CommonSettings
 from rlhf_desktop.core.runs import AdapterRef, RunConfig
 from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, concatenate, write_adapter
 from rlhf_desktop.inference.model import BaseModel, load_base
-from rlhf_desktop.training.attention import use_short_rows
 from rlhf_desktop.training.memory import Budget, MemoryPlan, checkpoint_layers, free_bytes, plan_memory
 from rlhf_desktop.training.optimizer import MasterAdamW
 from rlhf_desktop.training.policy import check_supported
@@ -50,8 +49,6 @@ def load_host(run: RunFiles) -> AdapterHost:
     base: BaseModel = load_base(run.config.base, dtype=run.dtype)
     check_supported(base.model, base.end_ids[0])
     base.model.config.use_cache = False
-    if base.device.type == "cpu":
-        use_short_rows(base.model)
     return AdapterHost(base)
 
 

@@ -94,7 +94,7 @@ def _batch(host: AdapterHost, tokens: int) -> TreeBatch:
     generator = torch.Generator().manual_seed(tokens)
     size = host.model.config.get_text_config().vocab_size
     rows = torch.randint(size, (tokens // ROW_TOKENS, ROW_TOKENS), generator=generator).tolist()
-    return collate([Group(row[: ROW_TOKENS // 2], [row[ROW_TOKENS // 2 :]]) for row in rows], host.base.pad_id, host.base.device)
+    return collate([Group(row[: ROW_TOKENS // 2], [row[ROW_TOKENS // 2 :]]) for row in rows], host.base.device)
 
 
 def _train_trunk(host: AdapterHost, batch: TreeBatch) -> None:

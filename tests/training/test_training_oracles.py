@@ -79,7 +79,7 @@ def test_our_scores_under_trls_loss_on_a_padded_batch_are_plain_transformers(tin
         parameter.data.copy_(numbers(*parameter.shape, seed=seed, scale=0.2))
     groups = [Group([5, 6, 7], [[8, 9, 10, 2], [11, 2]]), Group([12, 13], [[14, 2], [15, 16, 17, 18, 2]])]
     with torch.no_grad():
-        scores = model.raw(model.members[0], collate(groups, host.base.pad_id)).reshape(-1)
+        scores = model.raw(model.members[0], collate(groups)).reshape(-1)
     ours = our_reward_loss(scores[torch.tensor([0, 2, 1, 3])], 0.05)
     masters = {f"reward-0/{name}": p for name, p in host.parameters("reward-0").items()} | {
         f"reward-0/{HEAD}": model.members[0].head
@@ -179,7 +179,7 @@ def test_left_right_and_no_padding_give_the_same_logprobs(tiny_model):
     """Scoring pads prompts on the left and answers on the right, training pads on the right; alone, nothing is padded."""
     base = load_base(tiny_model, dtype="float32")
     pairs = [([5, 6, 7, 8, 9], [10, 2]), ([11], [12, 13, 14, 15, 2]), ([16, 17, 18], [19, 20, 2])]
-    tree = answer_pass(base.model, collate([Group(p, [a]) for p, a in pairs], base.pad_id)).logprobs
+    tree = answer_pass(base.model, collate([Group(p, [a]) for p, a in pairs])).logprobs
     padded_left = torch.cat(token_logprobs(base.model, pairs, pad_id=base.pad_id))
     ids = [torch.tensor([p + a]) for p, a in pairs]
     alone = [F.log_softmax(base.model(input_ids=x).logits[0, :-1], -1).gather(1, x[0, 1:, None])[:, 0] for x in ids]
