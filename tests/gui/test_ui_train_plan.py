@@ -10,12 +10,12 @@ REF = AdapterRef(name="Taught", path="/a", hash="h", base_hash="b")
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_presets_are_valid_and_scale_the_length(algorithm):
-    standard, short, thorough = (plan.preset_values(algorithm, p) for p in plan.PRESETS)
-    assert standard == {s.name: s.default for s in describe(algorithm)}
-    for values in (short, thorough):
+    balanced, quick, thorough = (plan.preset_values(algorithm, p) for p in plan.PRESETS)
+    assert balanced == {s.name: s.default for s in describe(algorithm)}
+    for values in (quick, thorough):
         plan.check_request(plan.StartRequest(algorithm, "x", None, REF, values))
     length = plan._LENGTH[algorithm]
-    assert short[length] < standard[length] < thorough[length]
+    assert quick[length] < balanced[length] < thorough[length]
 
 
 def test_request_keeps_only_what_differs_from_the_defaults():

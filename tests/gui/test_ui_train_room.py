@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,11 @@ from rlhf_desktop.jobs import runfolder
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runnotes import run_notes
 from rlhf_desktop.jobs.turns import waiting_runs
+from rlhf_desktop.operations.checkup import Finding
+from rlhf_desktop.operations.estimates import Estimate
+from rlhf_desktop.operations.preflight import Preflight
 from rlhf_desktop.operations.rounds import adoptions
+from rlhf_desktop.ui.train import plan
 from rlhf_desktop.ui.train.follower import RunFollower
 from rlhf_desktop.ui.train.room import TrainRoom
 from rlhf_desktop.ui.widgets.text import Label
@@ -26,6 +31,24 @@ from rlhf_desktop.ui.widgets.text import Label
 @pytest.fixture(autouse=True)
 def no_supervisor(monkeypatch):
     monkeypatch.setattr(Queue, "ensure_supervisor", lambda self: None)
+
+
+ESTIMATE = Estimate(1_900_000_000, 360.0, 50_000, {}, {}, 31_000_000_000)
+WELL = Finding("template", "well", "The chat template works.")
+
+
+@pytest.fixture(autouse=True)
+def looked(monkeypatch):
+    """What the preflight is asked, and what it answers."""
+    asked = []
+    answer = {"found": Preflight((WELL,), estimate=ESTIMATE)}
+
+    def look(store, workspace, project, wanted):
+        asked.append(wanted)
+        return answer["found"]
+
+    monkeypatch.setattr("rlhf_desktop.ui.train.room.preflight", look)
+    return asked, answer
 
 
 @pytest.fixture
@@ -70,7 +93,7 @@ def test_the_cards_say_what_there_is_and_one_is_suggested(qtbot, context, room):
     cards = room.overview.cards
     kinds = {name: card.button.property("kind") for name, card in cards.items()}
     assert kinds == {"sft": "normal", "reward": "primary", "ppo": "normal", "dpo": "normal", "kto": "normal"}
-    assert "of 100 comparisons" in cards["reward"]._meter._words.text()
+    assert "of about" in cards["reward"]._meter._words.text()
 
 
 def test_several_runs_are_queued_from_the_panel(qtbot, context, room):
@@ -164,6 +187,71 @@ def test_waiting_runs_change_places_and_one_is_cancelled(qtbot, context, room):
     rows["three"].cancel.click()
     qtbot.waitUntil(lambda: rows["three"].chip.word.text() == "Stopped")
     assert [run.id for run in waiting_runs(context.workspace)] == [runs_made[0].folder.id, runs_made[1].folder.id]
+
+
+# --- what it takes, before it starts
+
+
+def test_the_cost_is_said_before_the_start_and_again_when_the_choices_change(qtbot, context, room, looked):
+    judge(context, 12)
+    ready(qtbot, room)
+    room.overview.open_panel("reward")
+    view = room.overview.panel.preflight
+    qtbot.waitUntil(lambda: view.cost.text() == "It fits. About 1.9 GB and 6 min; 31 GB are free.")
+    assert view.fold.text() == "Checked: 1 thing is well"
+    room.overview.panel._preset.set_value(plan.PRESETS[2])
+    room.overview.panel._choose_preset(plan.PRESETS[2])
+    assert "Working out" in view.cost.text()
+    qtbot.waitUntil(lambda: len(looked[0]) == 2)
+    assert [wanted.settings.get("epochs") for wanted in looked[0]] == [None, 4]
+
+
+def test_a_refusal_keeps_start_shut_and_says_the_remedy(qtbot, context, room, looked):
+    looked[1]["found"] = Preflight((WELL, Finding("disk", "trouble", "The disk is full.", "Free 2 GB.")))
+    judge(context, 12)
+    ready(qtbot, room)
+    room.overview.open_panel("reward")
+    panel = room.overview.panel
+    qtbot.waitUntil(lambda: panel.preflight.cost.text() == "It can't start yet.")
+    assert not panel.button.isEnabled()
+    said = " ".join(label.text() for label in panel.preflight.findChildren(Label))
+    assert "The disk is full." in said
+    assert "Free 2 GB." in said
+
+
+def test_an_unknown_time_is_measured_on_demand(qtbot, context, room, looked, monkeypatch):
+    looked[1]["found"] = Preflight((WELL,), estimate=replace(ESTIMATE, wall_s=None))
+    monkeypatch.setattr(
+        "rlhf_desktop.ui.train.room.calibrate", lambda base: looked[1].update(found=Preflight((), estimate=ESTIMATE))
+    )
+    judge(context, 12)
+    ready(qtbot, room)
+    room.overview.open_panel("reward")
+    view = room.overview.panel.preflight
+    qtbot.waitUntil(lambda: view.measure.isVisible())
+    view.measure.click()
+    qtbot.waitUntil(lambda: "6 min" in view.cost.text())
+    room.measuring.wait()
+
+
+def test_start_and_result_are_drawn_as_a_small_lineage(qtbot, context, room):
+    finished(context, "Taught")
+    judge(context, 12)
+    ready(qtbot, room)
+    room.overview.open_panel("dpo")
+    panel = room.overview.panel
+    panel._start.setCurrentIndex(1)
+    assert panel.lineage.names == ("Tiny", "Taught", "Taught + DPO")
+    panel._name.setText("Kinder")
+    assert panel.lineage.names == ("Tiny", "Taught", "Kinder")
+
+
+def test_the_card_says_what_more_feedback_would_buy(qtbot, context, room):
+    judge(context, 12)
+    ready(qtbot, room)
+    card = room.overview.cards["reward"]
+    assert "more would bring" in card._more.text()
+    assert card._meter._words.text().endswith("comparisons")
 
 
 # --- a run's page

@@ -1,21 +1,22 @@
 """The Train room's first page: four recipes, the start panel under them, and every run."""
 
-from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QGridLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.jobs.adapters import AdapterInfo
 from rlhf_desktop.jobs.queue import RunSummary
+from rlhf_desktop.operations.rounds import LearningHint
 from rlhf_desktop.operations.training import Readiness
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.comparepage import MOST
 from rlhf_desktop.ui.train.plan import suggested_next
-from rlhf_desktop.ui.train.recipecard import RecipeCard
+from rlhf_desktop.ui.train.recipecard import RecipeCard, RecipeLine
 from rlhf_desktop.ui.train.runlist import RunList
 from rlhf_desktop.ui.train.startpanel import StartPanel
 from rlhf_desktop.ui.train.wording import RECIPES
@@ -23,7 +24,7 @@ from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Notice, Page, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption, heading, title
 
-CARDS_A_ROW = 3  # more would cut their words off in a small window
+_ON_A_LINE: tuple[Algorithm, ...] = ("kto",)  # the four that most people need are cards
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,16 @@ class TrainFacts:
     adapters: Sequence[AdapterInfo]  # of the project's base model, newest first
     waiting: Sequence[str]  # ids of the runs that wait, in their order
     archived: Set[str] = frozenset()  # ids of the runs that are put away
+    hints: Mapping[Algorithm, LearningHint] = field(default_factory=dict)  # what more feedback would buy, where that is known
+    chains: Mapping[str, Sequence[str]] = field(default_factory=dict)  # adapter's hash → names from the first run to it
 
 
 class Overview(Page):
     """Shows `TrainFacts`. Emits `startRequested`, `opened` and `asked`."""
 
     startRequested = Signal(object)  # a checked StartRequest
+    planChanged = Signal(object)  # a checked StartRequest, whenever the open panel's choices make one
+    measureRequested = Signal()
     opened = Signal(str)
     compared = Signal(list)  # run ids
     asked = Signal(str, str)
@@ -58,14 +63,15 @@ class Overview(Page):
         self.notice = Notice("info", "")
         self.notice.hide()
         self.body.addWidget(self.notice)
-        self._cards_grid = QGridLayout()
-        self._cards_grid.setSpacing(t.SPACE_M)
-        self.cards = {algorithm: RecipeCard(recipe) for algorithm, recipe in RECIPES.items()}
-        for place, card in enumerate(self.cards.values()):
-            self._cards_grid.addWidget(card, place // CARDS_A_ROW, place % CARDS_A_ROW)
-            self._cards_grid.setColumnStretch(place % CARDS_A_ROW, 1)
+        across = row(spacing=t.SPACE_M)
+        self.cards = {name: RecipeLine(recipe) if name in _ON_A_LINE else RecipeCard(recipe) for name, recipe in RECIPES.items()}
+        for name, card in self.cards.items():
             card.chosen.connect(self.open_panel)
-        self.body.addLayout(self._cards_grid)
+            if name not in _ON_A_LINE:
+                across.addWidget(card, 1)
+        self.body.addLayout(across)
+        for name in _ON_A_LINE:
+            self.body.addWidget(self.cards[name])
         self._panel_place = column()
         self.body.addLayout(self._panel_place)
         self.panel: StartPanel | None = None
@@ -92,7 +98,7 @@ class Overview(Page):
         made = {info.algorithm for info in facts.adapters}
         self._suggested = suggested_next(enough, "sft" in made, "reward" in made, bool(made & {"ppo", "dpo", "kto"}))
         for algorithm, card in self.cards.items():
-            card.show_readiness(facts.readiness[algorithm], algorithm == self._suggested)
+            card.show_readiness(facts.readiness[algorithm], algorithm == self._suggested, facts.hints.get(algorithm))
             card.show_cost(_cost(algorithm, facts.runs))
         self._show_roles()
         self._show_notice(base_name)
@@ -144,8 +150,10 @@ class Overview(Page):
         policies = [info.ref for info in self._facts.adapters if info.kind == "policy"]
         rewards = [info.ref for info in self._facts.adapters if info.kind == "reward"]
         taken = {run.title for run in self._facts.runs}
-        self.panel = StartPanel(algorithm, self._base_name, policies, rewards, taken, self._current)
+        self.panel = StartPanel(algorithm, self._base_name, policies, rewards, taken, self._current, self._facts.chains)
         self.panel.started.connect(self.startRequested)
+        self.panel.planChanged.connect(self.planChanged)
+        self.panel.preflight.measureAsked.connect(self.measureRequested)
         self.panel.cancelled.connect(self.close_panel)
         self._panel_place.addWidget(self.panel)
         self._show_roles()

@@ -18,8 +18,8 @@ class Preset:
 
 
 PRESETS = (
-    Preset("Standard", "Good for most feedback.", 1.0),
-    Preset("Short trial", "About half as long: to see whether it works at all.", 0.5),
+    Preset("Balanced", "Good for most feedback.", 1.0),
+    Preset("Quick", "About half as long: to see whether it works at all.", 0.5),
     Preset("Thorough", "Twice as long, for a result you mean to keep.", 2.0),
 )
 

@@ -3,12 +3,13 @@
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
+from rlhf_desktop.operations.rounds import LearningHint
 from rlhf_desktop.operations.training import Readiness
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.wording import Recipe
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, row
-from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption
+from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption
 
 
 class RecipeCard(Card):
@@ -30,6 +31,9 @@ class RecipeCard(Card):
         self.body.addStretch(1)
         self._meter = Meter(f"{recipe.title}: feedback")
         self.body.addWidget(self._meter)
+        self._more = caption("", wrap=True)
+        self._more.hide()
+        self.body.addWidget(self._more)
         self._cost = caption("", wrap=True)
         self.body.addWidget(self._cost)
         self.body.addSpacing(t.SPACE_XS)
@@ -38,11 +42,13 @@ class RecipeCard(Card):
         self.button.clicked.connect(lambda: self.chosen.emit(recipe.algorithm))
         self.body.addWidget(self.button)
 
-    def show_readiness(self, readiness: Readiness, suggested: bool) -> None:
-        """What there is against what it takes."""
-        self._meter.set_value(
-            readiness.have, readiness.suggested, readiness.sentence, "success" if readiness.have >= readiness.suggested else ""
-        )
+    def show_readiness(self, readiness: Readiness, suggested: bool, hint: LearningHint | None = None) -> None:
+        """What there is against what it takes, and what more would buy where that is known."""
+        enough = hint.suggested if hint else readiness.suggested
+        amount, _, more = hint.sentence.partition(". ") if hint else (readiness.sentence, "", "")
+        self._meter.set_value(readiness.have, enough, amount, "success" if readiness.have >= enough else "")
+        self._more.setText(more)
+        self._more.setVisible(bool(more))
         self._technical.setText(f"{self._recipe.technical} · suggested next" if suggested else self._recipe.technical)
 
     def show_cost(self, words: str) -> None:
@@ -54,3 +60,38 @@ class RecipeCard(Card):
         """Outline the card (suggested, or its panel is open); give it the room's one primary button, or an ordinary one."""
         self.set_chosen(chosen)
         self.button.set_kind("primary" if primary else "normal")
+
+
+class RecipeLine(Card):
+    """A recipe that fewer people need, on one line under the cards; it shows and emits the same."""
+
+    chosen = Signal(str)
+
+    def __init__(self, recipe: Recipe, parent: QWidget | None = None) -> None:
+        super().__init__(parent=parent)
+        self._recipe = recipe
+        self.setAccessibleName(recipe.title)
+        self.body.setContentsMargins(t.SPACE_L, t.SPACE_S, t.SPACE_S, t.SPACE_S)
+        line = row(spacing=t.SPACE_M)
+        line.addWidget(IconLabel(recipe.icon, "muted", t.ICON_SMALL))
+        line.addWidget(Label(f"{recipe.title} ({recipe.technical})", strong=True))
+        line.addWidget(ElidedLabel(recipe.sentence), 1)
+        self._have = caption("")
+        line.addWidget(self._have)
+        self.button = Button("Start…", "quiet")
+        self.button.setAccessibleName(f"Start: {recipe.title}")
+        self.button.clicked.connect(lambda: self.chosen.emit(recipe.algorithm))
+        line.addWidget(self.button)
+        self.body.addLayout(line)
+
+    def show_readiness(self, readiness: Readiness, _suggested: bool, _hint: LearningHint | None = None) -> None:
+        """What there is against what it takes."""
+        self._have.setText(readiness.sentence)
+
+    def show_cost(self, words: str) -> None:
+        """What the last such run took."""
+        self.setToolTip(words)
+
+    def set_role(self, chosen: bool, _primary: bool) -> None:
+        """Outline it while its panel is open."""
+        self.set_chosen(chosen)

@@ -1,24 +1,30 @@
 """The Train room: joins its pages to the queue. Everything slow runs on the task threads."""
 
 import functools
-from dataclasses import replace
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
-from rlhf_desktop.jobs.adapters import list_adapters, resolve_adapter
+from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters, resolve_adapter
 from rlhf_desktop.jobs.follow import EventReader
+from rlhf_desktop.jobs.measuring import calibrate
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.jobs.runnotes import RunNotes, annotate_run, run_notes, title_of
 from rlhf_desktop.jobs.turns import end_now, move, waiting_runs
 from rlhf_desktop.operations.comparing import compare_runs
+from rlhf_desktop.operations.estimates import RunPlan
 from rlhf_desktop.operations.lineage import adapter_lineage
+from rlhf_desktop.operations.preflight import Preflight, preflight
 from rlhf_desktop.operations.report import run_report
 from rlhf_desktop.operations.report_pages import write_report
-from rlhf_desktop.operations.rounds import adopt
-from rlhf_desktop.operations.training import readiness, start_run
+from rlhf_desktop.operations.rounds import LearningHint, adopt, learning_hint
+from rlhf_desktop.operations.training import Readiness, lineage, readiness, start_run
+from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.reports import show_report
@@ -33,6 +39,19 @@ from rlhf_desktop.ui.train.runview import RunView
 _REFRESH_MS = 1500
 
 
+_CURVED: tuple[Algorithm, ...] = ("reward", "dpo")  # learn from comparisons: earlier runs say what more of them would bring
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the overview's cards say, as long as the feedback and the runs that have ended stay the same."""
+
+    readiness: dict[Algorithm, Readiness]
+    hints: dict[Algorithm, LearningHint]
+    chains: dict[str, list[str]]
+    ended: Set[str]
+
+
 class TrainRoom(QObject):
     """Recipes, the queue, and the page of one run at a time."""
 
@@ -43,6 +62,7 @@ class TrainRoom(QObject):
         self._context = context
         self._root = QStackedWidget()
         self._root.setProperty("kind", "page")
+        self.setParent(self._root)  # what comes back from a task is for nobody once the window is gone
         self.overview = Overview()
         self._root.addWidget(self.overview)
         self.page: RunPage | None = None
@@ -51,7 +71,9 @@ class TrainRoom(QObject):
         self._run: RunFolder | None = None
         self._loading = self._again = False
         self._front = False
-        self._readiness = None  # kept between refreshes; it changes with the feedback, not with the runs
+        self._known: Known | None = None  # kept between refreshes; it changes with the feedback and with what has ended
+        self._looked = 0  # the newest look at a plan; older ones are late
+        self.measuring = LongWork("measuring this computer", parent=self)
         self._clock = QTimer(self)
         self._clock.setInterval(_REFRESH_MS)
         self._clock.timeout.connect(self._refresh_in_front)
@@ -61,6 +83,10 @@ class TrainRoom(QObject):
         """Every connection of this room."""
         session = self._context.session
         self.overview.startRequested.connect(self.start)
+        self.overview.planChanged.connect(self._look_before)
+        self.overview.measureRequested.connect(self._measure)
+        self.measuring.succeeded.connect(lambda _rates: self.overview.panel and self.overview.panel.tell_plan())
+        self.measuring.failed.connect(session.troubled)
         self.overview.opened.connect(self.show_run)
         self.overview.compared.connect(self.compare)
         self.overview.asked.connect(lambda run_id, action: self._ask(RunFolder(self._context.workspace.runs / run_id), action))
@@ -102,10 +128,10 @@ class TrainRoom(QObject):
             return
         self._loading, self._again = True, False
         self._context.tasks.run(
-            self._load, self._context.session.base, self._readiness, on_success=self._loaded, on_failure=self._load_failed
+            self._load, self._context.session.base, self._known, on_success=self._loaded, on_failure=self._load_failed
         )
 
-    def _load(self, base: ModelRef | None, known) -> TrainFacts:
+    def _load(self, base: ModelRef | None, known: Known | None) -> tuple[Known, TrainFacts]:
         context = self._context
         project = context.session.project
         runs = [run for run in context.queue.runs() if run.project_id in (project.id, "")]
@@ -115,11 +141,21 @@ class TrainRoom(QObject):
             a for a in list_adapters(context.workspace) if base and a.ref.base_hash == base.hash and a.project_id == project.id
         ]
         waiting = [run.id for run in waiting_runs(context.workspace)]
-        return TrainFacts(known or readiness(context.store, project), runs, adapters, waiting, archived)
+        ended = frozenset(run.id for run in runs if run.state == "done")
+        if known is None or known.ended != ended:
+            known = self._know(ended, adapters)
+        return known, TrainFacts(known.readiness, runs, adapters, waiting, archived, known.hints, known.chains)
 
-    def _loaded(self, facts: TrainFacts) -> None:
+    def _know(self, ended: Set[str], adapters: Sequence[AdapterInfo]) -> Known:
+        """What takes longer to read and changes rarely."""
+        context, project = self._context, self._context.session.project
+        hints = {name: learning_hint(context.store, context.queue, project, name) for name in _CURVED}
+        chains = {a.ref.hash: [config.title for config in reversed(lineage(context.workspace.runs, a.ref))] for a in adapters}
+        return Known(readiness(context.store, project), hints, chains, ended)
+
+    def _loaded(self, found: tuple[Known, TrainFacts]) -> None:
         self._loading = False
-        self._readiness = facts.readiness
+        self._known, facts = found
         base = self._context.session.base
         self.overview.show_facts(facts, base.name if base else "", self._context.session.adapter)
         if self._again:
@@ -135,13 +171,39 @@ class TrainRoom(QObject):
             self.refresh()
 
     def _feedback_changed(self) -> None:
-        self._readiness = None
+        self._known = None
         self._refresh_in_front()
 
     def _project_changed(self) -> None:
-        self._readiness = None
+        self._known = None
         self.overview.close_panel()
         self.show_overview()
+
+    # --- before a run begins
+
+    def _look_before(self, request: StartRequest) -> None:
+        """Work out what the run would take, and whether anything stands in its way."""
+        context, base = self._context, self._context.session.base
+        if base is None:
+            return
+        self._looked += 1
+        look, project = self._looked, context.session.project
+        wanted = RunPlan(request.algorithm, base, request.settings, request.start, request.reward)
+        context.tasks.run(
+            lambda: (look, preflight(context.store, context.workspace, project, wanted)),
+            on_success=self._show_look,
+            on_failure=context.session.troubled.emit,
+        )
+
+    def _show_look(self, found: tuple[int, Preflight]) -> None:
+        if found[0] == self._looked and self.overview.panel is not None:
+            self.overview.panel.show_preflight(found[1])
+
+    def _measure(self) -> None:
+        """Measure this computer's speed with the base model, once; then the time is known."""
+        base = self._context.session.base
+        self.overview.panel.preflight.show_measuring()
+        self.measuring.start(lambda _tell: calibrate(base))
 
     def start(self, request: StartRequest) -> None:
         """Queue a run as the panel asks."""

@@ -1,15 +1,19 @@
 """Start from … → makes …: the panel that opens under the recipe cards. Not modal; closing it keeps nothing."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QComboBox, QLineEdit, QWidget
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef
+from rlhf_desktop.operations.preflight import Preflight
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train import plan
+from rlhf_desktop.ui.train.lineage import LineageStrip
+from rlhf_desktop.ui.train.preflightview import PreflightView
 from rlhf_desktop.ui.train.settingsform import SettingsForm
 from rlhf_desktop.ui.train.wording import RECIPES
 from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
@@ -17,11 +21,14 @@ from rlhf_desktop.ui.widgets.fields import Form, choice
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, row
 from rlhf_desktop.ui.widgets.text import Label, caption, heading
 
+_SETTLE_MS = 250  # after the last change, before what it takes is worked out
+
 
 class StartPanel(Card):
     """Asks what a run needs and emits `started` with a checked `StartRequest`, or `cancelled`."""
 
     started = Signal(object)
+    planChanged = Signal(object)  # a checked StartRequest, shortly after the choices have changed
     cancelled = Signal()
 
     def __init__(
@@ -32,11 +39,17 @@ class StartPanel(Card):
         rewards: Sequence[AdapterRef],
         taken: set[str],
         current: AdapterRef | None,
+        chains: Mapping[str, Sequence[str]] | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent=parent)
         recipe = RECIPES[algorithm]
-        self.algorithm, self._taken, self._named = algorithm, taken, False
+        self.algorithm, self._taken, self._named, self._refused = algorithm, taken, False, False
+        self._base_name, self._chains = base_name, chains or {}
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(_SETTLE_MS)
+        self._settled.timeout.connect(self.tell_plan)
         self.setAccessibleName(f"Start: {recipe.title}")
         self.body.setSpacing(t.SPACE_L)
         self.body.addWidget(heading(recipe.title))
@@ -48,15 +61,20 @@ class StartPanel(Card):
         self._name.setMaxLength(80)
         self._preset = SegmentedControl("Preset", [(p.name, p) for p in plan.PRESETS])
         self._preset_words = caption("")
+        self.lineage = LineageStrip()
+        self.body.addWidget(self.lineage)
         self.body.addLayout(self._form(algorithm))
         self._build_advanced(algorithm)
         self._trouble = Notice("alert", "", "danger")
         self._trouble.hide()
+        self.preflight = PreflightView()
+        self.body.addWidget(self.preflight)
         self.body.addWidget(self._trouble)
         self.body.addLayout(self._buttons())
         self._wire()
         self._choose_preset(plan.PRESETS[0])
         self._suggest_name()
+        self._changed()
 
     def _form(self, algorithm: Algorithm) -> Form:
         form = Form()
@@ -100,13 +118,16 @@ class StartPanel(Card):
         self._start.currentIndexChanged.connect(self._suggest_name)
         self._name.textEdited.connect(self._rename)
         self._name.returnPressed.connect(self._submit)
-        self.form.edited.connect(lambda: self.button.setEnabled(self.form.valid()))
+        self.form.edited.connect(self._changed)
+        for box in (self._start, self._reward):
+            box.currentIndexChanged.connect(self._changed)
+        self._name.textChanged.connect(self._show_lineage)
 
     def fail(self, message: str) -> None:
         """Say why the run could not be queued; everything typed stays."""
         self._trouble.say("alert", message, "danger")
         self._trouble.setVisible(bool(message))
-        self.button.setEnabled(True)
+        self._show_startable()
 
     def focus_first(self) -> None:
         """Put the focus where typing makes sense."""
@@ -128,11 +149,41 @@ class StartPanel(Card):
         if not self._named:
             self._name.setText(plan.suggested_title(self.algorithm, self._start.currentData(), self._taken))
 
-    def _submit(self) -> None:
+    def show_preflight(self, found: Preflight) -> None:
+        """Show what the run takes; a refusal keeps Start shut."""
+        self.preflight.show_preflight(found)
+        self._refused = bool(found.refusals)
+        self._show_startable()
+
+    def _changed(self) -> None:
+        """The choices are others now."""
+        self._refused = False
+        self.preflight.show_waiting()
+        self._show_startable()
+        self._show_lineage()
+        self._settled.start()
+
+    def _show_startable(self) -> None:
+        self.button.setEnabled(self.form.valid() and not self._refused)
+
+    def _show_lineage(self) -> None:
+        start = self._start.currentData() if self.algorithm != "reward" else None
+        before = self._chains.get(start.hash, (start.name,)) if start else ()
+        self.lineage.show_chain([self._base_name, *before, self._name.text().strip() or "…"])
+
+    def tell_plan(self) -> None:
+        """Say what would be started now, if it can be."""
+        with contextlib.suppress(BadInput):  # said when Start is pressed, and beside the field
+            self.planChanged.emit(self._request())
+
+    def _request(self) -> plan.StartRequest:
         start = self._start.currentData() if self.algorithm != "reward" else None
         reward = self._reward.currentData() if self.algorithm == "ppo" else None
+        return plan.check_request(plan.StartRequest(self.algorithm, self._name.text(), start, reward, self.form.values()))
+
+    def _submit(self) -> None:
         try:
-            request = plan.check_request(plan.StartRequest(self.algorithm, self._name.text(), start, reward, self.form.values()))
+            request = self._request()
         except BadInput as trouble:
             self.fail(str(trouble))
             return
