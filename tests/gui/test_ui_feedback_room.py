@@ -4,12 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLineEdit
 
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, Span, Spans, Thumbs
 from rlhf_desktop.feedback.protocol import PRESETS
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.feedback.detail import differences
 from rlhf_desktop.ui.feedback.room import FeedbackRoom
+from rlhf_desktop.ui.people import who_am_i
+from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.text import Label
 
 
@@ -312,3 +315,44 @@ def test_a_hostile_bundle_is_refused_in_words(qtbot, context, room, tmp_path):
     qtbot.waitUntil(lambda: room.files.bundles.notice.isVisibleTo(room.files.bundles))
     assert room.files.bundles.notice.words.text()
     assert not room.files.bundles.summary.isVisibleTo(room.files.bundles)
+
+
+def test_quality_says_numbers_with_intervals_and_leads_to_the_quickest(qtbot, context, room):
+    judge(context, 12, seconds_spent=0.1)
+    room.activated()
+    room.tabs.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: any("100%" in label.text() for label in room.quality.findChildren(Label)))
+    said = " ".join(label.text() for label in room.quality.findChildren(Label))
+    assert "The answer shown first wins" in said
+    assert "You lean to the first" in said
+    assert "12 judgements were made faster" in said
+    assert len(room.quality._plots) == 2
+    room.quality.tooFastRequested.emit()
+    assert room.tabs.currentIndex() == 0
+    assert room.judgements.filters.query().sort == "quickest"
+
+
+def test_a_disagreement_is_settled_for_all(qtbot, context, room):
+    store, project = context.store, context.session.project
+    _, leaf = store.conversations.start(project.id, [{"role": "user", "content": "q"}])
+    a, b = (node.id for node in store.conversations.add_answers(leaf.id, ["good", "bad"]))
+    store.judgements.add(Judgement(project.id, "Amina", (a, b), Ranking((1, 2))))
+    store.judgements.add(Judgement(project.id, "Jonas", (b, a), Ranking((1, 2))))
+    room.tabs.setCurrentIndex(2)
+    settle = lambda: next((w for w in room.team.findChildren(Button) if w.accessibleName().startswith("Settle:")), None)  # noqa: E731
+    qtbot.waitUntil(lambda: settle() is not None)
+    assert settle().accessibleName() == "Settle: Amina: A > B   ·   Jonas: B > A"  # in one order, though they saw two
+    settle().click()
+    qtbot.keyClick(room.team.settling.area.board, Qt.Key.Key_1)
+    qtbot.waitUntil(lambda: store.judgements.effective(project.id)[-1].purpose == "adjudication")
+    qtbot.waitUntil(lambda: any("None: wherever" in label.text() for label in room.team.findChildren(Label)))
+
+
+def test_profiles_are_kept(qtbot, context, room):
+    room.tabs.setCurrentIndex(2)
+    name = who_am_i(context.store)
+    fields = lambda: [f for f in room.team.findChildren(QLineEdit) if f.accessibleName() == f"Role of {name}"]  # noqa: E731
+    qtbot.waitUntil(lambda: len(fields()) == 1)
+    qtbot.keyClicks(fields()[0], "Nurse")
+    qtbot.keyClick(fields()[0], Qt.Key.Key_Return)
+    assert context.store.profiles.get(name).role == "Nurse"

@@ -4,6 +4,7 @@ import pytest
 from PySide6.QtCore import Qt
 
 from rlhf_desktop.feedback.protocol import PRESETS
+from rlhf_desktop.operations.quality import quality
 from rlhf_desktop.ui.judging.undoing import Undoing
 from rlhf_desktop.ui.label.room import LabelRoom
 from rlhf_desktop.ui.people import who_am_i
@@ -186,3 +187,26 @@ def test_a_changed_protocol_holds_from_the_next_item(qtbot, context, room):
     room.protocol.save.click()
     qtbot.waitUntil(lambda: room.presenter.judging.showing is not None and len(room.presenter.judging.showing.displayed) == 2)
     assert room.widget().currentWidget() is room.page
+
+
+def test_an_item_returns_silently_in_another_order(qtbot, context, room):
+    many = PRESETS["Quick pairs"].model_copy(update={"repeat_share": 0.5})
+    context.store.protocols.set(context.session.project.id, many)
+    begin(qtbot, context, room, 30)
+    repeats = []
+    room.presenter.judging.saved.connect(lambda saved: repeats.append(saved) if saved.judgement.purpose == "repeat" else None)
+    for _ in range(20):
+        qtbot.waitUntil(lambda: room.presenter.judging.showing is not None)
+        press(qtbot, room, Qt.Key.Key_1)
+        context.tasks.wait()
+        qtbot.wait(1)
+        if repeats:
+            break
+    (again,) = repeats
+    first = next(
+        j
+        for j in context.store.judgements.effective(context.session.project.id)
+        if set(j.displayed) == set(again.judgement.displayed) and j.purpose == "label"
+    )
+    assert again.judgement.displayed == first.displayed[::-1]
+    assert quality(context.store, context.session.project).self_agreement.n == 1

@@ -29,7 +29,8 @@ class RevisingPage(QWidget):
         box = column(self, 0, t.SPACE_S)
         box.setContentsMargins(t.SPACE_XL, t.SPACE_M, t.SPACE_XL, t.SPACE_M)
         head = row(spacing=t.SPACE_M)
-        head.addWidget(heading("Revise"))
+        self._title = heading("")
+        head.addWidget(self._title)
         self._said = caption("")
         head.addWidget(self._said, 1)
         self.cancel = Button("Leave as it is", "quiet")
@@ -60,10 +61,23 @@ class RevisingPage(QWidget):
 
     def begin(self, judgement: Judgement) -> None:
         """Show what was judged."""
-        tree = self._store.conversations.tree(self._store.conversations.message(judgement.displayed[0]).conversation_id)
-        self.prompt.show_prompt(tree.prompt_of(judgement.displayed[0]))
-        self._said.setText(f"It said: {verdict_words(judgement)}")
+        self._show("Revise", judgement.displayed, f"It said: {verdict_words(judgement)}")
         self.judging.revise(judgement)
+        self._ready()
+
+    def settle(self, displayed: tuple[str, ...], said: str) -> None:
+        """Judge answers that people disagree about, for all of them."""
+        self._show("Settle", displayed, said)
+        self.judging.begin(displayed, f"settle:{displayed[0]}", "adjudication")
+        self._ready()
+
+    def _show(self, title: str, displayed: tuple[str, ...], said: str) -> None:
+        tree = self._store.conversations.tree(self._store.conversations.message(displayed[0]).conversation_id)
+        self._title.setText(title)
+        self._said.setText(said)
+        self.prompt.show_prompt(tree.prompt_of(displayed[0]))
+
+    def _ready(self) -> None:
         self.area.board.arrange(2)
         self.area.board.setFocus()
 

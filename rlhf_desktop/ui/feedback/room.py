@@ -7,11 +7,13 @@ from PySide6.QtWidgets import QStackedWidget, QTabBar, QWidget
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.feedback.files_page import FilesPage
 from rlhf_desktop.ui.feedback.judgements_page import JudgementsPage
+from rlhf_desktop.ui.feedback.quality_page import QualityPage
+from rlhf_desktop.ui.feedback.team_page import TeamPage
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import column, hairline, row
 from rlhf_desktop.ui.widgets.text import title
 
-_TABS = ("Judgements", "Import / export")
+_TABS = ("Judgements", "Quality", "Team", "Import / export")
 
 
 class FeedbackRoom(QObject):
@@ -38,9 +40,10 @@ class FeedbackRoom(QObject):
         head.addWidget(self.tabs, 1, Qt.AlignmentFlag.AlignBottom)
         box.addLayout(head)
         box.addWidget(hairline())
-        self.judgements, self.files = JudgementsPage(context), FilesPage(context)
+        self.judgements, self.files, self.team = JudgementsPage(context), FilesPage(context), TeamPage(context)
+        self.quality = QualityPage(context)
         self._stack = QStackedWidget()
-        for page in (self.judgements, self.files):
+        for page in (self.judgements, self.quality, self.team, self.files):
             self._stack.addWidget(page)
         box.addWidget(self._stack, 1)
         self._connect()
@@ -50,6 +53,8 @@ class FeedbackRoom(QObject):
         session = self._context.session
         self.tabs.currentChanged.connect(self._show)
         self.files.imports.imported.connect(self.judgements.refresh)
+        self.files.bundles.merged.connect(self.judgements.refresh)
+        self.quality.tooFastRequested.connect(self._show_quickest)
         session.projectChanged.connect(self._changed)
         session.feedbackChanged.connect(self._changed)
         find = QShortcut(QKeySequence.StandardKey.Find, self._root, self._find)
@@ -67,7 +72,8 @@ class FeedbackRoom(QObject):
     def deactivated(self) -> None:
         """A revision begun is kept as a draft."""
         self._front = False
-        self.judgements.revising.judging.settle()
+        for page in (self.judgements.revising, self.team.settling):
+            page.judging.settle()
 
     def _changed(self) -> None:
         if self._front:
@@ -84,3 +90,7 @@ class FeedbackRoom(QObject):
     def _find(self) -> None:
         self.tabs.setCurrentIndex(0)
         self.judgements.filters.search.setFocus()
+
+    def _show_quickest(self) -> None:
+        self.tabs.setCurrentIndex(0)
+        self.judgements.filters.sort.choose("quickest", "quickest first")

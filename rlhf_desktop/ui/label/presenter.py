@@ -10,11 +10,14 @@ from PySide6.QtCore import QObject, Signal
 
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
+from rlhf_desktop.feedback.quality import Repeat
 from rlhf_desktop.operations.labelling import Item, LabelQueue, label_queue
+from rlhf_desktop.operations.quality import next_repeat
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.judging.presenter import Judging, Saved
 from rlhf_desktop.ui.label.lookahead import Lookahead
 
+_LOOK_EACH = 5  # judgements between two looks for an item that is due to return
 _PACE_OF = 20  # the last so many judgements say how fast it goes
 
 
@@ -78,7 +81,9 @@ class LabelPresenter(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._context, self._clock = context, clock
+        self._context, self._clock, self._who = context, clock, who
+        self._chance = chance or random.Random()
+        self._returning = False  # whether an item judged before is on its way back
         self.judging = Judging(context.store, context.session, who, clock, self)
         self.lookahead = Lookahead(context.store, context.session, context.chat, context.tasks, chance=chance, parent=self)
         self.sitting: Sitting | None = None
@@ -120,7 +125,7 @@ class LabelPresenter(QObject):
     def begin(self) -> None:
         """Start a sitting."""
         if self._queue is not None and self.sitting is None:
-            self.sitting, self._done = Sitting(self._clock()), {}
+            self.sitting, self._done, self._returning = Sitting(self._clock()), {}, False
             self._start(self._queue)
 
     def restart(self) -> None:
@@ -201,8 +206,28 @@ class LabelPresenter(QObject):
             return
         self._done[saved.showing.displayed] = self._item
         self.sitting.add(saved.judgement)
+        if self._item.repeats:
+            self._returning = False
         self._item = None
         self.next()
+        if not self._returning and len(self.sitting.seconds) % _LOOK_EACH == 0:
+            self._look_for_repeat()
+
+    def _look_for_repeat(self) -> None:
+        """Now and then an item comes back silently, in another order: among the others, so that nothing gives it away."""
+        context, project = self._context, self._context.session.project
+        context.tasks.run(
+            next_repeat, context.store, project, self._who(), self._chance,
+            on_success=lambda found: found and project == context.session.project and self._repeat(found),
+            on_failure=self.troubled.emit,
+        )  # fmt: skip
+
+    def _repeat(self, repeat: Repeat) -> None:
+        if self.sitting is None or self._returning:
+            return
+        self._returning = True  # until it is judged, every look finds that one is due
+        conversation = self._context.store.conversations.message(repeat.displayed[0]).conversation_id
+        self.lookahead.put_last(Item("", conversation, repeat.displayed, repeat.of.id))
 
     def _taken_back(self, judgement: Judgement) -> None:
         """An item of this sitting was undone: it is shown again, and the one it interrupts comes after it."""
@@ -229,7 +254,7 @@ class LabelPresenter(QObject):
         queue = self._queue
         if queue is None:
             return
-        made = len(self._done) if self.sitting is not None else 0
+        made = sum(not item.repeats for item in self._done.values()) if self.sitting is not None else 0
         pace = self.sitting.pace_s if self.sitting is not None else None
         left = max(0, queue.total - queue.judged - made)
         self.progressed.emit(

@@ -1,0 +1,161 @@
+"""Several people, one project: who they are, how far they agree, and the disagreements to settle."""
+
+from dataclasses import replace
+from functools import partial
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QGridLayout, QLineEdit, QStackedWidget, QWidget
+
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.feedback.judgements import Judgement, Ranking
+from rlhf_desktop.feedback.quality import Alpha, Disagreement
+from rlhf_desktop.operations.history import verdict_words
+from rlhf_desktop.operations.quality import QualityReport, quality, unsettled
+from rlhf_desktop.store.profiles import Profile
+from rlhf_desktop.ui import words
+from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.feedback.revising import RevisingPage
+from rlhf_desktop.ui.people import who_am_i
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.surfaces import Card, EmptyState, Meter, Page, clear, column, row
+from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption
+
+_MOST = 30  # disagreements listed; the rest follow as these are settled
+
+
+class TeamPage(QStackedWidget):
+    """The overview, or the disagreement being settled."""
+
+    changed = Signal()
+
+    def __init__(self, context: Context, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._context = context
+        self.page = Page(t.CONTENT_WIDTH)
+        self.meter = Meter("Counting")
+        self.meter.hide()
+        self.page.body.addWidget(self.meter)
+        self._content = column(spacing=t.SPACE_L)
+        self.page.body.addLayout(self._content)
+        self.page.body.addStretch(1)
+        self.settling = RevisingPage(context)
+        self.addWidget(self.page)
+        self.addWidget(self.settling)
+        self.settling.left.connect(self._settled)
+
+    def refresh(self) -> None:
+        """Count again, unless something is being settled."""
+        if self.currentWidget() is self.settling:
+            return
+        context, project = self._context, self._context.session.project
+        self.meter.set_value(0, 0, "Counting…")
+        self.meter.show()
+        store = context.store
+        context.tasks.run(
+            lambda: (quality(store, project), unsettled(store, project), {p.name: p for p in store.profiles.all()}),
+            on_success=lambda found: project == context.session.project and self.show_team(*found),
+            on_failure=context.session.troubled.emit,
+        )  # fmt: skip
+
+    def show_team(self, report: QualityReport, queue: list[Disagreement], profiles: dict[str, Profile]) -> None:
+        """Show who there is and how they agree."""
+        self.meter.hide()
+        clear(self._content)
+        mine = who_am_i(self._context.store)
+        self._content.addWidget(self._people([mine, *(name for name in report.counts if name not in (mine, ""))], profiles))
+        if len(report.counts) < 2:
+            lines = "Merge a colleague's bundle under Import / export: what you both judged is compared here, and settled."
+            self._content.addWidget(EmptyState("user", "Nobody else has judged here yet", lines))
+            return
+        self._content.addWidget(_agreement(report))
+        self._content.addWidget(self._queue(queue))
+
+    def _people(self, names: list[str], profiles: dict[str, Profile]) -> Card:
+        card = Card("People")
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(t.SPACE_M)
+        for place, name in enumerate(names):
+            profile = profiles.get(name, Profile(name))
+            role, credentials = QLineEdit(profile.role), QLineEdit(profile.credentials)
+            for field, what in ((role, "Role"), (credentials, "Credentials")):
+                field.setPlaceholderText(what)
+                field.setAccessibleName(f"{what} of {name}")
+                field.editingFinished.connect(partial(self._save, name, role, credentials))
+            grid.addWidget(ElidedLabel(name, strong=True), place, 0)
+            grid.addWidget(role, place, 1)
+            grid.addWidget(credentials, place, 2)
+        for section in range(3):
+            grid.setColumnStretch(section, 1)
+        card.body.addLayout(grid)
+        card.body.addWidget(caption("Your own name is in Settings. Roles and credentials go into bundles and reports.", wrap=True))
+        return card
+
+    def _save(self, name: str, role: QLineEdit, credentials: QLineEdit) -> None:
+        try:
+            self._context.store.profiles.save(Profile(name, role.text().strip(), credentials.text().strip()))
+        except AppError as trouble:
+            self._context.session.troubled.emit(trouble)
+
+    def _queue(self, found: list[Disagreement]) -> Card:
+        card = Card("Disagreements to settle")
+        if not found:
+            card.body.addWidget(Label("None: wherever two of you judged the same answers, you agree or it is settled.", wrap=True))
+        for disagreement in found[:_MOST]:
+            line = row(spacing=t.SPACE_M)
+            said = "   ·   ".join(
+                f"{judgement.who}: {words_as_shown(judgement, disagreement)}" for judgement in disagreement.judgements
+            )
+            line.addWidget(ElidedLabel(said), 1)
+            line.addWidget(caption(f"{disagreement.likeness:.0%} alike"))
+            settle = Button("Settle", "normal")
+            settle.setAccessibleName(f"Settle: {said}")
+            settle.clicked.connect(lambda _on=False, one=disagreement: self.settle(one))
+            line.addWidget(settle)
+            card.body.addLayout(line)
+        if len(found) > _MOST:
+            card.body.addWidget(caption(f"and {len(found) - _MOST:,} more"))
+        return card
+
+    def settle(self, disagreement: Disagreement) -> None:
+        """Judge the same answers for all: it stands for what the others said."""
+        self.setCurrentWidget(self.settling)
+        said = "   ·   ".join(f"{j.who}: {words_as_shown(j, disagreement)}" for j in disagreement.judgements)
+        self.settling.settle(disagreement.judgements[0].displayed, said)
+
+    def _settled(self) -> None:
+        self.setCurrentWidget(self.page)
+        self.refresh()
+
+
+def words_as_shown(judgement: Judgement, disagreement: Disagreement) -> str:
+    """What one person said, with the letters of the first one's order: others may have seen another order."""
+    order = disagreement.judgements[0].displayed
+    ranking = next((verdict for verdict in judgement.verdicts if isinstance(verdict, Ranking)), None)
+    if ranking is None or judgement.displayed == order:
+        return verdict_words(judgement)
+    rank_of = dict(zip(judgement.displayed, ranking.ranks, strict=True))
+    same = Ranking(tuple(rank_of[message] for message in order), ranking.strength)
+    return verdict_words(replace(judgement, displayed=order, verdict=same, also=()))
+
+
+def _agreement(report: QualityReport) -> Card:
+    card = Card("How far you agree")
+    card.body.addWidget(caption(f"{report.overlap.value:.0%} of the items were judged by more than one person.", wrap=True))
+    for alpha in report.alphas:
+        card.body.addWidget(Label(_alpha_words(alpha), wrap=True))
+    for pair in report.agreement:
+        agreement = pair.agreement
+        said = f"{pair.one} and {pair.other}: {agreement.value:.0%} alike ({agreement.low:.0%}–{agreement.high:.0%})"
+        card.body.addWidget(Label(f"{said}, on {words.count(agreement.n, 'item')}", wrap=True))
+    return card
+
+
+def _alpha_words(alpha: Alpha) -> str:
+    if alpha.value is None:
+        return f"{alpha.what.capitalize()}: nothing to compare yet."
+    level = "chance" if alpha.value < 0.2 else "weak" if alpha.value < 0.667 else "usable" if alpha.value < 0.8 else "good"
+    between = f" ({alpha.low:.2f} to {alpha.high:.2f})" if alpha.low is not None and alpha.high is not None else ""
+    return (
+        f"{alpha.what.capitalize()}: Krippendorff's α {alpha.value:.2f}{between}, {level}; from {words.count(alpha.units, 'unit')}"
+    )
