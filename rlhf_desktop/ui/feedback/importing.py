@@ -41,6 +41,7 @@ class ImportCard(Card):
         super().__init__("Import", parent=parent)
         self._context = context
         self._path: Path | None = None
+        self._looks = 0
         self._cancel = threading.Event()
         explained = "Fifteen formats, in JSON lines, JSON, CSV or Parquet. You see what will happen before it does."
         self.body.addWidget(caption(explained, wrap=True))
@@ -130,8 +131,12 @@ class ImportCard(Card):
         if fresh_columns:
             self._offer_columns()
         path, name, columns = self._path, self.form.currentData() or None, self._mapped()
+        self._looks += 1
+        number = self._looks
         self._context.tasks.run(
-            lambda: preview_import(path, form=name, columns=columns), on_success=self._show, on_failure=self._failed
+            lambda: preview_import(path, form=name, columns=columns),
+            on_success=lambda preview: number == self._looks and self._show(preview),  # an earlier look may take longer
+            on_failure=self._failed,
         )
 
     def _offer_columns(self) -> None:
