@@ -5,7 +5,7 @@ defaults, both measured: adapters compute in the base's dtype (the optimiser kee
 matrix products and nothing else (no dropout, casts or checks), which matters on a CPU where the products are small.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from rlhf_desktop.core.errors import ModelTrouble, NotFound
 from rlhf_desktop.core.files import fsync_dir, write_json
 from rlhf_desktop.core.modelfiles import check_adapter
 from rlhf_desktop.inference.model import BaseModel
+from rlhf_desktop.inference.packed import PackedLinear
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
@@ -127,6 +128,7 @@ class AdapterHost:
             raise KeyError(f"no adapter {sorted(unknown)} on this base")
         for module in self._layers():
             assert isinstance(module, _LeanLoraLinear)
+            module.joined = None
             module.stack = [
                 (module.lora_A[name].weight, module.lora_B[name].weight, module.scaling[name])
                 for name in names
@@ -136,16 +138,23 @@ class AdapterHost:
     @contextmanager
     @torch.no_grad()
     def fused(self, names: Sequence[str]) -> Iterator[None]:
-        """Activate a stack with each layer's factors laid side by side: the same sum in half the products, for sampling."""
+        """Activate a stack with each layer's factors laid side by side: the same sum in fewer products, for sampling.
+
+        Where the base's weights are packed, the lower factors are packed below them, so that one product gives both.
+        """
         self.activate(names)
         for module in self._layers():
             assert isinstance(module, _LeanLoraLinear)
-            if len(module.stack) > 1:
+            if module.stack:
                 down = torch.cat([a for a, _, _ in module.stack])  # (Σ rank, in)
                 up = torch.cat([b * scaling for _, b, scaling in module.stack], dim=1)  # (out, Σ rank)
                 module.stack = [(down, up, 1.0)]
-        yield
-        self.activate(names)
+                if isinstance(module.base_layer, PackedLinear):
+                    module.joined = module.base_layer.joined(down)
+        try:
+            yield
+        finally:
+            self.activate(names)
 
     def remove(self, name: str) -> None:
         """Take an adapter off and free its memory."""
@@ -169,8 +178,13 @@ class _LeanLoraLinear(LoraLinear):  # type: ignore[misc]
     """PEFT's LoRA layer with the forward reduced to y = W x + Σ scaling · B A x over the active stack."""
 
     stack: Sequence[tuple[torch.Tensor, torch.Tensor, float]] = ()
+    joined: Callable[[torch.Tensor], torch.Tensor] | None = None  # x → [W x + bias, A x] in one product
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:  # noqa: ARG002
+        if self.joined is not None:
+            both = self.joined(x).flatten(0, -2)  # (rows, out + rank)
+            up = self.stack[0][1]
+            return torch.addmm(both[:, : len(up)], both[:, len(up) :], up.t()).view(*x.shape[:-1], len(up))
         y: torch.Tensor = self.base_layer(x)
         for a, b, scaling in self.stack:
             low = torch.nn.functional.linear(x, a)  # (…, rank)

@@ -5,6 +5,7 @@ Rearranged once, a product with 1 to 16 rows takes about half the time, and one 
 copy of the weights: the plain ones stay, for gradients, adapters and whoever reads them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -23,6 +24,12 @@ class PackedLinear(torch.nn.Linear):
         if x.requires_grad:
             return _PackedProduct.apply(x, self.weight, self.packed, self.bias)  # type: ignore[no-any-return, no-untyped-call]
         return _multiply(x, self.packed, self.bias)
+
+    def joined(self, more: Tensor) -> Callable[[Tensor], Tensor]:
+        """A product with further rows of weights, (extra, in), below these: x → (…, out + extra). Without gradients."""
+        weight = torch.ops.mkldnn._reorder_linear_weight(torch.cat([self.weight.detach(), more.detach()]), 1)
+        bias = None if self.bias is None else torch.cat([self.bias.detach(), self.bias.new_zeros(len(more))])
+        return lambda x: _multiply(x, weight, bias)
 
 
 class _PackedProduct(torch.autograd.Function):
