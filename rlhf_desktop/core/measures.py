@@ -65,7 +65,7 @@ class Line(Value):
 class Rates(Value):
     """How fast this computer is with one model, and what memory it starts from. Made by `worker calibrate`.
 
-    Passes are by padded tokens of a micro-batch; `train` and `train_wide` are forward and backward through the trunk with one
+    Passes are by tokens of a micro-batch; `train` and `train_wide` are forward and backward through the trunk with one
     adapter of rank 16 and 64; the vocabulary head is apart, by answer token; `decode` is one step of sampling, by rows.
     """
 

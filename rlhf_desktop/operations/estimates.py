@@ -4,7 +4,7 @@ Memory is what is in the process at its fullest moment: the loaded model, the ad
 in, sixteen for float32 copies, gradients and moments), and either a training pass or a batch of answers being sampled, whichever
 is more. A training pass holds, for each token and layer, what backward needs: about b·(16·hidden + 4·key-values + 4·intermediate)
 bytes in b-byte numbers with LoRA on every linear layer, and for attention b·heads·width of the row. Time adds up passes, each a
-line in its padded tokens with measured ends (`worker calibrate`), answer tokens through the vocabulary head, decoding steps and
+line in its tokens with measured ends (`worker calibrate`), answer tokens through the vocabulary head, decoding steps and
 optimiser updates.
 
 Left out: the first passes of a process, which are slower, and other programs, which take what they take.
@@ -41,6 +41,10 @@ OPTIMIZER_BYTES = 16
 WATCHED_TOKENS = 96  # longest watched answer
 WATCH_SHARE = 0.05
 USUAL_ANSWER_SHARE = 0.6  # of the longest allowed, where nothing was measured
+WASTE = 2  # places side by side for each token, in attention
+KEPT_TOKENS = 2048  # of PPO's first pass, whose graph waits for the first update
+HELDOUT_PROMPTS = 12  # that PPO looks at now and then
+PPO_LOOKS = 6
 SLACK = 1.08  # what allocators keep back
 _NUMBER_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -203,8 +207,8 @@ class _Work:
         self.talks = rates.answer_tokens if rates else []
         self.members = settings.ensemble if isinstance(settings, RewardSettings) else _members(plan.reward)
         if isinstance(settings, PpoSettings):
-            self.train = [self._practised(row, settings) for row in self.train]
-            self.heldout = []
+            self.train = [self._practised(row, settings, settings.samples_per_prompt) for row in self.train]
+            self.heldout = [self._practised(row, settings, 1) for row in self.heldout[:HELDOUT_PROMPTS]]
         self.budget, self.checkpointing = self._budget(free_bytes)
         self.loaded_bytes = rates.loaded_bytes if rates and rates.dtype == self.dtype else self._loaded()
 
@@ -215,9 +219,9 @@ class _Work:
         packed = self.number_bytes == 2  # the linear layers a second time, laid out for the processor
         return SOFTWARE_BYTES + weights + packed * self.shape.linear_parameters * self.number_bytes
 
-    def _practised(self, row: RowSize, s: PpoSettings) -> RowSize:
+    def _practised(self, row: RowSize, s: PpoSettings, k: int) -> RowSize:
         """A prompt with the answers that will be sampled to it."""
-        return RowSize(prompt=row.prompt, answers=[round(self._answer_tokens(s.max_new_tokens))] * s.samples_per_prompt)
+        return RowSize(prompt=row.prompt, answers=[round(self._answer_tokens(s.max_new_tokens))] * k)
 
     def _answer_tokens(self, most: int) -> float:
         """How long an answer is, when at most so many tokens are allowed."""
@@ -296,11 +300,18 @@ class _Work:
         layers = 1 if self.checkpointing else self.shape.layers
         widest = 0
         for rows in micro:
-            width = rows[0].tokens
+            width, tokens = rows[0].tokens, sum(row.tokens for row in rows)
             attention = layers * self.shape.heads * self.number_bytes * width * width * len(rows)
-            widest = max(widest, width * len(rows) * each + attention)
+            widest = max(widest, tokens * each + attention)
+        if isinstance(self.settings, PpoSettings):  # the first update's passes are kept from when the answers were looked at
+            widest = max(widest, min(KEPT_TOKENS, self._minibatch_tokens(self.settings)) * each)
         head = 0 if self.plan.algorithm == "reward" else HEAD_CHUNK_BYTES * self.shape.vocabulary
         return widest + head
+
+    def _minibatch_tokens(self, s: PpoSettings) -> int:
+        """Of one update's share of a batch of answers."""
+        row = sum(row.tokens for row in self.train) / max(1, len(self.train))
+        return round(row * max(1, s.batch_size // s.samples_per_prompt) / s.minibatches)
 
     def _sampling_bytes(self) -> int:
         """Keys and values, and the words' probabilities, of the answers sampled together."""
@@ -340,8 +351,8 @@ class _Work:
         return s.epochs * self.members * sum(self._train_pass(rows, rates) for rows in micro)
 
     def _train_pass(self, rows: Sequence[RowSize], rates: Rates) -> float:
-        padded = rows[0].tokens * len(rows)
-        narrow, wide = rates.train.at(padded), rates.train_wide.at(padded)
+        tokens = sum(row.tokens for row in rows)
+        narrow, wide = rates.train.at(tokens), rates.train_wide.at(tokens)
         trunk = max(0.5 * narrow, narrow + (wide - narrow) * (self.settings.lora_rank - 16) / 48)
         head = 0.0 if self.plan.algorithm == "reward" else rates.head_train_s * sum(sum(row.answers) for row in rows)
         return trunk * (4 / 3 if self.checkpointing else 1.0) + head
@@ -352,9 +363,8 @@ class _Work:
     def _forward(self, rows: Sequence[RowSize], rates: Rates, *, head: bool = True) -> float:
         """One pass without gradients over some rows, every member of a reward model in turn."""
         scored = self.plan.algorithm == "reward"
-        passes = sum(
-            rates.forward.at(part[0].tokens * len(part)) for part in _packed(rows, 3 * self.budget if scored else self.budget)
-        )
+        parts = _packed(rows, 3 * self.budget if scored else self.budget)
+        passes = sum(rates.forward.at(sum(row.tokens for row in part)) for part in parts)
         words = 0.0 if scored or not head else rates.head_forward_s * sum(sum(row.answers) for row in rows)
         return passes * (self.members if scored else 1) + words
 
@@ -379,17 +389,22 @@ class _Work:
         mean = [self.train[i % len(self.train)] for i in range(prompts)]
         budget = min(self.budget, max(row.tokens for row in mean) * max(1, len(mean) // s.minibatches))
         micro = _packed(mean, budget)
-        forward = sum(rates.forward.at(part[0].tokens * len(part)) for part in micro)
+        forward = sum(rates.forward.at(sum(row.tokens for row in part)) for part in micro)
         words = rates.head_forward_s * sum(sum(row.answers) for row in mean)
         learning = s.ppo_epochs * sum(self._train_pass(part, rates) for part in micro)
+        kept = min(1.0, KEPT_TOKENS / max(1, self._minibatch_tokens(s))) / s.minibatches  # passes that serve the first update too
         phases = {
             "sampling": batches * self._sampling_s(rates, prompts, prompts * s.samples_per_prompt, s.max_new_tokens),
             "marking": batches * self.members * forward,
-            "reference": batches * 2 * (forward + words),
+            "reference": batches * (2 - kept) * (forward + words),
             "learning": batches * learning,
             "updates": self.updates * self._update_s(rates),
         }
-        phases["watched answers"] = self._watching(rates, sum(phases.values()), 4)
+        if self.heldout:
+            count = len(self.heldout)
+            look = self._sampling_s(rates, count, count, s.max_new_tokens) + (2 + self.members) * self._forward(self.heldout, rates)
+            phases["held-out checks"] = look * (1 + min(PPO_LOOKS, batches))
+        phases["watched answers"] = self._watching(rates, sum(phases.values()), PPO_LOOKS)
         return phases
 
 
@@ -400,13 +415,16 @@ def _cut(row: RowSize, most: int) -> RowSize:
 
 
 def _packed(rows: Sequence[RowSize], budget: int) -> list[list[RowSize]]:
-    """Micro-batches whose padded size stays within the budget, the longest rows first (as `training.batch.micro_batches`)."""
+    """Micro-batches within a token budget, the longest rows first (as `training.batch.micro_batches`)."""
     found: list[list[RowSize]] = []
+    tokens = 0
     for row in sorted(rows, key=lambda row: -row.tokens):
-        if found and found[-1][0].tokens * (len(found[-1]) + 1) <= budget:
-            found[-1].append(row)
-        else:
-            found.append([row])
+        fits = found and tokens + row.tokens <= budget and found[-1][0].tokens * (len(found[-1]) + 1) <= WASTE * budget
+        if not fits:
+            found.append([])
+            tokens = 0
+        found[-1].append(row)
+        tokens += row.tokens
     return found
 
 

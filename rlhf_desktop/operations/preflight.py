@@ -106,13 +106,13 @@ def preflight(
 
     def template() -> Finding:
         nonlocal checked
-        checked = check_model(plan.base, [_texts(row) for row in rows])
+        checked = check_model(plan.base, [as_text_row(row) for row in rows])
         return _template(plan.base, checked)
 
     seen.look("template", template)
     if not seen.troubles:
         seen.look("end of turn", lambda: _end_of_turn(plan.base, checked))
-    sizes = _sizes(rows, checked)
+    sizes = row_sizes(rows, checked)
     found = _estimate(plan, sizes, seen) if not seen.troubles else None
     return Preflight(tuple(seen.found), tuple(seen.troubles), sizes, found)
 
@@ -177,7 +177,7 @@ def _end_of_turn(base: ModelRef, checked: ModelCheck) -> Finding:
     return Finding("end of turn", "well", f"Answers are learned with their end ({checked.end_token}).")
 
 
-def _texts(row: SnapshotRow) -> TextRow:
+def as_text_row(row: SnapshotRow) -> TextRow:
     """A row's prompt and the answers learned with it, whatever its form."""
     if isinstance(row, Demonstration):
         return TextRow(prompt=row.prompt, answers=[row.completion])
@@ -186,7 +186,8 @@ def _texts(row: SnapshotRow) -> TextRow:
     return TextRow(prompt=row.prompt, answers=[] if isinstance(row, PracticePrompt) else [row.text])
 
 
-def _sizes(rows: Sequence[SnapshotRow], checked: ModelCheck) -> RowSizes | None:
+def row_sizes(rows: Sequence[SnapshotRow], checked: ModelCheck) -> RowSizes | None:
+    """The measured rows by their half of the split; None when they were not measured."""
     if len(checked.sizes) != len(rows):
         return None
     pairs = list(zip(rows, checked.sizes, strict=True))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rlhf_desktop.core.files import append_jsonl
+from rlhf_desktop.core.paths import resources_dir
 
 
 @pytest.fixture
@@ -73,3 +74,16 @@ def test_rounds_and_adoption(cli, two_runs, model):
 def test_json_has_no_surprises(cli, two_runs):
     for words in (["runs", "compare", *two_runs], ["evaluate", "rounds"]):
         assert json.loads(cli(*words, "--json").out)
+
+
+def test_the_guide_names_commands_and_options_that_exist(cli):
+    text = (resources_dir() / "guide" / "evaluation.md").read_text("utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("rlhf-desktop ")]
+    assert len(lines) >= 10
+    for line in lines:
+        group, name, *rest = line.split()[1:]
+        shown = cli(group, name, "--help")
+        assert shown.code == 0, line
+        for word in rest:
+            option = word.strip("[]")
+            assert not option.startswith("--") or option in shown.out, line

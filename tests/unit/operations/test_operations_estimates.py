@@ -55,7 +55,9 @@ def test_the_shape_agrees_with_a_model_in_memory(tiny_model):
 
 
 def test_packing_is_the_trainers_own():
-    sizes = [RowSize(prompt=p, answers=[a]) for p, a in [(40, 60), (90, 200), (10, 5), (300, 300), (64, 64), (50, 50)]]
+    sizes = [
+        RowSize(prompt=p, answers=[a]) for p, a in [(40, 60), (90, 200), (10, 5), (300, 300), (64, 64), (50, 50), *[(12, 8)] * 40]
+    ]
     groups = [Group([0] * row.prompt, [[0] * row.answers[0]]) for row in sizes]
     theirs = [[groups[i].tokens for i in picks] for picks in micro_batches(groups, 512)]
     assert [[row.tokens for row in part] for part in _packed(sizes, 512)] == theirs
