@@ -2,10 +2,10 @@
 
     make bench ARGS="trainers ppo reward dpo --peers FOLDER --peer-python PYTHON --pairs FILE [--rounds 3] [--n 64]"
 
-FOLDER holds trl_ppo.py, trl_reward.py, trl_dpo.py and common.py; PYTHON has trl 1.12, the last with PPO. A row a round is appended to results.jsonl beside this file.
-Compared are examples per second of training (loading and tokenising excluded on both sides) and the peak resident memory of the
-process. TRL's PPO trains a whole value model of the policy's size; ours a linear head on the policy's states. TRL's pair trainers
-read a pair's prompt twice; ours once.
+FOLDER holds trl_ppo.py, trl_reward.py, trl_dpo.py and common.py; PYTHON has trl 1.12, the last with PPO. A row a round is appended
+to results.jsonl beside this file. Compared are examples per second of training (loading and tokenising excluded on both sides) and
+the peak resident memory of the process. TRL's PPO trains a whole value model of the policy's size; ours a linear head on the
+policy's states. TRL's pair trainers read a pair's prompt twice; ours once.
 """
 
 import argparse

@@ -46,3 +46,12 @@ def test_a_torch_without_these_operations_is_served_by_plain_layers(monkeypatch)
 
     monkeypatch.setattr(packed, "_multiply", missing)
     assert not pack(model())
+
+
+def test_joined_rows_give_both_products_at_once():
+    layers = model()
+    pack(layers)
+    x = torch.randn(3, 32).bfloat16()
+    more = torch.randn(5, 32).bfloat16()
+    both = layers[0].joined(more)(x)
+    torch.testing.assert_close(both, torch.cat([layers[0](x), x @ more.t()], dim=-1), atol=0.03, rtol=0.03)

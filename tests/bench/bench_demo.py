@@ -1,0 +1,148 @@
+"""The customer-support demo over several seeds: what PPO gains, what the watchdog is worth, and DPO on the same feedback.
+
+    make bench ARGS="demo --work FOLDER [--seeds 0 1 2]"
+
+Each seed has a workspace in FOLDER: the thorough demo, then PPO without the watchdog and DPO from the same SFT adapter and feedback,
+all answering the same held-out prompts, judged by the rule. Stopped and started again, it goes on where it was. A row a seed and way
+of training is appended to results.jsonl. About 25 minutes a seed on two cores.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1]))
+
+from rlhf_desktop.core.files import append_jsonl, read_jsonl, write_json  # noqa: E402
+from rlhf_desktop.core.paths import Workspace  # noqa: E402
+from rlhf_desktop.core.runs import AdapterRef, Finished, Metrics  # noqa: E402
+from rlhf_desktop.hub.library import Library  # noqa: E402
+from rlhf_desktop.jobs.adapters import resolve_adapter  # noqa: E402
+from rlhf_desktop.jobs.chat_client import ChatWorker  # noqa: E402
+from rlhf_desktop.jobs.queue import Queue  # noqa: E402
+from rlhf_desktop.operations import demo as steps  # noqa: E402
+from rlhf_desktop.operations.demo import THOROUGH, Demo, DemoState, finish  # noqa: E402
+from rlhf_desktop.operations.demo_report import DemoAnswer, judge_answers, model_report, points_by_prompt, win_report  # noqa: E402
+from rlhf_desktop.operations.training import start_run  # noqa: E402
+from rlhf_desktop.store.database import Store  # noqa: E402
+
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ppo": ("ppo", {}),
+    "ppo, watchdog off": ("ppo", {"watchdog": "off"}),
+    "dpo": ("dpo", {}),
+}
+
+
+class _DoneOrNot(Demo):
+    """A demo that is taken up where it is, also when that is its end."""
+
+    def _unfinished(self) -> DemoState | None:
+        file = self.workspace.root / "demo.json"
+        return DemoState.model_validate_json(file.read_bytes()) if file.exists() else None
+
+
+class Seed:
+    """One seed's workspace, with the demo done."""
+
+    def __init__(self, root: Path, store: Store, seed: int) -> None:
+        self.workspace, self.store = Workspace(root), store
+        self.queue, self.library = Queue(self.workspace), Library(self.workspace)
+        self.demo = _DoneOrNot(
+            self.workspace, store, self.queue, self.library, size=THOROUGH, seed=seed,
+            progress=lambda event: print(f"\r{seed} {event.step} {event.text}"[:78].ljust(78), end="", flush=True),
+        )  # fmt: skip
+        self.report = finish(self.demo) if self.demo.remaining() else steps.read_report(self.workspace)
+        self.prompts = {p.id: p for p in self.demo.prompts["heldout"]}
+        self.known = root / "variants.json"
+        self.answers: dict[str, list[dict]] = json.loads(self.known.read_text("utf-8")) if self.known.exists() else {}
+
+    def row(self, variant: str) -> dict[str, Any]:
+        """Train a variant, let it answer, and judge it."""
+        algorithm, changes = VARIANTS[variant]
+        run, measured = self._trained(variant, algorithm, changes)
+        answers = self._answers(variant, run)
+        given = {**self.demo.state.heldout, "tuned": answers}
+        scores = {model: judge_answers(self.prompts, texts) for model, texts in given.items()}
+        points = {model: points_by_prompt(texts, scores[model]) for model, texts in given.items()}
+        wins = {other: win_report(other, points, self.demo.seed) for other in ("base", "sft")}
+        with ChatWorker() as worker:
+            worker.load(self.demo.base())
+            asked = [steps._messages(self.prompts[answer.prompt_id]) for answer in answers]
+            likelihood = worker.likelihood(None, asked, [[answer.text] for answer in answers])
+        mine, sft = model_report(scores["tuned"], answers, likelihood), self.report.models["sft"]
+        return {
+            "bench": "demo",
+            "variant": variant,
+            "seed": self.demo.seed,
+            **{f"over_{other}": [round(v, 3) for v in (win.rate, win.low, win.high)] for other, win in wins.items()},
+            "report": mine.model_dump(mode="json"),
+            "words_ratio_to_sft": mine.mean_words / sft.mean_words,
+            "perplexity_ratio_to_sft": mine.perplexity / sft.perplexity,
+            **{name: measured[name] for name in ("objective/scores", "objective/kl", "rewards/margins") if name in measured},
+            "warnings": measured["warnings"],
+        }
+
+    def _trained(self, variant: str, algorithm: str, changes: dict[str, Any]) -> tuple[AdapterRef, dict[str, Any]]:
+        title = f"Bench: {variant}"
+        known = (
+            self.demo.state.runs["ppo"] if variant == "ppo" else next((r.id for r in self.queue.runs() if r.title == title), None)
+        )
+        if known is None:
+            settings = {**(THOROUGH.ppo if algorithm == "ppo" else {"watched_prompts": 0}), **changes, "seed": self.demo.seed}
+            reward = self.demo.adapter("reward") if algorithm == "ppo" else None
+            known = start_run(
+                self.store, self.queue, self.demo.project, algorithm, base=self.demo.base(), title=title,
+                start=self.demo.adapter("sft"), reward=reward, settings=settings,
+            ).id  # fmt: skip
+        run = self.queue.find(known)
+        if run.state().resumable:
+            self.queue.resume(run)
+        measured: dict[str, Any] = {}
+        for event in self.queue.follow(run):
+            if isinstance(event, Metrics):
+                measured |= event.values
+            elif isinstance(event, Finished):
+                print(f"\r{self.demo.seed} {variant}: {event.outcome}".ljust(78))
+        warnings = [row["message"] for row in read_jsonl(run.events) if row["type"] == "warning"]
+        found = resolve_adapter(self.workspace, known, "policy")
+        assert found is not None
+        return found, {**measured, "warnings": warnings}
+
+    def _answers(self, variant: str, adapter: AdapterRef) -> list[DemoAnswer]:
+        if variant == "ppo":
+            return self.demo.state.heldout["tuned"]
+        if variant not in self.answers:
+            prompts = self.demo.prompts["heldout"]
+            with ChatWorker() as worker:
+                rows = list(
+                    steps._sample(worker, self.demo.base(), prompts, 1, adapter, THOROUGH.heldout_sampling, self.demo.seed + 1)
+                )
+            self.answers[variant] = [answer.model_dump(mode="json") for answer in steps._flat(prompts, rows)]
+            write_json(self.known, self.answers)
+        return [DemoAnswer.model_validate(answer) for answer in self.answers[variant]]
+
+
+def main() -> None:
+    """All seeds and variants that results.jsonl does not have for this commit."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    options = parser.parse_args()
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
+    for seed in options.seeds:
+        root = Workspace(options.work / f"seed-{seed}").ensure().root
+        with Store.open(Workspace(root).database) as store:
+            bench = Seed(root, store, seed)
+            for variant in VARIANTS:
+                row = {**bench.row(variant), "commit": commit, "cpu": platform.processor() or platform.machine()}
+                append_jsonl(HERE / "results.jsonl", row)
+                print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
