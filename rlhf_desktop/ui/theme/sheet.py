@@ -115,6 +115,9 @@ def _fields(c: t.Palette, arrow: str) -> str:
     QPlainTextEdit[kind="bare"], QPlainTextEdit[kind="bare"]:focus {{ background: transparent; border: none; padding: 0; }}
     QCheckBox, QRadioButton {{ spacing: {px(t.SPACE_S)}; border: 2px solid transparent; border-radius: {px(t.RADIUS_CONTROL)};
         padding: 2px; }}
+    QCheckBox::indicator {{ width: {px(t.ICON_SMALL)}; height: {px(t.ICON_SMALL)}; border: 1px solid {c.line};
+        border-radius: {px(t.SPACE_XS)}; background: {c.surface}; }}
+    QCheckBox::indicator:checked {{ background: {c.accent}; border: 1px solid {c.accent}; }}
     QCheckBox:focus, QRadioButton:focus {{ border-color: {c.accent}; }}
     """
 
