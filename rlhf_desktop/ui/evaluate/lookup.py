@@ -12,6 +12,7 @@ from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.evaluation.reward_report import RewardReport
 from rlhf_desktop.feedback.conversations import Generator, Project
+from rlhf_desktop.feedback.quality import Share, self_agreement
 from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters
 from rlhf_desktop.jobs.chat_client import ChatWorker
@@ -121,6 +122,20 @@ def reward_report(workspace: Workspace, info: AdapterInfo) -> RewardReport | Non
         return RewardReport.model_validate_json((workspace.runs / info.run_id / "report.json").read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
+
+
+@dataclass(frozen=True)
+class RewardFacts:
+    """A reward model's own report, and how often this person agrees with themself on answers that came back."""
+
+    report: RewardReport | None
+    own: Share
+
+
+def reward_facts(store: Store, workspace: Workspace, project: Project, info: AdapterInfo, who: str) -> RewardFacts:
+    """What the page of a reward model shows at once."""
+    mine = [judgement for judgement in store.judgements.effective(project.id) if judgement.who == who]
+    return RewardFacts(reward_report(workspace, info), self_agreement(mine))
 
 
 def reward_info(workspace: Workspace, run_id: str) -> AdapterInfo | None:

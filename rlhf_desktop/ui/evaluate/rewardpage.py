@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from rlhf_desktop.evaluation.reward_report import Bin, RewardReport
+from rlhf_desktop.feedback.quality import Share
 from rlhf_desktop.operations.reward_review import Mistake, RewardReview
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.evaluate.interval import IntervalBar
@@ -28,7 +29,7 @@ class RewardPage(Page):
     reviewAsked = Signal()
     reviewStopped = Signal()
 
-    def __init__(self, name: str, report: RewardReport | None, theme: Theme, parent: QWidget | None = None) -> None:
+    def __init__(self, name: str, report: RewardReport | None, own: Share, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(t.WIDE_WIDTH, parent)
         self._theme = theme
         self._plots: list[pg.PlotWidget] = []
@@ -43,7 +44,7 @@ class RewardPage(Page):
                 )
             )
         else:
-            self._show_report(report)
+            self._show_report(report, own)
         self.body.addWidget(self._review_card())
         self._review = column(spacing=t.SPACE_M)
         self.body.addLayout(self._review)
@@ -70,8 +71,8 @@ class RewardPage(Page):
 
     # --- the run's own report
 
-    def _show_report(self, report: RewardReport) -> None:
-        self.body.addWidget(_agreement(report))
+    def _show_report(self, report: RewardReport, own: Share) -> None:
+        self.body.addWidget(_agreement(report, own))
         grid = QGridLayout()
         grid.setSpacing(t.SPACE_M)
         grid.addWidget(self._reliability(report), 0, 0)
@@ -89,7 +90,7 @@ class RewardPage(Page):
         )
         made = self._plot("Reliability diagram")
         made.setXRange(0.5, 1.0, padding=0.03)
-        made.setYRange(0.0, 1.0, padding=0.03)
+        made.setYRange(0.0, 1.0, padding=0.08)
         made.plot([0.5, 1.0], [0.5, 1.0], pen=pg.mkPen(current().line, style=Qt.PenStyle.DashLine))
         filled = [part for part in found.reliability if part.pairs]
         made.addItem(_points(filled))
@@ -177,7 +178,7 @@ class RewardPage(Page):
             dress(made, self._theme.scale)
 
 
-def _agreement(report: RewardReport) -> Card:
+def _agreement(report: RewardReport, own: Share) -> Card:
     """The one number, its interval, and each attribute's."""
     found = report.accuracy
     card = Card()
@@ -195,9 +196,7 @@ def _agreement(report: RewardReport) -> Card:
         each = ", ".join(f"{value:.0%}" for value in report.member_accuracy)
         said += f" Its {report.members} scorers by themselves: {each}."
     card.body.addWidget(Label(said, tone="muted", wrap=True))
-    card.body.addWidget(
-        caption("No model can agree with you more often than you agree with yourself: judge some answers twice to know.", wrap=True)
-    )
+    card.body.addWidget(caption(_own_words(own), wrap=True))
     grid = QGridLayout()
     grid.setHorizontalSpacing(t.SPACE_L)
     for place, (name, part) in enumerate(report.attributes.items()):
@@ -208,6 +207,14 @@ def _agreement(report: RewardReport) -> Card:
     grid.setColumnStretch(2, 1)
     card.body.addLayout(grid)
     return card
+
+
+def _own_words(own: Share) -> str:
+    """The expert's own agreement: the bar no model is measured above."""
+    limit = "No model can agree with you more often than you agree with yourself"
+    if not own.n:
+        return f"{limit}: judge some answers twice (Label brings some back by itself) to know."
+    return f"{limit}: {own.value:.0%} ({own.low:.0%}–{own.high:.0%}) on {words.count(own.n, 'answer')} that came back."
 
 
 def _confidence(report: RewardReport) -> Card:

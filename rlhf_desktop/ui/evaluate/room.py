@@ -11,7 +11,6 @@ from PySide6.QtWidgets import QStackedWidget, QWidget
 from rlhf_desktop.core.errors import AppError, BadInput
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
-from rlhf_desktop.evaluation.reward_report import RewardReport
 from rlhf_desktop.jobs.adapters import AdapterInfo
 from rlhf_desktop.operations.blind import (
     Answered,
@@ -362,11 +361,15 @@ class EvaluateRoom(QObject):
 
     def show_reward(self, info: AdapterInfo) -> None:
         """Open the page of a reward model."""
-        self._run(lookup.reward_report, self._context.workspace, info, then=lambda report: self._open_reward(info, report))
+        store, workspace, project = self._context.store, self._context.workspace, self._context.session.project
+        self._run(
+            lambda: lookup.reward_facts(store, workspace, project, info, who_am_i(store)),
+            then=lambda facts: self._open_reward(info, facts),
+        )
 
-    def _open_reward(self, info: AdapterInfo, report: RewardReport | None) -> None:
+    def _open_reward(self, info: AdapterInfo, facts: lookup.RewardFacts) -> None:
         self._drop_result()
-        page = self.reward = RewardPage(info.title, report, self._context.theme)
+        page = self.reward = RewardPage(info.title, facts.report, facts.own, self._context.theme)
         page.closed.connect(self.show_home)
         page.runAsked.connect(lambda: self._context.session.runRequested.emit(info.run_id))
         page.reviewAsked.connect(lambda: self._review(info))
