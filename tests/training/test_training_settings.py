@@ -82,7 +82,7 @@ def learn(tiny_model, tmp_path_factory, scorer):
 def fingerprint(trainer, folder):
     trainer.prepare(resumed=False)
     metrics = [trainer.step(index) for index in range(min(3, trainer.total_steps))]
-    trainer.evaluate(3)
+    trainer.evaluate(trainer.total_steps)
     optimizers = getattr(trainer, "optimizers", None) or [trainer.optimizer]
     weights = [(key, tensor.tolist()) for o in optimizers for key, tensor in o.masters.items()]
     shown = [(e["prompt"], e["text"]) for e in events(folder, "sample")]
