@@ -45,10 +45,14 @@ def _copy(connection: Connection, target: Path) -> None:
             copy.close()
 
 
+def daily_path(folder: Path, today: datetime | None = None) -> Path:
+    """Where the day's copy goes."""
+    return folder / f"feedback-{(today or datetime.now(UTC)).strftime('%Y-%m-%d')}.db"
+
+
 def back_up_daily(connection: Connection, folder: Path, today: datetime | None = None) -> Path | None:
     """Today's copy, unless it exists already; the oldest beyond `KEEP_DAYS` go. Returns the new copy."""
-    day = (today or datetime.now(UTC)).strftime("%Y-%m-%d")
-    target = folder / f"feedback-{day}.db"
+    target = daily_path(folder, today)
     if target.exists():
         return None
     back_up(connection, target)

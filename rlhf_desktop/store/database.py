@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlhf_desktop.core.errors import BadInput, NoSpace, StoreTrouble
+from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.feedback.judgements import Demonstrated, Judgement
 from rlhf_desktop.feedback.signals import Judged, SplitPrompt, settled, snapshot_rows
 from rlhf_desktop.feedback.snapshot import SnapshotRow
-from rlhf_desktop.store.backups import back_up, back_up_daily
+from rlhf_desktop.store.backups import back_up
 from rlhf_desktop.store.conversations import ConversationStore
 from rlhf_desktop.store.drafts import DraftStore
-from rlhf_desktop.store.driver import Connection, damaged, plainly
+from rlhf_desktop.store.driver import Connection
 from rlhf_desktop.store.evaluations import EvaluationStore
 from rlhf_desktop.store.exports import ExportStore
 from rlhf_desktop.store.guidelines import GuidelineStore
@@ -24,6 +24,7 @@ from rlhf_desktop.store.profiles import ProfileStore, ProtocolStore
 from rlhf_desktop.store.projects import ProjectStore, SettingsStore
 from rlhf_desktop.store.prompts import PromptStore
 from rlhf_desktop.store.tags import TagStore
+from rlhf_desktop.store.upkeep import LARGE_BYTES, Upkeep, back_up_if_possible, check_health
 
 
 class Store:
@@ -46,6 +47,7 @@ class Store:
         profiles: Who the annotators are.
         protocols: Which forms of judgement a project asks for.
         settings: Small values by key.
+        upkeep: The daily check and backup of a large file, beside the work.
         notice: What the user should know about how the file is kept; usually "".
     """
 
@@ -53,6 +55,7 @@ class Store:
         self.connection = connection
         self.path = connection.path
         self.notice = connection.notice
+        self.upkeep: Upkeep | None = None
         self.projects = ProjectStore(connection)
         self.settings = SettingsStore(connection)
         self.conversations = ConversationStore(connection)
@@ -71,28 +74,38 @@ class Store:
     def open(cls, path: Path) -> "Store":
         """Open a workspace's database: check it, bring its schema up to date, and make the day's backup.
 
-        Backups go to `backups/` beside the file. Its time grows with the file; a large one is opened away from the window's thread.
+        Backups go to `backups/` beside the file. A large file is checked and backed up beside the work, once a day; what comes of
+        it is in `notice`.
 
         Raises:
             StoreTrouble: the file is damaged, in use, not writable, or written by a newer version of the program.
             NoSpace: the disk is full.
         """
-        existed = path.exists() and path.stat().st_size > 0
+        size = path.stat().st_size if path.exists() else 0
         connection = Connection(path)
         try:
-            if existed:
-                _check_health(connection)
+            if 0 < size < LARGE_BYTES:
+                check_health(connection)
             backups = path.parent / "backups"
             migrate(connection, before=lambda old: back_up(connection, backups / f"before-schema-{old + 1}.db"))
-            if existed:
-                _back_up_if_possible(connection, backups)
+            if 0 < size < LARGE_BYTES:
+                connection.notice = f"{connection.notice} {back_up_if_possible(connection, backups)}".strip()
+            store = cls(connection)
         except BaseException:
             connection.close()
             raise
-        return cls(connection)
+        if size >= LARGE_BYTES:
+            store.upkeep = Upkeep(path, backups, store.add_notice)
+        return store
+
+    def add_notice(self, text: str) -> None:
+        """Add to what the user should know."""
+        self.notice = f"{self.notice} {text}".strip()
 
     def close(self) -> None:
         """Close the file."""
+        if self.upkeep:
+            self.upkeep.stop()
         self.history.close()
         self.conversations.close()
         self.connection.close()
@@ -157,18 +170,3 @@ class Store:
             return [SplitPrompt(prompt, split(prompt)) for prompt in prompts]
         stored = [SplitPrompt(p.prompt, p.split) for p in self.prompts.prompts(project_id)]
         return stored + [SplitPrompt(item.prompt, item.split) for item in settled(judged)]
-
-
-def _back_up_if_possible(connection: Connection, folder: Path) -> None:
-    """The day's backup. Where it cannot be made the work still goes on, and the notice says so."""
-    try:
-        back_up_daily(connection, folder)
-    except (NoSpace, StoreTrouble) as problem:
-        connection.notice = f"{connection.notice} Today's backup was not made. {problem}".strip()
-
-
-def _check_health(connection: Connection) -> None:
-    with plainly():
-        found = [str(row[0]) for row in connection.raw.execute("PRAGMA quick_check(5)")]
-    if found != ["ok"]:
-        raise damaged("; ".join(found))

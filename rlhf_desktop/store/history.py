@@ -14,14 +14,15 @@ from rlhf_desktop.store.judgements import JudgementStore
 from rlhf_desktop.store.search import Words
 
 Sort = Literal["newest", "oldest", "slowest", "quickest", "who", "kind"]
-_KEYS: dict[Sort, tuple[str, str]] = {  # what is sorted by, and which way; each has its index
-    "newest": ("j.created_at", "DESC"),
-    "oldest": ("j.created_at", "ASC"),
-    "slowest": ("coalesce(j.seconds_spent, 0)", "DESC"),
-    "quickest": ("coalesce(j.seconds_spent, 0)", "ASC"),
-    "who": ("j.who", "ASC"),
-    "kind": ("j.kind", "ASC"),
+_KEYS: dict[Sort, tuple[tuple[str, ...], str]] = {  # what is sorted by, and which way; each has its index
+    "newest": (("j.created_at",), "DESC"),
+    "oldest": (("j.created_at",), "ASC"),
+    "slowest": (("coalesce(j.seconds_spent, 0)",), "DESC"),
+    "quickest": (("coalesce(j.seconds_spent, 0)",), "ASC"),
+    "who": (("j.who", "j.created_at"), "ASC"),
+    "kind": (("j.kind", "j.created_at"), "ASC"),
 }
+_BY_TIME = ("newest", "oldest")
 _MOST_FOUND = 10_000  # of a search that is sorted by something else than age: the newest so many
 _ROUNDS = 50  # looking for judgements in effect among many that are not
 
@@ -58,7 +59,7 @@ class HistoryQuery:
 class Cursor:
     """Where a page ended."""
 
-    key: Any
+    key: tuple[Any, ...]
     row: int
 
 
@@ -111,14 +112,16 @@ class HistoryStore:
             sources = [
                 _Select(project_id, query, match, after, limit, kind, beside) for kind in query.kinds for beside in (False, True)
             ]
-        places = {row["r"]: Cursor(row["k"], row["r"]) for source in sources for row in self._db.rows(*source.sql())}
+        rows = (row for source in sources for row in self._db.rows(*source.sql()))
+        places = {row.pop("r"): tuple(row.values()) for row in rows}
         backwards = _KEYS[query.sort][1] == "DESC"
-        return sorted(places.values(), key=lambda cursor: (cursor.key, cursor.row), reverse=backwards)[:limit]
+        found = sorted(((key, row) for row, key in places.items()), reverse=backwards)[:limit]
+        return [Cursor(key, row) for key, row in found]
 
 
 @dataclass(frozen=True)
 class _Select:
-    """One statement that finds places in the list, in order."""
+    """One statement that finds places in the list, in order, led by the one index that suits it."""
 
     project_id: str
     query: HistoryQuery
@@ -128,53 +131,96 @@ class _Select:
     kind: Kind | None = None
     beside: bool = False  # `kind` is not the main form
 
+    @property
+    def _found(self) -> bool:
+        """Led by the search, which yields its rows in order, so that it ends after `limit` of them."""
+        return bool(self.match) and self.query.sort in _BY_TIME
+
+    def _source(self) -> tuple[str, tuple[str, ...]]:
+        """What is read, and the key it comes sorted by."""
+        keys = _KEYS[self.query.sort][0]
+        if self._found:
+            return "judgement_search s CROSS JOIN judgements j ON j.rowid = s.rowid", ("0",)
+        if self.beside:
+            timed = ("v.created_at",) if self.query.sort in _BY_TIME else keys
+            return "judgements_also v CROSS JOIN judgements j ON j.id = v.judgement_id", timed
+        if self.query.tag and not self.kind and not self.match:
+            timed = ("v.judged_at",) if self.query.sort in _BY_TIME else keys
+            return "judgement_tags v CROSS JOIN judgements j ON j.id = v.judgement_id", timed
+        return "judgements j", keys
+
     def sql(self) -> tuple[str, dict[str, Any]]:
-        key, way = _KEYS[self.query.sort]
-        by_row = bool(self.match) and self.query.sort in ("newest", "oldest")
-        source = "judgements j"
-        if by_row:  # the index yields its rows in order, so this ends after `limit` of them
-            key, source = "0", "judgement_search s CROSS JOIN judgements j ON j.rowid = s.rowid"
-        place = "s.rowid" if by_row else "j.rowid"
-        conditions, values = self._conditions(by_row)
+        """The statement and its values."""
+        source, keys = self._source()
+        way = _KEYS[self.query.sort][1]
+        row = "s.rowid" if self._found else "j.rowid"
+        conditions, values = self._conditions(source)
         if self.after:
             sign = "<" if way == "DESC" else ">"
-            conditions.append(f"{place} {sign} :row" if by_row else f"({key}, j.rowid) {sign} (:key, :row)")
-            values |= {"key": self.after.key, "row": self.after.row}
-        order = f"{place} {way}" if by_row else f"{key} {way}, j.rowid {way}"
-        where = " AND ".join(conditions)
-        return f"SELECT {place} AS r, {key} AS k FROM {source} WHERE {where} ORDER BY {order} LIMIT :limit", values
+            named = {f"key{n}": value for n, value in enumerate(self.after.key)}
+            bounds = (
+                f"{row} {sign} :row"
+                if self._found
+                else f"({', '.join([*keys, row])}) {sign} ({', '.join(f':{n}' for n in named)}, :row)"
+            )
+            conditions.append(bounds)
+            values |= {**named, "row": self.after.row}
+        order = ", ".join(f"{part} {way}" for part in (row,) if self._found) or ", ".join(f"{part} {way}" for part in (*keys, row))
+        columns = ", ".join(f"{part} AS k{n}" for n, part in enumerate(keys))
+        return f"SELECT {row} AS r, {columns} FROM {source} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT :limit", values
 
-    def _conditions(self, by_row: bool) -> tuple[list[str], dict[str, Any]]:
+    def _conditions(self, source: str) -> tuple[list[str], dict[str, Any]]:
         q = self.query
         values: dict[str, Any] = {"project": self.project_id, "limit": self.limit}
-        conditions = ["j.project_id = :project", "j.kind != 'withdrawn'"]
-        if by_row:
-            conditions.insert(0, "judgement_search MATCH :match")
-        elif self.match:
+        conditions = ["j.kind != 'withdrawn'"]
+        if self._found:
+            conditions = ["judgement_search MATCH :match", "+j.project_id = :project", *conditions]
+        elif self.beside:
+            conditions = ["v.project_id = :project", "v.kind = :kind", *conditions]
+        elif source.startswith("judgement_tags"):
+            conditions = ["v.tag = :tag", "v.present", "+j.project_id = :project", *conditions]
+        else:
+            conditions = ["j.project_id = :project", *conditions]
+        if self.match and not self._found:
             conditions.append(
                 f"""j.rowid IN (SELECT rowid FROM judgement_search WHERE judgement_search MATCH :match
                 ORDER BY rowid DESC LIMIT {_MOST_FOUND})"""
             )
         if self.match:
             values["match"] = self.match
-        for name, condition in (("who", "j.who = :who"), ("since", "j.created_at >= :since"), ("until", "j.created_at < :until"),
-                                ("purpose", "j.purpose = :purpose")):  # fmt: skip
-            if value := getattr(q, name):
-                conditions.append(condition)
-                values[name] = value
+        conditions += self._filters(values, led_by_tag=source.startswith("judgement_tags"))
         if q.tag:
-            conditions.append("j.id IN (SELECT judgement_id FROM judgement_tags WHERE tag = :tag AND present)")
             values["tag"] = q.tag
-        conditions += self._of_kind(values)
         return conditions, values
 
+    def _filters(self, values: dict[str, Any], led_by_tag: bool) -> list[str]:
+        """The other conditions. A plus keeps an index from being chosen that would have everything sorted again."""
+        q = self.query
+        led = self._found or led_by_tag or self.beside
+        own = "" if not led and q.sort in (*_BY_TIME, "who") and not self.kind else "+"
+        found = []
+        conditions = {
+            "who": f"{own}j.who = :who",
+            "since": "j.created_at >= :since",
+            "until": "j.created_at < :until",
+            "purpose": "j.purpose = :purpose",
+        }
+        for name, condition in conditions.items():
+            if value := getattr(q, name):
+                found.append(condition)
+                values[name] = value
+        if q.tag and not led_by_tag:
+            found.append("EXISTS (SELECT 1 FROM judgement_tags t WHERE t.judgement_id = j.id AND t.tag = :tag AND t.present)")
+        return found + self._of_kind(values)
+
     def _of_kind(self, values: dict[str, Any]) -> list[str]:
-        also = "j.id IN (SELECT judgement_id FROM judgements_also WHERE project_id = :project AND kind {})"
         if self.kind:
             values["kind"] = self.kind
-            return [also.format("= :kind") if self.beside else "j.kind = :kind"]
-        if self.query.kinds:
+            sorts = (*_BY_TIME, "kind")
+            return [] if self.beside else [f"{'' if self.query.sort in sorts else '+'}j.kind = :kind"]
+        if self.query.kinds:  # beside the words of a search
             values["kinds"] = json.dumps(self.query.kinds)
             among = "IN (SELECT value FROM json_each(:kinds))"
-            return [f"(j.kind {among} OR {also.format(among)})"]
+            also = f"EXISTS (SELECT 1 FROM json_each(j.also) part WHERE json_extract(part.value, '$.kind') {among})"
+            return [f"(+j.kind {among} OR {also})"]
         return []

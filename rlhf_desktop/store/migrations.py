@@ -282,7 +282,47 @@ WHEN (SELECT origin FROM conversations WHERE id = OLD.conversation_id) = 'chat'
 BEGIN INSERT INTO chat_search (chat_search, rowid, words) VALUES ('delete', OLD.rowid, OLD.content); END;
 """
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _EVALUATIONS, _FEEDBACK_STUDIO)
+# Lists by person, form, tag and the forms beside the main one, in the order of time, at a million judgements: each is one index.
+_LISTS_BY_TIME = """
+DROP INDEX judgements_by_who;
+DROP INDEX judgements_by_kind;
+CREATE INDEX judgements_by_who_and_time ON judgements (project_id, who, created_at);
+CREATE INDEX judgements_by_kind_and_time ON judgements (project_id, kind, created_at);
+DROP TRIGGER judgements_also_listed;
+DROP TRIGGER judgements_also_gone;
+DROP TABLE judgements_also;
+CREATE TABLE judgements_also ( -- the forms in `also`, to filter by; filled by a trigger
+  project_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  judgement_id TEXT NOT NULL,
+  PRIMARY KEY (project_id, kind, created_at, judgement_id)
+) WITHOUT ROWID;
+INSERT OR IGNORE INTO judgements_also
+SELECT j.project_id, json_extract(part.value, '$.kind'), j.created_at, j.id FROM judgements j, json_each(j.also) part
+WHERE j.also != '[]';
+CREATE TRIGGER judgements_also_listed AFTER INSERT ON judgements WHEN NEW.also != '[]'
+BEGIN
+  INSERT OR IGNORE INTO judgements_also
+  SELECT NEW.project_id, json_extract(value, '$.kind'), NEW.created_at, NEW.id FROM json_each(NEW.also);
+END;
+CREATE TRIGGER judgements_also_gone AFTER DELETE ON judgements WHEN OLD.also != '[]'
+BEGIN
+  DELETE FROM judgements_also WHERE project_id = OLD.project_id AND created_at = OLD.created_at AND judgement_id = OLD.id
+  AND kind IN (SELECT json_extract(value, '$.kind') FROM json_each(OLD.also));
+END;
+ALTER TABLE judgement_tags ADD COLUMN judged_at TEXT NOT NULL DEFAULT ''; -- of the judgement; filled by a trigger
+UPDATE judgement_tags SET judged_at = coalesce((SELECT created_at FROM judgements j WHERE j.id = judgement_id), '');
+DROP INDEX judgement_tags_by_tag;
+CREATE INDEX judgement_tags_by_tag ON judgement_tags (tag, judged_at) WHERE present;
+CREATE TRIGGER judgement_tags_dated AFTER INSERT ON judgement_tags
+BEGIN
+  UPDATE judgement_tags SET judged_at = coalesce((SELECT created_at FROM judgements j WHERE j.id = NEW.judgement_id), '')
+  WHERE judgement_id = NEW.judgement_id AND tag = NEW.tag;
+END;
+"""
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _EVALUATIONS, _FEEDBACK_STUDIO, _LISTS_BY_TIME)
 
 
 def schema_version(connection: Connection) -> int:

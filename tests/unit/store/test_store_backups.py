@@ -52,6 +52,6 @@ def test_without_room_for_a_backup_the_store_opens_and_says_so(tmp_path, monkeyp
     def full(*_: object) -> None:
         raise NoSpace("The disk is full.", "Free some.")
 
-    monkeypatch.setattr("rlhf_desktop.store.database.back_up_daily", full)
+    monkeypatch.setattr("rlhf_desktop.store.upkeep.back_up_daily", full)
     with Store.open(tmp_path / "f.db") as store:
         assert store.notice == "Today's backup was not made. The disk is full. Free some."

@@ -47,10 +47,34 @@ def test_feedback_from_before_the_search_can_be_searched(connection):
     assert connection.row("SELECT also, purpose FROM judgements") == {"also": "[]", "purpose": "label"}
 
 
+def test_forms_and_tags_from_before_their_dates_are_listed_by_time(connection):
+    migrate(connection, steps=MIGRATIONS[:3])
+    fill(connection)
+    connection.execute("INSERT INTO conversations VALUES ('c', 'p', 't', '', '', 'chat', NULL, '')")
+    connection.execute(
+        "INSERT INTO messages (id, conversation_id, parent_id, position, role, content, created_at) VALUES"
+        " ('a', 'c', NULL, 0, 'assistant', 'x', '')"
+    )
+    _together(
+        connection,
+        "INSERT INTO judgements VALUES ('j','p','me','2026-01-02',NULL,0,'thumbs','{}','',NULL,NULL,'',"
+        """'[{"kind": "spans"}]','label')""",
+    )
+    connection.execute("INSERT INTO judgement_tags VALUES ('j', 'hard', 1, '')")
+    migrate(connection)
+    assert connection.row("SELECT kind, created_at FROM judgements_also") == {"kind": "spans", "created_at": "2026-01-02"}
+    assert connection.row("SELECT judged_at FROM judgement_tags") == {"judged_at": "2026-01-02"}
+    connection.execute("INSERT INTO tombstones VALUES ('j', '')")
+    with connection.transaction():
+        connection.execute("DELETE FROM judgements")
+        connection.execute("DELETE FROM judged_completions")
+    assert connection.rows("SELECT * FROM judgements_also") == []
+
+
 def _together(connection: Connection, sql: str) -> None:
     with connection.transaction():
-        connection.execute(sql)
         connection.execute("INSERT INTO judged_completions VALUES ('j', 0, 'a')")
+        connection.execute(sql)
 
 
 def test_the_next_step_is_applied_after_a_backup_and_once(connection):

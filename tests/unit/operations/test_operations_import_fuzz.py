@@ -1,0 +1,62 @@
+"""Whatever a file holds, an import ends with a report or a sentence, all or nothing, and touches no other file.
+
+`tests/bench/bench_fuzz.py` does the same a hundred thousand times.
+"""
+
+import random
+import time
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.feedback.formats import FORMATS, Reading
+from rlhf_desktop.feedback.rows import Unusable
+from rlhf_desktop.operations.feedback import import_feedback, preview_import
+from tests.fuzzing import wrong_file, wrong_record
+
+SEEDS = st.integers(0, 2**32)
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=SEEDS)
+def test_a_wrong_record_gives_rows_or_says_what_is_wrong(seed):
+    chance = random.Random(seed)
+    record = wrong_record(chance)
+    for reading in (
+        Reading(),
+        Reading(chance.choice(list(FORMATS.values()))),
+        Reading(FORMATS["preference"], {"prompt": "messages"}),
+    ):
+        try:
+            rows = reading.rows(record)
+        except Unusable:
+            continue
+        assert all(row.verdicts and row.prompt for row in rows)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=SEEDS)
+def test_a_wrong_file_is_imported_in_part_or_refused_whole(store, project, tmp_path, seed):
+    chance = random.Random(seed)
+    name, data = wrong_file(chance)
+    folder = tmp_path / str(seed)
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_bytes(data)
+    before = {file for file in tmp_path.rglob("*") if file.is_file() and file.suffix != ".db-wal" and "workspace" not in file.parts}
+    held = store.judgements.last_row()
+    begun = time.process_time()
+    try:
+        preview_import(path)
+        report = import_feedback(store, project, path)
+    except AppError:
+        assert store.judgements.last_row() == held, "a refused file left something"
+        report = None
+    assert time.process_time() - begun < 2
+    after = {file for file in tmp_path.rglob("*") if file.is_file() and file.suffix != ".db-wal" and "workspace" not in file.parts}
+    aside = {report.rejected_file} if report and report.rejected_file else set()
+    assert after - before <= aside
+    if report:
+        assert store.judgements.last_row() == held + report.imported
+    assert path.read_bytes() == data

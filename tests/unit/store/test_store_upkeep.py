@@ -1,0 +1,68 @@
+import pytest
+
+from rlhf_desktop.core.errors import StoreTrouble
+from rlhf_desktop.feedback.judgements import Judgement, Thumbs
+from rlhf_desktop.store import database, upkeep
+from rlhf_desktop.store.backups import daily_path
+from rlhf_desktop.store.database import Store
+
+
+@pytest.fixture
+def path(tmp_path):
+    with Store.open(tmp_path / "feedback.db") as store:
+        project = store.projects.create("Support")
+        for n in range(300):
+            _, question = store.conversations.start(project.id, [{"role": "user", "content": f"Question {n} " * 20}])
+            (answer,) = store.conversations.add_answers(question.id, ["an answer " * 20])
+            if n % 50 == 0:
+                store.judgements.add(Judgement(project.id, "me", (answer.id,), Thumbs(True)))
+    return tmp_path / "feedback.db"
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Every file counts as large."""
+    monkeypatch.setattr(database, "LARGE_BYTES", 1)
+
+
+def damage(path):
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2 // 4096 * 4096
+    data[middle : middle + 8192] = b"\xff" * 8192
+    path.write_bytes(data)
+
+
+def test_a_large_file_is_checked_and_backed_up_beside_the_work_once_a_day(path, large):
+    with Store.open(path) as store:
+        store.upkeep.wait()
+        assert daily_path(path.parent / "backups").exists()
+        assert store.notice == ""
+    with Store.open(path) as store:
+        assert store.upkeep._thread.ident is None, "it has been done today"
+
+
+def test_damage_found_beside_the_work_is_said(path, large):
+    damage(path)
+    with Store.open(path) as store:
+        store.upkeep.wait()
+        assert "damaged" in store.notice
+    assert not daily_path(path.parent / "backups").exists(), "a damaged file is no backup"
+
+
+def test_a_small_file_is_checked_before_the_work_begins(path):
+    damage(path)
+    with pytest.raises(StoreTrouble, match="damaged"):
+        Store.open(path)
+
+
+def test_upkeep_ends_with_the_store(path, large):
+    store = Store.open(path)
+    store.close()
+    assert not store.upkeep._thread.is_alive()
+
+
+def test_a_backup_that_cannot_be_made_is_said(path, large, monkeypatch):
+    monkeypatch.setattr(upkeep, "back_up_daily", lambda *_: (_ for _ in ()).throw(StoreTrouble("No place.", "")))
+    with Store.open(path) as store:
+        store.upkeep.wait()
+        assert store.notice == "Today's backup was not made. No place."
