@@ -416,11 +416,12 @@ def _grouped(groups: dict[str, _Outcomes]) -> dict[str, WinInterval]:
 
 
 def _tags(store: Store, project_id: str) -> dict[str, set[str]]:
-    """Which prompts (by hash) each tag names: a prompt set is a tag of its prompts."""
+    """Which prompts (by hash) each tag names: their own tags, and the name of the set they are in."""
     names = {made.id: made.name for made in store.prompts.sets(project_id)}
     found: dict[str, set[str]] = {}
     for stored in store.prompts.prompts(project_id):
-        found.setdefault(names[stored.prompt_set_id], set()).add(prompt_hash(stored.prompt))
+        for tag in (names[stored.prompt_set_id], *stored.tags):
+            found.setdefault(tag, set()).add(prompt_hash(stored.prompt))
     return found
 
 

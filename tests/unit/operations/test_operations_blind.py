@@ -137,6 +137,15 @@ def test_by_tag_each_prompt_set_has_its_interval_and_they_hold_together(store, p
     assert report.by_tag == {"printers": interval([1.0] * 25, 0.975), "kettles": interval([0.5] * 15, 0.975)}
 
 
+def test_a_prompts_own_tags_are_groups_too(store, project):
+    tagged = [user(f"Tagged {n}") for n in range(6)]
+    store.prompts.create_set(project.id, "mixed", tagged, "heldout", tags=[("urgent",) if n < 2 else () for n in range(6)])
+    made = begin(store, project, tagged)
+    judge_all(store, made, prefer_new)
+    report = blind_report(store, made.id)
+    assert {name: win.n for name, win in report.by_tag.items()} == {"mixed": 6, "urgent": 2}
+
+
 def test_by_attribute_marks_are_compared(store, project):
     """Better in tone throughout; in accuracy alike on half of the prompts, and otherwise not marked."""
     made = begin(store, project, PROMPTS[:24])

@@ -99,6 +99,17 @@ def test_more_of_it_takes_more_time(base, algorithm, more, tmp_path):
     assert made(base, algorithm, reward=reward, **more).wall_s > 1.1 * made(base, algorithm, reward=reward).wall_s
 
 
+def test_many_different_passes_leave_compiled_products_up_to_a_limit(base):
+    def compiled(count, **settings):
+        sizes = RowSizes(tuple(RowSize(prompt=40 + n, answers=[30 + n * n % 37]) for n in range(count)))
+        return made(base, "sft", sizes=sizes, epochs=1, **settings).parts["compiled products"]
+
+    assert 0 < compiled(8) < compiled(80) < compiled(800) == compiled(2000)
+    assert compiled(80, dtype="float32") == 0
+    alike = RowSizes(tuple(RowSize(prompt=40, answers=[30]) for _ in range(80)))
+    assert made(base, "sft", sizes=alike, epochs=1).parts["compiled products"] < compiled(8)
+
+
 def test_time_adds_up_the_passes(base):
     """SFT without watching or held-out rows, by hand: 8 rows of 110 tokens, batches of 4 in one micro-batch each, 2 passes."""
     sizes = RowSizes(tuple(RowSize(prompt=50, answers=[60]) for _ in range(8)))
