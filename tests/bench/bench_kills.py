@@ -1,6 +1,6 @@
 """Trainers killed with SIGKILL at random moments, then started again: do they go on, and to the very same weights?
 
-    make bench ARGS="kills [reward ppo sft dpo] [--trials 50] [--seed 0]"
+    make bench ARGS="kills [--algorithms reward ppo sft dpo] [--trials 50] [--seed 0]"
 
 Each trial starts a run on a tiny model, kills it (every other one in the middle of writing a checkpoint), starts it once more and
 lets it end. Its adapter is compared, byte for byte, with that of a run nobody disturbed. A row an algorithm is appended to
@@ -123,7 +123,7 @@ def trials(root: Path, algorithm: str, options: argparse.Namespace) -> dict:
 def main() -> None:
     """Trials of each algorithm asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("algorithms", nargs="*", choices=[*SETTINGS, []], default=["reward", "ppo"])
+    parser.add_argument("--algorithms", nargs="+", choices=list(SETTINGS), default=["reward", "ppo"])
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
