@@ -66,6 +66,7 @@ class RewardSettings(CommonSettings):
     tie_width: float = _number(0.5, "[0, 5]", "How readily two close scores count as a tie (Davidson's nu); 0 ignores ties.")
     margin: float = _number(0.5, "[0, 5]", "How much wider a lead in score your surest preferences ask for.", "points")
     attribute_weight: float = _number(1.0, "[0, 10]", "Weight of the marks you gave by attribute; 0 ignores them.")
+    part_weight: float = _number(0.5, "[0, 10]", "Weight of finding bad parts like those you marked; 0 ignores them.")
 
 
 class DpoSettings(CommonSettings):
@@ -115,6 +116,7 @@ class PpoSettings(CommonSettings):
     gae_lambda: float = _number(0.95, "[0, 1]", "How far back the credit for a reward is spread (GAE lambda).")
     reward_std_coef: float = _number(0.0, "[0, 10]", "Caution: how much disagreement among the scorers lowers a score.")
     score_clip: float = _number(3.0, "(0, 100]", "Scores further from the average count no more.", "standard deviations")
+    part_penalty: float = _number(0.5, "[0, 10]", "Taken for a part like those you marked as bad.", "standard deviations")
     length_penalty: float = _number(1.0, "[0, 100]", "Taken from answers twice as long or half as long as at the start.")
     missing_end_penalty: float = _number(1.5, "[0, 100]", "Taken from answers that do not end.", "standard deviations")
     watchdog: Literal["stop", "warn", "off"] = Field(

@@ -59,6 +59,17 @@ def completion_ids(tokenizer: Any, text: str, end_id: int | None) -> list[int]:
     return encode(tokenizer, before + text) + ([] if end_id is None else [end_id])
 
 
+def mark_tokens(tokenizer: Any, text: str, spans: Sequence[tuple[int, int, float]]) -> list[float]:
+    """For each token of an answer the largest weight of the spans (start, end, weight; in characters) that it touches, or 0."""
+    before = "" if tokenizer.chat_template else " "
+    places = tokenizer(before + text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    shift = len(before)
+    return [
+        max((weight for start, end, weight in spans if first < end + shift and last > start + shift), default=0.0)
+        for first, last in places
+    ]
+
+
 def encode_pair(
     tokenizer: Any, messages: Messages, text: str, max_length: int, *, end_id: int | None
 ) -> tuple[list[int], list[int]]:

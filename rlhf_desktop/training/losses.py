@@ -43,6 +43,17 @@ def centering_loss(scores: Tensor, pairs: Tensor) -> Tensor:
     return (scores[pairs[:, 0]] + scores[pairs[:, 1]]).float().square()
 
 
+def bad_parts_loss(logits: Tensor, penalties: Tensor) -> Tensor:
+    """Cross-entropy of “this token is in a part marked as bad”, a value a token (after Wu et al., 2023, fine-grained feedback).
+
+    Args:
+        logits: (N,) of the tokens of marked answers.
+        penalties: (N,) how bad the part is that a token is in, its weight in the loss; 0 for tokens that were let pass.
+    """
+    weights = torch.where(penalties > 0, penalties, torch.ones_like(penalties))
+    return F.binary_cross_entropy_with_logits(logits, (penalties > 0).to(logits), reduction="none") * weights
+
+
 def dpo_loss(policy: Tensor, reference: Tensor, pairs: Tensor, *, beta: float, kind: str, label_smoothing: float) -> Tensor:
     """Direct preference loss, a value a pair.
 

@@ -4,15 +4,16 @@ One batch: sample answers from the policy; score them; one pass each under polic
 values, all from the code path of the update, before any update; then `ppo_epochs` passes of clipped updates. In equations, for
 answer tokens t = 1…T:
 
-    rₜ = −c·(log π_old − log π_ref)(yₜ) + [t = T]·(clip((s − μ)/σ) − penalty·[not ended] − λ·log₂(T/T̄)²)   (k1 KL)
+    rₜ = −c·(log π_old − log π_ref)(yₜ) − p·badₜ + [t = T]·(clip((s − μ)/σ) − penalty·[not ended] − λ·log₂(T/T̄)²)   (k1 KL)
     Aₜ = GAE(γ = 1, λ), whitened over the batch's tokens; returns = A + V_old
     loss = mean over tokens of the clipped surrogate + value_coef · clipped value loss
 
 Schulman et al. (2017); Ziegler et al. (2019) for the adaptive price c of the KL; Huang et al. (2024) for the details that
 matter. μ and σ are the reward model's mean and spread on the first batch, when the policy still is the reference, and T̄ is its
-mean length. The value head is a linear layer on the policy's own states, no second backbone; it starts at the first batch's mean
-reward, or every answer would look like a disappointment. With `baseline` rloo or grpo there is no value head: an answer is compared
-with the other answers to its prompt (`losses.group_advantages`). Left out: an entropy bonus, and values for prompts.
+mean length; badₜ says how much a token looks like the parts that were marked as bad in answers. The value head is a linear layer on
+the policy's own states, no second backbone; it starts at the first batch's mean reward, or every answer would look like a
+disappointment. With `baseline` rloo or grpo there is no value head: an answer is compared with the other answers to its prompt
+(`losses.group_advantages`). Left out: an entropy bonus, and values for prompts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,6 +65,7 @@ class Answers:
     raw_scores: Tensor  # (E,) the reward model's own, pessimistic over its members
     disagreement: float  # mean spread of the members' scores
     scores: Tensor  # (E,) normalised, clipped, penalised
+    bad_parts: Tensor  # (N,) price of looking like a part that was marked as bad
     logprobs: Tensor  # (N,) under the policy that sampled
     reference: Tensor  # (N,)
     values: Tensor  # (N,)
@@ -79,11 +81,20 @@ class Answers:
         """Tokens of each answer, E."""
         return [len(answer) for answer in self.ids]
 
+    def _by_answer(self, values: Tensor) -> Tensor:
+        """(N,) → (E,) sums."""
+        owner = torch.arange(len(self.lengths)).repeat_interleave(torch.tensor(self.lengths))
+        return sum_by_owner(values, owner, len(self.lengths))
+
     @property
     def kl(self) -> Tensor:
         """(E,) Σₜ log π − log π_ref, in nats an answer."""
-        owner = torch.arange(len(self.lengths)).repeat_interleave(torch.tensor(self.lengths))
-        return sum_by_owner(self.logprobs - self.reference, owner, len(self.lengths))
+        return self._by_answer(self.logprobs - self.reference)
+
+    @property
+    def badness(self) -> Tensor:
+        """(E,) the price of each answer's bad parts."""
+        return self._by_answer(self.bad_parts)
 
     @property
     def health(self) -> Health:
@@ -204,10 +215,11 @@ class PpoTrainer:
         scores = scores - s.missing_end_penalty * ~ended - length_penalty(lengths, self.scale.length, s.length_penalty)
         if first:
             self.scale.reward = float(scores.mean())
+        bad_parts = s.part_penalty * self.reward.part_penalties(groups)
         reference = self._passes(groups, micro, self.stack.reference, entropy=False)[0]
         keep = [] if update is None else self._minibatches(micro, update, epoch=0)[0]
         logprobs, values, entropy = self._passes(groups, micro, self.stack.policy, entropy=True, keep=keep)
-        return Answers(groups, micro, ended, raw, float(spread.mean()), scores, logprobs, reference, values, entropy)
+        return Answers(groups, micro, ended, raw, float(spread.mean()), scores, bad_parts, logprobs, reference, values, entropy)
 
     def _sample(self, prompts: Sequence[list[int]], k: int, seed: int) -> tuple[list[Group], Tensor]:
         """K answers to each prompt, drawn at the practice temperature without top-k or top-p, and which of them ended (E,)."""
@@ -287,10 +299,10 @@ class PpoTrainer:
         """Advantages and returns (N,)."""
         s, lengths = self.settings, answers.lengths
         if s.baseline != "value":
-            totals = answers.scores - self.kl_coef * answers.kl  # (E,)
+            totals = answers.scores - self.kl_coef * answers.kl - answers.badness  # (E,)
             each = group_advantages(totals, [len(group.answers) for group in answers.groups], s.baseline)
             return each.repeat_interleave(torch.tensor(lengths)), torch.zeros_like(answers.values)
-        rewards = -self.kl_coef * (answers.logprobs - answers.reference)  # (N,)
+        rewards = -self.kl_coef * (answers.logprobs - answers.reference) - answers.bad_parts  # (N,)
         rewards[torch.tensor(lengths).cumsum(0) - 1] += answers.scores
         advantages = gae(rewards, answers.values, lengths, s.gae_lambda)
         return whiten(advantages), advantages + answers.values
@@ -387,6 +399,7 @@ class PpoTrainer:
             "objective/kl": health.kl,
             "objective/kl_coef": self.kl_coef,
             "objective/disagreement": health.disagreement,
+            "objective/bad_parts": float(answers.badness.mean()),
             "policy/entropy": health.entropy,
             "length": health.length,
             "ended": health.ended,

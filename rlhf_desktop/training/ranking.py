@@ -7,10 +7,10 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from rlhf_desktop.feedback.snapshot import RankedAnswers, RatedAnswers, RatedText, Split
+from rlhf_desktop.feedback.snapshot import MarkedAnswer, RankedAnswers, RatedAnswers, RatedText, Split
 from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.inference.model import BaseModel
-from rlhf_desktop.inference.template import encode_pair
+from rlhf_desktop.inference.template import encode_pair, mark_tokens
 from rlhf_desktop.training.batch import Group
 
 Pair = tuple[int, int]
@@ -34,6 +34,7 @@ class RankedGroup:
     prompt: str = ""  # the hash that the project's split goes by: the unit of a bootstrap
     margin: float = 0.0  # how clear the preferences were, −1 to 1
     marks: Mapping[str, Pairs] = field(default_factory=dict)
+    penalties: list[float] = field(default_factory=list)  # of each token of the one answer whose bad parts were marked
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,15 @@ class Comparisons:
 
 
 def encode_rankings(
-    base: BaseModel, rows: Sequence[RankedAnswers | RatedAnswers], split: Split, max_length: int
+    base: BaseModel, rows: Sequence[RankedAnswers | RatedAnswers | MarkedAnswer], split: Split, max_length: int
 ) -> list[RankedGroup]:
     """Token ids and pairs of the rows in one half of the split. Answers get their end-of-turn token."""
     return [_encode(base, row, max_length) for row in rows if row.split == split]
 
 
-def _encode(base: BaseModel, row: RankedAnswers | RatedAnswers, max_length: int) -> RankedGroup:
+def _encode(base: BaseModel, row: RankedAnswers | RatedAnswers | MarkedAnswer, max_length: int) -> RankedGroup:
+    if isinstance(row, MarkedAnswer):
+        return _encode_marked(base, row, max_length)
     encoded = [encode_pair(base.tokenizer, row.prompt, c.text, max_length, end_id=base.end_ids[0]) for c in row.completions]
     prompt = min((prompt for prompt, _ in encoded), key=len)  # the longest answer decides how many old turns stay
     group, key = Group(prompt, [answer for _, answer in encoded]), prompt_hash(row.prompt)
@@ -65,6 +68,14 @@ def _encode(base: BaseModel, row: RankedAnswers | RatedAnswers, max_length: int)
         return RankedGroup(group, dominating(row.completions), [], key, marks=_marks(row.completions))
     order = _ordered({i: -c.rank for i, c in enumerate(row.completions)})
     return RankedGroup(group, order.wins, order.ties, key, row.margin)
+
+
+def _encode_marked(base: BaseModel, row: MarkedAnswer, max_length: int) -> RankedGroup:
+    """An answer with a penalty for each token: that of the worst part it touches."""
+    prompt, answer = encode_pair(base.tokenizer, row.prompt, row.text, max_length, end_id=base.end_ids[0])
+    penalties = mark_tokens(base.tokenizer, row.text, [(span.start, span.end, span.penalty) for span in row.spans])
+    ended = [*penalties, 0.0][: len(answer)]  # the end of the turn is no part of the text
+    return RankedGroup(Group(prompt, [answer]), [], [], prompt_hash(row.prompt), penalties=ended)
 
 
 def _ordered(values: Mapping[int, float]) -> Pairs:

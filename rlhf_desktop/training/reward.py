@@ -2,12 +2,14 @@
 
 Loss: the mean over a batch's pairs of Davidson's negative log-likelihood with ties and margins (`losses.davidson_loss`;
 Bradley–Terry at tie_width 0), plus `attribute_weight` times the same over the pairs of each attribute's marks, plus centring. A
-ranking is one batch element, so its prompt and answers are computed once for all its pairs. Each member of an ensemble has its own
-random start and sees its own bootstrap of the prompts, so that members agree where the feedback speaks and differ where it is
-silent. What is held out is reported in report.json (`evaluation.reward_report`). Left out: Plackett–Luce.
+ranking is one batch element, so its prompt and answers are computed once for all its pairs. Where bad parts of answers were marked,
+a head on the states of their tokens learns to find such parts (`losses.bad_parts_loss`, weighted by `part_weight`). Each member of
+an ensemble has its own random start and sees its own bootstrap of the prompts, so that members agree where the feedback speaks and
+differ where it is silent. What is held out is reported in report.json (`evaluation.reward_report`). Left out: Plackett–Luce.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +20,9 @@ from rlhf_desktop.core.errors import NotEnoughFeedback
 from rlhf_desktop.core.files import write_json
 from rlhf_desktop.core.recipes import RewardSettings
 from rlhf_desktop.evaluation.reward_report import Heldout, Judged, RewardReport, reward_report
-from rlhf_desktop.feedback.snapshot import RankedAnswers, RatedAnswers
+from rlhf_desktop.feedback.snapshot import MarkedAnswer, RankedAnswers, RatedAnswers
 from rlhf_desktop.training.batch import collate
-from rlhf_desktop.training.losses import centering_loss, davidson_loss
+from rlhf_desktop.training.losses import bad_parts_loss, centering_loss, davidson_loss
 from rlhf_desktop.training.optimizer import MasterAdamW
 from rlhf_desktop.training.ranking import RankedGroup, attributes_of, comparisons, encode_rankings, margin_metrics
 from rlhf_desktop.training.reward_model import HEAD, Member, RewardModel
@@ -43,18 +45,25 @@ class RewardTrainer:
     def __init__(self, run: RunFiles) -> None:
         assert isinstance(run.settings, RewardSettings)
         self.run, self.settings, self.counts = run, run.settings, Counts()
-        rows = [row for row in run.rows() if isinstance(row, RankedAnswers | RatedAnswers)]
+        rows = [row for row in run.rows() if isinstance(row, RankedAnswers | RatedAnswers | MarkedAnswer)]
         self.host = load_host(run)
         s = self.settings
         everything = encode_rankings(self.host.base, rows, "train", s.max_length)
         self.heldout = encode_rankings(self.host.base, rows, "heldout", s.max_length)
         self.attributes = attributes_of(everything) if s.attribute_weight else []
+        self.part_tokens = usual_part([item.penalties for item in everything]) if s.part_weight else 0.0
         self.items = [item for item in everything if any(self._counts([item]))]
         if not any(item.wins for item in self.items):
             hint = "Rank some answers in Chat or Label so that one is better than another, then start again."
             raise NotEnoughFeedback("There are no comparisons to learn from.", hint)
         self.model = RewardModel.create(
-            self.host, count=s.ensemble, rank=s.lora_rank, alpha=s.lora_alpha, seed=s.seed, attributes=self.attributes
+            self.host,
+            count=s.ensemble,
+            rank=s.lora_rank,
+            alpha=s.lora_alpha,
+            seed=s.seed,
+            attributes=self.attributes,
+            part_tokens=self.part_tokens,
         )
         self.batches = [self._bootstrap(index) for index in range(s.ensemble)]
         self.total_steps = len(self.batches[0])
@@ -64,10 +73,11 @@ class RewardTrainer:
         self.trainable_parameters = sum(m.numel() for optimizer in self.optimizers for m in optimizer.masters.values())
         self.report: RewardReport | None = None
 
-    def _counts(self, items: Sequence[RankedGroup]) -> tuple[int, int]:
-        """How many pairs some groups teach: overall, and by attribute."""
+    def _counts(self, items: Sequence[RankedGroup]) -> tuple[int, int, int]:
+        """What some groups teach: pairs overall, pairs by attribute, and tokens with their penalties."""
         heads = comparisons(items, self.attributes, with_ties=self.settings.tie_width > 0).heads
-        return int((heads == 0).sum()), int((heads > 0).sum())
+        tokens = sum(len(item.penalties) for item in items) if self.part_tokens else 0
+        return int((heads == 0).sum()), int((heads > 0).sum()), tokens
 
     def _bootstrap(self, member: int) -> list[list[int]]:
         """Batches of indices for one member: all the feedback when it is alone, else a sample of prompts with replacement."""
@@ -95,28 +105,35 @@ class RewardTrainer:
     def _member_step(self, m: int, index: int) -> dict[str, float]:
         member, optimizer = self.model.members[m], self.optimizers[m]
         items = [self.items[i] for i in self.batches[m][index]]
-        overall, marked = self._counts(items)
+        overall, marked, tokens = self._counts(items)
         wins = sum(len(item.wins) for item in items)
-        weights = torch.tensor([1 / max(1, overall)] + [self.settings.attribute_weight / max(1, marked)] * len(self.attributes))
+        s = self.settings
+        weights = torch.tensor([1 / max(1, overall)] + [s.attribute_weight / max(1, marked)] * len(self.attributes))
+        part_weight = s.part_weight / max(1, tokens)
 
         def loss_of(picks: list[int]) -> tuple[Tensor, Numbers]:
-            loss, leads = self._loss(member, [items[i] for i in picks], weights)
+            loss, leads = self._loss(member, [items[i] for i in picks], weights, part_weight)
             return loss, {"loss": float(loss.detach()), **(margin_metrics(leads, wins) if wins else {})}
 
         numbers = Updater(self.run, optimizer, self.budget).step([item.group for item in items], loss_of)
-        self.counts.examples += overall + marked
+        self.counts.examples += overall + marked + sum(bool(item.penalties) for item in items)
         self.counts.tokens += sum(item.group.tokens for item in items)
         return numbers
 
-    def _loss(self, member: Member, items: list[RankedGroup], weights: Tensor) -> tuple[Tensor, Tensor]:
-        """The pairs' losses summed, each weighted by its head (H,); and the leads in score of the answers that won overall."""
+    def _loss(self, member: Member, items: list[RankedGroup], weights: Tensor, part_weight: float) -> tuple[Tensor, Tensor]:
+        """The losses summed, pairs weighted by their head (H,) and tokens alike; and the leads in score of overall winners."""
         base, s = self.host.base, self.settings
         c = comparisons(items, self.attributes, with_ties=s.tie_width > 0).to(base.device)
-        scores = self.model.raw(member, collate([item.group for item in items], base.device)).reshape(-1)
+        table, parts = self.model.both(member, collate([item.group for item in items], base.device))
+        scores = table.reshape(-1)
         losses = davidson_loss(scores, c.pairs, c.tied, s.tie_width, s.margin * c.margins)
         losses = losses + s.centering * centering_loss(scores, c.pairs)
+        total = (losses * weights.to(base.device)[c.heads]).sum()
+        if self.part_tokens:
+            marked, penalties = (part.to(base.device) for part in marked_tokens(items))
+            total = total + part_weight * bad_parts_loss(parts[marked], penalties).sum()
         won = c.pairs[~c.tied & (c.heads == 0)]
-        return (losses * weights.to(base.device)[c.heads]).sum(), (scores[won[:, 0]] - scores[won[:, 1]]).detach()
+        return total, (scores[won[:, 0]] - scores[won[:, 1]]).detach()
 
     # --- what is held out ---------------------------------------------------------------------------------------------------------
 
@@ -129,13 +146,24 @@ class RewardTrainer:
             write_json(self.run.folder / REPORT, self.report.model_dump(mode="json"))
         first, second = heldout.scores.mean(0)[heldout.overall.pairs[~heldout.overall.tied]].T
         leads = torch.from_numpy(first - second)
-        return {**margin_metrics(leads, len(leads), "eval/"), **self.report.metrics()}
+        return {**margin_metrics(leads, len(leads), "eval/"), **self.report.metrics(), **self._found_parts()}
+
+    def _found_parts(self) -> dict[str, float]:
+        """How many of the held-out tokens that were marked are found, and how many of those found were marked."""
+        items = [item for item in self.heldout if item.penalties]
+        if not items or not self.part_tokens:
+            return {}
+        found = self.model.part_penalties([item.group for item in items]) > 0
+        bad = marked_tokens(items)[1] > 0
+        hits = float((found & bad).sum())
+        return {"eval/parts_recall": hits / max(1, int(bad.sum())), "eval/parts_precision": hits / max(1, int(found.sum()))}
 
     def _heldout(self) -> Heldout:
         """The held-out answers with their scores and comparisons, as the report wants them."""
-        raw = self.model.raw_scores([item.group for item in self.heldout])  # (M, C, H)
-        answers = [(item.prompt, len(answer)) for item in self.heldout for answer in item.group.answers]
-        c = comparisons(self.heldout, self.attributes, with_ties=True)
+        items = [item for item in self.heldout if not item.penalties]
+        raw = self.model.raw_scores([item.group for item in items])  # (M, C, H)
+        answers = [(item.prompt, len(answer)) for item in items for answer in item.group.answers]
+        c = comparisons(items, self.attributes, with_ties=True)
         places, width = c.pairs // (1 + len(self.attributes)), range(1 + len(self.attributes))
         judged = [
             Judged(places[c.heads == h].numpy(), c.tied[c.heads == h].numpy(), c.margins[c.heads == h].numpy()) for h in width
@@ -156,7 +184,8 @@ class RewardTrainer:
 
     def _calibrate(self) -> None:
         """Set each member's mean and spread so that its scaled scores have mean 0 and variance 1 on the training answers."""
-        raw = self.model.raw_scores([item.group for item in self.items[:CALIBRATION_RANKINGS]])[..., 0]  # (M, C)
+        compared = [item.group for item in self.items if not item.penalties]
+        raw = self.model.raw_scores(compared[:CALIBRATION_RANKINGS])[..., 0]  # (M, C)
         for member, scores in zip(self.model.members, raw, strict=True):
             member.mean, member.std = float(scores.mean()), float(scores.std(unbiased=False)) or 1.0
 
@@ -178,6 +207,19 @@ class RewardTrainer:
         self.model.save(folder, masters, {"heldout_accuracy": accuracy, "tie_width": self.settings.tie_width})
         if self.report:
             self.run.emit("artifact", path=REPORT, kind="report")
+
+
+def usual_part(penalties: Sequence[Sequence[float]]) -> float:
+    """Tokens of a marked part, on average; 0 without one."""
+    parts = [len(list(run)) for row in penalties for bad, run in groupby(row, key=lambda p: p > 0) if bad]
+    return sum(parts) / len(parts) if parts else 0.0
+
+
+def marked_tokens(items: Sequence[RankedGroup]) -> tuple[Tensor, Tensor]:
+    """Which of a batch's N answer tokens are in answers whose bad parts were marked (N,), and the penalties of those."""
+    sizes = [sum(map(len, item.group.answers)) for item in items]
+    judged = torch.tensor([bool(item.penalties) for item in items]).repeat_interleave(torch.tensor(sizes))
+    return judged, torch.tensor([p for item in items for p in item.penalties])
 
 
 def draw_prompts(prompts: Sequence[str], seed: int) -> list[int]:

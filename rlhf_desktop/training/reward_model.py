@@ -2,8 +2,8 @@
 
 Saved as a standard PEFT sequence-classification adapter (the overall head included as `score`), so that plain peft + transformers
 load it to the same scores. Beside it: further members of an ensemble in members/1, members/2 …, each of the same form; the heads
-of the attributes in each member's heads.safetensors; and reward.json, which names the attributes and holds each member's mean and
-spread.
+of the attributes, and of bad parts where some were marked, in each member's heads.safetensors; and reward.json, which names the
+attributes and holds each member's mean and spread.
 """
 
 import json
@@ -29,7 +29,10 @@ MICRO_BATCH_TOKENS = 3072  # no gradients are kept while scoring
 
 @dataclass
 class Member:
-    """One scorer: the adapter's name on the host, its heads (H, hidden) in float32, overall first, and the scale of its scores."""
+    """One scorer: the adapter's name on the host, its heads in float32, and the scale of its scores.
+
+    The heads (rows, hidden) are that of the overall score, one an attribute, and at last that of bad parts if there is one.
+    """
 
     name: str
     head: torch.nn.Parameter
@@ -52,16 +55,34 @@ class Scores:
 
 
 class RewardModel:
-    """Scores answers. A score is the mean over the members of (raw − mean) / std: zero and one on the answers it was trained on."""
+    """Scores answers. A score is the mean over the members of (raw − mean) / std: zero and one on the answers it was trained on.
 
-    def __init__(self, host: AdapterHost, members: Sequence[Member], attributes: Sequence[str] = ()) -> None:
+    Args:
+        host: Where the members' adapters are.
+        members: The scorers.
+        attributes: What the heads after the first one score.
+        part_tokens: Tokens of a bad part as they were marked, on average; 0 if none was.
+    """
+
+    def __init__(
+        self, host: AdapterHost, members: Sequence[Member], attributes: Sequence[str] = (), part_tokens: float = 0.0
+    ) -> None:
         self.host = host
         self.members = list(members)
         self.attributes = list(attributes)
+        self.part_tokens = part_tokens
 
     @classmethod
     def create(
-        cls, host: AdapterHost, *, count: int, rank: int, alpha: int, seed: int, attributes: Sequence[str] = ()
+        cls,
+        host: AdapterHost,
+        *,
+        count: int,
+        rank: int,
+        alpha: int,
+        seed: int,
+        attributes: Sequence[str] = (),
+        part_tokens: float = 0.0,
     ) -> "RewardModel":
         """New members, each with its own random start."""
         members = []
@@ -71,8 +92,10 @@ class RewardModel:
             host.add(name, rank=rank, alpha=alpha, seed=seed + 1000 * index)
             generator = torch.Generator().manual_seed(seed + 1000 * index + 1)
             head = torch.randn(1 + len(attributes), size, generator=generator) * size**-0.5
+            if part_tokens:
+                head = torch.cat([head, torch.zeros(1, size)])  # nothing is bad until it is learned
             members.append(Member(name, torch.nn.Parameter(head.to(host.base.device))))
-        return cls(host, members, attributes)
+        return cls(host, members, attributes, part_tokens)
 
     @classmethod
     def load(cls, host: AdapterHost, folder: Path) -> "RewardModel":
@@ -85,16 +108,16 @@ class RewardModel:
             hint = "Choose a reward model: the result of “learn my preferences”."
             raise ModelTrouble(f"The adapter in {folder} does not score answers.", hint)
         description = json.loads((folder / DESCRIPTION).read_text("utf-8"))
-        attributes = description.get("attributes", [])
+        attributes, part_tokens = description.get("attributes", []), description.get("part_tokens", 0.0)
         members = []
         for index, scale in enumerate(description["members"]):
             name, place = f"reward-{index}", _member_folder(folder, index)
             heads = [host.load(place, name).other[HEAD]]
-            if attributes:
+            if attributes or part_tokens:
                 heads.append(load_file(place / ATTRIBUTE_HEADS)["weight"])
             head = torch.nn.Parameter(torch.cat(heads).float().to(host.base.device), requires_grad=False)
             members.append(Member(name, head, scale["mean"], scale["std"]))
-        return cls(host, members, attributes)
+        return cls(host, members, attributes, part_tokens)
 
     def save(self, folder: Path, masters: dict[str, Tensor], facts: dict[str, object]) -> None:
         """Write the adapter(s). `masters` holds float32 copies by "<member>/<PEFT name>"; `facts` goes into reward.json."""
@@ -103,18 +126,27 @@ class RewardModel:
             target.mkdir(parents=True, exist_ok=True)
             config = {**self.host.config(member.name), "task_type": "SEQ_CLS", "modules_to_save": ["score"]}
             lora = {name: masters[f"{member.name}/{name}"] for name in self.host.parameters(member.name)}
-            heads = masters[f"{member.name}/{HEAD}"].detach().cpu()  # (H, hidden)
-            if self.attributes:
+            heads = masters[f"{member.name}/{HEAD}"].detach().cpu()
+            if len(heads) > 1:
                 save_file({"weight": heads[1:].contiguous()}, target / ATTRIBUTE_HEADS)
             write_adapter(target, AdapterFiles(config, lora, {HEAD: heads[:1]}))
         scales = [{"mean": member.mean, "std": member.std} for member in self.members]
-        write_json(folder / DESCRIPTION, {"v": 1, "members": scales, "attributes": self.attributes, **facts})
+        known = {"v": 1, "members": scales, "attributes": self.attributes, "part_tokens": self.part_tokens}
+        write_json(folder / DESCRIPTION, {**known, **facts})
 
     def raw(self, member: Member, batch: TreeBatch) -> Tensor:
-        """(C, H) raw scores under one member, whose adapter is activated; gradients flow when it is trainable."""
+        """(C, H) raw scores under one member, overall and by attribute; gradients flow when its adapter is trainable."""
+        return self.both(member, batch)[0]
+
+    def both(self, member: Member, batch: TreeBatch) -> tuple[Tensor, Tensor]:
+        """Raw scores (C, H), and logits (N,) of each answer token's being in a bad part (empty where no part was ever marked)."""
         self.host.activate([member.name])
-        last = hidden_states(self.host.model, batch)[batch.last]  # (C, hidden)
-        return last.float() @ member.head.t()
+        states = hidden_states(self.host.model, batch)  # (B·T, hidden)
+        width = 1 + len(self.attributes)
+        scores = states[batch.last].float() @ member.head[:width].t()
+        if not self.part_tokens:
+            return scores, scores.new_empty(0)
+        return scores, states[_token_places(batch)].float() @ member.head[width]
 
     @torch.no_grad()
     def raw_scores(self, groups: Sequence[Group]) -> Tensor:
@@ -133,9 +165,28 @@ class RewardModel:
         mean, std = (torch.tensor([[getattr(member, name)] for member in self.members]) for name in ("mean", "std"))
         return (self.raw_scores(groups)[..., 0] - mean) / std
 
+    @torch.no_grad()
+    def part_penalties(self, groups: Sequence[Group]) -> Tensor:
+        """(N,) how bad each answer token is, so that a bad part of the usual length adds up to about 1; 0 up to even odds."""
+        if not self.part_tokens:
+            return torch.zeros(sum(len(answer) for group in groups for answer in group.answers))
+        found: dict[int, Tensor] = {}
+        for picks in micro_batches(groups, MICRO_BATCH_TOKENS):
+            batch = collate([groups[i] for i in picks], self.host.base.device)
+            odds = torch.stack([torch.sigmoid(self.both(member, batch)[1]) for member in self.members]).mean(0).cpu()
+            sizes = [sum(map(len, groups[i].answers)) for i in picks]
+            found.update(zip(picks, torch.split((2 * odds - 1).clamp(min=0) / self.part_tokens, sizes), strict=True))
+        return torch.cat([found[i] for i in range(len(groups))])
+
     def score(self, groups: Sequence[Group]) -> Scores:
         """The ensemble's view of every answer."""
         return Scores.of(self.score_groups(groups))
+
+
+def _token_places(batch: TreeBatch) -> Tensor:
+    """(N,) where each answer token itself stands: one on from the state before it, and at an answer's end its last."""
+    ends = torch.tensor(batch.lengths, device=batch.last.device).cumsum(0) - 1
+    return torch.roll(batch.before, -1).index_copy(0, ends, batch.last)
 
 
 def _member_folder(folder: Path, index: int) -> Path:

@@ -7,6 +7,8 @@ from rlhf_desktop.core.files import read_jsonl, write_atomic
 from rlhf_desktop.core.runs import AdapterRef, ModelRef, RunConfig
 from rlhf_desktop.feedback.snapshot import (
     Demonstration,
+    MarkedAnswer,
+    MarkedSpan,
     PracticePrompt,
     RankedAnswers,
     RankedText,
@@ -67,6 +69,16 @@ def ratings():
         )
         for i, p in enumerate(PROMPTS)
     ]
+
+
+def marked():
+    """A rude end marked as bad, in answers that are otherwise let pass."""
+    rows = []
+    for i, p in enumerate(PROMPTS):
+        text = f"We will send a new one ({len(p)}). Go away, fool!"
+        span = MarkedSpan(start=text.index("Go"), end=len(text), penalty=2.0)
+        rows.append(MarkedAnswer(prompt=ask(p), text=text, spans=[span], split=_half(i)))
+    return rows
 
 
 def thumbs():

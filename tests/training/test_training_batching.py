@@ -12,13 +12,13 @@ from rlhf_desktop.training.reward import RewardTrainer
 from rlhf_desktop.training.reward_model import HEAD, RewardModel
 from rlhf_desktop.training.run import RunFiles
 from rlhf_desktop.training.sft import SftTrainer
-from tests.training.folders import adapter_of, demonstrations, make_run, practice, rankings, ratings, thumbs
+from tests.training.folders import adapter_of, demonstrations, make_run, marked, practice, rankings, ratings, thumbs
 
 ALL_AT_ONCE, ONE_BY_ONE = 10**6, 1  # tokens of a micro-batch
 UNUSED_TOKEN = 0  # <|endoftext|>: nothing in the test's texts is written with it
 ALGORITHMS = {
     "sft": (SftTrainer, demonstrations, {}),
-    "reward": (RewardTrainer, lambda: [*rankings(), *ratings()], {"ensemble": 2}),
+    "reward": (RewardTrainer, lambda: [*rankings(), *ratings(), *marked()], {"ensemble": 2}),
     "dpo": (DpoTrainer, rankings, {}),
     "dpo-ipo": (DpoTrainer, rankings, {"loss": "ipo"}),
     "kto": (KtoTrainer, thumbs, {}),

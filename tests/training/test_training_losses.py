@@ -49,6 +49,12 @@ def test_dpo_by_literal_numbers():
     assert float(ipo) == pytest.approx((1.5 - 2.5) ** 2, rel=1e-6)
 
 
+def test_bad_parts_by_literal_numbers():
+    loss = losses.bad_parts_loss(torch.tensor([0.0, 2.0, 2.0]), torch.tensor([0.0, 0.0, 3.0]))
+    expected = [math.log(2), math.log1p(math.exp(2)), 3 * math.log1p(math.exp(-2))]
+    assert loss.tolist() == pytest.approx(expected, rel=1e-6)
+
+
 def test_robust_dpo_is_unbiased_when_a_share_of_the_pairs_is_flipped():
     policy, reference = torch.tensor([-10.0, -12.0]), torch.tensor([-11.0, -11.5])
     kept, flipped = torch.tensor([[0, 1]]), torch.tensor([[1, 0]])

@@ -1,6 +1,6 @@
 import pytest
 
-from rlhf_desktop.feedback.snapshot import RankedAnswers, RankedText, RatedAnswers, RatedText
+from rlhf_desktop.feedback.snapshot import MarkedAnswer, MarkedSpan, RankedAnswers, RankedText, RatedAnswers, RatedText
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.training.batch import Group
 from rlhf_desktop.training.ranking import Pairs, RankedGroup, attributes_of, comparisons, dominating, encode_rankings, pair_tensor
@@ -30,6 +30,23 @@ def test_marks_are_ordinal_pairs_by_attribute_and_a_missing_mark_is_no_pair(base
     (group,) = encode_rankings(base, [RatedAnswers(prompt=ASK, completions=answers)], "train", 100)
     assert group.marks == {"kind": Pairs([(0, 1), (0, 2)], [(1, 2)]), "true": Pairs([], [(0, 2)])}
     assert attributes_of([group]) == ["kind", "true"]
+
+
+def test_a_marked_span_is_the_tokens_it_touches(base):
+    row = MarkedAnswer(
+        prompt=ASK,
+        text="Fine. é😀 bad words, ok",
+        spans=[MarkedSpan(start=9, end=18, penalty=2.0), MarkedSpan(start=6, end=7, penalty=0.5)],
+    )
+    (item,) = encode_rankings(base, [row], "train", 100)
+    (answer,) = item.group.answers
+    assert len(item.penalties) == len(answer)
+    assert item.penalties[-1] == 0  # the end of the turn
+    said = {p: base.tokenizer.decode([t for t, q in zip(answer, item.penalties, strict=True) if q == p]) for p in (0.5, 2.0)}
+    assert said[2.0].strip() == "bad words"
+    assert said[0.5].strip() == "é"
+    cut = encode_rankings(base, [row], "train", 12)[0]
+    assert len(cut.penalties) == len(cut.group.answers[0]) == 11
 
 
 def test_only_an_answer_at_least_as_good_in_everything_is_better_overall():

@@ -12,11 +12,11 @@ from rlhf_desktop.evaluation.reward_report import RewardReport
 from rlhf_desktop.feedback.snapshot import RankedAnswers, RankedText
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.model import load_base
-from rlhf_desktop.training.reward import RewardTrainer, draw_prompts
+from rlhf_desktop.training.reward import RewardTrainer, draw_prompts, usual_part
 from rlhf_desktop.training.reward_model import HEAD, RewardModel, Scores
 from rlhf_desktop.training.run import RunFiles
 from rlhf_desktop.worker.train import main
-from tests.training.folders import PROMPTS, ask, events, make_run, rankings, ratings
+from tests.training.folders import PROMPTS, ask, events, make_run, marked, rankings, ratings
 
 
 def trainer(folder, base, rows, **settings):
@@ -39,14 +39,15 @@ def equal(a, b):
 
 CHANGED = {
     "learning_rate": 1e-3, "batch_size": 2, "max_length": 40, "lora_rank": 2, "lora_alpha": 4, "warmup": 0.9, "max_grad_norm": 0.01,
-    "seed": 1, "ensemble": 2, "centering": 0.3, "tie_width": 0.0, "margin": 2.0, "attribute_weight": 0.2, "dtype": "bfloat16",
+    "seed": 1, "ensemble": 2, "centering": 0.3, "tie_width": 0.0, "margin": 2.0, "attribute_weight": 0.2,
+    "part_weight": 3.0, "dtype": "bfloat16",
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def everything():
     sure = [row.model_copy(update={"margin": 0.8}) for row in rankings()]
-    return [*sure, *ratings()]
+    return [*sure, *ratings(), *marked()]
 
 
 @pytest.fixture(scope="module")
@@ -92,26 +93,26 @@ def test_a_surer_preference_is_learned_with_a_wider_lead(tiny_model, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def marked(tiny_model, tmp_path_factory):
+def finished(tiny_model, tmp_path_factory):
     """A finished run on rankings and marks."""
-    folder = tmp_path_factory.mktemp("marked") / "run"
+    folder = tmp_path_factory.mktemp("finished") / "run"
     make_run(folder, "reward", tiny_model, [*rankings(), *ratings()], epochs=12, learning_rate=5e-3, ensemble=2)
     assert main([str(folder)]) == 0
     return folder
 
 
-def test_attributes_are_told_apart_by_their_own_heads(marked):
+def test_attributes_are_told_apart_by_their_own_heads(finished):
     """The kind answer is the wrong one, and the model knows: each head orders its own marks on the held-out prompt."""
-    report = RewardReport.model_validate_json((marked / "report.json").read_text())
+    report = RewardReport.model_validate_json((finished / "report.json").read_text())
     assert report.attributes.keys() == {"kind", "true"}
     assert report.attributes["kind"].value == report.attributes["true"].value == 1.0
 
 
-def test_each_member_is_a_standard_adapter_with_its_heads_beside_it(marked):
-    description = json.loads((marked / "adapter" / "reward.json").read_text())
+def test_each_member_is_a_standard_adapter_with_its_heads_beside_it(finished):
+    description = json.loads((finished / "adapter" / "reward.json").read_text())
     assert description["attributes"] == ["kind", "true"]
     assert len(description["members"]) == 2
-    for folder in (marked / "adapter", marked / "adapter" / "members" / "1"):
+    for folder in (finished / "adapter", finished / "adapter" / "members" / "1"):
         assert json.loads((folder / "adapter_config.json").read_text())["task_type"] == "SEQ_CLS"
         assert load_file(folder / "adapter_model.safetensors")[HEAD].shape == (1, 64)
         assert load_file(folder / "heads.safetensors")["weight"].shape == (2, 64)
@@ -147,6 +148,36 @@ def test_a_batch_of_ties_alone_is_a_step_without_an_accuracy(tiny_model, tmp_pat
     assert sorted("rewards/accuracies" in metrics for metrics in both) == [False, True]
 
 
+def test_bad_parts_are_found_in_answers_never_seen(tiny_model, tmp_path):
+    made = trainer(tmp_path / "run", tiny_model, [*rankings(), *marked()], epochs=12, learning_rate=5e-3, ensemble=2)
+    for step in range(made.total_steps):
+        made.step(step)
+    found = made.evaluate(made.total_steps)
+    assert found["eval/parts_recall"] > 0.8
+    assert found["eval/parts_precision"] > 0.6
+    target = tmp_path / "adapter"
+    target.mkdir()
+    made.write_result(target)
+    loaded = RewardModel.load(AdapterHost(load_base(tiny_model, dtype="float32")), target)
+    groups = [item.group for item in made.heldout]
+    penalties = loaded.part_penalties(groups)
+    torch.testing.assert_close(penalties, made.model.part_penalties(groups), atol=1e-6, rtol=1e-5)
+    rude = penalties[-len(groups[-1].answers[0]) :]  # the last held-out row is the marked one
+    assert 0.5 < float(rude.sum()) < 1.5  # a part of the usual length
+    polite = penalties[: len(groups[0].answers[0])]
+    assert float(polite.sum()) < 0.1
+
+
+def test_without_marked_parts_nothing_is_bad(tiny_model, tmp_path):
+    made = trainer(tmp_path / "run", tiny_model, rankings())
+    assert made.model.part_penalties([item.group for item in made.items]).count_nonzero() == 0
+
+
+def test_a_part_as_it_was_marked_on_average():
+    assert usual_part([[0, 1, 1, 0, 2.0], [1, 1, 1]]) == 2.0
+    assert usual_part([[0.0], []]) == 0.0
+
+
 # --- the ensemble -------------------------------------------------------------------------------------------------------------
 
 
@@ -179,16 +210,16 @@ def test_members_differ_in_start_and_in_what_they_see(tiny_model, tmp_path):
 # --- the report ---------------------------------------------------------------------------------------------------------------
 
 
-def test_the_report_lies_in_the_run_folder_and_its_numbers_are_metrics(marked):
-    report = RewardReport.model_validate_json((marked / "report.json").read_text())
-    found = [parse_event.validate_python(event) for event in events(marked, "artifact")]
+def test_the_report_lies_in_the_run_folder_and_its_numbers_are_metrics(finished):
+    report = RewardReport.model_validate_json((finished / "report.json").read_text())
+    found = [parse_event.validate_python(event) for event in events(finished, "artifact")]
     assert [(event.path, event.kind) for event in found] == [("report.json", "report"), ("adapter", "reward")]
-    last = [event["values"] for event in events(marked, "metrics") if "eval/ece" in event["values"]][-1]
+    last = [event["values"] for event in events(finished, "metrics") if "eval/ece" in event["values"]][-1]
     assert last["eval/rewards/accuracies"] == pytest.approx(report.accuracy.value)
     assert {"eval/temperature", "eval/accuracy_low", "eval/accuracy_high", "eval/ensemble_spread"} <= last.keys()
     assert report.members == 2
     assert report.ties == 1
-    assert json.loads((marked / "adapter" / "reward.json").read_text())["heldout_accuracy"] == report.accuracy.value
+    assert json.loads((finished / "adapter" / "reward.json").read_text())["heldout_accuracy"] == report.accuracy.value
 
 
 def test_without_held_out_comparisons_there_is_no_report(tiny_model, tmp_path):

@@ -111,6 +111,8 @@ _SETTINGS = {
     "tie_width": "Readiness to call a tie",
     "margin": "Lead of sure preferences",
     "attribute_weight": "Weight of marks",
+    "part_weight": "Weight of bad parts",
+    "part_penalty": "Price of bad parts",
     "desirable_weight": "Weight of good answers",
     "beta": "Hold to the start (beta)",
     "loss": "Preference loss",
