@@ -78,6 +78,7 @@ class DpoSettings(CommonSettings):
     loss: Literal["sigmoid", "robust", "ipo"] = Field(
         "sigmoid", description="The preference loss: sigmoid (DPO), the same made robust to slips, or squared (IPO)."
     )
+    margin: float = _number(0.5, "[0, 5]", "How much wider a lead your surest preferences ask for.", "points")
     label_smoothing: float = _number(0.0, "[0, 0.5)", "Share of your comparisons assumed to be slips of the hand.")
 
 

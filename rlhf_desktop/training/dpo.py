@@ -18,7 +18,7 @@ from rlhf_desktop.feedback.snapshot import RankedAnswers
 from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
 from rlhf_desktop.training.losses import dpo_loss, sum_by_owner
 from rlhf_desktop.training.policy import answer_pass
-from rlhf_desktop.training.ranking import RankedGroup, encode_rankings, margin_metrics, pair_tensor
+from rlhf_desktop.training.ranking import RankedGroup, comparisons, encode_rankings, margin_metrics
 from rlhf_desktop.training.run import Counts, RunFiles
 from rlhf_desktop.training.samples import SampleWatch
 from rlhf_desktop.training.stack import epoch_batches, load_host, memory_budget, policy_optimizer, policy_stack
@@ -82,11 +82,12 @@ class DpoTrainer:
     def _pairs(self, items: list[RankedGroup]) -> tuple[Tensor, Tensor]:
         """Losses (P,) and implicit reward margins (P,) of some groups."""
         batch = self._collate(items)
-        pairs, _ = pair_tensor(items, with_ties=False)
+        found = comparisons(items, [], with_ties=False)
+        pairs, margins = found.pairs, self.settings.margin * found.margins
         policy = self._answer_logprobs(batch)
         reference = torch.cat([self.reference[id(item)] for item in items])
         options = {"beta": self.settings.beta, "kind": self.settings.loss, "label_smoothing": self.settings.label_smoothing}
-        losses = dpo_loss(policy, reference, pairs.to(policy.device), **options)  # type: ignore[arg-type]
+        losses = dpo_loss(policy, reference, pairs.to(policy.device), margins=margins.to(policy.device), **options)  # type: ignore[arg-type]
         rewards = (self.settings.beta * (policy - reference)).detach()
         return losses, rewards[pairs[:, 0]] - rewards[pairs[:, 1]]
 

@@ -54,10 +54,19 @@ def bad_parts_loss(logits: Tensor, penalties: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, (penalties > 0).to(logits), reduction="none") * weights
 
 
-def dpo_loss(policy: Tensor, reference: Tensor, pairs: Tensor, *, beta: float, kind: str, label_smoothing: float) -> Tensor:
+def dpo_loss(
+    policy: Tensor,
+    reference: Tensor,
+    pairs: Tensor,
+    *,
+    beta: float,
+    kind: str,
+    label_smoothing: float,
+    margins: Tensor | None = None,
+) -> Tensor:
     """Direct preference loss, a value a pair.
 
-    With h = (log π − log π_ref)(chosen) − (log π − log π_ref)(rejected):
+    With h = (log π − log π_ref)(chosen) − (log π − log π_ref)(rejected) − m/β:
     sigmoid −(1−ε) log σ(βh) − ε log σ(−βh) (Rafailov et al., 2023, eq. 7; the conservative ε of Mitchell, 2023);
     robust [−(1−ε) log σ(βh) + ε log σ(−βh)] / (1−2ε), unbiased when a share ε is flipped (Chowdhury et al., 2024, eq. 12);
     ipo (h − 1/(2β))² (Azar et al., 2023, eq. 17). IPO's normalisation is TRL's: each answer's log-probability is its mean over
@@ -70,9 +79,12 @@ def dpo_loss(policy: Tensor, reference: Tensor, pairs: Tensor, *, beta: float, k
         beta: strength of the pull to the reference.
         kind: "sigmoid", "robust" or "ipo".
         label_smoothing: ε < ½, the share of comparisons assumed flipped (not for ipo).
+        margins: (P,) m, the lead in implicit reward that a clear preference asks for (Amini et al., 2024). None: 0 throughout.
     """
     gain = policy - reference  # (C,)
     h = gain[pairs[:, 0]] - gain[pairs[:, 1]]
+    if margins is not None:
+        h = h - margins / beta
     if kind == "ipo":
         return (h - 1 / (2 * beta)).square()
     kept, flipped = (1 - label_smoothing) * F.logsigmoid(beta * h), label_smoothing * F.logsigmoid(-beta * h)

@@ -67,6 +67,15 @@ def test_robust_dpo_is_unbiased_when_a_share_of_the_pairs_is_flipped():
     assert loss(kept, "robust", 0.0) == loss(kept, "sigmoid", 0.0)
 
 
+def test_dpo_with_a_margin_asks_for_a_wider_lead():
+    policy, reference, pairs = torch.tensor([-10.0, -12.0]), torch.tensor([-11.0, -11.5]), torch.tensor([[0, 1]])  # h = 1.5
+    options = {"beta": 0.2, "label_smoothing": 0.0, "margins": torch.tensor([0.1])}
+    sigmoid = losses.dpo_loss(policy, reference, pairs, kind="sigmoid", **options)
+    assert float(sigmoid) == pytest.approx(math.log1p(math.exp(-(0.3 - 0.1))), rel=1e-6)
+    ipo = losses.dpo_loss(policy, reference, pairs, kind="ipo", **options)
+    assert float(ipo) == pytest.approx((1.5 - 0.5 - 2.5) ** 2, rel=1e-6)
+
+
 def test_kto_by_literal_numbers():
     gain, drift = torch.tensor([2.0, 2.0, -1.0]), torch.tensor(0.5)
     loss = losses.kto_loss(gain, torch.tensor([True, False, False]), drift, beta=0.4)

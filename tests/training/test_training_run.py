@@ -136,6 +136,25 @@ def test_ppo_learns_what_the_scorer_likes(finished, tiny_model, tmp_path, monkey
     assert sum(scores[-5:]) / 5 > sum(scores[:5]) / 5 + 0.2
 
 
+@pytest.mark.parametrize("baseline", ["value", "rloo"])
+def test_ppo_pays_for_parts_like_the_marked_ones(finished, tiny_model, tmp_path, monkeypatch, baseline):
+    """Every other token looks bad: the price is in the metrics, and the policy learns something else for it."""
+    monkeypatch.setattr(
+        "rlhf_desktop.training.reward_model.RewardModel.part_penalties",
+        lambda self, groups: torch.tensor([i % 2 / 4 for g in groups for a in g.answers for i in range(len(a))]),
+    )
+    once = {**PPO, "episodes": 8, "baseline": baseline, "watched_prompts": 0, "reward": adapter_of(finished["reward"], tiny_model)}
+    learned = []
+    for price in (0.0, 4.0):
+        folder = make_run(tmp_path / str(price), "ppo", tiny_model, practice(), part_penalty=price, **once)
+        assert main([str(folder)]) == 0
+        values = events(folder, "metrics")[0]["values"]
+        half_of_the_tokens = values["length"] / 2
+        assert values["objective/bad_parts"] == pytest.approx(price / 4 * half_of_the_tokens, rel=0.1)
+        learned.append(weights(folder))
+    assert not same(*learned)
+
+
 @pytest.mark.parametrize("algorithm", ["sft", "reward", "dpo", "kto", "ppo"])
 def test_a_paused_run_goes_on_to_the_same_weights(finished, algorithm, tmp_path, tiny_model, monkeypatch):
     original = finished[algorithm]
