@@ -106,12 +106,6 @@ def attributes_of(items: Sequence[RankedGroup]) -> list[str]:
     return sorted({name for item in items for name in item.marks})
 
 
-def pair_tensor(items: Sequence[RankedGroup], *, with_ties: bool) -> tuple[Tensor, Tensor]:
-    """Overall pairs (P, 2) numbered over the answers of all groups in order, and which of them are ties (P,)."""
-    found = comparisons(items, [], with_ties=with_ties)
-    return found.pairs, found.tied
-
-
 def comparisons(items: Sequence[RankedGroup], attributes: Sequence[str], *, with_ties: bool) -> Comparisons:
     """All pairs of some groups, overall and by attribute."""
     rows: list[tuple[int, int, bool, int, float]] = []

@@ -3,7 +3,7 @@ import pytest
 from rlhf_desktop.feedback.snapshot import MarkedAnswer, MarkedSpan, RankedAnswers, RankedText, RatedAnswers, RatedText
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.training.batch import Group
-from rlhf_desktop.training.ranking import Pairs, RankedGroup, attributes_of, comparisons, dominating, encode_rankings, pair_tensor
+from rlhf_desktop.training.ranking import Pairs, RankedGroup, attributes_of, comparisons, dominating, encode_rankings
 
 ASK = [{"role": "user", "content": "Help me"}]
 
@@ -71,7 +71,7 @@ def test_comparisons_are_numbered_over_answers_and_heads():
 
 
 def test_without_ties_and_attributes_only_wins_are_left():
-    pairs, tied = pair_tensor(GROUPS, with_ties=False)
-    assert pairs.tolist() == [[0, 1], [4, 2]]
-    assert not tied.any()
-    assert pair_tensor([], with_ties=True)[0].shape == (0, 2)
+    found = comparisons(GROUPS, [], with_ties=False)
+    assert found.pairs.tolist() == [[0, 1], [4, 2]]
+    assert not found.tied.any()
+    assert comparisons([], [], with_ties=True).pairs.shape == (0, 2)

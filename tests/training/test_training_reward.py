@@ -1,4 +1,4 @@
-"""What the reward trainer makes of rankings, marks and margins, and that each of its settings matters."""
+"""What the reward trainer makes of rankings, marks, margins and marked parts."""
 
 import json
 
@@ -6,7 +6,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rlhf_desktop.core.recipes import RewardSettings
 from rlhf_desktop.core.runs import parse_event
 from rlhf_desktop.evaluation.reward_report import RewardReport
 from rlhf_desktop.feedback.snapshot import RankedAnswers, RankedText
@@ -21,56 +20,6 @@ from tests.training.folders import PROMPTS, ask, events, make_run, marked, ranki
 
 def trainer(folder, base, rows, **settings):
     return RewardTrainer(RunFiles(make_run(folder, "reward", base, rows, **settings)))
-
-
-def after(tmp_path, base, rows, steps=3, **settings):
-    """The trained tensors after a few steps."""
-    made = trainer(tmp_path / f"run-{len(list(tmp_path.iterdir()))}", base, rows, **settings)
-    for step in range(min(steps, made.total_steps)):
-        made.step(step)
-    return {name: tensor.clone() for optimizer in made.optimizers for name, tensor in optimizer.masters.items()}
-
-
-def equal(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-
-# --- settings -----------------------------------------------------------------------------------------------------------------
-
-CHANGED = {
-    "learning_rate": 1e-3, "batch_size": 2, "max_length": 40, "lora_rank": 2, "lora_alpha": 4, "warmup": 0.9, "max_grad_norm": 0.01,
-    "seed": 1, "ensemble": 2, "centering": 0.3, "tie_width": 0.0, "margin": 2.0, "attribute_weight": 0.2,
-    "part_weight": 3.0, "dtype": "bfloat16",
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def everything():
-    sure = [row.model_copy(update={"margin": 0.8}) for row in rankings()]
-    return [*sure, *ratings(), *marked()]
-
-
-@pytest.fixture(scope="module")
-def usual(tiny_model, tmp_path_factory, everything):
-    return after(tmp_path_factory.mktemp("usual"), tiny_model, everything)
-
-
-def test_the_same_settings_repeat_the_run(usual, tiny_model, tmp_path, everything):
-    assert equal(after(tmp_path, tiny_model, everything), usual)
-
-
-@pytest.mark.parametrize("name", CHANGED)
-def test_each_setting_changes_what_is_learned(usual, tiny_model, tmp_path, everything, name):
-    assert not equal(after(tmp_path, tiny_model, everything, **{name: CHANGED[name]}), usual)
-
-
-def test_more_epochs_are_more_steps(tiny_model, tmp_path):
-    assert trainer(tmp_path / "a", tiny_model, rankings(), epochs=3).total_steps == 3 * 2
-
-
-def test_every_setting_is_tested():
-    unused = {"watched_prompts"}  # a reward model writes no answers; the recipe does not offer it
-    assert CHANGED.keys() | {"epochs"} == RewardSettings.model_fields.keys() - unused
 
 
 # --- margins, marks and ties --------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.training.reward_model import HEAD, RewardModel
 from rlhf_desktop.training.run import RunFiles
 from rlhf_desktop.worker.train import TRAINERS
-from tests.training.folders import adapter_of, demonstrations, events, make_run, practice, rankings, ratings, thumbs
+from tests.training.folders import adapter_of, demonstrations, events, make_run, marked, practice, rankings, ratings, thumbs
 
 SHARED = {
     "learning_rate": 2e-3, "epochs": 4, "batch_size": 2, "max_length": 32, "lora_rank": 2, "lora_alpha": 16, "warmup": 0.9,
@@ -20,14 +20,17 @@ SHARED = {
 }  # fmt: skip
 CHANGES = {
     "sft": SHARED,
-    "reward": {**SHARED, "ensemble": 2, "centering": 0.5, "tie_width": 2.0, "margin": 3.0, "attribute_weight": 0.1},
-    "dpo": {**SHARED, "beta": 1.0, "loss": "ipo", "label_smoothing": 0.3},
+    "reward": {
+        **SHARED, "ensemble": 2, "centering": 0.5, "tie_width": 2.0, "margin": 3.0, "attribute_weight": 0.1, "part_weight": 5.0,
+    },
+    "dpo": {**SHARED, "beta": 1.0, "loss": "ipo", "label_smoothing": 0.3, "margin": 3.0},
     "kto": {**SHARED, "beta": 1.0, "desirable_weight": 3.0},
     "ppo": {
-        **SHARED, "batch_size": 16, "samples_per_prompt": 4, "episodes": 256, "max_new_tokens": 12, "ppo_epochs": 1, "minibatches": 1,
-        "baseline": "rloo", "temperature": 1.5, "kl_coef": 1.0, "kl_target": 0.5, "clip_range": 0.01, "value_clip": 0.001,
+        **SHARED, "batch_size": 16, "samples_per_prompt": 4, "episodes": 256, "max_new_tokens": 12, "ppo_epochs": 1,
+        "minibatches": 1, "baseline": "rloo", "temperature": 1.5, "kl_coef": 1.0, "kl_target": 0.5, "clip_range": 0.01,
+        "value_clip": 0.001,
         "value_coef": 2.0, "gae_lambda": 0.5, "reward_std_coef": 2.0, "score_clip": 0.5, "length_penalty": 5.0,
-        "missing_end_penalty": 5.0, "watchdog": "off",
+        "missing_end_penalty": 5.0, "part_penalty": 5.0, "watchdog": "off",
     },
 }  # fmt: skip
 START = {
@@ -45,11 +48,13 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def scorer(tiny_model, tmp_path_factory):
-    """Two untrained scorers that disagree."""
+    """Two untrained scorers that disagree, and mind some parts of answers."""
     folder = tmp_path_factory.mktemp("scorer") / "run"
     (folder / "adapter").mkdir(parents=True)
     host = AdapterHost(load_base(tiny_model, dtype="float32"))
-    model = RewardModel.create(host, count=2, rank=2, alpha=4, seed=0)
+    model = RewardModel.create(host, count=2, rank=2, alpha=4, seed=0, part_tokens=2.0)
+    for member in model.members:
+        member.head.data[-1] = member.head.data[0]
     masters = {f"{m.name}/{key}": p for m in model.members for key, p in host.parameters(m.name).items()}
     model.save(folder / "adapter", {**masters, **{f"{m.name}/{HEAD}": m.head for m in model.members}}, {})
     return adapter_of(folder, tiny_model)
@@ -57,8 +62,9 @@ def scorer(tiny_model, tmp_path_factory):
 
 def rows_of(algorithm):
     sure = [RankedAnswers(**{**row.model_dump(), "margin": 1.0}) for row in rankings()[:3]]
-    rows = {"sft": demonstrations, "dpo": rankings, "kto": thumbs, "ppo": practice}
-    return [*sure, *rankings()[3:], *ratings()] if algorithm == "reward" else rows[algorithm]()
+    ranked = [*sure, *rankings()[3:]]
+    rows = {"sft": demonstrations(), "dpo": ranked, "kto": thumbs(), "ppo": practice()}
+    return [*ranked, *ratings(), *marked()] if algorithm == "reward" else rows[algorithm]
 
 
 @pytest.fixture(scope="module")
