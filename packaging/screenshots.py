@@ -200,6 +200,49 @@ def _chat_judging(studio: Studio) -> None:
     presenter.judging.press(0)
 
 
+def _feedback_tab(tab: int) -> Scene:
+    def scene(studio: Studio) -> None:
+        studio.window.show_room("feedback")
+        page = studio.window.room("feedback").judgements
+        page.setCurrentWidget(page.split)
+        studio.window.room("feedback").tabs.setCurrentIndex(tab)
+
+    return scene
+
+
+def _revising(studio: Studio) -> None:
+    """A judgement being revised."""
+    _ask(studio, "General", 4)
+    _feedback_tab(0)(studio)
+    studio.settle()
+    page = studio.window.room("feedback").judgements
+    page.revise(page.model.row(2).judgement)
+
+
+def _import_preview(studio: Studio) -> None:
+    """A file with columns of its own, mapped."""
+    file = studio.workspace.root / "tickets 2026.csv"
+    rows = zip(content.PROMPTS, content.AFTER, content.BEFORE, strict=True)
+    lines = [f'"{p}","{a}","{b}"'.replace("\n", " ") for p, a, b in rows]
+    file.write_text("ticket,good reply,bad reply\n" + "\n".join(lines), "utf-8")
+    _feedback_tab(3)(studio)
+    imports = studio.window.room("feedback").files.imports
+    imports.open(file)
+    studio.settle()
+    imports.form.setCurrentIndex(imports.form.findData("preference"))
+    imports._look(fresh_columns=True)
+    for field, column in (("prompt", "ticket"), ("chosen", "good reply"), ("rejected", "bad reply")):
+        imports._columns[field].setCurrentIndex(imports._columns[field].findData(column))
+    imports._look()
+
+
+def _erasing(studio: Studio) -> None:
+    """What an erase would take with it."""
+    _feedback_tab(0)(studio)
+    studio.settle()
+    studio.window.room("feedback").judgements._erase()
+
+
 def _blind(studio: Studio) -> None:
     """A blind pair."""
     studio.window.show_room("evaluate")
@@ -258,6 +301,11 @@ SCENES: dict[str, Scene] = {
     "label-summary": _sitting_over,
     "label-protocol": _protocol_form,
     "feedback": _room("feedback"),
+    "feedback-revise": _revising,
+    "feedback-quality": _feedback_tab(1),
+    "feedback-team": _feedback_tab(2),
+    "feedback-files": _import_preview,
+    "feedback-erase": _erasing,
     "train": _room("train"),
     "train-start": _start_panel,
     "train-live": _run_page("Kinder, round 2"),

@@ -161,8 +161,9 @@ def test_revising_by_keys_adds_a_version(qtbot, context, room, page):
     assert page.currentWidget() is page.revising
     board = page.revising.area.board
     assert page.revising.judging.draft.ranking.describe() == "A > B"
-    for key in (Qt.Key.Key_Backspace, Qt.Key.Key_Backspace, Qt.Key.Key_2):
-        qtbot.keyClick(board, key)
+    qtbot.keyClick(board, Qt.Key.Key_1)  # as it is: nothing to save
+    assert page.currentWidget() is page.revising
+    qtbot.keyClick(board, Qt.Key.Key_2)
     qtbot.waitUntil(lambda: page.currentWidget() is page.split)
     (judgement,) = context.store.judgements.effective(context.session.project.id)
     assert judgement.verdict.ranks == (2, 1)

@@ -66,6 +66,14 @@ def test_the_same_number_again_means_more():
     assert draft.ranked(draft.ranking.back().back().tie()).strength == 0  # a tie has none
 
 
+def test_a_decided_pair_is_turned_by_the_other_number_and_a_full_ranking_is_not():
+    pair = Draft.blank(2).press(0, Protocol())
+    assert pair.press(1, Protocol()).verdicts(Protocol()) == [Ranking((2, 1))]
+    assert pair.press(0, Protocol()) == pair
+    four = Draft.blank(4).press(0, Protocol()).press(1, Protocol()).press(2, Protocol())
+    assert four.press(3, Protocol()).verdicts(Protocol()) == four.verdicts(Protocol())  # the last one had placed itself
+
+
 def test_groups_are_ranks_with_gaps():
     protocol = PRESETS["Sorting into groups"]
     draft = Draft.blank(3).grouped(0, 3).grouped(2, 1)

@@ -198,8 +198,7 @@ def test_an_item_returns_silently_in_another_order(qtbot, context, room):
     for _ in range(20):
         qtbot.waitUntil(lambda: room.presenter.judging.showing is not None)
         press(qtbot, room, Qt.Key.Key_1)
-        context.tasks.wait()
-        qtbot.wait(1)
+        qtbot.waitUntil(lambda: not context.tasks._running)
         if repeats:
             break
     (again,) = repeats

@@ -126,7 +126,7 @@ class ConversationView(QScrollArea):
         count = max(1, len(self._area.board.cards))
         if self.window().width() < t.SIDE_BY_SIDE_MIN:
             return 1
-        fits = max(1, (self.viewport().width() - 2 * t.SPACE_XL) // t.ANSWER_MIN_WIDTH)
+        fits = max(1, (self.viewport().width() - 2 * t.SPACE_XL) // self._area.board.least_width)
         rows = -(-count // min(count, fits))
         return -(-count // rows)  # as even as the rows allow: four in two by two, not three and one
 

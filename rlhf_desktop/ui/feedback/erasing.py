@@ -12,7 +12,7 @@ from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, Page, clear, row
+from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, Page, clear, column, row
 from rlhf_desktop.ui.widgets.text import Label, title
 
 
@@ -33,8 +33,10 @@ class ErasingPage(Page):
             "bundle does not bring it back."
         )
         self.body.addWidget(Label(explained, wrap=True))
-        self._plan = Card("What goes")
-        self.body.addWidget(self._plan)
+        card = Card("What goes")
+        self._plan = column()
+        card.body.addLayout(self._plan)
+        self.body.addWidget(card)
         self.sure = QCheckBox("I have read this, and want it gone for good")
         self.sure.setAccessibleName(self.sure.text())
         self.body.addWidget(self.sure)
@@ -62,7 +64,7 @@ class ErasingPage(Page):
         self.sure.setEnabled(False)
         self.go.setEnabled(False)
         self.notice.hide()
-        clear(self._plan.body)
+        clear(self._plan)
         self.meter.set_value(0, 0, "Looking through runs, reports and exports…")
         self.meter.show()
         context, project = self._context, self._context.session.project
@@ -86,14 +88,14 @@ class ErasingPage(Page):
         if plan.runs:
             lines.append(f"their rows in the training data of {words.count(len(plan.runs), 'run')}")
         for line in lines:
-            self._plan.body.addWidget(Label(f"•  {line}", wrap=True))
+            self._plan.addWidget(Label(f"•  {line}", wrap=True))
         if plan.adapters:
             said = "These adapters have learned from them, and keep what they learned: "
-            self._plan.body.addWidget(Label(f"{said}{', '.join(plan.adapters)}.", tone="warning", wrap=True))
+            self._plan.addWidget(Label(f"{said}{', '.join(plan.adapters)}.", tone="warning", wrap=True))
         if plan.exports:
             said = "These files were written before, and are no longer in the program's hands: "
             names = ", ".join(dict.fromkeys(Path(export.path).name for export in plan.exports))
-            self._plan.body.addWidget(Label(f"{said}{names}.", tone="warning", wrap=True))
+            self._plan.addWidget(Label(f"{said}{names}.", tone="warning", wrap=True))
 
     def _erase(self) -> None:
         context, project, ids = self._context, self._context.session.project, self._ids
@@ -118,6 +120,6 @@ class ErasingPage(Page):
 
     def _failed(self, trouble: AppError) -> None:
         self.meter.hide()
-        self.sure.setEnabled(bool(self._plan.body.count()))
+        self.sure.setEnabled(bool(self._plan.count()))
         self.notice.say("alert", str(trouble), "danger")
         self.notice.show()

@@ -1,5 +1,7 @@
 """The Feedback room: composes its tabs, made when they are first looked at."""
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QStackedWidget, QTabBar, QWidget
@@ -7,12 +9,15 @@ from PySide6.QtWidgets import QStackedWidget, QTabBar, QWidget
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.feedback.files_page import FilesPage
 from rlhf_desktop.ui.feedback.judgements_page import JudgementsPage
-from rlhf_desktop.ui.feedback.quality_page import QualityPage
 from rlhf_desktop.ui.feedback.team_page import TeamPage
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import column, hairline, row
 from rlhf_desktop.ui.widgets.text import title
 
+if TYPE_CHECKING:
+    from rlhf_desktop.ui.feedback.quality_page import QualityPage
+
+_QUALITY = 1  # its place among the tabs
 _TABS = ("Judgements", "Quality", "Team", "Import / export")
 
 
@@ -41,9 +46,9 @@ class FeedbackRoom(QObject):
         box.addLayout(head)
         box.addWidget(hairline())
         self.judgements, self.files, self.team = JudgementsPage(context), FilesPage(context), TeamPage(context)
-        self.quality = QualityPage(context)
+        self.quality: QualityPage | None = None
         self._stack = QStackedWidget()
-        for page in (self.judgements, self.quality, self.team, self.files):
+        for page in (self.judgements, QWidget(), self.team, self.files):
             self._stack.addWidget(page)
         box.addWidget(self._stack, 1)
         self._connect()
@@ -54,7 +59,6 @@ class FeedbackRoom(QObject):
         self.tabs.currentChanged.connect(self._show)
         self.files.imports.imported.connect(self.judgements.refresh)
         self.files.bundles.merged.connect(self.judgements.refresh)
-        self.quality.tooFastRequested.connect(self._show_quickest)
         session.projectChanged.connect(self._changed)
         session.feedbackChanged.connect(self._changed)
         find = QShortcut(QKeySequence.StandardKey.Find, self._root, self._find)
@@ -84,8 +88,21 @@ class FeedbackRoom(QObject):
         self._stack.currentWidget().refresh()
 
     def _show(self, tab: int) -> None:
+        if tab == _QUALITY and self.quality is None:
+            self._make_quality()
         self._stack.setCurrentIndex(tab)
         self.refresh()
+
+    def _make_quality(self) -> None:
+        """Its plots take long to import, so they come when they are first looked at."""
+        from rlhf_desktop.ui.feedback.quality_page import QualityPage
+
+        self.quality = QualityPage(self._context)
+        self.quality.tooFastRequested.connect(self._show_quickest)
+        held = self._stack.widget(_QUALITY)
+        self._stack.insertWidget(_QUALITY, self.quality)
+        self._stack.removeWidget(held)
+        held.deleteLater()
 
     def _find(self) -> None:
         self.tabs.setCurrentIndex(0)

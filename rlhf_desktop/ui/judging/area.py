@@ -44,6 +44,11 @@ class AnswerBoard(QWidget):
             card.setVisible(place < count)
         return new
 
+    @property
+    def least_width(self) -> int:
+        """What one card takes to be read without tiring; more where the text is larger."""
+        return round(t.ANSWER_MIN_WIDTH * max(1.0, self.fontInfo().pixelSize() / t.TYPE_BODY))
+
     def arrange(self, columns: int) -> None:
         """Lay the cards out in so many columns."""
         if columns != self._columns:
@@ -159,7 +164,7 @@ class JudgingArea(QObject):
     def write_own(self) -> None:
         """A field for an answer of the user's own."""
         showing = self.judging.showing
-        if self._own is None and showing is not None and showing.protocol.demonstration:
+        if self._own is None and showing is not None and showing.protocol.demonstration and not showing.revises:
             self._own = WritingPane("Your own answer", "", "Save as example")
             self._own.kept.connect(self.judging.demonstrate)
             self._own.left.connect(self._leave_own)

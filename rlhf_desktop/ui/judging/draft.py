@@ -71,13 +71,12 @@ class Draft:
     # --- what keys and clicks do
 
     def press(self, answer: int, protocol: Protocol) -> "Draft":
-        """An answer's number was pressed: it is the next best. With strengths, pressing the better of two again means it more."""
-        if protocol.strength and self.count == 2 and self.ranking.complete and not self.ranking.all_bad:
-            if self.ranking.buckets == ((answer,), (1 - answer,)):
-                return replace(self, strength=self.strength % len(STRENGTHS) + 1)
-            return replace(self, ranking=RankingState(2).place(answer), strength=1)
-        placed = replace(self, ranking=self.ranking.place(answer))
-        return replace(placed, strength=1) if protocol.strength and self.count == 2 else placed
+        """An answer's number was pressed: it is the next best. Of a decided pair it is the better one now, or better by more."""
+        pair = self.count == 2
+        if pair and self.ranking.buckets == ((answer,), (1 - answer,)):
+            return replace(self, strength=self.strength % len(STRENGTHS) + 1) if protocol.strength else self
+        before = RankingState(2) if pair and self.ranking.complete else self.ranking
+        return replace(self, ranking=before.place(answer), strength=1 if pair and protocol.strength else self.strength)
 
     def ranked(self, ranking: RankingState) -> "Draft":
         """Another order; a tie or "none will do" has no strength."""

@@ -182,16 +182,14 @@ class MarkPane(QWidget):
             button.clicked.connect(lambda _on=False, place=place: self._mark(place))
             kinds.addWidget(button)
         box.addLayout(kinds)
-        lower = row(spacing=t.SPACE_S)
-        lower.addWidget(caption("How bad  (S)"))
         self._severity = SegmentedControl(
             f"How bad, answer {letter}", [(name, place) for place, name in enumerate(SEVERITIES, start=1)], 2
         )
-        lower.addWidget(self._severity)
-        lower.addStretch(1)
         done = Button("Done", "quiet")
         done.clicked.connect(self.left)
-        lower.addWidget(done)
+        lower = Flow(t.SPACE_S)
+        for part in (caption("How bad  (S)"), self._severity, done):
+            lower.addWidget(part)
         box.addLayout(lower)
         return bar
 

@@ -144,7 +144,7 @@ class JudgingPanel(Card):
             part.setVisible(wanted)
         self.why.setPlaceholderText("Why? (asked for)" if protocol.reason == "required" else "Why? (optional)")
         self.save.set_text("Replace" if revising else "Save")
-        self._keys = keys_in_words(protocol, answers)
+        self._keys = keys_in_words(protocol, answers, revising)
         self.say("")
 
     def say(self, trouble: str) -> None:
@@ -223,7 +223,7 @@ class JudgingPanel(Card):
         return gap
 
 
-def keys_in_words(protocol: Protocol, answers: int) -> str:
+def keys_in_words(protocol: Protocol, answers: int, revising: bool = False) -> str:
     """The keys that do something under this protocol, on one line."""
     compares, pair = protocol.comparison, answers == 2
     said = {
@@ -240,8 +240,8 @@ def keys_in_words(protocol: Protocol, answers: int) -> str:
         (protocol.span_categories, "M mark"),
         (protocol.confidence, "C how sure"),
         (protocol.reason != "off", "Y why"),
-        (protocol.demonstration, "W write my own"),
+        (protocol.demonstration and not revising, "W write my own"),
     ):
         said += [words] if wanted else []
-    said += ["S skip", "F flag"]
+    said += [] if revising else ["S skip", "F flag"]
     return "  ·  ".join(said if pair and saves_at_once(protocol) else [*said, "Enter saves"])

@@ -286,6 +286,8 @@ class Judging(QObject):
             self.showing = replace(self.showing, guideline_version=version)
 
     def _advance(self, draft: Draft) -> None:
+        if draft == self.draft:
+            return
         self._change(draft)
         if self.showing and draft.count == 2 and draft.compared(self.showing.protocol) and saves_at_once(self.showing.protocol):
             self.submit()

@@ -170,6 +170,6 @@ class ItemPage(QWidget):
         """As many columns as keep answers readable; two rows of two rather than three and one."""
         count = max(1, len(self._area.board.cards))
         taken = self.guidelines.width() if self.guidelines.isVisibleTo(self) else 0
-        fits = max(1, (self.width() - taken - 2 * t.SPACE_XL) // t.ANSWER_MIN_WIDTH)
+        fits = max(1, (self.width() - taken - 2 * t.SPACE_XL) // self._area.board.least_width)
         rows = -(-count // min(count, fits))
         self._area.board.arrange(-(-count // rows))

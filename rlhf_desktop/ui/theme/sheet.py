@@ -59,6 +59,7 @@ def _buttons(c: t.Palette, scale: float) -> str:
     QPushButton[kind="quiet"]:hover, QPushButton[kind="quiet"]:checked {{ background: {c.raised}; }}
     QPushButton[kind="quiet"]:focus {{ border: 2px solid {c.accent}; }}
     QPushButton[kind="danger"] {{ color: {c.danger}; border-color: {c.danger}; }}
+    QPushButton[kind="danger"]:disabled {{ color: {c.line}; border-color: {c.hairline}; }}
     QPushButton[kind="link"] {{ background: transparent; border: 1px solid transparent; color: {c.accent};
         padding: 0 {px(t.SPACE_XS)}; min-height: {px(t.SPACE_XL - 2, scale)}; }}
     QPushButton[kind="link"]:hover {{ text-decoration: underline; }}
