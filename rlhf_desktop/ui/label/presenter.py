@@ -210,7 +210,8 @@ class LabelPresenter(QObject):
             self._returning = False
         self._item = None
         self.next()
-        if not self._returning and len(self.sitting.seconds) % _LOOK_EACH == 0:
+        goes_on = self.sitting is not None  # the last item ends it
+        if goes_on and not self._returning and len(self.sitting.seconds) % _LOOK_EACH == 0:
             self._look_for_repeat()
 
     def _look_for_repeat(self) -> None:
