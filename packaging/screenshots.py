@@ -25,6 +25,8 @@ from rlhf_desktop.core.protocol import Completion, Done, Loaded  # noqa: E402
 from rlhf_desktop.feedback.judgements import Span  # noqa: E402
 from rlhf_desktop.feedback.protocol import PRESETS  # noqa: E402
 from rlhf_desktop.hub.library import Library  # noqa: E402
+from rlhf_desktop.hub.pull import RemoteModel, Transfer  # noqa: E402
+from rlhf_desktop.hub.push import PlannedFile, PushPlan  # noqa: E402
 from rlhf_desktop.jobs.queue import Queue  # noqa: E402
 from rlhf_desktop.store.database import Store  # noqa: E402
 from rlhf_desktop.ui.chat.worker_client import WorkerClient  # noqa: E402
@@ -32,6 +34,7 @@ from rlhf_desktop.ui.context import Context, Session  # noqa: E402
 from rlhf_desktop.ui.frame.desk import Desk  # noqa: E402
 from rlhf_desktop.ui.frame.window import Window  # noqa: E402
 from rlhf_desktop.ui.label.room import LabelRoom  # noqa: E402
+from rlhf_desktop.ui.models.panels import PublishPanel  # noqa: E402
 from rlhf_desktop.ui.tasks import TaskRunner  # noqa: E402
 from rlhf_desktop.ui.theme import tokens as t  # noqa: E402
 from rlhf_desktop.ui.theme.style import Theme  # noqa: E402
@@ -291,6 +294,41 @@ def _reward(studio: Studio) -> None:
     studio.window.room("evaluate").show_result_of(studio.story.runs["My preferences"].id)
 
 
+def _hub_search(studio: Studio) -> None:
+    """What the Hub has, and a download under way."""
+    studio.window.show_room("models")
+    room = studio.window.room("models")
+    found = [
+        RemoteModel("Qwen/Qwen2.5-1.5B-Instruct", "main", "apache-2.0", False, False, 9, 1_540_000_000, 3_090_000_000),
+        RemoteModel("meta-llama/Llama-3.2-3B-Instruct", "main", "llama3.2", True, False, 8, 3_210_000_000, 6_430_000_000),
+        RemoteModel("someone/Big-70B-Instruct", "main", "", False, False, 2, 70_000_000_000, 140_000_000_000),
+    ]
+    room.adding.show()
+    room.adding.query.setText("instruct")
+    room.adding.show_results(found, 16e9, "instruct")
+    room.adding.show_transfer(Transfer(1_210_000_000, 3_090_000_000, "model.safetensors"), ", 3 min left")
+
+
+def _publish(studio: Studio) -> None:
+    """An adapter's publishing panel, filled in and previewed."""
+    studio.window.show_room("models")
+    room = studio.window.room("models")
+    studio.settle()
+    room.adding.hide()
+    card = room._cards.itemAt(0).widget()
+    line = list(card.lines.values())[1]
+    panel = PublishPanel("Kinder, round 1", studio.context.session.network, has_token=False)
+    room.sharing._place(line, panel)
+    panel.repo.setText("amina/kinder")
+    panel.licence.setCurrentText("apache-2.0")
+    panel.use.setPlainText("Answering complaints to a support desk, in English and Arabic.")
+    files = (
+        PlannedFile("README.md", b"# Kinder, round 1\n\nA LoRA adapter for SmolLM2-135M-Instruct."),
+        PlannedFile("adapter_model.safetensors", bytes(10**6)),
+    )
+    panel.show_plan(PushPlan("amina/kinder", "model", files))
+
+
 SCENES: dict[str, Scene] = {
     "chat": lambda studio: content.show_chat(studio.window, studio.story),
     "chat-judging": _chat_judging,
@@ -320,6 +358,8 @@ SCENES: dict[str, Scene] = {
     "evaluate-reward": _reward,
     "evaluate-undecided": _result("under way"),
     "models": _room("models"),
+    "models-add": _hub_search,
+    "models-publish": _publish,
     "settings": _room("settings"),
 }
 

@@ -27,6 +27,11 @@ def size(n_bytes: float) -> str:
     return f"{value:.1f} {_UNITS[unit]}" if unit >= 2 and value < 9.95 else f"{value:.0f} {_UNITS[unit]}"
 
 
+def parameters(count: float) -> str:
+    """A model's size as people say it: "134 million parameters", "1.5 billion parameters"."""
+    return f"{count / 1e9:.1f} billion parameters" if count >= 1e9 else f"{count / 1e6:,.0f} million parameters"
+
+
 def ago(then: float, now: float | None = None) -> str:
     """How long ago a moment (seconds since the epoch) was: "just now", "5 min ago", "yesterday", or its date."""
     now = time.time() if now is None else now

@@ -41,7 +41,7 @@ class HubResult(QWidget):
 
 def facts_of(model: RemoteModel) -> str:
     """Parameters, size, licence and access in a line."""
-    parts = [f"{model.parameters / 1e6:,.0f} million parameters"] if model.parameters else []
+    parts = [words.parameters(model.parameters)] if model.parameters else []
     parts += [words.size(model.size_bytes)] if model.size_bytes else []
     parts.append(f"licence {model.licence}" if model.licence else "licence not given")
     parts += ["gated: its makers want to know who uses it"] if model.gated else []
@@ -74,6 +74,7 @@ class AddPanel(Card):
         self.stop = Button("Stop the download", "quiet", icon="stop")
         self.stop.clicked.connect(self.stopAsked)
         line = row(spacing=t.SPACE_M)
+        line.setContentsMargins(0, t.SPACE_S, 0, 0)
         line.addWidget(self.meter, 1)
         line.addWidget(self.stop, 0, Qt.AlignmentFlag.AlignTop)
         self.body.addLayout(line)

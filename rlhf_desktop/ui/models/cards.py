@@ -143,7 +143,7 @@ class BaseCard(Card):
         self.setAccessibleName(f"Base model {model.name}")
         mine = base is not None and base.hash == model.hash
         question = f"Remove {model.name} from the library? Converted weights are deleted; a folder of your own is left alone."
-        size = f"{model.parameters / 1e6:,.0f} million parameters"
+        size = words.parameters(model.parameters)
         facts = f"{size}  ·  {model.licence or 'licence unknown'}  ·  {words.size(model.size_bytes)} on disk"
         self._notes = notes or {}
         current = mine and adapter is None
@@ -196,6 +196,8 @@ class BaseCard(Card):
         indent = row(spacing=t.SPACE_S)
         indent.setContentsMargins(found.depth * t.SPACE_XL, t.SPACE_XS, 0, 0)
         if found.depth:
-            indent.addWidget(IconLabel("branch", "muted", t.ICON_SMALL))
+            branch = IconLabel("branch", "muted", t.ICON_SMALL)
+            branch.setFixedHeight(t.CONTROL_HEIGHT)
+            indent.addWidget(branch, 0, Qt.AlignmentFlag.AlignTop)
         indent.addWidget(line, 1)
         self.body.addLayout(indent)
