@@ -27,6 +27,7 @@ _COMMANDS = {
     "demo": "general:demo",
     "check": "general:check",
     "models": "models:models",
+    "server": "servers:server",
     "chat": "talk:chat",
     "generate": "talk:generate",
     "score": "talk:score",
@@ -35,6 +36,8 @@ _COMMANDS = {
     "runs": "runs:runs",
     "evaluate": "evaluate:evaluate",
 }
+
+_TEXTS = ("--prompt", "--intended-use", "--limits", "--annotator")
 
 OpenWindow = Callable[[Options], int]
 
@@ -116,7 +119,7 @@ def write_crash_report(workspace: Workspace, words: Sequence[str]) -> Path:
         [
             f"RLHF Desktop {rlhf_desktop.__version__}, Python {platform.python_version()}, {platform.platform()}",
             time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            f"Command: {' '.join(words)}",
+            f"Command: {' '.join(_public(words))}",
             "",
             traceback.format_exc(),
         ]
@@ -131,6 +134,18 @@ def write_crash_report(workspace: Workspace, words: Sequence[str]) -> Path:
         return folder / name
     click.echo(text, err=True)  # no disk takes it: better on the screen than nowhere
     return Path(name)
+
+
+def _public(words: Sequence[str]) -> list[str]:
+    """The words of a command without what was typed as a text: a report may be sent to somebody."""
+    return [
+        "…"
+        if place and words[place - 1] in _TEXTS
+        else f"{word.split('=')[0]}=…"
+        if "=" in word and word.split("=")[0] in _TEXTS
+        else word
+        for place, word in enumerate(words)
+    ]
 
 
 def _say(message: str, hint: str, options: Options, lead: str = "Error: ") -> None:

@@ -16,7 +16,8 @@ from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.operations import feedback
 
 GROUPS = {
-    "models": {"list", "add", "remove"},
+    "models": {"list", "add", "remove", "search", "pull", "push", "push-data", "export"},
+    "server": {"models", "generate", "label"},
     "feedback": {"import", "export", "stats"},
     "train": {"sft", "reward", "ppo", "dpo", "kto"},
     "runs": {"list", "show", "follow", "pause", "resume", "stop", "cancel"},
@@ -176,3 +177,13 @@ def test_a_reader_who_leaves_early_causes_no_noise(tmp_path):
 def test_the_export_formats_are_offered_by_the_command(cli):
     said = cli("feedback", "export", "--help")
     assert all(form in said.out for form in feedback.EXPORT_FORMATS)
+
+
+def test_a_crash_report_keeps_what_was_typed_to_itself(tmp_path):
+    from rlhf_desktop.cli.main import write_crash_report
+    from rlhf_desktop.core.paths import Workspace
+
+    words = ["chat", "--prompt", "canary-one", "--limits=canary-two", "--seed", "3"]
+    text = write_crash_report(Workspace(tmp_path), words).read_text()
+    assert "canary" not in text
+    assert "chat --prompt … --limits=… --seed 3" in text

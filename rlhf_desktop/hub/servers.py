@@ -1,0 +1,155 @@
+"""A server the user names: any that speaks OpenAI's chat completions (llama.cpp, vLLM, Ollama, LM Studio, and hosted ones).
+
+Offline, only one on this computer is asked. What comes back is untrusted text with limits on its size; nothing else of it is used.
+"""
+
+import http.client
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from rlhf_desktop.core import offline
+from rlhf_desktop.core.errors import BadInput, HubTrouble
+from rlhf_desktop.core.files import sha256_text
+from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.hub.tokens import Secret, scrub
+
+_TIMEOUT_S = 300.0  # a large model on a slow machine
+_MAX_BYTES = 16 * 2**20
+_MAX_ANSWER_CHARS = 200_000
+
+
+@dataclass(frozen=True)
+class ServerAnswer:
+    """One answer. `finish` is "length" when the server cut it."""
+
+    text: str
+    finish: Literal["end", "length"]
+    tokens: int | None
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where it is and which of its models to ask. `url` ends before /chat/completions, usually in /v1."""
+
+    url: str
+    model: str = ""
+    key: Secret | None = None
+
+    @classmethod
+    def at(cls, url: str, model: str = "", key: Secret | None = None) -> "Server":
+        """A server by the address a user types.
+
+        Raises:
+            BadInput: no address of a server.
+        """
+        text = url.strip()
+        text = (text if "://" in text else f"http://{text}").rstrip("/").removesuffix("/chat/completions")
+        try:
+            parts = urlsplit(text)
+            fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+            fine = fine and (parts.port is None or parts.port > 0)
+        except ValueError:
+            fine = False
+        if not fine:
+            raise BadInput(f"“{url[:80]}” is not the address of a server.", "For example: http://localhost:11434/v1")
+        return cls(text if parts.path.strip("/") else f"{text}/v1", model, key)
+
+    @property
+    def host(self) -> str:
+        """Its name, as the record shows it."""
+        return urlsplit(self.url).netloc
+
+    @property
+    def reference(self) -> ModelRef:
+        """The model as the record of an answer names it: never mistaken for one of this workspace."""
+        return ModelRef(name=f"{self.model} @ {self.host}", path="", hash="server:" + sha256_text(f"{self.url}\n{self.model}"))
+
+    def models(self) -> list[str]:
+        """The models it offers.
+
+        Raises:
+            OfflineRefused, HubTrouble: as `answers`.
+        """
+        found = self._ask("GET", "/models").get("data")
+        names = [entry.get("id") for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+        return [name for name in names if isinstance(name, str)]
+
+    def answers(self, prompt: Messages, k: int, sampling: Sampling, seed: int = 0) -> list[ServerAnswer]:
+        """`k` answers to a conversation. Asked one by one: not every server knows how to give several.
+
+        Raises:
+            OfflineRefused: offline is on, and it is not on this computer.
+            HubTrouble: it cannot be reached, refuses, or answers something unusable.
+        """
+        return [self._answer(prompt, sampling, seed + number) for number in range(k)]
+
+    def _answer(self, prompt: Messages, sampling: Sampling, seed: int) -> ServerAnswer:
+        asked = {
+            "model": self.model, "messages": list(prompt), "temperature": sampling.temperature, "top_p": sampling.top_p,
+            "max_tokens": sampling.max_new_tokens, "seed": seed, "stream": False,
+        }  # fmt: skip
+        answer = self._ask("POST", "/chat/completions", asked)
+        try:
+            choice = answer["choices"][0]
+            text = choice["message"]["content"]
+        except (KeyError, IndexError, TypeError):
+            text = None
+        if not isinstance(text, str) or len(text) > _MAX_ANSWER_CHARS:
+            raise HubTrouble(f"{self.host} gave an answer that cannot be used.", "Is it a chat model?", scrub(str(answer)[:500]))
+        usage = answer.get("usage")
+        tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+        finish: Literal["end", "length"] = "length" if choice.get("finish_reason") == "length" else "end"
+        return ServerAnswer(text.strip(), finish, tokens if isinstance(tokens, int) else None)
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        parts = urlsplit(self.url)
+        offline.check_online(parts.hostname or "")
+        headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "rlhf-desktop"}
+        headers |= {"Authorization": f"Bearer {self.key.value}"} if self.key else {}
+        connection = _connection(parts.scheme, parts.netloc)
+        try:
+            connection.request(method, parts.path + path, json.dumps(body) if body else None, headers)
+            response = connection.getresponse()
+            raw = response.read(_MAX_BYTES + 1)
+        except (OSError, http.client.HTTPException) as problem:
+            hint = "Is it running, and is the address right? Nothing was kept of this answer; the others are safe."
+            raise HubTrouble(f"{self.host} cannot be reached, or the connection broke.", hint, scrub(str(problem))) from None
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise _refusal(self.host, self.model, response.status, raw)
+        try:
+            answer = json.loads(raw) if len(raw) <= _MAX_BYTES else None
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict):
+            raise HubTrouble(
+                f"{self.host} did not answer as such servers do.", "Its address usually ends in /v1.", scrub(str(raw[:300]))
+            )
+        return answer
+
+
+def _connection(scheme: str, netloc: str) -> http.client.HTTPConnection:
+    """Redirects are not followed: what is sent goes to the address the user typed, or nowhere."""
+    if scheme == "https":
+        return http.client.HTTPSConnection(netloc, timeout=_TIMEOUT_S, context=ssl.create_default_context())
+    return http.client.HTTPConnection(netloc, timeout=_TIMEOUT_S)
+
+
+def _refusal(host: str, model: str, status: int, raw: bytes) -> HubTrouble:
+    detail = scrub(raw[:500].decode("utf-8", "replace"))
+    if status in (401, 403):
+        return HubTrouble(f"{host} wants a key, or does not accept this one.", "Give the key it was set up with.", detail)
+    if status == 404:
+        return HubTrouble(
+            f"{host} does not know “{model}”, or its address is another.", "“server models” lists what it offers.", detail
+        )
+    if status == 429 or status >= 500:
+        return HubTrouble(f"{host} is busy or has a trouble of its own.", "Try again later.", detail)
+    return HubTrouble(f"{host} refused to answer (code {status}).", "The details may say why.", detail)

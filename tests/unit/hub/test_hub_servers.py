@@ -1,0 +1,132 @@
+"""A server of the user's own, on loopback, speaking OpenAI's chat completions: well, badly, and not at all."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from rlhf_desktop.core import offline
+from rlhf_desktop.core.errors import AppError, BadInput, HubTrouble
+from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.hub.servers import Server
+from rlhf_desktop.hub.tokens import Secret
+
+PROMPT = [{"role": "user", "content": "My lamp is broken."}]
+
+
+class Talker:
+    """What it was asked, and what it is to answer: a function of the request, or bytes."""
+
+    def __init__(self):
+        self.seen = []
+        self.status = 200
+        self.say = lambda asked: {
+            "choices": [{"message": {"role": "assistant", "content": f" answer {asked['seed']} "}, "finish_reason": "stop"}],
+            "usage": {"completion_tokens": 3},
+        }
+
+
+@pytest.fixture
+def talker():
+    made = Talker()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            self.reply({"data": [{"id": "llama"}, {"id": "qwen"}, {"no": 1}]})
+
+        def do_POST(self):
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            made.seen.append((self.path, self.headers.get("Authorization"), asked))
+            self.reply(made.say(asked) if callable(made.say) else made.say)
+
+        def reply(self, value):
+            raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+            self.send_response(made.status)
+            if made.status == 302:
+                self.send_header("Location", "http://192.0.2.1/steal")
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    made.url = f"http://127.0.0.1:{server.server_port}/v1"
+    yield made
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_several_answers_each_with_its_seed(talker):
+    server = Server.at(talker.url, "llama", Secret("sk-canarycanary"))
+    answers = server.answers(PROMPT, 3, Sampling(temperature=0.5, max_new_tokens=9), seed=7)
+    assert [a.text for a in answers] == ["answer 7", "answer 8", "answer 9"]
+    assert (answers[0].finish, answers[0].tokens) == ("end", 3)
+    path, key, asked = talker.seen[0]
+    assert (path, key) == ("/v1/chat/completions", "Bearer sk-canarycanary")
+    assert asked["messages"] == PROMPT
+    assert (asked["temperature"], asked["max_tokens"], asked["model"]) == (0.5, 9, "llama")
+
+
+def test_the_record_says_which_server(talker):
+    reference = Server.at(talker.url, "llama").reference
+    assert reference.name.startswith("llama @ 127.0.0.1:")
+    assert reference.hash.startswith("server:")
+    assert reference.hash != Server.at(talker.url, "qwen").reference.hash
+
+
+def test_what_it_offers(talker):
+    assert Server.at(talker.url).models() == ["llama", "qwen"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "url"),
+    [("localhost:11434", "http://localhost:11434/v1"), ("http://a.example/v1/chat/completions/", "http://a.example/v1"),
+     ("https://b.example/api/v2", "https://b.example/api/v2")],
+)  # fmt: skip
+def test_addresses_as_people_type_them(typed, url):
+    assert Server.at(typed).url == url
+
+
+@pytest.mark.parametrize("typed", ["", "ftp://a.example", "http://", "http://me:secret@a.example", "http://a:99999"])
+def test_what_is_no_address(typed):
+    with pytest.raises(BadInput, match="not the address of a server"):
+        Server.at(typed)
+
+
+@pytest.mark.parametrize(
+    ("status", "say", "words"),
+    [
+        (401, b"", "wants a key"), (404, b"", "does not know"), (429, b"", "busy"), (500, b"boom", "busy"), (418, b"", "code 418"),
+        (302, b"", "code 302"), (200, b"<html>", "did not answer as"), (200, b"[" * 10**5, "did not answer as"),
+        (200, b"[]", "did not answer as"), (200, b'{"choices": []}', "cannot be used"),
+        (200, b'{"choices": [{"message": {"content": null}}]}', "cannot be used"),
+        (200, json.dumps({"choices": [{"message": {"content": "x" * 300_000}}]}).encode(), "cannot be used"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_is_one_sentence(talker, status, say, words):
+    talker.status, talker.say = status, say
+    with pytest.raises(HubTrouble, match=words) as caught:
+        Server.at(talker.url, "llama", Secret("sk-canarycanary")).answers(PROMPT, 1, Sampling())
+    assert caught.value.hint
+    assert "canary" not in f"{caught.value}{caught.value.detail}"
+    assert len(talker.seen) == 1  # nothing is followed, nothing asked twice
+
+
+def test_nobody_there():
+    with pytest.raises(HubTrouble, match="cannot be reached"):
+        Server.at("127.0.0.1:9", "llama").answers(PROMPT, 1, Sampling())
+
+
+def test_offline_only_this_computer_is_asked(talker):
+    offline.set_guard(True)
+    assert Server.at(talker.url, "llama").answers(PROMPT, 1, Sampling())
+    with pytest.raises(offline.OfflineRefused):
+        Server.at("https://api.example.com/v1", "llama").answers(PROMPT, 1, Sampling())
+    with pytest.raises(AppError, match="Offline is on"):
+        Server.at("http://localhost.example.com/v1", "llama").models()
