@@ -18,7 +18,7 @@ from rlhf_desktop.operations import feedback
 GROUPS = {
     "models": {"list", "add", "remove", "search", "pull", "push", "push-data", "export"},
     "server": {"models", "generate", "label"},
-    "feedback": {"import", "export", "stats"},
+    "feedback": {"import", "export", "stats", "merge"},
     "train": {"sft", "reward", "ppo", "dpo", "kto"},
     "runs": {"list", "show", "follow", "pause", "resume", "stop", "cancel"},
     "evaluate": {"reward", "policy"},
