@@ -100,6 +100,8 @@ class AddPanel(Card):
         self.query.setAccessibleName("Search the Hugging Face Hub")
         self.query.setPlaceholderText("Search the Hugging Face Hub, for example Qwen2.5-1.5B-Instruct")
         self.query.setClearButtonEnabled(True)
+        for button in self.query.findChildren(QWidget):
+            button.setAccessibleName("Clear search")
         self.search = Button("Search", icon="search")
         self.query.returnPressed.connect(self._ask)
         self.search.clicked.connect(self._ask)
