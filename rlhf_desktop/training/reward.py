@@ -30,7 +30,7 @@ from rlhf_desktop.training.run import Counts, RunFiles
 from rlhf_desktop.training.stack import epoch_batches, load_host, memory_budget, policy_optimizer
 from rlhf_desktop.training.update import Numbers, Updater
 
-CALIBRATION_RANKINGS = 64  # enough to know the scale of the scores to a few percent
+CALIBRATION_RANKINGS = 32  # enough to know the scale of the scores to a tenth
 HEAD_RATE = 5.0  # a fresh linear layer may learn faster than an adapter
 REPORT = "report.json"
 

@@ -2,9 +2,9 @@
 
     make bench ARGS="demo --work FOLDER [--seeds 0 1 2]"
 
-Each seed has a workspace in FOLDER: the thorough demo, then PPO without the watchdog and DPO from the same SFT adapter and feedback,
-all answering the same held-out prompts, judged by the rule. Stopped and started again, it goes on where it was. A row a seed and way
-of training is appended to results.jsonl. About 25 minutes a seed on two cores.
+Each seed has a workspace in FOLDER: the thorough demo, then PPO without the watchdog and DPO from the same SFT adapter and
+feedback, all answering the same held-out prompts, judged by the rule. Stopped and started again, it goes on where it was. A row a
+seed and way of training is appended to results.jsonl. About 25 minutes a seed on two cores.
 """
 
 import argparse
