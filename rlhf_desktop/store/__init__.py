@@ -1,1 +1,1 @@
-"""One SQLite file: migrations and repositories. sqlite-utils."""
+"""One SQLite file: migrations and repositories."""

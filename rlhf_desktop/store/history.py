@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rlhf_desktop.feedback.judgements import Judgement, Kind, Purpose, effective
+from rlhf_desktop.feedback.judgements import Judgement, Kind, Purpose
 from rlhf_desktop.store.driver import Connection
 from rlhf_desktop.store.judgements import JudgementStore
 from rlhf_desktop.store.search import Words
@@ -97,7 +97,7 @@ class HistoryStore:
 
     def _loaded(self, cursors: Sequence[Cursor], only_standing: bool) -> Iterator[tuple[Judgement, bool]]:
         judgements = self._judgements.by_rows([cursor.row for cursor in cursors])
-        standing = {j.id for j in effective(self._judgements.later([j.id for j in judgements]))}
+        standing = self._judgements.standing_among([j.id for j in judgements])
         for judgement in judgements:
             if judgement.id in standing or not only_standing:
                 yield judgement, judgement.id in standing
@@ -147,7 +147,20 @@ class _Select:
         if self.query.tag and not self.kind and not self.match:
             timed = ("v.judged_at",) if self.query.sort in _BY_TIME else keys
             return "judgement_tags v CROSS JOIN judgements j ON j.id = v.judgement_id", timed
-        return "judgements j", keys
+        if self.match:  # sorted by something else than age: led by what was found
+            return "judgements j", keys
+        return f"judgements j INDEXED BY {self._index}", keys
+
+    @property
+    def _index(self) -> str:
+        """The index that has the rows in order. Left to itself, SQLite may read all of another one and sort."""
+        if self.query.sort in ("slowest", "quickest"):
+            return "judgements_by_seconds"
+        if self.query.sort == "kind" or (self.kind and self.query.sort in _BY_TIME):
+            return "judgements_by_kind_and_time"
+        if self.query.sort == "who" or self.query.who:
+            return "judgements_by_who_and_time"
+        return "judgements_by_time"
 
     def sql(self) -> tuple[str, dict[str, Any]]:
         """The statement and its values."""
@@ -194,13 +207,11 @@ class _Select:
         return conditions, values
 
     def _filters(self, values: dict[str, Any], led_by_tag: bool) -> list[str]:
-        """The other conditions. A plus keeps an index from being chosen that would have everything sorted again."""
+        """The other conditions."""
         q = self.query
-        led = self._found or led_by_tag or self.beside
-        own = "" if not led and q.sort in (*_BY_TIME, "who") and not self.kind else "+"
         found = []
         conditions = {
-            "who": f"{own}j.who = :who",
+            "who": "j.who = :who",
             "since": "j.created_at >= :since",
             "until": "j.created_at < :until",
             "purpose": "j.purpose = :purpose",
@@ -216,11 +227,10 @@ class _Select:
     def _of_kind(self, values: dict[str, Any]) -> list[str]:
         if self.kind:
             values["kind"] = self.kind
-            sorts = (*_BY_TIME, "kind")
-            return [] if self.beside else [f"{'' if self.query.sort in sorts else '+'}j.kind = :kind"]
+            return [] if self.beside else ["j.kind = :kind"]
         if self.query.kinds:  # beside the words of a search
             values["kinds"] = json.dumps(self.query.kinds)
             among = "IN (SELECT value FROM json_each(:kinds))"
             also = f"EXISTS (SELECT 1 FROM json_each(j.also) part WHERE json_extract(part.value, '$.kind') {among})"
-            return [f"(+j.kind {among} OR {also})"]
+            return [f"(j.kind {among} OR {also})"]
         return []

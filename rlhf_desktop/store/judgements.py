@@ -17,6 +17,8 @@ from rlhf_desktop.feedback.undo import Stacks, stacks
 from rlhf_desktop.store.driver import Connection, Row
 
 _CHUNK = 500
+_LATER = """WITH RECURSIVE later(id) AS (SELECT value FROM json_each(?)
+  UNION SELECT e.id FROM judgements e JOIN later ON e.supersedes = later.id) SELECT id FROM later"""
 _UNDO_DEPTH = 500  # acts of one person that can be undone
 
 
@@ -116,13 +118,14 @@ class JudgementStore:
             self._load("j.id IN (SELECT value FROM json_each(?))", (json.dumps(list(place)),)), key=lambda j: order[place[j.id]]
         )
 
+    def standing_among(self, ids: Sequence[str]) -> set[str]:
+        """Those of these events that are in effect."""
+        rows = self._db.rows(f"SELECT id, kind, supersedes FROM judgements WHERE id IN ({_LATER})", (json.dumps(list(ids)),))
+        return {link.id for link in effective(_Link(**row) for row in rows)} & set(ids)
+
     def later(self, ids: Sequence[str]) -> list[Judgement]:
         """These judgements and every event that replaces them or takes them back, directly or not: enough for `effective`."""
-        return self._load(
-            """j.id IN (WITH RECURSIVE later(id) AS (SELECT value FROM json_each(?)
-            UNION SELECT e.id FROM judgements e JOIN later ON e.supersedes = later.id) SELECT id FROM later)""",
-            (json.dumps(list(ids)),),
-        )
+        return self._load(f"j.id IN ({_LATER})", (json.dumps(list(ids)),))
 
     def effective(self, project_id: str) -> list[Judgement]:
         """The judgements in effect, oldest first."""

@@ -31,11 +31,14 @@ def test_the_bundled_sqlite_is_used_in_wal_mode_and_durably(connection):
     assert connection.notice == ""
 
 
-def test_sqlite_utils_runs_on_the_same_driver(connection):
-    connection.insert("t", [{"n": 1, "text": "x"}])
-    import sqlite_utils.utils
-
-    assert sqlite_utils.utils.sqlite3 is DRIVER
+def test_rows_are_inserted_all_or_none_and_those_that_exist_can_be_left(connection):
+    connection.execute("CREATE TABLE kept (n INTEGER PRIMARY KEY, text TEXT)")
+    connection.insert("kept", ({"n": n, "text": f"row {n}"} for n in range(3)))
+    with pytest.raises(StoreTrouble):
+        connection.insert("kept", [{"n": 9, "text": "new"}, {"n": 1, "text": "twice"}])
+    connection.insert("kept", [{"n": 1, "text": "twice"}, {"n": 5, "text": "new"}], ignore=True)
+    connection.insert("kept", [])
+    assert connection.rows("SELECT group_concat(text) AS all_of_it FROM kept") == [{"all_of_it": "row 0,row 1,row 2,new"}]
 
 
 @pytest.mark.skipif(version(sqlite3) >= SAFE_WAL, reason="this Python's SQLite is new enough for WAL")
