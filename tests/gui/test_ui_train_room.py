@@ -92,7 +92,7 @@ def test_the_cards_say_what_there_is_and_one_is_suggested(qtbot, context, room):
     ready(qtbot, room)
     cards = room.overview.cards
     kinds = {name: card.button.property("kind") for name, card in cards.items()}
-    assert kinds == {"sft": "normal", "reward": "primary", "ppo": "normal", "dpo": "normal", "kto": "normal"}
+    assert kinds == {"sft": "normal", "reward": "primary", "ppo": "normal", "dpo": "normal", "kto": "quiet"}
     assert "of about" in cards["reward"]._meter._words.text()
 
 
