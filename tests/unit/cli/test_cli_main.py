@@ -20,8 +20,8 @@ GROUPS = {
     "server": {"models", "generate", "label"},
     "feedback": {"import", "export", "stats", "merge"},
     "train": {"sft", "reward", "ppo", "dpo", "kto"},
-    "runs": {"list", "show", "follow", "pause", "resume", "stop", "cancel"},
-    "evaluate": {"reward", "policy"},
+    "runs": {"list", "show", "follow", "pause", "resume", "stop", "cancel", "compare", "note", "report"},
+    "evaluate": {"reward", "policy", "adopt", "list", "probes", "rounds", "show"},
 }
 
 
