@@ -62,6 +62,9 @@ class RewardSettings(CommonSettings):
     epochs: int = _passes(2)
     batch_size: int = _number(4, "[1, 1024]", "Rankings an update learns from.", "rankings")
     ensemble: int = _number(1, "[1, 8]", "Separate scorers, each trained on its own sample of the feedback.")
+    variety: float = _number(
+        1.0, "(0, 20]", "How differently scorers start: more lets several disagree more about the unfamiliar, and be noisier."
+    )
     centering: float = _number(0.01, "[0, 1]", "How strongly the scores are kept around zero.")
     tie_width: float = _number(0.5, "[0, 5]", "How readily two close scores count as a tie (Davidson's nu); 0 ignores ties.")
     margin: float = _number(0.5, "[0, 5]", "How much wider a lead in score your surest preferences ask for.", "points")

@@ -64,6 +64,7 @@ class RewardTrainer:
             seed=s.seed,
             attributes=self.attributes,
             part_tokens=self.part_tokens,
+            variety=s.variety,
         )
         self.batches = [self._bootstrap(index) for index in range(s.ensemble)]
         self.total_steps = len(self.batches[0])

@@ -83,15 +83,20 @@ class RewardModel:
         seed: int,
         attributes: Sequence[str] = (),
         part_tokens: float = 0.0,
+        variety: float = 1.0,
     ) -> "RewardModel":
-        """New members, each with its own random start."""
+        """New members, each with its own random start.
+
+        Training takes the random part of a head away where there is feedback and leaves it elsewhere, so that it is what members
+        disagree by about the unfamiliar (Osband et al., 2018, randomised priors). `variety` scales it.
+        """
         members = []
         size = host.model.config.get_text_config().hidden_size
         for index in range(count):
             name = f"reward-{index}"
             host.add(name, rank=rank, alpha=alpha, seed=seed + 1000 * index)
             generator = torch.Generator().manual_seed(seed + 1000 * index + 1)
-            head = torch.randn(1 + len(attributes), size, generator=generator) * size**-0.5
+            head = torch.randn(1 + len(attributes), size, generator=generator) * variety * size**-0.5
             if part_tokens:
                 head = torch.cat([head, torch.zeros(1, size)])  # nothing is bad until it is learned
             members.append(Member(name, torch.nn.Parameter(head.to(host.base.device))))

@@ -22,6 +22,7 @@ CHANGES = {
     "sft": SHARED,
     "reward": {
         **SHARED, "ensemble": 2, "centering": 0.5, "tie_width": 2.0, "margin": 3.0, "attribute_weight": 0.1, "part_weight": 5.0,
+        "variety": 4.0,
     },
     "dpo": {**SHARED, "beta": 1.0, "loss": "ipo", "label_smoothing": 0.3, "margin": 3.0},
     "kto": {**SHARED, "beta": 1.0, "desirable_weight": 3.0},

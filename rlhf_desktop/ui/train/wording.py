@@ -107,6 +107,7 @@ _SETTINGS = {
     "seed": "Random seed",
     "dtype": "Number format",
     "ensemble": "Number of scorers",
+    "variety": "Variety among scorers",
     "centering": "Keep scores around zero",
     "tie_width": "Readiness to call a tie",
     "margin": "Lead of sure preferences",
