@@ -26,6 +26,7 @@ from rlhf_desktop.core.paths import Workspace, resources_dir
 from rlhf_desktop.operations.feedback import import_feedback
 from rlhf_desktop.operations.projects import open_project
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.ui.widgets.buttons import SegmentedControl
 
 PROJECT = "Support"
 _PATIENCE_S = 3600.0  # for a run or many answers on a busy machine
@@ -101,12 +102,21 @@ class Keyboard(Hand):
 
     def press(self, name: str) -> None:
         wanted = self.find(name)
+        group = wanted.parentWidget() if isinstance(wanted.parentWidget(), SegmentedControl) else wanted
         for _ in range(400):
-            if QApplication.focusWidget() is wanted:
-                QTest.keyClick(wanted, Qt.Key.Key_Space)
+            focus = QApplication.focusWidget()
+            if focus is not None and (focus is group or group.isAncestorOf(focus)):
+                self._choose(wanted) if group is not wanted else QTest.keyClick(wanted, Qt.Key.Key_Space)
                 return
-            QTest.keyClick(QApplication.focusWidget() or self.window, Qt.Key.Key_Tab)
+            QTest.keyClick(focus or self.window, Qt.Key.Key_Tab)
         raise AssertionError(f"Tab never reaches “{name}”")
+
+    def _choose(self, wanted: QWidget) -> None:
+        """Tab enters a row of choices at the one that holds; arrows go on from there."""
+        for key in (Qt.Key.Key_Right,) * 8 + (Qt.Key.Key_Left,) * 8:
+            if wanted.isChecked():
+                return
+            QTest.keyClick(QApplication.focusWidget(), key)
 
     def room(self, name: str, key: Qt.Key) -> None:
         QTest.keyClick(QApplication.focusWidget() or self.window, key, Qt.KeyboardModifier.ControlModifier)
