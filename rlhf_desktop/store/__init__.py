@@ -1,1 +1,1 @@
-"""One SQLite file: migrations and repositories."""
+"""One SQLite file: migrations and repositories. sqlite-utils."""

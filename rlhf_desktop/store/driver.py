@@ -6,10 +6,10 @@ there is no wheel of it, the standard library's serves in rollback-journal mode,
 
 import importlib
 import sqlite3 as standard
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,18 @@ Row = dict[str, Any]
 
 
 def choose_driver() -> Any:
-    """The DB-API module to use."""
+    """The DB-API module to use. Must run before sqlite_utils is imported, which takes whatever "pysqlite3" is."""
     try:
-        return importlib.import_module("sqlcipher3")
+        driver = importlib.import_module("sqlcipher3")
     except ImportError:
         return standard
+    sys.modules.setdefault("pysqlite3", driver)
+    sys.modules.setdefault("pysqlite3.dbapi2", importlib.import_module("sqlcipher3.dbapi2"))
+    return driver
 
 
 DRIVER = choose_driver()
+Database = importlib.import_module("sqlite_utils").Database  # imported only now that the driver has been chosen
 _TROUBLES: tuple[type[Exception], ...] = (DRIVER.DatabaseError, standard.DatabaseError)
 _BUGS: tuple[type[Exception], ...] = (DRIVER.ProgrammingError, standard.ProgrammingError)  # a closed store, wrong SQL: ours
 
@@ -168,13 +172,8 @@ class Connection:
 
     def insert(self, table: str, rows: Iterable[Row], ignore: bool = False) -> None:
         """Insert rows, which all have the same columns. With `ignore`, rows whose key exists are left as they are."""
-        source = iter(rows)
-        first = next(source, None)
-        if first is None:
-            return
-        names, places = ", ".join(first), ", ".join(f":{name}" for name in first)
-        verb = "INSERT OR IGNORE" if ignore else "INSERT"
-        self.execute_many(f"{verb} INTO {table} ({names}) VALUES ({places})", chain([first], source))
+        with self.transaction():
+            Database(self.raw, execute_plugins=False)[table].insert_all(rows, ignore=ignore)
 
     def transaction(self) -> AbstractContextManager[None]:
         """A transaction that happens whole or not at all. One inside another joins it."""

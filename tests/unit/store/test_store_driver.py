@@ -31,6 +31,13 @@ def test_the_bundled_sqlite_is_used_in_wal_mode_and_durably(connection):
     assert connection.notice == ""
 
 
+def test_sqlite_utils_runs_on_the_same_driver(connection):
+    connection.insert("t", [{"n": 1, "text": "x"}])
+    import sqlite_utils.utils
+
+    assert sqlite_utils.utils.sqlite3 is DRIVER
+
+
 def test_rows_are_inserted_all_or_none_and_those_that_exist_can_be_left(connection):
     connection.execute("CREATE TABLE kept (n INTEGER PRIMARY KEY, text TEXT)")
     connection.insert("kept", ({"n": n, "text": f"row {n}"} for n in range(3)))
