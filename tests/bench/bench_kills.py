@@ -77,6 +77,13 @@ def kill_somewhere(folder: Path, rng: random.Random, usual_s: float, in_checkpoi
     return finish(child) == -signal.SIGKILL
 
 
+def forget(folder: Path) -> None:
+    """A run folder as if the run had not begun."""
+    for path in folder.iterdir():
+        if path.name not in ("run.json", "data.jsonl"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def digest(folder: Path) -> str:
     """Of the result's weights."""
     return hashlib.sha256((folder / "adapter" / "adapter_model.safetensors").read_bytes()).hexdigest()
@@ -101,7 +108,9 @@ def trials(root: Path, algorithm: str, options: argparse.Namespace) -> dict:
         folder.mkdir()
         for name in ("run.json", "data.jsonl"):
             shutil.copy(whole / name, folder)
-        counts["killed"] += kill_somewhere(folder, rng, usual_s, in_checkpoint=number % 2 == 1)
+        while not kill_somewhere(folder, rng, usual_s, in_checkpoint=number % 2 == 1):
+            forget(folder)  # it had ended before
+        counts["killed"] += 1
         counts["resumed"] += finish(start(folder)) == 0
         counts["identical"] += digest(folder) == digest(whole)
         starts = [event for event in read_jsonl(folder / "events.jsonl") if event["type"] == "started"]
