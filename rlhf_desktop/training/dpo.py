@@ -56,8 +56,8 @@ class DpoTrainer:
         self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows])
 
     @torch.no_grad()
-    def prepare(self, resumed: bool) -> None:  # noqa: ARG002, D102
-        self.watch.before()
+    def prepare(self, resumed: bool) -> None:  # noqa: D102
+        self.watch.before(resumed)
         self.host.activate(self.stack.reference)
         everything = [*self.items, *self.heldout]
 

@@ -86,7 +86,7 @@ class KtoTrainer:
             said = "good" if self.items[0].desirable else "bad"
             message = f"All the answers are called {said}. The model learns more when it sees both good and bad ones."
             self.run.emit("warning", code="one-sided", message=message)
-        self.watch.before()
+        self.watch.before(resumed)
         self.host.activate(self.stack.reference)
         groups = [group for item in (*self.items, *self.heldout) for group in (item.own, item.foreign)]
         reference = self._in_parts(groups, self._logprobs)

@@ -141,7 +141,7 @@ class PpoTrainer:
         self.kl_coef, self.scale = s.kl_coef, Scale()
         self.watchdog = Watchdog(s.kl_target, s.watchdog)
         self._kept: dict[tuple[int, ...], AnswerPass] = {}  # passes whose graph waits for the first update
-        self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows if row.split == "train"])
+        self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows if row.split == "train"], self._marks)
 
     def _schedule(self) -> None:
         """Which prompts each batch practises on: all of them in a new order, again and again, K answers to each."""
@@ -171,8 +171,8 @@ class PpoTrainer:
         """Why the watchdog wants the run to end; empty while all is well."""
         return self.watchdog.reason
 
-    def prepare(self, resumed: bool) -> None:  # noqa: ARG002, D102
-        self.watch.before()
+    def prepare(self, resumed: bool) -> None:  # noqa: D102
+        self.watch.before(resumed)
 
     # --- one batch ----------------------------------------------------------------------------------------------------------------
 
@@ -250,6 +250,11 @@ class PpoTrainer:
             mine = dict(zip(share, torch.split(self.reward.score_groups([groups[i] for i in share]), sizes, dim=1), strict=True))
         everyone = {i: part for parts in cohort.gather(mine) for i, part in parts.items()}
         return torch.cat([everyone[i] for i in range(len(groups))], dim=1)
+
+    def _marks(self, answers: Sequence[tuple[list[int], list[int]]]) -> list[float]:
+        """What the reward model says of (prompt, answer) pairs, the mean over its members."""
+        scores: list[float] = self.reward.score_groups([Group(prompt, [answer]) for prompt, answer in answers]).mean(0).tolist()
+        return scores
 
     def _minibatch_tokens(self, groups: Sequence[Group]) -> int:
         """A token budget that gives every minibatch at least one micro-batch."""

@@ -1,7 +1,7 @@
 """Answers on a few fixed prompts, before and now, so that the expert sees the model change."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -16,44 +16,65 @@ SHARE = 0.05  # of the run's time that may go into watching, the last look apart
 SAMPLING = Sampling(max_new_tokens=96)  # otherwise as in chat
 
 
-class SampleWatch:
-    """Emits `sample` events. The same seed each time, so that what changes is the model."""
+Scorer = Callable[[Sequence[tuple[list[int], list[int]]]], list[float]]
 
-    def __init__(self, run: RunFiles, stack: PolicyStack, prompts: Sequence[Messages]) -> None:
-        self.run, self.stack = run, stack
+
+class SampleWatch:
+    """Emits `sample` events. The same seed each time, so that what changes is the model.
+
+    Args:
+        run: Its settings say how many prompts are watched.
+        stack: The models that answer.
+        prompts: The first of them are watched.
+        score: Marks (prompt, answer) pairs, where there is something that does.
+    """
+
+    def __init__(self, run: RunFiles, stack: PolicyStack, prompts: Sequence[Messages], score: Scorer | None = None) -> None:
+        self.run, self.stack, self.score = run, stack, score
         unique = {repr(prompt): prompt for prompt in prompts}
         self.prompts = list(unique.values())[: run.settings.watched_prompts]
         self._before: list[str] = []
         self._looked_at = time.monotonic()
         self._look_s = 0.0
 
-    def before(self) -> None:
-        """Remember what the starting model answers."""
-        self._before = self._sample(self.stack.reference)
+    def before(self, resumed: bool) -> None:
+        """Remember what the starting model answers, and at the beginning of a run emit it as step 0."""
+        answers = self._sample(self.stack.reference)
+        self._before = self._texts(answers)
+        if not resumed:
+            self._emit(0, answers)
 
     def now(self, step: int, last: bool) -> None:
         """Emit what the policy answers after `step` updates; skipped when looking costs too much of the run's time."""
-        if not last and self._look_s > SHARE * (time.monotonic() - self._looked_at):
-            return
-        for prompt, text, before in zip(self.prompts, self._sample(self.stack.policy), self._before, strict=True):
-            self.run.emit("sample", step=step, prompt=prompt[-1]["content"], text=text, before=before)
+        if last or self._look_s <= SHARE * (time.monotonic() - self._looked_at):
+            self._emit(step, self._sample(self.stack.policy))
 
-    def _sample(self, adapters: Sequence[str]) -> list[str]:
+    def _emit(self, step: int, answers: Sequence[tuple[list[int], list[int]]]) -> None:
+        scores: Sequence[float | None] = self.score(answers) if self.score and answers else [None] * len(answers)
+        shown = zip(self.prompts, self._texts(answers), self._before, scores, strict=True)
+        for prompt, text, before, score in shown:
+            self.run.emit("sample", step=step, prompt=prompt[-1]["content"], text=text, before=before, score=score)
+
+    def _texts(self, answers: Sequence[tuple[list[int], list[int]]]) -> list[str]:
+        return [self.stack.host.base.tokenizer.decode(ids, skip_special_tokens=True).strip() for _, ids in answers]
+
+    def _sample(self, adapters: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+        """Token ids of each watched prompt and of the answer to it."""
         if not self.prompts:
             return []
         start = time.monotonic()
         host = self.stack.host
         host.activate(adapters)
-        with torch.no_grad():
-            answers = sample(
-                host.model,
-                prompts=[fit_prompt(host.base.tokenizer, prompt, self.run.settings.max_length) for prompt in self.prompts],
-                k=1,
-                sampling=SAMPLING,
-                end_ids=host.base.end_ids,
-                pad_id=host.base.pad_id,
-                generator=torch.Generator().manual_seed(self.run.settings.seed),
-            )
+        prompts = [fit_prompt(host.base.tokenizer, prompt, self.run.settings.max_length) for prompt in self.prompts]
+        answers = sample(
+            host.model,
+            prompts=prompts,
+            k=1,
+            sampling=SAMPLING,
+            end_ids=host.base.end_ids,
+            pad_id=host.base.pad_id,
+            generator=torch.Generator().manual_seed(self.run.settings.seed),
+        )
         self._looked_at = time.monotonic()
         self._look_s = self._looked_at - start
-        return [host.base.tokenizer.decode(answer.ids, skip_special_tokens=True).strip() for answer in answers]
+        return [(prompts[answer.prompt], answer.ids) for answer in answers]

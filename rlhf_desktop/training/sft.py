@@ -58,7 +58,7 @@ class SftTrainer:
         return Group(prompt, [answer])
 
     def prepare(self, resumed: bool) -> None:  # noqa: D102
-        self.watch.before()
+        self.watch.before(resumed)
         self.host.activate(self.stack.policy)
         if not resumed:
             self.run.emit("metrics", step=0, values=self._heldout_loss())

@@ -1,6 +1,7 @@
 import pytest
 
 from rlhf_desktop.core.errors import NotEnoughFeedback
+from rlhf_desktop.core.protocol import ScoreResult
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
 from rlhf_desktop.operations.reward_review import review_reward
@@ -17,7 +18,7 @@ class LengthScorer:
         assert base == BASE
 
     def score(self, reward, prompts, completions):
-        return [[float(len(text)) for text in texts] for texts in completions]
+        return ScoreResult(id="1", scores=[[float(len(text)) for text in texts] for texts in completions])
 
 
 @pytest.fixture
