@@ -11,7 +11,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.update(offline.QUIET)
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: a second thread only waits for the first
+
+
+def pytest_configure(config):
+    """Tiny models get one thread, as a second only waits for the first; the slow tests are of the starter model, which gets all."""
+    if config.getoption("markexpr") != "slow":
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
