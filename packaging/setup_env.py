@@ -324,11 +324,11 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    """The tests that take seconds; `test -m slow` runs the others."""
+    """The tests that take seconds; `test -m slow` and `test -m acceptance` run the others."""
     check_qt(with_window=False)
     check_qt_starts()
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    return in_venv("-m", "pytest", *(arguments or ("-m", "not slow")))
+    return in_venv("-m", "pytest", *(arguments or ("-m", "not slow and not acceptance")))
 
 
 def lint(_: Sequence[str]) -> int:

@@ -14,8 +14,8 @@ os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 
 
 def pytest_configure(config):
-    """Tiny models get one thread, as a second only waits for the first; the slow tests are of the starter model, which gets all."""
-    if config.getoption("markexpr") != "slow":
+    """Tiny models get one thread, as a second only waits for the first; the slower tests use the starter model, which gets all."""
+    if config.getoption("markexpr") not in ("slow", "acceptance"):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

