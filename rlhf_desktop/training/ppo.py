@@ -151,7 +151,7 @@ class PpoTrainer:
         passes = -(-self.total_steps * per_batch // len(self.prompts))
         order = [i for batch in epoch_batches(len(self.prompts), len(self.prompts), passes, s.seed) for i in batch]
         self.batches = [order[at : at + per_batch] for at in range(0, self.total_steps * per_batch, per_batch)]
-        self.eval_every = max(1, self.total_steps // 6)
+        self.eval_every = -(-self.total_steps // 4)
 
     def _prepare_updates(self) -> None:
         s = self.settings
