@@ -76,9 +76,8 @@ class DemoSize:
 
 _SFT = {"epochs": 4, "watched_prompts": 2}
 _PPO = {"samples_per_prompt": 4, "max_new_tokens": 80, "learning_rate": 1.5e-4, "watched_prompts": 2}
-QUICK = DemoSize(
-    "quick", 40, 8, 24, sft=_SFT, reward={"epochs": 1}, ppo={**_PPO, "episodes": 192, "learning_rate": 4e-4}
-)  # few steps, so larger ones
+# Few steps, so larger ones.
+QUICK = DemoSize("quick", 40, 8, 24, sft=_SFT, reward={"epochs": 1}, ppo={**_PPO, "episodes": 192, "learning_rate": 4e-4})
 THOROUGH = DemoSize("thorough", 96, 16, 64, sft=_SFT, ppo={**_PPO, "episodes": 432})
 
 
