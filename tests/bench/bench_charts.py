@@ -25,13 +25,13 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 from PySide6.QtCore import QEventLoop, QObject, Qt, QTimer  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 from screenshot_content import Story, write_run  # noqa: E402
+from screenshots import Studio  # noqa: E402
 
 from rlhf_desktop.core.files import append_jsonl  # noqa: E402
 from rlhf_desktop.core.protocol import Sampling, Token  # noqa: E402
 from rlhf_desktop.jobs.runfolder import RunFolder  # noqa: E402
 from rlhf_desktop.ui.garbage import GuiThreadCollector  # noqa: E402
 from rlhf_desktop.ui.train.wording import CHARTS  # noqa: E402
-from screenshots import Studio  # noqa: E402
 
 POINTS_PER_S = 20
 TICK_MS = 5
