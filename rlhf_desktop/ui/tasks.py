@@ -82,7 +82,7 @@ class _Runnable(QRunnable):
         self._work, self._arguments, self._tell = work, arguments, tell
 
     def run(self) -> None:
-        tell = self._tell
+        tell = functools.partial(_tell, self._tell)
         try:
             keywords = {"on_progress": lambda value: tell("progressed", value)} if _takes_progress(self._work) else {}
             tell("succeeded", self._work(*self._arguments, **keywords))
@@ -93,6 +93,15 @@ class _Runnable(QRunnable):
         finally:
             del self._work, self._arguments, self._tell
             tell("ended", None)
+
+
+def _tell(emit: Callable[[str, Any], None], name: str, value: Any) -> None:
+    """Emit, unless the window has closed meanwhile: then nobody listens any more."""
+    try:
+        emit(name, value)
+    except RuntimeError as problem:
+        if "deleted" not in str(problem):
+            raise
 
 
 def _takes_progress(work: Callable[..., Any]) -> bool:
