@@ -113,7 +113,7 @@ class Desktop(QObject):
         """After the event loop: give everything back."""
         sys.excepthook = self._hook
         self._client.kill()
-        self._tasks.wait()
+        self._tasks.close()
         self._garbage.release()
         self._server.close()
         self._store.close()

@@ -65,15 +65,19 @@ class TaskRunner(QObject):
         return task
 
     def wait(self, timeout_ms: int = 5000) -> bool:
-        """Wait for what is under way; for closing the program and for tests. True when all has ended."""
+        """Wait for what is under way. True when all has ended."""
         return self._pool.waitForDone(timeout_ms)
+
+    def close(self) -> None:
+        """Wait, and tell nobody any more: what they would do with an answer needs what is being closed."""
+        self.wait()
+        self._running.clear()
 
     @Slot(int, str, object)
     def _pass_on(self, number: int, name: str, value: Any) -> None:
-        if name == "ended":
-            del self._running[number]
-        else:
-            self._running[number].tell(name, value)
+        task = self._running.pop(number, None) if name == "ended" else self._running.get(number)
+        if task is not None and name != "ended":
+            task.tell(name, value)
 
 
 class _Runnable(QRunnable):

@@ -74,7 +74,7 @@ def context(tmp_path, store, client, session, theme, monkeypatch):
         tasks=tasks,
         theme=theme,
     )
-    tasks.wait()
+    tasks.close()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import pytest
 
-from rlhf_desktop.ui.tasks import _tell
+from rlhf_desktop.ui.tasks import TaskRunner, _tell
 
 
 def gone(name, value):
@@ -18,3 +18,13 @@ def test_what_ends_after_the_window_has_closed_is_told_to_nobody():
     said = []
     _tell(lambda name, value: said.append((name, value)), "succeeded", 3)
     assert said == [("succeeded", 3)]
+
+
+def test_after_closing_no_answer_arrives(qtbot):
+    runner, said = TaskRunner(), []
+    runner.run(lambda: 1, on_success=said.append)
+    runner.close()
+    other = TaskRunner()
+    with qtbot.waitSignal(other._told):
+        other.run(lambda: 2, on_success=said.append)
+    qtbot.waitUntil(lambda: said == [2])

@@ -111,8 +111,12 @@ class Reading:
             raise Unusable(f"it is not in the format {form.title} ({form.keys})")
         try:
             return list(form.read(record))
+        except Unusable:
+            raise
         except (BadInput, RecursionError) as problem:
             raise Unusable(str(problem).rstrip(".") or "it is nested too deeply") from None
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as problem:  # a value of a kind the format never has
+            raise Unusable(f"a value in it is not what the format {form.title} has there") from problem
 
     def _mapped(self, record: Record) -> Record:
         if not self.columns:

@@ -36,7 +36,7 @@ def read(record: Record) -> Iterator[FeedbackRow]:
 def _walk(node: Any, before: Messages, depth: int) -> Iterator[FeedbackRow]:
     if depth > _MAX_DEPTH:
         raise Unusable("the tree is deeper than any conversation")
-    if not isinstance(node, dict) or node.get("role", "prompter") not in _ROLES:
+    if not isinstance(node, dict) or str(node.get("role", "prompter")) not in _ROLES:
         raise Unusable("a message of the tree has no text and role")
     role = _ROLES[node.get("role", "prompter")]
     path: Messages = [*before, {"role": role, "content": text_of(node.get("text"), f"{role} message")}]
