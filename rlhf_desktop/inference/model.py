@@ -115,23 +115,26 @@ def _cpu_likes_bfloat16() -> bool:
     """Whether a bfloat16 matrix product is at least as fast as the float32 one: flags tell what exists, not what is fast."""
     global _bfloat16_wins
     if _bfloat16_wins is None:
-        _bfloat16_wins = _matmul_s(torch.bfloat16) < 0.9 * _matmul_s(torch.float32)
+        _bfloat16_wins = _bfloat16_share() < 0.9
     return _bfloat16_wins
 
 
 _bfloat16_wins: bool | None = None  # measured once a process: about 30 ms
 
 
-def _matmul_s(dtype: torch.dtype) -> float:
-    """The best of seven times of a product the size of a small model's layer, in seconds."""
-    x = torch.ones(256, 576, dtype=dtype)  # (tokens, hidden)
-    weight = torch.ones(1536, 576, dtype=dtype)
-    times = []
-    for _ in range(7):
-        start = time.perf_counter()
-        torch.nn.functional.linear(x, weight)
-        times.append(time.perf_counter() - start)
-    return min(times)
+def _bfloat16_share() -> float:
+    """Time of a bfloat16 product the size of a small model's layer, as a share of the float32 one's.
+
+    The two take turns and the best of each counts, so that another program's work does not fall on one of them.
+    """
+    best = {torch.bfloat16: float("inf"), torch.float32: float("inf")}
+    layers = {dtype: (torch.ones(256, 576, dtype=dtype), torch.ones(1536, 576, dtype=dtype)) for dtype in best}  # (tokens, hidden)
+    for _ in range(15):
+        for dtype, (x, weight) in layers.items():
+            start = time.perf_counter()
+            torch.nn.functional.linear(x, weight)
+            best[dtype] = min(best[dtype], time.perf_counter() - start)
+    return best[torch.bfloat16] / best[torch.float32]
 
 
 def find_end_ids(tokenizer: Any, generation_config: Any = None) -> tuple[int, ...]:

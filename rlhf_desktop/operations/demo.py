@@ -9,20 +9,18 @@ start of their step. Feedback answers come partly from the base and partly from 
 will show it.
 """
 
-import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rlhf_desktop.core.errors import WorkerTrouble
 from rlhf_desktop.core.files import write_json
-from rlhf_desktop.core.messages import Messages
-from rlhf_desktop.core.paths import Workspace, resources_dir
+from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.protocol import Completion, Sampling
 from rlhf_desktop.core.recipes import Algorithm
-from rlhf_desktop.core.runs import AdapterRef, Finished, Metrics, ModelRef, Progress, Value
+from rlhf_desktop.core.runs import AdapterRef, Finished, Metrics, ModelRef, Progress
 from rlhf_desktop.feedback.conversations import Generator, Project, utc_now
 from rlhf_desktop.feedback.judgements import Demonstrated, Judgement, Ranking
 from rlhf_desktop.feedback.snapshot import Split
@@ -32,6 +30,7 @@ from rlhf_desktop.jobs.adapters import resolve_adapter
 from rlhf_desktop.jobs.chat_client import ChatWorker
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.operations.demo_plan import QUICK, THOROUGH, DemoSize, DemoState, chosen_prompts, messages, written
 from rlhf_desktop.operations.demo_report import (
     DemoAnswer,
     DemoPrompt,
@@ -50,35 +49,6 @@ SAMPLE_PROJECT = "Support tone (sample)"
 RULE_ANNOTATOR = f"{RULE_NAME} (rule)"
 EXAMPLES_ANNOTATOR = "sample examples"
 _ROWS_AT_ONCE = 32  # answers a request, so that progress is seen
-
-
-AS_PRACTISED = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=96)  # as PPO samples
-AS_IN_CHAT = Sampling()
-
-
-@dataclass(frozen=True)
-class DemoSize:
-    """How much of everything. Settings are those that differ from the recipes' defaults."""
-
-    name: str
-    feedback_prompts: int  # to train the reward model and to practise on
-    check_prompts: int  # more feedback prompts, held out to measure the reward model
-    heldout_prompts: int
-    base_answers: int = 2  # feedback answers a prompt from the base model …
-    sft_answers: int = 2  # … and from the SFT model
-    heldout_answers: int = 1  # a prompt and model
-    feedback_sampling: Sampling = AS_PRACTISED
-    heldout_sampling: Sampling = AS_IN_CHAT
-    sft: dict[str, Any] = field(default_factory=dict)
-    reward: dict[str, Any] = field(default_factory=dict)
-    ppo: dict[str, Any] = field(default_factory=dict)
-
-
-_SFT = {"epochs": 4, "watched_prompts": 2}
-_PPO = {"samples_per_prompt": 4, "max_new_tokens": 80, "learning_rate": 1.5e-4, "watched_prompts": 2}
-# Few steps, so larger ones.
-QUICK = DemoSize("quick", 40, 8, 24, sft=_SFT, reward={"epochs": 1}, ppo={**_PPO, "episodes": 192, "learning_rate": 4e-4})
-THOROUGH = DemoSize("thorough", 96, 16, 64, sft=_SFT, ppo={**_PPO, "episodes": 432})
 
 
 @dataclass(frozen=True)
@@ -101,20 +71,6 @@ class DemoStep:
     name: str
     title: str
     work: Callable[["Demo"], None]
-
-
-class DemoState(Value):
-    """`demo.json`: what is done."""
-
-    v: int = 1
-    size: str
-    seed: int
-    project_id: str
-    done: tuple[str, ...] = ()
-    runs: dict[str, str] = {}  # algorithm → run id
-    seconds: dict[str, float] = {}
-    measures: dict[str, float] = {}
-    heldout: dict[str, list[DemoAnswer]] = {}  # by model
 
 
 class Demo:
@@ -147,7 +103,7 @@ class Demo:
         self.size, self.seed, self.chat = size, seed, chat
         self._progress = progress
         self._file = workspace.root / "demo.json"
-        self.prompts = _chosen_prompts(size)
+        self.prompts = chosen_prompts(size)
         self.state = self._unfinished() or self._new_state()
         self._step = STEPS[0]
 
@@ -255,9 +211,9 @@ def _prepare(demo: Demo) -> None:
     )
     with store.connection.transaction():
         for name, part, split in sets:
-            store.prompts.create_set(project, name, [_messages(p) for p in demo.prompts[part]], split)
-        for prompt, answer in _written(demo.prompts["sft"]):
-            _, leaf = store.conversations.start(project, _messages(prompt), "sample")
+            store.prompts.create_set(project, name, [messages(p) for p in demo.prompts[part]], split)
+        for prompt, answer in written(demo.prompts["sft"]):
+            _, leaf = store.conversations.start(project, messages(prompt), "sample")
             (node,) = store.conversations.add_answers(leaf.id, [answer])
             store.judgements.add(Judgement(project, EXAMPLES_ANNOTATOR, (node.id,), Demonstrated()))
 
@@ -285,7 +241,7 @@ def _collect(demo: Demo) -> None:
         for adapter, k in (source for source in sources if source[1]):
             generator = Generator.of(base, adapter, size.feedback_sampling)
             rows = []
-            for row in _sample(worker, base, prompts, k, adapter, size.feedback_sampling, demo.seed):
+            for row in sample_answers(worker, base, prompts, k, adapter, size.feedback_sampling, demo.seed):
                 rows.append(row)
                 done += k
                 demo.say(f"{done} of {total} answers", done / total)
@@ -308,16 +264,16 @@ def _answer_heldout(demo: Demo) -> None:
     with demo.chat() as worker:
         for name, adapter in models:
             answers[name] = []
-            for row in _sample(worker, base, prompts, size.heldout_answers, adapter, size.heldout_sampling, demo.seed + 1):
+            for row in sample_answers(worker, base, prompts, size.heldout_answers, adapter, size.heldout_sampling, demo.seed + 1):
                 answers[name].append(row)
                 demo.say("sampled as in the chat", sum(map(len, answers.values())) / total)
     with demo.store.connection.transaction():
         for place, prompt in enumerate(prompts):
-            _, leaf = demo.store.conversations.start(demo.project.id, _messages(prompt), "sample")
+            _, leaf = demo.store.conversations.start(demo.project.id, messages(prompt), "sample")
             for name, adapter in models:
                 generator = Generator.of(base, adapter, size.heldout_sampling)
                 demo.store.conversations.add_completions(leaf.id, _new(answers[name][place], demo.seed + 1), generator)
-    demo.note(heldout={name: _flat(prompts, rows) for name, rows in answers.items()})
+    demo.note(heldout={name: flat(prompts, rows) for name, rows in answers.items()})
 
 
 def _report(demo: Demo) -> None:
@@ -329,7 +285,7 @@ def _report(demo: Demo) -> None:
     with demo.chat() as worker:
         worker.load(base)
         for model, answers in state.heldout.items():
-            asked = [_messages(prompts[answer.prompt_id]) for answer in answers]
+            asked = [messages(prompts[answer.prompt_id]) for answer in answers]
             likelihood = worker.likelihood(None, asked, [[answer.text] for answer in answers])
             models[model] = model_report(scores[model], answers, likelihood)
     report = DemoReport(
@@ -433,36 +389,7 @@ def _follow(demo: Demo, run: RunFolder) -> dict[str, float]:
 # --- prompts and answers ------------------------------------------------------------------------------------------------------
 
 
-def _chosen_prompts(size: DemoSize) -> dict[str, list[DemoPrompt]]:
-    """The prompts of each part, drawn the same way every time; the file's own split decides what is held out."""
-    rows = [DemoPrompt.model_validate(row) for row in _resource("prompts.jsonl")]
-    parts = {split: [row for row in rows if row.split == split] for split in ("sft", "feedback", "heldout")}
-    for name in ("feedback", "heldout"):
-        random.Random(f"{RULE_NAME} {name}").shuffle(parts[name])
-    feedback = parts["feedback"]
-    end = size.feedback_prompts + size.check_prompts
-    return {
-        "sft": parts["sft"],
-        "feedback": feedback[: size.feedback_prompts],
-        "check": feedback[size.feedback_prompts : end],
-        "heldout": parts["heldout"][: size.heldout_prompts],
-    }
-
-
-def _written(prompts: Sequence[DemoPrompt]) -> Iterator[tuple[DemoPrompt, str]]:
-    answers = {row["id"]: row["answer"] for row in _resource("demonstrations.jsonl")}
-    return ((prompt, answers[prompt.id]) for prompt in prompts)
-
-
-def _resource(name: str) -> list[Any]:
-    return [json.loads(line) for line in (resources_dir() / "demo" / name).read_text("utf-8").splitlines()]
-
-
-def _messages(prompt: DemoPrompt) -> Messages:
-    return [{"role": "user", "content": prompt.prompt}]
-
-
-def _sample(
+def sample_answers(
     worker: ChatWorker,
     base: ModelRef,
     prompts: Sequence[DemoPrompt],
@@ -475,7 +402,7 @@ def _sample(
     worker.load(base)
     chunk = max(1, _ROWS_AT_ONCE // k)
     for first in range(0, len(prompts), chunk):
-        asked = [_messages(prompt) for prompt in prompts[first : first + chunk]]
+        asked = [messages(prompt) for prompt in prompts[first : first + chunk]]
         yield from worker.generate(asked, k, adapter, sampling, seed * 100_003 + first)
 
 
@@ -483,7 +410,8 @@ def _new(answers: Sequence[Completion], seed: int) -> list[NewCompletion]:
     return [NewCompletion(answer.text, seed, answer.finish, answer.tokens) for answer in answers]
 
 
-def _flat(prompts: Sequence[DemoPrompt], rows: Sequence[Sequence[Completion]]) -> list[DemoAnswer]:
+def flat(prompts: Sequence[DemoPrompt], rows: Sequence[Sequence[Completion]]) -> list[DemoAnswer]:
+    """The answers of all prompts, each with its prompt's id."""
     return [
         DemoAnswer(prompt_id=prompt.id, text=answer.text, finish=answer.finish, tokens=answer.tokens)
         for prompt, row in zip(prompts, rows, strict=True)
@@ -494,7 +422,7 @@ def _flat(prompts: Sequence[DemoPrompt], rows: Sequence[Sequence[Completion]]) -
 def _keep_and_rank(demo: Demo, prompt: DemoPrompt, given: Sequence[tuple[Generator, Sequence[Completion]]]) -> tuple[int, ...]:
     """Keep all answers to a prompt and the rule's ranking of them, displayed in a shuffled order. Returns the ranks."""
     store = demo.store
-    _, leaf = store.conversations.start(demo.project.id, _messages(prompt), "sample")
+    _, leaf = store.conversations.start(demo.project.id, messages(prompt), "sample")
     nodes = []
     for generator, answers in given:
         nodes += store.conversations.add_completions(leaf.id, _new(answers, demo.seed), generator)

@@ -23,6 +23,17 @@ from typing import Any
 
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.measures import Rates, RowSize
+from rlhf_desktop.core.passes import (
+    HEAD_CHUNK_BYTES,
+    HELDOUT_PROMPTS,
+    KEPT_TOKENS,
+    PLATEAU_TOKENS,
+    PPO_LOOKS,
+    WASTE,
+    activation_bytes,
+    micro_batch,
+    usable_bytes,
+)
 from rlhf_desktop.core.recipes import (
     Algorithm,
     CommonSettings,
@@ -37,17 +48,10 @@ from rlhf_desktop.core.runs import AdapterRef, ModelRef
 
 GIB = 1024**3
 SOFTWARE_BYTES = int(0.45 * GIB)  # of a process that has imported torch and transformers
-PLATEAU_TOKENS = {"cpu": 1024, "cuda": 16384}  # of a micro-batch; as `training.memory` plans it
-ACTIVATION_SHARE = 0.6
-HEAD_CHUNK_BYTES = 256 * 12  # for each word of the vocabulary: a chunk of answer tokens through the head
 OPTIMIZER_BYTES = 16
 WATCHED_TOKENS = 96  # longest watched answer
 WATCH_SHARE = 0.05
 USUAL_ANSWER_SHARE = 0.6  # of the longest allowed, where nothing was measured
-WASTE = 2  # places side by side for each token, in attention
-KEPT_TOKENS = 2048  # of PPO's first pass, whose graph waits for the first update
-HELDOUT_PROMPTS = 12  # that PPO looks at now and then
-PPO_LOOKS = 6
 KERNEL_BYTES = 14 * 1024**2  # oneDNN compiles each product anew for each number of tokens, and keeps what it compiled …
 KERNELS_MOST_BYTES = int(1.15 * GIB)  # … up to 1,024 of them; in bfloat16 on a CPU only
 SLACK = 1.08  # what allocators keep back
@@ -74,8 +78,14 @@ class ModelShape:
 
     def activation_bytes(self, number_bytes: int, *, checkpointing: bool = False) -> int:
         """Bytes a token of a training pass holds until backward."""
-        layer = number_bytes * (16 * self.hidden + 4 * self.key_values + 4 * self.intermediate)
-        return self.layers * number_bytes * self.hidden + layer if checkpointing else self.layers * layer
+        return activation_bytes(
+            hidden=self.hidden,
+            layers=self.layers,
+            key_values=self.key_values,
+            intermediate=self.intermediate,
+            number_bytes=number_bytes,
+            checkpointing=checkpointing,
+        )
 
 
 @dataclass(frozen=True)
@@ -237,15 +247,11 @@ class _Work:
     def _budget(self, free_bytes: int | None) -> tuple[int, bool]:
         """Tokens of a micro-batch and whether gradients are checkpointed: planned as the trainer does."""
         longest = max((row.tokens for row in (*self.train, *self.heldout)), default=1)
-        wanted = max(longest, PLATEAU_TOKENS.get(self.kind, 1024))
         if free_bytes is None:
-            return wanted, False
-        usable = int(ACTIVATION_SHARE * max(0, free_bytes - self._loaded())) - HEAD_CHUNK_BYTES * self.shape.vocabulary
-        for checkpointing in (False, True):
-            each = self.shape.activation_bytes(self.number_bytes, checkpointing=checkpointing)
-            if longest * each <= usable:
-                return min(usable // each, wanted), checkpointing
-        return longest, True
+            return max(longest, PLATEAU_TOKENS.get(self.kind, PLATEAU_TOKENS["cpu"])), False
+        usable = usable_bytes(free_bytes - self._loaded(), self.shape.vocabulary)
+        plain, checkpointed = (self.shape.activation_bytes(self.number_bytes, checkpointing=c) for c in (False, True))
+        return micro_batch(plain, checkpointed, usable, longest, self.kind) or (longest, True)
 
     # --- how much work ----------------------------------------------------------------------------------------------------------
 

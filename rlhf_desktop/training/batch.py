@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rlhf_desktop.core.passes import WASTE
 from rlhf_desktop.inference.attention import Layout
-
-WASTE = 2  # at most so many places side by side for each token: attention alone pays for them
 
 
 @dataclass(frozen=True)

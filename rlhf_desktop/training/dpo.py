@@ -5,10 +5,6 @@ computation; the reference's log-probabilities are computed once, before the fir
 out.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
-
 import torch
 from torch import Tensor
 
@@ -18,42 +14,32 @@ from rlhf_desktop.feedback.snapshot import RankedAnswers
 from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
 from rlhf_desktop.training.losses import dpo_loss, sum_by_owner
 from rlhf_desktop.training.policy import answer_pass
+from rlhf_desktop.training.policy_trainer import PolicyTrainer
 from rlhf_desktop.training.ranking import RankedGroup, comparisons, encode_rankings, margin_metrics
-from rlhf_desktop.training.run import Counts, RunFiles
-from rlhf_desktop.training.samples import SampleWatch
-from rlhf_desktop.training.stack import epoch_batches, load_host, memory_budget, policy_optimizer, policy_stack
-from rlhf_desktop.training.update import Numbers, Updater
+from rlhf_desktop.training.run import RunFiles
+from rlhf_desktop.training.update import Numbers
 
 
-class DpoTrainer:
+class DpoTrainer(PolicyTrainer):
     """See the module's docstring; `training.run.Trainer` says what the methods are for."""
 
-    kind: Literal["policy"] = "policy"
+    settings: DpoSettings
     phase = "learning from comparisons"
-    stop_reason = ""
 
     def __init__(self, run: RunFiles) -> None:
         assert isinstance(run.settings, DpoSettings)
-        self.run, self.settings, self.counts = run, run.settings, Counts()
+        self.settings = run.settings
         rows = [row for row in run.rows() if isinstance(row, RankedAnswers)]
-        self.host = load_host(run)
-        self.stack = policy_stack(self.host, run.config, self.settings)
+        self._load(run)
         self.items = [g for g in encode_rankings(self.host.base, rows, "train", self.settings.max_length) if g.wins]
         self.heldout = [g for g in encode_rankings(self.host.base, rows, "heldout", self.settings.max_length) if g.wins]
         if not self.items:
             raise NotEnoughFeedback(
                 "There are no comparisons to learn from.", "Rank some answers in Chat or Label, then start again."
             )
-        self.batches = epoch_batches(len(self.items), self.settings.batch_size, self.settings.epochs, self.settings.seed)
-        self.total_steps = len(self.batches)
-        self.eval_every = max(1, self.total_steps // self.settings.epochs)
-        self.optimizer = policy_optimizer(self.stack.parameters, self.settings, self.total_steps)
         longest = max(item.group.tokens for item in (*self.items, *self.heldout))
-        self.budget = memory_budget(run, self.host, longest)
-        self.updater = Updater(run, self.optimizer, self.budget)
-        self.trainable_parameters = sum(p.numel() for p in self.stack.parameters.values())
+        self._begin(len(self.items), longest, [row.prompt for row in rows])
         self.reference: dict[int, Tensor] = {}  # id of a group → (K,) reference log-probabilities
-        self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows])
 
     @torch.no_grad()
     def prepare(self, resumed: bool) -> None:  # noqa: D102
@@ -118,15 +104,3 @@ class DpoTrainer:
         )
         losses, margins = (torch.cat(part) for part in zip(*parts, strict=True))
         return {"eval/loss": float(losses.mean()), **margin_metrics(margins, len(margins), "eval/")}
-
-    def tensors(self) -> dict[str, Tensor]:  # noqa: D102
-        return self.optimizer.state()
-
-    def extras(self) -> dict[str, Any]:  # noqa: D102
-        return {}
-
-    def load(self, tensors: Mapping[str, Tensor], extras: Mapping[str, Any]) -> None:  # noqa: ARG002, D102
-        self.optimizer.load(tensors)
-
-    def write_result(self, folder: Path) -> None:  # noqa: D102
-        self.stack.write(folder, self.optimizer.masters)

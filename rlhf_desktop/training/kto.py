@@ -7,10 +7,8 @@ before its update, so micro-batches change nothing. The λ make all good answers
 all bad ones, however many there are of each. Reference log-probabilities are computed once. Left out: pairs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -22,10 +20,9 @@ from rlhf_desktop.inference.template import encode_pair
 from rlhf_desktop.training.batch import Group, collate, micro_batches
 from rlhf_desktop.training.losses import kto_loss, sum_by_owner
 from rlhf_desktop.training.policy import answer_pass
-from rlhf_desktop.training.run import Counts, RunFiles
-from rlhf_desktop.training.samples import SampleWatch
-from rlhf_desktop.training.stack import epoch_batches, load_host, memory_budget, policy_optimizer, policy_stack
-from rlhf_desktop.training.update import Numbers, Updater
+from rlhf_desktop.training.policy_trainer import PolicyTrainer
+from rlhf_desktop.training.run import RunFiles
+from rlhf_desktop.training.update import Numbers
 
 
 @dataclass(frozen=True)
@@ -38,36 +35,26 @@ class Thumbed:
     weight: float
 
 
-class KtoTrainer:
+class KtoTrainer(PolicyTrainer):
     """See the module's docstring; `training.run.Trainer` says what the methods are for."""
 
-    kind: Literal["policy"] = "policy"
+    settings: KtoSettings
     phase = "learning from thumbs"
-    stop_reason = ""
 
     def __init__(self, run: RunFiles) -> None:
         assert isinstance(run.settings, KtoSettings)
-        self.run, self.settings, self.counts = run, run.settings, Counts()
-        s = self.settings
+        self.settings = s = run.settings
         rows = [row for row in run.rows() if isinstance(row, ThumbedAnswer)]
         if not any(row.split == "train" for row in rows):
             hint = "Give answers a thumb up or down, or say that none will do, then start again."
             raise NotEnoughFeedback("There are no answers called good or bad to learn from.", hint)
-        self.host = load_host(run)
-        self.stack = policy_stack(self.host, run.config, s)
+        self._load(run)
         self.items = self._encode([row for row in rows if row.split == "train"])
         self.heldout = self._encode([row for row in rows if row.split == "heldout"])
         self.class_weights = class_weights(self.items, s.desirable_weight)
-        self.batches = epoch_batches(len(self.items), s.batch_size, s.epochs, s.seed)
-        self.total_steps = len(self.batches)
-        self.eval_every = max(1, self.total_steps // s.epochs)
-        self.optimizer = policy_optimizer(self.stack.parameters, s, self.total_steps)
-        everything = (*self.items, *self.heldout)
-        self.budget = memory_budget(run, self.host, max(max(item.own.tokens, item.foreign.tokens) for item in everything))
-        self.updater = Updater(run, self.optimizer, self.budget)
-        self.trainable_parameters = sum(p.numel() for p in self.stack.parameters.values())
+        longest = max(max(item.own.tokens, item.foreign.tokens) for item in (*self.items, *self.heldout))
+        self._begin(len(self.items), longest, [row.prompt for row in rows])
         self.reference: dict[int, Tensor] = {}  # id of a group → () the reference's log-probability of its answer
-        self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows])
 
     def _encode(self, rows: Sequence[ThumbedAnswer]) -> list[Thumbed]:
         return [
@@ -160,18 +147,6 @@ class KtoTrainer:
         loss = float(self._losses(self.heldout, gains, drift).sum()) / sum(item.weight for item in self.heldout)
         measured = _with_margin({**self._measure(self.heldout, gains, drift, self.heldout), "objective/kl": float(drift)})
         return {f"eval/{name}": value for name, value in {"loss": loss, **measured}.items()}
-
-    def tensors(self) -> dict[str, Tensor]:  # noqa: D102
-        return self.optimizer.state()
-
-    def extras(self) -> dict[str, Any]:  # noqa: D102
-        return {}
-
-    def load(self, tensors: Mapping[str, Tensor], extras: Mapping[str, Any]) -> None:  # noqa: ARG002, D102
-        self.optimizer.load(tensors)
-
-    def write_result(self, folder: Path) -> None:  # noqa: D102
-        self.stack.write(folder, self.optimizer.masters)
 
 
 def _with_margin(numbers: dict[str, float]) -> dict[str, float]:

@@ -1,9 +1,6 @@
 """How much of a batch goes through the model at once: planned from the free memory, halved when that still was too much.
 
-A pass that keeps gradients holds, for each token and layer, what backward needs. For a Llama-like layer in b-byte numbers with
-LoRA on every linear layer that is about b · (16·hidden + 4·key-values + 4·intermediate): the inputs of the seven adapters, the
-queries, keys, values and gates, and the float32 copies inside the two norms. Gradient checkpointing keeps one hidden state a layer
-and computes the rest again: a third more work, so it is taken only when nothing else fits.
+`core.passes` has the arithmetic, which an estimate before the run shares.
 """
 
 from collections import deque
@@ -18,10 +15,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rlhf_desktop.core.errors import NoSpace
+from rlhf_desktop.core.passes import activation_bytes, micro_batch, usable_bytes
 
-PLATEAU_TOKENS = {"cpu": 1024, "cuda": 16384}  # more at once is no faster
-SHARE = 0.6  # of the free memory that activations may take
-HEAD_BYTES = 256 * 12  # a chunk of answer tokens times logits, their softmax and its product, for each word of the vocabulary
 GIB = 1024**3
 
 
@@ -42,15 +37,6 @@ class MemoryPlan:
         return f"{self.tokens:,} tokens at a time{how}: about {need:.1f} of {self.free_bytes / GIB:.1f} GiB free memory."
 
 
-def activation_bytes(config: Any, number_bytes: int, *, checkpointing: bool) -> int:
-    """Bytes a token of a pass with gradients holds until backward. `config` is the transformers text config."""
-    hidden, layers = config.hidden_size, config.num_hidden_layers
-    heads = config.num_attention_heads
-    key_values = hidden * (getattr(config, "num_key_value_heads", None) or heads) // heads
-    layer = number_bytes * (16 * hidden + 4 * key_values + 4 * (getattr(config, "intermediate_size", None) or 4 * hidden))
-    return int(layers * number_bytes * hidden + layer if checkpointing else layers * layer)
-
-
 def plan_memory(config: Any, *, number_bytes: int, device: str, free_bytes: int, longest: int) -> MemoryPlan:
     """Choose the micro-batch size.
 
@@ -64,14 +50,26 @@ def plan_memory(config: Any, *, number_bytes: int, device: str, free_bytes: int,
     Raises:
         NoSpace: even one row with gradient checkpointing is too much.
     """
-    usable = int(SHARE * free_bytes) - HEAD_BYTES * config.vocab_size
-    for checkpointing in (False, True):
-        each = activation_bytes(config, number_bytes, checkpointing=checkpointing)
-        if longest * each <= usable:
-            tokens = min(usable // each, max(longest, PLATEAU_TOKENS[device]))
-            return MemoryPlan(tokens, checkpointing, free_bytes, each)
-    hint = "Close other programs, lower max_length, or choose a smaller model."
-    raise NoSpace(f"A conversation of {longest:,} tokens does not fit in the {free_bytes / GIB:.1f} GiB that are free.", hint)
+    plain, checkpointed = (bytes_per_token(config, number_bytes, checkpointing=checkpointing) for checkpointing in (False, True))
+    chosen = micro_batch(plain, checkpointed, usable_bytes(free_bytes, config.vocab_size), longest, device)
+    if chosen is None:
+        hint = "Close other programs, lower max_length, or choose a smaller model."
+        raise NoSpace(f"A conversation of {longest:,} tokens does not fit in the {free_bytes / GIB:.1f} GiB that are free.", hint)
+    tokens, checkpointing = chosen
+    return MemoryPlan(tokens, checkpointing, free_bytes, checkpointed if checkpointing else plain)
+
+
+def bytes_per_token(config: Any, number_bytes: int, *, checkpointing: bool) -> int:
+    """`core.passes.activation_bytes` of a transformers text configuration."""
+    hidden, heads = config.hidden_size, config.num_attention_heads
+    return activation_bytes(
+        hidden=hidden,
+        layers=config.num_hidden_layers,
+        key_values=hidden * (getattr(config, "num_key_value_heads", None) or heads) // heads,
+        intermediate=getattr(config, "intermediate_size", None) or 4 * hidden,
+        number_bytes=number_bytes,
+        checkpointing=checkpointing,
+    )
 
 
 def free_bytes(device: torch.device) -> int:

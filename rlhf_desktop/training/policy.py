@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from rlhf_desktop.core.errors import ModelTrouble
+from rlhf_desktop.core.passes import HEAD_CHUNK_TOKENS
 from rlhf_desktop.training.batch import Group, TreeBatch, collate
-
-CHUNK_TOKENS = 128  # (128, 49152) float32 is 24 MiB, which a processor's cache can hold
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,8 @@ class _HeadLogprobs(torch.autograd.Function):
         weight, bias = head.weight, head.bias
         logprobs, entropy = (torch.zeros(before.shape[0], device=before.device) for _ in range(2))
         slope = torch.empty_like(before) if need_grad else None
-        for at in range(0, before.shape[0], CHUNK_TOKENS):
-            rows = slice(at, at + CHUNK_TOKENS)
+        for at in range(0, before.shape[0], HEAD_CHUNK_TOKENS):
+            rows = slice(at, at + HEAD_CHUNK_TOKENS)
             h, target = before[rows], targets[rows].unsqueeze(-1)
             scaled = head(h).float() if temperature == 1.0 else head(h).float() / temperature  # (n, V)
             log_p = torch.log_softmax(scaled, dim=-1)

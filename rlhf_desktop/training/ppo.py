@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from rlhf_desktop.core.errors import AppError, NotEnoughFeedback
+from rlhf_desktop.core.passes import HELDOUT_PROMPTS, KEPT_TOKENS, PPO_LOOKS
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.recipes import PpoSettings
 from rlhf_desktop.feedback.snapshot import PracticePrompt
@@ -49,10 +50,8 @@ from rlhf_desktop.training.stack import check_fits, epoch_batches, load_host, me
 from rlhf_desktop.training.update import Numbers, Updater
 from rlhf_desktop.training.watchdog import LOWER, Health, Watchdog
 
-KEPT_TOKENS = 2048  # at most so much of the first pass is kept for the first update, which has the same parameters
 VALUE_HEAD = "value_head"
 VALUE_RATE = 10.0  # the head starts at zero and must find the scale of the scores
-HELDOUT_PROMPTS = 12  # answered at each evaluation; the best parameters are chosen by them
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ class PpoTrainer:
         passes = -(-self.total_steps * per_batch // len(self.prompts))
         order = [i for batch in epoch_batches(len(self.prompts), len(self.prompts), passes, s.seed) for i in batch]
         self.batches = [order[at : at + per_batch] for at in range(0, self.total_steps * per_batch, per_batch)]
-        self.eval_every = -(-self.total_steps // 4)
+        self.eval_every = -(-self.total_steps // PPO_LOOKS)
 
     def _prepare_updates(self) -> None:
         s = self.settings

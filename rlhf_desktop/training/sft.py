@@ -5,10 +5,6 @@ token included (Ouyang et al., 2022, step 1). Left out: packing of several demon
 assistant turns.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
-
 import torch
 from torch import Tensor
 
@@ -18,39 +14,30 @@ from rlhf_desktop.feedback.snapshot import Demonstration
 from rlhf_desktop.inference.template import encode_pair
 from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
 from rlhf_desktop.training.policy import answer_pass
-from rlhf_desktop.training.run import Counts, RunFiles
-from rlhf_desktop.training.samples import SampleWatch
-from rlhf_desktop.training.stack import epoch_batches, load_host, memory_budget, policy_optimizer, policy_stack
-from rlhf_desktop.training.update import Numbers, Updater
+from rlhf_desktop.training.policy_trainer import PolicyTrainer
+from rlhf_desktop.training.run import RunFiles
+from rlhf_desktop.training.update import Numbers
 
 
-class SftTrainer:
+class SftTrainer(PolicyTrainer):
     """See the module's docstring; `training.run.Trainer` says what the methods are for."""
 
-    kind: Literal["policy"] = "policy"
+    settings: SftSettings
     phase = "learning from examples"
-    stop_reason = ""
 
     def __init__(self, run: RunFiles) -> None:
         assert isinstance(run.settings, SftSettings)
-        self.run, self.settings, self.counts = run, run.settings, Counts()
+        self.settings = run.settings
         rows = [row for row in run.rows() if isinstance(row, Demonstration)]
         if not any(row.split == "train" for row in rows):
             raise NotEnoughFeedback(
                 "There are no examples to learn from.", "Write an answer yourself, or correct one, then start again."
             )
-        self.host = load_host(run)
-        self.stack = policy_stack(self.host, run.config, self.settings)
+        self._load(run)
         self.items = [self._encode(row) for row in rows if row.split == "train"]
         self.heldout = [self._encode(row) for row in rows if row.split == "heldout"]
-        self.batches = epoch_batches(len(self.items), self.settings.batch_size, self.settings.epochs, self.settings.seed)
-        self.total_steps = len(self.batches)
-        self.eval_every = max(1, self.total_steps // self.settings.epochs)
-        self.optimizer = policy_optimizer(self.stack.parameters, self.settings, self.total_steps)
-        self.budget = memory_budget(run, self.host, max(item.tokens for item in (*self.items, *self.heldout)))
-        self.updater = Updater(run, self.optimizer, self.budget)
-        self.trainable_parameters = sum(p.numel() for p in self.stack.parameters.values())
-        self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows])
+        longest = max(item.tokens for item in (*self.items, *self.heldout))
+        self._begin(len(self.items), longest, [row.prompt for row in rows])
 
     def _encode(self, row: Demonstration) -> Group:
         base = self.host.base
@@ -96,15 +83,3 @@ class SftTrainer:
         self.watch.now(step, last=step == self.total_steps)
         self.host.activate(self.stack.policy)
         return self._heldout_loss()
-
-    def tensors(self) -> dict[str, Tensor]:  # noqa: D102
-        return self.optimizer.state()
-
-    def extras(self) -> dict[str, Any]:  # noqa: D102
-        return {}
-
-    def load(self, tensors: Mapping[str, Tensor], extras: Mapping[str, Any]) -> None:  # noqa: ARG002, D102
-        self.optimizer.load(tensors)
-
-    def write_result(self, folder: Path) -> None:  # noqa: D102
-        self.stack.write(folder, self.optimizer.masters)

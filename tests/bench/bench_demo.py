@@ -25,8 +25,8 @@ from rlhf_desktop.hub.library import Library  # noqa: E402
 from rlhf_desktop.jobs.adapters import resolve_adapter  # noqa: E402
 from rlhf_desktop.jobs.chat_client import ChatWorker  # noqa: E402
 from rlhf_desktop.jobs.queue import Queue  # noqa: E402
-from rlhf_desktop.operations import demo as steps  # noqa: E402
-from rlhf_desktop.operations.demo import THOROUGH, Demo, DemoState, finish  # noqa: E402
+from rlhf_desktop.operations.demo import Demo, finish, flat, read_report, sample_answers  # noqa: E402
+from rlhf_desktop.operations.demo_plan import THOROUGH, DemoState, messages  # noqa: E402
 from rlhf_desktop.operations.demo_report import DemoAnswer, judge_answers, model_report, points_by_prompt, win_report  # noqa: E402
 from rlhf_desktop.operations.training import start_run  # noqa: E402
 from rlhf_desktop.store.database import Store  # noqa: E402
@@ -56,7 +56,7 @@ class Seed:
             self.workspace, store, self.queue, self.library, size=THOROUGH, seed=seed,
             progress=lambda event: print(f"\r{seed} {event.step} {event.text}"[:78].ljust(78), end="", flush=True),
         )  # fmt: skip
-        self.report = finish(self.demo) if self.demo.remaining() else steps.read_report(self.workspace)
+        self.report = finish(self.demo) if self.demo.remaining() else read_report(self.workspace)
         self.prompts = {p.id: p for p in self.demo.prompts["heldout"]}
         self.known = root / "variants.json"
         self.answers: dict[str, list[dict]] = json.loads(self.known.read_text("utf-8")) if self.known.exists() else {}
@@ -72,7 +72,7 @@ class Seed:
         wins = {other: win_report(other, points, self.demo.seed) for other in ("base", "sft")}
         with ChatWorker() as worker:
             worker.load(self.demo.base())
-            asked = [steps._messages(self.prompts[answer.prompt_id]) for answer in answers]
+            asked = [messages(self.prompts[answer.prompt_id]) for answer in answers]
             likelihood = worker.likelihood(None, asked, [[answer.text] for answer in answers])
         mine, sft = model_report(scores["tuned"], answers, likelihood), self.report.models["sft"]
         return {
@@ -120,9 +120,9 @@ class Seed:
             prompts = self.demo.prompts["heldout"]
             with ChatWorker() as worker:
                 rows = list(
-                    steps._sample(worker, self.demo.base(), prompts, 1, adapter, THOROUGH.heldout_sampling, self.demo.seed + 1)
+                    sample_answers(worker, self.demo.base(), prompts, 1, adapter, THOROUGH.heldout_sampling, self.demo.seed + 1)
                 )
-            self.answers[variant] = [answer.model_dump(mode="json") for answer in steps._flat(prompts, rows)]
+            self.answers[variant] = [answer.model_dump(mode="json") for answer in flat(prompts, rows)]
             write_json(self.known, self.answers)
         return [DemoAnswer.model_validate(answer) for answer in self.answers[variant]]
 

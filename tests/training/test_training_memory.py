@@ -9,7 +9,7 @@ from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.training import sft
 from rlhf_desktop.training.batch import Group, collate
-from rlhf_desktop.training.memory import Budget, MemoryPlan, activation_bytes, checkpoint_layers, plan_memory
+from rlhf_desktop.training.memory import Budget, MemoryPlan, bytes_per_token, checkpoint_layers, plan_memory
 from rlhf_desktop.training.policy import answer_pass
 from rlhf_desktop.worker.train import main
 from tests.training.folders import demonstrations, events, make_run
@@ -37,11 +37,11 @@ def test_with_little_room_fewer_tokens_then_checkpointing_then_a_refusal():
     assert 200 <= few.tokens < 1024
     assert not few.checkpointing
     assert few.tokens * few.bytes_per_token < 0.6 * few.free_bytes
-    tight = plan(0.5)
+    tight = plan(0.4)
     assert tight.checkpointing
     assert "checkpointing" in tight.sentence
     with pytest.raises(NoSpace, match="200 tokens"):
-        plan(0.25)
+        plan(0.13)
 
 
 def test_a_long_row_is_never_cut():
@@ -67,7 +67,7 @@ def test_what_a_token_costs_is_what_torch_keeps(tiny_model):
         result = answer_pass(host.model, batch)
     measured = sum(seen.values()) / 200
     assert result.logprobs.requires_grad
-    planned = activation_bytes(host.model.config, 4, checkpointing=False)
+    planned = bytes_per_token(host.model.config, 4, checkpointing=False)
     assert 0.6 * measured < planned < 1.4 * measured, (planned, measured)
 
 

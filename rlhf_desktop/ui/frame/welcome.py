@@ -6,18 +6,18 @@ from typing import Literal
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout
 
+from rlhf_desktop.core.fit import Verdict, model_fit, training_bytes
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, Page, row
 from rlhf_desktop.ui.widgets.text import Label, caption, title
 
 _GIB = 2**30
-_COMFORT = 1.3  # room beside the model for the system and for training
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A model worth fetching. Training one adapter needs about twice the bfloat16 weights."""
+    """A model worth fetching."""
 
     name: str
     parameters: float
@@ -26,8 +26,8 @@ class Suggestion:
 
     @property
     def needs_bytes(self) -> float:
-        """Memory to chat and train, roughly: bfloat16 weights, activations, adapter and optimiser."""
-        return self.parameters * 2 * 2
+        """Memory to chat and train, roughly."""
+        return training_bytes(self.parameters)
 
 
 SUGGESTIONS = (
@@ -37,13 +37,18 @@ SUGGESTIONS = (
 )
 
 
-def fit(needs_bytes: float, memory_bytes: float | None) -> tuple[str, Literal["success", "warning", "danger", "muted"]]:
+_TONES: dict[Verdict, Literal["success", "warning", "danger", "muted"]] = {
+    "fits": "success",
+    "tight": "warning",
+    "won't fit": "danger",
+    "unknown": "muted",
+}
+
+
+def fit_word(suggestion: Suggestion, memory_bytes: float | None) -> tuple[str, Literal["success", "warning", "danger", "muted"]]:
     """Whether a model fits this machine's memory, in a word, and the word's tone."""
-    if memory_bytes is None:
-        return "checking…", "muted"
-    if needs_bytes * _COMFORT <= memory_bytes:
-        return "fits", "success"
-    return ("tight", "warning") if needs_bytes <= memory_bytes else ("won't fit", "danger")
+    verdict = model_fit(suggestion.parameters, memory_bytes).verdict
+    return "checking…" if verdict == "unknown" else verdict, _TONES[verdict]
 
 
 class WelcomePage(Page):
@@ -76,7 +81,7 @@ class WelcomePage(Page):
     def set_memory(self, memory_bytes: float | None) -> None:
         """Say which of the suggested models fit."""
         for suggestion, label in zip(SUGGESTIONS, self._fits, strict=True):
-            word, tone = fit(suggestion.needs_bytes, memory_bytes)
+            word, tone = fit_word(suggestion, memory_bytes)
             label.setText(word)
             label.set_tone(tone)
         words = f"This computer has {memory_bytes / _GIB:.0f} GB of memory. " if memory_bytes else ""

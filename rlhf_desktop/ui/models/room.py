@@ -15,7 +15,7 @@ from rlhf_desktop.hub.pull import RemoteModel, Transfer, search
 from rlhf_desktop.jobs.device import known_device, probe_device
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
-from rlhf_desktop.ui.frame.welcome import SUGGESTIONS, fit
+from rlhf_desktop.ui.frame.welcome import SUGGESTIONS, fit_word
 from rlhf_desktop.ui.models.addpanel import AddPanel
 from rlhf_desktop.ui.models.cards import BaseCard
 from rlhf_desktop.ui.models.lineage import AdapterEntry
@@ -167,7 +167,7 @@ class ModelsRoom(QObject):
     def _show_memory(self, device: dict | None) -> None:
         total = device.get("memory_total_bytes") if device else None
         for label, model in zip(self._fits, SUGGESTIONS, strict=True):
-            said, tone = fit(model.needs_bytes, total)
+            said, tone = fit_word(model, total)
             label.setText(said)
             label.set_tone(tone)
         self._memory.setText(f"This computer: {device.get('name', '')}, {words.size(total)} of memory." if device and total else "")

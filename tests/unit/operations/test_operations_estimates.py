@@ -129,7 +129,7 @@ def test_without_rates_there_is_memory_but_no_time(base):
 
 def test_it_says_whether_it_fits(base):
     assert made(base).fits is True
-    assert made(base, free_bytes=10**9).fits is False
+    assert made(base, free_bytes=9 * 10**8).fits is False
     assert made(base, free_bytes=None).fits is None
     assert "and " in made(base).sentence
 

@@ -1,0 +1,87 @@
+"""The sample project's plan: how much of everything, which prompts for what, and what a demo that was cut short remembers."""
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.core.paths import resources_dir
+from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.core.runs import Value
+from rlhf_desktop.feedback.support_rule import RULE_NAME
+from rlhf_desktop.operations.demo_report import DemoAnswer, DemoPrompt
+
+AS_PRACTISED = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=96)  # as PPO samples
+AS_IN_CHAT = Sampling()
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How much of everything. Settings are those that differ from the recipes' defaults."""
+
+    name: str
+    feedback_prompts: int  # to train the reward model and to practise on
+    check_prompts: int  # more feedback prompts, held out to measure the reward model
+    heldout_prompts: int
+    base_answers: int = 2  # feedback answers a prompt from the base model …
+    sft_answers: int = 2  # … and from the SFT model
+    heldout_answers: int = 1  # a prompt and model
+    feedback_sampling: Sampling = AS_PRACTISED
+    heldout_sampling: Sampling = AS_IN_CHAT
+    sft: dict[str, Any] = field(default_factory=dict)
+    reward: dict[str, Any] = field(default_factory=dict)
+    ppo: dict[str, Any] = field(default_factory=dict)
+
+
+_SFT = {"epochs": 4, "watched_prompts": 2}
+_PPO = {"samples_per_prompt": 4, "max_new_tokens": 80, "learning_rate": 1.5e-4, "watched_prompts": 2}
+# Few steps, so larger ones.
+QUICK = DemoSize("quick", 40, 8, 24, sft=_SFT, reward={"epochs": 1}, ppo={**_PPO, "episodes": 192, "learning_rate": 4e-4})
+THOROUGH = DemoSize("thorough", 96, 16, 64, sft=_SFT, ppo={**_PPO, "episodes": 432})
+
+
+class DemoState(Value):
+    """`demo.json`: what is done."""
+
+    v: int = 1
+    size: str
+    seed: int
+    project_id: str
+    done: tuple[str, ...] = ()
+    runs: dict[str, str] = {}  # algorithm → run id
+    seconds: dict[str, float] = {}
+    measures: dict[str, float] = {}
+    heldout: dict[str, list[DemoAnswer]] = {}  # by model
+
+
+def chosen_prompts(size: DemoSize) -> dict[str, list[DemoPrompt]]:
+    """The prompts of each part, drawn the same way every time; the file's own split decides what is held out."""
+    rows = [DemoPrompt.model_validate(row) for row in _resource("prompts.jsonl")]
+    parts = {split: [row for row in rows if row.split == split] for split in ("sft", "feedback", "heldout")}
+    for name in ("feedback", "heldout"):
+        random.Random(f"{RULE_NAME} {name}").shuffle(parts[name])
+    feedback = parts["feedback"]
+    end = size.feedback_prompts + size.check_prompts
+    return {
+        "sft": parts["sft"],
+        "feedback": feedback[: size.feedback_prompts],
+        "check": feedback[size.feedback_prompts : end],
+        "heldout": parts["heldout"][: size.heldout_prompts],
+    }
+
+
+def written(prompts: Sequence[DemoPrompt]) -> Iterator[tuple[DemoPrompt, str]]:
+    """Each of these prompts with the answer written to it as an example."""
+    answers = {row["id"]: row["answer"] for row in _resource("demonstrations.jsonl")}
+    return ((prompt, answers[prompt.id]) for prompt in prompts)
+
+
+def _resource(name: str) -> list[Any]:
+    return [json.loads(line) for line in (resources_dir() / "demo" / name).read_text("utf-8").splitlines()]
+
+
+def messages(prompt: DemoPrompt) -> Messages:
+    """The conversation that asks it."""
+    return [{"role": "user", "content": prompt.prompt}]
