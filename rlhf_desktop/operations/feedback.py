@@ -1,12 +1,10 @@
 """Feedback in and out of a project: preview and import with bad rows set aside, export, and what there is."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,8 @@ from rlhf_desktop.feedback.formats.base import Format, Record
 from rlhf_desktop.feedback.judgements import Ranking
 from rlhf_desktop.feedback.rankings import pairs
 from rlhf_desktop.feedback.rows import FeedbackRow, Problem
-from rlhf_desktop.operations.rows import check_output, disk_troubles, write_rows
+from rlhf_desktop.operations.rows import check_output, disk_troubles
+from rlhf_desktop.operations.writing import write_records
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.importing import exported, import_rows
 
@@ -246,7 +245,7 @@ def export_feedback(store: Store, project: Project, path: Path, form: str = "ran
     records = _Records(lambda: exported(store.stream(project.id)), chosen)
     with store.connection.snapshot():
         last = store.judgements.last_row()
-        _write(path, records)
+        write_records(path, records)
     store.exports.note(project.id, path, form, last)
     return records.count
 
@@ -264,50 +263,6 @@ class _Records:
             for record in self._form.write(row) if self._form.write else ():
                 self.count += 1
                 yield record
-
-
-def _write(path: Path, records: Iterable[Record]) -> None:
-    suffix = path.suffix.casefold()
-    if suffix == ".csv":
-        _write_csv(path, records)
-    elif suffix == ".parquet":
-        _write_parquet(path, records)
-    elif suffix == ".json":
-        with disk_troubles(path), atomic_file(path) as out:
-            out.write(b"[")
-            for number, record in enumerate(records):
-                out.write((",\n" if number else "\n").encode() + json.dumps(record, ensure_ascii=False).encode())
-            out.write(b"\n]\n")
-    else:
-        write_rows(path, records)
-
-
-def _write_csv(path: Path, records: Iterable[Record]) -> None:
-    """One column for each key that any record has; a list or an object is written as JSON."""
-    names = list(dict.fromkeys(name for record in records for name in record))
-    line = io.StringIO(newline="")
-    with disk_troubles(path), atomic_file(path) as out:
-        for cells in chain([names], ([_cell(record.get(name, "")) for name in names] for record in records)):
-            line.seek(line.truncate(0))
-            csv.writer(line).writerow(cells)
-            out.write(line.getvalue().encode("utf-8"))
-
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
-
-
-def _write_parquet(path: Path, records: Iterable[Record]) -> None:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise BadInput(
-            "This installation cannot write Parquet files.",
-            "Install the program's “parquet” extra (pyarrow), or export JSON lines or CSV.",
-        ) from None
-    with disk_troubles(path), atomic_file(path) as out:
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(records)), out)
 
 
 def feedback_stats(store: Store, project: Project) -> FeedbackStats:

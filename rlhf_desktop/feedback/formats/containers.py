@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from rlhf_desktop.core.errors import BadInput, NotFound
+from rlhf_desktop.feedback.formats.parquet import read_parquet
 from rlhf_desktop.feedback.rows import Problem
 
 Container = Literal["jsonl", "json", "csv", "parquet"]
@@ -240,20 +241,6 @@ def _cell(text: str) -> Any:
 
 
 def _parquet(path: Path) -> Iterator[Item]:
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError:
-        raise BadInput(
-            f"{path.name} is a Parquet file, which this installation cannot read.",
-            "Install the program's “parquet” extra (pyarrow), or save the file as JSON lines or CSV.",
-        ) from None
     size = path.stat().st_size
-    try:
-        with parquet.ParquetFile(path) as table:
-            total, number = max(1, table.metadata.num_rows), 0
-            for batch in table.iter_batches(batch_size=256):
-                for value in batch.to_pylist():
-                    number += 1
-                    yield Item(number, value, size * number // total)
-    except (OSError, ValueError, TypeError) as problem:
-        raise BadInput(f"{path.name} is damaged.", "Save it again.", repr(problem)) from problem
+    for number, (value, share) in enumerate(read_parquet(path), 1):
+        yield Item(number, value, int(size * share))

@@ -113,14 +113,3 @@ def test_the_kind_of_file_follows_from_name_and_content(tmp_path):
     ):
         (tmp_path / name).write_text(text)
         assert container_of(tmp_path / name) == kind
-
-
-def test_without_pyarrow_a_parquet_file_is_refused_in_one_sentence(tmp_path):
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        (tmp_path / "f.parquet").write_bytes(b"PAR1....PAR1")
-        with pytest.raises(BadInput, match="Parquet file, which this installation cannot read"):
-            values(tmp_path / "f.parquet")
-    else:
-        pytest.skip("pyarrow is installed")

@@ -65,7 +65,7 @@ def test_counts_are_of_feedback_in_effect(store, project, tmp_path):
     assert feedback_stats(store, project).judgements == 1
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".parquet"])
 def test_every_format_is_read_back_by_the_importer(store, project, tmp_path, suffix):
     thumb = {"prompt": "Q3", "completion": "A", "label": False}
     lines = write_lines(tmp_path / "f.jsonl", ranking("Q1", "A", "B", "C"), example("Q2", "A"), thumb)
