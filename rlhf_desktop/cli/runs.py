@@ -1,4 +1,4 @@
-"""`runs list | show | follow | pause | resume | stop`: training runs, past and present."""
+"""`runs list | show | follow | move | pause | resume | stop`: training runs, past and present."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from rlhf_desktop.cli.follow import finish_with, follow_run
 from rlhf_desktop.cli.records import COMMANDS
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.jobs.queue import RunSummary
+from rlhf_desktop.jobs.turns import move, waiting_runs
 from rlhf_desktop.operations.training import run_result
 
 
@@ -95,6 +96,21 @@ def follow(ctx: click.Context, run: str) -> None:
     folder = desk.queue.find(run)
     follow_run(desk, folder)
     finish_with(desk, folder)
+
+
+@runs.command("move")
+@click.argument("run")
+@click.argument("where", type=click.Choice(["first", "earlier", "later", "last"]))
+@click.pass_context
+def move_run(ctx: click.Context, run: str, where: str) -> None:
+    """Change a waiting run's place in the queue: first, earlier, later or last."""
+    desk = desk_of(ctx)
+    folder = desk.queue.find(run)
+    far = len(waiting_runs(desk.workspace))
+    waiting = [other.id for other in move(desk.workspace, folder, {"first": -far, "earlier": -1, "later": 1, "last": far}[where])]
+    place = waiting.index(folder.id) + 1
+    text = f"“{desk.queue.summary(folder).title}” is number {place} of {len(waiting)} waiting."
+    desk.console.result({"run": folder.id, "place": place, "waiting": waiting}, text)
 
 
 def _control(name: str, text: str, done: str) -> click.Command:

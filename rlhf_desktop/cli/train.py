@@ -13,8 +13,7 @@ from rlhf_desktop.core.recipes import ALGORITHMS, SETTINGS, Algorithm, Setting, 
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.jobs.adapters import list_adapters
 from rlhf_desktop.operations.estimates import RunPlan
-from rlhf_desktop.operations.preflight import preflight
-from rlhf_desktop.operations.training import start_run
+from rlhf_desktop.operations.preflight import Preflight, start_checked
 
 FILE = click.Path(path_type=Path)
 
@@ -81,19 +80,15 @@ def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
 def _start(desk: Desk, algorithm: Algorithm, settings: dict[str, Any], given: dict[str, Any]) -> None:
     start = desk.adapter(given["adapter"])
     reward = _reward(desk, given["reward"]) if algorithm == "ppo" else None
-    _look_ahead(desk, RunPlan(algorithm, desk.base, settings, start, reward), given)
-    run = start_run(
+    run = start_checked(
         desk.store,
         desk.queue,
         desk.project,
-        algorithm,
-        base=desk.base,
+        RunPlan(algorithm, desk.base, settings, start, reward),
         title=given["title"],
-        start=start,
-        reward=reward,
-        settings=settings,
         data_file=given.get("data"),
         prompts_file=given.get("prompts"),
+        on_look=lambda found: _say(desk, found),
     )
     title = run.config().title
     if given["detach"]:
@@ -105,12 +100,8 @@ def _start(desk: Desk, algorithm: Algorithm, settings: dict[str, Any], given: di
     finish_with(desk, run)
 
 
-def _look_ahead(desk: Desk, plan: RunPlan, given: dict[str, Any]) -> None:
-    """Refuse what cannot work, and say what the run will take."""
-    found = preflight(
-        desk.store, desk.workspace, desk.project, plan, data_file=given.get("data"), prompts_file=given.get("prompts")
-    )
-    found.raise_first()
+def _say(desk: Desk, found: Preflight) -> None:
+    """Say what the run can live with, and what it will take."""
     for note in found.notes:
         desk.console.note(f"{note.sentence} {note.remedy}")
     if found.estimate:

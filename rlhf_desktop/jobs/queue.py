@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from rlhf_desktop.core.errors import AppError, BadInput, NotFound
@@ -13,10 +14,11 @@ from rlhf_desktop.core.runs import Finished, Metrics, Progress, RunConfig, RunEv
 from rlhf_desktop.feedback.snapshot import SnapshotRow
 from rlhf_desktop.jobs.commands import package_parent, supervisor_command, worker_environment
 from rlhf_desktop.jobs.follow import follow, tail_events
-from rlhf_desktop.jobs.runfolder import RunFolder, waiting
-from rlhf_desktop.jobs.runnotes import run_notes
+from rlhf_desktop.jobs.runfolder import ENDED, RunCondition, RunFolder, waiting
+from rlhf_desktop.jobs.runnotes import notes_file, run_notes
 
 _LOOK_AFTER_S = 5.0  # how often a follower sees to it that somebody works the queue
+_Stamp = tuple[tuple[int, int, int], ...]  # of some files: when changed, how long, which
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Queue:
     def __init__(self, workspace: Workspace, worker_command: Sequence[str] | None = None) -> None:
         self.workspace = workspace
         self._worker_command = worker_command
+        self._settled: dict[str, tuple[_Stamp, RunSummary]] = {}  # ended runs as they were read, and the files they were read from
 
     def submit(self, config: RunConfig, rows: Iterable[SnapshotRow]) -> RunFolder:
         """Queue a run and see to it that somebody works the queue. `config.data_sha256` is filled in.
@@ -91,11 +94,20 @@ class Queue:
         return [self.summary(run) for run in reversed(run_folders(self.workspace))]
 
     def summary(self, run: RunFolder) -> RunSummary:
-        """A run's line. A damaged folder has one too, which says so."""
+        """A run's line, read again only when its files change once it has ended. A damaged folder has one too, which says so."""
+        stamp = _stamp(run)
+        known = self._settled.get(run.id)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        self._settled.pop(run.id, None)
         try:
-            return _summary(run)
+            condition = run.state()
+            found = _summary(run, condition)
         except AppError as trouble:
             return RunSummary(run.id, run, run.id, "", "", "", "failed", trouble.message, trouble.hint)
+        if condition.status.state in ENDED:  # written down, not only concluded from a process that is gone
+            self._settled[run.id] = stamp, found
+        return found
 
     def find(self, text: str) -> RunFolder:
         """The run with this id, unique start of an id, or title (the newest of that title).
@@ -198,8 +210,21 @@ class Queue:
         spawn_detached(command, cwd=package_parent(), env=worker_environment(), log=log)
 
 
-def _summary(run: RunFolder) -> RunSummary:
-    config, condition, notes = run.config(), run.state(), run_notes(run)
+def _stamp(run: RunFolder) -> _Stamp:
+    """Changes whenever a file does that a summary is read from; it costs no reading."""
+    return tuple(map(_file_stamp, (run.config_file, run.status_file, run.events, notes_file(run))))
+
+
+def _file_stamp(file: Path) -> tuple[int, int, int]:
+    try:
+        seen = file.stat()
+    except FileNotFoundError:
+        return (0, 0, 0)
+    return (seen.st_mtime_ns, seen.st_size, seen.st_ino)
+
+
+def _summary(run: RunFolder, condition: RunCondition) -> RunSummary:
+    config, notes = run.config(), run_notes(run)
     words = tail_events(run.events)
     progress = next((e for e in reversed(words) if isinstance(e, Progress)), None)
     metrics = next((e for e in reversed(words) if isinstance(e, Metrics)), None)

@@ -38,9 +38,14 @@ class Provenance(Value):
     last: str = ""
 
 
+def notes_file(run: RunFolder) -> Path:
+    """Where the notes of a run are, if there are any."""
+    return run.path / _NOTES
+
+
 def run_notes(run: RunFolder) -> RunNotes:
     """The notes of a run; empty ones where there are none, or where they cannot be read: they are never worth failing for."""
-    return _read(run.path / _NOTES, RunNotes) or RunNotes()
+    return _read(notes_file(run), RunNotes) or RunNotes()
 
 
 def provenance(run: RunFolder) -> Provenance | None:
@@ -67,7 +72,7 @@ def annotate_run(run: RunFolder, *, title: str | None = None, notes: str | None 
     if archived is not None:
         changes["archived"] = archived
     changed = run_notes(run).model_copy(update=changes)
-    write_json(run.path / _NOTES, changed.model_dump(mode="json"))
+    write_json(notes_file(run), changed.model_dump(mode="json"))
     return changed
 
 

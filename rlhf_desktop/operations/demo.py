@@ -41,7 +41,8 @@ from rlhf_desktop.operations.demo_report import (
     side_by_side,
     win_report,
 )
-from rlhf_desktop.operations.training import start_run
+from rlhf_desktop.operations.estimates import RunPlan
+from rlhf_desktop.operations.preflight import start_checked
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
 
@@ -333,17 +334,8 @@ def _train(
     """Queue a run, or take up the one that was queued before, and follow it to its end."""
     run = _earlier_run(demo, algorithm)
     if run is None:
-        run = start_run(
-            demo.store,
-            demo.queue,
-            demo.project,
-            algorithm,
-            base=demo.base(),
-            title=_TITLES[algorithm],
-            start=start,
-            reward=reward,
-            settings={**settings, "seed": demo.seed},
-        )
+        plan = RunPlan(algorithm, demo.base(), {**settings, "seed": demo.seed}, start, reward)
+        run = start_checked(demo.store, demo.queue, demo.project, plan, title=_TITLES[algorithm])
         demo.note(runs={**demo.state.runs, algorithm: run.id})
     measured = _follow(demo, run)
     wanted = _MEASURES.get(algorithm, {})

@@ -1,5 +1,6 @@
 """Before a run is queued: is everything it needs there, and what will it take? Each finding with its remedy."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,25 +8,30 @@ from typing import Any
 
 import psutil
 
-from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace
-from rlhf_desktop.core.measures import ModelCheck, TextRow
+from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace, NotEnoughFeedback
+from rlhf_desktop.core.measures import ModelCheck, RowSize, TextRow
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import free_disk_bytes
-from rlhf_desktop.core.recipes import make_settings
-from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm, make_settings
+from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.conversations import Project
+from rlhf_desktop.feedback.signals import snapshot_rows
 from rlhf_desktop.feedback.snapshot import Demonstration, PracticePrompt, RankedAnswers, RatedAnswers, SnapshotRow
-from rlhf_desktop.jobs.device import probe_device
+from rlhf_desktop.jobs.device import known_device, probe_device
 from rlhf_desktop.jobs.measuring import check_model, known_rates
+from rlhf_desktop.jobs.queue import Queue
+from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.checkup import Finding
 from rlhf_desktop.operations.estimates import Estimate, RowSizes, RunPlan, estimate, model_shape
 from rlhf_desktop.operations.projects import check_fits
-from rlhf_desktop.operations.training import gather, readiness
+from rlhf_desktop.operations.training import gather, readiness, start_run
 from rlhf_desktop.store.database import Store
 
 _CHECKPOINTS = 3  # two that a run keeps, and one being written
 _KEPT_BYTES = 12  # float32 copy and two moments of a trained parameter
 _LEAST_FREE_BYTES = 256 * 1024**2
+_TOKEN_BYTES = 4  # a rough token of text …
+_TURN_TOKENS = 5  # … and what a template adds around each message
 _HOPELESS = 1.3  # an estimate may be a quarter off; beyond this share of the free memory a run cannot fit
 
 
@@ -117,6 +123,51 @@ def preflight(
     return Preflight(tuple(seen.found), tuple(seen.troubles), sizes, found)
 
 
+def start_checked(
+    store: Store,
+    queue: Queue,
+    project: Project,
+    plan: RunPlan,
+    *,
+    title: str = "",
+    data_file: Path | None = None,
+    prompts_file: Path | None = None,
+    on_look: Callable[[Preflight], None] | None = None,
+) -> RunFolder:
+    """Queue a run once nothing stands in its way: how the window, the command line and the demo start one.
+
+    Args:
+        store: Where the feedback is.
+        queue: Where the run goes.
+        project: Whose feedback and split.
+        plan: What is asked for.
+        title: What the result is called; "" makes one up.
+        data_file: Learn from this file instead.
+        prompts_file: Practise on these prompts instead.
+        on_look: Told what was found, before the run is queued.
+
+    Raises:
+        AppError: the first trouble the look has found, or one of `start_run`; nothing was queued.
+    """
+    found = preflight(store, queue.workspace, project, plan, data_file=data_file, prompts_file=prompts_file)
+    found.raise_first()
+    if on_look is not None:
+        on_look(found)
+    return start_run(
+        store,
+        queue,
+        project,
+        plan.algorithm,
+        base=plan.base,
+        title=title,
+        start=plan.start,
+        reward=plan.reward,
+        settings=plan.settings,
+        data_file=data_file,
+        prompts_file=prompts_file,
+    )
+
+
 def _settings(plan: RunPlan) -> Finding:
     make_settings(plan.algorithm, plan.settings)
     return Finding("settings", "well", "All settings are within their bounds.")
@@ -193,6 +244,44 @@ def row_sizes(rows: Sequence[SnapshotRow], checked: ModelCheck) -> RowSizes | No
     pairs = list(zip(rows, checked.sizes, strict=True))
     train, heldout = (tuple(size for row, size in pairs if row.split == half) for half in ("train", "heldout"))
     return RowSizes(train, heldout)
+
+
+def rough_estimates(store: Store, project: Project, base: ModelRef, reward: AdapterRef | None = None) -> dict[Algorithm, Estimate]:
+    """What a run of each kind with its defaults would take, for those that could start; none before this computer is known.
+
+    Nothing is asked of a worker: tokens are guessed from the texts' lengths. The preflight counts them.
+
+    Args:
+        store: Where the feedback is.
+        project: Whose feedback.
+        base: The model to train on.
+        reward: PPO's reward model; without one there is no estimate for PPO.
+    """
+    device, found = known_device(), {}
+    if device is None:
+        return {}
+    judged, rates, free_bytes = store.judged(project.id), known_rates(base), _free(device)
+    for algorithm in ALGORITHMS:
+        if algorithm == "ppo" and reward is None:
+            continue
+        plan = RunPlan(algorithm, base, reward=reward if algorithm == "ppo" else None)
+        with contextlib.suppress(NotEnoughFeedback, ModelTrouble):
+            rows = store.snapshot_rows(project.id, "ppo") if algorithm == "ppo" else snapshot_rows(algorithm, judged)
+            found[algorithm] = estimate(plan, _rough_sizes(rows), device, rates, free_bytes=free_bytes)
+    return found
+
+
+def _rough_sizes(rows: Sequence[SnapshotRow]) -> RowSizes:
+    halves: dict[str, list[RowSize]] = {"train": [], "heldout": []}
+    for row in rows:
+        text = as_text_row(row)
+        prompt = sum(_rough_tokens(message["content"]) for message in text.prompt)
+        halves[row.split].append(RowSize(prompt=prompt, answers=[_rough_tokens(answer) for answer in text.answers]))
+    return RowSizes(tuple(halves["train"]), tuple(halves["heldout"]))
+
+
+def _rough_tokens(text: str) -> int:
+    return len(text.encode()) // _TOKEN_BYTES + _TURN_TOKENS
 
 
 def _estimate(plan: RunPlan, sizes: RowSizes | None, seen: _Findings) -> Estimate | None:

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QScrollArea, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QScrollArea, QWidget
 
 from rlhf_desktop.app import Desktop
 from rlhf_desktop.core.paths import Workspace, resources_dir
@@ -77,11 +77,10 @@ class Hand:
         print(f"{self._pictures:02}-{name}", flush=True)
 
     def find(self, name: str) -> QWidget:
-        """What is called so and can be pressed now."""
-        found = [
-            w for w in self.window.findChildren(QWidget) if w.accessibleName().startswith(name) and w.isVisible() and w.isEnabled()
-        ]
-        assert found, f"there is nothing called “{name}”"
+        """The button that is called so, else the first whose name begins so, and that can be pressed now."""
+        usable = [w for w in self.window.findChildren(QAbstractButton) if w.isVisible() and w.isEnabled()]
+        found = [w for w in usable if w.accessibleName() == name] + [w for w in usable if w.accessibleName().startswith(name)]
+        assert found, f"there is nothing called “{name}” to press"
         return found[0]
 
     def press(self, name: str) -> None:

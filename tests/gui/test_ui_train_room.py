@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PySide6.QtGui import QDesktopServices
 from run_script import ScriptedRun
 
 from rlhf_desktop.core import runs
+from rlhf_desktop.core.errors import NoSpace
 from rlhf_desktop.core.platform import process_ref
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
 from rlhf_desktop.jobs import runfolder
@@ -34,6 +36,7 @@ def no_supervisor(monkeypatch):
 
 
 ESTIMATE = Estimate(1_900_000_000, 360.0, 50_000, {}, {}, 31_000_000_000)
+UNTIMED = replace(ESTIMATE, wall_s=None)
 WELL = Finding("template", "well", "The chat template works.")
 
 
@@ -48,6 +51,7 @@ def looked(monkeypatch):
         return answer["found"]
 
     monkeypatch.setattr("rlhf_desktop.ui.train.room.preflight", look)
+    monkeypatch.setattr("rlhf_desktop.operations.preflight.preflight", lambda *parts, **_files: look(*parts))
     return asked, answer
 
 
@@ -189,7 +193,63 @@ def test_waiting_runs_change_places_and_one_is_cancelled(qtbot, context, room):
     assert [run.id for run in waiting_runs(context.workspace)] == [runs_made[0].folder.id, runs_made[1].folder.id]
 
 
+def test_start_looks_before_it_queues_and_says_so_meanwhile(qtbot, context, room, looked):
+    judge(context, 12)
+    ready(qtbot, room)
+    room.overview.open_panel("reward")
+    panel = room.overview.panel
+    qtbot.waitUntil(lambda: panel.button.isEnabled() and "It fits" in panel.preflight.cost.text())
+    full = NoSpace("The disk is full.", "Free 2 GB.")
+    looked[1]["found"] = Preflight((WELL,), (full,))  # since the last look
+    qtbot.mouseClick(panel.button, Qt.MouseButton.LeftButton)
+    assert (panel.button.text(), panel.button.isEnabled()) == ("Checking and starting…", False)
+    panel._changed()
+    assert not panel.button.isEnabled()  # nothing is started twice
+    qtbot.waitUntil(lambda: panel._trouble.isVisible())
+    assert "The disk is full." in panel._trouble.words.text()
+    assert (panel.button.text(), panel.button.isEnabled()) == ("Start", True)
+    assert context.queue.runs() == []
+
+
+def test_one_look_at_a_time_and_the_newest_choices_count(qtbot, context, room, looked, monkeypatch):
+    gate, inside = threading.Event(), threading.Event()
+
+    def look(store, workspace, project, wanted):
+        looked[0].append(wanted.settings.get("epochs"))
+        inside.set()
+        assert gate.wait(10)
+        return Preflight((WELL,), estimate=replace(ESTIMATE, wall_s=60.0 * wanted.settings.get("epochs", 1)))
+
+    monkeypatch.setattr("rlhf_desktop.ui.train.room.preflight", look)
+    judge(context, 12)
+    ready(qtbot, room)
+    room.overview.open_panel("reward")
+    panel = room.overview.panel
+    panel.tell_plan()
+    qtbot.waitUntil(inside.is_set)
+    for preset in (plan.PRESETS[1], plan.PRESETS[2]):
+        panel._choose_preset(preset)
+        panel.tell_plan()
+    gate.set()
+    qtbot.waitUntil(lambda: "4 min" in panel.preflight.cost.text())
+    assert looked[0][:2] == [None, 4]  # the one between was never looked at
+
+
 # --- what it takes, before it starts
+
+
+def test_the_cards_say_what_a_run_would_take(qtbot, context, room, monkeypatch):
+    monkeypatch.setattr("rlhf_desktop.ui.train.room.rough_estimates", lambda *_: {"reward": ESTIMATE, "dpo": UNTIMED})
+    finished(context, "Taught", wall_s=61.0, peak_rss_bytes=2_000_000_000)
+    judge(context, 12)
+    ready(qtbot, room)
+    said = {name: card._cost.text() for name, card in room.overview.cards.items() if name != "kto"}
+    assert said == {
+        "sft": "last time 1 min, 2.0 GB",
+        "reward": "About 6 min, 1.9 GB",
+        "ppo": "",
+        "dpo": "About 1.9 GB",
+    }
 
 
 def test_the_cost_is_said_before_the_start_and_again_when_the_choices_change(qtbot, context, room, looked):

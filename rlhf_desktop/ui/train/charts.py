@@ -1,5 +1,6 @@
 """Live curves in the theme's colours. Drawn at most ten times a second, and never more points than a screen can show."""
 
+from collections import deque
 from collections.abc import Sequence
 
 import pyqtgraph as pg
@@ -17,6 +18,7 @@ from rlhf_desktop.ui.widgets.surfaces import Card, row
 from rlhf_desktop.ui.widgets.text import Label, caption
 
 _FRAME_MS = 100
+_TURN_MS = 12  # from one chart to the next
 _SMOOTH_FROM = 40  # shorter curves are shown as they are
 DASHES = (
     Qt.PenStyle.SolidLine,
@@ -128,6 +130,34 @@ class ChartCard(Card):
             pale.setAlphaF(0.3)
             faint.setPen(pg.mkPen(pale, width=1))
             line.setPen(pg.mkPen(strokes()[number], width=2, style=DASHES[number]))
+
+
+class InTurn(QTimer):
+    """Draws charts one after the other, with room for everything else between them: all at once would be felt."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setInterval(_TURN_MS)
+        self.timeout.connect(self._next)
+        self._waiting: deque[tuple[ChartCard, RunView]] = deque()
+
+    def draw(self, cards: Sequence[ChartCard], view: RunView) -> None:
+        """Draw these soon; those that still wait from before are drawn first, once."""
+        known = {card for card, _ in self._waiting}
+        self._waiting.extend((card, view) for card in cards if card not in known)
+        if self._waiting and not self.isActive():
+            self.start()
+
+    def clear(self) -> None:
+        """Draw nothing more."""
+        self.stop()
+        self._waiting.clear()
+
+    def _next(self) -> None:
+        card, view = self._waiting.popleft()
+        card.refresh(view)
+        if not self._waiting:
+            self.stop()
 
 
 class Redraw(QTimer):

@@ -10,6 +10,7 @@ from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.jobs.adapters import AdapterInfo
 from rlhf_desktop.jobs.queue import RunSummary
+from rlhf_desktop.operations.estimates import Estimate
 from rlhf_desktop.operations.rounds import LearningHint
 from rlhf_desktop.operations.training import Readiness
 from rlhf_desktop.ui import words
@@ -38,6 +39,7 @@ class TrainFacts:
     archived: Set[str] = frozenset()  # ids of the runs that are put away
     hints: Mapping[Algorithm, LearningHint] = field(default_factory=dict)  # what more feedback would buy, where that is known
     chains: Mapping[str, Sequence[str]] = field(default_factory=dict)  # adapter's hash → names from the first run to it
+    costs: Mapping[Algorithm, Estimate] = field(default_factory=dict)  # what a run with the defaults would take, roughly
 
 
 class Overview(Page):
@@ -99,7 +101,7 @@ class Overview(Page):
         self._suggested = suggested_next(enough, "sft" in made, "reward" in made, bool(made & {"ppo", "dpo", "kto"}))
         for algorithm, card in self.cards.items():
             card.show_readiness(facts.readiness[algorithm], algorithm == self._suggested, facts.hints.get(algorithm))
-            card.show_cost(_cost(algorithm, facts.runs))
+            card.show_cost(_cost(facts.costs.get(algorithm), algorithm, facts.runs))
         self._show_roles()
         self._show_notice(base_name)
         self.archived.set_text(f"Archived ({len(facts.archived)})")
@@ -180,11 +182,19 @@ class Overview(Page):
         self._show_roles()
 
 
-def _cost(algorithm: Algorithm, runs: Sequence[RunSummary]) -> str:
-    """What the last complete run of this kind took; nothing is guessed before there was one."""
+def _cost(foreseen: Estimate | None, algorithm: Algorithm, runs: Sequence[RunSummary]) -> str:
+    """What a run would take as far as that is known, and what the last complete one took."""
+    about = ""
+    if foreseen is not None:
+        time = f"{words.duration(foreseen.wall_s)}, " if foreseen.wall_s is not None else ""
+        about = f"About {time}{words.size(foreseen.peak_bytes)}"
+    return "  ·  ".join(filter(None, (about, _last_time(algorithm, runs))))
+
+
+def _last_time(algorithm: Algorithm, runs: Sequence[RunSummary]) -> str:
     last = next((run for run in runs if run.algorithm == algorithm and run.state == "done" and run.result.get("wall_s")), None)
     if last is None:
         return ""
     peak = last.result.get("peak_rss_bytes")
     memory = f", {words.size(peak)}" if peak else ""
-    return f"Last time: {words.duration(last.result['wall_s'] or 0)}{memory}"
+    return f"last time {words.duration(last.result['wall_s'] or 0)}{memory}"

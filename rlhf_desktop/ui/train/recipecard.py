@@ -52,7 +52,7 @@ class RecipeCard(Card):
         self._technical.setText(f"{self._recipe.technical} · suggested next" if suggested else self._recipe.technical)
 
     def show_cost(self, words: str) -> None:
-        """What the last such run took, if there was one."""
+        """What such a run takes, as far as that is known."""
         self._cost.setText(words)
         self._cost.setVisible(bool(words))
 
@@ -89,7 +89,7 @@ class RecipeLine(Card):
         self._have.setText(readiness.sentence)
 
     def show_cost(self, words: str) -> None:
-        """What the last such run took."""
+        """What such a run takes."""
         self.setToolTip(words)
 
     def set_role(self, chosen: bool, _primary: bool) -> None:

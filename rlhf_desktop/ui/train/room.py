@@ -1,8 +1,8 @@
 """The Train room: joins its pages to the queue. Everything slow runs on the task threads."""
 
 import functools
-from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QStackedWidget, QWidget
@@ -11,19 +11,20 @@ from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters, resolve_adapter
+from rlhf_desktop.jobs.device import known_device
 from rlhf_desktop.jobs.follow import EventReader
-from rlhf_desktop.jobs.measuring import calibrate
+from rlhf_desktop.jobs.measuring import calibrate, known_rates
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.jobs.runnotes import RunNotes, annotate_run, run_notes, title_of
 from rlhf_desktop.jobs.turns import end_now, move, waiting_runs
 from rlhf_desktop.operations.comparing import compare_runs
-from rlhf_desktop.operations.estimates import RunPlan
+from rlhf_desktop.operations.estimates import Estimate, RunPlan
 from rlhf_desktop.operations.lineage import adapter_lineage
-from rlhf_desktop.operations.preflight import Preflight, preflight
+from rlhf_desktop.operations.preflight import Preflight, preflight, rough_estimates, start_checked
 from rlhf_desktop.operations.report import run_report
 from rlhf_desktop.operations.report_pages import write_report
 from rlhf_desktop.operations.rounds import LearningHint, adopt, learning_hint
-from rlhf_desktop.operations.training import Readiness, lineage, readiness, start_run
+from rlhf_desktop.operations.training import Readiness, lineage, readiness
 from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.people import who_am_i
@@ -35,6 +36,7 @@ from rlhf_desktop.ui.train.plan import StartRequest
 from rlhf_desktop.ui.train.runfacts import RunFacts, result_ref
 from rlhf_desktop.ui.train.runpage import RunPage
 from rlhf_desktop.ui.train.runview import RunView
+from rlhf_desktop.ui.train.startpanel import StartPanel
 
 _REFRESH_MS = 1500
 
@@ -49,7 +51,8 @@ class Known:
     readiness: dict[Algorithm, Readiness]
     hints: dict[Algorithm, LearningHint]
     chains: dict[str, list[str]]
-    ended: Set[str]
+    costs: dict[Algorithm, Estimate]
+    stamp: tuple[object, ...]  # of what it follows from, the feedback apart
 
 
 class TrainRoom(QObject):
@@ -72,7 +75,8 @@ class TrainRoom(QObject):
         self._loading = self._again = False
         self._front = False
         self._known: Known | None = None  # kept between refreshes; it changes with the feedback and with what has ended
-        self._looked = 0  # the newest look at a plan; older ones are late
+        self._looking = False  # at a plan: one look at a time, so that looks leave threads for everything else
+        self._look_next: StartRequest | None = None  # the newest plan, when the look under way is at an older one
         self.measuring = LongWork("measuring this computer", parent=self)
         self._clock = QTimer(self)
         self._clock.setInterval(_REFRESH_MS)
@@ -135,23 +139,26 @@ class TrainRoom(QObject):
         context = self._context
         project = context.session.project
         runs = [run for run in context.queue.runs() if run.project_id in (project.id, "")]
-        runs = [replace(run, title=title_of(run.folder, run.title)) for run in runs]
-        archived = {run.id for run in runs if run_notes(run.folder).archived}
+        archived = {run.id for run in runs if run.archived}
         adapters = [
             a for a in list_adapters(context.workspace) if base and a.ref.base_hash == base.hash and a.project_id == project.id
         ]
         waiting = [run.id for run in waiting_runs(context.workspace)]
         ended = frozenset(run.id for run in runs if run.state == "done")
-        if known is None or known.ended != ended:
-            known = self._know(ended, adapters)
-        return known, TrainFacts(known.readiness, runs, adapters, waiting, archived, known.hints, known.chains)
+        measured = base and known_rates(base)
+        stamp = (ended, base and base.hash, known_device() is not None, measured is not None)
+        if known is None or known.stamp != stamp:
+            known = self._know(stamp, base, adapters)
+        return known, TrainFacts(known.readiness, runs, adapters, waiting, archived, known.hints, known.chains, known.costs)
 
-    def _know(self, ended: Set[str], adapters: Sequence[AdapterInfo]) -> Known:
+    def _know(self, stamp: tuple[object, ...], base: ModelRef | None, adapters: Sequence[AdapterInfo]) -> Known:
         """What takes longer to read and changes rarely."""
         context, project = self._context, self._context.session.project
         hints = {name: learning_hint(context.store, context.queue, project, name) for name in _CURVED}
         chains = {a.ref.hash: [config.title for config in reversed(lineage(context.workspace.runs, a.ref))] for a in adapters}
-        return Known(readiness(context.store, project), hints, chains, ended)
+        reward = next((a.ref for a in adapters if a.kind == "reward"), None)
+        costs = rough_estimates(context.store, project, base, reward) if base else {}
+        return Known(readiness(context.store, project), hints, chains, costs, stamp)
 
     def _loaded(self, found: tuple[Known, TrainFacts]) -> None:
         self._loading = False
@@ -184,20 +191,32 @@ class TrainRoom(QObject):
     def _look_before(self, request: StartRequest) -> None:
         """Work out what the run would take, and whether anything stands in its way."""
         context, base = self._context, self._context.session.base
-        if base is None:
-            return
-        self._looked += 1
-        look, project = self._looked, context.session.project
-        wanted = RunPlan(request.algorithm, base, request.settings, request.start, request.reward)
-        context.tasks.run(
-            lambda: (look, preflight(context.store, context.workspace, project, wanted)),
-            on_success=self._show_look,
-            on_failure=context.session.troubled.emit,
-        )
+        if self._looking:
+            self._look_next = request
+        elif base is not None:
+            self._looking = True
+            panel, project, wanted = self.overview.panel, context.session.project, self._plan(request, base)
+            context.tasks.run(
+                lambda: (panel, preflight(context.store, context.workspace, project, wanted)),
+                on_success=self._looked,
+                on_failure=self._look_failed,
+            )
 
-    def _show_look(self, found: tuple[int, Preflight]) -> None:
-        if found[0] == self._looked and self.overview.panel is not None:
-            self.overview.panel.show_preflight(found[1])
+    @staticmethod
+    def _plan(request: StartRequest, base: ModelRef) -> RunPlan:
+        return RunPlan(request.algorithm, base, request.settings, request.start, request.reward)
+
+    def _looked(self, found: tuple[StartPanel, Preflight]) -> None:
+        self._looking, late = False, self._look_next
+        if late is not None:
+            self._look_next = None
+            self._look_before(late)
+        elif self.overview.panel is found[0]:  # still open
+            found[0].show_preflight(found[1])
+
+    def _look_failed(self, trouble: AppError) -> None:
+        self._looking, self._look_next = False, None
+        self._context.session.troubled.emit(trouble)
 
     def _measure(self) -> None:
         """Measure this computer's speed with the base model, once; then the time is known."""
@@ -211,17 +230,7 @@ class TrainRoom(QObject):
         base, project = context.session.base, context.session.project
 
         def queue() -> RunFolder:
-            return start_run(
-                context.store,
-                context.queue,
-                project,
-                request.algorithm,
-                base=base,
-                title=request.title,
-                start=request.start,
-                reward=request.reward,
-                settings=request.settings,
-            )
+            return start_checked(context.store, context.queue, project, self._plan(request, base), title=request.title)
 
         context.tasks.run(queue, on_success=self._queued, on_failure=self._not_queued)
 

@@ -10,7 +10,7 @@ from rlhf_desktop.jobs.runfolder import RunCondition
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import Theme
 from rlhf_desktop.ui.train.aboutrun import AboutRun
-from rlhf_desktop.ui.train.charts import ChartCard, Redraw
+from rlhf_desktop.ui.train.charts import ChartCard, InTurn, Redraw
 from rlhf_desktop.ui.train.follower import RunFollower
 from rlhf_desktop.ui.train.lineage import LineageStrip
 from rlhf_desktop.ui.train.runlog import RunLog
@@ -125,6 +125,7 @@ class RunPage(Page):
     def release(self) -> None:
         """Before the page is deleted: nothing is drawn any more."""
         self._redraw.stop()
+        self._turns.clear()
         self._follower.changed.disconnect(self._changed)
         self._follower.conditionChanged.disconnect(self._show_condition)
         for card in self.charts:
@@ -136,6 +137,7 @@ class RunPage(Page):
         self._theme = theme
         self._to_come = list(CHARTS[self._config.algorithm])
         self.charts: list[ChartCard] = []
+        self._turns = InTurn(self)
         self.body.addLayout(self._grid)
 
     def _changed(self, _types: set[str]) -> None:
@@ -157,8 +159,7 @@ class RunPage(Page):
         self._bar.setValue(round(1000 * (fraction or 0)))
 
     def _show_charts(self) -> None:
-        for card in self.charts:
-            card.refresh(self._view)
+        self._turns.draw(self.charts, self._view)
         ready = next((chart for chart in self._to_come if any(c.metric in self._view.series for c in chart.curves)), None)
         if ready is not None:
             self._to_come.remove(ready)

@@ -22,6 +22,7 @@ from rlhf_desktop.ui.widgets.surfaces import Card, Notice, row
 from rlhf_desktop.ui.widgets.text import Label, caption, heading
 
 _SETTLE_MS = 250  # after the last change, before what it takes is worked out
+_START, _STARTING = "Start", "Checking and starting…"
 
 
 class StartPanel(Card):
@@ -103,7 +104,7 @@ class StartPanel(Card):
 
     def _buttons(self):
         line = row(spacing=t.SPACE_M)
-        self.button = Button("Start", "primary")
+        self.button = Button(_START, "primary")
         cancel = Button("Cancel", "quiet")
         cancel.clicked.connect(self.cancelled)
         line.addWidget(self.button)
@@ -125,6 +126,7 @@ class StartPanel(Card):
 
     def fail(self, message: str) -> None:
         """Say why the run could not be queued; everything typed stays."""
+        self.button.set_text(_START)
         self._trouble.say("alert", message, "danger")
         self._trouble.setVisible(bool(message))
         self._show_startable()
@@ -164,7 +166,8 @@ class StartPanel(Card):
         self._settled.start()
 
     def _show_startable(self) -> None:
-        self.button.setEnabled(self.form.valid() and not self._refused)
+        waits = self.button.text() == _STARTING  # for the answer to having been pressed
+        self.button.setEnabled(self.form.valid() and not self._refused and not waits)
 
     def _show_lineage(self) -> None:
         start = self._start.currentData() if self.algorithm != "reward" else None
@@ -188,6 +191,7 @@ class StartPanel(Card):
             self.fail(str(trouble))
             return
         self.button.setEnabled(False)
+        self.button.set_text(_STARTING)
         self._trouble.hide()
         self.started.emit(request)
 

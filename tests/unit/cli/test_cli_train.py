@@ -92,3 +92,16 @@ def test_a_model_that_could_never_learn_to_stop_is_refused(cli, taught, monkeypa
     assert said.code == 1
     assert "no token that ends a turn" in said.json["error"]["message"]
     assert cli("runs", "list", "--json").json["runs"] == []
+
+
+def test_waiting_runs_change_places(cli, taught):
+    ids = {title: cli("train", "dpo", "--title", title, *taught).json["run"] for title in ("One", "Two", "Three")}
+    moved = cli("runs", "move", "Three", "first", "--json").json
+    assert (moved["place"], moved["waiting"]) == (1, [ids["Three"], ids["One"], ids["Two"]])
+    assert "“One” is number 3 of 3 waiting." in cli("runs", "move", "One", "later").out
+    assert cli("runs", "move", "One", "earlier", "--json").json["place"] == 2
+    assert cli("runs", "move", "Three", "last", "--json").json["waiting"] == [ids["One"], ids["Two"], ids["Three"]]
+    cli("runs", "stop", "One")
+    refused = cli("runs", "move", "One", "first", "--json")
+    assert (refused.code, refused.json["error"]["message"]) == (1, "This run is not waiting any more.")
+    assert cli("runs", "move", "Two", "up").code == 2

@@ -2,10 +2,13 @@ import pytest
 from jobs_helpers import ROWS, make_config, most_alive_together, reaches, supervisor_of, wait_until
 
 from rlhf_desktop.core.errors import BadInput, NotFound
+from rlhf_desktop.core.files import append_jsonl
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import Finished
+from rlhf_desktop.jobs import queue as queue_module
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.jobs.runnotes import annotate_run
 
 
 def test_a_submitted_run_is_trained_and_its_supervisor_leaves(queue: Queue, workspace: Workspace) -> None:
@@ -140,3 +143,38 @@ def test_a_cancelled_run_keeps_nothing_and_cannot_go_on(workspace: Workspace) ->
     assert not run.checkpoints.exists()
     with pytest.raises(BadInput, match="cancelled"):
         queue.resume(run)
+
+
+def ended(workspace: Workspace, title: str) -> RunFolder:
+    run = RunFolder.create(workspace, make_config(title), ROWS)
+    run.write_status(run.status().model_copy(update={"state": "done"}))
+    return run
+
+
+def test_an_ended_run_is_read_again_only_when_its_files_change(workspace: Workspace, monkeypatch) -> None:
+    queue, reads = Queue(workspace), []
+    read = queue_module.tail_events
+    monkeypatch.setattr(queue_module, "tail_events", lambda path: reads.append(path.parent.name) or read(path))
+    old, paused = ended(workspace, "Old"), RunFolder.create(workspace, make_config("Waiting"), ROWS)
+    for _ in range(3):
+        assert [run.title for run in queue.runs()] == ["Waiting", "Old"]
+    assert (reads.count(old.id), reads.count(paused.id)) == (1, 3)
+    annotate_run(old, title="Kinder", archived=True)
+    assert (queue.summary(old).title, queue.summary(old).archived) == ("Kinder", True)
+    append_jsonl(old.events, {"v": 1, "seq": 0, "time": 1.0, "type": "finished", "outcome": "done", "metrics": {"wall_s": 2.0}})
+    assert queue.summary(old).result == {"wall_s": 2.0}
+    assert reads.count(old.id) == 3
+    old.write_status(old.status().model_copy(update={"state": "queued"}))
+    assert queue.summary(old).state == "queued"
+    old.config_file.write_text("{")
+    assert queue.summary(old).state == "failed"
+    assert "damaged" in queue.summary(old).message
+
+
+def test_a_run_whose_process_is_gone_is_looked_at_anew(workspace: Workspace) -> None:
+    """What is only concluded is not kept: somebody may take the run up again."""
+    queue, run = Queue(workspace), RunFolder.create(workspace, make_config(), ROWS)
+    run.write_status(run.status().model_copy(update={"state": "running"}))
+    assert queue.summary(run).state == "interrupted"
+    run.write_status(run.status().model_copy(update={"state": "queued"}))
+    assert queue.summary(run).state == "queued"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from rlhf_desktop.core.errors import ModelTrouble, WorkerTrouble
+from rlhf_desktop.core.errors import ModelTrouble, NoSpace, WorkerTrouble
 from rlhf_desktop.core.files import append_jsonl
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.protocol import Completion, LikelihoodResult
@@ -14,6 +14,7 @@ from rlhf_desktop.feedback.snapshot import RankedAnswers, read_snapshot
 from rlhf_desktop.jobs.queue import Queue, run_folders
 from rlhf_desktop.operations.demo import QUICK, RULE_ANNOTATOR, SAMPLE_PROJECT, STEPS, THOROUGH, Demo, finish, read_report
 from rlhf_desktop.operations.demo_report import WIDTH, render_report
+from rlhf_desktop.operations.preflight import Preflight
 from rlhf_desktop.store.database import Store
 
 SIZE = replace(QUICK, name="tiny", feedback_prompts=6, check_prompts=2, heldout_prompts=5, heldout_answers=2)
@@ -92,6 +93,19 @@ def store(workspace):
         yield opened
 
 
+@pytest.fixture(autouse=True)
+def looked(monkeypatch):
+    """What the look before each run finds, and the plans it was asked about."""
+    seen = {"found": Preflight(()), "plans": []}
+
+    def look(_store, _workspace, _project, plan, **_files):
+        seen["plans"].append(plan)
+        return seen["found"]
+
+    monkeypatch.setattr("rlhf_desktop.operations.preflight.preflight", look)
+    return seen
+
+
 @pytest.fixture
 def make(workspace, store):
     def build(queue=None, size=SIZE, chat=None):
@@ -102,6 +116,18 @@ def make(workspace, store):
         return demo, events
 
     return build
+
+
+def test_a_run_that_cannot_work_is_refused_before_it_is_queued(make, workspace, looked):
+    looked["found"] = Preflight((), (NoSpace("The disk is full.", "Free 2 GB."),))
+    demo, _ = make()
+    with pytest.raises(NoSpace, match="The disk is full"):
+        finish(demo)
+    assert [plan.algorithm for plan in looked["plans"]] == ["sft"]
+    assert run_folders(workspace) == []
+    looked["found"] = Preflight(())
+    finish(make()[0])
+    assert [plan.algorithm for plan in looked["plans"]] == ["sft", "sft", "reward", "ppo"]
 
 
 def test_the_whole_loop_reports_what_the_answers_deserve(make, workspace):

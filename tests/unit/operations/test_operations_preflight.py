@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from operations_helpers import adapter, example, ranking, write_lines
+from operations_helpers import QuietQueue, adapter, example, ranking, write_lines
 
 from rlhf_desktop.core.errors import BadInput, ModelTrouble, NoSpace, NotEnoughFeedback, WorkerTrouble
 from rlhf_desktop.core.measures import ModelCheck, RowSize
@@ -11,7 +11,7 @@ from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.operations import preflight as module
 from rlhf_desktop.operations.estimates import RunPlan
 from rlhf_desktop.operations.feedback import import_feedback
-from rlhf_desktop.operations.preflight import preflight
+from rlhf_desktop.operations.preflight import preflight, rough_estimates, start_checked
 
 CONFIG = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 384, "intermediate_size": 128}
 WELL = ModelCheck(has_template=True, end_token="<|im_end|>", end_is_trained=True)
@@ -145,3 +145,30 @@ def test_a_file_of_feedback_is_looked_at_too(look, tmp_path):
     found = look(data_file=path)
     assert named(found)["feedback"].sentence.endswith("items of f.jsonl to learn from.")
     assert found.estimate is not None
+
+
+def test_a_run_is_queued_once_nothing_stands_in_its_way(look, store, project, workspace, base, taught):
+    look()  # answers for the worker from here on
+    queue, seen = QuietQueue(workspace), []
+    run = start_checked(store, queue, project, RunPlan("dpo", base, {"epochs": "2"}), title="Kinder", on_look=seen.append)
+    assert (run.config().title, run.config().settings["epochs"], run.state().state) == ("Kinder", 2, "queued")
+    assert seen[0].estimate.peak_bytes > 0
+
+
+def test_a_run_that_cannot_work_is_not_queued(look, store, project, workspace, base, taught):
+    look(WELL.model_copy(update={"end_token": ""}))
+    queue = QuietQueue(workspace)
+    with pytest.raises(ModelTrouble, match="no token that ends a turn"):
+        start_checked(store, queue, project, RunPlan("dpo", base), on_look=lambda _: pytest.fail("told all the same"))
+    assert queue.runs() == []
+
+
+def test_rough_estimates_are_near_the_counted_ones_and_only_for_what_could_start(look, store, project, base, taught, monkeypatch):
+    assert rough_estimates(store, project, base) == {}  # nothing is known of this computer
+    counted = look().estimate
+    monkeypatch.setattr(module, "known_device", lambda: {"device": "cpu", "fast_dtype": "float32"})
+    found = rough_estimates(store, project, base)
+    assert set(found) == {"sft", "reward", "dpo"}
+    assert found["dpo"].wall_s is None
+    assert found["dpo"].peak_bytes == pytest.approx(counted.peak_bytes, rel=0.25)
+    assert "ppo" in rough_estimates(store, project, base, adapter(base_hash=base.hash))
