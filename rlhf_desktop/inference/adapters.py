@@ -108,6 +108,7 @@ class AdapterHost:
 
     def _freeze(self, name: str) -> None:
         for parameter in self.parameters(name).values():
+            parameter.data = parameter.data.to(self.base.dtype)  # PEFT looks at the layer below, which may hold 4-bit numbers
             parameter.requires_grad_(False)
 
     def _layers(self) -> list[LoraLinear]:

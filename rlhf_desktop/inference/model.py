@@ -15,9 +15,11 @@ from rlhf_desktop.core.modelfiles import check_model
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.inference.attention import use_rows
 from rlhf_desktop.inference.packed import pack
+from rlhf_desktop.inference.quantized import loading_options, treat_as_plain
 from rlhf_desktop.inference.template import render
 
 Dtype = Literal["auto", "float32", "bfloat16"]
+Quantization = Literal["none", "4bit"]
 
 END_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|end_of_turn|>", "<turn|>", "<|return|>")
 """Tokens that end an assistant's turn in the chat formats in use; a model may list only its end of text as `eos`."""
@@ -43,16 +45,19 @@ class BaseModel:
     hash: str
 
 
-def load_base(ref: ModelRef, *, dtype: Dtype = "auto", device: str | torch.device | None = None) -> BaseModel:
+def load_base(
+    ref: ModelRef, *, dtype: Dtype = "auto", device: str | torch.device | None = None, quantization: Quantization = "none"
+) -> BaseModel:
     """Load a transformers folder with safetensors weights: offline, without running any code of the folder.
 
     Args:
         ref: The model in the library.
         dtype: "auto" takes `fast_dtype`.
         device: Defaults to the first CUDA device, else the CPU.
+        quantization: "4bit" for `inference.quantized`.
 
     Raises:
-        ModelTrouble: the folder is missing, has no weights, is damaged, or its architecture is unknown.
+        ModelTrouble: the folder is missing, has no weights, is damaged, or its architecture is unknown; or bitsandbytes is missing.
         NoSpace: the model does not fit in memory.
     """
     folder = Path(ref.path)
@@ -62,14 +67,18 @@ def load_base(ref: ModelRef, *, dtype: Dtype = "auto", device: str | torch.devic
     kind = fast_dtype(where) if dtype == "auto" else getattr(torch, dtype)
     tokenizer = load_tokenizer(folder, ref.name)
     render(tokenizer, [Message(role="user", content="Hello")])  # a template that misbehaves is better met now than in a run
+    options = loading_options(kind, where) if quantization == "4bit" else {}
     try:
         with quiet_transformers():
             model, loaded = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=kind, attn_implementation="sdpa", use_safetensors=True, local_files_only=True,
-                trust_remote_code=False, token=False, output_loading_info=True,
+                trust_remote_code=False, token=False, output_loading_info=True, **options,
             )  # fmt: skip
             _check_whole(ref.name, loaded)
-            model = model.to(where)
+            if options:
+                treat_as_plain(model)
+            else:
+                model = model.to(where)
     except (MemoryError, torch.OutOfMemoryError) as problem:
         raise NoSpace(
             f"“{ref.name}” does not fit in memory.", "Close other programs or choose a smaller model.", str(problem)

@@ -49,6 +49,7 @@ from rlhf_desktop.core.runs import AdapterRef, ModelRef
 GIB = 1024**3
 SOFTWARE_BYTES = int(0.45 * GIB)  # of a process that has imported torch and transformers
 OPTIMIZER_BYTES = 16
+FOUR_BIT_BYTES = 0.52  # a weight in NF4 with its share of the scales
 WATCHED_TOKENS = 96  # longest watched answer
 WATCH_SHARE = 0.05
 USUAL_ANSWER_SHARE = 0.6  # of the longest allowed, where nothing was measured
@@ -225,13 +226,16 @@ class _Work:
             self.train = [self._practised(row, settings, settings.samples_per_prompt) for row in self.train]
             self.heldout = [self._practised(row, settings, 1) for row in self.heldout[:HELDOUT_PROMPTS]]
         self.budget, self.checkpointing = self._budget(free_bytes)
-        self.loaded_bytes = rates.loaded_bytes if rates and rates.dtype == self.dtype else self._loaded()
+        measured = rates is not None and rates.dtype == self.dtype and settings.quantization == "none"
+        self.loaded_bytes = rates.loaded_bytes if rates and measured else self._loaded()
 
     def _loaded(self) -> int:
-        weights = self.shape.parameters * self.number_bytes
+        weights, quantized = self.shape.parameters * self.number_bytes, self.settings.quantization == "4bit"
+        if quantized:
+            weights -= int(self.shape.linear_parameters * (self.number_bytes - FOUR_BIT_BYTES))
         if self.kind != "cpu":
             return weights
-        packed = self.number_bytes == 2  # the linear layers a second time, laid out for the processor
+        packed = self.number_bytes == 2 and not quantized  # the linear layers a second time, laid out for the processor
         return SOFTWARE_BYTES + weights + packed * self.shape.linear_parameters * self.number_bytes
 
     def _practised(self, row: RowSize, s: PpoSettings, k: int) -> RowSize:

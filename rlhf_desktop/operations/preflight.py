@@ -12,7 +12,7 @@ from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace, 
 from rlhf_desktop.core.measures import ModelCheck, RowSize, TextRow
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import free_disk_bytes
-from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm, make_settings
+from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm, check_quantization, make_settings
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.signals import snapshot_rows
@@ -169,7 +169,7 @@ def start_checked(
 
 
 def _settings(plan: RunPlan) -> Finding:
-    make_settings(plan.algorithm, plan.settings)
+    check_quantization(make_settings(plan.algorithm, plan.settings).quantization)
     return Finding("settings", "well", "All settings are within their bounds.")
 
 

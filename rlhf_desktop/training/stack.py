@@ -46,7 +46,7 @@ def load_host(run: RunFiles) -> AdapterHost:
     Raises:
         ModelTrouble: the base changed since the run was queued, or its family is not supported.
     """
-    base: BaseModel = load_base(run.config.base, dtype=run.dtype)
+    base: BaseModel = load_base(run.config.base, dtype=run.dtype, quantization=run.settings.quantization)
     check_supported(base.model, base.end_ids[0])
     base.model.config.use_cache = False
     return AdapterHost(base)

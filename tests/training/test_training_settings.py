@@ -17,6 +17,7 @@ from tests.training.folders import adapter_of, demonstrations, events, make_run,
 SHARED = {
     "learning_rate": 2e-3, "epochs": 4, "batch_size": 2, "max_length": 32, "lora_rank": 2, "lora_alpha": 16, "warmup": 0.9,
     "max_grad_norm": 1e-3, "seed": 1, "watched_prompts": 1, "dtype": "bfloat16",
+    "quantization": "4bit",
 }  # fmt: skip
 CHANGES = {
     "sft": SHARED,

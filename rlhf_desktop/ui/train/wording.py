@@ -106,6 +106,7 @@ _SETTINGS = {
     "max_grad_norm": "Longest step (gradient norm)",
     "seed": "Random seed",
     "dtype": "Number format",
+    "quantization": "Memory saving",
     "ensemble": "Number of scorers",
     "variety": "Variety among scorers",
     "centering": "Keep scores around zero",

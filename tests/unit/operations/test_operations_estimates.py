@@ -82,6 +82,12 @@ def test_more_of_it_takes_more_memory(base, algorithm, more):
     assert made(base, algorithm, **more).peak_bytes > 1.02 * made(base, algorithm).peak_bytes
 
 
+def test_a_model_in_4_bit_numbers_takes_about_a_quarter(base):
+    full, quantized = (made(base, rates=None, quantization=q).parts["model"] for q in ("none", "4bit"))
+    weights = model_shape(base).linear_parameters
+    assert full - quantized == pytest.approx(weights * 2 * 2 - weights * 0.52, rel=0.01)  # nor are they packed a second time
+
+
 @pytest.mark.parametrize(
     ("algorithm", "more"),
     [

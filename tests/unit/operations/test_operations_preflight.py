@@ -116,6 +116,13 @@ def test_ppo_without_a_reward_model_and_with_one_that_is_gone(look, base, taught
     assert "is gone" in look(plan=gone).refusals[0].sentence
 
 
+def test_4_bit_numbers_without_their_package_are_refused(look, base, taught, monkeypatch):
+    monkeypatch.setattr("rlhf_desktop.core.recipes.find_spec", lambda name: None)
+    found = look(plan=RunPlan("dpo", base, {"quantization": "4bit"}))
+    assert "bitsandbytes" in found.refusals[0].sentence
+    assert "pip install bitsandbytes" in found.refusals[0].remedy
+
+
 def test_a_full_disk_is_refused(look, taught, monkeypatch):
     monkeypatch.setattr(module, "free_disk_bytes", lambda _: 10**6)
     with pytest.raises(NoSpace, match="are free on the disk"):
