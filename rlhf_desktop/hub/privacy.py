@@ -5,7 +5,7 @@ passwords, and words that stand where names stand. Each find can be replaced by 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -114,10 +114,31 @@ class Review:
         return {find.row for find in self.finds}
 
 
-def review(rows: Sequence[Mapping[str, object]]) -> Review:
-    """Look through rows whose values are texts or messages."""
+@dataclass(frozen=True)
+class FindGroup:
+    """The same words found in several places: decided on together."""
+
+    kind: FindKind
+    text: str
+    finds: tuple[Find, ...]
+
+
+def grouped(finds: Iterable[Find]) -> list[FindGroup]:
+    """Finds by what they say, in the order of `LABELS`, the most frequent first."""
+    groups: dict[tuple[FindKind, str], list[Find]] = {}
+    for find in finds:
+        groups.setdefault((find.kind, find.text), []).append(find)
+    kinds = list(LABELS)
+    made = [FindGroup(kind, text, tuple(places)) for (kind, text), places in groups.items()]
+    return sorted(made, key=lambda group: (kinds.index(group.kind), -len(group.finds), group.text))
+
+
+def review(rows: Sequence[Mapping[str, object]], on_row: Callable[[int], None] | None = None) -> Review:
+    """Look through rows whose values are texts or messages. `on_row` is told each row's number, and may raise to end it."""
     finds: list[Find] = []
     for number, row in enumerate(rows):
+        if on_row:
+            on_row(number)
         for field, text in texts_of(row):
             finds += find_in(text, number, field)
     return Review(tuple(finds))

@@ -5,15 +5,18 @@ files are by LFS: what arrived before a break is not sent again.
 """
 
 import hashlib
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from rlhf_desktop.core.errors import BadInput, HubTrouble, NotFound
 from rlhf_desktop.hub.client import Hub
 
 RepoKind = Literal["model", "dataset"]
+OnSent = Callable[[int, int], None]  # bytes gone, and in all
+Stop = Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,25 @@ class Pushed:
     created: bool
 
 
-def push(hub: Hub, plan: PushPlan, on_note: Callable[[str], None] | None = None) -> Pushed:
+def push(
+    hub: Hub,
+    plan: PushPlan,
+    on_note: Callable[[str], None] | None = None,
+    *,
+    on_sent: OnSent | None = None,
+    stop: Stop | None = None,
+) -> Pushed:
     """Make the repository if there is none, and commit the plan's files in one go.
 
+    Args:
+        hub: The connection.
+        plan: What goes where.
+        on_note: Told what goes on, in words.
+        on_sent: Told how far it is; from several threads.
+        stop: Asked often; True ends it. Before the commit nothing is to be seen of it on the Hub.
+
     Raises:
-        HubTrouble: no token, one that may not write, or the Hub failed; trying again sends only what is missing.
+        HubTrouble: no token, one that may not write, stopped, or the Hub failed; trying again sends only what is missing.
         BadInput: the repository is public and the plan is not.
     """
     if not hub.has_token:
@@ -82,11 +99,13 @@ def push(hub: Hub, plan: PushPlan, on_note: Callable[[str], None] | None = None)
         raise HubTrouble("Publishing needs your Hub token.", hint)
     note = on_note or (lambda _: None)
     note(f"Looking at {plan.repo}")
+    _check(stop)
     created = not _exists(hub, plan)
     if created:
         hub.call(plan.repo, lambda api: _create(api, plan))
     note(f"Sending {len(plan.files)} files, {plan.total_bytes / 1e6:,.1f} MB")
-    info = hub.call(plan.repo, lambda api: _commit(api, plan))
+    going = _Going(plan, on_sent, stop)
+    info = hub.call(plan.repo, lambda api: _commit(api, plan, going))
     if plan.tag:
         hub.call(
             plan.repo, lambda api: api.create_tag(plan.repo, tag=plan.tag, revision=info.oid, repo_type=plan.kind, exist_ok=True)
@@ -110,8 +129,57 @@ def _create(api: Any, plan: PushPlan) -> None:
     api.create_repo(plan.repo, private=plan.private, repo_type=plan.kind, exist_ok=True)
 
 
-def _commit(api: Any, plan: PushPlan) -> Any:
+def _commit(api: Any, plan: PushPlan, going: "_Going") -> Any:
     from huggingface_hub import CommitOperationAdd
 
-    operations = [CommitOperationAdd(file.path, file.content) for file in plan.files]
-    return api.create_commit(plan.repo, operations, commit_message=plan.message, repo_type=plan.kind)
+    contents = [_Content(file, going) for file in plan.files]
+    try:
+        operations = [CommitOperationAdd(file.path, content) for file, content in zip(plan.files, contents, strict=True)]
+        going.begin(contents)  # reading them so far was to know their hashes
+        done = api.create_commit(plan.repo, operations, commit_message=plan.message, repo_type=plan.kind)
+        going.tell(plan.total_bytes)  # what had arrived before was not read again
+        return done
+    finally:
+        for content in contents:
+            content.close()
+
+
+def _check(stop: Stop | None) -> None:
+    if stop and stop():
+        raise HubTrouble("Publishing was stopped.", "Nothing is to be seen of it on the Hub. Start it again to go on.")
+
+
+class _Going:
+    """How far it is, and whether it is to end."""
+
+    def __init__(self, plan: PushPlan, on_sent: OnSent | None, stop: Stop | None) -> None:
+        self._total, self._on_sent, self._stop = plan.total_bytes, on_sent, stop
+        self._contents: Sequence[_Content] = ()
+
+    def begin(self, contents: Sequence["_Content"]) -> None:
+        self._contents = contents
+
+    def read(self) -> None:
+        """Some bytes are about to go."""
+        _check(self._stop)
+        self.tell(sum(content.reached for content in self._contents))
+
+    def tell(self, done_bytes: int) -> None:
+        if self._contents and self._on_sent:
+            self._on_sent(done_bytes, self._total)
+
+
+class _Content(io.BufferedReader):
+    """A file's bytes on their way."""
+
+    def __init__(self, file: PlannedFile, going: _Going) -> None:
+        raw = io.BytesIO(file.content) if isinstance(file.content, bytes) else file.content.open("rb", buffering=0)
+        super().__init__(cast(io.RawIOBase, raw))
+        self._going = going
+        self.reached = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._going.read()
+        found = super().read(size)
+        self.reached = self.tell()
+        return found

@@ -64,6 +64,17 @@ class TokenKeeper:
             keyring.delete_password(_SERVICE, self._account)
 
 
+class Keepers:
+    """One keeper an address: a token given in one room is known in all of them, even where there is no keyring."""
+
+    def __init__(self) -> None:
+        self._keepers: dict[str, TokenKeeper] = {}
+
+    def of(self, account: str) -> TokenKeeper:
+        """The keeper for an address."""
+        return self._keepers.setdefault(account, TokenKeeper(account))
+
+
 def scrub(text: str) -> str:
     """A text without whatever looks like a token."""
     return _TOKEN.sub(_HIDDEN, text)

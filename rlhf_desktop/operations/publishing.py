@@ -1,7 +1,7 @@
 """What would be published of a run or a project, gathered from the workspace: the Hub gets exactly these bytes, or nothing."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ COLUMNS = {
     "prompt": "the conversation up to the answer, as messages",
     "chosen": "the answer that was preferred, as messages",
     "rejected": "the other answer, as messages",
-    "annotator": "who judged",
+    "annotator": "who judged, as a number: names are not published",
     "confidence": "how sure they were, 0 to 1",
 }
 NEEDED_COLUMNS = ("prompt", "chosen", "rejected")
@@ -143,13 +143,15 @@ def preference_rows(store: Store, project: Project) -> list[DatasetRow]:
     Raises:
         NotEnoughFeedback: there is none.
     """
-    found = [row for item in store.judged(project.id) for row in _rows_of(item)]
+    people: dict[str, int] = {}
+    found = [row for item in store.judged(project.id) for row in _rows_of(item, people)]
     if not found:
         raise NotEnoughFeedback("There are no comparisons to publish.", "Rank some answers first.")
     return found
 
 
-def _rows_of(item: Judged) -> Iterable[DatasetRow]:
+def _rows_of(item: Judged, people: dict[str, int]) -> Iterable[DatasetRow]:
+    number = people.setdefault(item.judgement.who, len(people) + 1)
     for ranked in rankings([item]):
         texts = [answer.text for answer in ranked.completions]
         for pair in pairs([answer.rank for answer in ranked.completions]):
@@ -157,7 +159,7 @@ def _rows_of(item: Judged) -> Iterable[DatasetRow]:
                 better, worse = ([{"role": "assistant", "content": texts[i]}] for i in (pair.better, pair.worse))
                 values = {
                     "prompt": list(ranked.prompt), "chosen": better, "rejected": worse,
-                    "annotator": item.judgement.who, "confidence": item.judgement.confidence,
+                    "annotator": f"annotator {number}", "confidence": item.judgement.confidence,
                 }  # fmt: skip
                 yield DatasetRow(_SPLIT_NAMES[item.split], values)
 
@@ -171,17 +173,35 @@ class DatasetDraft:
     review: Review
 
 
-def draft_dataset(rows: Sequence[DatasetRow], columns: Sequence[str] = NEEDED_COLUMNS) -> DatasetDraft:
-    """Keep the ticked columns and look through what is left of the rows.
+def draft_dataset(
+    rows: Sequence[DatasetRow], columns: Sequence[str] = NEEDED_COLUMNS, on_row: Callable[[int], None] | None = None
+) -> DatasetDraft:
+    """Keep the ticked columns and look through what is left of the rows. `on_row` may raise to end it.
 
     Raises:
         BadInput: a column there is none of.
     """
-    wanted = tuple(dict.fromkeys([*NEEDED_COLUMNS, *columns]))
-    if unknown := [name for name in wanted if name not in COLUMNS]:
+    wanted = _wanted(columns)
+    kept = _only(rows, wanted)
+    return DatasetDraft(kept, wanted, review([row.values for row in kept], on_row))
+
+
+def narrowed(draft: DatasetDraft, columns: Sequence[str]) -> DatasetDraft:
+    """A draft with fewer columns, and of what was found only what is in those."""
+    wanted = _wanted(columns)
+    finds = tuple(find for find in draft.review.finds if find.field.partition(".")[0] in wanted)
+    return DatasetDraft(_only(draft.rows, wanted), wanted, Review(finds))
+
+
+def _wanted(columns: Sequence[str]) -> tuple[str, ...]:
+    """The ticked columns and those a dataset cannot do without, in their usual order."""
+    if unknown := [name for name in columns if name not in COLUMNS]:
         raise BadInput(f"There is no column called “{unknown[0]}”.", f"There are: {', '.join(COLUMNS)}.")
-    kept = tuple(DatasetRow(row.split, {name: row.values[name] for name in wanted}) for row in rows)
-    return DatasetDraft(kept, wanted, review([row.values for row in kept]))
+    return tuple(name for name in COLUMNS if name in NEEDED_COLUMNS or name in columns)
+
+
+def _only(rows: Sequence[DatasetRow], columns: Sequence[str]) -> tuple[DatasetRow, ...]:
+    return tuple(DatasetRow(row.split, {name: row.values[name] for name in columns}) for row in rows)
 
 
 def plan_dataset(
@@ -219,7 +239,8 @@ def plan_dataset(
     for find in replace:
         if find.row not in dropped:
             counts[find.kind] = counts.get(find.kind, 0) + 1
-    people = {str(row.values.get("annotator", "")) for row in draft.rows} if "annotator" in draft.columns else set()
+    kept = [row for number, row in enumerate(draft.rows) if number not in dropped]
+    people = {str(row.values["annotator"]) for row in kept} if "annotator" in draft.columns else set()
     card = DatasetCard(
         title, {name: COLUMNS[name] for name in draft.columns}, {s: len(rows) for s, rows in by_split.items()}, counts, len(people)
     )

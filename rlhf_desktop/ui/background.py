@@ -32,16 +32,18 @@ class LongWork(QObject):
         self._name, self._again = name, again
         self._asked_to_stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._working = False  # until it tells its outcome: its thread may live a moment longer
 
     @property
     def running(self) -> bool:
         """Whether work is under way."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._working
 
     def start(self, work: Callable[[Callable[[Any], None]], Any]) -> None:
         """Begin, unless something is under way."""
         if not self.running:
             self._asked_to_stop.clear()
+            self._working = True
             self._thread = threading.Thread(target=self._run, args=(work,), name=self._name, daemon=True)
             self._thread.start()
 
@@ -61,10 +63,13 @@ class LongWork(QObject):
 
     def _run(self, work: Callable[[Callable[[Any], None]], Any]) -> None:
         try:
-            self.succeeded.emit(work(self._tell))
+            outcome, tell = (work(self._tell),), self.succeeded
         except Stopped:
-            self.stopped.emit()
+            outcome, tell = (), self.stopped
         except AppError as trouble:
-            self.failed.emit(trouble)
+            outcome, tell = (trouble,), self.failed
         except Exception as bug:
-            self.failed.emit(AppError(f"{self._name.capitalize()} stopped: {bug}", self._again, traceback.format_exc()))
+            said = AppError(f"{self._name.capitalize()} stopped: {bug}", self._again, traceback.format_exc())
+            outcome, tell = (said,), self.failed
+        self._working = False
+        tell.emit(*outcome)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.hub.tokens import Keepers
 
 if TYPE_CHECKING:
     from rlhf_desktop.feedback.conversations import Project
@@ -37,6 +38,7 @@ class Session(QObject):
     roomRequested = Signal(str)  # a room's key
     runRequested = Signal(str)  # show this run's page, by run id (Train listens)
     evaluationRequested = Signal(str)  # show how good the result of this run is, by run id (Evaluate listens)
+    publishingRequested = Signal()  # publish the project's comparisons (Models listens)
     conversationRequested = Signal(str)  # show this conversation (Chat listens)
     sampleProjectRequested = Signal()  # make or open the sample project (Train listens)
     welcomeRequested = Signal()
@@ -105,3 +107,4 @@ class Context:
     chat: WorkerClient
     tasks: TaskRunner
     theme: Theme
+    keys: Keepers = field(default_factory=Keepers)

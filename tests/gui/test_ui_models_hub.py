@@ -125,7 +125,7 @@ def card(qtbot, room, context, tiny_model):
     make_adapter(run.folder.adapter)
     run.state("done")
     room.refresh()
-    qtbot.waitUntil(lambda: len(cards(room)) == 1)
+    qtbot.waitUntil(lambda: len(cards(room)) == 1 and len(cards(room)[0].lines) == 1)
     return cards(room)[0]
 
 
@@ -151,16 +151,16 @@ def test_publishing_shows_exactly_what_goes_and_sends_just_that(qtbot, room, car
     panel = room.sharing.panel
     panel.preview.click()
     wait_for(qtbot, room, "needs a name")
-    panel.repo.setText("amina/taught")
-    panel.licence.setCurrentText("mit")
-    panel.use.setPlainText("Answering complaints.")
+    panel.form.repo.setText("amina/taught")
+    panel.form.licence.setCurrentText("mit")
+    panel.form.use.setPlainText("Answering complaints.")
     panel.preview.click()
     qtbot.waitUntil(panel.send.isVisible)
-    assert "adapter_model.safetensors" in panel.files.text()
-    assert "only your account" in panel.files.text()
-    assert "Answering complaints." in panel.card.toPlainText()
+    assert any("adapter_model.safetensors" in panel.files.which.itemText(n) for n in range(panel.files.which.count()))
+    assert "only your account" in panel.files.where.text()
+    assert "Answering complaints." in panel.files.content.toPlainText()
     assert server.repos == {}
-    panel.token.setText(WRITER)
+    panel.form.token.setText(WRITER)
     panel.send.click()
     wait_for(qtbot, room, "Published")
     repo = server.repos["model", "amina/taught"]

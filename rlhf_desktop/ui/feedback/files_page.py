@@ -7,7 +7,9 @@ from rlhf_desktop.ui.feedback.bundling import BundleCard
 from rlhf_desktop.ui.feedback.exporting import ExportCard
 from rlhf_desktop.ui.feedback.importing import ImportCard
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.surfaces import Page, column
+from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.surfaces import Card, Page, column, row
+from rlhf_desktop.ui.widgets.text import caption
 
 
 class FilesPage(Page):
@@ -18,7 +20,8 @@ class FilesPage(Page):
         self.imports, self.exports, self.bundles = ImportCard(context), ExportCard(context), BundleCard(context)
         self._across = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._across.setSpacing(t.SPACE_L)
-        for cards in ((self.imports,), (self.exports, self.bundles)):
+        self.publishing = self._make_publishing(context)
+        for cards in ((self.imports,), (self.exports, self.bundles, self.publishing)):
             down = column(spacing=t.SPACE_L)
             for card in cards:
                 down.addWidget(card)
@@ -26,6 +29,19 @@ class FilesPage(Page):
             self._across.addLayout(down, 1)
         self.body.addLayout(self._across)
         self.body.addStretch(1)
+
+    def _make_publishing(self, context: Context) -> Card:
+        card = Card("On the Hub")
+        card.body.addWidget(
+            caption("Comparisons as a dataset, private unless you say otherwise, after a privacy review.", wrap=True)
+        )
+        publish = Button("Publish comparisons…", icon="upload")
+        publish.clicked.connect(context.session.publishingRequested)
+        held = row()
+        held.addWidget(publish)
+        held.addStretch(1)
+        card.body.addLayout(held)
+        return card
 
     def refresh(self) -> None:
         """Nothing here changes by itself."""

@@ -71,6 +71,7 @@ class Desk(QObject):
         session.sampleProjectRequested.connect(self.show_sample_project)
         session.runRequested.connect(self.show_run)
         session.evaluationRequested.connect(self._show_evaluation)
+        session.publishingRequested.connect(self._show_publishing)
         session.conversationRequested.connect(self._show_conversation)
         session.welcomeRequested.connect(self.show_welcome)
         chat.stateChanged.connect(self._show_model)
@@ -287,6 +288,10 @@ class Desk(QObject):
         self._window.show_room("chat")
         self._window.room("chat").show_conversation(conversation_id)
 
+    def _show_publishing(self) -> None:
+        self._window.show_room("models")
+        self._window.room("models").show_publishing()
+
     def find(self, text: str) -> list[Command]:
         """What the palette offers for a few letters."""
         wanted = text.casefold()
@@ -308,6 +313,7 @@ class Desk(QObject):
             *rooms,
             Command("New conversation", "plus", self._new_conversation, "Ctrl+N"),
             Command("Open the sample project", "spark", self.show_sample_project),
+            Command("Publish comparisons on the Hub", "upload", session.publishingRequested.emit),
             Command("Light theme", "sun", lambda: theme.set_mode("light")),
             Command("Dark theme", "moon", lambda: theme.set_mode("dark")),
             Command("Theme of the system", "settings", lambda: theme.set_mode("system")),

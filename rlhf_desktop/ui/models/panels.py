@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QPlainTextEdit, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from rlhf_desktop.core.offline import NetworkRule
-from rlhf_desktop.hub.cards import Statement, licence_choices
 from rlhf_desktop.hub.push import PushPlan
 from rlhf_desktop.operations.exporting import FORMATS
-from rlhf_desktop.ui import words
+from rlhf_desktop.ui.models.datawork import Reached
+from rlhf_desktop.ui.models.planview import PlanView
+from rlhf_desktop.ui.models.publishform import PublishForm, line_field
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.fields import Form, choice
-from rlhf_desktop.ui.widgets.surfaces import Card, Notice, row
-from rlhf_desktop.ui.widgets.text import Label, caption
+from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, row
+from rlhf_desktop.ui.widgets.text import caption
 
 _FORMAT_TITLES = {"peft": "Adapter (PEFT)", "merged": "Whole model", "gguf": "GGUF", "gguf-lora": "GGUF adapter"}
 
@@ -33,7 +34,7 @@ class ExportPanel(Card):
             if kind == "policy" or form == "peft":
                 self.formats.addItem(title, form)
         self._words = caption("", wrap=True)
-        self.place = _line("Folder to make", str(Path.home()))
+        self.place = line_field("Folder to make", str(Path.home()))
         choose = Button("Choose…", icon="folder")
         choose.setAccessibleName("Choose where the folder is made")
         choose.clicked.connect(self._choose)
@@ -72,40 +73,26 @@ class PublishPanel(Card):
     """Where to, under which licence, who may read it; then exactly what goes, and only then Publish."""
 
     previewed = Signal()
-    published = Signal()
-    tokenGiven = Signal(str)
+    published = Signal(str)  # a Hub token that was typed, or ""
+    stopAsked = Signal()
     closed = Signal()
 
     def __init__(self, name: str, rule: NetworkRule, has_token: bool, parent: QWidget | None = None) -> None:
         super().__init__(f"Publish {name} on the Hub", parent=parent)
-        self.repo = _line("Repository", "", "owner/name")
-        self.licence = choice("Licence")
-        self.licence.setEditable(True)
-        self.licence.addItems(["", *licence_choices()])
-        self.use = _text("Intended use", "What it is for, in a sentence or two")
-        self.limits = _text("Limits", "What it is not for, and where it fails")
-        self.tag = _line("Version tag", "", "optional, for example v1")
-        self.public = QCheckBox("Everybody may read it")
-        self.public.setAccessibleName("Everybody may read it; otherwise only your account can")
-        self.token = _line("Your Hub token", "", "needs write permission; kept in this system's keyring, never in a file")
-        self.token.setEchoMode(QLineEdit.EchoMode.Password)
-        form = Form()
-        for label, field in (
-            ("Repository", self.repo), ("Licence", self.licence), ("Intended use", self.use), ("Limits", self.limits),
-            ("Version tag", self.tag), ("", self.public),
-        ):  # fmt: skip
-            form.add(label, field)
-        if not has_token:
-            form.add("Your Hub token", self.token)
-        self.body.addLayout(form)
-        self.files = Label("", "caption", wrap=True)
-        self.card = QPlainTextEdit()
-        self.card.setReadOnly(True)
-        self.card.setAccessibleName("The card that goes with it")
-        self.card.setMinimumHeight(t.CHART_HEIGHT)
-        for part in (self.files, self.card):
-            part.hide()
-            self.body.addWidget(part)
+        self.generation = 0  # of what is filled in
+        self.form = PublishForm(has_token)
+        self.body.addWidget(self.form)
+        self.files = PlanView()
+        self.files.hide()
+        self.body.addWidget(self.files)
+        self.meter = Meter("Publishing")
+        self.stop = Button("Stop", "quiet", icon="stop")
+        self.stop.clicked.connect(self.stopAsked)
+        line = row(spacing=t.SPACE_M)
+        line.addWidget(self.meter, 1)
+        line.addWidget(self.stop, 0, Qt.AlignmentFlag.AlignTop)
+        self.body.addLayout(line)
+        self.show_progress(None)
         self.note = Notice("wifi-off", f"Offline is on. {rule.why}", "muted")
         self.note.setVisible(rule.offline)
         self.body.addWidget(self.note)
@@ -115,33 +102,40 @@ class PublishPanel(Card):
         self.send.setEnabled(not rule.offline)
         self.preview.clicked.connect(self.previewed)
         self.send.clicked.connect(self._send)
+        self.form.changed.connect(self._changed)
         across = _ends(self.preview, self.closed)
         across.insertWidget(1, self.send)
         self.body.addLayout(across)
 
     def _send(self) -> None:
-        if self.token.text().strip():
-            self.tokenGiven.emit(self.token.text().strip())
-            self.token.clear()
-        self.published.emit()
+        self.published.emit(self.form.take_token())
 
-    def statement(self) -> Statement:
-        """What the user says about it."""
-        return Statement(self.licence.currentText().strip(), "", self.use.toPlainText().strip(), self.limits.toPlainText().strip())
+    def _changed(self) -> None:
+        """What was shown is not what would be sent now."""
+        self.generation += 1
+        self.files.hide()
+        self.send.hide()
+        self.preview.set_kind("primary")
+        self.preview.set_text("Show exactly what would be sent")
+
+    def show_progress(self, reached: Reached | None) -> None:
+        """How far it is; None hides it."""
+        self.meter.setVisible(reached is not None)
+        self.stop.setVisible(reached is not None)
+        if reached is not None:
+            self.meter.set_value(reached.done, reached.total, reached.words)
 
     def show_plan(self, plan: PushPlan) -> None:
         """Exactly what would go; now it may."""
-        lines = [f"{file.path}  ·  {words.size(file.size)}" for file in plan.files]
-        who = "only your account can read it" if plan.private else "everybody can read it"
-        self.files.setText(f"To {plan.repo}; {who}:\n" + "\n".join(lines))
-        self.card.setPlainText(plan.card)
-        for part in (self.files, self.card, self.send):
-            part.show()
+        self.files.show_plan(plan)
+        self.files.show()
+        self.send.show()
         self.preview.set_kind("normal")
         self.preview.set_text("Show again")
 
     def set_busy(self, busy: bool) -> None:
         """One thing at a time."""
+        self.form.setEnabled(not busy)
         self.preview.setEnabled(not busy)
         self.send.setEnabled(not busy)
 
@@ -154,26 +148,10 @@ class NotesRow(QWidget):
     def __init__(self, name: str, text: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         across = row(self, 0, t.SPACE_S)
-        self.line = _line(f"Notes on {name}", text, "Your notes: what it is good at, where it fails")
+        self.line = line_field(f"Notes on {name}", text, "Your notes: what it is good at, where it fails")
         self.line.setMaxLength(500)
         self.line.editingFinished.connect(lambda: self.kept.emit(self.line.text().strip()))
         across.addWidget(self.line, 1)
-
-
-def _line(name: str, text: str, placeholder: str = "") -> QLineEdit:
-    field = QLineEdit(text)
-    field.setAccessibleName(name)
-    field.setPlaceholderText(placeholder)
-    return field
-
-
-def _text(name: str, placeholder: str) -> QPlainTextEdit:
-    field = QPlainTextEdit()
-    field.setAccessibleName(name)
-    field.setPlaceholderText(placeholder)
-    field.setTabChangesFocus(True)
-    field.setFixedHeight(t.CONTROL_HEIGHT * 2)
-    return field
 
 
 def _holder(layout) -> QWidget:

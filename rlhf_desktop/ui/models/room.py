@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt
-from PySide6.QtWidgets import QFileDialog, QGridLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QGridLayout, QStackedWidget, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.fit import model_fit
@@ -18,6 +18,7 @@ from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.frame.welcome import SUGGESTIONS, fit_word
 from rlhf_desktop.ui.models.addpanel import AddPanel
 from rlhf_desktop.ui.models.cards import BaseCard
+from rlhf_desktop.ui.models.datapage import DataPage
 from rlhf_desktop.ui.models.lineage import AdapterEntry
 from rlhf_desktop.ui.models.share import Sharing
 from rlhf_desktop.ui.models.work import HubWork, ModelFacts, delete_adapter, read_facts
@@ -36,12 +37,16 @@ class ModelsRoom(QObject):
         super().__init__()
         self._context = context
         self._front = self._probed = False
-        self._hub = HubWork(context.workspace, context.library)
+        self._hub = HubWork(context.workspace, context.library, context.keys)
         self.sharing = Sharing(context, self._hub, self._say)
         self.sharing.closed.connect(self._changed)
         self._root = Page(t.CONTENT_WIDTH)
         self._root.setProperty("kind", "page")
         self._build()
+        self.data = DataPage(context, self._hub)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._root)
+        self._pages.addWidget(self.data)
         self._connect()
 
     def _build(self) -> None:
@@ -73,8 +78,22 @@ class ModelsRoom(QObject):
         )
         self.empty.hide()
         body.addWidget(self.empty)
+        body.addWidget(self._publishing())
         body.addWidget(self._suggestions())
         body.addStretch(1)
+
+    def _publishing(self) -> QWidget:
+        card = Card("What you have judged, for others to train from")
+        across = row(spacing=t.SPACE_M)
+        said = (
+            "The project's comparisons as a dataset on the Hub: private unless you say otherwise, "
+            "after a look for what tells who somebody is."
+        )
+        across.addWidget(caption(said, wrap=True), 1)
+        self.publish_data = Button("Publish comparisons…", icon="upload")
+        across.addWidget(self.publish_data)
+        card.body.addLayout(across)
+        return card
 
     def _suggestions(self) -> QWidget:
         card = Card("Models for real work")
@@ -115,13 +134,15 @@ class ModelsRoom(QObject):
         session.networkChanged.connect(lambda: adding.show_network(session.network))
         adding.show_network(session.network)
         self.empty.began.connect(self.prepare_starter)
+        self.publish_data.clicked.connect(self.show_publishing)
+        self.data.left.connect(self._show_list)
         session.modelChanged.connect(self._changed)
         session.modelsChanged.connect(self._changed)
         session.runsChanged.connect(self._changed)
 
     def widget(self) -> QWidget:
         """The room."""
-        return self._root
+        return self._pages
 
     def activated(self) -> None:
         """Look again; the first time, also ask what the computer has."""
@@ -171,6 +192,17 @@ class ModelsRoom(QObject):
             label.setText(said)
             label.set_tone(tone)
         self._memory.setText(f"This computer: {device.get('name', '')}, {words.size(total)} of memory." if device and total else "")
+
+    def show_publishing(self) -> None:
+        """The page that publishes the project's comparisons."""
+        self._pages.setCurrentWidget(self.data)
+        self.data.begin()
+
+    def _show_list(self) -> None:
+        if self._pages.currentWidget() is self.data:
+            self._pages.setCurrentWidget(self._root)
+            self.publish_data.setFocus()
+            self._changed()
 
     # --- doing
 

@@ -8,12 +8,14 @@ from PySide6.QtCore import QObject, Signal
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.library import LibraryModel
-from rlhf_desktop.hub.push import Pushed, PushPlan, push
+from rlhf_desktop.hub.push import Pushed, PushPlan
 from rlhf_desktop.operations.exporting import Exported, export_adapter
+from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.models.datawork import Asked, Reached
 from rlhf_desktop.ui.models.lineage import AdapterEntry
 from rlhf_desktop.ui.models.panels import ExportPanel, NotesRow, PublishPanel
-from rlhf_desktop.ui.models.work import HubWork, plan_of
+from rlhf_desktop.ui.models.work import HubWork, plan_of, send
 
 _NOTES = "model notes"  # a setting: notes by the model's hash
 
@@ -35,6 +37,11 @@ class Sharing(QObject):
         self._line = None
         self.panel: ExportPanel | PublishPanel | NotesRow | None = None
         self._plan: PushPlan | None = None
+        self._asked = Asked()
+        self.sending = LongWork("publishing", "Publish again: what has arrived is not sent twice.", self)
+        self.sending.progressed.connect(self._reached)
+        self.sending.succeeded.connect(self._published)
+        self.sending.failed.connect(self._failed)
 
     def open(self, what: str, line, model: LibraryModel, entry: AdapterEntry | None) -> None:
         """Open "export", "publish" or "notes" under a line."""
@@ -60,7 +67,7 @@ class Sharing(QObject):
             panel = PublishPanel(entry.ref.name, self._context.session.network, token is not None)
             panel.previewed.connect(lambda: self.preview(entry))
             panel.published.connect(self.publish)
-            panel.tokenGiven.connect(self._keep_token)
+            panel.stopAsked.connect(self._asked.stop)
             self._place(line, panel)
 
         self._context.tasks.run(self._hub.keeper.get, on_success=show, on_failure=self._failed)
@@ -102,13 +109,14 @@ class Sharing(QObject):
     def preview(self, entry: AdapterEntry) -> None:
         """Gather exactly what would be sent, and show it."""
         panel, context = self.panel, self._context
-        repo, said = panel.repo.text().strip(), panel.statement()
-        if repo.count("/") != 1 or not all(repo.split("/")):
-            self._failed(
-                AppError("The repository needs a name.", "Names look like owner/name; the owner is your account on the Hub.")
-            )
+        form = panel.form
+        try:
+            repo, said = form.repository(), form.statement()
+        except AppError as trouble:
+            self._failed(trouble)
+            form.repo.setFocus()
             return
-        private, tag = not panel.public.isChecked(), panel.tag.text().strip()
+        private, tag = not form.public.isChecked(), form.tag.text().strip()
         panel.set_busy(True)
         context.tasks.run(
             lambda: plan_of(context.workspace, context.library, context.store, entry, repo, said, private=private, tag=tag),
@@ -123,36 +131,28 @@ class Sharing(QObject):
             self.panel.show_plan(plan)
             self.panel.send.setEnabled(not self._context.session.network.offline)
 
-    def publish(self) -> None:
-        """Send what was shown, and nothing else."""
-        plan = self._plan
-        if plan is None:
+    def publish(self, token: str) -> None:
+        """Send what was shown, and nothing else; with a token just typed, or the one that is kept."""
+        plan, asked = self._plan, self._asked
+        if plan is None or self.sending.running:
             return
+        asked.reset()
         self.panel.set_busy(True)
+        self.sending.start(lambda tell: send(self._hub, plan, token, tell, asked.stopped))
 
-        def work(on_progress) -> Pushed:
-            return push(self._hub.hub(), plan, on_progress)
-
-        self._context.tasks.run(
-            work,
-            on_success=self._published,
-            on_failure=self._failed,
-            on_progress=lambda said: self._say("clock", str(said), "muted"),
-        )
+    def _reached(self, far: Reached) -> None:
+        if isinstance(self.panel, PublishPanel):
+            self.panel.show_progress(far)
 
     def _published(self, done: Pushed) -> None:
         self.close()
         who = "Only your account can read it" if done.private else "Everybody can read it"
         self._say("success", f"Published: {done.url}. {who}.", "success")
 
-    def _keep_token(self, token: str) -> None:
-        """For this session at once; the keyring, which may take its time, off this thread."""
-        self._hub.keeper.use(token)
-        self._context.tasks.run(self._hub.keeper.keep, token, on_failure=self._failed)
-
     def _failed(self, trouble: AppError) -> None:
         if isinstance(self.panel, PublishPanel):
             self.panel.set_busy(False)
+            self.panel.show_progress(None)
         elif isinstance(self.panel, ExportPanel):
             self.panel.begin.setEnabled(True)
         self._say("alert", str(trouble), "danger")

@@ -16,12 +16,14 @@ from rlhf_desktop.hub.cards import Statement
 from rlhf_desktop.hub.client import Hub, endpoint_address
 from rlhf_desktop.hub.library import Library, LibraryModel
 from rlhf_desktop.hub.pull import Puller, RemoteModel, Transfer, look
-from rlhf_desktop.hub.push import PushPlan
-from rlhf_desktop.hub.tokens import TokenKeeper
+from rlhf_desktop.hub.push import Pushed, PushPlan, push
+from rlhf_desktop.hub.tokens import Keepers
 from rlhf_desktop.jobs.adapters import IMPORTED, AdapterInfo, list_adapters
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.publishing import adapter_card, plan_adapter
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.ui import words
+from rlhf_desktop.ui.models.datawork import Reached
 from rlhf_desktop.ui.models.lineage import AdapterEntry
 
 
@@ -61,9 +63,9 @@ def delete_adapter(entry: AdapterEntry) -> None:
 class HubWork:
     """The Hub with this session's token, and one download at a time that can be stopped."""
 
-    def __init__(self, workspace: Workspace, library: Library) -> None:
+    def __init__(self, workspace: Workspace, library: Library, keys: Keepers) -> None:
         self._workspace, self._library = workspace, library
-        self.keeper = TokenKeeper(endpoint_address())
+        self.keeper = keys.of(endpoint_address())
         self._stopped = threading.Event()
 
     def hub(self) -> Hub:
@@ -98,6 +100,18 @@ class Thinned:
         if now - self._told_s > 0.1 or transfer.done_bytes == transfer.total_bytes:
             self._told_s = now
             self._on_progress(transfer)
+
+
+def send(hub: HubWork, plan: PushPlan, token: str, tell: Callable[[object], None], stop: Callable[[], bool]) -> Pushed:
+    """Publish a plan, with a token just typed or the one that is kept. `tell` gets a `Reached` now and then."""
+    tell(Reached(0, 0, "Connecting…"))
+    if token:
+        hub.keeper.keep(token)
+
+    def sent(done: int, total: int) -> None:
+        tell(Reached(done, total, f"Sending: {words.size(done)} of {words.size(total)}"))
+
+    return push(hub.hub(), plan, lambda said: tell(Reached(0, 0, said)), on_sent=sent, stop=stop)
 
 
 def plan_of(

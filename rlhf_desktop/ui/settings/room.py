@@ -9,7 +9,6 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 import rlhf_desktop
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.hub.client import endpoint_address
-from rlhf_desktop.hub.tokens import TokenKeeper
 from rlhf_desktop.jobs.device import known_device, probe_device
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
@@ -40,7 +39,7 @@ class SettingsRoom(QObject):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self._context = context
-        self._keeper = TokenKeeper(endpoint_address())
+        self._keeper = context.keys.of(endpoint_address())
         self._root = Page(t.FORM_WIDTH)
         self._root.setProperty("kind", "page")
         body = self._root.body

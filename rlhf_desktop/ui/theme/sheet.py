@@ -3,10 +3,10 @@
 from rlhf_desktop.ui.theme import tokens as t
 
 
-def stylesheet(c: t.Palette, scale: float = 1.0, arrow: str = "") -> str:
-    """Qt stylesheet of a palette, with type sizes multiplied by `scale`; `arrow` is the drop-down's picture file."""
+def stylesheet(c: t.Palette, scale: float = 1.0, arrow: str = "", tick: str = "") -> str:
+    """Qt stylesheet of a palette, with type sizes multiplied by `scale`; the drop-downs' and the ticks' pictures are files."""
     return "\n".join(
-        (_base(c), _type(c, scale), _buttons(c, scale), _fields(c, arrow), _surfaces(c), _lists(c), _small_parts(c, scale))
+        (_base(c), _type(c, scale), _buttons(c, scale), _fields(c, arrow, tick), _surfaces(c), _lists(c), _small_parts(c, scale))
     )
 
 
@@ -97,7 +97,7 @@ def _buttons(c: t.Palette, scale: float) -> str:
     """
 
 
-def _fields(c: t.Palette, arrow: str) -> str:
+def _fields(c: t.Palette, arrow: str, tick: str) -> str:
     fields = "QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox"
     focused = ", ".join(f"{name.strip()}:focus" for name in fields.split(","))
     return f"""
@@ -116,9 +116,12 @@ def _fields(c: t.Palette, arrow: str) -> str:
     QPlainTextEdit[kind="bare"], QPlainTextEdit[kind="bare"]:focus {{ background: transparent; border: none; padding: 0; }}
     QCheckBox, QRadioButton {{ spacing: {px(t.SPACE_S)}; border: 2px solid transparent; border-radius: {px(t.RADIUS_CONTROL)};
         padding: 2px; }}
-    QCheckBox::indicator {{ width: {px(t.ICON_SMALL)}; height: {px(t.ICON_SMALL)}; border: 1px solid {c.line};
-        border-radius: {px(t.SPACE_XS)}; background: {c.surface}; }}
-    QCheckBox::indicator:checked {{ background: {c.accent}; border: 1px solid {c.accent}; }}
+    QCheckBox::indicator, QTableView::indicator {{ width: {px(t.ICON_SMALL)}; height: {px(t.ICON_SMALL)};
+        border: 1px solid {c.line}; border-radius: {px(t.SPACE_XS)}; background: {c.surface}; }}
+    QCheckBox::indicator:checked, QTableView::indicator:checked {{ background: {c.accent}; border: 1px solid {c.accent};
+        image: url("{tick}"); }}
+    QCheckBox::indicator:disabled {{ border-color: {c.hairline}; }}
+    QCheckBox::indicator:checked:disabled {{ background: {c.line}; border-color: {c.line}; }}
     QCheckBox:focus, QRadioButton:focus {{ border-color: {c.accent}; }}
     """
 

@@ -85,15 +85,16 @@ class Theme(QObject):
             return t.DARK if self._app.styleHints().colorScheme() == Qt.ColorScheme.Dark else t.LIGHT
         return t.DARK if self._mode == "dark" else t.LIGHT
 
-    def _arrow(self, colours: t.Palette) -> str:
-        """A tinted arrow for drop-down fields: stylesheets take pictures only as files."""
-        source = (resources_dir() / "icons" / "chevron-down.svg").read_text("utf-8")
-        path = Path(self._pictures.path()) / f"arrow-{colours.name}.svg"
-        path.write_text(source.replace("currentColor", colours.muted), "utf-8")
+    def _picture(self, icon: str, colours: t.Palette, role: t.Role) -> str:
+        """A tinted icon as a file: stylesheets take pictures in no other way."""
+        source = (resources_dir() / "icons" / f"{icon}.svg").read_text("utf-8")
+        path = Path(self._pictures.path()) / f"{icon}-{colours.name}.svg"
+        path.write_text(source.replace("currentColor", colours.colour(role)), "utf-8")
         return path.as_posix()
 
     def _apply(self) -> None:
         colours = self._wanted()
         self._app.setPalette(qt_palette(colours))
-        self._app.setStyleSheet(stylesheet(colours, self.scale, self._arrow(colours)))
+        arrow, tick = self._picture("chevron-down", colours, "muted"), self._picture("check", colours, "on_accent")
+        self._app.setStyleSheet(stylesheet(colours, self.scale, arrow, tick))
         self.changed.emit()

@@ -93,3 +93,23 @@ def test_a_dataset(server, writer):
     done = push(writer, plan)
     assert done.url.endswith("/datasets/amina/pairs")
     assert server.repos["dataset", "amina/pairs"].files["data/train.jsonl"] == rows
+
+
+def test_how_far_it_is(server, writer, plan):
+    told = []
+    push(writer, plan, on_sent=lambda done, total: told.append((done, total)))
+    done = [done for done, _ in told]
+    assert {total for _, total in told} == {plan.total_bytes}
+    assert done[-1] == plan.total_bytes
+    assert any(0 < n < plan.total_bytes for n in done)
+
+
+@pytest.mark.parametrize("after", [0, 3, 9])
+def test_stopped_at_any_time_nothing_is_to_be_seen(server, writer, plan, after):
+    asked = iter(range(99))
+    with pytest.raises(HubTrouble, match="was stopped"):
+        push(writer, plan, stop=lambda: next(asked) >= after)
+    repo = server.repos.get(("model", "amina/kind"))
+    assert repo is None or not set(repo.files) - {".gitattributes"}
+    push(writer, plan)
+    assert server.repos["model", "amina/kind"].files["adapter_model.safetensors"] == plan.files[1].content.read_bytes()
