@@ -6,7 +6,7 @@ of the cumulative distribution: who shares a batch with whom changes no draw.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -27,12 +27,13 @@ NUCLEUS_GUESSES = (64, 1024)
 
 @dataclass(frozen=True)
 class SampledAnswer:
-    """One answer. `ids` ends with the end-of-turn token exactly when `finish` is "end"."""
+    """One answer. `ids` ends with the end-of-turn token exactly when `finish` is "end"; `logprobs`, if asked for, has one a token."""
 
     prompt: int
     completion: int
     ids: list[int]
     finish: Finish
+    logprobs: list[float] = field(default_factory=list)
 
 
 @torch.inference_mode()
@@ -50,6 +51,7 @@ def sample(
     should_stop: Callable[[], bool] | None = None,
     max_rows: int = MAX_ROWS,
     only: Sequence[int] | None = None,
+    with_logprobs: bool = False,
 ) -> list[SampledAnswer]:
     """`k` answers to each prompt.
 
@@ -66,6 +68,7 @@ def sample(
         should_stop: Asked before each step; True ends everything, and what is there is returned as "cancelled".
         max_rows: Answers decoded together.
         only: Answer these prompts alone; their draws are those they would get among all.
+        with_logprobs: Also say how likely each token was at this temperature, before top_p.
 
     Returns:
         The answers, by prompt, then completion.
@@ -74,7 +77,7 @@ def sample(
     stop = should_stop or (lambda: False)
     answers: list[SampledAnswer] = []
     for group in _groups(prompts, range(len(prompts)) if only is None else only, k, max_rows):
-        batch = _Batch(model, prompts, group, uniforms, sampling, pad_id)
+        batch = _Batch(model, prompts, group, uniforms, sampling, pad_id, with_logprobs)
         answers += batch.run(set(end_ids), on_tokens or _ignore, on_answer or _ignore, stop)
     return sorted(answers, key=lambda a: (a.prompt, a.completion))
 
@@ -106,13 +109,21 @@ class _Batch:
     """The rows of one group while they are decoded. B rows are alive; `owners[b]` says which answer row b writes."""
 
     def __init__(
-        self, model: Any, prompts: Sequence[list[int]], group: Group, uniforms: torch.Tensor, sampling: Sampling, pad_id: int
+        self,
+        model: Any,
+        prompts: Sequence[list[int]],
+        group: Group,
+        uniforms: torch.Tensor,
+        sampling: Sampling,
+        pad_id: int,
+        with_logprobs: bool,
     ) -> None:
-        self.model = model
+        self.model, self.with_logprobs = model, with_logprobs
         self.sampling = sampling
         self.device = next(model.parameters()).device
         self.owners = [(prompt, answer) for prompt, part in group for answer in part]
         self.ids: dict[tuple[int, int], list[int]] = {owner: [] for owner in self.owners}
+        self.logprobs: dict[tuple[int, int], list[float]] = {owner: [] for owner in self.owners}
         self.finish: dict[tuple[int, int], Finish] = {}
         self.answers: dict[tuple[int, int], SampledAnswer] = {}
         self.uniforms = torch.stack([uniforms[o] for o in self.owners]).to(self.device)  # (B, T)
@@ -128,6 +139,8 @@ class _Batch:
             if logits is None or stop():
                 break
             tokens = choose(logits, self.uniforms[:, step], self.sampling)  # (B,)
+            if self.with_logprobs:
+                self._weigh(logits, tokens)
             on_tokens(self._take(tokens.tolist(), end_ids))
             self._complete(on_answer, everything=step == last)
             logits = None if len(self.answers) == len(self.ids) else self._step(self._compact(tokens))
@@ -139,7 +152,7 @@ class _Batch:
         """Report the rows that have ended since the last time, and with `everything` those that are long enough."""
         for owner in self.owners:
             if owner not in self.answers and (everything or owner in self.finish):
-                answer = SampledAnswer(*owner, self.ids[owner], self.finish.setdefault(owner, "length"))
+                answer = SampledAnswer(*owner, self.ids[owner], self.finish.setdefault(owner, "length"), self.logprobs[owner])
                 self.answers[owner] = answer
                 on_answer(answer)
 
@@ -167,6 +180,14 @@ class _Batch:
             self.cache.batch_select_indices(rows)
         logits: torch.Tensor = out.logits[:, -1]
         return logits[rows]
+
+    def _weigh(self, logits: torch.Tensor, tokens: torch.Tensor) -> None:
+        """Note how likely each living row's token was."""
+        scaled = logits.float() / (self.sampling.temperature or 1.0)  # (B, V)
+        found = scaled.gather(1, tokens[:, None])[:, 0] - scaled.logsumexp(-1)
+        for owner, logprob in zip(self.owners, found.tolist(), strict=True):
+            if owner not in self.finish:
+                self.logprobs[owner].append(logprob)
 
     def _take(self, tokens: list[int], end_ids: set[int]) -> list[tuple[int, int, int]]:
         """Give each living row its token. Returns those that are text."""

@@ -69,6 +69,7 @@ class Answers:
     reference: Tensor  # (N,)
     values: Tensor  # (N,)
     entropy: Tensor  # (N,)
+    mismatch: float  # nats a token by which the sampler's log-probabilities differ from `logprobs`, on average
 
     @property
     def ids(self) -> list[list[int]]:
@@ -202,7 +203,7 @@ class PpoTrainer:
         The passes that update number `update` begins with keep their graph for it; nothing else keeps a gradient.
         """
         s = self.settings
-        groups, ended = self._sample(prompts, k, seed)
+        groups, ended, sampled = self._sample(prompts, k, seed)
         micro = list(micro_batches(groups, min(self.budget.tokens, self._minibatch_tokens(groups))))
         members = self._member_scores(groups)  # (M, E)
         spread = members.std(0, unbiased=False)
@@ -218,10 +219,17 @@ class PpoTrainer:
         reference = self._passes(groups, micro, self.stack.reference, entropy=False)[0]
         keep = [] if update is None else self._minibatches(micro, update, epoch=0)[0]
         logprobs, values, entropy = self._passes(groups, micro, self.stack.policy, entropy=True, keep=keep)
-        return Answers(groups, micro, ended, raw, float(spread.mean()), scores, bad_parts, logprobs, reference, values, entropy)
+        mismatch = float((logprobs - sampled).abs().mean())
+        return Answers(
+            groups, micro, ended, raw, float(spread.mean()), scores, bad_parts, logprobs, reference, values, entropy, mismatch
+        )
 
-    def _sample(self, prompts: Sequence[list[int]], k: int, seed: int) -> tuple[list[Group], Tensor]:
-        """K answers to each prompt, drawn at the practice temperature without top-k or top-p, and which of them ended (E,)."""
+    def _sample(self, prompts: Sequence[list[int]], k: int, seed: int) -> tuple[list[Group], Tensor, Tensor]:
+        """K answers to each prompt, drawn at the practice temperature without top-k or top-p.
+
+        Returns:
+            The answers; which of them ended, (E,); the sampler's log-probabilities, (N,).
+        """
         s = self.settings
         with self.host.fused(self.stack.policy):
             mine = sample(
@@ -234,10 +242,12 @@ class PpoTrainer:
                 generator=torch.Generator().manual_seed(seed),
                 max_rows=max(s.batch_size, 32),
                 only=self.run.cohort.share(range(len(prompts))),
+                with_logprobs=True,
             )
         answers = sorted((a for part in self.run.cohort.gather(mine) for a in part), key=lambda a: (a.prompt, a.completion))
         groups = [Group(prompt, [a.ids for a in answers if a.prompt == j]) for j, prompt in enumerate(prompts)]
-        return groups, torch.tensor([a.finish == "end" for a in answers])
+        logprobs = torch.tensor([value for a in answers for value in a.logprobs])
+        return groups, torch.tensor([a.finish == "end" for a in answers]), logprobs
 
     def _member_scores(self, groups: Sequence[Group]) -> Tensor:
         """(M, E) scores by every member of the reward model."""
@@ -405,6 +415,7 @@ class PpoTrainer:
             "objective/disagreement": health.disagreement,
             "objective/bad_parts": float(answers.badness.mean()),
             "policy/entropy": health.entropy,
+            "policy/sampler_mismatch": answers.mismatch,
             "length": health.length,
             "ended": health.ended,
             "distinct_2": health.distinct_2,

@@ -101,6 +101,7 @@ def test_ppo_first_ratios_are_one_and_nothing_is_clipped(finished):
     first = events(finished["ppo"], "metrics")[0]["values"]
     assert first["policy/first_ratio_error"] < 1e-3
     assert first["objective/kl"] == pytest.approx(0, abs=1e-4)
+    assert 0 < first["policy/sampler_mismatch"] < 1e-3  # nats a token, in float32
 
 
 def test_ppo_with_one_update_a_batch_always_has_ratio_one(finished, tiny_model, tmp_path):

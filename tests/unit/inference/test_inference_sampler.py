@@ -65,6 +65,18 @@ def test_an_ended_row_leaves_and_the_others_go_on_unchanged(base, prompts):
     assert {a.finish for a in answers} == {"end", "length"}
 
 
+def test_the_log_probabilities_are_those_of_a_plain_pass(base, prompts):
+    stops = {draw(base, prompts, end_ids=())[0].ids[4]}
+    answers = draw(base, prompts, k=2, end_ids=stops, with_logprobs=True, sampling={"temperature": 1.5})
+    assert draw(base, prompts, k=2, end_ids=stops, sampling={"temperature": 1.5})[0].logprobs == []
+    for answer in answers:
+        prompt = prompts[answer.prompt]
+        with torch.no_grad():
+            logits = base.model(input_ids=torch.tensor([prompt + answer.ids])).logits[0, len(prompt) - 1 : -1]
+        plain = torch.log_softmax(logits / 1.5, -1).gather(1, torch.tensor(answer.ids)[:, None])[:, 0]
+        assert answer.logprobs == pytest.approx(plain.tolist(), abs=1e-4)
+
+
 def test_the_seed_decides(base, prompts):
     assert draw(base, prompts, seed=3) == draw(base, prompts, seed=3)
     assert draw(base, prompts, seed=3) != draw(base, prompts, seed=4)
