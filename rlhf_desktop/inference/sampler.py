@@ -27,7 +27,7 @@ NUCLEUS_GUESSES = (64, 1024)
 
 @dataclass(frozen=True)
 class SampledAnswer:
-    """One answer. `ids` ends with the end-of-turn token exactly when `finish` is "end"; `logprobs`, if asked for, has one a token."""
+    """One answer. `ids` ends with the end of turn exactly when `finish` is "end"; `logprobs`, if asked for, has one a token."""
 
     prompt: int
     completion: int
