@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton, SegmentedControl
 from rlhf_desktop.ui.widgets.surfaces import column, row
-from rlhf_desktop.ui.widgets.text import caption, either_way, restyle
+from rlhf_desktop.ui.widgets.text import align_as_written, caption, either_way, restyle
 
 _MOST_LINES = 8
 
@@ -29,6 +29,7 @@ class GrowingEdit(QPlainTextEdit):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.document().setDocumentMargin(0)
         either_way(self.document())
+        align_as_written(self.document())
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
         self._fit()
 

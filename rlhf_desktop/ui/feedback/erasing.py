@@ -84,7 +84,7 @@ class ErasingPage(Page):
             f"{words.count(len(plan.messages), 'message')} of their conversations",
         ]
         if plan.prompts:
-            lines.append(f"{words.count(len(plan.prompts), 'prompt')} of your prompt sets that ask the same")
+            lines.append(f"{words.count(len(plan.prompts), 'prompt')} of your prompt sets with the same words")
         if plan.runs:
             lines.append(f"their rows in the training data of {words.count(len(plan.runs), 'run')}")
         for line in lines:

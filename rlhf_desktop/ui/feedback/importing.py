@@ -29,6 +29,16 @@ from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption
 
 _FILES = "Feedback (*.jsonl *.json *.csv *.tsv *.parquet);;All files (*)"
 _SHOWN = 4  # rows of the preview
+_FIELDS = {  # a column mapper's fields in words; the format's own name where a reader of its documentation would miss it
+    "chosen": "Better answer (chosen)",
+    "rejected": "Worse answer (rejected)",
+    "completion": "Answer",
+    "label": "Good? (label)",
+    "annotator": "Who judged",
+    "messages": "Conversation",
+    "instruction": "Question",
+    "output": "Answer",
+}
 _AUTO = ""  # each record in the format it fits best
 
 
@@ -66,8 +76,7 @@ class ImportCard(Card):
         self.form = choice("Format of the file")
         form.add("Format", self.form)
         box.addLayout(form)
-        self._mapper = Form(spacing=t.SPACE_S)
-        box.addLayout(self._mapper)
+        self._mapper = form
         self._columns: dict[str, object] = {}
         self._rows = column(spacing=t.SPACE_S)
         box.addLayout(self._rows)
@@ -146,19 +155,20 @@ class ImportCard(Card):
             return
         proposed = propose_columns(name, self._names)
         for field in FORMATS[name].fields:
-            column_choice = choice(f"Column for {field}")
+            shown = _FIELDS.get(field, field.capitalize())
+            column_choice = choice(f"Column for {shown}")
             column_choice.addItem("—", "")
             for theirs in self._names:
                 column_choice.addItem(theirs, theirs)
             column_choice.setCurrentIndex(max(0, column_choice.findData(proposed.get(field, ""))))
             column_choice.activated.connect(lambda _n: self._look())
             self._columns[field] = column_choice
-            self._mapper.add(field, column_choice)
+            self._mapper.add(shown, column_choice)
 
     def _clear_mapper(self) -> None:
         self._columns = {}
-        while self._mapper.rowCount():
-            self._mapper.removeRow(0)
+        while self._mapper.rowCount() > 1:  # the format stays
+            self._mapper.removeRow(1)
 
     def _mapped(self) -> dict[str, str] | None:
         found = {field: box.currentData() for field, box in self._columns.items() if box.currentData()}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLineEdit, QSplitter, QStackedWidget, QTableView, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLineEdit, QSplitter, QStackedWidget, QWidget
 
 from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.operations.history import HistoryItem, HistoryRow, count_history, history_item
@@ -15,7 +15,7 @@ from rlhf_desktop.ui.feedback.detail import DetailPane
 from rlhf_desktop.ui.feedback.erasing import ErasingPage
 from rlhf_desktop.ui.feedback.filters import Filters
 from rlhf_desktop.ui.feedback.revising import RevisingPage
-from rlhf_desktop.ui.feedback.table import HistoryModel
+from rlhf_desktop.ui.feedback.table import HistoryModel, HistoryTable
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -128,7 +128,7 @@ class JudgementsPage(QStackedWidget):
         self.table.setModel(self.model)
         self.table.selectionModel().currentRowChanged.connect(lambda now, _before: self._open(now.row()))
         self.table.selectionModel().selectionChanged.connect(lambda _on, _off: self._show_selected())
-        _widths(self.table)
+        self.table.share_width()
         context.tasks.run(
             count_history, context.store, context.session.project, query, _MANY,
             on_success=lambda n: self._say_count(query, n), on_failure=context.session.troubled.emit,
@@ -257,8 +257,8 @@ class JudgementsPage(QStackedWidget):
         return False
 
 
-def _table() -> QTableView:
-    table = QTableView()
+def _table() -> HistoryTable:
+    table = HistoryTable()
     table.setAccessibleName("Judgements")
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -272,12 +272,3 @@ def _table() -> QTableView:
     table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
     table.horizontalHeader().setHighlightSections(False)
     return table
-
-
-def _widths(table: QTableView) -> None:
-    header = table.horizontalHeader()
-    header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-    header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-    wide = table.fontMetrics().averageCharWidth()
-    for section, characters in ((0, 13), (2, 18), (3, 14), (4, 9)):
-        header.resizeSection(section, wide * characters)

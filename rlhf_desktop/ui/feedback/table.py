@@ -4,6 +4,7 @@ from datetime import datetime
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 from PySide6.QtGui import QColor, QFont
+from PySide6.QtWidgets import QTableView
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.conversations import Project
@@ -17,6 +18,8 @@ from rlhf_desktop.ui.theme.style import current
 
 COLUMNS = ("When", "Prompt", "Verdict", "Who", "Tags")
 _QUIET = (0, 3, 4)
+_CHARACTERS = {0: 13, 2: 18, 3: 14, 4: 9}  # widths of the columns beside the prompt
+_LEAST_PROMPT = 24
 
 
 class HistoryModel(QAbstractTableModel):
@@ -93,6 +96,28 @@ class HistoryModel(QAbstractTableModel):
             self.dataChanged.emit(self.index(shown[0], 0), self.index(shown[-1], len(COLUMNS) - 1))
         if fresh and number == 0:
             self.arrived.emit()
+
+
+class HistoryTable(QTableView):
+    """The prompt takes what the other columns leave, and never so little that it says nothing."""
+
+    def share_width(self) -> None:
+        """Give each column what it usually needs."""
+        wide = self.fontMetrics().averageCharWidth()
+        for section, characters in _CHARACTERS.items():
+            self.horizontalHeader().resizeSection(section, wide * characters)
+        self._fill()
+
+    def resizeEvent(self, event) -> None:
+        """Let the prompt grow and shrink."""
+        super().resizeEvent(event)
+        self._fill()
+
+    def _fill(self) -> None:
+        header, least = self.horizontalHeader(), self.fontMetrics().averageCharWidth() * _LEAST_PROMPT
+        if header.count():
+            others = header.length() - header.sectionSize(1)
+            header.resizeSection(1, max(least, self.viewport().width() - others))
 
 
 def _cell(row: HistoryRow, column: int) -> str:

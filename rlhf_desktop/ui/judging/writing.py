@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QPlainTextEdit, QWidget
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import column, row
-from rlhf_desktop.ui.widgets.text import caption, either_way
+from rlhf_desktop.ui.widgets.text import align_as_written, caption, either_way
 
 _LEAST_LINES, _MOST_LINES = 4, 16
 
@@ -24,6 +24,7 @@ class LongEdit(QPlainTextEdit):
         self.setAccessibleName(name)
         self.setTabChangesFocus(True)
         either_way(self.document())
+        align_as_written(self.document())
         self.setPlainText(text)
         self.document().documentLayout().documentSizeChanged.connect(lambda _size: self._fit())
         self._fit()

@@ -82,12 +82,15 @@ class ProtocolPage(Page):
         form.add("Also ask", checks)
         self.attributes = self._lines("Rate each answer", "accuracy: wrong, in part, mostly, accurate\nkindness")
         form.add(
-            "Rate each answer", self._with_help(self.attributes, "One a line. Without names after the colon the scale is 1 to 5.")
+            "Rate each answer",
+            self._with_help(self.attributes, "One a line. The scale is 1 to 5, or the words you put after a colon, worst first."),
         )
         self.labels = self._lines("Label each answer", "Refuses?: yes, partly, no")
         form.add(
             "Label each answer",
-            self._with_help(self.labels, "One question a line: its labels after the colon. “*” before it: several may hold."),
+            self._with_help(
+                self.labels, "One question a line, its labels after the colon. Begin the line with * if several labels may hold."
+            ),
         )
         self.spans = self._lines("Mark parts as", "wrong fact, rude, invented")
         form.add("Mark parts as", self._with_help(self.spans, "Commas between. Empty: nothing is marked."))

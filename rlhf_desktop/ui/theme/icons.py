@@ -28,6 +28,11 @@ def _tinted(name: str, colour: str, size: int, ratio: float) -> QPixmap:
     return picture
 
 
+def grown(size: int) -> int:
+    """An icon's size beside text of the size in use."""
+    return round(size * max(1.0, QGuiApplication.font().pixelSize() / t.TYPE_BODY))
+
+
 def pixmap(name: str, role: t.Role = "text", size: int = t.ICON) -> QPixmap:
     """One icon in one colour of the theme in use."""
     return _tinted(name, current().colour(role), size, QGuiApplication.instance().devicePixelRatio())

@@ -6,7 +6,15 @@ from rlhf_desktop.ui.theme import tokens as t
 def stylesheet(c: t.Palette, scale: float = 1.0, arrow: str = "", tick: str = "") -> str:
     """Qt stylesheet of a palette, with type sizes multiplied by `scale`; the drop-downs' and the ticks' pictures are files."""
     return "\n".join(
-        (_base(c), _type(c, scale), _buttons(c, scale), _fields(c, arrow, tick), _surfaces(c), _lists(c), _small_parts(c, scale))
+        (
+            _base(c),
+            _type(c, scale),
+            _buttons(c, scale),
+            _fields(c, scale, arrow, tick),
+            _surfaces(c),
+            _lists(c),
+            _small_parts(c, scale),
+        )
     )
 
 
@@ -97,7 +105,7 @@ def _buttons(c: t.Palette, scale: float) -> str:
     """
 
 
-def _fields(c: t.Palette, arrow: str, tick: str) -> str:
+def _fields(c: t.Palette, scale: float, arrow: str, tick: str) -> str:
     fields = "QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox"
     focused = ", ".join(f"{name.strip()}:focus" for name in fields.split(","))
     return f"""
@@ -107,17 +115,18 @@ def _fields(c: t.Palette, arrow: str, tick: str) -> str:
     {focused} {{ border: 2px solid {c.accent}; padding: {px(t.SPACE_XS + 1)} {px(t.SPACE_S + 1)}; }}
     QLineEdit:disabled, QPlainTextEdit:disabled, QComboBox:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled
         {{ color: {c.line}; border-color: {c.hairline}; background: {c.bg}; }}
+    QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {{ border: none; background: transparent; padding: 0; }}
     QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{ width: 0; border: none; }}
-    QComboBox::drop-down {{ border: none; width: {px(t.SPACE_XL)}; }}
-    QComboBox::down-arrow {{ image: url("{arrow}"); width: {px(t.ICON_SMALL)}; height: {px(t.ICON_SMALL)}; }}
+    QComboBox::drop-down {{ border: none; width: {px(t.SPACE_XL, scale)}; }}
+    QComboBox::down-arrow {{ image: url("{arrow}"); width: {px(t.ICON_SMALL, scale)}; height: {px(t.ICON_SMALL, scale)}; }}
     QComboBox QAbstractItemView {{ background: {c.surface}; border: 1px solid {c.line}; selection-background-color: {c.raised};
         selection-color: {c.text}; outline: none; padding: {px(t.SPACE_XS)}; }}
     QTextBrowser[kind="markdown"], QTextBrowser[kind="markdown"]:focus {{ background: transparent; border: none; padding: 0; }}
     QPlainTextEdit[kind="bare"], QPlainTextEdit[kind="bare"]:focus {{ background: transparent; border: none; padding: 0; }}
     QCheckBox, QRadioButton {{ spacing: {px(t.SPACE_S)}; border: 2px solid transparent; border-radius: {px(t.RADIUS_CONTROL)};
         padding: 2px; }}
-    QCheckBox::indicator, QTableView::indicator {{ width: {px(t.ICON_SMALL)}; height: {px(t.ICON_SMALL)};
-        border: 1px solid {c.line}; border-radius: {px(t.SPACE_XS)}; background: {c.surface}; }}
+    QCheckBox::indicator, QTableView::indicator {{ width: {px(t.ICON_SMALL, scale)}; height: {px(t.ICON_SMALL, scale)};
+        border: 1px solid {c.muted}; border-radius: {px(t.SPACE_XS)}; background: {c.surface}; }}
     QCheckBox::indicator:checked, QTableView::indicator:checked {{ background: {c.accent}; border: 1px solid {c.accent};
         image: url("{tick}"); }}
     QCheckBox::indicator:disabled {{ border-color: {c.hairline}; }}

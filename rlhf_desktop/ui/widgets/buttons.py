@@ -31,7 +31,8 @@ class Button(QPushButton):
         self.setProperty("kind", kind)
         self.setAccessibleName(text)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setIconSize(QSize(t.ICON_SMALL, t.ICON_SMALL))
+        self._size = icons.grown(t.ICON_SMALL)
+        self.setIconSize(QSize(self._size, self._size))
         if shortcut:
             self.setShortcut(QKeySequence(shortcut))
             self.setToolTip(hint(text, shortcut))
@@ -63,7 +64,7 @@ class Button(QPushButton):
 
     def _refresh(self) -> None:
         if self._icon:
-            self.setIcon(icons.icon(self._icon, self._role, t.ICON_SMALL))
+            self.setIcon(icons.icon(self._icon, self._role, self._size))
 
 
 class IconButton(QToolButton):
@@ -79,10 +80,10 @@ class IconButton(QToolButton):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._icon, self._size = icon, size
+        self._icon, self._size = icon, size if kind == "rail" else icons.grown(size)  # the rail has one width
         self._role: t.Role = "on_accent" if kind == "primary" else "muted"
         self.setProperty("kind", kind)
-        self.setIconSize(QSize(size, size))
+        self.setIconSize(QSize(self._size, self._size))
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.set_name(name, shortcut)

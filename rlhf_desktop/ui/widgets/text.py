@@ -1,5 +1,6 @@
 """Labels. Always plain text: whatever a model or a colleague wrote is never read as markup."""
 
+import unicodedata
 from typing import Literal
 
 from PySide6.QtCore import QSize, Qt
@@ -26,6 +27,25 @@ def either_way(document: QTextDocument) -> None:
     option = document.defaultTextOption()
     option.setTextDirection(Qt.LayoutDirection.LayoutDirectionAuto)
     document.setDefaultTextOption(option)
+
+
+def leftwards(text: str) -> bool:
+    """Whether a text's first letter belongs to a script that is written from right to left."""
+    kinds = (unicodedata.bidirectional(letter) for letter in text)
+    return next((kind != "L" for kind in kinds if kind in ("L", "R", "AL")), False)
+
+
+def align_as_written(document: QTextDocument) -> None:
+    """Have a plain text field's text stand at the side its script begins at: plain documents do not by themselves."""
+
+    def align() -> None:
+        option = document.defaultTextOption()
+        side = Qt.AlignmentFlag.AlignRight if leftwards(document.firstBlock().text()) else Qt.AlignmentFlag.AlignLeft
+        if option.alignment() != side:
+            option.setAlignment(side)
+            document.setDefaultTextOption(option)
+
+    document.contentsChanged.connect(align)
 
 
 class Label(QLabel):
@@ -93,7 +113,7 @@ class IconLabel(QLabel):
 
     def __init__(self, name: str, role: t.Role = "text", size: int = t.ICON, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._name, self._role, self._size = name, role, size
+        self._name, self._role, self._size = name, role, icons.grown(size)
         self._refresh()
 
     def set_icon(self, name: str, role: t.Role = "text") -> None:

@@ -1,0 +1,26 @@
+"""Text stands where its script begins."""
+
+import pytest
+from PySide6.QtCore import Qt
+
+from rlhf_desktop.ui.judging.writing import LongEdit
+from rlhf_desktop.ui.widgets.text import leftwards
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", False), ("12 → 3", False), ("Hello أهلا", False), ("أهلا hello", True), ("“שלום”", True), ("ж", False)],
+)
+def test_the_first_letter_decides(text, expected):
+    assert leftwards(text) is expected
+
+
+def test_a_correction_in_arabic_stands_at_the_right(qtbot):
+    edit = LongEdit("Correction", "أعتذر بشدة عن تأخر خلاطك")
+    qtbot.addWidget(edit)
+    edit.resize(600, 200)
+    edit.show()
+    assert edit.document().defaultTextOption().alignment() == Qt.AlignmentFlag.AlignRight
+    assert edit.cursorRect().left() > 300
+    edit.setPlainText("I am sorry.")
+    assert edit.document().defaultTextOption().alignment() == Qt.AlignmentFlag.AlignLeft
