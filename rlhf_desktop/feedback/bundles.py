@@ -8,6 +8,7 @@ model. The same feedback makes the same bytes.
 import hashlib
 import json
 import stat
+import struct
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ MAX_UNPACKED_BYTES = 16 * 2**30
 MAX_RATIO = 200  # of unpacked to packed; JSON lines of prose come to 5 or 10
 MAX_LINE_BYTES = 16 * 2**20
 _FREE_BYTES = 2**20  # unpacked, that need no ratio
+# What zipfile raises where an archive is not what it says: a name that is no text, a size that is no number, …
+_DAMAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, OSError, RuntimeError, ValueError, OverflowError, struct.error)
 _HOUR_ZERO = (1980, 1, 1, 0, 0, 0)
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
@@ -227,9 +230,7 @@ class _damage:  # noqa: N801 (used as a function)
         return
 
     def __exit__(self, _kind: object, problem: BaseException | None, _trace: object) -> None:
-        if isinstance(problem, zipfile.BadZipFile | zipfile.LargeZipFile | EOFError | OSError | NotImplementedError | RuntimeError):
-            raise _refused(self._path, "the archive is damaged", repr(problem)) from None
-        if type(problem).__module__ == "zlib":
+        if isinstance(problem, _DAMAGE) or type(problem).__module__ == "zlib":
             raise _refused(self._path, "the archive is damaged", repr(problem)) from None
 
 

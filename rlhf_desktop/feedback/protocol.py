@@ -143,8 +143,8 @@ def protocol_from(value: object) -> Protocol:
 
 _ACCURACY = "Is everything it states true and up to date? Judge this apart from how well it reads."
 _MEDICAL = ["dangerous", "wrong in part", "incomplete", "accurate", "accurate and complete"]
-_LEGAL = ["wrong law", "wrong in part", "incomplete", "accurate", "accurate, with authority"]
-_FINANCE = ["wrong", "wrong in part", "incomplete", "accurate", "accurate, with its limits"]
+_LEGAL = ["wrong law", "wrong in part", "incomplete", "accurate", "accurate with authority"]
+_FINANCE = ["wrong", "wrong in part", "incomplete", "accurate", "accurate with its limits"]
 
 
 def _marks(*names: str) -> list[SpanCategory]:

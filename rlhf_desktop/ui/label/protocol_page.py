@@ -1,5 +1,7 @@
 """The form in which a project's protocol is edited: which judgements are asked for."""
 
+from collections.abc import Iterable
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 
@@ -133,12 +135,12 @@ class ProtocolPage(Page):
         self.preset.setCurrentText(protocol.name if protocol.name in PRESETS else "My own")
         self.comparison.setCurrentIndex(self.comparison.findData(protocol.comparison))
         self.answers.setValue(protocol.answers)
-        self.buckets.setText(", ".join(protocol.buckets))
+        self.buckets.setText(_joined(protocol.buckets))
         for key, check in self.checks.items():
             check.setChecked(getattr(protocol, key))
         self.attributes.setPlainText("\n".join(_attribute_line(attribute) for attribute in protocol.attributes))
-        self.labels.setPlainText("\n".join(f"{'* ' if q.several else ''}{q.name}: {', '.join(q.labels)}" for q in protocol.labels))
-        self.spans.setPlainText(", ".join(category.name for category in protocol.span_categories))
+        self.labels.setPlainText("\n".join(f"{'* ' if q.several else ''}{q.name}: {_joined(q.labels)}" for q in protocol.labels))
+        self.spans.setPlainText(_joined(category.name for category in protocol.span_categories))
         self.reason.setCurrentIndex(self.reason.findData(protocol.reason))
         self.repeats.setValue(100 * protocol.repeat_share)
         self._shown = protocol
@@ -186,7 +188,7 @@ class ProtocolPage(Page):
 
 def _attribute_line(attribute: Attribute) -> str:
     named = list(attribute.levels) != list(ONE_TO_FIVE)
-    return f"{attribute.name}: {', '.join(attribute.levels)}" if named else attribute.name
+    return f"{attribute.name}: {_joined(attribute.levels)}" if named else attribute.name
 
 
 def _parse_attribute(line: str) -> dict[str, object]:
@@ -206,7 +208,13 @@ def _with_help_of(made: dict[str, object], before: list) -> dict[str, object]:
 
 
 def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+    return [part.strip() for part in text.split(";" if ";" in text else ",") if part.strip()]
+
+
+def _joined(words: Iterable[str]) -> str:
+    """As `_split` takes it apart again: where a word has a comma in it, semicolons stand between them."""
+    parts = list(words)
+    return ("; " if any("," in part for part in parts) else ", ").join(parts)
 
 
 def _lines_of(field: LongEdit) -> list[str]:

@@ -125,6 +125,15 @@ def test_flipped_bytes_never_pass_and_never_crash(bundle):
             continue
 
 
+def test_a_name_that_is_no_text_is_refused(bundle):
+    data = bytearray(remade(bundle, named("ж.jsonl")).read_bytes())
+    place = data.rindex("ж".encode())
+    data[place : place + 2] = b"\xc1\xc1"
+    bundle.write_bytes(bytes(data))
+    with pytest.raises(BadInput, match="damaged"):
+        everything(bundle)
+
+
 def test_lines_that_do_not_fit_their_model_are_refused_with_their_place(tmp_path):
     bad = ProfileRow.model_construct(name="x" * 400, role="", credentials="", updated_at="2026-01-01T00:00:00Z")
     write_bundle(tmp_path / "b.zip", "Support", 0.15, rows(profiles=[bad]))
