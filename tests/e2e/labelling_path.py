@@ -175,8 +175,7 @@ class Day:
         self.do(Key.Key_M, "Mark parts of answer A")
         self.hand.live(200)
         if self.by == "keyboard":
-            for _ in range(6):
-                self.key(Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
+            self.key(Key.Key_End, Qt.KeyboardModifier.ShiftModifier)  # whichever way the line is written
             self.key(Key.Key_1)
         else:
             cursor = card._marks.text.textCursor()
@@ -231,11 +230,11 @@ class Day:
         self.do(Key.Key_Return, "Save")
         self.hand.until(lambda: self.chat.presenter.judging.showing is None)
         self.hand.picture("chat-saved")
-        self.hand.press("Edit")
+        self.hand.press("Say it differently")
         self.key(Key.Key_A, Qt.KeyboardModifier.ControlModifier)
         self.type("My kettle leaks. May I exchange it?")
         self.hand.picture("chat-editing")
-        self.key(Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+        self.do(Key.Key_Return, "Send")
         self.hand.until(lambda: self.chat.presenter.judging.showing is not None)
         self.hand.picture("chat-branch")
         self.do(Key.Key_0, "None will do")

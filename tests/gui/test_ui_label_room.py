@@ -189,6 +189,31 @@ def test_a_changed_protocol_holds_from_the_next_item(qtbot, context, room):
     assert room.widget().currentWidget() is room.page
 
 
+def test_a_changed_protocol_counts_nothing_twice(qtbot, context, room):
+    begin(qtbot, context, room, 4)
+    qtbot.waitUntil(lambda: room.presenter.lookahead.ready)
+    press(qtbot, room, *RANK)
+    assert room.page.progress.value() == 1
+    room.page.protocol.click()
+    room.protocol._use_preset("Quick pairs")
+    room.protocol.save.click()
+    qtbot.waitUntil(lambda: room.presenter.judging.showing is not None and len(room.presenter.judging.showing.displayed) == 2)
+    assert room.page.progress.value() == 1
+    press(qtbot, room, Qt.Key.Key_1)
+    assert room.page.progress.value() == 2
+
+
+def test_a_row_that_takes_the_keys_is_scrolled_to(qtbot, context, room):
+    context.store.protocols.set(context.session.project.id, PRESETS["Medicine"])
+    room.widget().resize(1000, 560)
+    begin(qtbot, context, room)
+    qtbot.waitExposed(room.widget())
+    press(qtbot, room, Qt.Key.Key_R)
+    row = room.widget().focusWidget()
+    assert row is room.area.board.cards[0].first_row()
+    qtbot.waitUntil(lambda: not row.visibleRegion().isEmpty() and row.visibleRegion().boundingRect().height() == row.height())
+
+
 def test_an_item_returns_silently_in_another_order(qtbot, context, room):
     many = PRESETS["Quick pairs"].model_copy(update={"repeat_share": 0.5})
     context.store.protocols.set(context.session.project.id, many)

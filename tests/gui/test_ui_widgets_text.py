@@ -3,6 +3,7 @@
 import pytest
 from PySide6.QtCore import Qt
 
+from rlhf_desktop.ui.judging.marks import MarkableText
 from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.widgets.text import leftwards
 
@@ -24,3 +25,13 @@ def test_a_correction_in_arabic_stands_at_the_right(qtbot):
     assert edit.cursorRect().left() > 300
     edit.setPlainText("I am sorry.")
     assert edit.document().defaultTextOption().alignment() == Qt.AlignmentFlag.AlignLeft
+
+
+def test_arabic_to_be_marked_is_not_cut_off(qtbot):
+    text = MarkableText("أعتذر بشدة عن تأخر خلاطك وأفهم مدى إزعاج الانتظار " * 4, "Answer A")
+    qtbot.addWidget(text)
+    text.resize(300, 200)
+    text.show()
+    line = text.document().firstBlock().layout().lineAt(0)
+    assert line.naturalTextRect().left() >= 0
+    assert line.naturalTextRect().right() <= text.viewport().width() + 1

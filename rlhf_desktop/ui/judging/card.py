@@ -13,7 +13,7 @@ from rlhf_desktop.ui.judging.writing import WritingPane
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
-from rlhf_desktop.ui.widgets.surfaces import Card, column, row
+from rlhf_desktop.ui.widgets.surfaces import Card, column, reveal, row
 from rlhf_desktop.ui.widgets.text import Label, caption, restyle
 
 MIME = "application/x-rlhf-desktop-answer"
@@ -259,6 +259,7 @@ class AnswerCard(Card):
             self._text_place.addWidget(self._writing)
             self._correction.hide()
         self._writing.edit.setFocus()
+        reveal(self._writing)
 
     def _keep(self, text: str) -> None:
         self._stop_writing()

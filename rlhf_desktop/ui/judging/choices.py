@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QButtonGroup, QFrame, QPushButton, QWidget
 
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.flow import Flow
-from rlhf_desktop.ui.widgets.surfaces import column, row
+from rlhf_desktop.ui.widgets.surfaces import column, reveal, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, caption, restyle
 
 
@@ -107,6 +107,7 @@ class ChoiceRow(QFrame):
         """Show where the numbers go."""
         super().focusInEvent(event)
         restyle(self, focused=True)
+        reveal(self)
 
     def focusOutEvent(self, event) -> None:
         """No longer."""

@@ -14,8 +14,8 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton, SegmentedControl
 from rlhf_desktop.ui.widgets.flow import Flow
-from rlhf_desktop.ui.widgets.surfaces import clear, column, row
-from rlhf_desktop.ui.widgets.text import ElidedLabel, caption, either_way
+from rlhf_desktop.ui.widgets.surfaces import clear, column, reveal, row
+from rlhf_desktop.ui.widgets.text import ElidedLabel, align_as_written, caption, either_way
 
 SEVERITIES = ("slight", "serious", "grave")
 
@@ -52,6 +52,7 @@ class MarkableText(QPlainTextEdit):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.document().setDocumentMargin(0)
         either_way(self.document())
+        align_as_written(self.document())
         self.setPlainText(text)
         self.document().documentLayout().documentSizeChanged.connect(lambda _size: self._fit())
         self._fit()
@@ -198,6 +199,7 @@ class MarkPane(QWidget):
         self._bar.setVisible(on)
         if on:
             self.text.setFocus()
+            reveal(self._bar)
 
     def show_spans(self, spans: tuple[Span, ...]) -> None:
         """Show this answer's marks, each with a button that takes it away."""

@@ -90,6 +90,7 @@ class LabelPresenter(QObject):
         self._queue: LabelQueue | None = None
         self._item: Item | None = None
         self._done: dict[tuple[str, ...], Item] = {}  # what was judged in this sitting, to be shown again when it is taken back
+        self._counted_done = 0  # how many of those the queue knew of when it was counted
         self.judging.saved.connect(self._saved)
         self.judging.troubled.connect(self.troubled)
         self.lookahead.arrived.connect(self._arrived)
@@ -109,12 +110,20 @@ class LabelPresenter(QObject):
             self._count(self._counted)
 
     def _count(self, then: Callable[[LabelQueue], None]) -> None:
-        project = self._context.session.project
+        project, made = self._context.session.project, self._made()
+
+        def counted(queue: LabelQueue) -> None:
+            if project == self._context.session.project:
+                self._counted_done = made
+                then(queue)
+
         self._context.tasks.run(
-            label_queue, self._context.store, project,
-            on_success=lambda queue: project == self._context.session.project and then(queue),
-            on_failure=self.troubled.emit,
+            label_queue, self._context.store, project, on_success=counted, on_failure=self.troubled.emit
         )  # fmt: skip
+
+    def _made(self) -> int:
+        """Items of the queue judged in this sitting."""
+        return sum(not item.repeats for item in self._done.values()) if self.sitting is not None else 0
 
     def _counted(self, queue: LabelQueue) -> None:
         self._queue = queue
@@ -126,6 +135,7 @@ class LabelPresenter(QObject):
         """Start a sitting."""
         if self._queue is not None and self.sitting is None:
             self.sitting, self._done, self._returning = Sitting(self._clock()), {}, False
+            self._counted_done = 0
             self._start(self._queue)
 
     def restart(self) -> None:
@@ -255,7 +265,7 @@ class LabelPresenter(QObject):
         queue = self._queue
         if queue is None:
             return
-        made = sum(not item.repeats for item in self._done.values()) if self.sitting is not None else 0
+        made = self._made() - self._counted_done
         pace = self.sitting.pace_s if self.sitting is not None else None
         left = max(0, queue.total - queue.judged - made)
         self.progressed.emit(

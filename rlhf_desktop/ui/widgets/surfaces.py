@@ -26,6 +26,19 @@ def row(parent: QWidget | None = None, margin: int = 0, spacing: int = t.SPACE_S
     return made
 
 
+def reveal(widget: QWidget) -> None:
+    """Scroll whatever holds a widget so far that it is seen, once the layout knows where it is."""
+    QTimer.singleShot(0, widget, lambda: _scroll_to(widget))
+
+
+def _scroll_to(widget: QWidget) -> None:
+    parent = widget.parentWidget()
+    while parent is not None:
+        if isinstance(parent, QScrollArea) and parent.widget().isAncestorOf(widget):
+            parent.ensureWidgetVisible(widget, 0, t.SPACE_L)
+        parent = parent.parentWidget()
+
+
 def clear(layout: QLayout) -> None:
     """Take everything out of a layout and delete its widgets."""
     while (item := layout.takeAt(0)) is not None:
