@@ -3,11 +3,14 @@
 Offline, only one on this computer is asked. What comes back is untrusted text with limits on its size; nothing else of it is used.
 """
 
+import contextlib
 import http.client
 import json
+import socket
 import ssl
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -17,11 +20,33 @@ from rlhf_desktop.core.files import sha256_text
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.runs import ModelRef
-from rlhf_desktop.hub.tokens import Secret, scrub
+from rlhf_desktop.hub.tokens import Secret, TokenKeeper, scrub
 
 _TIMEOUT_S = 300.0  # a large model on a slow machine
 _MAX_BYTES = 16 * 2**20
 _MAX_ANSWER_CHARS = 200_000
+
+
+class Call:
+    """Requests that another thread may end: the connection is broken, by which servers know that nobody listens any more."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connection: http.client.HTTPConnection | None = None
+        self.ended = False
+
+    def holds(self, connection: http.client.HTTPConnection | None) -> None:
+        """This is the connection in use."""
+        with self._lock:
+            self._connection = connection
+
+    def end(self) -> None:
+        """Break off."""
+        with self._lock:
+            self.ended = True
+            if self._connection is not None and self._connection.sock is not None:
+                with contextlib.suppress(OSError):  # it ended by itself
+                    self._connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True)
@@ -52,8 +77,8 @@ class Server:
         text = (text if "://" in text else f"http://{text}").rstrip("/").removesuffix("/chat/completions")
         try:
             parts = urlsplit(text)
-            fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
-            fine = fine and (parts.port is None or parts.port > 0)
+            fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None and text.isprintable()
+            fine = fine and " " not in text and (parts.port is None or parts.port > 0)
         except ValueError:
             fine = False
         if not fine:
@@ -80,21 +105,21 @@ class Server:
         names = [entry.get("id") for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
         return [name for name in names if isinstance(name, str)]
 
-    def answers(self, prompt: Messages, k: int, sampling: Sampling, seed: int = 0) -> list[ServerAnswer]:
-        """`k` answers to a conversation. Asked one by one: not every server knows how to give several.
+    def answers(self, prompt: Messages, k: int, sampling: Sampling, seed: int = 0, call: Call | None = None) -> list[ServerAnswer]:
+        """`k` answers to a conversation. Asked one by one: not every server knows how to give several. `call` may end it.
 
         Raises:
             OfflineRefused: offline is on, and it is not on this computer.
             HubTrouble: it cannot be reached, refuses, or answers something unusable.
         """
-        return [self._answer(prompt, sampling, seed + number) for number in range(k)]
+        return [self._answer(prompt, sampling, seed + number, call) for number in range(k)]
 
-    def _answer(self, prompt: Messages, sampling: Sampling, seed: int) -> ServerAnswer:
+    def _answer(self, prompt: Messages, sampling: Sampling, seed: int, call: Call | None) -> ServerAnswer:
         asked = {
             "model": self.model, "messages": list(prompt), "temperature": sampling.temperature, "top_p": sampling.top_p,
             "max_tokens": sampling.max_new_tokens, "seed": seed, "stream": False,
         }  # fmt: skip
-        answer = self._ask("POST", "/chat/completions", asked)
+        answer = self._ask("POST", "/chat/completions", asked, call)
         try:
             choice = answer["choices"][0]
             text = choice["message"]["content"]
@@ -107,12 +132,14 @@ class Server:
         finish: Literal["end", "length"] = "length" if choice.get("finish_reason") == "length" else "end"
         return ServerAnswer(text.strip(), finish, tokens if isinstance(tokens, int) else None)
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, call: Call | None = None) -> dict[str, Any]:
         parts = urlsplit(self.url)
         offline.check_online(parts.hostname or "")
         headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "rlhf-desktop"}
         headers |= {"Authorization": f"Bearer {self.key.value}"} if self.key else {}
         connection = _connection(parts.scheme, parts.netloc)
+        if call:
+            call.holds(connection)
         try:
             connection.request(method, parts.path + path, json.dumps(body) if body else None, headers)
             response = connection.getresponse()
@@ -121,6 +148,8 @@ class Server:
             hint = "Is it running, and is the address right? Nothing was kept of this answer; the others are safe."
             raise HubTrouble(f"{self.host} cannot be reached, or the connection broke.", hint, scrub(str(problem))) from None
         finally:
+            if call:
+                call.holds(None)
             connection.close()
         if response.status != 200:
             raise _refusal(self.host, self.model, response.status, raw)
@@ -133,6 +162,29 @@ class Server:
                 f"{self.host} did not answer as such servers do.", "Its address usually ends in /v1.", scrub(str(raw[:300]))
             )
         return answer
+
+
+@dataclass(frozen=True)
+class NamedServer:
+    """One of a server's models, as the user keeps it. The key is not part of it: the keeper knows it."""
+
+    url: str
+    model: str
+    keeper: TokenKeeper = field(repr=False, compare=False)
+
+    @property
+    def reference(self) -> ModelRef:
+        """As the record names it."""
+        return Server(self.url, self.model).reference
+
+    @property
+    def local(self) -> bool:
+        """Whether it is on this computer: then offline does not forbid it."""
+        return offline.is_loopback(urlsplit(self.url).hostname)
+
+    def connect(self) -> Server:
+        """With its key. Asks the keyring: not on the GUI thread."""
+        return Server(self.url, self.model, self.keeper.get())
 
 
 def _connection(scheme: str, netloc: str) -> http.client.HTTPConnection:

@@ -8,12 +8,34 @@ from rlhf_desktop.core.errors import NotFound
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.feedback.conversations import Generator, Project
-from rlhf_desktop.hub.servers import Server, ServerAnswer
+from rlhf_desktop.hub.servers import NamedServer, Server, ServerAnswer
+from rlhf_desktop.hub.tokens import Keepers
 from rlhf_desktop.operations.labelling import keep_answers, label_queue, remember_ready
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
 
 OnDone = Callable[[int, int], None]  # prompts answered, and in all
+
+
+_KEPT = "servers"  # a setting: the servers the user named, without their keys
+
+
+def named_servers(store: Store, keys: Keepers) -> list[NamedServer]:
+    """The servers the user keeps, in the order they were named."""
+    return [NamedServer(kept["url"], kept["model"], keys.of(kept["url"])) for kept in store.settings.get(_KEPT, [])]
+
+
+def keep_server(store: Store, keys: Keepers, url: str, model: str) -> NamedServer:
+    """Keep a server's model; twice is once."""
+    kept = {"url": url, "model": model}
+    store.settings.set(_KEPT, [*(other for other in store.settings.get(_KEPT, []) if other != kept), kept])
+    return NamedServer(url, model, keys.of(url))
+
+
+def forget_server(store: Store, server: NamedServer) -> None:
+    """Forget a server's model. Its key stays in the keyring until it is forgotten there: other models may need it."""
+    gone = {"url": server.url, "model": server.model}
+    store.settings.set(_KEPT, [other for other in store.settings.get(_KEPT, []) if other != gone])
 
 
 def server_rows(

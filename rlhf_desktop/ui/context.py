@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.hub.servers import NamedServer
 from rlhf_desktop.hub.tokens import Keepers
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Session(QObject):
         self._project = project
         self._base: ModelRef | None = None
         self._adapter: AdapterRef | None = None
+        self._server: NamedServer | None = None
         self._network = NetworkRule(offline=False)
 
     @property
@@ -87,7 +89,17 @@ class Session(QObject):
 
     def set_model(self, base: ModelRef | None, adapter: AdapterRef | None = None) -> None:
         """Make a model current."""
-        self._base, self._adapter = base, adapter
+        self._base, self._adapter, self._server = base, adapter, None
+        self.modelChanged.emit()
+
+    @property
+    def server(self) -> NamedServer | None:
+        """The server that answers in Chat and Label instead of the model here; None: the model does."""
+        return self._server
+
+    def set_server(self, server: NamedServer | None) -> None:
+        """Have a server answer, or the model here again."""
+        self._server = server
         self.modelChanged.emit()
 
     def announce(self, text: str, undo: Callable[[], None] | None = None) -> None:

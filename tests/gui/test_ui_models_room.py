@@ -91,7 +91,7 @@ def test_removing_asks_in_place_and_keeps_the_run(qtbot, room, context):
     run.say(runs.Finished, outcome="done")
     run.state("done")
     room.activated()
-    qtbot.waitUntil(lambda: len(cards(room)) == 1)
+    qtbot.waitUntil(lambda: len(cards(room)) == 1 and cards(room)[0].isVisible())
     (line,) = cards(room)[0].lines.values()
     line.remove.click()
     assert line.confirm.isVisible()

@@ -15,6 +15,7 @@ from rlhf_desktop.operations.conversations import hide_conversation
 from rlhf_desktop.operations.unfinished import forget_unfinished, note_unfinished, recover_unfinished
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.ui.chat.answerer import Answerer
 from rlhf_desktop.ui.chat.turns import Turn, turns
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.context import Session
@@ -65,7 +66,8 @@ class ChatPresenter(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._store, self._session, self._client, self._who = store, session, client, who
+        self._store, self._session, self._who = store, session, who
+        self._answerer = Answerer(session, client, self)
         self._chance = chance or random.Random()
         self._tree: Tree | None = None
         self._writing: Writing | None = None
@@ -80,10 +82,10 @@ class ChatPresenter(QObject):
         self._noting.setSingleShot(True)
         self._noting.setInterval(NOTE_MS)
         self._noting.timeout.connect(self.note)
-        client.tokenArrived.connect(self._token)
-        client.completionFinished.connect(self._completion)
-        client.requestDone.connect(self._done)
-        client.troubleHappened.connect(self._trouble)
+        self._answerer.tokenArrived.connect(self._token)
+        self._answerer.completionFinished.connect(self._completion)
+        self._answerer.requestDone.connect(self._done)
+        self._answerer.troubleHappened.connect(self._trouble)
 
     @property
     def conversation_id(self) -> str | None:
@@ -176,7 +178,7 @@ class ChatPresenter(QObject):
     def _leave(self) -> None:
         """Before another branch is shown: stop writing (what is there is kept), put an unsaved ranking away."""
         if self._writing:
-            self._client.cancel(self._writing.request)
+            self._answerer.cancel(self._writing.request)
             self._keep_unfinished()
         self.judging.put_away()
 
@@ -223,7 +225,7 @@ class ChatPresenter(QObject):
     def stop(self) -> None:
         """Stop writing; what is there is kept."""
         if self._writing:
-            self._client.cancel(self._writing.request)
+            self._answerer.cancel(self._writing.request)
 
     def step(self, message_id: str, by: int) -> None:
         """Show the alternative before or after this message."""
@@ -235,7 +237,7 @@ class ChatPresenter(QObject):
             self._show(self.conversation_id)
 
     def _has_model(self) -> bool:
-        if self._session.base is None:
+        if not self._answerer.ready:
             self.troubled.emit(ModelTrouble("No model is ready yet.", "Wait for the starter model, or choose one in Models."))
             return False
         return True
@@ -244,19 +246,17 @@ class ChatPresenter(QObject):
         conversation = self.conversation_id
         self._tree = self._store.conversations.tree(conversation)
         prompt = [node.message for node in self._tree.path(parent)]
-        base, adapter = self._session.base, self._session.adapter
         seed, sampling = self._chance.randrange(_SEEDS), self._sampling
         order = self._chance.sample(range(answers), answers)
         shown = [turn for turn in self._turns() if keep_leaf is None or not _below(self._tree, keep_leaf, turn.id)]
-        self._client.load(base)
-        request = self._client.generate(prompt, answers, adapter, sampling, seed)
+        asked = self._answerer.ask(prompt, answers, sampling, seed)
         self._writing = Writing(
-            request,
+            asked.request,
             self._session.project.id,
             parent,
             conversation,
             seed,
-            Generator.of(base, adapter, sampling),
+            asked.generator,
             order,
             [""] * answers,
         )

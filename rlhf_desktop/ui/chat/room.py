@@ -10,6 +10,7 @@ from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters
 from rlhf_desktop.operations.conversations import find_conversations
+from rlhf_desktop.operations.servers import named_servers
 from rlhf_desktop.store.conversations import ConversationStore
 from rlhf_desktop.store.shelf import ConversationCursor, ConversationPage, ConversationQuery
 from rlhf_desktop.ui.chat.composer import Composer
@@ -302,17 +303,33 @@ class ChatRoom(QObject):
         menu = QMenu(at)
         base = session.base
         if base:
-            self._choice(menu, f"{base.name} (as it came)", session.adapter is None, None)
+            self._choice(menu, f"{base.name} (as it came)", session.adapter is None and session.server is None, None)
             fitting = [info for info in adapters if info.ref.base_hash == base.hash]
             if fitting:
                 menu.addSeparator()
             for info in fitting:
-                chosen = session.adapter is not None and session.adapter.hash == info.ref.hash
+                here = session.server is None and session.adapter is not None
+                chosen = here and session.adapter.hash == info.ref.hash
                 self._choice(menu, info.title, chosen, info.ref)
             menu.addSeparator()
+        self._add_servers(menu)
         menu.addAction("More models…", lambda: session.roomRequested.emit("models"))
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(at.mapToGlobal(QPoint(0, -menu.sizeHint().height())))
+
+    def _add_servers(self, menu: QMenu) -> None:
+        """The servers the user named; offline, only those on this computer can be chosen."""
+        session = self._context.session
+        servers = named_servers(self._context.store, self._context.keys)
+        for server in servers:
+            forbidden = session.network.offline and not server.local
+            said = f"{server.reference.name} ({'offline is on' if forbidden else 'a server'})"
+            action = menu.addAction(said.replace("&", "&&"), lambda server=server: session.set_server(server))
+            action.setCheckable(True)
+            action.setChecked(session.server == server)
+            action.setEnabled(not forbidden)
+        if servers:
+            menu.addSeparator()
 
     def _choice(self, menu: QMenu, text: str, chosen: bool, adapter: AdapterRef | None) -> None:
         session = self._context.session
@@ -323,6 +340,7 @@ class ChatRoom(QObject):
     def _show_model(self) -> None:
         session = self._context.session
         name = session.adapter.name if session.adapter else session.base.name if session.base else "No model yet"
+        name = f"{session.server.reference.name} (a server)" if session.server else name
         self.composer.set_model(name)
 
     def _show_state(self, state: str) -> None:

@@ -26,7 +26,8 @@ def model_name(generator: Generator | None) -> str:
     """Who wrote an answer, as screens say it."""
     if generator is None:
         return ""
-    return generator.adapter_name or generator.model_name
+    name = generator.adapter_name or generator.model_name
+    return f"{name} (a server)" if generator.model_hash.startswith("server:") else name
 
 
 def turns(tree: Tree, generators: dict[str, Generator], most: int, judged: set[frozenset[str]]) -> list[Turn]:

@@ -138,6 +138,8 @@ class Desk(QObject):
 
     def _model_words(self) -> str:
         session, chat = self._context.session, self._context.chat
+        if session.server is not None:
+            return f"{session.server.reference.name} (a server)"
         if session.base is None:
             return self._loading
         name = session.base.name + (f" + {session.adapter.name}" if session.adapter else "")

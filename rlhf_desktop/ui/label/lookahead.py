@@ -14,6 +14,7 @@ from rlhf_desktop.operations.labelling import Item, keep_answers, remember_ready
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.prompts import StoredPrompt
+from rlhf_desktop.ui.chat.answerer import Answerer
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.context import Session
 from rlhf_desktop.ui.tasks import TaskRunner
@@ -54,7 +55,8 @@ class Lookahead(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._store, self._session, self._client, self._tasks = store, session, client, tasks
+        self._store, self._session, self._tasks = store, session, tasks
+        self._answerer = Answerer(session, client, self)
         self._ahead, self._chance = ahead, chance or random.Random()
         self._waiting: deque[StoredPrompt] = deque()
         self._ready: deque[Item] = deque()
@@ -63,10 +65,10 @@ class Lookahead(QObject):
         self._asked: _Asked | None = None
         self._keeping: _Asked | None = None  # being stored
         self._paused = True
-        client.completionFinished.connect(self._completion)
-        client.requestDone.connect(self._done)
-        client.troubleHappened.connect(self._trouble)
-        client.quietened.connect(self._fill)
+        self._answerer.completionFinished.connect(self._completion)
+        self._answerer.requestDone.connect(self._done)
+        self._answerer.troubleHappened.connect(self._trouble)
+        self._answerer.quietened.connect(self._fill)
 
     @property
     def ready(self) -> int:
@@ -123,7 +125,7 @@ class Lookahead(QObject):
     def _drop(self) -> None:
         """Give up what is under way; its prompt is asked again later."""
         if self._asked:
-            self._client.cancel(self._asked.request)
+            self._answerer.cancel(self._asked.request)
             self._waiting.appendleft(self._asked.prompt)
             self._asked = None
 
@@ -134,17 +136,16 @@ class Lookahead(QObject):
             if not self._ready and self._current is None:
                 self.emptied.emit()
             return
-        if not self._client.quiet or self._session.base is None:
+        if not self._answerer.quiet or not self._answerer.ready:
             return
         if len(self._ready) < self._ahead:
             self._ask(self._waiting.popleft())
 
     def _ask(self, prompt: StoredPrompt) -> None:
-        base, adapter, sampling = self._session.base, self._session.adapter, Sampling()
+        sampling = Sampling()
         seed = self._chance.randrange(_SEEDS)
-        self._client.load(base)
-        request = self._client.generate_ahead(prompt.prompt, self._answers, adapter, sampling, seed)
-        self._asked = _Asked(request, prompt, self._session.project, Generator.of(base, adapter, sampling), seed)
+        asked = self._answerer.ask(prompt.prompt, self._answers, sampling, seed, ahead=True)
+        self._asked = _Asked(asked.request, prompt, self._session.project, asked.generator, seed)
         self.progressed.emit(0, self._answers)
 
     def _completion(self, reply: Completion) -> None:

@@ -20,6 +20,7 @@ from rlhf_desktop.ui.models.addpanel import AddPanel
 from rlhf_desktop.ui.models.cards import BaseCard
 from rlhf_desktop.ui.models.datapage import DataPage
 from rlhf_desktop.ui.models.lineage import AdapterEntry
+from rlhf_desktop.ui.models.servers import ServerCard
 from rlhf_desktop.ui.models.share import Sharing
 from rlhf_desktop.ui.models.work import HubWork, ModelFacts, delete_adapter, read_facts
 from rlhf_desktop.ui.theme import tokens as t
@@ -78,6 +79,8 @@ class ModelsRoom(QObject):
         )
         self.empty.hide()
         body.addWidget(self.empty)
+        self.servers = ServerCard(self._context)
+        body.addWidget(self.servers)
         body.addWidget(self._publishing())
         body.addWidget(self._suggestions())
         body.addStretch(1)

@@ -1,8 +1,6 @@
 """A server of the user's own, on loopback, speaking OpenAI's chat completions: well, badly, and not at all."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -11,55 +9,15 @@ from rlhf_desktop.core.errors import AppError, BadInput, HubTrouble
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.hub.servers import Server
 from rlhf_desktop.hub.tokens import Secret
+from tests.chat_server import ChatServer
 
 PROMPT = [{"role": "user", "content": "My lamp is broken."}]
 
 
-class Talker:
-    """What it was asked, and what it is to answer: a function of the request, or bytes."""
-
-    def __init__(self):
-        self.seen = []
-        self.status = 200
-        self.say = lambda asked: {
-            "choices": [{"message": {"role": "assistant", "content": f" answer {asked['seed']} "}, "finish_reason": "stop"}],
-            "usage": {"completion_tokens": 3},
-        }
-
-
 @pytest.fixture
 def talker():
-    made = Talker()
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-        def do_GET(self):
-            self.reply({"data": [{"id": "llama"}, {"id": "qwen"}, {"no": 1}]})
-
-        def do_POST(self):
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            made.seen.append((self.path, self.headers.get("Authorization"), asked))
-            self.reply(made.say(asked) if callable(made.say) else made.say)
-
-        def reply(self, value):
-            raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-            self.send_response(made.status)
-            if made.status == 302:
-                self.send_header("Location", "http://192.0.2.1/steal")
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    made.url = f"http://127.0.0.1:{server.server_port}/v1"
-    yield made
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with ChatServer() as made:
+        yield made
 
 
 def test_several_answers_each_with_its_seed(talker):
@@ -93,7 +51,9 @@ def test_addresses_as_people_type_them(typed, url):
     assert Server.at(typed).url == url
 
 
-@pytest.mark.parametrize("typed", ["", "ftp://a.example", "http://", "http://me:secret@a.example", "http://a:99999"])
+@pytest.mark.parametrize(
+    "typed", ["", "ftp://a.example", "http://", "http://me:secret@a.example", "http://a:99999", "no address at all", "a\x00b"]
+)
 def test_what_is_no_address(typed):
     with pytest.raises(BadInput, match="not the address of a server"):
         Server.at(typed)
