@@ -41,6 +41,9 @@ NODES = 128
 MOST_MORE = 2000
 """A decision that needs more judgements than this is not worth foreseeing: the models are close."""
 
+CLOSE = 200
+"""From so many judgements still needed, the sentence says that the models are close."""
+
 _THETA = (np.polynomial.legendre.leggauss(NODES)[0] + 1) / 2  # (J,) in (0, 1)
 _LOG_SHARE = np.log(np.polynomial.legendre.leggauss(NODES)[1] / 2)  # (J,) shares that add up to 1
 _HALVINGS = 40
@@ -137,4 +140,15 @@ def sentence(win: WinInterval, new: str, old: str) -> str:
         return f"{said} It is {win.decision}."
     if win.more is None:
         return f"{said} Not decided yet: the two are close."
-    return f"{said} Not decided yet: about {win.more:,} more {'judgement' if win.more == 1 else 'judgements'} if this holds."
+    if win.more > CLOSE:
+        return (
+            f"{said} Not decided yet: the two are close; telling them apart would take about {about(win.more):,} more judgements."
+        )
+    many = f"{about(win.more)} more {'judgement' if win.more == 1 else 'judgements'}"
+    return f"{said} Not decided yet: about {many} if this holds."
+
+
+def about(n: int) -> int:
+    """A foreseen number at the precision it has: two digits."""
+    unit = 10 ** max(0, len(str(n)) - 2)
+    return round(n / unit) * unit

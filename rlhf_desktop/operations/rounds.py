@@ -9,7 +9,7 @@ from typing import Literal
 
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef
-from rlhf_desktop.evaluation.confidence import WinInterval
+from rlhf_desktop.evaluation.confidence import WinInterval, about
 from rlhf_desktop.evaluation.learning import CurvePoint, LearningCurve, fit_curve
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.rankings import pairs
@@ -23,6 +23,7 @@ from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.evaluations import Adoption
 
 FIRST_TRAINING = 60  # judgements before a first training is worth its time
+FIRST_EXAMPLES = 20  # written answers before the model is taught by them
 NEXT_TRAINING = 30  # further ones before the next
 END_OF_TIME = "9999"
 _LIVE = ("queued", "starting", "running")
@@ -163,6 +164,9 @@ def _feed_or_train(store: Store, project: Project, history: Sequence[Round]) -> 
         return NextStep("judge", "Next: compare a few answers", "chat")
     if now.runs and now.runs[0].algorithm == "reward" and now.runs[0].state == "done":
         return NextStep("train", "Next: improve with PPO against what you prefer", "train", run_id=now.runs[0].id)
+    written = store.judgements.counts(project.id).get("demonstration", 0)
+    if len(history) == 1 and written >= FIRST_EXAMPLES and not any(run.algorithm == "sft" for run in now.runs):
+        return NextStep("train", f"Next: teach the model your {written} examples", "train")
     needed = FIRST_TRAINING if len(history) == 1 else NEXT_TRAINING
     if fresh < needed:
         more = needed - fresh
@@ -194,7 +198,7 @@ def _more_words(win: WinInterval, found: EvaluationSummary) -> str:
         return f"judge {left} more blind {'pair' if left == 1 else 'pairs'}"
     if win.more is None:
         return "the two models are close; judge more answers and train again"
-    return f"about {win.more} more blind pairs decide"
+    return f"about {about(win.more)} more blind pairs decide"
 
 
 # --- is more feedback worth it? -----------------------------------------------------------------------------------------------

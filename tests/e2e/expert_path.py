@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QScrollArea, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QPlainTextEdit, QScrollArea, QWidget
 
 from rlhf_desktop.app import Desktop
 from rlhf_desktop.core.paths import Workspace, resources_dir
@@ -29,6 +29,7 @@ from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.widgets.buttons import SegmentedControl
 
 PROJECT = "Support"
+MESSAGE = "Message"  # the name of Chat's field
 _PATIENCE_S = 3600.0  # for a run or many answers on a busy machine
 
 
@@ -95,6 +96,10 @@ class Hand:
         """Judge the pair that is shown."""
         raise NotImplementedError
 
+    def ask(self, text: str) -> None:
+        """Write a message and send it."""
+        raise NotImplementedError
+
 
 class Keyboard(Hand):
     """Keys only."""
@@ -109,6 +114,16 @@ class Keyboard(Hand):
                 return
             QTest.keyClick(focus or self.window, Qt.Key.Key_Tab)
         raise AssertionError(f"Tab never reaches “{name}”")
+
+    def ask(self, text: str) -> None:
+        for _ in range(100):
+            focus = QApplication.focusWidget()
+            if focus is not None and focus.accessibleName() == MESSAGE:
+                QTest.keyClicks(focus, text)
+                QTest.keyClick(focus, Qt.Key.Key_Return)
+                return
+            QTest.keyClick(focus or self.window, Qt.Key.Key_Tab)
+        raise AssertionError("Tab never reaches the message")
 
     def _choose(self, wanted: QWidget) -> None:
         """Tab enters a row of choices at the one that holds; arrows go on from there."""
@@ -147,6 +162,12 @@ class Mouse(Hand):
 
     def verdict(self, name: str, key: Qt.Key) -> None:
         self.press(name)
+
+    def ask(self, text: str) -> None:
+        field = next(w for w in self.window.findChildren(QPlainTextEdit) if w.accessibleName() == MESSAGE and w.isVisible())
+        QTest.mouseClick(field.viewport(), Qt.MouseButton.LeftButton)
+        QTest.keyClicks(field, text)  # words are typed, whatever moves the pointer
+        self.press("Send")
 
 
 def rule(left: str, right: str) -> tuple[str, Qt.Key]:
@@ -199,6 +220,10 @@ def walk(hand: Hand, pairs: int) -> str:
     hand.live(1000)
     hand.room("Chat", Qt.Key.Key_1)
     hand.until(lambda: chat.loaded is not None and chat.state == "ready", _PATIENCE_S)
+    answered: list[bool] = []
+    window.room("chat").presenter.writingEnded.connect(lambda: answered.append(True))
+    hand.ask("My kettle arrived broken.")
+    hand.until(lambda: answered, _PATIENCE_S)
     hand.picture("chat")
     return f"{win.rate:.0%} ({win.low:.0%} to {win.high:.0%}) on {win.n}: {win.decision}"
 
@@ -222,6 +247,8 @@ def main() -> None:
         desktop.window.activateWindow()
         print(walk(hand, options.pairs), flush=True)
     finally:
+        desktop.window.close()
+        app.exec()  # until the process that answers has ended
         desktop.put_away()
 
 

@@ -8,6 +8,7 @@ from PySide6.QtCore import QProcess, Qt
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
+    QApplication,
     QComboBox,
     QLineEdit,
     QPlainTextEdit,
@@ -22,6 +23,7 @@ from rlhf_desktop.core import runs
 from rlhf_desktop.ui.frame.desk import Desk
 from rlhf_desktop.ui.frame.standing import Seen
 from rlhf_desktop.ui.frame.window import Window
+from rlhf_desktop.ui.theme import tokens as t
 
 CONTROLS = (QAbstractButton, QAbstractItemView, QComboBox, QLineEdit, QPlainTextEdit, QTextBrowser)
 
@@ -180,6 +182,17 @@ def test_rooms_have_their_keys(window):
     assert keys["Chat"] == "Ctrl+1"
     assert keys["Settings"] == "Ctrl+7"
     assert window.header.findChild(QAbstractButton, "find").shortcut().toString() == "Ctrl+K"
+
+
+def test_a_room_chosen_by_key_takes_the_focus_so_that_the_rail_does_not_cover_it(qtbot, window):
+    window.show()
+    qtbot.waitUntil(window.isActiveWindow)
+    rail = {button.accessibleName(): button for button in window.rail.findChildren(QAbstractButton)}
+    rail["Feedback"].setFocus(Qt.FocusReason.TabFocusReason)
+    qtbot.waitUntil(lambda: window.rail.width() == t.RAIL_WIDTH_OPEN)  # words for who walks through the rail
+    qtbot.keyClick(window, Qt.Key.Key_4, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: window.current_room == "train" and window.rail.width() == t.RAIL_WIDTH)
+    assert not window.rail.isAncestorOf(QApplication.focusWidget())
 
 
 def test_the_theme_switches_while_running(window, theme):

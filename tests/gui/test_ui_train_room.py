@@ -346,6 +346,25 @@ def test_before_and_now_stand_side_by_side(qtbot, context, room):
     assert card._texts[1].text() == "**new**"
 
 
+def test_before_the_first_look_there_is_nothing_to_set_beside_it(qtbot, context, room):
+    run = ScriptedRun(context)
+    run.say(runs.Sample, step=0, prompt="What now?", text="old", before="old")
+    page = open_page(qtbot, room, run)
+    (card,) = page.samples._cards.values()
+    assert [text.text() for text in card._texts] == ["old", "*It is asked again while the model learns.*"]
+    assert card._heads[1].text() == "Now"
+
+
+def test_the_end_of_a_run_that_is_watched_is_told_at_once(qtbot, context, room):
+    run = ScriptedRun(context)
+    run.say(runs.Progress, phase="learning", step=1, total=2)
+    open_page(qtbot, room, run)
+    with qtbot.waitSignal(room.follower.ended), qtbot.waitSignal(context.session.runsChanged):
+        run.say(runs.Finished, outcome="done", metrics={})
+        run.state("done")
+        room.follower.poll()
+
+
 def test_a_run_that_gives_no_sign_can_be_ended(qtbot, context, room, monkeypatch):
     run = ScriptedRun(context)
     run.steps(1, 30)

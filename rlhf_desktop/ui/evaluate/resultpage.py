@@ -90,12 +90,16 @@ class ResultPage(Page):
         card = Card()
         card.body.addWidget(Label(sentence(win, made.new_name, made.old_name), "heading", wrap=True))
         card.body.addWidget(IntervalBar(win.rate, win.low, win.high))
-        ends = row()
-        ends.addWidget(caption(f"always {made.old_name}"))
-        ends.addStretch(1)
-        ends.addWidget(caption("equal"))
-        ends.addStretch(1)
-        ends.addWidget(caption(f"always {made.new_name}"))
+        ends = QGridLayout()  # columns of one width, so that “equal” stands under the middle
+        words_and_places = (
+            (f"always {made.old_name}", Qt.AlignmentFlag.AlignLeft),
+            ("equal", Qt.AlignmentFlag.AlignHCenter),
+            (f"always {made.new_name}", Qt.AlignmentFlag.AlignRight),
+        )
+        for place, (said, side) in enumerate(words_and_places):
+            ends.addWidget(caption(said), 0, place, side)
+            ends.setColumnStretch(place, 1)
+            ends.setColumnMinimumWidth(place, 1)
         card.body.addLayout(ends)
         card.body.addSpacing(t.SPACE_XS)
         card.body.addWidget(Label(self._facts(), tone="muted", wrap=True))

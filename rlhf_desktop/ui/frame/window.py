@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
-from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.ui.context import Context
@@ -37,7 +37,7 @@ class Window(QMainWindow):
         self.toast = Toast(centre)
         self.palette_view = CommandPalette(centre)
         self.welcome: WelcomePage | None = None
-        self.rail.chosen.connect(self.show_room)
+        self.rail.chosen.connect(self._enter_room)
         self.header.searchRequested.connect(self.palette_view.open)
         QShortcut(QKeySequence.StandardKey.Undo, self, lambda: self.toast.undo() or context.session.undoRequested.emit())
         QShortcut(QKeySequence.StandardKey.Redo, self, context.session.redoRequested.emit)
@@ -83,6 +83,13 @@ class Window(QMainWindow):
         self.stack.setCurrentWidget(room.widget())
         room.activated()
         self.roomChanged.emit(key)
+
+    def _enter_room(self, key: str) -> None:
+        """A room chosen on the rail, with its keys too: the focus goes with it, or the open rail would cover the room."""
+        self.show_room(key)
+        focus = QApplication.focusWidget()
+        if focus is None or self.rail.isAncestorOf(focus):
+            self.stack.currentWidget().setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def show_welcome(self) -> WelcomePage:
         """Show the first-run page instead of a room."""

@@ -80,6 +80,9 @@ class ChartCard(Card):
         self._drawn = [0] * len(chart.curves)
         self.body.addWidget(self._plot)
         self._legend = Label("", "caption", "muted")
+        place = self._legend.sizePolicy()
+        place.setRetainSizeWhenHidden(True)  # charts side by side stay level
+        self._legend.setSizePolicy(place)
         self.body.addWidget(self._legend)
         theme.changed.connect(self._dress)
         self._scale = theme.scale
@@ -114,6 +117,7 @@ class ChartCard(Card):
             self._faint[number].setData(*self._scaled(series.drawn()))
         else:
             self._faint[number].clear()
+        self._lines[number].setSymbol("o" if len(series) == 1 else None)  # a line needs two points
         self._lines[number].setData(*self._scaled(series.trend() if long else series.drawn()))
 
     def _scaled(self, points: Sequence) -> Sequence:
@@ -130,6 +134,9 @@ class ChartCard(Card):
             pale.setAlphaF(0.3)
             faint.setPen(pg.mkPen(pale, width=1))
             line.setPen(pg.mkPen(strokes()[number], width=2, style=DASHES[number]))
+            line.setSymbolPen(None)
+            line.setSymbolBrush(strokes()[number])
+            line.setSymbolSize(t.SPACE_S)
 
 
 class InTurn(QTimer):

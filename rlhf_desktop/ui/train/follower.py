@@ -22,6 +22,7 @@ class RunFollower(QObject):
 
     changed = Signal(object)  # the set of event types just folded in
     conditionChanged = Signal(object)  # the RunCondition, whenever it was looked at
+    ended = Signal()  # while it was followed
     replayed = Signal()  # everything written so far is in `view`
 
     def __init__(self, tasks: TaskRunner, run: RunFolder, parent: QObject | None = None) -> None:
@@ -57,10 +58,12 @@ class RunFollower(QObject):
 
     def _arrived(self, found: tuple[RunCondition, list[RunEvent]]) -> None:
         self._reading = False
-        self.condition, events = found
+        before, (self.condition, events) = self.condition, found
         if events:
             self.changed.emit(self.view.apply(events))
         self.conditionChanged.emit(self.condition)
+        if before is not None and self.condition.ended and not before.ended:
+            self.ended.emit()
         if self._reader.behind:
             self.poll()
         else:

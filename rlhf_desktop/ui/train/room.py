@@ -289,6 +289,7 @@ class TrainRoom(QObject):
         self._close_page()
         self._run = run
         self.follower = RunFollower(self._context.tasks, run, self)
+        self.follower.ended.connect(self._context.session.runsChanged)  # the header and the status bar say it at once
         page = self.page = RunPage(facts.config, self.follower, self._context.theme, facts.chain)
         page.name.setText(facts.title)
         page.about.show_run(facts.title, facts.notes, facts.steps, False)

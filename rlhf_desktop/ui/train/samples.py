@@ -10,6 +10,7 @@ from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import Card, column, row
 from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption, heading
 
+_TO_COME = "*It is asked again while the model learns.*"
 _MARKS = {"Best score": ("trophy", "success"), "Lowest score": ("alert", "warning")}
 
 
@@ -41,10 +42,11 @@ class SampleCard(Card):
         """Show the answers before and after `step` (None: the newest), and how the reward model marks them."""
         version = sample.at(step)
         self._prompt.setText(sample.prompt)
-        names = "Before", f"{'Now' if step is None else 'Then'}, after step {version.step:,}"
-        for head, name, score in zip(self._heads, names, (sample.first_score, version.score), strict=True):
+        later = version.step > 0  # step 0 is the answer before, so there is nothing to set beside it yet
+        names = "Before", f"{'Now' if step is None else 'Then'}, after step {version.step:,}" if later else "Now"
+        for head, name, score in zip(self._heads, names, (sample.first_score, version.score if later else None), strict=True):
             head.setText(f"{name}  ·  score {score:+.1f}" if score is not None else name)
-        for view, text in zip(self._texts, (sample.before or "", version.text), strict=True):
+        for view, text in zip(self._texts, (sample.before or "", version.text if later else _TO_COME), strict=True):
             if view.text() != text:
                 view.set_text(text)
         icon, tone = _MARKS.get(mark, ("trophy", "muted"))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rlhf_desktop.evaluation.confidence import MOST_MORE, interval, log_capital, sentence
+from rlhf_desktop.evaluation.confidence import MOST_MORE, about, interval, log_capital, sentence
 
 SIMULATIONS, LONGEST, ALPHA = 2000, 500, 0.05
 OUTCOMES = np.array([0.0, 0.5, 1.0])
@@ -121,6 +121,13 @@ def test_close_models_are_not_foreseen_to_be_decided():
     assert win.more is None
     assert "the two are close" in sentence(win, "New", "Old")
     assert MOST_MORE >= 1000
+
+
+def test_a_far_decision_is_said_roughly():
+    win = interval([1.0] * 6 + [0.5] * 20 + [0.0] * 4)
+    assert win.more > 200
+    assert sentence(win, "New", "Old").endswith(f"close; telling them apart would take about {about(win.more):,} more judgements.")
+    assert [about(n) for n in (1, 46, 99, 123, 806, 1449)] == [1, 46, 99, 120, 810, 1400]
 
 
 def test_nothing_judged_says_nothing():

@@ -82,6 +82,17 @@ def test_the_way_through_the_first_round(loop):
     assert [r.number for r in loop.rounds] == [1, 2]
 
 
+def test_written_examples_are_taught_first(loop):
+    rows = [example(f"Example {n}", "good") for n in range(24)]
+    import_feedback(loop.store, loop.project, write_lines(loop.tmp_path / "e.jsonl", *rows[:19]))
+    assert loop.next.kind == "judge"
+    import_feedback(loop.store, loop.project, write_lines(loop.tmp_path / "f.jsonl", *rows[19:]))
+    assert (loop.next.kind, loop.next.room, loop.next.sentence) == ("train", "train", "Next: teach the model your 24 examples")
+    run = loop.train("sft")
+    annotate_run(run, archived=True)
+    assert loop.next.kind == "judge"  # taught already
+
+
 def test_an_archived_result_is_not_suggested(loop):
     loop.judge(80)
     annotate_run(loop.train(), archived=True)
