@@ -185,7 +185,7 @@ def test_rooms_have_their_keys(window):
 
 
 def test_a_room_chosen_by_key_takes_the_focus_so_that_the_rail_does_not_cover_it(qtbot, window):
-    window.show()
+    window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
     rail = {button.accessibleName(): button for button in window.rail.findChildren(QAbstractButton)}
     rail["Feedback"].setFocus(Qt.FocusReason.TabFocusReason)

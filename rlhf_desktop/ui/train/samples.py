@@ -42,7 +42,7 @@ class SampleCard(Card):
         """Show the answers before and after `step` (None: the newest), and how the reward model marks them."""
         version = sample.at(step)
         self._prompt.setText(sample.prompt)
-        later = version.step > 0  # step 0 is the answer before, so there is nothing to set beside it yet
+        later = version.step > 0 or len(sample.versions) > 1  # else there is nothing to set beside the answer before yet
         names = "Before", f"{'Now' if step is None else 'Then'}, after step {version.step:,}" if later else "Now"
         for head, name, score in zip(self._heads, names, (sample.first_score, version.score if later else None), strict=True):
             head.setText(f"{name}  ·  score {score:+.1f}" if score is not None else name)
