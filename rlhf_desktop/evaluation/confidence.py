@@ -150,5 +150,5 @@ def sentence(win: WinInterval, new: str, old: str) -> str:
 
 def about(n: int) -> int:
     """A foreseen number at the precision it has: two digits."""
-    unit = 10 ** max(0, len(str(n)) - 2)
+    unit: int = 10 ** max(0, len(str(n)) - 2)
     return round(n / unit) * unit
