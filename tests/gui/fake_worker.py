@@ -19,6 +19,12 @@ def generate(request, waiting):
     if "trouble" in last:
         say(type="trouble", id=key, message="The model is out of memory.", hint="Ask for fewer answers.")
         return
+    if len(request["prompts"]) > 1:  # answers to several prompts are not streamed, and end in no order one could rely on
+        for prompt, messages in reversed(list(enumerate(request["prompts"]))):
+            text = f"answer 0 to {messages[-1]['content']}"
+            say(type="completion", id=key, prompt=prompt, completion=0, text=text, tokens=4, finish="end")
+        say(type="done", id=key, cancelled=False, stats={})
+        return
     texts = [f"answer {n} to {last}" for n in range(request["k"])]
     for n, text in enumerate(texts):
         say(type="token", id=key, prompt=0, completion=n, text=text[:8])

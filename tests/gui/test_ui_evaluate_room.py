@@ -14,6 +14,7 @@ from rlhf_desktop.operations.reward_review import Mistake, RewardReview
 from rlhf_desktop.operations.rounds import adoptions
 from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.evaluate import lookup
+from rlhf_desktop.ui.evaluate.answers import AnswerMaker
 from rlhf_desktop.ui.evaluate.effects import EffectDial
 from rlhf_desktop.ui.evaluate.room import EvaluateRoom
 
@@ -170,6 +171,23 @@ def test_trouble_while_answering_is_said_and_can_be_tried_again(qtbot, context, 
     qtbot.waitUntil(lambda: room.home._trouble.isVisible(), timeout=10_000)
     assert "out of memory" in room.home._trouble.words.text()
     assert room.home.begin.isVisible()
+
+
+def test_answers_are_written_some_at_a_time_and_each_finds_its_prompt(qtbot, context, monkeypatch):
+    maker, sent, shown = AnswerMaker(context.chat), [], []
+    together = context.chat.generate_together
+    monkeypatch.setattr(context.chat, "generate_together", lambda *parts: sent.append(len(parts[0])) or together(*parts))
+    maker.progressed.connect(lambda done, total, left: shown.append((done, total, left)))
+    prompts = [[{"role": "user", "content": f"question {i}"}] for i in range(19)]
+    with qtbot.waitSignal(maker.finished, timeout=10_000) as said:
+        maker.start(context.session.base, prompts, None, None, _sampling(), 0)
+    assert sent == [8, 8, 3, 8, 8, 3]
+    for prompt, old, new in said.args[0]:
+        assert old.text == new.text == f"answer 0 to {prompt[0]['content']}"
+    assert len(said.args[0]) == 19
+    assert [done for done, _, _ in shown] == list(range(39))
+    assert shown[8][2] is None  # the first request waited for the model
+    assert shown[-1][1:] == (38, 0.0)
 
 
 def _sampling():

@@ -163,7 +163,14 @@ class WorkerClient(QObject):
 
     def generate(self, prompt: Messages, k: int, adapter: AdapterRef | None, sampling: Sampling, seed: int) -> str:
         """Ask for `k` answers to one prompt. Returns the request's id."""
-        request = Generate(id=new_id(), prompts=[prompt], k=k, adapter=adapter, sampling=sampling, seed=seed)
+        return self._wait_for(Generate(id=new_id(), prompts=[prompt], k=k, adapter=adapter, sampling=sampling, seed=seed))
+
+    def generate_together(self, prompts: Sequence[Messages], adapter: AdapterRef | None, sampling: Sampling, seed: int) -> str:
+        """Ask for an answer to each prompt, written side by side and not streamed. Returns the request's id."""
+        request = Generate(id=new_id(), prompts=list(prompts), adapter=adapter, sampling=sampling, seed=seed, stream=False)
+        return self._wait_for(request)
+
+    def _wait_for(self, request: Generate) -> str:
         for waiting in self._background:
             self.cancel(waiting)
         self._request(request)
