@@ -48,6 +48,9 @@ def main() -> None:
     options = arguments()
     windows, diary = prepared(options.work), options.work / "kills.jsonl"
     done = list(read_jsonl(diary)) if diary.exists() else []
+    for run in windows.queue.runs():
+        if run.state == "interrupted":  # the computer was shut down since: no window's death
+            windows.queue.resume(run.folder)
     for number in range(len(done), options.kills):
         before = {run.id for run in windows.queue.runs()}
         kill = windows.kill_one(random.Random(f"{options.seed}:{number}"))
