@@ -234,3 +234,14 @@ def test_an_item_returns_silently_in_another_order(qtbot, context, room):
     )
     assert again.judgement.displayed == first.displayed[::-1]
     assert quality(context.store, context.session.project).self_agreement.n == 1
+
+
+def test_ranking_four_takes_three_keys_and_enter(qtbot, context, room):
+    begin(qtbot, context, room, 2)
+    qtbot.waitUntil(lambda: room.presenter.lookahead.ready)
+    press(qtbot, room, Qt.Key.Key_3, Qt.Key.Key_1, Qt.Key.Key_2)
+    assert context.store.judgements.effective(context.session.project.id) == []
+    press(qtbot, room, Qt.Key.Key_Return)
+    (judgement,) = context.store.judgements.effective(context.session.project.id)
+    assert judgement.verdict.ranks == (2, 3, 1, 4)
+    assert room.page.prompt.text() == "question 1"

@@ -1,7 +1,7 @@
 """One turn of the conversation, with what can be done to it."""
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QTextCursor
 from PySide6.QtWidgets import QFrame, QWidget
 
 from rlhf_desktop.ui.chat.composer import GrowingEdit
@@ -95,6 +95,7 @@ class TurnView(QFrame):
         self._actions.hide()
         field = GrowingEdit("Say it differently", "")
         field.setPlainText(self._turn.text)
+        field.moveCursor(QTextCursor.MoveOperation.End)
         send, cancel = Button("Send", "primary"), Button("Cancel", "quiet")
         across = row(None, 0, t.SPACE_S)
         across.addStretch(1)

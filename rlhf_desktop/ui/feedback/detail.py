@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QWidget
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Labels, Ranking, Ratings, Spans, Thumbs
 from rlhf_desktop.operations.history import LETTERS, HistoryItem, verdict_words
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.judging.draft import CONFIDENCES
 from rlhf_desktop.ui.judging.marks import MarkPane
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, Chip
@@ -88,10 +89,17 @@ class DetailPane(Page):
             self._tags.addWidget(chip)
 
 
+def _sureness(confidence: float | None) -> str:
+    """In the word that was pressed; what came from elsewhere as a number."""
+    if confidence is None:
+        return ""
+    return next((word for word, value in CONFIDENCES if value == confidence), f"{confidence:.0%} sure")
+
+
 def _facts(item: HistoryItem) -> list[str]:
     judgement = item.row.judgement
     spent = f"took {words.duration(judgement.seconds_spent)}" if judgement.seconds_spent else ""
-    sure = f"{judgement.confidence:.0%} sure" if judgement.confidence is not None else ""
+    sure = _sureness(judgement.confidence)
     guide = f"guidelines version {judgement.guideline_version}" if judgement.guideline_version else ""
     state = "" if item.row.standing else "taken back or replaced; it does not count"
     by = f"by {judgement.who}" if judgement.who else ""
