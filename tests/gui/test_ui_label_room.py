@@ -245,3 +245,25 @@ def test_ranking_four_takes_three_keys_and_enter(qtbot, context, room):
     (judgement,) = context.store.judgements.effective(context.session.project.id)
     assert judgement.verdict.ranks == (2, 3, 1, 4)
     assert room.page.prompt.text() == "question 1"
+
+
+def test_keys_pressed_before_the_next_item_is_there_do_nothing(qtbot, context, room):
+    add_prompts(context, 1)
+    context.store.prompts.create_set(context.session.project.id, "later", [[{"role": "user", "content": "forever"}]])
+    room.activated()
+    qtbot.waitUntil(lambda: room.widget().currentWidget() is room.ready)
+    room.ready.button.click()
+    qtbot.waitUntil(lambda: room.presenter.judging.showing is not None)
+    press(qtbot, room, *RANK)
+    assert room.presenter.judging.showing is None
+    assert room.widget().focusWidget() is room.widget()
+
+
+def test_cards_stay_equal_while_one_is_corrected(qtbot, context, room):
+    room.widget().resize(900, 700)
+    begin(qtbot, context, room)
+    room.area.board.cards[0].start_writing()
+    qtbot.waitExposed(room.widget())
+    room.widget().grab()
+    widths = {card.width() for card in room.area.board.cards}
+    assert max(widths) - min(widths) <= 1

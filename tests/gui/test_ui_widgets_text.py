@@ -35,3 +35,12 @@ def test_arabic_to_be_marked_is_not_cut_off(qtbot):
     line = text.document().firstBlock().layout().lineAt(0)
     assert line.naturalTextRect().left() >= 0
     assert line.naturalTextRect().right() <= text.viewport().width() + 1
+
+
+def test_a_text_to_be_marked_is_as_tall_as_what_is_drawn(qtbot):
+    text = MarkableText("One line\nأعتذر بشدة عن تأخر خلاطك\n中文字\n😟 three 😟\nlast", "Answer A")
+    qtbot.addWidget(text)
+    text.resize(400, 100)
+    text.show()
+    last = text.document().lastBlock()
+    assert text.blockBoundingGeometry(last).bottom() <= text.height()

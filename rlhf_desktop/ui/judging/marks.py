@@ -1,5 +1,6 @@
 """Marking parts of an answer: select by mouse, or with Shift and the arrow keys, then say what is wrong with them."""
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
 
@@ -133,8 +134,11 @@ class MarkableText(QPlainTextEdit):
         return cursor
 
     def _fit(self) -> None:
-        lines = max(1, round(self.document().size().height()))  # QPlainTextEdit counts in lines
-        self.setFixedHeight(lines * self.fontMetrics().lineSpacing() + t.SPACE_XS)
+        block, height = self.document().begin(), 0.0
+        while block.isValid():  # by what is drawn: letters of another font make their line taller
+            height += self.blockBoundingRect(block).height()
+            block = block.next()
+        self.setFixedHeight(math.ceil(max(height, self.fontMetrics().lineSpacing())) + t.SPACE_XS)
 
 
 class MarkPane(QWidget):

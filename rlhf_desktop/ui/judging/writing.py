@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QPlainTextEdit, QWidget
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import column, row
-from rlhf_desktop.ui.widgets.text import align_as_written, caption, either_way
+from rlhf_desktop.ui.widgets.text import ElidedLabel, align_as_written, either_way
 
 _LEAST_LINES, _MOST_LINES = 4, 16
 
@@ -67,7 +67,7 @@ class WritingPane(QWidget):
         self.edit = LongEdit(name, text)
         box.addWidget(self.edit)
         lower = row(spacing=t.SPACE_S)
-        lower.addWidget(caption("Ctrl+Enter keeps  ·  Esc leaves"), 1)
+        lower.addWidget(ElidedLabel("Ctrl+Enter keeps · Esc leaves", "caption", "muted"), 1)  # gives way: cards stay equal
         cancel = Button("Leave", "quiet")
         self.keep = Button(keep, "primary")
         lower.addWidget(cancel)

@@ -159,6 +159,7 @@ class LabelRoom(QObject):
             return
         if self._root.currentWidget() is self.ready or self._root.currentWidget() is self.summary:
             self._root.setCurrentWidget(self.page)
+        self._root.setFocus()  # not to whatever button comes next: keys pressed too early do nothing
         done = f" {written} of {of} are there." if of and written else ""
         self.page.wait(f"The model is writing answers to the next prompt.{done} It works ahead from now on.")
 
