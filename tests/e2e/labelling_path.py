@@ -159,13 +159,12 @@ class Day:
         self.do(Key.Key_S, "Skip")
         self.item()
         self.do(Key.Key_F, "Flag")
-        self.item()
         kinds = self.held()[before:]
         print("judged:", kinds, flush=True)
         assert len(kinds) >= 6, kinds
         self.key(Key.Key_Z, Qt.KeyboardModifier.ControlModifier) if self.by == "keyboard" else self.hand.press("Undo")
-        self.hand.live(300)
-        assert len(self.held()) == len(kinds) + before - 1, self.held()
+        self.hand.until(lambda: len(self.held()) == len(kinds) + before - 1)
+        self.item()
         self.hand.picture("label-undone")
         self.do(Key.Key_F, "Flag")
 
