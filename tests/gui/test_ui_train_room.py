@@ -245,7 +245,7 @@ def test_the_cards_say_what_a_run_would_take(qtbot, context, room, monkeypatch):
     ready(qtbot, room)
     said = {name: card._cost.text() for name, card in room.overview.cards.items() if name != "kto"}
     assert said == {
-        "sft": "last time 1 min, 2.0 GB",
+        "sft": "Last time 1 min, 2.0 GB",
         "reward": "About 6 min, 1.9 GB",
         "ppo": "",
         "dpo": "About 1.9 GB",

@@ -188,7 +188,8 @@ def _cost(foreseen: Estimate | None, algorithm: Algorithm, runs: Sequence[RunSum
     if foreseen is not None:
         time = f"{words.duration(foreseen.wall_s)}, " if foreseen.wall_s is not None else ""
         about = f"About {time}{words.size(foreseen.peak_bytes)}"
-    return "  ·  ".join(filter(None, (about, _last_time(algorithm, runs))))
+    said = "  ·  ".join(filter(None, (about, _last_time(algorithm, runs))))
+    return said[:1].upper() + said[1:]
 
 
 def _last_time(algorithm: Algorithm, runs: Sequence[RunSummary]) -> str:
