@@ -42,6 +42,7 @@ class GgufFacts:
     licence: str
     parameters: int
     tensors: int
+    stretched: str = ""  # how its positions are scaled for long texts; "" when they are not
 
 
 class _Damaged(Exception):
@@ -66,6 +67,9 @@ def check_gguf(file: Path) -> GgufFacts:
     if facts.architecture not in ARCHITECTURES:
         hint = "Choose a Llama, Mistral, Qwen, Gemma, Phi or SmolLM model, or get it as a folder with *.safetensors files."
         raise ModelTrouble(f"{file.name} holds a “{facts.architecture[:40]}” model, which cannot be read here.", hint)
+    if facts.stretched:  # the reader would leave it out without a word, and the model would answer a little worse
+        hint = "Get it as a folder with *.safetensors files instead (“models pull”): from there it is read as it should be."
+        raise ModelTrouble(f"{file.name} counts positions in a way that is lost in reading it ({facts.stretched}).", hint)
     return facts
 
 
@@ -84,7 +88,7 @@ class _Header:
         for _ in range(keys):
             key = self._string()
             values[key] = self._value(*self._numbers("I"))
-        places, parameters = self._tensors(tensors)
+        names, places, parameters = self._tensors(tensors)
         alignment = values.get("general.alignment", 32)
         if type(alignment) is not int or not 1 <= alignment <= 2**16:
             raise _Damaged("its alignment is out of bounds")
@@ -92,7 +96,9 @@ class _Header:
         if any(start + offset + length > self._size for offset, length in places):
             raise _Damaged("it is cut short")
         text = {key: str(values.get(f"general.{key}", "")) for key in ("architecture", "name", "license")}
-        return GgufFacts(text["architecture"], text["name"], text["license"], parameters, tensors)
+        scaling = str(values.get(f"{text['architecture']}.rope.scaling.type") or "none")[:40]
+        stretched = "rope_freqs" if "rope_freqs.weight" in names else "" if scaling == "none" else scaling
+        return GgufFacts(text["architecture"], text["name"], text["license"], parameters, tensors, stretched)
 
     def _numbers(self, form: str) -> tuple[Any, ...]:
         return struct.unpack(f"<{form}", self._f.read(struct.calcsize(f"<{form}")))
@@ -128,11 +134,11 @@ class _Header:
         else:
             raise _Damaged(f"it has a list of unknown kind {kind}")
 
-    def _tensors(self, count: int) -> tuple[list[tuple[int, int]], int]:
-        """Offset and bytes of each tensor, and the number of values in all of them."""
-        places, values = [], 0
+    def _tensors(self, count: int) -> tuple[set[str], list[tuple[int, int]], int]:
+        """The tensors' names, offset and bytes of each, and the number of values in all of them."""
+        names, places, values = set(), [], 0
         for _ in range(count):
-            self._string()
+            names.add(self._string())
             (dimensions,) = self._numbers("I")
             if not 1 <= dimensions <= 4:
                 raise _Damaged(f"a tensor has {dimensions} dimensions")
@@ -143,4 +149,4 @@ class _Header:
             per_block, block_bytes = _BLOCKS[kind]
             places.append((offset, -(-n // per_block) * block_bytes))
             values += n
-        return places, values
+        return names, places, values

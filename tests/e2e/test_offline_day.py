@@ -15,6 +15,7 @@ from tests.e2e.loop import rank_by_length, write_examples, write_prompts
 QUICK = ["--set", "epochs=1", "--set", "lora_rank=4", "--set", "dtype=float32"]
 PPO = ["--set", "episodes=8", "--set", "batch_size=4", "--set", "max_new_tokens=8", "--set", "lora_rank=4"]
 CANARY = "hf_canarycanarycanary"
+SECRET = "Zanzibar-canary-7731"
 OUTSIDE = re.compile(r'sin6?_addr=(?:inet_addr\("(?!127\.)|inet_pton\(AF_INET6, "(?!::1"))|inet_pton\(AF_INET6, "(?!::1")')
 
 pytestmark = pytest.mark.slow
@@ -43,9 +44,14 @@ def day(root: Path, tiny: str, prefix: list[str], *flags: str) -> None:
     run("models", "add", tiny, "--name", "tiny")
     run("chat", "--model", "tiny", "--prompt", "Hello", "--max-new-tokens", "4")
     prompts, answers = write_prompts(root / "prompts.jsonl", 16), root / "answers.jsonl"
+    prompts.write_text(json.dumps({"prompt": f"{SECRET} does not work"}) + "\n" + prompts.read_text())
     run("generate", "--model", "tiny", "--prompts", prompts, "-k", "3", "--max-new-tokens", "16", "--out", answers)
     run("feedback", "import", rank_by_length(answers, root / "rankings.jsonl"))
-    run("feedback", "import", write_examples(root / "examples.jsonl", 12))
+    examples = write_examples(root / "examples.jsonl", 12)
+    examples.write_text(
+        json.dumps({"prompt": f"Where is {SECRET}?", "completion": f"{SECRET} is here."}) + "\n" + examples.read_text()
+    )
+    run("feedback", "import", examples)
     run("train", "sft", "--model", "tiny", *QUICK, "--title", "Taught")
     run("train", "reward", "--model", "tiny", *QUICK, "--title", "Judge")
     run("train", "dpo", "--model", "tiny", *QUICK, "--title", "Direct")
@@ -69,6 +75,28 @@ def day(root: Path, tiny: str, prefix: list[str], *flags: str) -> None:
     assert (root / "gguf" / "Modelfile").is_file()
 
 
+def words_stay_where_feedback_is(root: Path) -> None:
+    """What was judged is in the files resources/guide/privacy.md names, and in no other that the day has made."""
+    runs = root / "ws" / "runs"
+    held = {
+        file.relative_to(root).as_posix(): file.read_bytes()
+        for place in (root / "ws", root / "state", root / "gguf")
+        for file in place.rglob("*")
+        if file.is_file() and not file.is_symlink() and SECRET.encode() in file.read_bytes()
+    }
+    assert any(name.startswith("ws/feedback.db") for name in held)
+    assert any(name.endswith("/data.jsonl") for name in held)
+    watched = 0
+    for name, raw in held.items():
+        if name.endswith("events.jsonl"):
+            lines = [json.loads(line) for line in raw.decode().splitlines() if SECRET in line]
+            assert {line["type"] for line in lines} == {"sample"}, name
+            watched += len(lines)
+        else:
+            assert re.fullmatch(r"ws/(feedback\.db.*|backups/.*|runs/[^/]+/(data|prompts)\.jsonl)", name), name
+    assert watched, f"no run watched it: {sorted(held)} {len(list(runs.iterdir()))}"
+
+
 def token_free(root: Path) -> None:
     """A token in the environment is in no file the day has made."""
     hits = [file for file in root.rglob("*") if file.is_file() and not file.is_symlink() and CANARY.encode() in file.read_bytes()]
@@ -81,6 +109,7 @@ def test_without_any_network(tiny_model, tmp_path):
         pytest.skip("namespaces are not allowed here")
     day(tmp_path, tiny_model.path, ["unshare", "-rn"])
     token_free(tmp_path)
+    words_stay_where_feedback_is(tmp_path)
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="no strace here")
