@@ -30,8 +30,8 @@ from rlhf_desktop.store.upkeep import LARGE_BYTES, Upkeep, back_up_if_possible, 
 class Store:
     """The repositories over one connection.
 
-    Usable from any thread: each call holds a lock, so a short read or write on a worker thread is safe. Long work (an import,
-    training data of a large project) belongs on another thread with a store of its own: `Store.open(store.path)`.
+    Usable from any thread: reading never waits, and one thread at a time writes. A long write (an import, a merge) belongs on
+    another thread with a store of its own: `Store.open(store.path)`.
 
     Attributes:
         projects: Projects and their split.
@@ -118,7 +118,10 @@ class Store:
 
     def data_version(self) -> int:
         """A number that changes when another process or store has written: ask, and reload when it differs."""
-        return int(self.connection.rows("PRAGMA data_version")[0]["data_version"])
+        (number,) = self.connection.raw.execute(
+            "PRAGMA data_version"
+        ).fetchone()  # the writer's, to which our own writes are no news
+        return int(number)
 
     def schema_version(self) -> int:
         """The number of the newest migration the file has been through."""

@@ -1,15 +1,16 @@
-"""One connection to one SQLite file: which driver, how it is set up, transactions, and troubles in plain words.
+"""The way to one SQLite file: which driver, how it is set up, transactions, and troubles in plain words.
 
 The driver is sqlcipher3, which bundles a recent SQLite: before 3.51.3 two connections could corrupt a file in WAL mode. Where
 there is no wheel of it, the standard library's serves in rollback-journal mode, which that fault does not touch.
 """
 
+import functools
 import importlib
 import sqlite3 as standard
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,11 @@ def plainly() -> Iterator[None]:
 
 
 class Connection:
-    """One connection, usable from any thread: each call, and each whole transaction, holds one lock.
+    """One file, usable from any thread. One thread at a time writes; reading waits for nobody, and nobody waits for it.
 
-    A long transaction (an import) therefore keeps other threads waiting: give such work a `Store` of its own.
+    Each reader has a connection of its own, kept for the next one, and sees what was committed when it began; inside a transaction,
+    what that has written. (Without WAL, readers and the writer share one connection and take turns.) A long transaction (an import)
+    keeps other writers waiting: give such work a `Store` of its own.
 
     Args:
         path: The file; it is made if it does not exist.
@@ -114,8 +117,14 @@ class Connection:
         self.path = path
         self.notice = ""
         self._lock = threading.RLock()
+        self._mine = threading.local()  # .raw: what this thread reads and writes with while it is inside a transaction or snapshot
+        self._idle: list[Any] = []  # readers
+        self._closed = False
+        self._connect = functools.partial(
+            driver.connect, str(path), timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
+        )
         with plainly():
-            self.raw = driver.connect(str(path), timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
+            self.raw = self._connect()
             try:
                 self._set_up(driver)
             except BaseException:
@@ -126,20 +135,54 @@ class Connection:
         self.raw.row_factory = None
         wal = version(driver) >= SAFE_WAL
         (mode,) = self.raw.execute(f"PRAGMA journal_mode={'WAL' if wal else 'DELETE'}").fetchone()
-        if mode != "wal":
+        self._wal = mode == "wal"
+        if not self._wal:
             self.notice = "The database runs without its faster journal and without encryption: sqlcipher3 is not available here."
         for pragma in ("synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON"):
             self.raw.execute(f"PRAGMA {pragma}")
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. A reader under way closes its connection when it is done."""
         with self._lock:
+            self._closed = True
+            while self._idle:
+                self._idle.pop().close()
             self.raw.close()
+
+    @contextmanager
+    def _at_hand(self) -> Iterator[Any]:
+        """What to read with: this thread's transaction or snapshot, else a reader."""
+        if (mine := getattr(self._mine, "raw", None)) is not None:
+            yield mine
+        elif not self._wal or self._closed:
+            with self._lock:
+                yield self.raw
+        else:
+            reader = self._reader()
+            try:
+                yield reader
+            finally:
+                self._put_away(reader)
+
+    def _reader(self) -> Any:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            reader = self._connect()
+            reader.row_factory = None
+            reader.execute("PRAGMA query_only=ON")
+            return reader
+
+    def _put_away(self, reader: Any) -> None:
+        if self._closed:
+            reader.close()
+        else:
+            self._idle.append(reader)
 
     def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """All rows of a query."""
-        with self._lock, plainly():
-            cursor = self.raw.execute(sql, values)
+        with plainly(), self._at_hand() as raw:
+            cursor = raw.execute(sql, values)
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -150,11 +193,11 @@ class Connection:
 
     def stream(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Iterator[Row]:
         """The rows of a query, some at a time. Belongs inside a `snapshot` or `transaction`."""
-        with self._lock, plainly():
-            cursor = self.raw.execute(sql, values)
+        with plainly(), self._at_hand() as raw:
+            cursor = raw.execute(sql, values)
         names = [column[0] for column in cursor.description or ()]
         while True:
-            with self._lock, plainly():
+            with plainly():
                 rows = cursor.fetchmany(500)
             if not rows:
                 return
@@ -175,26 +218,32 @@ class Connection:
         with self.transaction():
             Database(self.raw, execute_plugins=False)[table].insert_all(rows, ignore=ignore)
 
-    def transaction(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
         """A transaction that happens whole or not at all. One inside another joins it."""
         # IMMEDIATE takes the write lock now: a plain BEGIN that writes later fails at once, whatever the busy timeout.
-        return self._between("BEGIN IMMEDIATE")
-
-    def snapshot(self) -> AbstractContextManager[None]:
-        """Several reads that see one state of the database. Nothing may be written inside."""
-        return self._between("BEGIN")
+        with self._lock, plainly(), self._between(self.raw, "BEGIN IMMEDIATE"):
+            yield
 
     @contextmanager
-    def _between(self, begin: str) -> Iterator[None]:
-        with self._lock, plainly():
-            if self.raw.in_transaction:  # ours: the lock is held by one thread
-                yield
-                return
-            self.raw.execute(begin)
-            try:
-                yield
-                self.raw.execute("COMMIT")
-            except BaseException:
-                if self.raw.in_transaction:  # a full disk may have rolled it back already
-                    self.raw.execute("ROLLBACK")
-                raise
+    def snapshot(self) -> Iterator[None]:
+        """Several reads that see one state of the database. Nothing may be written inside."""
+        with plainly(), self._at_hand() as raw, self._between(raw, "BEGIN"):
+            yield
+
+    @contextmanager
+    def _between(self, raw: Any, begin: str) -> Iterator[None]:
+        if raw.in_transaction:  # this thread's: it alone has the connection
+            yield
+            return
+        before, self._mine.raw = getattr(self._mine, "raw", None), raw
+        try:
+            raw.execute(begin)
+            yield
+            raw.execute("COMMIT")
+        except BaseException:
+            if raw.in_transaction:  # a full disk may have rolled it back already
+                raw.execute("ROLLBACK")
+            raise
+        finally:
+            self._mine.raw = before

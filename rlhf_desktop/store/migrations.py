@@ -322,7 +322,21 @@ BEGIN
 END;
 """
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _EVALUATIONS, _FEEDBACK_STUDIO, _LISTS_BY_TIME)
+# Each list's index holds what the filters look at, so that rows are let through without being fetched, and ties have an order.
+_LISTS_WITH_FILTERS = """
+DROP INDEX judgements_by_time;
+DROP INDEX judgements_by_seconds;
+DROP INDEX judgements_by_who_and_time;
+DROP INDEX judgements_by_kind_and_time;
+DROP INDEX judgements_by_purpose;
+CREATE INDEX judgements_by_time ON judgements (project_id, created_at, kind, who, purpose);
+CREATE INDEX judgements_by_seconds ON judgements (project_id, coalesce(seconds_spent, 0), kind, who, purpose, created_at);
+CREATE INDEX judgements_by_who_and_time ON judgements (project_id, who, created_at, kind, purpose);
+CREATE INDEX judgements_by_kind_and_time ON judgements (project_id, kind, created_at, who, purpose);
+CREATE INDEX judgements_by_purpose_and_time ON judgements (project_id, purpose, created_at, kind, who) WHERE purpose != 'label';
+"""
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _EVALUATIONS, _FEEDBACK_STUDIO, _LISTS_BY_TIME, _LISTS_WITH_FILTERS)
 
 
 def schema_version(connection: Connection) -> int:

@@ -17,20 +17,36 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import accumulate, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from rlhf_desktop.core.files import append_jsonl  # noqa: E402
 from rlhf_desktop.feedback.conversations import Project  # noqa: E402
-from rlhf_desktop.feedback.judgements import Judgement, Ranking, Rating, Ratings, verdict_to_json  # noqa: E402
-from rlhf_desktop.operations.history import find_history  # noqa: E402
+from rlhf_desktop.feedback.judgements import (  # noqa: E402
+    Flag,
+    Judgement,
+    Ranking,
+    Rating,
+    Ratings,
+    Skip,
+    Thumbs,
+    Verdict,
+    Withdrawn,
+    verdict_to_json,
+)
+from rlhf_desktop.operations.history import count_history, find_history  # noqa: E402
 from rlhf_desktop.store.database import Store  # noqa: E402
-from rlhf_desktop.store.history import HistoryQuery  # noqa: E402
+from rlhf_desktop.store.history import Cursor, HistoryQuery, Sort  # noqa: E402
+from rlhf_desktop.store.shelf import ConversationQuery  # noqa: E402
 
 PEOPLE = ("Ada", "Bo", "Cy", "Di")
+TAGS = {"common": 7, "hard": 97, "urgent": 10_007}  # every how many-th judgement has it
 VOCABULARY = 30_000
 BATCH = 20_000
 LIMITS_MS = {"store_p95_ms": 10.0, "search_p95_ms": 50.0, "page_p95_ms": 20.0, "open_ms": 3000.0}
@@ -48,18 +64,19 @@ class Words:
     """Texts of made-up words, the n-th as frequent as 1/n."""
 
     def __init__(self, seed: int = 0) -> None:
-        self.chance = random.Random(seed)
-        letters = "bcdfghjklmnprstvwz"
-        self.known = ["".join(self.chance.choice(letters) + self.chance.choice("aeiou") for _ in range(2 + n % 3)) + str(n % 97)
+        letters, fixed = "bcdfghjklmnprstvwz", random.Random(0)
+        self.known = ["".join(fixed.choice(letters) + fixed.choice("aeiou") for _ in range(2 + n % 3)) + str(n % 97)
                       for n in range(VOCABULARY)]  # fmt: skip
-        self._pool: list[str] = []
+        self.chance = random.Random(seed)
+        self._stream = self._endless()
+
+    def _endless(self) -> Iterator[str]:
+        weights = list(accumulate(1 / (n + 3) for n in range(VOCABULARY)))
+        while True:
+            yield from self.chance.choices(self.known, cum_weights=weights, k=100_000)
 
     def text(self, count: int) -> str:
-        if len(self._pool) < count:
-            weights = [1 / (n + 3) for n in range(VOCABULARY)]
-            self._pool = self.chance.choices(self.known, weights, k=500_000)
-        cut, self._pool = self._pool[:count], self._pool[count:]
-        return " ".join(cut)
+        return " ".join(islice(self._stream, count))
 
 
 def an_id(number: int, kind: int) -> str:
@@ -68,12 +85,14 @@ def an_id(number: int, kind: int) -> str:
 
 
 def fill(store: Store, project: Project, judgements: int, prompts: int) -> None:
-    """Make the feedback, in large transactions and without waiting for the disk."""
+    """Make the feedback, in large transactions and without waiting for the disk. One broken off goes on where it was."""
     raw = store.connection.raw
     raw.execute("PRAGMA synchronous=OFF")
     raw.execute("PRAGMA cache_size=-400000")
-    words, each = Words(), max(1, judgements // prompts)
-    for start in range(0, prompts, BATCH):
+    each = max(1, judgements // prompts)
+    made = int(store.connection.rows("SELECT count(*) AS n FROM conversations")[0]["n"])
+    for start in range(made, prompts, BATCH):
+        words = Words(seed=start)
         numbers = range(start, min(start + BATCH, prompts))
         with store.connection.transaction():
             conversations, messages = [], []
@@ -97,10 +116,23 @@ def fill(store: Store, project: Project, judgements: int, prompts: int) -> None:
                 [(j.id, place, message) for j in events for place, message in enumerate(j.displayed)],
             )
             store.connection.insert("judgements", (row_of(j) for j in events))
-    for name, step in (("hard", 97), ("urgent", 1009)):
+    for name, step in TAGS.items():
         store.tags.add([an_id(n, 5) for n in range(0, judgements, step)], name)
     raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     raw.execute("PRAGMA synchronous=FULL")
+
+
+def make(path: Path, judgements: int, prompts: int) -> None:
+    """The database, unless it is whole already."""
+    whole = path.with_suffix(".whole")
+    if whole.exists():
+        return
+    begun = time.perf_counter()
+    with Store.open(path) as store:
+        projects = store.projects.all()
+        fill(store, projects[0] if projects else store.projects.create("Bench"), judgements, prompts)
+    whole.touch()
+    print(f"made in {time.perf_counter() - begun:.0f} s, {path.stat().st_size / 2**20:.0f} MiB", file=sys.stderr)
 
 
 def moment(number: int) -> str:
@@ -109,22 +141,36 @@ def moment(number: int) -> str:
 
 
 def judged(project_id: str, prompt: int, each: int, words: Words) -> Iterator[Judgement]:
+    """What was said of one prompt's answers: mostly rankings, at times another form; seldom repeats, and some taken back."""
     for turn in range(each):
         number = prompt * each + turn
         order = (3, 4) if words.chance.random() < 0.5 else (4, 3)
-        ranks = words.chance.choices([(1, 2), (2, 1), (1, 1)], (45, 45, 10))[0]
         also = (Ratings((Rating("accuracy", 5, (words.chance.randint(1, 5), words.chance.randint(1, 5))),)),)
+        back = number % 53 == 0 and turn > 0
+        verdict = Withdrawn() if back else a_verdict(words.chance, number)
         yield Judgement(
             project_id,
             PEOPLE[turn % len(PEOPLE)],
             tuple(an_id(prompt, kind) for kind in order),
-            Ranking(ranks),
+            verdict,
             seconds_spent=round(words.chance.uniform(1, 60), 1),
             critique=words.text(8) if number % 10 == 0 else "",
-            also=also if number % 7 == 0 else (),
+            supersedes=an_id(number - 1, 5) if back else None,
+            also=also if number % 7 == 0 and isinstance(verdict, Ranking) else (),
+            purpose="repeat" if number % 20 == 0 else "adjudication" if number % 5003 == 0 else "label",
             id=an_id(number, 5),
             created_at=moment(number),
         )
+
+
+def a_verdict(chance: random.Random, number: int) -> Verdict:
+    if number % 31 == 0:
+        return Thumbs(chance.random() < 0.5)
+    if number % 701 == 0:
+        return Flag("odd")
+    if number % 37 == 0:
+        return Skip()
+    return Ranking(chance.choices([(1, 2), (2, 1), (1, 1)], (45, 45, 10))[0])
 
 
 def row_of(j: Judgement) -> dict[str, object]:
@@ -167,47 +213,103 @@ def queries(words: Words) -> list[str]:
     return found
 
 
-def pages(store: Store, project: Project) -> dict[str, list[float]]:
-    """First and later pages of the lists a user looks at."""
-    lists = {
-        "newest": HistoryQuery(),
-        "oldest": HistoryQuery(sort="oldest"),
-        "slowest": HistoryQuery(sort="slowest"),
-        "by who": HistoryQuery(sort="who"),
-        "of one": HistoryQuery(who="Cy"),
-        "of one, slowest": HistoryQuery(who="Cy", sort="slowest"),
-        "rankings": HistoryQuery(kinds=("ranking",)),
-        "with marks": HistoryQuery(kinds=("ratings",)),
-        "thumbs": HistoryQuery(kinds=("thumbs",)),
-        "tagged": HistoryQuery(tag="hard"),
-        "seldom tagged": HistoryQuery(tag="urgent", sort="slowest"),
-        "a month": HistoryQuery(since=moment(500_000), until=moment(600_000)),
-        "in effect": HistoryQuery(standing=True),
+FILTERS = {
+    "all": HistoryQuery(),
+    "of one": HistoryQuery(who="Cy"),
+    "of nobody": HistoryQuery(who="Ed"),
+    "rankings": HistoryQuery(kinds=("ranking",)),
+    "thumbs": HistoryQuery(kinds=("thumbs",)),
+    "flags": HistoryQuery(kinds=("flag",)),
+    "with marks": HistoryQuery(kinds=("ratings",)),
+    "flags of one": HistoryQuery(kinds=("flag",), who="Cy"),
+    "often tagged": HistoryQuery(tag="common"),
+    "tagged": HistoryQuery(tag="hard"),
+    "seldom tagged": HistoryQuery(tag="urgent"),
+    "tagged thumbs of one": HistoryQuery(tag="hard", kinds=("thumbs",), who="Bo"),
+    "a day": HistoryQuery(since=moment(500_000), until=moment(586_400)),
+    "repeats": HistoryQuery(purpose="repeat"),
+    "adjudications": HistoryQuery(purpose="adjudication"),
+    "in effect": HistoryQuery(standing=True),
+}
+
+
+def pages(store: Store, project: Project, judgements: int) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Each list a user may look at, in each order: its first pages, and some from the middle on.
+
+    Returns what each call took, by list; and where a call came back with nothing, how long it took to something, or to the end.
+    """
+    calls: dict[str, list[float]] = {}
+    waits: dict[str, float] = {}
+    for sort in get_args(Sort):
+        far = far_cursor(store, sort, judgements // 2)
+        for name, chosen in FILTERS.items():
+            query, listed = replace(chosen, sort=sort), f"{name}, {sort}"
+            for after, many in ((None, 3), (far, 2)):
+                took, waited = walked(store, project, query, after, many)
+                calls.setdefault(listed, []).extend(took)
+                waits[listed] = max(waited, waits.get(listed, 0.0))
+    return calls, waits
+
+
+def walked(store: Store, project: Project, query: HistoryQuery, after: Cursor | None, many: int) -> tuple[list[float], float]:
+    """Some pages with rows, from a place on: the time of each call, and the longest from one page with rows to the next."""
+    took: list[float] = []
+    longest = waited = 0.0
+    while many:
+        begun = time.perf_counter()
+        page = find_history(store, project, query, after)
+        took.append((time.perf_counter() - begun) * 1000)
+        waited += took[-1]
+        if page.rows or page.next is None:
+            longest, waited, many = max(longest, waited), 0.0, many - 1
+        after = page.next
+        if after is None:
+            break
+    return took, longest
+
+
+def far_cursor(store: Store, sort: Sort, number: int) -> Cursor:
+    """A place in the middle of a list."""
+    row = store.connection.rows("SELECT rowid AS r, * FROM judgements WHERE id = ?", (an_id(number, 5),))[0]
+    time_, kind, who, purpose = row["created_at"], row["kind"], row["who"], row["purpose"]
+    keys = {
+        "slowest": (30.0, kind, who, purpose, time_),
+        "quickest": (30.0, kind, who, purpose, time_),
+        "who": (who, time_, kind, purpose),
+        "kind": (kind, time_, who, purpose),
     }
-    found: dict[str, list[float]] = {}
-    for name, query in lists.items():
-        after = None
-        for _ in range(20):
-            begun = time.perf_counter()
-            page = find_history(store, project, query, after)
-            found.setdefault(name, []).append((time.perf_counter() - begun) * 1000)
-            after = page.next
-            if after is None:
-                break
-    return found
+    return Cursor(keys.get(sort, (time_, kind, who, purpose)), row["r"])
+
+
+def searches(store: Store, project: Project) -> dict[str, float]:
+    """What people type, in the list as it is and in lists narrowed or sorted otherwise: milliseconds to the first page."""
+    lists = {"": HistoryQuery(), " of one": HistoryQuery(who="Cy"), " flags": HistoryQuery(kinds=("flag",))}
+    lists |= {" slowest": HistoryQuery(sort="slowest"), " oldest": HistoryQuery(sort="oldest")}
+    return {
+        f"{words}{name}": timed(lambda q=query, w=words: find_history(store, project, replace(q, text=w)))
+        for name, query in lists.items()
+        for words in queries(Words())
+    }
 
 
 def measure(path: Path, judgements: int, prompts: int) -> dict[str, object]:
     opened = [timed(lambda: Store.open(path).close()) for _ in range(3)]
     with Store.open(path) as store:
+        if store.upkeep:
+            store.upkeep.wait()  # the day's check and backup
         (project,) = store.projects.all()
-        asked = queries(Words())
-        searched = {q: min(timed(lambda q=q: find_history(store, project, HistoryQuery(text=q))) for _ in range(2)) for q in asked}
-        paged = pages(store, project)
-        counted = timed(lambda: store.judgements.counts(project.id))
-        chats = [timed(lambda q=q: store.conversations.recent(project.id, search=q, limit=50)) for q in asked]
+        searched = searches(store, project)
+        paged, waits = pages(store, project, judgements)
+        counts = {name: timed(lambda q=query: count_history(store, project, q)) for name, query in FILTERS.items()}
+        around = {
+            "counts": timed(lambda: store.judgements.counts(project.id)),
+            "people": timed(lambda: store.judgements.people(project.id)),
+            "tags": timed(lambda: store.tags.counts(project.id)),
+        }
+        chats = [
+            timed(lambda q=q: store.conversations.page(project.id, ConversationQuery(text=q), limit=50)) for q in queries(Words())
+        ]
         saved = saving(store, project, prompts)
-    slow = sorted(searched.items(), key=lambda item: -item[1])[:3]
     every = [value for values in paged.values() for value in values]
     return {
         "judgements": judgements,
@@ -216,13 +318,21 @@ def measure(path: Path, judgements: int, prompts: int) -> dict[str, object]:
         "open_ms": round(statistics.median(opened), 1),
         "store_p95_ms": p95(saved),
         "store_median_ms": round(statistics.median(saved), 2),
+        "searches": len(searched),
         "search_p95_ms": p95(list(searched.values())),
-        "search_slowest_ms": {query: round(value, 1) for query, value in slow},
+        "search_slowest_ms": slowest(searched),
+        "pages": len(every),
         "page_p95_ms": p95(every),
-        "page_worst_ms": {name: round(max(values), 1) for name, values in paged.items()},
-        "counts_ms": round(counted, 1),
+        "page_slowest_ms": slowest({name: max(values) for name, values in paged.items()}),
+        "rare_rows_ms": slowest(waits),
+        "count_ms": slowest(counts),
+        "around_ms": slowest(around),
         "chat_search_p95_ms": p95(chats),
     }
+
+
+def slowest(found: dict[str, float], most: int = 6) -> dict[str, float]:
+    return {name: round(value, 1) for name, value in sorted(found.items(), key=lambda item: -item[1])[:most]}
 
 
 def main() -> int:
@@ -230,11 +340,7 @@ def main() -> int:
     with TemporaryDirectory() as folder:
         path = (args.keep or Path(folder)) / "feedback.db"
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            begun = time.perf_counter()
-            with Store.open(path) as store:
-                fill(store, store.projects.create("Bench"), args.judgements, args.prompts)
-            print(f"made in {time.perf_counter() - begun:.0f} s, {path.stat().st_size / 2**20:.0f} MiB", file=sys.stderr)
+        make(path, args.judgements, args.prompts)
         found = measure(path, args.judgements, args.prompts)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=HERE, check=True).stdout.strip()
     held = {name: found[name] <= limit for name, limit in LIMITS_MS.items()}  # type: ignore[operator]

@@ -2,6 +2,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -170,3 +171,45 @@ def test_every_trouble_has_plain_words_and_a_remedy(said, kind, words):
 def test_a_bug_of_ours_is_not_dressed_up(connection):
     with pytest.raises(DRIVER.ProgrammingError):
         connection.rows("SELECT ?", ())
+
+
+def test_reading_waits_for_no_writer_and_sees_what_was_committed(tmp_path):
+    connection = Connection(tmp_path / "t.db")
+    connection.execute("CREATE TABLE t (x)")
+    count = "SELECT count(*) AS n FROM t"
+    with ThreadPoolExecutor(2) as threads, connection.transaction():
+        connection.execute("INSERT INTO t VALUES (1)")
+        assert connection.rows(count) == [{"n": 1}], "a transaction reads what it has written"
+        assert threads.submit(connection.rows, count).result(timeout=5) == [{"n": 0}]
+    assert connection.rows(count) == [{"n": 1}]
+    connection.close()
+
+
+def test_a_snapshot_stays_as_it_was_while_others_write(tmp_path):
+    connection = Connection(tmp_path / "t.db")
+    connection.execute("CREATE TABLE t (x)")
+    with ThreadPoolExecutor(1) as threads, connection.snapshot():
+        assert connection.rows("SELECT count(*) AS n FROM t") == [{"n": 0}]
+        threads.submit(connection.execute, "INSERT INTO t VALUES (1)").result(timeout=5)
+        assert connection.rows("SELECT count(*) AS n FROM t") == [{"n": 0}]
+    assert connection.rows("SELECT count(*) AS n FROM t") == [{"n": 1}]
+    connection.close()
+
+
+def test_readers_change_nothing_and_close_with_the_file(tmp_path):
+    connection = Connection(tmp_path / "t.db")
+    connection.execute("CREATE TABLE t (x)")
+    with pytest.raises(StoreTrouble):
+        connection.rows("INSERT INTO t VALUES (1)")
+    connection.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["t.db"], "the last connection takes the journal along"
+
+
+def test_a_transaction_that_could_not_begin_leaves_reading_as_it_was(tmp_path):
+    one, other = (Connection(tmp_path / "t.db", busy_timeout_s=0.01) for _ in range(2))
+    one.execute("CREATE TABLE t (x)")
+    with one.transaction(), pytest.raises(StoreTrouble):
+        other.execute("INSERT INTO t VALUES (1)")
+    assert other.rows("SELECT count(*) AS n FROM t") == [{"n": 0}]
+    one.close()
+    other.close()

@@ -1,3 +1,7 @@
+import itertools
+import random
+from dataclasses import replace
+
 import pytest
 
 from rlhf_desktop.core.errors import BadInput
@@ -14,6 +18,7 @@ from rlhf_desktop.feedback.judgements import (
     Thumbs,
     revision,
 )
+from rlhf_desktop.store import listing
 from rlhf_desktop.store.history import HistoryQuery
 
 TOPICS = ("printer", "invoice", "délai", "παραγγελία", "طلب")
@@ -145,3 +150,79 @@ def test_tags_are_given_to_many_at_once_and_found(store, project, filled):
 def test_a_count_stops_where_told(store, project, filled):
     assert store.history.count(project.id, HistoryQuery(), at_most=4) == 4
     assert store.judgements.size(project.id) == 10
+
+
+@pytest.fixture
+def varied(store, project):
+    """Sixty judgements of every form and purpose, with many ties of time and length."""
+    chance, made = random.Random(3), []
+    for n in range(6):
+        _, question = store.conversations.start(project.id, [{"role": "user", "content": f"Where is my {TOPICS[n % 5]}?"}])
+        ids = tuple(a.id for a in store.conversations.add_answers(question.id, [f"no idea {n}", f"on its way {n}"]))
+        for _ in range(10):
+            form = chance.choice([Ranking((1, 2)), Thumbs(True), AllBad(), Flag("odd")])
+            also = (Ratings((Rating("accuracy", 5, (1, None)),)),) if isinstance(form, Ranking) and chance.random() < 0.5 else ()
+            made.append(
+                Judgement(
+                    project.id, chance.choice(("Ada", "Bo", "Cy")), ids, form, chance.choice((None, 1.0, 2.0)), also=also,
+                    purpose=chance.choice(("label", "label", "repeat", "adjudication")),
+                    created_at=f"2026-0{chance.randint(1, 4)}-01T00:00:00.000+00:00",
+                )
+            )  # fmt: skip
+    store.judgements.add_all(made)
+    store.tags.add([j.id for j in made[::3]], "hard")
+    store.judgements.withdraw(made[0].id, "Ada")
+    return made
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+@pytest.mark.parametrize("sort", ["newest", "oldest", "slowest", "quickest", "who", "kind"])
+def test_every_two_filters_in_every_order_find_what_a_loop_finds_however_small_the_windows(
+    store, project, varied, monkeypatch, sort, few
+):
+    monkeypatch.setattr(listing, "_WINDOW", 7)
+    monkeypatch.setattr(listing, "_WINDOW_JOINED", 5)
+    monkeypatch.setattr(listing, "_FEW", few)
+    tagged = {j.id for j in varied[::3]}
+    printer = set(varied[0].displayed) | set(varied[50].displayed)
+    filters = {
+        "kinds": (
+            (("ratings",), lambda j: "ratings" in j.kinds),
+            (("thumbs", "ratings"), lambda j: {"thumbs", "ratings"} & {*j.kinds}),
+        ),
+        "who": (("Bo", lambda j: j.who == "Bo"),),
+        "tag": (("hard", lambda j: j.id in tagged),),
+        "text": (("printer", lambda j: j.displayed[0] in printer),),
+        "since": (("2026-02-15", lambda j: j.created_at >= "2026-02-15"),),
+        "until": (("2026-02-15", lambda j: j.created_at < "2026-02-15"),),
+        "purpose": (("repeat", lambda j: j.purpose == "repeat"), ("label", lambda j: j.purpose == "label")),
+    }  # fmt: skip
+    plain = [(name, value, test) for name, options in filters.items() for value, test in options]
+    for one, other in itertools.product(plain, plain):
+        query = replace(HistoryQuery(sort=sort), **{name: value for name, value, _ in (one, other)})
+        tests = {name: test for name, _, test in (one, other)}
+        wanted = sorted(j.id for j in varied if all(test(j) for test in tests.values()))
+        found = pages(store, project, query, 4)
+        assert sorted(j.id for j in found) == wanted, query
+        assert store.history.count(project.id, query) == len(wanted)
+        in_order = [_order(sort)(j) for j in found]
+        assert query.text or in_order == sorted(in_order, reverse=sort in ("newest", "slowest")), query
+
+
+def _order(sort):
+    return {
+        "newest": lambda j: j.created_at,
+        "oldest": lambda j: j.created_at,
+        "slowest": lambda j: j.seconds_spent or 0,
+        "quickest": lambda j: j.seconds_spent or 0,
+        "who": lambda j: (j.who, j.created_at),
+        "kind": lambda j: (j.kind, j.created_at),
+    }[sort]
+
+
+def test_a_rare_form_costs_short_reads_with_a_place_to_go_on(store, project, varied, monkeypatch):
+    monkeypatch.setattr(listing, "_WINDOW", 5)
+    query = HistoryQuery(who="nobody", sort="slowest")
+    rows, after = store.history.page(project.id, query)
+    assert rows == []
+    assert after is not None

@@ -1,7 +1,9 @@
 import pytest
 
 from rlhf_desktop.core.errors import StoreTrouble
+from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.driver import Connection
+from rlhf_desktop.store.history import HistoryQuery
 from rlhf_desktop.store.migrations import MIGRATIONS, migrate, schema_version, statements
 
 
@@ -69,6 +71,32 @@ def test_forms_and_tags_from_before_their_dates_are_listed_by_time(connection):
         connection.execute("DELETE FROM judgements")
         connection.execute("DELETE FROM judged_completions")
     assert connection.rows("SELECT * FROM judgements_also") == []
+
+
+def test_lists_of_a_store_from_before_their_filters_were_in_the_index_still_come_in_order(tmp_path):
+    path = tmp_path / "old.db"
+    connection = Connection(path)
+    migrate(connection, steps=MIGRATIONS[:4])
+    fill(connection)
+    connection.execute("INSERT INTO conversations VALUES ('c', 'p', 't', '', '', 'chat', NULL, '')")
+    connection.execute(
+        "INSERT INTO messages (id, conversation_id, parent_id, position, role, content, created_at) VALUES"
+        " ('a', 'c', NULL, 0, 'assistant', 'x', '')"
+    )
+    said = """'{"kind": "thumbs", "up": true, "index": 0}'"""
+    with connection.transaction():
+        for key, day, purpose in (("j2", 2, "repeat"), ("j1", 1, "label"), ("j3", 3, "repeat")):
+            connection.execute(f"INSERT INTO judged_completions VALUES ('{key}', 0, 'a')")
+            row = f"'{key}','p','me','2026-01-0{day}',NULL,0,'thumbs',{said},'',NULL,NULL,'','[]','{purpose}'"
+            connection.execute(f"INSERT INTO judgements VALUES ({row})")
+    connection.close()
+    with Store.open(path) as store:
+        for query, wanted in (
+            (HistoryQuery(), ["j3", "j2", "j1"]),
+            (HistoryQuery(purpose="repeat", sort="oldest"), ["j2", "j3"]),
+            (HistoryQuery(purpose="label", sort="slowest"), ["j1"]),
+        ):
+            assert [judgement.id for judgement, _ in store.history.page("p", query)[0]] == wanted
 
 
 def _together(connection: Connection, sql: str) -> None:
