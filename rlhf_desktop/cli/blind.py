@@ -68,7 +68,7 @@ def show(ctx: click.Context, evaluation: str, names: bool, report_to: Path | Non
     }
     effects = _known_effects(desk, found)
     pages = evaluation_report(desk.store, desk.workspace, found.evaluation.id, side_effects=effects, names=names)
-    desk.console.result({**made, **written(pages, report_to)}, _verdict_text(found))
+    desk.console.result({**made, **written(desk, pages, report_to)}, _verdict_text(found))
 
 
 def _known_effects(desk: Desk, found: BlindReport) -> SideEffects | None:
@@ -122,7 +122,9 @@ def probes(ctx: click.Context, tuned: str, against: str, refresh: bool, report_t
     ]
     found = compare_probes(*measures)
     lines = [f"{'!' if effect.flagged else ' '} {effect.title}: {effect.sentence}" for effect in found.effects]
-    desk.console.result({**effects_json(found), **written(effects_report(found), report_to)}, "\n".join([*lines, found.sentence]))
+    desk.console.result(
+        {**effects_json(found), **written(desk, effects_report(found), report_to)}, "\n".join([*lines, found.sentence])
+    )
 
 
 @click.command("rounds", cls=Command)

@@ -43,7 +43,7 @@ def reward(ctx: click.Context, reward: str, data: Path, report_to: Path | None) 
     judge = desk.reward(reward)
     progress = desk.console.batch("Scoring:")
     report = evaluate_reward(desk.client, rows, base=desk.base, reward=judge, runs=desk.workspace.runs, on_progress=progress)
-    pages = written(reward_report(judge.name, report), report_to)
+    pages = written(desk, reward_report(judge.name, report), report_to)
     desk.console.result({"reward": judge.name, **asdict(report), **pages}, _reward_text(report))
 
 
@@ -89,7 +89,7 @@ def policy(
         seed=seed,
         on_progress=desk.console.batch("Writing answers:"),
     )
-    pages = written(policy_report(a, b, report), report_to)
+    pages = written(desk, policy_report(a, b, report), report_to)
     desk.console.result({**_policy_json(report, a, b), **pages}, _policy_text(report, a, b))
 
 

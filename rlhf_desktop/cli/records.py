@@ -7,7 +7,7 @@ import click
 
 from rlhf_desktop.cli.common import Command, table
 from rlhf_desktop.cli.desk import desk_of
-from rlhf_desktop.cli.reports import FOLDER, as_json
+from rlhf_desktop.cli.reports import FOLDER, as_json, remember
 from rlhf_desktop.jobs.runnotes import annotate_run
 from rlhf_desktop.operations.comparing import RunComparison, compare_runs
 from rlhf_desktop.operations.report import run_report
@@ -23,6 +23,7 @@ def report(ctx: click.Context, run: str, folder: Path, names: bool) -> None:
     """Write a report of a run: charts, numbers, sample answers and what it was made from."""
     desk = desk_of(ctx)
     files = write_report(run_report(desk.store, desk.workspace, desk.queue.find(run), names=names), folder)
+    remember(desk, files)
     desk.console.result(as_json(files), f"The report is in {files.html} and {files.markdown}.")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from rlhf_desktop.cli.desk import Desk
 from rlhf_desktop.operations.report_pages import Report, ReportFiles, write_report
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -18,9 +19,18 @@ def report_option(command: Any) -> Any:
     return option(command)
 
 
-def written(report: Report, folder: Path | None) -> dict[str, Any]:
+def written(desk: Desk, report: Report, folder: Path | None) -> dict[str, Any]:
     """Write a report if a folder was given; what to add to the JSON result."""
-    return {} if folder is None else {"report": as_json(write_report(report, folder))}
+    if folder is None:
+        return {}
+    files = write_report(report, folder)
+    remember(desk, files)
+    return {"report": as_json(files)}
+
+
+def remember(desk: Desk, files: ReportFiles) -> None:
+    """A report holds answers: an erase names those that lie outside the workspace."""
+    desk.store.exports.note_files(desk.project.id, (files.html, files.markdown), "report", desk.workspace.root)
 
 
 def as_json(files: ReportFiles) -> dict[str, str]:

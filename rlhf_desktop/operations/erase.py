@@ -263,6 +263,7 @@ def _rewrite_backup(path: Path, ids: Sequence[str]) -> None:
             migrate(connection)
             bury(Store(connection), ids)
             scrub(connection)
+            connection.close_readers()
             connection.raw.execute("PRAGMA journal_mode=DELETE")
         working.replace(path)
     finally:

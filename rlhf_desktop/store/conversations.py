@@ -10,7 +10,7 @@ from rlhf_desktop.core.messages import Messages, Role
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.feedback.conversations import Conversation, Finish, Generator, MessageNode, Origin, Tree, title_from, utc_now
 from rlhf_desktop.store.driver import Row
-from rlhf_desktop.store.shelf import ConversationQuery, ConversationSummary, Shelf
+from rlhf_desktop.store.shelf import ConversationSummary, Shelf
 
 __all__ = ["ConversationStore", "ConversationSummary", "NewCompletion", "Planted"]
 
@@ -92,12 +92,6 @@ class ConversationStore(Shelf):
         wanted = json.dumps(sorted(set(ids)))
         rows = self._db.rows("SELECT * FROM generators WHERE id IN (SELECT value FROM json_each(?))", (wanted,))
         return {row["id"]: _generator(row) for row in rows}
-
-    def recent(
-        self, project_id: str, origin: Origin | None = "chat", search: str = "", limit: int = 200, offset: int = 0
-    ) -> list[ConversationSummary]:
-        """The conversations last changed, the newest first, with these words if any are given, without the first `offset`."""
-        return list(self.page(project_id, ConversationQuery(origin, text=search), limit=offset + limit).rows[offset:])
 
     def add_message(self, conversation_id: str, parent_id: str | None, role: Role, content: str) -> MessageNode:
         """Add one message written by a person (a fork, if its parent has replies). It becomes the end of the active branch."""

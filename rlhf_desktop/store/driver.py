@@ -18,6 +18,7 @@ from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, StoreTrouble
 
 BUSY_TIMEOUT_S = 5.0
 SAFE_WAL = (3, 51, 3)
+_READER_CACHE_KIB = 16 * 2**10
 
 Row = dict[str, Any]
 
@@ -145,9 +146,13 @@ class Connection:
         """Close the file. A reader under way closes its connection when it is done."""
         with self._lock:
             self._closed = True
-            while self._idle:
-                self._idle.pop().close()
+            self.close_readers()
             self.raw.close()
+
+    def close_readers(self) -> None:
+        """Close the connections nobody reads with now: for what wants the file to itself, as a change of its journal does."""
+        while self._idle:
+            self._idle.pop().close()
 
     @contextmanager
     def _at_hand(self) -> Iterator[Any]:
@@ -171,6 +176,7 @@ class Connection:
             reader = self._connect()
             reader.row_factory = None
             reader.execute("PRAGMA query_only=ON")
+            reader.execute(f"PRAGMA cache_size=-{_READER_CACHE_KIB}")
             return reader
 
     def _put_away(self, reader: Any) -> None:

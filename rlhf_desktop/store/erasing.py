@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rlhf_desktop.core.errors import StoreTrouble
 from rlhf_desktop.feedback.conversations import title_from, utc_now
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.driver import Connection
@@ -132,8 +133,17 @@ def _forget_drafts(db: Connection, ids: Iterable[str]) -> None:
 
 
 def scrub(connection: Connection) -> None:
-    """Overwrite on disk what was deleted: the search's words, free pages and the journal."""
+    """Overwrite on disk what was deleted: the search's words, free pages and the journal.
+
+    Raises:
+        StoreTrouble: something reads the file for seconds on end, so that the journal could not be emptied.
+    """
     for table in ("judgement_search", "chat_search"):
         connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
     connection.raw.execute("VACUUM")
-    connection.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    (busy, *_) = connection.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise StoreTrouble(
+            "It was erased, but the database's journal still holds it, as something else is reading the database.",
+            "Close the program's windows and commands: the last one to close empties the journal.",
+        )

@@ -1,5 +1,6 @@
 """Files that left the workspace: remembered, so that an erase can name those that hold what was erased."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,13 @@ class ExportStore:
     def note(self, project_id: str, path: Path, form: str, last_row: int) -> None:
         """Remember a file that was just written."""
         self._db.insert("exports", [vars(Export(new_id(), project_id, str(path.absolute()), form, utc_now(), last_row))])
+
+    def note_files(self, project_id: str, files: Iterable[Path], form: str, workspace: Path) -> None:
+        """Remember files with feedback that were just written, except those inside the workspace: an erase cleans these."""
+        last = self._db.rows("SELECT coalesce(max(rowid), 0) AS row FROM judgements")[0]["row"]
+        for path in files:
+            if not path.resolve().is_relative_to(workspace.resolve()):
+                self.note(project_id, path, form, last)
 
     def since(self, project_id: str, row: int) -> list[Export]:
         """The files written when the judgement at this place was there already, oldest first."""

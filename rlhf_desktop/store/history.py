@@ -14,6 +14,7 @@ from rlhf_desktop.store.search import Words
 __all__ = ["Cursor", "HistoryQuery", "HistoryStore", "Sort"]
 
 _ROUNDS = 4  # looking for judgements in effect among many that are not
+_BEGUN = 300  # words that begin alike
 _COUNTED = 2_000  # rows that one statement counts
 
 
@@ -63,8 +64,16 @@ class HistoryStore:
             if judgement.id in standing or not only_standing:
                 yield judgement, judgement.id in standing
 
+    def _begun(self, word: str) -> str:
+        """All words that begin so, one by one: a search for them ends with its page; one for `word*` lists all it finds first."""
+        rows = self._db.rows(
+            "SELECT term FROM judgement_words WHERE term >= ? AND term < ? LIMIT ?", (word, word + "\U0010ffff", _BEGUN + 1)
+        )
+        words = [f'"{row["term"]}"' for row in rows]
+        return f"({' OR '.join(words)})" if 0 < len(words) <= _BEGUN else f'"{word}"*'
+
     def _rows(self, project_id: str, query: HistoryQuery, after: Cursor | None, limit: int) -> Found:
-        match = self._words.match(query.text) if query.text.strip() else ""
+        match = self._words.match(query.text, self._begun) if query.text.strip() else ""
         if query.text.strip() and not match:
             return Found((), None)
         return next_rows(self._db, project_id, query, match, after, limit)

@@ -79,6 +79,11 @@ class JudgementStore:
         row = self._db.row("SELECT count(*) AS n FROM judgements WHERE project_id = ? AND kind != 'withdrawn'", (project_id,))
         return int(row["n"]) if row else 0
 
+    def any(self, project_id: str) -> bool:
+        """Whether a judgement was ever made."""
+        sql = "SELECT 1 FROM judgements WHERE project_id = ? AND kind != 'withdrawn' LIMIT 1"
+        return self._db.row(sql, (project_id,)) is not None
+
     def people(self, project_id: str) -> list[str]:
         """Who has judged in a project, in alphabetical order. Jumps from name to name in the index: quick among a million."""
         rows = self._db.rows(

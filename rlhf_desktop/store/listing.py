@@ -4,7 +4,6 @@ A statement reads a window of its index in the list's order and keeps what the o
 of filters costs many short reads rather than a long one, and between two of them others may use the store.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -27,9 +26,10 @@ _KEYS: dict[Sort, tuple[tuple[str, ...], str, str]] = {  # what is sorted by, wh
     "kind": (("j.kind", "j.created_at", "j.who", "j.purpose"), "ASC", "judgements_by_kind_and_time"),
 }
 _BY_TIME = ("newest", "oldest")
-_WINDOW = 20_000  # entries of one index that a statement reads
-_WINDOW_JOINED = 2_000  # of those that need another table's row each
-_FEW = 2_000  # rows that may be sorted for each page
+_WINDOW = 10_000  # entries of one index that a statement reads
+_WINDOW_JOINED = 500  # of those that need another table's row each
+_FEW = 500  # rows that may be sorted for each page
+_FOUND_ROW = "s.rowid"
 _MOST_FOUND = 5_000  # of a search that is sorted by something else than age: the newest so many
 
 
@@ -120,13 +120,24 @@ def _looked(db: Connection, lead: _Lead, query: HistoryQuery, after: Cursor | No
     for bound in _bounds(lead, _KEYS[query.sort][1], after):
         left = limit - len(found)
         values = {**lead.values, **_named(after), "limit": left, "window": lead.window}
-        rows = db.rows(_statement(lead, query, bound), values)
-        found += [_cursor(row) for row in rows]
-        if len(rows) == left:
-            return Found(found, found[-1])
-        if edge := db.row(_edge(lead, query, bound), values):
-            return Found(found, _cursor(edge))
+        if lead.row == _FOUND_ROW:  # beginning a search anew for its window's edge would cost as much again
+            some = _sifted(db.rows(_read(lead, query, bound, "LIMIT :window"), values), lead, left)
+        else:
+            rows = db.rows(_statement(lead, query, bound), values)
+            edge = db.row(_edge(lead, query, bound), values) if len(rows) < left else None
+            some = Found([_cursor(row) for row in rows], _cursor(edge) if edge else None)
+        found += some.rows
+        if len(some.rows) == left or some.reached:
+            return Found(found, some.reached or found[-1])
     return Found(found, None)
+
+
+def _sifted(rows: Sequence[dict[str, Any]], lead: _Lead, limit: int) -> Found:
+    """A whole window, the conditions looked at here."""
+    names = [f"c{n}" for n in range(len(lead.only))]
+    let_through = [Cursor((), row["r"]) for row in rows if all(row[name] for name in names)]
+    edge = Cursor((), rows[-1]["r"]) if len(rows) == lead.window and len(let_through) < limit else None
+    return Found(let_through[:limit], edge)
 
 
 def _cursor(row: dict[str, Any]) -> Cursor:
@@ -174,7 +185,8 @@ def _edge(lead: _Lead, query: HistoryQuery, bound: str) -> str:
 def _leads(db: Connection, project_id: str, query: HistoryQuery, match: str) -> list[_Lead]:
     """What to read, so that together it holds every row that is asked for."""
     values: Values = {"project": project_id, "who": query.who, "since": query.since, "until": query.until}
-    values |= {"purpose": query.purpose, "tag": query.tag, "match": match, "kinds": json.dumps(query.kinds)}
+    values |= {"purpose": query.purpose, "tag": query.tag, "match": match}
+    values |= {f"kind{n}": kind for n, kind in enumerate(query.kinds)}
     if match:
         return [_by_search(query, values)]
     timed = query.sort in _BY_TIME
@@ -201,7 +213,7 @@ def _by_search(query: HistoryQuery, values: Values) -> _Lead:
     keys = _KEYS[query.sort][0]
     if query.sort in _BY_TIME:
         source = "judgement_search s CROSS JOIN judgements j ON j.rowid = s.rowid"
-        return _Lead(source, (), ("judgement_search MATCH :match",), only, values, _WINDOW_JOINED, "s.rowid")
+        return _Lead(source, (), ("judgement_search MATCH :match",), only, values, _WINDOW_JOINED, _FOUND_ROW)
     among = f"SELECT rowid FROM judgement_search WHERE judgement_search MATCH :match ORDER BY rowid DESC LIMIT {_MOST_FOUND}"
     return _Lead("judgements j", keys, (f"j.rowid IN ({among})",), only, values, _MOST_FOUND + 1)
 
@@ -267,9 +279,9 @@ def _only(query: HistoryQuery, *done: str) -> list[str]:
     if query.purpose and "purpose" not in done:
         found.append("j.purpose = :purpose")
     if query.kinds and "kinds" not in done:
-        among = "IN (SELECT value FROM json_each(:kinds))"
+        among = f"IN ({', '.join(f':kind{n}' for n in range(len(query.kinds)))})"
         also = f"EXISTS (SELECT 1 FROM json_each(j.also) part WHERE json_extract(part.value, '$.kind') {among})"
-        found.append(f"(j.kind {among} OR {also})")
+        found.append(f"(j.kind {among} OR (j.also != '[]' AND {also}))")
     if query.tag and "tag" not in done:
         found.append("EXISTS (SELECT 1 FROM judgement_tags t WHERE t.judgement_id = j.id AND t.tag = :tag AND t.present)")
     return found

@@ -334,6 +334,7 @@ CREATE INDEX judgements_by_seconds ON judgements (project_id, coalesce(seconds_s
 CREATE INDEX judgements_by_who_and_time ON judgements (project_id, who, created_at, kind, purpose);
 CREATE INDEX judgements_by_kind_and_time ON judgements (project_id, kind, created_at, who, purpose);
 CREATE INDEX judgements_by_purpose_and_time ON judgements (project_id, purpose, created_at, kind, who) WHERE purpose != 'label';
+CREATE VIRTUAL TABLE judgement_words USING fts5vocab(judgement_search, row);
 """
 
 MIGRATIONS: tuple[Migration, ...] = (_FIRST, _EVALUATIONS, _FEEDBACK_STUDIO, _LISTS_BY_TIME, _LISTS_WITH_FILTERS)

@@ -5,6 +5,7 @@ All words must occur, in any order and place; the last one may be unfinished.
 """
 
 import threading
+from collections.abc import Callable
 
 from rlhf_desktop.store.driver import DRIVER
 
@@ -33,11 +34,16 @@ class Words:
             self._db.execute("INSERT INTO cut (rowid, words) VALUES (1, ?)", (text[:MAX_CHARS],))
             return [str(row[0]) for row in self._db.execute('SELECT term FROM found ORDER BY "offset"')]
 
-    def match(self, text: str) -> str:
-        """The query for `MATCH`; "" when the text holds no word, which finds nothing in particular."""
+    def match(self, text: str, begun: Callable[[str], str] = lambda word: f'"{word}"*') -> str:
+        """The query for `MATCH`; "" when the text holds no word, which finds nothing in particular.
+
+        Args:
+            text: What was typed.
+            begun: The query for all words that begin so.
+        """
         text = text.encode("utf-8", "ignore").decode("utf-8").replace("\0", " ")
         words = self.cut(text)[:MAX_WORDS]
         quoted = [f'"{word}"' for word in words]
         if words and text[-1].isalnum() and (len(words[-1]) >= MIN_PREFIX or not words[-1].isascii()):
-            quoted[-1] += "*"  # short words of other scripts say more than ours
-        return " ".join(quoted)
+            quoted[-1] = begun(words[-1])  # short words of other scripts say more than ours
+        return " AND ".join(quoted)

@@ -62,11 +62,17 @@ class TagStore:
             found[row["judgement_id"]] = (*found.get(row["judgement_id"], ()), row["tag"])
         return found
 
-    def counts(self, project_id: str) -> dict[str, int]:
-        """The project's tags and how many judgements have each, in alphabetical order."""
-        rows = self._db.rows(
-            """SELECT t.tag, count(*) AS n FROM judgement_tags t JOIN judgements j ON j.id = t.judgement_id
-            WHERE t.present AND j.project_id = ? GROUP BY t.tag ORDER BY t.tag COLLATE NOCASE""",
-            (project_id,),
+    def counts(self, project_id: str, at_most: int = 1_000) -> dict[str, int]:
+        """The project's tags and how many judgements have each, in alphabetical order; `at_most` stands for that many or more."""
+        rows = self._db.rows(  # jumps from tag to tag in the index
+            """WITH RECURSIVE tags(tag) AS (
+              SELECT min(tag) FROM judgement_tags WHERE present
+              UNION ALL
+              SELECT (SELECT min(t.tag) FROM judgement_tags t WHERE t.present AND t.tag > tags.tag)
+              FROM tags WHERE tags.tag IS NOT NULL)
+            SELECT tag, (SELECT count(*) FROM (SELECT 1 FROM judgement_tags t CROSS JOIN judgements j ON j.id = t.judgement_id
+              WHERE t.tag = tags.tag AND t.present AND j.project_id = ? LIMIT ?)) AS n
+            FROM tags WHERE tag IS NOT NULL ORDER BY tag COLLATE NOCASE""",
+            (project_id, at_most),
         )
-        return {row["tag"]: row["n"] for row in rows}
+        return {row["tag"]: row["n"] for row in rows if row["n"]}

@@ -357,3 +357,26 @@ def test_profiles_are_kept(qtbot, context, room):
     qtbot.keyClicks(fields()[0], "Nurse")
     qtbot.keyClick(fields()[0], Qt.Key.Key_Return)
     assert context.store.profiles.get(name).role == "Nurse"
+
+
+def test_after_a_change_the_table_is_where_it_was_with_the_same_rows_marked(qtbot, context, room, page):
+    judge(context, 350)
+    room.activated()
+    qtbot.waitUntil(lambda: page.model is not None and page.model.rowCount() >= 100)
+    while page.model.rowCount() < 300:
+        before = page.model.rowCount()
+        page.model.fetchMore(page.table.rootIndex())
+        qtbot.waitUntil(lambda before=before: page.model.rowCount() > before)
+    page.table.verticalScrollBar().setValue(220)
+    page.table.selectRow(222)
+    page._mark([224])
+    marked = {row.judgement.id for row in page.selected_rows()}
+    assert len(marked) == 2
+    old = page.model
+    page.tag.setText("later")
+    page.add_tag.click()
+    qtbot.waitUntil(lambda: page.model is not old and bool(page.selected_rows()))
+    assert page.table.verticalScrollBar().value() == 220
+    assert {row.judgement.id for row in page.selected_rows()} == marked
+    assert all(row.tags == ("later",) for row in page.selected_rows())
+    assert page.table.currentIndex().row() == 222

@@ -13,6 +13,7 @@ from rlhf_desktop.ui.widgets.buttons import Chip
 from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.surfaces import column
 
+MOST_TAGGED = 1_000  # judgements with a tag are counted up to here
 _PAUSE_MS = 120
 _KINDS = {signal.kind: signal.label for signal in SIGNALS if signal.kind != "withdrawn"}
 _TIMES = {0: "today", 7: "in 7 days", 30: "in 30 days", 365: "in a year"}
@@ -104,7 +105,7 @@ class Filters(QWidget):
     def offer(self, people: list[str], tags: dict[str, int]) -> None:
         """Who has judged, and which tags there are."""
         self.who.offer({name: name for name in people})
-        self.tag.offer({tag: f"{tag} ({n:,})" for tag, n in tags.items()})
+        self.tag.offer({tag: f"{tag} ({n:,}{'+' if n >= MOST_TAGGED else ''})" for tag, n in tags.items()})
 
     def query(self) -> HistoryQuery:
         """What is let through."""

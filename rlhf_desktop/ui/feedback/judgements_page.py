@@ -1,8 +1,9 @@
 """Every judgement in a table, one of them in full beside it; tags in bulk; revising in place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QObject, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLineEdit, QSplitter, QStackedWidget, QWidget
 
@@ -15,7 +16,7 @@ from rlhf_desktop.ui.feedback.detail import DetailPane
 from rlhf_desktop.ui.feedback.erasing import ErasingPage
 from rlhf_desktop.ui.feedback.filters import Filters
 from rlhf_desktop.ui.feedback.revising import RevisingPage
-from rlhf_desktop.ui.feedback.table import HistoryModel, HistoryTable
+from rlhf_desktop.ui.feedback.table import COLUMNS, HistoryModel, HistoryTable
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -23,6 +24,16 @@ from rlhf_desktop.ui.widgets.surfaces import EmptyState, column, row
 from rlhf_desktop.ui.widgets.text import Label
 
 _MANY = 10_000
+_FAR = 5_000  # rows: below, a changed list is shown from the top
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a table is: its topmost row, the last one shown, the judgements that are marked."""
+
+    top: int
+    last: int
+    marked: frozenset[str]
 
 
 class JudgementsPage(QStackedWidget):
@@ -32,6 +43,8 @@ class JudgementsPage(QStackedWidget):
         super().__init__(parent)
         self._context = context
         self.model: HistoryModel | None = None
+        self._coming: HistoryModel | None = None  # the list asked for last: shown, or about to be
+        self._listed: tuple[str, HistoryQuery] | None = None  # of which project, and what
         self._chosen: str | None = None  # the judgement shown beside the table
         self.empty = EmptyState(
             "feedback",
@@ -107,28 +120,40 @@ class JudgementsPage(QStackedWidget):
             return
         store, project = self._context.store, self._context.session.project
         self._context.tasks.run(
-            lambda: (store.judgements.size(project.id), store.judgements.people(project.id), store.tags.counts(project.id)),
+            lambda: (store.judgements.any(project.id), store.judgements.people(project.id), store.tags.counts(project.id)),
             on_success=self._sized, on_failure=self._context.session.troubled.emit,
         )  # fmt: skip
 
-    def _sized(self, found: tuple[int, list[str], dict[str, int]]) -> None:
-        size, people, tags = found
+    def _sized(self, found: tuple[bool, list[str], dict[str, int]]) -> None:
+        some, people, tags = found
         self.filters.offer(people, tags)
-        self.setCurrentWidget(self.split if size else self.empty)
-        if size:
-            self.reload()
+        self.setCurrentWidget(self.split if some else self.empty)
+        if some:
+            self.reload(self._place())
 
-    def reload(self) -> None:
-        """Ask for what the filters let through, from the top."""
+    def _place(self) -> _Place | None:
+        """Where the table is, to be found again in the list as it is now; None far down, where that would take long."""
+        project, query = self._context.session.project, self.filters.query()
+        if self.model is None or self._listed != (project.id, query):
+            return None
+        top = self.table.verticalScrollBar().value()
+        last = top + self.table.viewport().height() // self.table.verticalHeader().defaultSectionSize()
+        keys = frozenset(found.judgement.id for found in self.selected_rows())
+        return _Place(top, min(last, self.model.rowCount()), keys) if last < _FAR else None
+
+    def reload(self, place: _Place | None = None) -> None:
+        """Ask for what the filters let through: from the top, or with the table where it was."""
         context, query = self._context, self.filters.query()
-        self.model = HistoryModel(context.store, context.tasks, context.session.project, query)
-        self.model.arrived.connect(self._arrived)
-        self.model.dataChanged.connect(lambda first, last: self._open_again(first.row(), last.row()))
-        self.model.troubled.connect(context.session.troubled)
-        self.table.setModel(self.model)
-        self.table.selectionModel().currentRowChanged.connect(lambda now, _before: self._open(now.row()))
-        self.table.selectionModel().selectionChanged.connect(lambda _on, _off: self._show_selected())
-        self.table.share_width()
+        if self._coming is not None:
+            self._coming.stop()
+        self._listed = (context.session.project.id, query)
+        model = HistoryModel(context.store, context.tasks, context.session.project, query, place.last if place else 0)
+        self._coming = model
+        model.arrived.connect(lambda: self._arrived(model, place))
+        model.dataChanged.connect(lambda first, last: self.model is model and self._open_again(first.row(), last.row()))
+        model.troubled.connect(context.session.troubled)
+        if place is None:
+            self._show(model)
         context.tasks.run(
             count_history, context.store, context.session.project, query, _MANY,
             on_success=lambda n: self._say_count(query, n), on_failure=context.session.troubled.emit,
@@ -140,13 +165,36 @@ class JudgementsPage(QStackedWidget):
             self.count.setText(many if not query.standing else f"{many}, less those that were taken back")
             self.nothing.setVisible(n == 0)
 
-    def _arrived(self) -> None:
-        """The first rows are there: show again what was shown, else the first."""
-        rows = range(min(self.model.rowCount(), 100))
-        place = next((n for n in rows if (r := self.model.row(n)) and r.judgement.id == self._chosen), 0)
-        if self.model.rowCount():
-            self.table.selectRow(place)
+    def _show(self, model: HistoryModel) -> None:
+        if self.model is not None and self.model is not model:
+            self.model.stop()
+        self.model = model
+        self.table.setModel(model)
+        self.table.selectionModel().currentRowChanged.connect(lambda now, _before: self._open(now.row()))
+        self.table.selectionModel().selectionChanged.connect(lambda _on, _off: self._show_selected())
+        self.table.share_width()
+
+    def _arrived(self, model: HistoryModel, place: _Place | None) -> None:
+        """The rows are there: show again what was shown and mark what was marked, else the first."""
+        if model is not self._coming:
+            return
+        if self.model is not model:
+            self._show(model)
+        numbers = model.loaded()
+        if model.rowCount():
+            here = min(place.last, model.rowCount() - 1) if place else 0
+            self.table.selectRow(numbers.get(self._chosen, here))
+        if place:
+            self._mark(numbers[key] for key in place.marked if key in numbers)
+            self.table.verticalScrollBar().setValue(place.top)
         self._show_selected()
+
+    def _mark(self, numbers: Iterable[int]) -> None:
+        """Select these rows besides."""
+        chosen = QItemSelection()
+        for number in numbers:
+            chosen.select(self.model.index(number, 0), self.model.index(number, len(COLUMNS) - 1))
+        self.table.selectionModel().select(chosen, QItemSelectionModel.SelectionFlag.Select)
 
     def _open_again(self, first: int, last: int) -> None:
         now = self.table.currentIndex().row()

@@ -5,7 +5,7 @@ Pages are found by where the one before ended (keyset), so the last page costs w
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 Row = TypeVar("Row")
@@ -54,6 +54,11 @@ class Pages(Generic[Row, Mark]):
         self._pages.move_to_end(number)
         place = index - self._starts[number]
         return page[place] if place < len(page) else None
+
+    def loaded(self) -> Iterator[tuple[int, Row]]:
+        """The rows in memory, with their numbers."""
+        for number, page in self._pages.items():
+            yield from enumerate(page, self._starts[number])
 
     def _want(self, number: int) -> None:
         if number not in self._asked:

@@ -25,14 +25,24 @@ _LEAST_PROMPT = 24
 class HistoryModel(QAbstractTableModel):
     """What a query finds. What was taken back is struck through, and says so."""
 
-    arrived = Signal()  # the first page
+    arrived = Signal()  # the first rows, and all above the place to keep; or that there are none
     troubled = Signal(object)  # AppError
 
-    def __init__(self, store: Store, tasks: TaskRunner, project: Project, query: HistoryQuery) -> None:
+    def __init__(self, store: Store, tasks: TaskRunner, project: Project, query: HistoryQuery, until: int = 0) -> None:
+        """Ask for the rows up to number `until`."""
         super().__init__()
         self._store, self._tasks, self._project, self._query = store, tasks, project, query
         self._pages: Pages[HistoryRow, Cursor] = Pages(self._ask)
+        self._until, self._wanted, self._there, self._stopped = until, until + 1, False, False
         self._pages.ask_next()
+
+    def stop(self) -> None:
+        """Ask for nothing more: another list takes this one's place."""
+        self._stopped = True
+
+    def loaded(self) -> dict[str, int]:
+        """The judgements in memory, and the numbers of their rows."""
+        return {row.judgement.id: number for number, row in self._pages.loaded()}
 
     def row(self, index: int) -> HistoryRow | None:
         """A row, once it has arrived."""
@@ -52,6 +62,7 @@ class HistoryModel(QAbstractTableModel):
 
     def fetchMore(self, _parent: QModelIndex) -> None:
         """Ask for the next page."""
+        self._wanted = self._pages.total + 1
         self._pages.ask_next()
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole):
@@ -85,6 +96,8 @@ class HistoryModel(QAbstractTableModel):
         self.troubled.emit(trouble)
 
     def _came(self, number: int, page: HistoryPage) -> None:
+        if self._stopped:
+            return
         before = self._pages.total
         fresh = not self._pages.knows(number)
         if fresh and page.rows:
@@ -94,7 +107,10 @@ class HistoryModel(QAbstractTableModel):
             self.endInsertRows()
         elif len(shown):
             self.dataChanged.emit(self.index(shown[0], 0), self.index(shown[-1], len(COLUMNS) - 1))
-        if fresh and number == 0:
+        if self._pages.more and self._pages.total < self._wanted:  # what is rare comes in small pages
+            self._pages.ask_next()
+        elif not self._there:
+            self._there = True
             self.arrived.emit()
 
 

@@ -56,6 +56,7 @@ class Desk(QObject):
         self._looking = False
         self._undoing = Undoing(context.store, context.session, lambda: who_am_i(context.store), self)
         self._chat_bytes = 0
+        self._noticed = ""  # what was said of how the database is kept
         self._clock = QTimer(self)
         self._clock.setInterval(_LOOK_MS)
         self._connect()
@@ -216,7 +217,10 @@ class Desk(QObject):
     # --- runs
 
     def look(self) -> None:
-        """See what runs do, off this thread."""
+        """See what runs do, off this thread; and say once what the database's daily check and backup have found."""
+        if (notice := self._context.store.notice) != self._noticed:
+            self._noticed = notice
+            self._context.session.troubled.emit(AppError(notice, "It stays readable in Settings."))
         if not self._looking:
             self._looking = True
             queue, chat = self._context.queue, self._context.chat

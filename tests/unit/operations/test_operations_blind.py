@@ -16,6 +16,7 @@ from rlhf_desktop.operations.blind import (
     next_pair,
     undo_last,
 )
+from rlhf_desktop.store.shelf import ConversationQuery
 
 PROMPTS = [user(f"Held out {n}") for n in range(40)]
 
@@ -192,4 +193,4 @@ def test_what_would_prove_nothing_is_refused_and_leaves_nothing(store, project, 
     with pytest.raises(BadInput, match=said):
         begin(store, project, **parts)
     assert evaluations(store, project) == []
-    assert store.conversations.recent(project.id, None) == []
+    assert store.conversations.page(project.id, ConversationQuery(None)).rows == ()

@@ -16,6 +16,7 @@ from rlhf_desktop.operations.demo import QUICK, RULE_ANNOTATOR, SAMPLE_PROJECT, 
 from rlhf_desktop.operations.demo_report import WIDTH, render_report
 from rlhf_desktop.operations.preflight import Preflight
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.shelf import ConversationQuery
 
 SIZE = replace(QUICK, name="tiny", feedback_prompts=6, check_prompts=2, heldout_prompts=5, heldout_answers=2)
 GOOD = (
@@ -150,7 +151,10 @@ def test_every_answer_is_kept_and_ranked_in_a_shuffled_order(make, store):
     rankings = [j for j in store.judged(demo.project.id) if j.judgement.who == RULE_ANNOTATOR]
     assert [len(item.completions) for item in rankings] == [4] * 8
     assert len({tuple(text == POOR for text in item.completions) for item in rankings}) > 1
-    kept = [demo.store.conversations.tree(c.conversation.id) for c in store.conversations.recent(demo.project.id, origin="sample")]
+    kept = [
+        demo.store.conversations.tree(c.conversation.id)
+        for c in store.conversations.page(demo.project.id, ConversationQuery("sample")).rows
+    ]
     answers = [node for tree in kept for node in tree.nodes if node.generator_id]
     assert len(answers) == 8 * 4 + 5 * 3 * 2
 

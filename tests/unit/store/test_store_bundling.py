@@ -12,7 +12,23 @@ from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.feedback.bundles import open_bundle, write_bundle
 from rlhf_desktop.feedback.conversations import Generator
-from rlhf_desktop.feedback.judgements import AllBad, Correction, Judgement, Ranking, Skip, revision
+from rlhf_desktop.feedback.judgements import (
+    AllBad,
+    Choice,
+    Correction,
+    Demonstrated,
+    Flag,
+    Judgement,
+    Labels,
+    Ranking,
+    Rating,
+    Ratings,
+    Skip,
+    Span,
+    Spans,
+    Thumbs,
+    revision,
+)
 from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.store.bundling import bundle_rows, merge_rows
 from rlhf_desktop.store.conversations import NewCompletion
@@ -58,6 +74,19 @@ class Station:
         elif what == "reply":
             node = self.store.conversations.message(event.displayed[0])
             self.store.conversations.add_message(node.conversation_id, node.id, "user", f"And {number}?")
+        elif what == "say":
+            first, second = event.displayed[:1], event.displayed
+            self.store.judgements.add(
+                Judgement(
+                    self.project.id,
+                    self.name,
+                    *((first, Demonstrated()) if number % 7 == 0 else (second, SAID[number % len(SAID)])),
+                )
+            )
+        elif what == "judge twice":
+            also = (Ratings((Rating("accuracy", 5, (1, None)),)), Spans((Span(0, 0, 1, "tone"),)))
+            more = {"also": also, "purpose": ("repeat", "adjudication")[number % 2], "confidence": 0.5, "critique": f"As {number}"}
+            self.store.judgements.add(Judgement(self.project.id, self.name, event.displayed, Ranking((1, 1)), **more))
         elif what == "tag":
             self.store.tags.add([event.id], f"tag {number % 3}")
         elif what == "untag":
@@ -95,11 +124,27 @@ class Station:
         }
 
 
-ACTS = ("ask", "judge", "revise", "undo", "reply", "tag", "untag", "erase", "guide", "profile", "hold", "prompts")
+SAID = (Skip("tired"), Flag("odd"), Thumbs(True), AllBad(), Labels((Choice("tone", (("warm",), ())),)), Ranking((2, 1), 3))
+ACTS = (
+    "ask",
+    "judge",
+    "say",
+    "judge twice",
+    "revise",
+    "undo",
+    "reply",
+    "tag",
+    "untag",
+    "erase",
+    "guide",
+    "profile",
+    "hold",
+    "prompts",
+)
 acts = st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 20)), max_size=8)
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(shared=acts, own=st.tuples(acts, acts, acts))
 def test_three_bundles_in_every_order_and_each_twice_give_the_same_store(shared, own):
     with TemporaryDirectory() as folder:

@@ -87,16 +87,18 @@ def test_the_list_has_the_last_changed_first_and_can_be_searched_and_paged(store
         store.conversations.add_answers(leaf.id, [f"answer to {text}"])
         ids[text] = conversation.id
     store.conversations.start(project.id, [{"role": "user", "content": "imported"}], origin="import")
-    listed = store.conversations.recent(project.id)
+    listed = store.conversations.page(project.id, ConversationQuery()).rows
     assert [s.conversation.title for s in listed] == ["snake_case", "50 off", "50% off"]
     assert {s.messages for s in listed} == {2}
-    found = store.conversations.recent(project.id, search="50% O")
+    found = store.conversations.page(project.id, ConversationQuery(text="50% O")).rows
     assert [s.conversation.id for s in found] == [ids["50% off"]]
-    assert [s.conversation.title for s in store.conversations.recent(project.id, search="answer to snake_")] == ["snake_case"]
+    assert [
+        s.conversation.title for s in store.conversations.page(project.id, ConversationQuery(text="answer to snake_")).rows
+    ] == ["snake_case"]
     first = store.conversations.page(project.id, ConversationQuery(), limit=1)
     second = store.conversations.page(project.id, ConversationQuery(), first.next, limit=1)
     assert [s.conversation.title for s in second.rows] == ["50 off"]
-    assert len(store.conversations.recent(project.id, origin=None)) == 4
+    assert len(store.conversations.page(project.id, ConversationQuery(None)).rows) == 4
 
 
 def test_many_are_planted_at_once_or_none(store, project):
@@ -107,4 +109,4 @@ def test_many_are_planted_at_once_or_none(store, project):
     assert contents(tree.siblings(planted[-1].answers[1].id)) == ["a", "b"]
     with pytest.raises(BadInput):
         store.conversations.plant(project.id, [(prompt, ["a"]), (prompt, ["\udc00"])])
-    assert len(store.conversations.recent(project.id, origin="import", limit=1000)) == 300
+    assert len(store.conversations.page(project.id, ConversationQuery("import"), limit=1000).rows) == 300

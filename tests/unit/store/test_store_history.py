@@ -18,7 +18,7 @@ from rlhf_desktop.feedback.judgements import (
     Thumbs,
     revision,
 )
-from rlhf_desktop.store import listing
+from rlhf_desktop.store import history, listing
 from rlhf_desktop.store.history import HistoryQuery
 
 TOPICS = ("printer", "invoice", "délai", "παραγγελία", "طلب")
@@ -226,3 +226,19 @@ def test_a_rare_form_costs_short_reads_with_a_place_to_go_on(store, project, var
     rows, after = store.history.page(project.id, query)
     assert rows == []
     assert after is not None
+
+
+def test_an_unfinished_word_finds_all_that_begin_so_be_they_few_or_many(store, project, filled, monkeypatch):
+    found = pages(store, project, HistoryQuery(text="kindly cur"))
+    assert len(found) == 5
+    monkeypatch.setattr(history, "_BEGUN", 1)
+    assert pages(store, project, HistoryQuery(text="kindly cur")) == found
+
+
+def test_a_tag_is_counted_up_to_a_number(store, project, filled):
+    store.tags.add([j.id for j in filled], "b")
+    store.tags.add([filled[0].id], "a")
+    store.tags.add([filled[0].id], "gone")
+    store.tags.remove([filled[0].id], "gone")
+    assert store.tags.counts(project.id, at_most=4) == {"a": 1, "b": 4}
+    assert store.tags.counts(store.projects.create("Second").id) == {}

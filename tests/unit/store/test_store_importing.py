@@ -19,6 +19,7 @@ from rlhf_desktop.feedback.judgements import (
 )
 from rlhf_desktop.feedback.rows import DemonstrationRow, Problem, RankingRow, row_of
 from rlhf_desktop.store.importing import exported, import_rows
+from rlhf_desktop.store.shelf import ConversationQuery
 
 USER = [{"role": "user", "content": "My printer broke."}]
 ROWS = [
@@ -33,7 +34,7 @@ def test_rows_become_judgements_and_come_out_again(store, project):
     assert (done.rankings, done.demonstrations, done.duplicates, done.problems) == (1, 1, 0, (ROWS[2],))
     assert [j.who for j in store.judgements.effective(project.id)] == ["Ada", "Bo"]
     assert list(exported(store.stream(project.id))) == ROWS[:2]
-    assert store.conversations.recent(project.id) == [], "imports are not chats"
+    assert store.conversations.page(project.id, ConversationQuery()).rows == (), "imports are not chats"
 
 
 def test_importing_twice_changes_nothing_but_what_was_taken_back_returns(store, project):
@@ -50,7 +51,7 @@ def test_a_full_disk_imports_nothing(store, project):
     with pytest.raises(NoSpace):
         import_rows(store, project.id, rows)
     assert store.judgements.all(project.id) == []
-    assert store.conversations.recent(project.id, origin=None) == []
+    assert store.conversations.page(project.id, ConversationQuery(None)).rows == ()
 
 
 def test_a_reader_that_breaks_off_imports_nothing(store, project):

@@ -14,15 +14,15 @@ def words():
     ("typed", "match"),
     [
         ("printer", '"printer"*'),
-        ("the printer ", '"the" "printer"'),
-        ("don't", '"don" "t"'),
+        ("the printer ", '"the" AND "printer"'),
+        ("don't", '"don" AND "t"'),
         ("Über", '"uber"*'),
         ("ab", '"ab"'),
         ("日本", '"日本"*'),
-        ('a" OR b*', '"a" "or" "b"'),
+        ('a" OR b*', '"a" AND "or" AND "b"'),
         ("", ""),
         ("--- ", ""),
-        ("x\0y", '"x" "y"'),
+        ("x\0y", '"x" AND "y"'),
     ],
 )
 def test_what_is_typed_becomes_words_that_all_must_occur(words, typed, match):
