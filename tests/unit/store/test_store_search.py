@@ -30,4 +30,4 @@ def test_what_is_typed_becomes_words_that_all_must_occur(words, typed, match):
 
 
 def test_a_page_pasted_into_the_search_is_cut(words):
-    assert len(words.match("word " * 10_000).split()) == MAX_WORDS
+    assert words.match("word " * 10_000).count("word") == MAX_WORDS
