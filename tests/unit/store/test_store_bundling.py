@@ -61,7 +61,7 @@ class Station:
         return [j for j in self.store.judgements.all(self.project.id) if j.kind != "withdrawn"]
 
     def act(self, what: str, number: int) -> None:
-        events = self.events()
+        events = [event for event in self.events() if len(event.displayed) == 2]
         if what == "ask" or not events:
             return self.ask(f"Question {number} of {self.name}")
         event = events[number % len(events)]
