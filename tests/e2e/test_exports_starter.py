@@ -6,6 +6,7 @@ likeliest were close. llama-cpp-python takes long to build, so its test runs whe
 
 import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ def test_peft_and_transformers_give_the_same_logits(base, adapter, answered, tmp
 
 def test_the_merged_model_read_by_transformers(base, adapter, answered, tmp_path):
     _, rows, ours = answered
-    export_merged(base.path, adapter, tmp_path, "Kinder")
+    export_merged(Path(base.path), adapter, tmp_path, "Kinder")
     merged = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     theirs = [forced(merged, *row) for row in rows]
     assert disagreements(ours, theirs)[0] == 0
@@ -125,7 +126,7 @@ def test_the_merged_model_read_by_transformers(base, adapter, answered, tmp_path
 @pytest.fixture(scope="module")
 def exported(base, adapter, tmp_path_factory):
     file = tmp_path_factory.mktemp("gguf") / "kinder-F16.gguf"
-    export_gguf(base.path, adapter, file, "Kinder")
+    export_gguf(Path(base.path), adapter, file, "Kinder")
     return file
 
 
