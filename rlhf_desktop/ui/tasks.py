@@ -3,6 +3,7 @@
 import functools
 import inspect
 import itertools
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ class Task:
             callback(value)
 
 
+SWITCH_S = 0.001  # after so long a thread that computes in Python gives way; with the usual 5 ms the window waits noticeably
+
+
 class TaskRunner(QObject):
     """Runs functions on a small thread pool.
 
@@ -42,6 +46,7 @@ class TaskRunner(QObject):
         super().__init__(parent)
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(threads)
+        sys.setswitchinterval(SWITCH_S)
         self._running: dict[int, Task] = {}  # the threads know only the number: what a task belongs to must not end its life there
         self._numbers = itertools.count()
         self._told.connect(self._pass_on, Qt.ConnectionType.QueuedConnection)

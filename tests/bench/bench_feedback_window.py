@@ -1,0 +1,147 @@
+"""The longest stall of the GUI while someone scrolls and searches a large table of judgements.
+
+    make bench ARGS="feedback_window --store FOLDER [--seconds 60]"
+
+FOLDER holds the database that `bench_store.py --keep FOLDER` has made. The real Feedback room of a real window is scrolled by wheel,
+page and thumb, searched letter by letter, put in other orders and read row by row. A stall is how much longer than asked a 5 ms timer
+of the GUI thread took to come; beside it stands how much of that the GUI thread itself computed. A row is appended to results.jsonl.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1]), str(HERE.parents[1] / "packaging")]
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from bench_charts import StallWatch, spin  # noqa: E402
+from PySide6.QtCore import Qt  # noqa: E402
+from PySide6.QtTest import QTest  # noqa: E402
+from PySide6.QtWidgets import QApplication  # noqa: E402
+from screenshots import Studio  # noqa: E402
+
+from rlhf_desktop.core.files import append_jsonl  # noqa: E402
+from rlhf_desktop.core.paths import Workspace  # noqa: E402
+from rlhf_desktop.feedback.conversations import Project  # noqa: E402
+from rlhf_desktop.store.database import Store  # noqa: E402
+from rlhf_desktop.ui.feedback.judgements_page import JudgementsPage  # noqa: E402
+from rlhf_desktop.ui.garbage import GuiThreadCollector  # noqa: E402
+
+WORDS = ("roci0", "worivi1", "wo", "roci0 wor", "nothing-like-it")  # of the generator's own
+LIMIT_MS = 50
+
+
+def main() -> None:
+    """Open, use, report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    options = parser.parse_args()
+    app = QApplication([])
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["RLHF_DESKTOP_STATE"] = str(Path(folder) / "state")
+        workspace = Workspace(Path(folder) / "workspace").ensure()
+        shutil.copy(options.store / "feedback.db", workspace.database)
+        with Store.open(workspace.database) as store:
+            (large,) = store.projects.all()
+        studio = Studio(app, workspace.root, (1280, 800), 1.0)  # adds its own small project
+        collector = GuiThreadCollector(app)
+        row = measure(studio, large, options.seconds)
+        collector.release()
+        append_jsonl(HERE / "results.jsonl", row)
+        print(json.dumps(row, indent=1))
+        studio.close()
+
+
+def measure(studio: Studio, project: Project, seconds: float) -> dict[str, object]:
+    """Every act in turn until the time is over."""
+    studio.context.session.set_project(project)
+    studio.window.show_room("feedback")
+    page: JudgementsPage = studio.window.room("feedback").judgements
+    wait_for_rows(page)
+    watch = StallWatch()
+    longest: dict[str, tuple[float, float]] = {}
+    acts = {"wheel": wheel, "pages": pages, "thumb": thumb, "search": search, "order": order, "read": read}
+    chance, began = random.Random(0), time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        for name, act in acts.items():
+            watch.begin()
+            act(page, chance)
+            stall, own = longest.get(name, (0.0, 0.0))
+            longest[name] = max(stall, watch.stall_ms), max(own, watch.own_ms)
+    worst = max(stall for stall, _ in longest.values())
+    return {
+        "bench": "feedback_window",
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "judgements": studio.store.connection.rows("SELECT count(*) AS n FROM judgements")[0]["n"],
+        "stall_ms": {name: round(stall, 1) for name, (stall, _) in longest.items()},
+        "own_ms": {name: round(own, 1) for name, (_, own) in longest.items()},
+        "holds": worst <= LIMIT_MS,
+    }
+
+
+def wait_for_rows(page: JudgementsPage) -> None:
+    """Until the table shows something, or says that there is nothing."""
+    for _ in range(200):
+        spin(0.05)
+        if page.nothing.isVisible() or (page.model is not None and page.model.row(0) is not None):
+            return
+    raise TimeoutError("no rows in ten seconds")
+
+
+def wheel(page: JudgementsPage, chance: random.Random) -> None:
+    bar = page.table.verticalScrollBar()
+    for _ in range(40):
+        bar.setValue(bar.value() + 3)
+        spin(0.03)
+
+
+def pages(page: JudgementsPage, chance: random.Random) -> None:
+    for _ in range(15):
+        QTest.keyClick(page.table, Qt.Key.Key_PageDown)
+        spin(0.08)
+
+
+def thumb(page: JudgementsPage, chance: random.Random) -> None:
+    """Dragged anywhere, as far as the list is known."""
+    bar = page.table.verticalScrollBar()
+    for _ in range(15):
+        bar.setValue(chance.randint(0, bar.maximum()))
+        spin(0.08)
+
+
+def search(page: JudgementsPage, chance: random.Random) -> None:
+    field = page.filters.search
+    for letter in chance.choice(WORDS):
+        QTest.keyClicks(field, letter)
+        spin(0.12)
+    spin(0.4)
+    field.clear()
+    wait_for_rows(page)
+
+
+def order(page: JudgementsPage, chance: random.Random) -> None:
+    header = page.table.horizontalHeader()
+    for section in range(page.table.model().columnCount()):
+        header.sectionClicked.emit(section)
+        spin(0.2)
+    wait_for_rows(page)
+
+
+def read(page: JudgementsPage, chance: random.Random) -> None:
+    page.table.setFocus()
+    for _ in range(15):
+        QTest.keyClick(page.table, Qt.Key.Key_Down)
+        spin(0.06)
+
+
+if __name__ == "__main__":
+    main()
