@@ -2,9 +2,10 @@
 
     make bench ARGS="feedback_window --store FOLDER [--seconds 60]"
 
-FOLDER holds the database that `bench_store.py --keep FOLDER` has made. The real Feedback room of a real window is scrolled by wheel,
-page and thumb, searched letter by letter, put in other orders and read row by row. A stall is how much longer than asked a 5 ms timer
-of the GUI thread took to come; beside it stands how much of that the GUI thread itself computed. A row is appended to results.jsonl.
+FOLDER holds the database that `bench_store.py --keep FOLDER` has made. The real Feedback room of a real window is scrolled by
+wheel, page and thumb, searched letter by letter, put in other orders and read row by row. A stall is how much longer than asked a
+5 ms timer of the GUI thread took to come; beside it stands how much of that the GUI thread itself computed. A row is appended to
+results.jsonl.
 """
 
 import argparse
