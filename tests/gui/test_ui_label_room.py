@@ -191,7 +191,7 @@ def test_a_changed_protocol_holds_from_the_next_item(qtbot, context, room):
 
 def test_a_changed_protocol_counts_nothing_twice(qtbot, context, room):
     begin(qtbot, context, room, 4)
-    qtbot.waitUntil(lambda: room.presenter.lookahead.ready)
+    qtbot.waitUntil(lambda: bool(room.presenter.lookahead.ready))
     press(qtbot, room, *RANK)
     assert room.page.progress.value() == 1
     room.page.protocol.click()
