@@ -191,7 +191,7 @@ def test_a_changed_protocol_holds_from_the_next_item(qtbot, context, room):
 
 def test_a_changed_protocol_counts_nothing_twice(qtbot, context, room):
     begin(qtbot, context, room, 4)
-    qtbot.waitUntil(lambda: bool(room.presenter.lookahead.ready))
+    qtbot.waitUntil(lambda: room.presenter.lookahead.ready > 0)
     press(qtbot, room, *RANK)
     assert room.page.progress.value() == 1
     room.page.protocol.click()
@@ -238,7 +238,7 @@ def test_an_item_returns_silently_in_another_order(qtbot, context, room):
 
 def test_ranking_four_takes_three_keys_and_enter(qtbot, context, room):
     begin(qtbot, context, room, 2)
-    qtbot.waitUntil(lambda: room.presenter.lookahead.ready)
+    qtbot.waitUntil(lambda: room.presenter.lookahead.ready > 0)
     press(qtbot, room, Qt.Key.Key_3, Qt.Key.Key_1, Qt.Key.Key_2)
     assert context.store.judgements.effective(context.session.project.id) == []
     press(qtbot, room, Qt.Key.Key_Return)
