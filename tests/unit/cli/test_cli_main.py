@@ -20,7 +20,7 @@ GROUPS = {
     "server": {"models", "generate", "label"},
     "feedback": {"import", "export", "stats", "merge"},
     "train": {"sft", "reward", "ppo", "dpo", "kto"},
-    "runs": {"list", "show", "follow", "pause", "resume", "stop", "cancel", "compare", "note", "report"},
+    "runs": {"list", "show", "follow", "move", "pause", "resume", "stop", "cancel", "compare", "note", "report"},
     "evaluate": {"reward", "policy", "adopt", "list", "probes", "rounds", "show"},
 }
 
