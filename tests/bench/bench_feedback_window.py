@@ -50,6 +50,7 @@ def main() -> None:
         os.environ["RLHF_DESKTOP_STATE"] = str(Path(folder) / "state")
         workspace = Workspace(Path(folder) / "workspace").ensure()
         shutil.copy(options.store / "feedback.db", workspace.database)
+        os.sync()  # or the disk would still be writing the copy while the window is measured
         with Store.open(workspace.database) as store:
             (large,) = store.projects.all()
         studio = Studio(app, workspace.root, (1280, 800), 1.0)  # adds its own small project
