@@ -1,7 +1,7 @@
 """Publishing comparisons on the Hub: tick, look through, say what it is, see exactly what goes, and only then send it."""
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPlainTextEdit, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.hub.privacy import LABELS
@@ -83,14 +83,9 @@ class DataPage(Page):
             self.columns[name] = tick
             columns.addWidget(tick)
         card.body.addLayout(columns)
-        across = row()
         self.shown = SegmentedControl("Rows shown", _SHOWS, "all")
         self.tick_all, self.untick_all = Button("Tick those shown"), Button("Leave those shown out")
-        across.addWidget(self.shown)
-        across.addStretch(1)
-        across.addWidget(self.tick_all)
-        across.addWidget(self.untick_all)
-        card.body.addLayout(across)
+        card.body.addLayout(_across(self.shown, self.tick_all, self.untick_all))
         self.rows = TickTable("Rows to publish", 2 * t.CHART_HEIGHT)
         card.body.addWidget(self.rows)
         self.count = caption("", wrap=True)
@@ -106,15 +101,11 @@ class DataPage(Page):
             "This helps your eye; it does not replace it."
         )
         card.body.addWidget(caption(said, wrap=True))
-        across = row()
         self.kind = choice("Kind shown")
         self.kind.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.kind.setMinimumContentsLength(len("Everything found (12,345)"))  # its entries come later
         self.replace_all, self.keep_all = Button("Replace those shown"), Button("Keep those shown")
-        across.addWidget(self.kind)
-        across.addStretch(1)
-        across.addWidget(self.replace_all)
-        across.addWidget(self.keep_all)
-        card.body.addLayout(across)
+        card.body.addLayout(_across(self.kind, self.replace_all, self.keep_all))
         self.finds = TickTable("What was found", 2 * t.CHART_HEIGHT)
         card.body.addWidget(self.finds)
         self.staying = Label("", wrap=True)
@@ -377,6 +368,16 @@ class DataPage(Page):
         """Back to the list. What is being sent goes on; looking through ends."""
         self.looking.stop()
         self.left.emit()
+
+
+def _across(shown: QWidget, *buttons: Button) -> QHBoxLayout:
+    """What is shown at the left, what is done with all of it at the right."""
+    across = row()
+    across.addWidget(shown)
+    across.addStretch(1)
+    for button in buttons:
+        across.addWidget(button)
+    return across
 
 
 def _reading(name: str, height: int) -> QPlainTextEdit:
