@@ -1,7 +1,7 @@
 """What is exported of the starter model with an adapter answers as it did here: read by PEFT, transformers and llama.cpp.
 
 Twenty prompts, 32 tokens of the program's own greedy answer each, teacher-forced: the likeliest token may differ only where the two
-likeliest were close. llama-cpp-python takes long to build, so its test runs where it is installed.
+likeliest were close. The tests with llama.cpp run where llama-cpp-python is installed: CONTRIBUTING.md says how (it builds for minutes).
 """
 
 import importlib.util
@@ -18,11 +18,12 @@ from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.hub.library import STARTER_PACKAGE, Library
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.export import export_merged, export_peft
-from rlhf_desktop.inference.gguf_export import export_gguf
+from rlhf_desktop.inference.gguf_export import export_gguf, export_gguf_adapter
 from rlhf_desktop.inference.model import load_base
-from rlhf_desktop.inference.modelfile import chat_form
+from rlhf_desktop.inference.modelfile import chat_form, modelfile
 from rlhf_desktop.inference.sampler import sample
 from rlhf_desktop.inference.template import prompt_ids, render
+from tests.go_template import go, template_of
 from tests.hostile import make_adapter
 
 pytestmark = [
@@ -141,21 +142,54 @@ def test_the_gguf_file_read_by_transformers(exported, answered):
 TALK = [{"role": "user", "content": "Why?\nNow é😀."}, {"role": "assistant", "content": "So."}, {"role": "user", "content": "Yes."}]
 
 
-def test_llama_cpp_reads_the_same_model_tokens_and_template(exported, answered, base):
-    llama_cpp = pytest.importorskip("llama_cpp")
+@pytest.fixture
+def llama_cpp():
+    return pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: see CONTRIBUTING.md, “llama.cpp”")
+
+
+def opened(llama_cpp, file, **more):
+    return llama_cpp.Llama(str(file), n_ctx=512, logits_all=True, n_threads=1, n_threads_batch=1, verbose=False, **more)
+
+
+def scores(llm, prompt, answer):
+    """llama.cpp's logits (T, V) that foretell each token of the answer."""
+    llm.reset()
+    llm.eval(prompt + answer)
+    return torch.tensor(np.array(llm.scores[len(prompt) - 1 : len(prompt) + len(answer) - 1]))
+
+
+def test_llama_cpp_reads_the_same_model_and_tokens(llama_cpp, exported, answered):
     tokenizer, rows, ours = answered
-    llm = llama_cpp.Llama(str(exported), n_ctx=512, logits_all=True, n_threads=1, n_threads_batch=1, verbose=False)
-    theirs = []
-    for prompt, answer in rows:
-        text = tokenizer.decode(prompt)
-        assert llm.tokenize(text.encode(), add_bos=False, special=True) == prompt
-        llm.reset()
-        llm.eval(prompt + answer)
-        theirs.append(torch.tensor(np.array(llm.scores[len(prompt) - 1 : len(prompt) + len(answer) - 1])))
-    assert disagreements(ours, theirs)[0] == 0
+    llm = opened(llama_cpp, exported)
+    assert all(llm.tokenize(tokenizer.decode(prompt).encode(), add_bos=False, special=True) == prompt for prompt, _ in rows)
+    clear, anywhere = disagreements(ours, [scores(llm, *row) for row in rows])
+    assert clear == 0
+    assert anywhere <= PROMPTS * TOKENS // 50
+
+
+def test_llama_cpp_reads_the_adapter_beside_its_base(llama_cpp, base, adapter, answered, tmp_path):
+    _, rows, ours = answered
+    export_gguf(Path(base.path), None, tmp_path / "base.gguf", "Starter")
+    export_gguf_adapter(Path(base.path), adapter, tmp_path / "kinder.gguf", "Kinder")
+    plain = opened(llama_cpp, tmp_path / "base.gguf")
+    assert float((scores(plain, *rows[0]) - ours[0]).abs().max()) > 0.5  # the adapter does something
+    tuned = opened(llama_cpp, tmp_path / "base.gguf", lora_path=str(tmp_path / "kinder.gguf"))
+    clear, anywhere = disagreements(ours, [scores(tuned, *row) for row in rows])
+    assert clear == 0
+    assert anywhere <= PROMPTS * TOKENS // 50
+
+
+@pytest.mark.parametrize("system", [None, "Be kind."])
+@pytest.mark.parametrize("talk", [TALK[:1], TALK], ids=["one", "three"])
+def test_every_program_is_given_the_template_of_this_one(llama_cpp, exported, base, system, talk):
+    """The one inside the file, run by llama.cpp's own Jinja; and the Modelfile's, in Go's language, for Ollama."""
+    talk = [{"role": "system", "content": system}, *talk] if system else talk
+    tokenizer = AutoTokenizer.from_pretrained(base.path)
+    said = render(tokenizer, talk)
+    llm = llama_cpp.Llama(str(exported), vocab_only=True, verbose=False)
     formatter = llama_cpp.llama_chat_format.Jinja2ChatFormatter(
         template=llm.metadata["tokenizer.chat_template"], eos_token="<|im_end|>", bos_token="<|im_start|>"
     )
-    form = chat_form(AutoTokenizer.from_pretrained(base.path))
-    for talk in (TALK[:1], TALK, [{"role": "system", "content": "Be kind."}, *TALK]):
-        assert formatter(messages=talk).prompt == render(tokenizer, talk) == form.write(talk)
+    assert formatter(messages=talk).prompt == said
+    assert chat_form(tokenizer).write(talk) == said
+    assert go(template_of(modelfile("kinder.gguf", tokenizer)), talk) == said
