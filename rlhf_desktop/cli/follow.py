@@ -7,7 +7,8 @@ from rlhf_desktop.core.runs import Checkpointed, Logged, Metrics, Progress, RunE
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.training import run_result
 
-_SHOWN = ("loss", "rewards/accuracies", "objective/kl", "objective/scores", "objective/rlhf_reward")
+# On the progress line there is room for a word each.
+_SHOWN = {"loss": "error", "rewards/accuracies": "agreement", "objective/kl": "drift", "objective/scores": "score"}
 
 
 class StoppedWatching(AppError):
@@ -28,7 +29,7 @@ class RunLine:
             left = f", {duration(event.eta_s)} left" if event.eta_s else ""
             self._console.progress(f"{share:3d}%  {event.phase}{left}{self._numbers}")
         elif isinstance(event, Metrics):
-            shown = [f"{name} {event.values[name]:.3g}" for name in _SHOWN if name in event.values]
+            shown = [f"{word} {event.values[name]:.3g}" for name, word in _SHOWN.items() if name in event.values]
             self._numbers = "  ·  " + "  ".join(shown) if shown else self._numbers
         elif isinstance(event, Warned | Logged):
             self._console.note(event.message)

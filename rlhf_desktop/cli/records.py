@@ -10,6 +10,7 @@ from rlhf_desktop.cli.desk import desk_of
 from rlhf_desktop.cli.reports import FOLDER, as_json, remember
 from rlhf_desktop.jobs.runnotes import annotate_run
 from rlhf_desktop.operations.comparing import RunComparison, compare_runs
+from rlhf_desktop.operations.plain_words import exact, measure
 from rlhf_desktop.operations.report import run_report
 from rlhf_desktop.operations.report_pages import write_report
 
@@ -40,7 +41,7 @@ def compare(ctx: click.Context, run: tuple[str, ...]) -> None:
 
 def _compared_text(found: RunComparison) -> str:
     rows = [(row.name, *row.values) for row in found.rows if row.differs]
-    rows += [(row.name, *("–" if value is None else f"{value:.6g}" for value in row.values)) for row in found.metrics]
+    rows += [(measure(row.name).label, *("–" if v is None else exact(row.name, v) for v in row.values)) for row in found.metrics]
     return f"{table(rows, ('', *found.titles))}\n{found.why}"
 
 

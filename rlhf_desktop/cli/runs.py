@@ -11,6 +11,7 @@ from rlhf_desktop.cli.records import COMMANDS
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.jobs.turns import move, waiting_runs
+from rlhf_desktop.operations.plain_words import exact, measure
 from rlhf_desktop.operations.training import run_result
 
 
@@ -82,7 +83,7 @@ def _lines(run: RunSummary, value: dict[str, Any]) -> list[str]:
     if run.total:
         left = f", {duration(run.eta_s)} left" if run.eta_s else ""
         lines.append(f"{run.phase or 'update'} {run.step} of {run.total}{left}")
-    lines += [f"  {name} {number:.4g}" for name, number in run.metrics.items()]
+    lines += [f"  {measure(name).label}: {exact(name, number)}" for name, number in run.metrics.items()]
     lines += [f"Result: {value['adapter']}"] if value["adapter"] else []
     return [*lines, f"Folder: {value['folder']}"]
 

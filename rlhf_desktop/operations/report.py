@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.recipes import Algorithm
+from rlhf_desktop.core.recipes import Algorithm, describe
 from rlhf_desktop.core.runs import AdapterRef, Finished, Metrics, RunConfig, Sample, Warned
 from rlhf_desktop.evaluation.confidence import METHOD, WinInterval, interval, sentence
 from rlhf_desktop.evaluation.length import LengthControlled
@@ -21,6 +21,7 @@ from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.jobs.runnotes import run_notes, title_of
 from rlhf_desktop.operations.blind import BlindReport, EvaluationSummary, JudgedPair, blind_report, evaluations
 from rlhf_desktop.operations.lineage import LineageStep, adapter_lineage
+from rlhf_desktop.operations.plain_words import COSTS, changed, exact, in_units, measure, setting_label
 from rlhf_desktop.operations.probes import SideEffects
 from rlhf_desktop.operations.report_charts import IntervalRow, Series, band_chart, interval_chart, line_chart
 from rlhf_desktop.operations.report_pages import Answers, Block, Chart, Paragraph, Report, Section, Table, sampled
@@ -34,15 +35,16 @@ _LEARNT: dict[Algorithm, str] = {
     "dpo": "It learned directly from comparisons of answers (DPO).",
     "kto": "It learned from single answers that were called good or bad (KTO).",
 }
-# Charts of a run: a title and the metrics drawn together, where the run reports them.
-_CURVES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Loss", ("loss", "eval/loss")),
-    ("Reward", ("objective/scores", "objective/rlhf_reward")),
-    ("Drift from the start (KL, nats an answer)", ("objective/kl",)),
-    ("Accuracy on comparisons", ("rewards/accuracies", "eval/rewards/accuracies")),
-    ("Margin between the better and the worse answer", ("rewards/margins", "eval/rewards/margins")),
-    ("Entropy (nats a token)", ("policy/entropy",)),
-    ("Length of answers (tokens)", ("length",)),
+_WAYS: dict[Algorithm, str] = {"sft": "examples (SFT)", "reward": "reward model", "ppo": "PPO", "dpo": "DPO", "kto": "thumbs (KTO)"}
+# Charts of a run: a title, and the metrics drawn together with what each is called, where the run reports them.
+_CURVES: tuple[tuple[str, dict[str, str]], ...] = (
+    ("Error (loss)", {"loss": "while learning", "eval/loss": "held out"}),
+    ("Score from the reward model", {"objective/scores": "score", "objective/rlhf_reward": "score less the price of drift"}),
+    ("Drift from the starting model (KL, nats an answer)", {"objective/kl": "drift"}),
+    ("Agreement with the choices", {"rewards/accuracies": "while learning", "eval/rewards/accuracies": "held out"}),
+    ("Lead of the better answer (margin)", {"rewards/margins": "while learning", "eval/rewards/margins": "held out"}),
+    ("Variety of wording (entropy, nats a token)", {"policy/entropy": "variety"}),
+    ("Length of the answers (tokens)", {"length": "length"}),
 )
 
 
@@ -75,7 +77,7 @@ def run_report(store: Store, workspace: Workspace, run: RunFolder, *, names: boo
         Section("Sample answers", _samples([event for event in events if isinstance(event, Sample)])),
         *(_evaluated(store, config.project_id, made.hash, names) if made else ()),
         Section("Where it comes from", _lineage(step)),
-        Section("Settings", (Table(("Setting", "Value"), tuple((k, str(v)) for k, v in config.settings.items())),)),
+        Section("Settings", _settings(config)),
     ]
     return Report(f"run-{run.id}", title, _subtitle(f"Training run, begun {_day(config.created)}"), _filled(sections))
 
@@ -102,26 +104,43 @@ def _in_short(run: RunFolder, config: RunConfig, state: str, message: str, step:
 
 
 def _measures(metrics: Mapping[str, float | int | None]) -> tuple[Block, ...]:
-    rows = tuple((name, _number(name, value)) for name, value in metrics.items() if value is not None)
-    return (Table(("Measure", "Value"), rows),) if rows else ()
-
-
-def _number(name: str, value: float) -> str:
-    """A measure at the precision the database has it, bytes and whole numbers apart."""
-    if name.endswith("_bytes"):
-        return f"{int(value):,} bytes ({value / 2**30:.2f} GiB)"
-    return f"{int(value):,}" if float(value).is_integer() else f"{value:.6g}"
+    """What held-out prompts say, what the last update said, and what it cost, each apart."""
+    known = {name: value for name, value in metrics.items() if value is not None}
+    held_out = [name for name in known if name.startswith("eval/")]
+    learning = [name for name in known if name not in COSTS and name not in held_out]
+    groups = (
+        ("On prompts that nothing was trained on", held_out),
+        ("In the last update, on what it learned from (no evidence)", learning),
+        ("What it took", [name for name in known if name in COSTS]),
+    )
+    return tuple(
+        Table((title, "Value"), tuple((measure(name).label, exact(name, known[name])) for name in names))
+        for title, names in groups
+        if names
+    )
 
 
 def _curves(events: Sequence[Metrics]) -> tuple[Block, ...]:
     charts: list[Block] = []
     for title, wanted in _CURVES:
-        series = [Series(name, [(float(e.step), e.values[name]) for e in events if name in e.values]) for name in wanted]
-        series = [s for s in series if s.points]
+        found = [
+            Series(label, [(float(e.step), e.values[name]) for e in events if name in e.values]) for name, label in wanted.items()
+        ]
+        series = [s for s in found if s.points]
         if svg := line_chart(series, title=title):
             rows = [(s.name, f"{x:.0f}", f"{y:.6g}") for s in series for x, y in sampled(s.points)]
-            charts.append(Chart(svg, title, Table(("Curve", "Step", "Value"), tuple(rows))))
+            charts.append(Chart(svg, title, Table(("Curve", "Update", "Value"), tuple(rows))))
     return tuple(charts)
+
+
+def _settings(config: RunConfig) -> tuple[Block, ...]:
+    """Every setting by its plain name, with what it does; the key is what `run.json` and the command line call it."""
+    known = {setting.name: setting for setting in describe(config.algorithm)}
+    rows = []
+    for name, value in config.settings.items():
+        unit, what = (known[name].unit, known[name].help) if name in known else ("", "")
+        rows.append((setting_label(name), f"{value} {unit}".strip(), what, name))
+    return (Table(("Setting", "Value", "What it does", "Key"), tuple(rows)),)
 
 
 def _samples(events: Sequence[Sample]) -> tuple[Block, ...]:
@@ -258,9 +277,9 @@ def _effects(found: SideEffects | None) -> tuple[Block, ...]:
     rows = tuple(
         (
             effect.title,
-            f"{effect.before:.3g}",
-            f"{effect.after:.3g}",
-            f"{effect.change:.3g} ({effect.change_low:.3g} to {effect.change_high:.3g})",
+            in_units(effect.name, effect.before),
+            in_units(effect.name, effect.after),
+            changed(effect),
             "flagged" if effect.flagged else "",
         )
         for effect in found.effects
@@ -325,7 +344,7 @@ def _lineage_row(step: LineageStep) -> tuple[str, ...]:
     if step.judgements:
         judged += f"; {len(step.judgements):,} judgements, {_day(step.first)} to {_day(step.last)}"
     guidelines = ", ".join(f"version {n}" if n else "none" for n in step.guideline_versions)
-    return step.title, step.config.algorithm, _day(step.config.created), judged, guidelines or "not known", step.data_sha256
+    return step.title, _WAYS[step.config.algorithm], _day(step.config.created), judged, guidelines or "not known", step.data_sha256
 
 
 # --- words --------------------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def thinned(points: Sequence[tuple[float, float]], most: int = _MOST_POINTS) -> 
     return [points[0], *means, points[-1]]
 
 
-def line_chart(series: Sequence[Series], *, title: str, across: str = "step") -> str:
+def line_chart(series: Sequence[Series], *, title: str, across: str = "updates") -> str:
     """Curves over a common axis. The first three differ by colour and by dashes."""
     drawn = [(s.name, thinned([p for p in s.points if isfinite(p[1])])) for s in series]
     drawn = [(name, points) for name, points in drawn if points]

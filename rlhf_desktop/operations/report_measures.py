@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 
 from rlhf_desktop.core.files import canonical_json, sha256_text
+from rlhf_desktop.evaluation.probes import EffectName
 from rlhf_desktop.evaluation.texts import mean_words
 from rlhf_desktop.evaluation.winrate import WinRate
 from rlhf_desktop.operations.evaluation import PolicyReport, RewardReport
+from rlhf_desktop.operations.plain_words import changed, in_units
 from rlhf_desktop.operations.probes import SideEffects
 from rlhf_desktop.operations.report_charts import IntervalRow, interval_chart
 from rlhf_desktop.operations.report_pages import Answers, Block, Chart, Paragraph, Report, Section, Table, sampled
@@ -43,9 +45,9 @@ def effects_report(found: SideEffects) -> Report:
     cells = tuple(
         (
             effect.title,
-            f"{effect.before:.3g} ({effect.before_low:.3g} to {effect.before_high:.3g})",
-            f"{effect.after:.3g} ({effect.after_low:.3g} to {effect.after_high:.3g})",
-            f"{effect.change:.3g} ({effect.change_low:.3g} to {effect.change_high:.3g})",
+            f"{in_units(effect.name, effect.before)} ({_range(effect.name, effect.before_low, effect.before_high)})",
+            f"{in_units(effect.name, effect.after)} ({_range(effect.name, effect.after_low, effect.after_high)})",
+            changed(effect),
             "flagged" if effect.flagged else "",
         )
         for effect in found.effects
@@ -61,6 +63,10 @@ def effects_report(found: SideEffects) -> Report:
     ]
     title = f"Side effects: {found.after} against {found.before}"
     return _report("effects", title, "Fixed probes, before and after", blocks, Section("The largest changes", tuple(examples)))
+
+
+def _range(name: EffectName, low: float, high: float) -> str:
+    return f"{in_units(name, low)} to {in_units(name, high)}"
 
 
 def _rates(rates: dict[str, WinRate], title: str) -> list[Block]:

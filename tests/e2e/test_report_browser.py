@@ -18,6 +18,7 @@ from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.operations.blind import begin_evaluation, blind_report, judge_pair, next_pair
 from rlhf_desktop.operations.feedback import import_feedback
+from rlhf_desktop.operations.plain_words import measure
 from rlhf_desktop.operations.report import evaluation_report, run_report
 from rlhf_desktop.operations.report_pages import write_report
 from rlhf_desktop.operations.training import run_result, start_run
@@ -200,7 +201,7 @@ def test_a_runs_report_is_drawn_offline_with_the_runs_numbers(store, workspace, 
     page = browse(write_report(run_report(store, workspace, run), tmp_path).html, tmp_path)
     assert canary.heard == []
     for name, value in run_result(run).metrics.items():
-        shown = page.cells[page.cells.index(name) + 1]
+        shown = page.cells[page.cells.index(measure(name).label) + 1]
         assert float(shown.split()[0].replace(",", "")) == pytest.approx(value, rel=1e-5)
     assert run.config().data_sha256 in page.cells
     assert page.tags.count("svg") == 4

@@ -4,7 +4,8 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import QEvent, QProcess, Qt
+from PySide6.QtCore import QEvent, QPoint, QProcess, QRect, Qt
+from PySide6.QtGui import QHelpEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -20,6 +21,8 @@ from PySide6.QtWidgets import (
 from run_script import ScriptedRun
 
 from rlhf_desktop.core import runs
+from rlhf_desktop.hub.servers import NamedServer
+from rlhf_desktop.hub.tokens import TokenKeeper
 from rlhf_desktop.ui.frame.desk import Desk
 from rlhf_desktop.ui.frame.standing import Seen
 from rlhf_desktop.ui.frame.window import Window
@@ -275,3 +278,53 @@ def test_the_status_bar_says_memory_and_who_shares_the_cores(qtbot, window, cont
     window.desk._saw(Seen([summary(context, run)], 600_000_000, 10**10))
     assert window.status._model.text() == "Tiny · float32 on cpu · 600 MB · slower while a run trains"
     assert window.status._run.text() == "Kinder 41% · 2 min"
+
+
+def pressable(window):
+    """What can be pressed now, the toast's own button apart, in the window's coordinates."""
+    buttons = [b for b in window.findChildren(QAbstractButton) if b.isVisible() and not window.toast.isAncestorOf(b)]
+    return [QRect(b.mapTo(window, QPoint()), b.size()) for b in buttons]
+
+
+@pytest.mark.parametrize("width", [t.WINDOW_MIN_WIDTH, 1280, 1920])
+def test_a_toast_lies_on_no_button_and_cuts_what_is_too_long(qtbot, window, session, width):
+    window.resize(width, 700)
+    window.header.show_project("Support tone", "round 2 · 143 judgements", "Teach your 96 written examples")
+    session.announce("The chat's model has left memory to “A run with a long name”. A message brings it back.", lambda: None)
+    toast = window.toast
+    qtbot.waitUntil(lambda: toast.isVisible() and toast.geometry().right() < window.width())
+    covered = QRect(toast.mapTo(window, QPoint()), toast.size())
+    assert [button for button in pressable(window) if button.intersects(covered)] == []
+    assert toast.button.isVisible()
+    assert covered.width() > t.SPACE_XXL * 3
+    assert "left memory to" in toast.words.toolTip()
+
+
+def test_a_toast_makes_room_for_a_suggestion_that_appears(qtbot, window, session):
+    window.resize(1000, 700)
+    session.announce("Queued. It starts as soon as the device is free.", lambda: None)
+    window.header.show_project("Support tone", "round 2", "Compare blind: is “Taught” better than the base?")
+    beside = window.header.next
+    qtbot.waitUntil(lambda: not window.toast.geometry().intersects(QRect(beside.mapTo(window, QPoint()), beside.size())))
+
+
+def test_the_models_name_is_cut_at_its_end_and_whole_in_the_tooltip(qtbot, window):
+    status, name = window.status, "A model with a rather long name + Taught by a hundred examples · bfloat16 on cpu · 0.6 GB"
+    status.show_run("Taught 41% · 3 min")
+    status.show_model(name)
+    window.resize(t.WINDOW_MIN_WIDTH, t.WINDOW_MIN_HEIGHT)
+    qtbot.waitUntil(lambda: status._model.shown().endswith("…"))
+    assert name.startswith(status._model.shown()[:-1])
+    assert len(status._model.shown()) > 20
+    assert status._model.accessibleName() == name
+    QApplication.sendEvent(status._model, QHelpEvent(QEvent.Type.ToolTip, QPoint(), QPoint()))
+    assert status._model.toolTip() == name
+    window.resize(1920, 800)
+    qtbot.waitUntil(lambda: status._model.shown() == name)
+
+
+def test_a_server_that_answers_is_named_though_no_model_is_here(qtbot, window, session):
+    session.set_model(None)
+    session.set_server(NamedServer("http://127.0.0.1:1/v1", "house-model", TokenKeeper("house")))
+    assert "house-model" in window.status._model.accessibleName()
+    assert "(a server)" in window.status._model.accessibleName()

@@ -5,6 +5,7 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QGridLayout, QSizePolicy, QWidget
 
 from rlhf_desktop.evaluation.probes import Effect
+from rlhf_desktop.operations.plain_words import in_units, is_share
 from rlhf_desktop.operations.probes import SideEffects
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
@@ -14,7 +15,6 @@ from rlhf_desktop.ui.widgets.surfaces import Card, Meter, clear, column, row
 from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption
 
 _COLUMNS = 3
-_UNITS = {"length": "words", "repetition": "%", "refusals": "%", "caution": "%", "sycophancy": "nats", "skills": "perplexity"}
 _WHAT = (
     "A model that pleases more may also have become shorter, more repetitive, too careful, or eager to agree. Some fixed questions "
     "show it, before and after. It takes about a minute a model, in the background."
@@ -103,9 +103,7 @@ class EffectDial(Card):
         head.addWidget(IconLabel(icon, tone, t.ICON_SMALL))
         head.addWidget(Label("worth a look" if effect.flagged else "no sign", "caption", tone))
         self.body.addLayout(head)
-        self.body.addWidget(
-            Label(f"{said(effect.before, _UNITS[effect.name])} → {said(effect.after, _UNITS[effect.name])}", "heading")
-        )
+        self.body.addWidget(Label(f"{in_units(effect.name, effect.before)} → {in_units(effect.name, effect.after)}", "heading"))
         self.body.addWidget(BeforeAfter(effect))
         self.body.addWidget(caption(effect.sentence, wrap=True))
         self.body.addStretch(1)
@@ -119,10 +117,10 @@ class BeforeAfter(QWidget):
         self._effect = effect
         numbers = [effect.before_low, effect.before_high, effect.after_low, effect.after_high, effect.before, effect.after]
         low, high = min(numbers), max(numbers)
-        self._low, self._high = _scale(low, high, _UNITS[effect.name] == "%")
+        self._low, self._high = _scale(low, high, is_share(effect.name))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName(
-            f"{effect.title}: {said(effect.before, _UNITS[effect.name])} before, {said(effect.after, _UNITS[effect.name])} after"
+            f"{effect.title}: {in_units(effect.name, effect.before)} before, {in_units(effect.name, effect.after)} after"
         )
 
     def sizeHint(self) -> QSize:
@@ -171,8 +169,3 @@ def _example(title: str, question: str, before: str, after: str) -> Card:
         grid.setColumnStretch(place, 1)
     card.body.addLayout(grid)
     return card
-
-
-def said(value: float, unit: str) -> str:
-    """A value with its unit: shares as percentages."""
-    return f"{value:.0%}" if unit == "%" else f"{value:.3g} {unit}".strip()

@@ -1,7 +1,8 @@
 """The header (where am I, what next) and the status bar (model · run · network)."""
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QWidget
+from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal
+from PySide6.QtGui import QPaintEvent
+from PySide6.QtWidgets import QFrame, QSizePolicy, QStyle, QStyleOptionButton, QStylePainter, QWidget
 
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -28,7 +29,7 @@ class Header(QFrame):
         self.count = caption("")
         self.next = Button("Next step", "quiet", icon="spark")
         self.next.hide()
-        search = Button("Find anything", "quiet", icon="search", shortcut="Ctrl+K")
+        search = self._find = Button("Find anything", "quiet", icon="search", shortcut="Ctrl+K")
         search.setObjectName("find")
         across.addWidget(self.project)
         across.addWidget(self.count)
@@ -39,6 +40,12 @@ class Header(QFrame):
         self.next.clicked.connect(self.nextRequested)
         search.clicked.connect(self.searchRequested)
 
+    def lane(self) -> QRect:
+        """Where nothing can be pressed: between the project's name and the suggestion, or the search."""
+        first = self.next if self.next.isVisible() else self._find
+        left, right = self.project.geometry().right() + t.SPACE_M, first.geometry().left() - t.SPACE_M
+        return QRect(left, 0, max(0, right - left), self.height())
+
     def show_project(self, name: str, count: str, suggestion: str) -> None:
         """Say where we are and what next."""
         self.project.set_text(name)
@@ -46,6 +53,39 @@ class Header(QFrame):
         self.count.setText(count)
         self.next.set_text(suggestion or "Next step")
         self.next.setVisible(bool(suggestion))
+
+
+class StatusButton(Button):
+    """A line on the status bar that ends in … when there is no room; its tooltip then has the whole."""
+
+    def __init__(self, text: str, parent: QWidget | None = None) -> None:
+        super().__init__(text, "status", parent=parent)
+        place = self.sizePolicy()
+        place.setHorizontalPolicy(QSizePolicy.Policy.Preferred)
+        self.setSizePolicy(place)
+
+    def minimumSizeHint(self) -> QSize:
+        """Narrow on purpose: this button gives way."""
+        return QSize(t.SPACE_XXL, super().minimumSizeHint().height())
+
+    def shown(self) -> str:
+        """As much of the text as fits."""
+        measured = self.fontMetrics()
+        around = self.sizeHint().width() - measured.horizontalAdvance(self.text())
+        return measured.elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width() - around + 1)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """Draw as much as fits."""
+        option = QStyleOptionButton()
+        self.initStyleOption(option)
+        option.text = self.shown()
+        QStylePainter(self).drawControl(QStyle.ControlElement.CE_PushButton, option)
+
+    def event(self, event: QEvent) -> bool:
+        """The tooltip says what is cut off."""
+        if event.type() == QEvent.Type.ToolTip:
+            self.setToolTip("" if self.shown() == self.text() else self.accessibleName())
+        return super().event(event)
 
 
 class StatusBar(QFrame):
@@ -62,9 +102,9 @@ class StatusBar(QFrame):
         across = row(self, 0, t.SPACE_S)
         across.setContentsMargins(t.SPACE_M, 0, t.SPACE_M, 0)
         self._model_icon = IconLabel("cpu", "muted", t.ICON_SMALL)
-        self._model = Button("No model yet", "status")
+        self._model = StatusButton("No model yet")
         self._run_icon = IconLabel("play", "muted", t.ICON_SMALL)
-        self._run = Button("No run", "status")
+        self._run = StatusButton("No run")
         across.addWidget(self._model_icon)
         across.addWidget(self._model)
         across.addSpacing(t.SPACE_L)

@@ -1,6 +1,6 @@
 """The window: composes rail, header, rooms, status bar and palette, and does nothing else."""
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QRect, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
@@ -34,7 +34,8 @@ class Window(QMainWindow):
         self.trouble = TroubleBar()
         centre = self._lay_out()
         self.rail = Rail(ROOMS, centre)
-        self.toast = Toast(centre)
+        self.toast = Toast(centre, self._toast_lane)
+        self.header.installEventFilter(self.toast)
         self.palette_view = CommandPalette(centre)
         self.welcome: WelcomePage | None = None
         self.rail.chosen.connect(self._enter_room)
@@ -59,6 +60,11 @@ class Window(QMainWindow):
         across.addLayout(down)
         self.setCentralWidget(centre)
         return centre
+
+    def _toast_lane(self) -> QRect:
+        """Where a toast covers no button: in the header."""
+        lane = self.header.lane()
+        return QRect(self.header.mapTo(self.centralWidget(), lane.topLeft()), lane.size())
 
     @property
     def current_room(self) -> str:

@@ -9,12 +9,13 @@ from PySide6.QtWidgets import QGridLayout, QWidget
 
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.operations.comparing import MetricRow, RunComparison, SettingRow
+from rlhf_desktop.operations.plain_words import measure, setting_label
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import Theme
 from rlhf_desktop.ui.train.charts import DASH_WORDS, DASHES, dress, plot, strokes
 from rlhf_desktop.ui.train.runview import RunView
-from rlhf_desktop.ui.train.wording import CHARTS, Chart, setting_label
+from rlhf_desktop.ui.train.wording import CHARTS, Chart
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, Page, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption, title
@@ -88,7 +89,7 @@ class ComparePage(Page):
             button.clicked.connect(lambda _checked=False, run=run: self.opened.emit(run))
             grid.addWidget(button, 1, place)
         for place, metric in enumerate(found.metrics, 2):
-            grid.addWidget(Label(_measure_name(metric.name)), place, 0)
+            grid.addWidget(Label(measure(metric.name).label), place, 0)
             for column, value in enumerate(metric.values, 1):
                 grid.addWidget(Label(_measure(metric, value)), place, column)
         card.body.addLayout(grid)
@@ -183,30 +184,15 @@ def _add_settings(grid: QGridLayout, rows: Sequence[SettingRow], marked: bool) -
             grid.addWidget(ElidedLabel(value or "–", strong=marked), place, column)
 
 
-_MEASURES = {
-    "wall_s": "Time",
-    "tokens_per_s": "Tokens a second",
-    "peak_rss_bytes": "Memory, peak",
-    "peak_cuda_bytes": "Graphics memory, peak",
-    "trainable_parameters": "Trainable parameters",
-    "examples": "Examples",
-    "eval/loss": "Error on held-out feedback",
-    "eval/rewards/accuracies": "Agrees with held-out choices",
-    "eval/rewards/margins": "Held-out margin",
-}
-
-
-def _measure_name(name: str) -> str:
-    return _MEASURES.get(name, name)
-
-
 def _measure(metric: MetricRow, value: float | None) -> str:
     if value is None:
         return "–"
-    if metric.name.endswith("_bytes"):
+    unit = measure(metric.name).unit
+    if unit == "bytes":
         return words.size(value)
-    if metric.name.endswith("wall_s"):
+    if unit == "s":
         return words.duration(value)
-    if metric.name.endswith("accuracies"):
+    if unit == "%":
         return f"{value:.1%}"
-    return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.3g}"
+    said = f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.3g}"
+    return f"{said} {unit}" if unit not in ("", "count", "a second") else said

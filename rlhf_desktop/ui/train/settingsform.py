@@ -6,8 +6,9 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
 from rlhf_desktop.core.recipes import Algorithm, Setting, describe
+from rlhf_desktop.operations.plain_words import setting_label
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.train import plan, wording
+from rlhf_desktop.ui.train import plan
 from rlhf_desktop.ui.widgets.fields import choice
 from rlhf_desktop.ui.widgets.surfaces import column
 from rlhf_desktop.ui.widgets.text import Label, caption
@@ -24,7 +25,7 @@ class SettingField(QWidget):
         super().__init__(parent)
         self._algorithm, self.setting = algorithm, setting
         box = column(self, 0, t.SPACE_XS)
-        name = wording.setting_label(setting.name)
+        name = setting_label(setting.name)
         self.field = _choice(setting) if setting.choices else QLineEdit()
         self.field.setAccessibleName(name)
         self.field.setAccessibleDescription(f"{setting.help} {plan.bounds_hint(setting)}".strip())
@@ -92,6 +93,6 @@ class SettingsForm(QWidget):
 
 
 def _choice(setting: Setting) -> QComboBox:
-    made = choice(wording.setting_label(setting.name))
+    made = choice(setting_label(setting.name))
     made.addItems(setting.choices)
     return made

@@ -93,56 +93,6 @@ STATES: dict[RunState, StateWords] = {
 
 LIVE: frozenset[RunState] = frozenset({"queued", "starting", "running"})
 
-_SETTINGS = {
-    "learning_rate": "Step size (learning rate)",
-    "epochs": "Passes through the feedback",
-    "batch_size": "Batch size",
-    "max_length": "Longest conversation",
-    "lora_rank": "Adapter capacity (LoRA rank)",
-    "lora_alpha": "Adapter strength (LoRA alpha)",
-    "warmup": "Warm-up share",
-    "watched_prompts": "Questions watched",
-    "samples_per_prompt": "Answers to each prompt",
-    "max_grad_norm": "Longest step (gradient norm)",
-    "seed": "Random seed",
-    "dtype": "Number format",
-    "quantization": "Memory saving",
-    "ensemble": "Number of scorers",
-    "variety": "Variety among scorers",
-    "centering": "Keep scores around zero",
-    "tie_width": "Readiness to call a tie",
-    "margin": "Lead of sure preferences",
-    "attribute_weight": "Weight of marks",
-    "part_weight": "Weight of bad parts",
-    "part_penalty": "Price of bad parts",
-    "desirable_weight": "Weight of good answers",
-    "beta": "Hold to the start (beta)",
-    "loss": "Preference loss",
-    "label_smoothing": "Share of slips expected",
-    "episodes": "Answers practised",
-    "max_new_tokens": "Longest answer",
-    "ppo_epochs": "Passes over each batch",
-    "minibatches": "Updates a pass",
-    "temperature": "Variety while practising",
-    "kl_coef": "Price of drift (KL)",
-    "kl_target": "Drift aimed at (KL)",
-    "clip_range": "Largest move a round (clip)",
-    "value_clip": "Largest move of expectations",
-    "value_coef": "Weight of expectations",
-    "gae_lambda": "Reach of credit (GAE)",
-    "reward_std_coef": "Caution among scorers",
-    "score_clip": "Extreme scores cut at",
-    "missing_end_penalty": "Penalty for not ending",
-    "length_penalty": "Penalty for another length",
-    "baseline": "What an answer is measured against",
-    "watchdog": "When it begins to cheat",
-}
-
-
-def setting_label(name: str) -> str:
-    """A setting's plain name; a setting added later is at least shown by its own."""
-    return _SETTINGS.get(name, name.replace("_", " ").capitalize())
-
 
 @dataclass(frozen=True)
 class Curve:

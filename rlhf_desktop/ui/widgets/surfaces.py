@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QRect, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QProgressBar, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption, heading, restyle
+from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption, heading, restyle
 
 
 def column(parent: QWidget | None = None, margin: int = 0, spacing: int = t.SPACE_S) -> QVBoxLayout:
@@ -179,15 +179,21 @@ class Notice(QFrame):
 
 
 class Toast(QFrame):
-    """One line at the top of `host` for five seconds, with Undo when there is something to undo."""
+    """One line over `host` for five seconds, with Undo when there is something to undo. It stays in its lane, on no button.
 
-    def __init__(self, host: QWidget) -> None:
+    Args:
+        host: What it lies over.
+        lane: Says where in the host it may lie now; what is too long for it is cut, and whole in the tooltip.
+    """
+
+    def __init__(self, host: QWidget, lane: Callable[[], QRect]) -> None:
         super().__init__(host)
+        self._lane = lane
         self.setProperty("kind", "toast")
         self._undo: Callable[[], None] | None = None
         across = row(self, 0, t.SPACE_M)
-        across.setContentsMargins(t.SPACE_L, t.SPACE_S, t.SPACE_S, t.SPACE_S)
-        self.words = Label("")
+        across.setContentsMargins(t.SPACE_L, t.SPACE_XS, t.SPACE_S, t.SPACE_XS)
+        self.words = ElidedLabel("")
         self.button = Button("Undo", "quiet")
         self.button.clicked.connect(self.undo)
         across.addWidget(self.words)
@@ -230,12 +236,12 @@ class Toast(QFrame):
         self.hide()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Stay in the middle."""
-        if event.type() == QEvent.Type.Resize and self.isVisible():
-            self._place()
+        """Stay in the lane, which moves with the host and with whatever else is laid out beside it."""
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest) and self.isVisible():
+            QTimer.singleShot(0, self, self._place)  # once the layout knows
         return super().eventFilter(watched, event)
 
     def _place(self) -> None:
-        self.adjustSize()
-        host = self.parentWidget()
-        self.move((host.width() - self.width()) // 2, t.HEADER_HEIGHT + t.SPACE_M)
+        lane, wanted = self._lane(), self.sizeHint()
+        self.resize(min(wanted.width(), lane.width()), min(wanted.height(), lane.height()))
+        self.move(lane.center() - self.rect().center())

@@ -14,6 +14,7 @@ from rlhf_desktop.feedback.judgements import Rating, Ratings
 from rlhf_desktop.jobs.runnotes import annotate_run
 from rlhf_desktop.operations.blind import begin_evaluation, blind_report, judge_pair, next_pair
 from rlhf_desktop.operations.feedback import import_feedback
+from rlhf_desktop.operations.plain_words import measure, setting_label
 from rlhf_desktop.operations.report import evaluation_report, run_report
 from rlhf_desktop.operations.report_pages import as_html, as_markdown, write_report
 from rlhf_desktop.operations.training import run_result, start_run
@@ -118,13 +119,24 @@ def test_the_numbers_of_a_run_are_those_of_its_folder(store, workspace, run):
     html = as_html(run_report(store, workspace, run))
     cells = Page(html).cells
     for name, value in run_result(run).metrics.items():
-        shown = cells[cells.index(name) + 1]
-        assert float(shown.split()[0].replace(",", "")) == pytest.approx(value, rel=1e-5)
+        shown = cells[cells.index(measure(name).label) + 1]
+        scale = 100 if measure(name).unit == "%" else 1
+        assert float(shown.split()[0].strip("%").replace(",", "")) / scale == pytest.approx(value, rel=1e-5)
     for name, value in run.config().settings.items():
-        assert cells[cells.index(name) + 1] == str(value)
+        place = cells.index(setting_label(name))
+        assert cells[place + 1].split()[0] == str(value)
+        assert cells[place + 3] == name
     assert run.config().data_sha256 in cells
     assert "The answers shrank." in html
     assert "40 judgements" in html
+
+
+def test_a_runs_report_says_its_numbers_in_plain_words(store, workspace, run):
+    for said in (as_html(run_report(store, workspace, run)), as_markdown(run_report(store, workspace, run))):
+        assert "Memory at most" in said
+        assert "3,221,225,472 bytes (3.22 GB)" in said
+        assert "61.25 s (1 min)" in said
+        assert not re.search(r"peak.?_rss|wall.?_s\b|eval/|rewards/|objective/", said)
 
 
 def test_a_page_loads_nothing_and_runs_nothing(store, workspace, run, evaluation):
