@@ -1,6 +1,6 @@
 """The customer-support demo over several seeds: what PPO gains, what the watchdog is worth, and DPO on the same feedback.
 
-    make bench ARGS="demo --work FOLDER [--seeds 0 1 2]"
+    make bench ARGS="demo --work FOLDER [--seeds 0 1 2] [--variants ppo dpo]"
 
 Each seed has a workspace in FOLDER: the thorough demo, then PPO without the watchdog and DPO from the same SFT adapter and
 feedback, all answering the same held-out prompts, judged by the rule. Stopped and started again, it goes on where it was. A row a
@@ -128,17 +128,18 @@ class Seed:
 
 
 def main() -> None:
-    """All seeds and variants that results.jsonl does not have for this commit."""
+    """A row for each seed and variant; what is trained already is only judged."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     options = parser.parse_args()
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
     for seed in options.seeds:
         root = Workspace(options.work / f"seed-{seed}").ensure().root
         with Store.open(Workspace(root).database) as store:
             bench = Seed(root, store, seed)
-            for variant in VARIANTS:
+            for variant in options.variants:
                 row = {**bench.row(variant), "commit": commit, "cpu": platform.processor() or platform.machine()}
                 append_jsonl(HERE / "results.jsonl", row)
                 print(json.dumps(row), flush=True)
