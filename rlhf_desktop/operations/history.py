@@ -1,17 +1,16 @@
 """The judgements of a project as a list shows them, a page at a time, and one of them as it was displayed."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.conversations import Generator, Project
 from rlhf_desktop.feedback.judgements import (
-    Choice,
     Correction,
     Judgement,
     Labels,
     Ranking,
-    Rating,
     Ratings,
     Spans,
     Thumbs,
@@ -89,26 +88,41 @@ def _writer(generator: Generator | None) -> str:
 
 
 def verdict_words(judgement: Judgement) -> str:
-    """All that was said on one line, by displayed letter: "A = C > B · accuracy 4/2/5 of 5"."""
-    return " · ".join(_words(verdict) for verdict in judgement.verdicts)
+    """All that was said on one line, by displayed letter: "A = C > B · Accuracy: A 4, B 2 of 5"."""
+    alone = len(judgement.displayed) == 1
+    return " · ".join(_words(verdict, alone) for verdict in judgement.verdicts)
 
 
-def _words(verdict: Verdict) -> str:
+def words_about(judgement: Judgement, place: int) -> list[str]:
+    """Ratings, labels and thumb of one displayed answer, a line each: "Accuracy: 4 of 5"."""
+    lines = []
+    for verdict in judgement.verdicts:
+        if isinstance(verdict, Ratings):
+            lines += [_mark_words(r.attribute, r.levels, r.scores[place : place + 1]) for r in verdict.ratings if r.scores[place]]
+        elif isinstance(verdict, Labels):
+            lines += [_label_words(c.question, c.chosen[place : place + 1]) for c in verdict.choices if c.chosen[place]]
+        elif isinstance(verdict, Thumbs) and verdict.index == place:
+            lines.append("Good" if verdict.up else "Not good")
+    return lines
+
+
+def _words(verdict: Verdict, alone: bool) -> str:
     if isinstance(verdict, Ranking):
         strength = f" ({STRENGTHS[verdict.strength - 1]})" if verdict.strength else ""
         places = sorted(set(verdict.ranks))
         order = [" = ".join(LETTERS[i] for i, rank in enumerate(verdict.ranks) if rank == place) for place in places]
         return " > ".join(order) + strength
     if isinstance(verdict, Ratings):
-        return ", ".join(_mark_words(rating) for rating in verdict.ratings)
+        return " · ".join(_mark_words(rating.attribute, rating.levels, rating.scores) for rating in verdict.ratings)
     if isinstance(verdict, Labels):
-        return ", ".join(_label_words(choice) for choice in verdict.choices)
+        return " · ".join(_label_words(choice.question, choice.chosen) for choice in verdict.choices)
     if isinstance(verdict, Spans):
-        return ", ".join(f"{LETTERS[index]}: {n} marked" for index, n in sorted(Counter(s.index for s in verdict.spans).items()))
+        marked = sorted(Counter(span.index for span in verdict.spans).items())
+        return ", ".join(_of(index, f"{n} {'part' if n == 1 else 'parts'} marked", alone) for index, n in marked)
     if isinstance(verdict, Correction):
-        return f"{LETTERS[verdict.index]} corrected"
+        return _of(verdict.index, "corrected", alone)
     if isinstance(verdict, Thumbs):
-        return f"{LETTERS[verdict.index]} {'good' if verdict.up else 'not good'}"
+        return _of(verdict.index, "good" if verdict.up else "not good", alone)
     return _PLAIN[verdict.kind]
 
 
@@ -122,13 +136,33 @@ _PLAIN = {
 }
 
 
-def _mark_words(rating: Rating) -> str:
-    marks = "/".join("–" if score is None else str(score) for score in rating.scores)
-    return f"{rating.attribute} {marks} of {rating.levels}"
+def _of(place: int, words: str, alone: bool) -> str:
+    """With the answer's letter: "A corrected"; of a single answer: "Corrected"."""
+    return _opening(words) if alone else f"{LETTERS[place]} {words}"
 
 
-def _label_words(choice: Choice) -> str:
-    return f"{choice.question}: {'/'.join('+'.join(labels) or '–' for labels in choice.chosen)}"
+def _mark_words(attribute: str, levels: int, scores: Sequence[int | None]) -> str:
+    """One answer's mark is "Accuracy: answer A 4 of 5"; several share the scale: "Accuracy: A 4, B 2 of 5"."""
+    return f"{_opening(attribute)}: {_by_answer([str(score or '') for score in scores])} of {levels}"
+
+
+def _label_words(question: str, chosen: Sequence[Sequence[str]]) -> str:
+    """The question and its labels: "Refers to care: A rightly, B missing"."""
+    asked = _opening(question)
+    return f"{asked}{'' if asked.endswith('?') else ':'} {_by_answer([' and '.join(labels) for labels in chosen])}"
+
+
+def _by_answer(said: Sequence[str]) -> str:
+    """What was said of each answer, with its letter where there are several to tell apart. Nothing of those left out ("")."""
+    if len(said) == 1:
+        return said[0]
+    parts = [f"{LETTERS[place]} {words}" for place, words in enumerate(said) if words]
+    return f"answer {parts[0]}" if len(parts) == 1 else ", ".join(parts)
+
+
+def _opening(words: str) -> str:
+    """With a capital letter first, the rest as it was written."""
+    return words[:1].upper() + words[1:]
 
 
 def unjudged_prompts(store: Store, project: Project) -> tuple[list[StoredPrompt], int]:

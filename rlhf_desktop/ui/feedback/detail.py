@@ -6,8 +6,8 @@ from datetime import datetime
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
-from rlhf_desktop.feedback.judgements import Correction, Judgement, Labels, Ranking, Ratings, Spans, Thumbs
-from rlhf_desktop.operations.history import LETTERS, HistoryItem, verdict_words
+from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, Spans
+from rlhf_desktop.operations.history import LETTERS, HistoryItem, verdict_words, words_about
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.judging.draft import CONFIDENCES
 from rlhf_desktop.ui.judging.marks import MarkPane
@@ -131,22 +131,9 @@ def _answer(item: HistoryItem, place: int, text: str) -> Card:
         card.body.addWidget(pane)
     else:
         card.body.addWidget(MarkdownView(text, f"Answer {LETTERS[place]}"))
-    for line in _said(item, place):
+    for line in words_about(item.row.judgement, place):
         card.body.addWidget(caption(line, wrap=True))
     return card
-
-
-def _said(item: HistoryItem, place: int) -> list[str]:
-    """Ratings, labels and thumb of one answer, a line each."""
-    lines = []
-    for verdict in item.row.judgement.verdicts:
-        if isinstance(verdict, Ratings):
-            lines += [f"{r.attribute}: {r.scores[place]} of {r.levels}" for r in verdict.ratings if r.scores[place] is not None]
-        elif isinstance(verdict, Labels):
-            lines += [f"{c.question}: {', '.join(c.chosen[place])}" for c in verdict.choices if c.chosen[place]]
-        elif isinstance(verdict, Thumbs) and verdict.index == place:
-            lines.append("Good" if verdict.up else "Not good")
-    return lines
 
 
 def _versions(versions: Sequence[Judgement]) -> Card:
