@@ -63,6 +63,7 @@ class Protocol(Value):
         reason: The free-text field for why.
         confidence: Ask how sure the annotator is.
         repeat_share: This share of items silently returns, in another order, to measure self-agreement.
+        overlap_share: This share of the items a colleague judged in Label is judged by the others too, to measure agreement.
     """
 
     version: Literal[1] = 1
@@ -80,6 +81,7 @@ class Protocol(Value):
     reason: Literal["off", "optional", "required"] = "optional"
     confidence: bool = False
     repeat_share: float = Field(0.05, ge=0, le=0.5)
+    overlap_share: float = Field(0.1, ge=0, le=1)
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Protocol":

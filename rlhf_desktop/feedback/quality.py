@@ -4,6 +4,7 @@ Intervals are 95%. Shares have Wilson's interval with one trial an item, however
 not independent. Krippendorff's α (https://en.wikipedia.org/wiki/Krippendorff's_alpha) has a bootstrap interval over items.
 """
 
+import hashlib
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -237,6 +238,12 @@ def _by_item(judgements: Iterable[Judgement]) -> dict[frozenset[str], dict[str, 
         if judgement.purpose == "label" and judgement.kind not in ("skip", "flag", "withdrawn", "demonstration"):
             found.setdefault(item_of(judgement), {})[judgement.who] = judgement
     return found
+
+
+def for_everyone(item: Iterable[str], share_of_items: float) -> bool:
+    """Whether an item (the ids of its answers) is among those that everybody judges: the same ones on every computer."""
+    drawn = int.from_bytes(hashlib.sha256(" ".join(sorted(item)).encode()).digest()[:8])
+    return drawn < share_of_items * 2**64
 
 
 def overlap(judgements: Iterable[Judgement]) -> Share:

@@ -118,7 +118,7 @@ def _words(verdict: Verdict, alone: bool) -> str:
         return " · ".join(_label_words(choice.question, choice.chosen) for choice in verdict.choices)
     if isinstance(verdict, Spans):
         marked = sorted(Counter(span.index for span in verdict.spans).items())
-        return ", ".join(_of(index, f"{n} {'part' if n == 1 else 'parts'} marked", alone) for index, n in marked)
+        return ", ".join(f"{n} {'part' if n == 1 else 'parts'}{'' if alone else f' of {LETTERS[i]}'} marked" for i, n in marked)
     if isinstance(verdict, Correction):
         return _of(verdict.index, "corrected", alone)
     if isinstance(verdict, Thumbs):

@@ -8,28 +8,50 @@ from dataclasses import asdict, dataclass
 from rlhf_desktop.core.errors import NotFound
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.conversations import Generator, Project
+from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.feedback.protocol import Protocol
+from rlhf_desktop.feedback.quality import for_everyone
 from rlhf_desktop.operations.history import unjudged_prompts
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.prompts import StoredPrompt
 
 _READY = "label_ready"
+_RECENT = 2000  # of each colleague's judgements, among which items are chosen that others judge too
 
 
 @dataclass(frozen=True)
 class LabelQueue:
-    """What there is to do: prompts nobody has judged, how many there are in all, and what was prepared before."""
+    """What there is to do.
+
+    Attributes:
+        waiting: Prompts nobody has judged.
+        prompts: How many prompts there are in all.
+        ready: What was prepared before.
+        protocol: What is asked.
+        shared: Items a colleague judged that this person is to judge too.
+    """
 
     waiting: list[StoredPrompt]
-    total: int
+    prompts: int
     ready: list["Item"]
     protocol: Protocol
+    shared: list["Item"]
+
+    @property
+    def total(self) -> int:
+        """All there is, done or not."""
+        return self.prompts + len(self.shared)
+
+    @property
+    def left(self) -> int:
+        """How many are to be judged."""
+        return len(self.waiting) + len(self.shared)
 
     @property
     def judged(self) -> int:
-        """How many prompts are done."""
-        return self.total - len(self.waiting)
+        """How many are done."""
+        return self.total - self.left
 
 
 @dataclass(frozen=True)
@@ -37,23 +59,48 @@ class Item:
     """One thing to judge: stored answers in the order they are shown.
 
     Attributes:
-        prompt_id: The prompt of a set; "" for a repeat.
+        prompt_id: The prompt of a set; "" for what was judged before.
         conversation_id: Where the answers are.
         displayed: Message ids in displayed order.
         repeats: The judgement this silently asks for again; "" for a new item.
+        shared: The colleague's judgement this asks for another opinion on; "" for a new item.
     """
 
     prompt_id: str
     conversation_id: str
     displayed: tuple[str, ...]
     repeats: str = ""
+    shared: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name of its draft."""
+        known = (("repeat", self.repeats), ("shared", self.shared))
+        return next((f"{kind}:{of}" for kind, of in known if of), f"label:{self.prompt_id}")
 
 
-def label_queue(store: Store, project: Project) -> LabelQueue:
-    """The project's queue. Blocks: call it from a thread."""
+def label_queue(store: Store, project: Project, who: str = "") -> LabelQueue:
+    """The project's queue, for one person with `who`. Blocks: call it from a thread."""
     waiting, total = unjudged_prompts(store, project)
     protocol = store.protocols.get(project.id)
-    return LabelQueue(waiting, total, remembered_ready(store, project, waiting, protocol.answers), protocol)
+    ready = remembered_ready(store, project, waiting, protocol.answers, who)
+    return LabelQueue(waiting, total, ready, protocol, shared_items(store, project, who, protocol.overlap_share) if who else [])
+
+
+def shared_items(store: Store, project: Project, who: str, share: float) -> list[Item]:
+    """What colleagues judged that this person is to judge too, in an order drawn anew: nothing tells what they said."""
+    found: dict[frozenset[str], Judgement] = {}
+    for judgement in store.judgements.of_colleagues(project.id, who, _RECENT):
+        if for_everyone(judgement.displayed, share):
+            found.setdefault(frozenset(judgement.displayed), judgement)
+    return [_shared(store, judgement, who) for judgement in found.values()]
+
+
+def _shared(store: Store, judgement: Judgement, who: str) -> Item:
+    """The same order each time it is looked for, another for each person."""
+    displayed = random.Random(f"{who} {judgement.id}").sample(judgement.displayed, len(judgement.displayed))
+    conversation = store.conversations.message(displayed[0]).conversation_id
+    return Item("", conversation, tuple(displayed), shared=judgement.id)
 
 
 def prompts_from_text(text: str) -> list[Messages]:
@@ -93,11 +140,20 @@ def remember_ready(store: Store, project: Project, items: Sequence[Item]) -> Non
     store.settings.set(_READY, [asdict(item) for item in items], project.id)
 
 
-def remembered_ready(store: Store, project: Project, prompts: Sequence[StoredPrompt], answers: int) -> list[Item]:
-    """The items prepared before that still fit: their prompt waits, their answers exist and are as many as are asked for."""
+def remembered_ready(store: Store, project: Project, prompts: Sequence[StoredPrompt], answers: int, who: str = "") -> list[Item]:
+    """The items prepared before that still fit: their prompt waits, their answers exist and are as many as are asked for.
+
+    With `who`, an item that returns is that person's own: it was prepared when somebody else may have sat here.
+    """
     waiting = {prompt.id: prompt.prompt for prompt in prompts}
     found = [Item(**{**value, "displayed": tuple(value["displayed"])}) for value in store.settings.get(_READY, [], project.id)]
-    return [item for item in found if len(item.displayed) == answers and _still_there(store, item, waiting)]
+    fitting = [item for item in found if len(item.displayed) == answers and _still_there(store, item, waiting)]
+    return [item for item in fitting if not (who and item.repeats) or _is_by(store, item.repeats, who)]
+
+
+def _is_by(store: Store, judgement_id: str, who: str) -> bool:
+    found = store.judgements.by_ids([judgement_id])
+    return bool(found) and found[0].who == who
 
 
 def _still_there(store: Store, item: Item, waiting: dict[str, Messages]) -> bool:

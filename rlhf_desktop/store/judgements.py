@@ -251,6 +251,34 @@ class JudgementStore:
         standing = {event.id for event in effective(self.later([j.id for j in mine]))}
         return [j for j in mine if j.id in standing]
 
+    def of_colleagues(self, project_id: str, who: str, limit: int) -> list[Judgement]:
+        """What others said in Label about answers that this person has not judged: each one's newest in effect, oldest first."""
+        found = [j for name in self.people(project_id) if name != who for j in self._in_label(project_id, name, limit)]
+        mine = self._judged_by(project_id, who, [message for j in found for message in j.displayed])
+        standing = self.standing_among([j.id for j in found])
+        return [j for j in found if j.id in standing and not mine.intersection(j.displayed)]
+
+    def _in_label(self, project_id: str, who: str, limit: int) -> list[Judgement]:
+        return self._load(
+            """j.rowid IN (SELECT newest.row FROM
+              (SELECT rowid AS row, id FROM judgements WHERE project_id = ? AND who = ? AND purpose = 'label'
+               AND kind NOT IN ('demonstration', 'skip', 'flag', 'withdrawn') ORDER BY rowid DESC LIMIT ?) newest
+              JOIN judged_completions c ON c.judgement_id = newest.id AND c.position = 0
+              JOIN messages m ON m.id = c.message_id JOIN conversations v ON v.id = m.conversation_id
+              WHERE v.origin = 'label')""",
+            (project_id, who, limit),
+        )
+
+    def _judged_by(self, project_id: str, who: str, messages: Sequence[str]) -> set[str]:
+        """Those of these answers that a person has judged, or decided about for all."""
+        rows = self._db.rows(
+            """SELECT j.id, c.message_id FROM judged_completions c JOIN judgements j ON j.id = c.judgement_id
+            WHERE c.message_id IN (SELECT value FROM json_each(?)) AND j.project_id = ? AND j.who = ?""",
+            (json.dumps(list(messages)), project_id, who),
+        )
+        standing = self.standing_among([row["id"] for row in rows])
+        return {row["message_id"] for row in rows if row["id"] in standing}
+
     def prompts(self, project_id: str) -> Iterator[Messages]:
         """What the judgements in effect are about: each question with all before it, once."""
         gone = json.dumps(sorted(self._gone(project_id)))

@@ -55,6 +55,12 @@ def moment(then: float, now: float | None = None) -> str:
     return f"{when.day} {when:%b %H:%M}" if when.year == today.year else f"{when.day} {when:%b %Y}"
 
 
+def day(date: str) -> str:
+    """A date as a plot has room for: "2026-11-07" is "7 Nov"."""
+    when = datetime.fromisoformat(date)
+    return f"{when.day} {when:%b}"
+
+
 def count(n: int, one: str, many: str | None = None) -> str:
     """A number and its noun: "1 ranking", "1,240 rankings"."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"

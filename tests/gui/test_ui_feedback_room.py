@@ -67,6 +67,17 @@ def test_an_empty_room_leads_to_chat(qtbot, context, room, page):
     assert asked.args == ["chat"]
 
 
+@pytest.mark.parametrize("width", [420, 700, 1200])
+def test_every_column_is_in_sight_however_wide_the_table(qtbot, context, room, page, width):
+    judge(context, 3)
+    room.activated()
+    qtbot.waitUntil(lambda: page.table.model() is not None)
+    page.table.resize(width, 300)
+    header = page.table.horizontalHeader()
+    assert header.length() <= page.table.viewport().width()
+    assert min(header.sectionSize(n) for n in range(5)) >= 6 * page.table.fontMetrics().averageCharWidth()
+
+
 def test_rows_come_newest_first_and_page_by_page(qtbot, context, room, page):
     judge(context, 350)
     room.activated()

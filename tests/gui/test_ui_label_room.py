@@ -267,3 +267,27 @@ def test_cards_stay_equal_while_one_is_corrected(qtbot, context, room):
     room.widget().grab()
     widths = {card.width() for card in room.area.board.cards}
     assert max(widths) - min(widths) <= 1
+
+
+def test_a_colleague_judges_some_of_the_same_items_blind_and_the_team_sees_how_far_they_agree(qtbot, context, room):
+    project = context.session.project
+    context.store.protocols.set(project.id, PRESETS["Quick pairs"].model_copy(update={"overlap_share": 1.0}))
+    begin(qtbot, context, room, 2)
+    for number in range(2):
+        qtbot.waitUntil(lambda: room.presenter.judging.showing is not None)
+        assert room.page.prompt.text() == f"question {number}"
+        press(qtbot, room, Qt.Key.Key_1)
+    qtbot.waitUntil(lambda: room.widget().currentWidget() is room.summary)
+    assert quality(context.store, project).overlap.value == 0
+    context.store.settings.set("who", "Bo")
+    room._again()
+    qtbot.waitUntil(lambda: room.widget().currentWidget() is room.ready)
+    room.ready.button.click()
+    for number in range(2):
+        qtbot.waitUntil(lambda: room.presenter.judging.showing is not None)
+        assert room.page.prompt.text() == f"question {number}"
+        assert room.presenter.judging.draft.empty
+        press(qtbot, room, Qt.Key.Key_1)
+    qtbot.waitUntil(lambda: room.widget().currentWidget() is room.summary)
+    found = quality(context.store, project)
+    assert (found.overlap.value, found.counts["Bo"], len(found.agreement)) == (1.0, 2, 1)

@@ -3,6 +3,7 @@ import pytest
 from rlhf_desktop.core.errors import WorkerTrouble
 from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.core.paths import resources_dir
+from rlhf_desktop.store.profiles import Profile
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.settings import room as settings_room
 from rlhf_desktop.ui.settings.privacy import SENT
@@ -46,6 +47,26 @@ def test_the_name_is_kept_and_used_for_judgements(qtbot, context, room):
     room.name.setText("Amina Haddad")
     room.name.editingFinished.emit()
     assert who_am_i(context.store) == "Amina Haddad"
+
+
+def test_the_role_belongs_to_whoever_judges_here_and_stands_in_the_team(context, room):
+    def give(field, text):
+        field.clear()
+        field.insert(text)
+        field.editingFinished.emit()
+
+    give(room.name, "Amina Haddad")
+    give(room.role, "Nurse")
+    context.store.profiles.save(Profile("Bo Lind", "Pharmacist", "PhD"))
+    assert context.store.profiles.get("Amina Haddad").role == "Nurse"
+    give(room.name, "Bo Lind")
+    assert room.role.text() == "Pharmacist"
+    give(room.role, "Chief pharmacist")
+    assert (context.store.profiles.get("Bo Lind").role, context.store.profiles.get("Bo Lind").credentials) == (
+        "Chief pharmacist",
+        "PhD",
+    )
+    assert context.store.profiles.get("Amina Haddad").role == "Nurse"
 
 
 def test_the_computer_is_described_or_the_trouble_said(qtbot, monkeypatch, room):

@@ -37,3 +37,7 @@ def test_count_and_shortened():
 
 def test_ordinal():
     assert [words.ordinal(n) for n in (1, 2, 3, 4, 11, 21)] == ["1st", "2nd", "3rd", "4th", "11th", "21st"]
+
+
+def test_a_day_of_a_plot():
+    assert words.day("2026-11-07") == "7 Nov"

@@ -77,8 +77,8 @@ class QualityPage(Page):
         if days:
             counts = [n for _day, n, _seconds in days]
             said = f"On {words.count(len(days), 'day')}: at most {max(counts):,} in one."
-            self._add(grid, "Judgements a day", "How steadily you work.", [day[5:] for day, _n, _s in days], counts, said)
-        timed = [(day[5:], seconds) for day, _n, seconds in days if seconds is not None]
+            self._add(grid, "Judgements a day", "How steadily you work.", [words.day(day) for day, _n, _s in days], counts, said)
+        timed = [(words.day(day), seconds) for day, _n, seconds in days if seconds is not None]
         if timed:
             said = f"Lately {words.duration(timed[-1][1])} each."
             labels, times = zip(*timed, strict=True)

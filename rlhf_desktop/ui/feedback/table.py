@@ -18,8 +18,8 @@ from rlhf_desktop.ui.theme.style import current
 
 COLUMNS = ("When", "Prompt", "Verdict", "Who", "Tags")
 _QUIET = (0, 3, 4)
-_CHARACTERS = {0: 13, 2: 18, 3: 14, 4: 9}  # widths of the columns beside the prompt
-_LEAST_PROMPT = 24
+_CHARACTERS = (11, 24, 18, 12, 9)  # widths of the columns, the prompt's at least
+_LEAST = 6  # characters of any column, however narrow the window
 
 
 class HistoryModel(QAbstractTableModel):
@@ -115,25 +115,25 @@ class HistoryModel(QAbstractTableModel):
 
 
 class HistoryTable(QTableView):
-    """The prompt takes what the other columns leave, and never so little that it says nothing."""
+    """The prompt takes what the other columns leave; where that is too little, all but the time give way alike."""
 
     def share_width(self) -> None:
-        """Give each column what it usually needs."""
-        wide = self.fontMetrics().averageCharWidth()
-        for section, characters in _CHARACTERS.items():
-            self.horizontalHeader().resizeSection(section, wide * characters)
-        self._fill()
+        """Give each column what it usually needs, or its part of what there is."""
+        header, wide = self.horizontalHeader(), self.fontMetrics().averageCharWidth()
+        if not header.count():
+            return
+        usual = [wide * characters for characters in _CHARACTERS]
+        room = self.viewport().width() - usual[0]
+        short = min(1.0, room / sum(usual[1:]))
+        widths = [usual[0], *(max(wide * _LEAST, int(width * short)) for width in usual[1:])]
+        widths[1] = max(widths[1], self.viewport().width() - sum(widths) + widths[1])
+        for section, width in enumerate(widths):
+            header.resizeSection(section, width)
 
     def resizeEvent(self, event) -> None:
-        """Let the prompt grow and shrink."""
+        """Share the width anew."""
         super().resizeEvent(event)
-        self._fill()
-
-    def _fill(self) -> None:
-        header, least = self.horizontalHeader(), self.fontMetrics().averageCharWidth() * _LEAST_PROMPT
-        if header.count():
-            others = header.length() - header.sectionSize(1)
-            header.resizeSection(1, max(least, self.viewport().width() - others))
+        self.share_width()
 
 
 def _cell(row: HistoryRow, column: int) -> str:

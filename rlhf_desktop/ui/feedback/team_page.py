@@ -65,7 +65,10 @@ class TeamPage(QStackedWidget):
         mine = who_am_i(self._context.store)
         self._content.addWidget(self._people([mine, *(name for name in report.counts if name not in (mine, ""))], profiles))
         if len(report.counts) < 2:
-            lines = "Merge a colleague's bundle under Import / export: what you both judged is compared here, and settled."
+            lines = (
+                "Merge a colleague's bundle under Import / export, or take turns here under your own names (Settings). Some of "
+                "what one of you judges in Label comes to the others too, and is compared here."
+            )
             self._content.addWidget(EmptyState("user", "Nobody else has judged here yet", lines))
             return
         self._content.addWidget(_agreement(report))

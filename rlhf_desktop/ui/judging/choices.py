@@ -43,6 +43,7 @@ class ChoiceRow(QFrame):
         self._label = ElidedLabel(question[:1].upper() + question[1:], "caption", "muted")
         self._label.setToolTip(meaning)
         self._words = caption("")
+        self._scale = f"{len(replies)} is best" if numbered else ""
         across = self._lay_out(numbered)
         self._group = QButtonGroup(self)
         self._group.setExclusive(False)
@@ -81,7 +82,7 @@ class ChoiceRow(QFrame):
         for button in self._group.buttons():
             button.setChecked(self._group.id(button) in places)
         said = ", ".join(self._replies[place] for place in places)
-        self._words.setText(said if self._numbered and not said.isdigit() else "")
+        self._words.setText(("" if said.isdigit() else said or self._scale) if self._numbered else "")
         self.setAccessibleName(f"{self._name}: {said or 'not said'}")
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

@@ -201,4 +201,5 @@ class Lookahead(QObject):
     def _remember(self) -> None:
         """The item on screen counts as ready: after a crash it comes back."""
         shown = [self._current] if self._current else []
-        remember_ready(self._store, self._session.project, [*shown, *self._ready])
+        kept = [item for item in (*shown, *self._ready) if not item.shared]  # found again by itself, for whoever judges then
+        remember_ready(self._store, self._session.project, kept)

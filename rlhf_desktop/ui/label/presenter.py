@@ -118,7 +118,7 @@ class LabelPresenter(QObject):
                 then(queue)
 
         self._context.tasks.run(
-            label_queue, self._context.store, project, on_success=counted, on_failure=self.troubled.emit
+            label_queue, self._context.store, project, self._who(), on_success=counted, on_failure=self.troubled.emit
         )  # fmt: skip
 
     def _made(self) -> int:
@@ -149,7 +149,7 @@ class LabelPresenter(QObject):
         self._queue = queue
         self.judging.put_away()
         self._item = None
-        self.lookahead.start(queue.waiting, queue.protocol.answers, queue.ready)
+        self.lookahead.start(queue.waiting, queue.protocol.answers, [*queue.ready, *queue.shared])
         self.next()
 
     def end(self) -> None:
@@ -187,11 +187,10 @@ class LabelPresenter(QObject):
 
     def _show(self, item: Item, judgement: Judgement | None = None) -> None:
         self._item = item
-        key = f"repeat:{item.repeats}" if item.repeats else f"label:{item.prompt_id}"
         if judgement is None:
-            self.judging.begin(item.displayed, key, "repeat" if item.repeats else "label")
+            self.judging.begin(item.displayed, item.key, "repeat" if item.repeats else "label")
         else:
-            self.judging.take_up(judgement, key)
+            self.judging.take_up(judgement, item.key)
         self.itemShown.emit(self._prompt(item))
 
     def _prompt(self, item: Item) -> Messages:

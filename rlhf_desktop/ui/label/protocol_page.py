@@ -105,6 +105,13 @@ class ProtocolPage(Page):
         named(self.repeats, "Share of items that silently return")
         self.repeats.setToolTip("They come back in another order, to measure how well you agree with yourself")
         form.add("Items that return", self.repeats)
+        self.overlap = QDoubleSpinBox()
+        self.overlap.setRange(0, 100)
+        self.overlap.setDecimals(0)
+        self.overlap.setSuffix(" %")
+        named(self.overlap, "Share of items that colleagues judge too")
+        self.overlap.setToolTip("What one of you judged in Label comes to the others too, to measure how far you agree")
+        form.add("Items for all of you", self.overlap)
         return form
 
     @staticmethod
@@ -143,6 +150,7 @@ class ProtocolPage(Page):
         self.spans.setPlainText(_joined(category.name for category in protocol.span_categories))
         self.reason.setCurrentIndex(self.reason.findData(protocol.reason))
         self.repeats.setValue(100 * protocol.repeat_share)
+        self.overlap.setValue(100 * protocol.overlap_share)
         self._shown = protocol
 
     def value(self) -> Protocol:
@@ -165,6 +173,7 @@ class ProtocolPage(Page):
             ],
             "reason": self.reason.currentData(),
             "repeat_share": round(self.repeats.value() / 100, 2),
+            "overlap_share": round(self.overlap.value() / 100, 2),
         })  # fmt: skip
 
     def _use_preset(self, name: str) -> None:

@@ -44,7 +44,7 @@ class ReadyPage(QWidget):
 
     def show_queue(self, queue: LabelQueue) -> None:
         """Say how many wait."""
-        self.state.set_title(f"{words.count(len(queue.waiting), 'prompt waits', 'prompts wait')} for you")
+        self.state.set_title(f"{words.count(queue.left, 'prompt waits', 'prompts wait')} for you")
 
 
 class LabelRoom(QObject):
@@ -140,7 +140,7 @@ class LabelRoom(QObject):
     def _show_queue(self, queue: LabelQueue) -> None:
         if not queue.total:
             self._root.setCurrentWidget(self.none)
-        elif not queue.waiting:
+        elif not queue.left:
             self.summary.show_sitting(Sitting(0.0), all_done=True)
             self._root.setCurrentWidget(self.summary)
         else:

@@ -1,6 +1,7 @@
 """The Settings room: who you are, how it looks, where things are, what this computer offers, and what the program is."""
 
 import platform
+from dataclasses import replace
 
 from PySide6.QtCore import QObject, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
@@ -8,8 +9,10 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 
 import rlhf_desktop
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.feedback.conversations import utc_now
 from rlhf_desktop.hub.client import endpoint_address
 from rlhf_desktop.jobs.device import known_device, probe_device
+from rlhf_desktop.store.profiles import Profile
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.people import who_am_i
@@ -70,7 +73,7 @@ class SettingsRoom(QObject):
         card.body.addWidget(caption("Written beside each of your judgements, so that a team can tell them apart.", wrap=True))
         settings = self._context.store.settings
         self.name = _field("Your name", str(settings.get("who", "")), who_am_i(self._context.store))
-        self.role = _field("Your role", str(settings.get("role", "")), "For example: support lead, nurse, lawyer")
+        self.role = _field("Your role", self._profile().role, "For example: support lead, nurse, lawyer")
         form = Form()
         form.add("Name", self.name)
         form.add("Role", self.role)
@@ -80,9 +83,19 @@ class SettingsRoom(QObject):
         return card
 
     def _keep_who(self) -> None:
-        settings = self._context.store.settings
-        settings.set("who", self.name.text().strip() or None)
-        settings.set("role", self.role.text().strip() or None)
+        self._context.store.settings.set("who", self.name.text().strip() or None)
+        profile, role = self._profile(), self.role.text().strip()
+        if profile.role != role and self.role.isModified():
+            try:
+                self._context.store.profiles.save(replace(profile, role=role, updated_at=utc_now()))
+            except AppError as trouble:
+                self._troubled(trouble)
+        self.role.setText(self._profile().role)  # of somebody else, once there is another name
+
+    def _profile(self) -> Profile:
+        """Of whoever judges here."""
+        name = who_am_i(self._context.store)
+        return self._context.store.profiles.get(name) or Profile(name)
 
     # --- privacy
 

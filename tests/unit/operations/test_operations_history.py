@@ -37,7 +37,7 @@ from rlhf_desktop.store.history import HistoryQuery
             [Labels((Choice("Is it advice?", (("information",), ("general advice",))),))],
             "Is it advice? A information, B general advice",
         ),
-        ([Spans((Span(1, 0, 2, "x"), Span(1, 3, 4, "y"), Span(0, 0, 1, "x")))], "A 1 part marked, B 2 parts marked"),
+        ([Spans((Span(1, 0, 2, "x"), Span(1, 3, 4, "y"), Span(0, 0, 1, "x")))], "1 part of A marked, 2 parts of B marked"),
         ([Skip("tired")], "Skipped"),
         ([Demonstrated()], "Written example"),
     ],
