@@ -106,6 +106,7 @@ class Desktop(QObject):
         else:
             self.desk.show_welcome()
             self._store.settings.set("welcomed", True)
+        self._garbage.spare()
         self.window.show()
         QTimer.singleShot(0, self.desk.begin)
 

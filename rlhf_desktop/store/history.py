@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.store.driver import Connection
 from rlhf_desktop.store.judgements import JudgementStore
-from rlhf_desktop.store.listing import Cursor, Found, HistoryQuery, Sort, next_rows
+from rlhf_desktop.store.listing import Cursor, Found, HistoryQuery, Sort, count_rows, next_rows
 from rlhf_desktop.store.search import Words
 
 __all__ = ["Cursor", "HistoryQuery", "HistoryStore", "Sort"]
 
 _ROUNDS = 4  # looking for judgements in effect among many that are not
 _BEGUN = 300  # words that begin alike
-_COUNTED = 2_000  # rows that one statement counts
 
 
 class HistoryStore:
@@ -49,13 +48,8 @@ class HistoryStore:
 
     def count(self, project_id: str, query: HistoryQuery, at_most: int = 10_000) -> int:
         """How many there are, in effect or not; `at_most` stands for that many or more."""
-        n, after = 0, None
-        while n < at_most:
-            found = self._rows(project_id, query, after, min(_COUNTED, at_most - n))
-            n, after = n + len(found.rows), found.reached
-            if after is None:
-                break
-        return n
+        match = self._match(query)
+        return 0 if match is None else count_rows(self._db, project_id, query, match, at_most)
 
     def _loaded(self, cursors: Sequence[Cursor], only_standing: bool) -> Iterator[tuple[Judgement, bool]]:
         judgements = self._judgements.by_rows([cursor.row for cursor in cursors])
@@ -73,7 +67,9 @@ class HistoryStore:
         return f"({' OR '.join(words)})" if 0 < len(words) <= _BEGUN else f'"{word}"*'
 
     def _rows(self, project_id: str, query: HistoryQuery, after: Cursor | None, limit: int) -> Found:
-        match = self._words.match(query.text, self._begun) if query.text.strip() else ""
-        if query.text.strip() and not match:
-            return Found((), None)
-        return next_rows(self._db, project_id, query, match, after, limit)
+        match = self._match(query)
+        return Found((), None) if match is None else next_rows(self._db, project_id, query, match, after, limit)
+
+    def _match(self, query: HistoryQuery) -> str | None:
+        """The query of the full-text index; "" when there is nothing to look for, None when what was typed holds no word."""
+        return (self._words.match(query.text, self._begun) or None) if query.text.strip() else ""

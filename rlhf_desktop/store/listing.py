@@ -5,7 +5,7 @@ of filters costs many short reads rather than a long one, and between two of the
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from rlhf_desktop.feedback.judgements import Kind, Purpose
@@ -30,6 +30,8 @@ _WINDOW = 10_000  # entries of one index that a statement reads
 _WINDOW_JOINED = 500  # of those that need another table's row each
 _FEW = 500  # rows that may be sorted for each page
 _FOUND_ROW = "s.rowid"
+_ALSO = """EXISTS (SELECT 1 FROM judgements_also a WHERE a.project_id = :project AND a.kind = {kind}
+  AND a.created_at = j.created_at AND a.judgement_id = j.id)"""
 _MOST_FOUND = 5_000  # of a search that is sorted by something else than age: the newest so many
 
 
@@ -91,6 +93,16 @@ def next_rows(db: Connection, project_id: str, query: HistoryQuery, match: str, 
     return Found([Cursor(*place) for place in cut], Cursor(*end) if end else None)
 
 
+def count_rows(db: Connection, project_id: str, query: HistoryQuery, match: str, at_most: int) -> int:
+    """How many rows the list has; `at_most` stands for that many or more. Counted by SQLite itself: Python is free meanwhile."""
+    found = 0
+    for lead in _leads(db, project_id, query, match):
+        where = " AND ".join((*lead.where, *lead.only, *lead.once))
+        sql = f"SELECT count(*) AS n FROM (SELECT 1 FROM {lead.source} WHERE {where} LIMIT :limit)"
+        found += int(db.rows(sql, {**lead.values, "limit": at_most - found})[0]["n"])
+    return found
+
+
 @dataclass(frozen=True)
 class _Lead:
     """What is read in order.
@@ -103,6 +115,7 @@ class _Lead:
         values: What the conditions name.
         window: How many entries are read by one statement.
         row: The row's number.
+        once: Conditions that leave out what another part of the list holds as well.
     """
 
     source: str
@@ -112,6 +125,7 @@ class _Lead:
     values: Values
     window: int
     row: str = "j.rowid"
+    once: tuple[str, ...] = ()
 
 
 def _looked(db: Connection, lead: _Lead, query: HistoryQuery, after: Cursor | None, limit: int) -> Found:
@@ -195,12 +209,21 @@ def _leads(db: Connection, project_id: str, query: HistoryQuery, match: str) -> 
     if not query.kinds:
         return [_by_index(query, values)]
     found = []
-    for kind in query.kinds:
+    for number, kind in enumerate(query.kinds):
         named = {**values, "kind": kind}
         found.append(_by_index(query, named, kind))
         few = timed or _few(db, "judgements_also v WHERE v.project_id = :project AND v.kind = :kind", named)
-        found.append(_by_also(query, named) if few else _by_index(query, named, also=True))
+        beside = _by_also(query, named) if few else _by_index(query, named, also=True)
+        found.append(replace(beside, once=_not_before(query, number)))
     return found
+
+
+def _not_before(query: HistoryQuery, number: int) -> tuple[str, ...]:
+    """What has a form beside its main one is in the list once, though the main one or another beside it is asked for too."""
+    among = [f":kind{n}" for n in range(len(query.kinds))]
+    main = f"j.kind NOT IN ({', '.join(among)})"
+    earlier = [f"NOT {_ALSO.format(kind=name)}" for name in among[:number]]
+    return (main, *earlier)
 
 
 def _few(db: Connection, what: str, values: Values) -> bool:
@@ -253,10 +276,7 @@ def _by_index(query: HistoryQuery, values: Values, kind: Kind | None = None, als
     if kind:
         (where if index == "judgements_by_kind_and_time" else only).append("j.kind = :kind")
     if also:
-        only.append(
-            """EXISTS (SELECT 1 FROM judgements_also a WHERE a.project_id = :project AND a.kind = :kind
-            AND a.created_at = j.created_at AND a.judgement_id = j.id)"""
-        )
+        only.append(_ALSO.format(kind=":kind"))
     window = _WINDOW_JOINED if also or query.tag else _WINDOW
     return _Lead(f"judgements j INDEXED BY {index}", keys, tuple(where), tuple(only), values, window)
 

@@ -21,6 +21,11 @@ class GuiThreadCollector(QObject):
         self._clock.timeout.connect(self.look)
         self._clock.start()
 
+    def spare(self) -> None:
+        """What is there now stays for good: look at it no more, or a full collection would keep the window waiting for 50 ms."""
+        gc.collect()
+        gc.freeze()
+
     def look(self) -> int:
         """Collect the oldest generation that is due. Returns how many objects were freed."""
         due = [count > threshold > 0 for count, threshold in zip(gc.get_count(), gc.get_threshold(), strict=True)]
@@ -29,4 +34,5 @@ class GuiThreadCollector(QObject):
     def release(self) -> None:
         """Before the event loop ends for good."""
         self._clock.stop()
+        gc.unfreeze()
         gc.enable()

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import get_args
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1]), str(HERE.parents[1] / "packaging")]
@@ -32,6 +33,7 @@ from rlhf_desktop.core.files import append_jsonl  # noqa: E402
 from rlhf_desktop.core.paths import Workspace  # noqa: E402
 from rlhf_desktop.feedback.conversations import Project  # noqa: E402
 from rlhf_desktop.store.database import Store  # noqa: E402
+from rlhf_desktop.store.history import Sort  # noqa: E402
 from rlhf_desktop.ui.feedback.judgements_page import JudgementsPage  # noqa: E402
 from rlhf_desktop.ui.garbage import GuiThreadCollector  # noqa: E402
 
@@ -53,8 +55,11 @@ def main() -> None:
         os.sync()  # or the disk would still be writing the copy while the window is measured
         with Store.open(workspace.database) as store:
             (large,) = store.projects.all()
+            if store.upkeep:
+                store.upkeep.wait()  # the day's check and backup
         studio = Studio(app, workspace.root, (1280, 800), 1.0)  # adds its own small project
         collector = GuiThreadCollector(app)
+        collector.spare()  # as the program does
         row = measure(studio, large, options.seconds)
         collector.release()
         append_jsonl(HERE / "results.jsonl", row)
@@ -127,14 +132,15 @@ def search(page: JudgementsPage, chance: random.Random) -> None:
         spin(0.12)
     spin(0.4)
     field.clear()
+    spin(0.4)  # until it is looked for
     wait_for_rows(page)
 
 
 def order(page: JudgementsPage, chance: random.Random) -> None:
-    header = page.table.horizontalHeader()
-    for section in range(page.table.model().columnCount()):
-        header.sectionClicked.emit(section)
-        spin(0.2)
+    """Every order the list offers, and back to the first."""
+    for value in (*(value for value in get_args(Sort) if value != "newest"), None):
+        page.filters.sort.choose(value, value or "")
+        spin(0.4)
     wait_for_rows(page)
 
 

@@ -1,4 +1,5 @@
 import json
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +9,9 @@ from PySide6.QtWidgets import QLineEdit
 
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, Span, Spans, Thumbs
 from rlhf_desktop.feedback.protocol import PRESETS
+from rlhf_desktop.operations.history import count_history
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.ui.feedback import judgements_page
 from rlhf_desktop.ui.feedback.detail import differences
 from rlhf_desktop.ui.feedback.room import FeedbackRoom
 from rlhf_desktop.ui.people import who_am_i
@@ -79,16 +82,16 @@ def test_every_column_is_in_sight_however_wide_the_table(qtbot, context, room, p
 
 
 def test_rows_come_newest_first_and_page_by_page(qtbot, context, room, page):
-    judge(context, 350)
+    judge(context, 330)
     room.activated()
-    assert shown(qtbot, page, 0)[1:] == ["question 349", "A > B", "me", ""]
-    qtbot.waitUntil(lambda: "350 judgements" in page.count.text())
+    assert shown(qtbot, page, 0)[1:] == ["question 329", "A > B", "me", ""]
+    qtbot.waitUntil(lambda: "330 judgements" in page.count.text())
     while page.model.canFetchMore(page.table.rootIndex()):
         before = page.model.rowCount()
         page.model.fetchMore(page.table.rootIndex())
         qtbot.waitUntil(lambda before=before: page.model.rowCount() > before)
-    assert page.model.rowCount() == 350
-    assert shown(qtbot, page, 349)[1] == "question 0"
+    assert page.model.rowCount() == 330
+    assert shown(qtbot, page, 329)[1] == "question 0"
 
 
 def test_the_detail_shows_the_answers_as_displayed(qtbot, context, room, page):
@@ -96,6 +99,41 @@ def test_the_detail_shows_the_answers_as_displayed(qtbot, context, room, page):
     room.activated()
     opened(qtbot, page, "question 2")
     assert page.detail._item.answers == ("good", "bad")
+
+
+def test_a_long_detail_is_made_part_by_part_and_seen_when_whole(qtbot, context, room, page):
+    judge(context, 1)
+    room.activated()
+    opened(qtbot, page, "question 0")
+    qtbot.waitUntil(lambda: page.detail.viewport().updatesEnabled())
+    assert page.detail._parts.count() == 4  # prompt, two answers, why
+    page.detail.show_item(page.detail._item, [page.detail._item.row.judgement])
+    assert (page.detail._parts.count(), page.detail.viewport().updatesEnabled()) == (0, False)
+    qtbot.waitUntil(lambda: page.detail.viewport().updatesEnabled())
+    assert page.detail._parts.count() == 4
+
+
+def test_lists_are_counted_one_at_a_time_and_the_last_one_is_said(qtbot, context, room, page, monkeypatch):
+    judge(context, 3)
+    judge(context, 2, verdict=Thumbs(True))
+    started, go_on = [], threading.Event()
+
+    def slowly(store, project, query, at_most):
+        started.append(query)
+        assert go_on.wait(5)
+        return count_history(store, project, query, at_most)
+
+    monkeypatch.setattr(judgements_page, "count_history", slowly)
+    room.activated()
+    qtbot.waitUntil(lambda: len(started) == 1)
+    for kind in ("ranking", "thumbs"):
+        before = page.model
+        page.filters.kind.choose(kind, kind)
+        qtbot.waitUntil(lambda before=before: page.model is not before and page.model.rowCount() > 0)
+    assert len(started) == 1
+    go_on.set()
+    qtbot.waitUntil(lambda: page.count.text() == "2 judgements")
+    assert [query.kinds for query in started] == [(), ("thumbs",)]
 
 
 def test_chips_and_words_narrow_the_list(qtbot, context, room, page):
@@ -373,7 +411,7 @@ def test_profiles_are_kept(qtbot, context, room):
 def test_after_a_change_the_table_is_where_it_was_with_the_same_rows_marked(qtbot, context, room, page):
     judge(context, 350)
     room.activated()
-    qtbot.waitUntil(lambda: page.model is not None and page.model.rowCount() >= 100)
+    qtbot.waitUntil(lambda: page.model is not None and page.model.rowCount() >= 50)
     while page.model.rowCount() < 300:
         before = page.model.rowCount()
         page.model.fetchMore(page.table.rootIndex())

@@ -1,10 +1,12 @@
 """Text stands where its script begins."""
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtWidgets import QApplication
 
 from rlhf_desktop.ui.judging.marks import MarkableText
 from rlhf_desktop.ui.judging.writing import LongEdit
+from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.text import leftwards
 
 
@@ -44,3 +46,22 @@ def test_a_text_to_be_marked_is_as_tall_as_what_is_drawn(qtbot):
     text.show()
     last = text.document().lastBlock()
     assert text.blockBoundingGeometry(last).bottom() <= text.height()
+
+
+def test_a_text_is_dressed_again_for_another_look_and_not_for_the_same(qtbot):
+    dressed = []
+
+    class Counted(MarkdownView):
+        def _dress(self):
+            dressed.append(self.font().pixelSize())
+            super()._dress()
+
+    view = Counted("Some **text** and `code`.")
+    qtbot.addWidget(view)
+    view.show()
+    dressed.clear()
+    QApplication.sendEvent(view, QEvent(QEvent.Type.StyleChange))
+    assert dressed == []
+    view.setStyleSheet("font-size: 31px")
+    assert dressed[-1:] == [31]
+    assert view.document().defaultFont().pixelSize() == 31

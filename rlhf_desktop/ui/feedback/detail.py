@@ -1,9 +1,9 @@
 """One judgement as it was displayed: the prompt, the answers in their places, all that was said, its versions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QWidget
 
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, Spans
@@ -55,9 +55,13 @@ class DetailPane(Page):
         self._parts = column(spacing=t.SPACE_M)
         self.body.addLayout(self._parts)
         self.body.addStretch(1)
+        self._coming: Iterator[QWidget] = iter(())
+        self._clock = QTimer(self)  # of no time at all: between two parts the window lives
+        self._clock.timeout.connect(self._add_part)
 
     def show_item(self, item: HistoryItem, versions: Sequence[Judgement]) -> None:
-        """Show a judgement, and the versions of it, oldest first."""
+        """Show a judgement, and the versions of it, oldest first: made part by part, seen at once when all are there."""
+        self.viewport().setUpdatesEnabled(False)
         self._item = item
         judgement = item.row.judgement
         self._verdict.setText(item.row.verdict)
@@ -67,17 +71,16 @@ class DetailPane(Page):
         self.revise.setVisible(item.row.standing and judgement.kind not in _WHOLE)
         self._show_tags(item.row.tags)
         clear(self._parts)
-        for message in item.prompt:
-            self._parts.addWidget(_turn(_SPEAKERS.get(message["role"], "Before"), message["content"]))
-        for place, text in enumerate(item.answers):
-            self._parts.addWidget(_answer(item, place, text))
-        for verdict in judgement.verdicts:
-            if isinstance(verdict, Correction):
-                self._parts.addWidget(_turn(f"{LETTERS[verdict.index]} corrected to", verdict.text))
-        if judgement.critique:
-            self._parts.addWidget(_turn("Why", judgement.critique))
-        if len(versions) > 1:
-            self._parts.addWidget(_versions(versions))
+        self._coming = _parts(item, versions)
+        self._clock.start()
+
+    def _add_part(self) -> None:
+        part = next(self._coming, None)
+        if part is not None:
+            self._parts.addWidget(part)
+        else:
+            self._clock.stop()
+            self.viewport().setUpdatesEnabled(True)
 
     def _show_tags(self, tags: tuple[str, ...]) -> None:
         clear(self._tags)
@@ -87,6 +90,21 @@ class DetailPane(Page):
             chip.setAccessibleName(f"Remove the tag {tag}")
             chip.clicked.connect(lambda _on=False, tag=tag: self.untagged.emit(self._item.row.judgement.id, tag))
             self._tags.addWidget(chip)
+
+
+def _parts(item: HistoryItem, versions: Sequence[Judgement]) -> Iterator[QWidget]:
+    judgement = item.row.judgement
+    for message in item.prompt:
+        yield _turn(_SPEAKERS.get(message["role"], "Before"), message["content"])
+    for place, text in enumerate(item.answers):
+        yield _answer(item, place, text)
+    for verdict in judgement.verdicts:
+        if isinstance(verdict, Correction):
+            yield _turn(f"{LETTERS[verdict.index]} corrected to", verdict.text)
+    if judgement.critique:
+        yield _turn("Why", judgement.critique)
+    if len(versions) > 1:
+        yield _versions(versions)
 
 
 def _sureness(confidence: float | None) -> str:

@@ -7,6 +7,7 @@ from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QObject,
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLineEdit, QSplitter, QStackedWidget, QWidget
 
+from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.operations.history import HistoryItem, HistoryRow, count_history, history_item
 from rlhf_desktop.store.history import HistoryQuery
@@ -45,6 +46,7 @@ class JudgementsPage(QStackedWidget):
         self.model: HistoryModel | None = None
         self._coming: HistoryModel | None = None  # the list asked for last: shown, or about to be
         self._listed: tuple[str, HistoryQuery] | None = None  # of which project, and what
+        self._counting: tuple[str, HistoryQuery] | None = None  # the list whose length is being counted
         self._chosen: str | None = None  # the judgement shown beside the table
         self.empty = EmptyState(
             "feedback",
@@ -154,13 +156,27 @@ class JudgementsPage(QStackedWidget):
         model.troubled.connect(context.session.troubled)
         if place is None:
             self._show(model)
+
+    def _count(self) -> None:
+        """Say how long the list is, once its rows are there. One count at a time: a search counts for longer than one types."""
+        if self._counting is not None:
+            return
+        context, self._counting = self._context, self._listed
         context.tasks.run(
-            count_history, context.store, context.session.project, query, _MANY,
-            on_success=lambda n: self._say_count(query, n), on_failure=context.session.troubled.emit,
+            count_history, context.store, context.session.project, self._listed[1], _MANY,
+            on_success=self._say_count, on_failure=self._not_counted,
         )  # fmt: skip
 
-    def _say_count(self, query: HistoryQuery, n: int) -> None:
-        if query == self.filters.query():
+    def _not_counted(self, trouble: AppError) -> None:
+        self._counting = None
+        self._context.session.troubled.emit(trouble)
+
+    def _say_count(self, n: int) -> None:
+        counted, self._counting = self._counting, None
+        if counted != self._listed:
+            self._count()
+        else:
+            query = counted[1]
             many = f"{_MANY:,} or more judgements" if n >= _MANY else words.count(n, "judgement")
             self.count.setText(many if not query.standing else f"{many}, less those that were taken back")
             self.nothing.setVisible(n == 0)
@@ -188,6 +204,7 @@ class JudgementsPage(QStackedWidget):
             self._mark(numbers[key] for key in place.marked if key in numbers)
             self.table.verticalScrollBar().setValue(place.top)
         self._show_selected()
+        self._count()
 
     def _mark(self, numbers: Iterable[int]) -> None:
         """Select these rows besides."""

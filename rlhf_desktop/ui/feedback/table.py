@@ -20,6 +20,7 @@ COLUMNS = ("When", "Prompt", "Verdict", "Who", "Tags")
 _QUIET = (0, 3, 4)
 _CHARACTERS = (11, 24, 18, 12, 9)  # widths of the columns, the prompt's at least
 _LEAST = 6  # characters of any column, however narrow the window
+_ASKED = 50  # rows at a time: two screens
 
 
 class HistoryModel(QAbstractTableModel):
@@ -32,7 +33,7 @@ class HistoryModel(QAbstractTableModel):
         """Ask for the rows up to number `until`."""
         super().__init__()
         self._store, self._tasks, self._project, self._query = store, tasks, project, query
-        self._pages: Pages[HistoryRow, Cursor] = Pages(self._ask)
+        self._pages: Pages[HistoryRow, Cursor] = Pages(self._ask, keep=24)
         self._until, self._wanted, self._there, self._stopped = until, until + 1, False, False
         self._pages.ask_next()
 
@@ -88,7 +89,7 @@ class HistoryModel(QAbstractTableModel):
 
     def _ask(self, number: int, after: Cursor | None) -> None:
         self._tasks.run(
-            find_history, self._store, self._project, self._query, after,
+            find_history, self._store, self._project, self._query, after, _ASKED,
             on_success=lambda page: self._came(number, page), on_failure=self._failed,
         )  # fmt: skip
 

@@ -37,6 +37,7 @@ class MarkdownView(QTextBrowser):
     def __init__(self, text: str = "", name: str = "Message", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._source = ""
+        self._worn: tuple[str, str] | None = None  # what the text was dressed for
         self.setProperty("kind", "markdown")
         self.setProperty("type", "answer")
         self.setAccessibleName(name)
@@ -87,9 +88,10 @@ class MarkdownView(QTextBrowser):
         event.ignore()
 
     def changeEvent(self, event) -> None:
-        """Dress again when theme or font has changed."""
+        """Dress again when theme or font has changed. Qt says so several times for each new view."""
         super().changeEvent(event)
-        if event.type() in (event.Type.PaletteChange, event.Type.FontChange, event.Type.StyleChange):
+        looks = (event.Type.PaletteChange, event.Type.FontChange, event.Type.StyleChange)
+        if event.type() in looks and self._worn != self._look():
             self.setMaximumWidth(self._measure())
             self._dress()
             self._fit()
@@ -104,7 +106,11 @@ class MarkdownView(QTextBrowser):
             self.updateGeometry()
             self.heightChanged.emit()
 
+    def _look(self) -> tuple[str, str]:
+        return self.font().key(), current().raised
+
     def _dress(self) -> None:
+        self._worn = self._look()
         document = self.document()
         document.setDefaultFont(self.font())
         cursor = QTextCursor(document)
