@@ -34,6 +34,7 @@ from rlhf_desktop.operations.demo_report import DemoReport, ModelReport, SideByS
 from rlhf_desktop.operations.probes import SideEffects
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.profiles import Profile
 
 if TYPE_CHECKING:
     from rlhf_desktop.ui.frame.window import Window
@@ -276,6 +277,8 @@ class Morning:
 def fill(workspace: Workspace, store: Store) -> Morning:
     """A model, a morning's conversations and judgements, prompts to label, and runs in every state."""
     store.settings.set("who", "Amina Haddad")
+    store.profiles.save(Profile("Amina Haddad", "Support lead", "12 years at the desk"))
+    store.profiles.save(Profile("Jonas Weber", "Returns", ""))
     project = store.projects.create("Support tone")
     base = _write_base(workspace)
     folders = _write_runs(workspace, base, project.id)
@@ -339,6 +342,10 @@ def _converse(store: Store, project_id: str, base: runs.ModelRef, adapter: runs.
             critique="Names the product and says sorry before anything else." if n % 4 == 3 else "",
         )  # fmt: skip
         store.judgements.add(judgement)
+        if n % 3 == 1:  # a colleague, who saw them the other way round and does not always agree
+            ranks = ((2, 1), (1, 1), (1, 2))[n % 9 // 3 if n % 2 else 0]
+            again = Judgement(project_id, "Jonas Weber", (old[0].id, new[0].id), Ranking.of(ranks), seconds_spent=9.0)
+            store.judgements.add(again)
         if n % 13 == 6:
             store.judgements.withdraw(judgement.id, "Amina Haddad")
         store.conversations.set_active_leaf(conversation.id, new[0].id)

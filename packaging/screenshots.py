@@ -19,11 +19,10 @@ import screenshot_content as content  # noqa: E402
 from PySide6.QtCore import QEventLoop, QTimer  # noqa: E402
 from PySide6.QtGui import QCursor  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
+from screenshot_feedback import FEEDBACK_SCENES  # noqa: E402
 
 from rlhf_desktop.core.paths import Workspace  # noqa: E402
-from rlhf_desktop.core.protocol import Completion, Done, Loaded  # noqa: E402
-from rlhf_desktop.feedback.judgements import Span  # noqa: E402
-from rlhf_desktop.feedback.protocol import PRESETS  # noqa: E402
+from rlhf_desktop.core.protocol import Loaded  # noqa: E402
 from rlhf_desktop.hub.library import Library  # noqa: E402
 from rlhf_desktop.hub.pull import RemoteModel, Transfer  # noqa: E402
 from rlhf_desktop.hub.push import PlannedFile, PushPlan  # noqa: E402
@@ -33,7 +32,6 @@ from rlhf_desktop.ui.chat.worker_client import WorkerClient  # noqa: E402
 from rlhf_desktop.ui.context import Context, Session  # noqa: E402
 from rlhf_desktop.ui.frame.desk import Desk  # noqa: E402
 from rlhf_desktop.ui.frame.window import Window  # noqa: E402
-from rlhf_desktop.ui.label.room import LabelRoom  # noqa: E402
 from rlhf_desktop.ui.models.panels import PublishPanel  # noqa: E402
 from rlhf_desktop.ui.tasks import TaskRunner  # noqa: E402
 from rlhf_desktop.ui.theme import tokens as t  # noqa: E402
@@ -119,133 +117,6 @@ def _start_panel(studio: Studio) -> None:
     room.overview.panel._fold.setChecked(True)
 
 
-def _answered(studio: Studio, texts: tuple[str, ...]) -> LabelRoom:
-    """Label with the model's answers to its next prompt: the silent worker writes none."""
-    studio.window.show_room("label")
-    room, chat = studio.window.room("label"), studio.context.chat
-    studio.settle()
-    room.presenter.end()
-    studio.store.settings.set("label_ready", None, studio.story.project.id)
-    room._again()
-    studio.settle()
-    room.ready.button.click()
-    request = room.presenter.lookahead._asked.request
-    for place, text in enumerate(texts):
-        chat.completionFinished.emit(Completion(id=request, prompt=0, completion=place, text=text, tokens=40, finish="end"))
-    chat.requestDone.emit(Done(id=request))
-    studio.settle()
-    return room
-
-
-def _ask(studio: Studio, preset: str, answers: int) -> None:
-    protocol = PRESETS[preset].model_copy(update={"answers": answers})
-    studio.store.protocols.set(studio.story.project.id, protocol)
-
-
-def _judging(studio: Studio) -> None:
-    """Four answers, two of them placed."""
-    _ask(studio, "General", 4)
-    studio.store.guidelines.save(studio.story.project.id, content.GUIDELINES, "Amina Haddad")
-    room = _answered(studio, (content.BEFORE[0], content.AFTER[0], content.BEFORE[3], content.AFTER[3]))
-    room.presenter.judging.press(1)
-    room.presenter.judging.press(3)
-
-
-def _judging_medicine(studio: Studio) -> None:
-    """Everything a specialist can be asked, with a mark, a correction and a reason."""
-    _ask(studio, "Medicine", 2)
-    room = _answered(studio, (content.DOSE, content.DOSE_WRONG))
-    judging = room.presenter.judging
-    wrong = next(place for place, text in enumerate(judging.showing.texts) if text == content.DOSE_WRONG)
-    start = content.DOSE_WRONG.index("eight tablets")
-    judging.mark(Span(wrong, start, start + len("eight tablets at once"), "unsafe advice", 3))
-    judging.mark(Span(wrong, 0, 7, "unsupported claim", 1))
-    judging.press(1 - wrong)
-    judging.score("accuracy", wrong, 1)
-    judging.score("accuracy", 1 - wrong, 4)
-    judging.score("helpfulness", 1 - wrong, 5)
-    judging.label("Refers to care", 1 - wrong, ("rightly",))
-    judging.set_confidence(1.0)
-
-
-def _judging_pair(studio: Studio) -> None:
-    """A pair of long answers, one of them being corrected."""
-    _ask(studio, "Pairs with strength", 2)
-    room = _answered(studio, (content.LONG, content.AFTER[2]))
-    room.presenter.judging.press(0)
-    room.area.board.cards[1].start_writing()
-
-
-def _sitting_over(studio: Studio) -> None:
-    _judging(studio)
-    room = studio.window.room("label")
-    for answer in (0, 2):
-        room.presenter.judging.press(answer)
-    room.presenter.judging.submit()
-    room.presenter.end()
-
-
-def _protocol_form(studio: Studio) -> None:
-    _ask(studio, "Medicine", 4)
-    studio.window.show_room("label")
-    studio.window.room("label")._open_protocol()
-
-
-def _chat_judging(studio: Studio) -> None:
-    """Alternatives in Chat, compared."""
-    _ask(studio, "General", 4)
-    content.show_chat(studio.window, studio.story)
-    presenter = studio.window.room("chat").presenter
-    leaf = presenter._tree.active_path()[-1]
-    studio.store.conversations.add_answers(leaf.parent_id, [content.LONG])
-    presenter.open(presenter.conversation_id)
-    presenter.compare(leaf.id)
-    presenter.judging.press(0)
-
-
-def _feedback_tab(tab: int) -> Scene:
-    def scene(studio: Studio) -> None:
-        studio.window.show_room("feedback")
-        page = studio.window.room("feedback").judgements
-        page.setCurrentWidget(page.split)
-        studio.window.room("feedback").tabs.setCurrentIndex(tab)
-
-    return scene
-
-
-def _revising(studio: Studio) -> None:
-    """A judgement being revised."""
-    _ask(studio, "General", 4)
-    _feedback_tab(0)(studio)
-    studio.settle()
-    page = studio.window.room("feedback").judgements
-    page.revise(page.model.row(2).judgement)
-
-
-def _import_preview(studio: Studio) -> None:
-    """A file with columns of its own, mapped."""
-    file = studio.workspace.root / "tickets 2026.csv"
-    rows = zip(content.PROMPTS, content.AFTER, content.BEFORE, strict=True)
-    lines = [f'"{p}","{a}","{b}"'.replace("\n", " ") for p, a, b in rows]
-    file.write_text("ticket,good reply,bad reply\n" + "\n".join(lines), "utf-8")
-    _feedback_tab(3)(studio)
-    imports = studio.window.room("feedback").files.imports
-    imports.open(file)
-    studio.settle()
-    imports.form.setCurrentIndex(imports.form.findData("preference"))
-    imports._look(fresh_columns=True)
-    for field, column in (("prompt", "ticket"), ("chosen", "good reply"), ("rejected", "bad reply")):
-        imports._columns[field].setCurrentIndex(imports._columns[field].findData(column))
-    imports._look()
-
-
-def _erasing(studio: Studio) -> None:
-    """What an erase would take with it."""
-    _feedback_tab(0)(studio)
-    studio.settle()
-    studio.window.room("feedback").judgements._erase()
-
-
 def _blind(studio: Studio) -> None:
     """A blind pair."""
     studio.window.show_room("evaluate")
@@ -319,9 +190,9 @@ def _publish(studio: Studio) -> None:
     line = list(card.lines.values())[1]
     panel = PublishPanel("Kinder, round 1", studio.context.session.network, has_token=False)
     room.sharing._place(line, panel)
-    panel.repo.setText("amina/kinder")
-    panel.licence.setCurrentText("apache-2.0")
-    panel.use.setPlainText("Answering complaints to a support desk, in English and Arabic.")
+    panel.form.repo.setText("amina/kinder")
+    panel.form.licence.setCurrentText("apache-2.0")
+    panel.form.use.setPlainText("Answering complaints to a support desk, in English and Arabic.")
     files = (
         PlannedFile("README.md", b"# Kinder, round 1\n\nA LoRA adapter for SmolLM2-135M-Instruct."),
         PlannedFile("adapter_model.safetensors", bytes(10**6)),
@@ -329,21 +200,20 @@ def _publish(studio: Studio) -> None:
     panel.show_plan(PushPlan("amina/kinder", "model", files))
 
 
+def _palette(studio: Studio) -> None:
+    """Find anything, over a room."""
+    studio.window.show_room("settings")
+    studio.window.palette_view.open()
+    studio.window.palette_view.field.setText("blender")
+
+
+def _welcome(studio: Studio) -> None:
+    studio.window.palette_view.hide()
+    studio.desk.show_welcome()
+
+
 SCENES: dict[str, Scene] = {
-    "chat": lambda studio: content.show_chat(studio.window, studio.story),
-    "chat-judging": _chat_judging,
-    "label": _room("label"),
-    "label-judging": _judging,
-    "label-medicine": _judging_medicine,
-    "label-pair": _judging_pair,
-    "label-summary": _sitting_over,
-    "label-protocol": _protocol_form,
-    "feedback": _room("feedback"),
-    "feedback-revise": _revising,
-    "feedback-quality": _feedback_tab(1),
-    "feedback-team": _feedback_tab(2),
-    "feedback-files": _import_preview,
-    "feedback-erase": _erasing,
+    **FEEDBACK_SCENES,
     "train": _room("train"),
     "train-start": _start_panel,
     "train-live": _run_page("Kinder, round 2"),
@@ -361,6 +231,8 @@ SCENES: dict[str, Scene] = {
     "models-add": _hub_search,
     "models-publish": _publish,
     "settings": _room("settings"),
+    "palette": _palette,
+    "welcome": _welcome,
 }
 
 

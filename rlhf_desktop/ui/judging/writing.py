@@ -6,8 +6,9 @@ from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.surfaces import column, row
-from rlhf_desktop.ui.widgets.text import ElidedLabel, align_as_written, either_way
+from rlhf_desktop.ui.widgets.flow import Flow
+from rlhf_desktop.ui.widgets.surfaces import column
+from rlhf_desktop.ui.widgets.text import align_as_written, caption, either_way
 
 _LEAST_LINES, _MOST_LINES = 4, 16
 
@@ -66,8 +67,8 @@ class WritingPane(QWidget):
         box = column(self, 0, t.SPACE_XS)
         self.edit = LongEdit(name, text)
         box.addWidget(self.edit)
-        lower = row(spacing=t.SPACE_S)
-        lower.addWidget(ElidedLabel("Ctrl+Enter keeps · Esc leaves", "caption", "muted"), 1)  # gives way: cards stay equal
+        lower = Flow(t.SPACE_S)  # in as many lines as it takes: cards stay equal
+        lower.addWidget(caption("Ctrl+Enter keeps · Esc leaves"))
         cancel = Button("Leave", "quiet")
         self.keep = Button(keep, "primary")
         lower.addWidget(cancel)

@@ -29,7 +29,7 @@ def _tinted(name: str, colour: str, size: int, ratio: float) -> QPixmap:
 
 
 def grown(size: int) -> int:
-    """An icon's size beside text of the size in use."""
+    """A size in pixels beside text of the size in use: an icon's, or a page's width."""
     return round(size * max(1.0, QGuiApplication.font().pixelSize() / t.TYPE_BODY))
 
 

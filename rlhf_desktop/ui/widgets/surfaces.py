@@ -5,6 +5,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QEvent, QObject, QRect, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QProgressBar, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
+from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption, heading, restyle
@@ -72,7 +73,7 @@ class Card(QFrame):
 
 
 class Page(QScrollArea):
-    """A room's scrolling page: one centred column of at most `width` pixels. Put things into `body`."""
+    """A room's scrolling page: one centred column of at most `width` pixels at a text scale of 1. Put things into `body`."""
 
     def __init__(self, width: int = t.CONTENT_WIDTH, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -86,7 +87,7 @@ class Page(QScrollArea):
         across.setContentsMargins(t.SPACE_XL, t.SPACE_XL, t.SPACE_XL, t.SPACE_XL)
         inner = QWidget()
         inner.setProperty("kind", "plain")
-        inner.setMaximumWidth(width)
+        inner.setMaximumWidth(icons.grown(width))
         inner.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         across.addStretch(1)
         across.addWidget(inner, 1000)

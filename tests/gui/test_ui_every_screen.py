@@ -1,0 +1,142 @@
+"""Every screen with real content, at the smallest usual size and with text half as large again: named, whole, in place.
+
+The screens are those of `packaging/screenshots.py`, so what has a picture has these checks.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSpinBox,
+    QComboBox,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QProgressBar,
+    QScrollArea,
+    QScrollBar,
+    QSlider,
+    QTabBar,
+    QTextBrowser,
+    QToolButton,
+    QWidget,
+)
+
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.text import ElidedLabel
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "packaging"))
+import screenshots
+
+CONTROLS = (
+    QAbstractButton, QAbstractItemView, QAbstractSpinBox, QComboBox, QLineEdit, QPlainTextEdit, QProgressBar, QSlider, QTabBar,
+    QTextBrowser,
+)  # fmt: skip
+INNER = (QScrollBar, QHeaderView)  # parts of a control that Qt makes and names itself
+SLACK_PX = 2  # a hint is rounded up
+
+
+@pytest.fixture(scope="module")
+def studio(qapp, tmp_path_factory):
+    """A window on a filled workspace, with large text."""
+    folder, font, state = tmp_path_factory.mktemp("screens"), qapp.font(), os.environ.get("RLHF_DESKTOP_STATE")
+    os.environ["RLHF_DESKTOP_STATE"] = str(folder / "state")
+    made = screenshots.Studio(qapp, folder / "workspace", (t.WINDOW_WIDTH, t.WINDOW_HEIGHT), 1.5)
+    yield made
+    made.close()
+    made.window.deleteLater()
+    qapp.setFont(font)
+    os.environ.pop("RLHF_DESKTOP_STATE")
+    if state is not None:
+        os.environ["RLHF_DESKTOP_STATE"] = state
+
+
+def seen(root: QWidget) -> list[QWidget]:
+    return [widget for widget in root.findChildren(QWidget) if widget.isVisible()]
+
+
+def named(widget: QWidget) -> str:
+    said = widget.accessibleName() or getattr(widget, "text", str)()
+    has, takes = widget.size(), widget.sizeHint()
+    room = f"{has.width()}×{has.height()} of {takes.width()}×{takes.height()}"
+    return f"{type(widget).__name__} “{said}” in {type(widget.parent()).__name__}, {room}"
+
+
+def nameless(root: QWidget) -> list[str]:
+    """Controls that those who hear the screen know nothing of."""
+    inside = [w for w in seen(root) if isinstance(w, CONTROLS) and not isinstance(w, INNER) and not w.accessibleName()]
+    return [named(w) for w in inside if not w.objectName().startswith("qt_") and type(w).__name__ != "QTableCornerButton"]
+
+
+def cut(root: QWidget) -> list[str]:
+    """Words that have less room than they take. Those that end in … on purpose are left out."""
+    return [named(widget) for widget in seen(root) if _is_cut(widget)]
+
+
+def _is_cut(widget: QWidget) -> bool:
+    if isinstance(widget, QLabel) and not isinstance(widget, ElidedLabel) and widget.text():
+        if widget.wordWrap():
+            return widget.heightForWidth(widget.width()) > widget.height() + SLACK_PX
+        return widget.sizeHint().width() > widget.width() + SLACK_PX or widget.sizeHint().height() > widget.height() + SLACK_PX
+    if isinstance(widget, QToolButton):
+        return False  # an icon alone; its words are beside the rail when it opens
+    if isinstance(widget, QAbstractButton) and widget.text():
+        yields = widget.minimumSizeHint().width() < widget.sizeHint().width()
+        wide = 0 if yields else widget.sizeHint().width()
+        return wide > widget.width() + SLACK_PX or widget.sizeHint().height() > widget.height() + SLACK_PX
+    if isinstance(widget, QLineEdit | QComboBox):
+        text = widget.currentText() if isinstance(widget, QComboBox) else widget.placeholderText()
+        return widget.fontMetrics().horizontalAdvance(text) > widget.width()
+    return False
+
+
+def hidden_at_the_side(root: QWidget) -> list[str]:
+    """Controls and words that reach over the right edge of what scrolls only up and down."""
+    found = []
+    for area in (widget for widget in seen(root) if isinstance(widget, QScrollArea)):
+        for widget in seen(area.widget()):
+            right = widget.mapTo(area.widget(), QPoint(0, 0)).x() + widget.width()
+            if isinstance(widget, (*CONTROLS, QLabel)) and right > area.viewport().width() + SLACK_PX:
+                found.append(named(widget))
+    return found
+
+
+def overlapping(root: QWidget) -> list[str]:
+    """Neighbours that lie over each other."""
+    found = []
+    for parent in (root, *seen(root)):
+        if parent.layout() is None:
+            continue
+        children = [
+            w
+            for w in parent.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)
+            if w.isVisible() and _laid_out(parent, w)
+        ]
+        for place, one in enumerate(children):
+            for other in children[place + 1 :]:
+                common: QRect = one.geometry() & other.geometry()
+                if common.width() > SLACK_PX and common.height() > SLACK_PX:
+                    found.append(f"{named(one)} over {named(other)}")
+    return found
+
+
+def _laid_out(parent: QWidget, widget: QWidget) -> bool:
+    return parent.layout().indexOf(widget) >= 0
+
+
+@pytest.mark.parametrize("screen", screenshots.SCENES)
+def test_a_screen_is_named_whole_and_in_place(studio, screen):
+    screenshots.SCENES[screen](studio)
+    for _ in range(4):  # until what is worked out in the background has arrived and is laid out
+        studio.settle(1)
+        studio.show_loaded()
+        found = [look(studio.window) for look in (nameless, cut, hidden_at_the_side, overlapping)]
+        if not any(found):
+            return
+    assert found == [[], [], [], []]
