@@ -2,7 +2,6 @@
 
 import sys
 import time
-import traceback
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +10,7 @@ from PySide6.QtCore import QObject, QTimer
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 from PySide6.QtWidgets import QApplication
 
+from rlhf_desktop.core.crash import bug_report
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.files import sha256_text, write_atomic
 from rlhf_desktop.core.paths import Workspace, default_workspace
@@ -129,9 +129,9 @@ class Desktop(QObject):
         self._server.nextPendingConnection().disconnectFromServer()
         self.window.bring_to_front()
 
-    def _bug(self, kind: type[BaseException], bug: BaseException, trace: TracebackType | None) -> None:
+    def _bug(self, kind: type[BaseException], bug: BaseException, _trace: TracebackType | None) -> None:
         """A bug: keep a report, say so, go on. What the user did is already in the database."""
-        report = "".join(traceback.format_exception(kind, bug, trace))
+        report = bug_report(bug)
         print(report, file=sys.stderr)
         if not issubclass(kind, Exception):
             self._app.quit()

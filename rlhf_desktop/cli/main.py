@@ -7,7 +7,6 @@ import platform
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import click
 
 import rlhf_desktop
 from rlhf_desktop.cli.common import Group, Options
+from rlhf_desktop.core.crash import bug_report
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.files import is_disk_full
 from rlhf_desktop.core.offline import set_guard
@@ -108,20 +108,20 @@ def _trouble_of(problem: Exception, workspace: Workspace, words: Sequence[str]) 
         return problem
     if is_disk_full(problem):
         return AppError("The disk is full.", "Nothing was half-written. Free some space and try again.")
-    report = write_crash_report(workspace, words)
+    report = write_crash_report(workspace, words, problem)
     sentence = f"Something unexpected went wrong ({type(problem).__name__}). This is a bug; your feedback is safe."
     return AppError(sentence, f"A report is in {report}: please send it with what you did.")
 
 
-def write_crash_report(workspace: Workspace, words: Sequence[str]) -> Path:
-    """Write the traceback of the exception being handled to the workspace's logs, or, failing that, among temporary files."""
+def write_crash_report(workspace: Workspace, words: Sequence[str], problem: BaseException) -> Path:
+    """Write where a bug happened to the workspace's logs, or, failing that, among temporary files."""
     text = "\n".join(
         [
             f"RLHF Desktop {rlhf_desktop.__version__}, Python {platform.python_version()}, {platform.platform()}",
             time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             f"Command: {' '.join(_public(words))}",
             "",
-            traceback.format_exc(),
+            bug_report(problem),
         ]
     )
     name = f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"

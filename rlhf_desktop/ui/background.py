@@ -1,12 +1,12 @@
 """Long work on a thread of its own: minutes with a model, which closing the window must not wait for."""
 
 import threading
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
+from rlhf_desktop.core.crash import bug_report
 from rlhf_desktop.core.errors import AppError
 
 
@@ -69,7 +69,7 @@ class LongWork(QObject):
         except AppError as trouble:
             outcome, tell = (trouble,), self.failed
         except Exception as bug:
-            said = AppError(f"{self._name.capitalize()} stopped: {bug}", self._again, traceback.format_exc())
+            said = AppError(f"{self._name.capitalize()} stopped: {bug}", self._again, bug_report(bug))
             outcome, tell = (said,), self.failed
         self._working = False
         tell.emit(*outcome)

@@ -4,7 +4,6 @@ import functools
 import inspect
 import itertools
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal, Slot
 from shiboken6 import isValid
 
+from rlhf_desktop.core.crash import bug_report
 from rlhf_desktop.core.errors import AppError
 
 
@@ -98,7 +98,7 @@ class _Runnable(QRunnable):
         except AppError as trouble:
             tell("failed", trouble)
         except Exception as bug:
-            tell("failed", AppError(f"Something went wrong: {bug}", "Nothing is lost; please try again.", traceback.format_exc()))
+            tell("failed", AppError(f"Something went wrong: {bug}", "Nothing is lost; please try again.", bug_report(bug)))
         finally:
             del self._work, self._arguments, self._tell
             tell("ended", None)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from rlhf_desktop.core import offline
+from rlhf_desktop.core import crash, offline
 
 JOBS = ("chat", "train", "probe", "convert", "export", "check", "calibrate")
 
@@ -25,6 +25,7 @@ def private_stdout() -> BinaryIO:
 def main(argv: Sequence[str]) -> int:
     """Run one job and return its exit code."""
     offline.begin()  # before torch and transformers read their switches
+    sys.excepthook = crash.print_report  # a run's log is a file
     if not argv or argv[0] not in JOBS:
         print(f"usage: python -m rlhf_desktop.worker {'|'.join(JOBS)} …", file=sys.stderr)
         return 2

@@ -6,12 +6,12 @@ anything else is a crash, and the run can be resumed.
 
 import errno
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from rlhf_desktop.core.crash import bug_report
 from rlhf_desktop.core.errors import AppError, NoSpace
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.training.cohort import refuse_untested
@@ -63,5 +63,5 @@ def _report(run: RunFiles, trouble: AppError) -> None:
     """Say a trouble where there may be no room left to say it."""
     try:
         run.emit("error", message=trouble.message, hint=trouble.hint, detail=trouble.detail)
-    except OSError:
-        traceback.print_exc(file=sys.stderr)
+    except OSError as problem:
+        print(bug_report(problem), file=sys.stderr)

@@ -1,7 +1,7 @@
-"""What is exported of the starter model with an adapter answers as it did here: read by PEFT, transformers and llama.cpp.
+"""What leaves as an adapter answers as it did here: read by PEFT, transformers and llama.cpp.
 
 Twenty prompts, 32 tokens of the program's own greedy answer each, teacher-forced: the likeliest token may differ only where the two
-likeliest were close. The tests with llama.cpp run where llama-cpp-python is installed: CONTRIBUTING.md says how (it builds for minutes).
+likeliest were close. The tests with llama.cpp run where llama-cpp-python is installed; it builds for minutes (see CONTRIBUTING.md).
 """
 
 import importlib.util

@@ -32,3 +32,31 @@ def test_the_window_opens_and_closes_without_torch(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "heavy: []" in done.stdout
+
+
+BUG = """
+import sys
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+from rlhf_desktop import app
+from rlhf_desktop.core.paths import Workspace
+from pathlib import Path
+qt = QApplication([])
+desktop = app.Desktop(qt, Workspace(Path(sys.argv[1])).ensure())
+def fail():
+    raise KeyError("canary: what I wrote")
+QTimer.singleShot(0, fail)
+QTimer.singleShot(50, qt.quit)
+qt.exec()
+desktop.put_away()
+"""
+
+
+def test_a_bugs_report_holds_no_words_of_the_users(tmp_path):
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "RLHF_DESKTOP_STATE": str(tmp_path / "state")}
+    workspace = tmp_path / "workspace"
+    done = subprocess.run([sys.executable, "-c", BUG, str(workspace)], env=environment, capture_output=True, text=True, timeout=60)
+    (report,) = (workspace / "reports").iterdir()
+    assert "KeyError" in report.read_text()
+    assert "in fail" in report.read_text()
+    assert "canary" not in report.read_text() + done.stderr

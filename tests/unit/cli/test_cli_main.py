@@ -184,6 +184,7 @@ def test_a_crash_report_keeps_what_was_typed_to_itself(tmp_path):
     from rlhf_desktop.core.paths import Workspace
 
     words = ["chat", "--prompt", "canary-one", "--limits=canary-two", "--seed", "3"]
-    text = write_crash_report(Workspace(tmp_path), words).read_text()
+    text = write_crash_report(Workspace(tmp_path), words, KeyError("canary-three")).read_text()
     assert "canary" not in text
+    assert "KeyError" in text
     assert "chat --prompt … --limits=… --seed 3" in text
