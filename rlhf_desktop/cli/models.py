@@ -24,6 +24,7 @@ from rlhf_desktop.hub.tokens import Secret, TokenKeeper
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters, remove_imported, resolve_adapter
 from rlhf_desktop.jobs.device import known_device
 from rlhf_desktop.operations.exporting import FORMATS, export_adapter
+from rlhf_desktop.operations.measured import measures
 from rlhf_desktop.operations.publishing import (
     COLUMNS,
     NEEDED_COLUMNS,
@@ -47,9 +48,10 @@ def list_models(ctx: click.Context) -> None:
     """Show the base models and the adapters."""
     desk = desk_of(ctx)
     bases, adapters = desk.library.list(), list_adapters(desk.workspace)
+    known = measures(desk.workspace, desk.store)
     value = {
         "models": [{**model.model_dump(mode="json"), "path": str(desk.library.folder(model))} for model in bases],
-        "adapters": [_adapter_json(info) for info in adapters],
+        "adapters": [{**_adapter_json(info), "measure": known.get(info.ref.hash, "")} for info in adapters],
     }
     lines = table(
         [(m.name, f"{m.parameters / 1e6:,.0f} M", f"{m.size_bytes / 1e9:.2f} GB", m.licence or "?") for m in bases],
@@ -58,9 +60,22 @@ def list_models(ctx: click.Context) -> None:
     if not bases:
         lines = "No base models yet. The starter model is prepared on first use; add others with: models add SOURCE"
     if adapters:
-        rows = [(i.title, i.algorithm or "?", i.base_name, i.created[:16].replace("T", " "), i.run_id) for i in adapters]
-        lines += "\n\n" + table(rows, ("ADAPTER", "MADE BY", "ON", "WHEN", "RUN"))
+        rows = [(*_adapter_row(i), known.get(i.ref.hash, "")) for i in adapters]
+        lines += "\n\n" + table(rows, ("ADAPTER", "MADE BY", "ON", "SIZE", "WHEN", "RUN", "MEASURED"))
+    if bases:
+        taken = sum(m.size_bytes for m in bases) + sum(adapter_bytes(i) for i in adapters)
+        lines += f"\n\nOn disk: {taken / 1e9:.2f} GB; {free_disk_bytes(desk.workspace.root) / 1e9:,.0f} GB are free."
     desk.console.result(value, lines)
+
+
+def adapter_bytes(info: AdapterInfo) -> int:
+    """What an adapter takes of the disk."""
+    return sum(file.stat().st_size for file in Path(info.ref.path).rglob("*") if file.is_file())
+
+
+def _adapter_row(info: AdapterInfo) -> tuple[str, ...]:
+    when, size = info.created[:16].replace("T", " "), f"{adapter_bytes(info) / 1e6:,.1f} MB"
+    return (info.title, info.algorithm or "?", info.base_name, size, when, info.run_id)
 
 
 def _adapter_json(info: AdapterInfo) -> dict[str, Any]:
@@ -73,6 +88,7 @@ def _adapter_json(info: AdapterInfo) -> dict[str, Any]:
         "created": info.created,
         "path": info.ref.path,
         "hash": info.ref.hash,
+        "bytes": adapter_bytes(info),
     }
 
 

@@ -64,13 +64,22 @@ def check_gguf(file: Path) -> GgufFacts:
             why = str(reason) if isinstance(reason, _Damaged) else "it is cut short"
             hint = "Download the file again, from a source you trust; nothing of it was loaded."
             raise ModelTrouble(f"{file.name} cannot be read as a GGUF model: {why}.", hint) from None
-    if facts.architecture not in ARCHITECTURES:
-        hint = "Choose a Llama, Mistral, Qwen, Gemma, Phi or SmolLM model, or get it as a folder with *.safetensors files."
-        raise ModelTrouble(f"{file.name} holds a “{facts.architecture[:40]}” model, which cannot be read here.", hint)
+    check_architecture(facts.architecture or "nameless", file.name)
     if facts.stretched:  # the reader would leave it out without a word, and the model would answer a little worse
         hint = "Get it as a folder with *.safetensors files instead (“models pull”): from there it is read as it should be."
         raise ModelTrouble(f"{file.name} counts positions in a way that is lost in reading it ({facts.stretched}).", hint)
     return facts
+
+
+def check_architecture(architecture: str, where: str) -> None:
+    """Refuse a kind of model that cannot be read; "" is not known yet.
+
+    Raises:
+        ModelTrouble: with the kinds that can.
+    """
+    if architecture and architecture not in ARCHITECTURES:
+        hint = "Choose a Llama, Mistral, Qwen, Gemma, Phi or SmolLM model, or get it as a folder with *.safetensors files."
+        raise ModelTrouble(f"{where} holds a “{architecture[:40]}” model, which cannot be read here.", hint)
 
 
 class _Header:

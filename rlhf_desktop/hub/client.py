@@ -88,7 +88,7 @@ class Hub:
             except Exception as problem:  # the client and its HTTP library raise many kinds
                 pause_s = retry_after_s(problem, waits[0]) if waits else None
                 if pause_s is None or pause_s > _LONGEST_WAIT_S:
-                    raise explain(problem, what, self.has_token) from None
+                    raise explain(problem, what, self.has_token, self.endpoint) from None
                 waits.pop(0)
                 self._wait(pause_s)
 
@@ -111,7 +111,7 @@ def retry_after_s(problem: BaseException, otherwise_s: float) -> float | None:
     return None
 
 
-def explain(problem: BaseException, what: str, has_token: bool) -> AppError:
+def explain(problem: BaseException, what: str, has_token: bool, endpoint: str = DEFAULT_ENDPOINT) -> AppError:
     """A failure of the client as one plain sentence with a remedy. What it said goes into the detail, without tokens."""
     from huggingface_hub import errors
 
@@ -122,7 +122,7 @@ def explain(problem: BaseException, what: str, has_token: bool) -> AppError:
         if is_disk_full(cause):
             return NoSpace("The disk is full.", "What has arrived is kept: free some space, then try again.", detail)
         if isinstance(cause, errors.GatedRepoError):
-            return _gated(what, has_token, detail)
+            return _gated(what, has_token, endpoint, detail)
         if isinstance(cause, errors.RevisionNotFoundError):
             return NotFound(f"“{what}” has no such revision.", "Leave the revision out for the newest.", detail)
         if isinstance(cause, errors.RepositoryNotFoundError):
@@ -149,7 +149,11 @@ def _explain_status(status: int, what: str, has_token: bool, detail: str) -> App
             return HubTrouble("The Hub does not accept your token.", "Make a new one on the Hub and give it in Settings.", detail)
         return HubTrouble("The Hub wants to know who you are for this.", "Give your token in Settings, then try again.", detail)
     if status == 403:
-        hint = f"Give a token with write permission, of an account that owns “{what}”."
+        if not has_token:
+            return HubTrouble(
+                "The Hub does not let everybody do this.", f"Give the token of an account that may use “{what}”.", detail
+            )
+        hint = f"Use one of an account that may use “{what}”: with read permission to download, write permission to publish."
         return HubTrouble("Your token may not do this.", hint, detail)
     if status == 429:
         return HubTrouble("The Hub asks to wait: there were too many requests.", "Try again in some minutes.", detail)
@@ -161,11 +165,11 @@ def _explain_status(status: int, what: str, has_token: bool, detail: str) -> App
     return HubTrouble(f"The Hub refused this for “{what}” (code {status}).", "The details may say why.", detail)
 
 
-def _gated(what: str, has_token: bool, detail: str) -> AppError:
+def _gated(what: str, has_token: bool, endpoint: str, detail: str) -> AppError:
     if has_token:
-        hint = f"Open {DEFAULT_ENDPOINT}/{what} in a browser with the same account, accept their terms, then try again."
+        hint = f"Open {endpoint}/{what} in a browser with the same account, accept their terms, then try again."
         return HubTrouble(f"“{what}” is gated, and your account has not been let in yet.", hint, detail)
-    hint = f"Open {DEFAULT_ENDPOINT}/{what} in a browser, accept their terms, then give your token in Settings."
+    hint = f"Open {endpoint}/{what} in a browser, accept their terms, then give your token in Settings → Privacy."
     return HubTrouble(f"“{what}” is gated: its makers want to know who uses it.", hint, detail)
 
 

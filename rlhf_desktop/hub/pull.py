@@ -14,8 +14,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, cast
 
-from rlhf_desktop.core.errors import BadInput, HubTrouble, ModelTrouble, NoSpace
+from rlhf_desktop.core.errors import BadInput, HubTrouble, ModelTrouble, NoSpace, NotFound
 from rlhf_desktop.core.files import fsync_dir, sha256_file, write_json
+from rlhf_desktop.core.gguf_header import check_architecture
 from rlhf_desktop.core.imported import ImportedAdapter, origin_file
 from rlhf_desktop.core.modelfiles import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_fits, check_adapter, check_model, read_config
 from rlhf_desktop.core.paths import Workspace
@@ -32,6 +33,7 @@ MODEL_FILES = (
 ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, "README.md", "LICENSE*", "reward.json", "rlhf_desktop.json", "members/*/*")
 _DTYPE_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}
 _CHUNK = 1 << 20
+_FULL_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 Kind = Literal["model", "gguf", "adapter"]
 AdapterKind = Literal["policy", "reward"]
@@ -73,6 +75,12 @@ class RemoteModel:
     parameters: int | None
     size_bytes: int | None
     files: tuple[RemoteFile, ...] = ()
+    architecture: str = ""  # of GGUF files, as the Hub has read it from one
+
+    @property
+    def ggufs(self) -> tuple[RemoteFile, ...]:
+        """Its GGUF files, the largest (and so least compressed) first."""
+        return tuple(sorted((f for f in self.files if f.path.endswith(".gguf")), key=lambda f: (-f.size, f.path)))
 
     @property
     def kind(self) -> Kind:
@@ -94,16 +102,48 @@ class RemoteModel:
         raise ModelTrouble(f"“{self.repo}” holds no model.", "Choose another repository.")
 
 
+class SeveralFiles(BadInput):
+    """A repository has several GGUF files, and none was chosen."""
+
+    def __init__(self, remote: RemoteModel) -> None:
+        self.remote = remote
+        names = ", ".join(f"{file.path} ({file.size / 1e9:.1f} GB)" for file in remote.ggufs[:12])
+        super().__init__(
+            f"“{remote.repo}” has several GGUF files.",
+            f"Choose one of them (in a terminal: --file NAME): {names}. Q8_0 or F16 lose the least.",
+        )
+
+
 def search(hub: Hub, text: str, limit: int = 20) -> list[RemoteModel]:
-    """Models whose name holds the text, most used first."""
-    expand = ["cardData", "downloads", "gated", "private", "safetensors", "sha"]
+    """Models whose name holds the text, most used first; a full name (owner/name) finds adapters and reward models too."""
+    expand = ["cardData", "downloads", "gated", "gguf", "private", "safetensors", "sha"]
+    named = _named(hub, text)
     found = hub.call(
         f"search for {text}",
         lambda api: list(
             api.list_models(search=text, pipeline_tag="text-generation", sort="downloads", limit=limit, expand=expand)
         ),
     )
-    return [_remote(info) for info in found]
+    return [*named, *(_remote(info) for info in found if info.id not in [model.repo for model in named])]
+
+
+def _named(hub: Hub, text: str) -> list[RemoteModel]:
+    """The repository of exactly this name, if there is one: a search by words leaves out what writes no text."""
+    try:
+        return [look(hub, text)] if _FULL_NAME.fullmatch(text) else []
+    except (NotFound, BadInput):
+        return []
+
+
+def revisions(hub: Hub, repo: str) -> list[str]:
+    """What `look` can be asked for: branches, the usual one first, then tags.
+
+    Raises:
+        HubTrouble: the Hub failed.
+    """
+    refs = hub.call(repo, lambda api: api.list_repo_refs(repo))
+    branches = sorted((ref.name for ref in refs.branches), key=lambda name: (name != "main", name))
+    return [*branches, *(ref.name for ref in refs.tags)]
 
 
 def look(hub: Hub, repo: str, revision: str | None = None) -> RemoteModel:
@@ -125,6 +165,7 @@ def _remote(info: Any) -> RemoteModel:
     sizes = sum(count * _DTYPE_BYTES.get(dtype, 1) for dtype, count in counts.items())
     weights = sum(file.size for file in files if file.path.endswith(".safetensors"))
     card = info.card_data.to_dict() if info.card_data else {}
+    gguf = getattr(info, "gguf", None) or {}
     licence = card.get("license_name") or card.get("license") or ""
     return RemoteModel(
         repo=info.id,
@@ -133,9 +174,10 @@ def _remote(info: Any) -> RemoteModel:
         gated=bool(info.gated),
         private=bool(info.private),
         downloads=info.downloads or 0,
-        parameters=info.safetensors.total if info.safetensors else weights // 2 or None,
+        parameters=info.safetensors.total if info.safetensors else gguf.get("total") or weights // 2 or None,
         size_bytes=weights or sizes or None,
         files=files,
+        architecture=str(gguf.get("architecture") or ""),
     )
 
 
@@ -143,15 +185,16 @@ def choose_gguf(remote: RemoteModel, file: str | None) -> RemoteFile:
     """The GGUF file asked for, or the only one.
 
     Raises:
-        BadInput: there are several; names them.
+        SeveralFiles: which one has to be said.
+        ModelTrouble: they hold a kind of model that cannot be read.
     """
-    there = {entry.path: entry for entry in remote.files if entry.path.endswith(".gguf")}
+    check_architecture(remote.architecture, remote.repo)
+    there = {entry.path: entry for entry in remote.ggufs}
     if file in there:
         return there[str(file)]
     if file is None and len(there) == 1:
         return next(iter(there.values()))
-    names = ", ".join(f"{name} ({entry.size / 1e9:.1f} GB)" for name, entry in sorted(there.items())[:12])
-    raise BadInput(f"“{remote.repo}” has several GGUF files.", f"Say which with --file: {names}. Q8_0 or F16 lose the least.")
+    raise SeveralFiles(remote)
 
 
 class Puller:

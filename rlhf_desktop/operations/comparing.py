@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rlhf_desktop.core.errors import AppError, BadInput
-from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import Finished, RunConfig
 from rlhf_desktop.feedback.snapshot import read_snapshot
 from rlhf_desktop.feedback.split import prompt_hash
@@ -13,7 +12,7 @@ from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.jobs.runnotes import title_of
 
 # What held-out prompts say of each algorithm, the first that a run reports: (metric, higher is better, words).
-_CRITERIA: dict[Algorithm, tuple[tuple[str, bool, str], ...]] = {
+HELD_OUT: dict[str, tuple[tuple[str, bool, str], ...]] = {
     "sft": (("eval/loss", False, "loss on held-out examples"),),
     "reward": (("eval/rewards/accuracies", True, "accuracy on held-out comparisons"),),
     "dpo": (("eval/loss", False, "loss on held-out comparisons"),),
@@ -66,7 +65,7 @@ def compare_runs(runs: Sequence[RunFolder]) -> RunComparison:
     if len(runs) < 2:
         raise BadInput("There is nothing to compare.", "Choose two runs or more.")
     configs = [run.config() for run in runs]
-    results = [_result(run) for run in runs]
+    results = [run_result(run) for run in runs]
     best, criterion, why = _best(runs, configs, results)
     return RunComparison(
         runs=tuple(run.id for run in runs),
@@ -79,7 +78,7 @@ def compare_runs(runs: Sequence[RunFolder]) -> RunComparison:
     )
 
 
-def _result(run: RunFolder) -> dict[str, float]:
+def run_result(run: RunFolder) -> dict[str, float]:
     """The measures of a run that has ended; none while it has not."""
     last = next((event for event in reversed(tail_events(run.events)) if isinstance(event, Finished)), None)
     return {name: float(value) for name, value in (last.metrics if last else {}).items() if value is not None}
@@ -121,7 +120,7 @@ def _best(
         return None, "", f"These runs learn in different ways, so no number of theirs compares them. {blind}"
     if len({config.base.hash for config in configs}) > 1:
         return None, "", f"These runs stand on different base models, so their numbers do not compare. {blind}"
-    for metric, higher, words in _CRITERIA.get(configs[0].algorithm, ()):
+    for metric, higher, words in HELD_OUT.get(configs[0].algorithm, ()):
         if all(metric in result for result in results):
             if not _same_heldout(runs):
                 return None, words, "They were measured on different held-out prompts. Train them on the same feedback to compare."

@@ -12,6 +12,7 @@ from rlhf_desktop.core import errors
 from rlhf_desktop.core.commands import package_parent, worker_command, worker_environment
 from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace
 from rlhf_desktop.core.files import fsync_dir
+from rlhf_desktop.core.modelfiles import check_adapter
 from rlhf_desktop.core.platform import free_disk_bytes
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.hub.library import Library
@@ -70,7 +71,7 @@ def export_adapter(
         command: What to start; None: this program's own worker.
 
     Raises:
-        BadInput: the folder is there already, or an unknown format.
+        BadInput: the folder is there already, an unknown format, or one that a reward model cannot be written in.
         ModelTrouble: the adapter is for another base, or this kind of model cannot be written so.
         NoSpace: the disk is too small.
     """
@@ -80,6 +81,9 @@ def export_adapter(
         raise BadInput(f"{target} is there already.", "Choose the name of a new folder (--out).")
     if adapter is not None:
         check_fits(adapter, base)
+        if form != "peft" and check_adapter(Path(adapter.path)).get("task_type") == "SEQ_CLS":
+            hint = "Export it as an adapter (peft): it keeps the head that gives the marks."
+            raise BadInput("A reward model marks answers and writes none, so no such file can be made of it.", hint)
     parameters = next((model.parameters for model in library.list() if model.hash == base.hash), 0)
     needed = parameters * _BYTES_A_PARAMETER[form] + 10**7
     if free_disk_bytes(target.parent) < needed:

@@ -91,6 +91,50 @@ def test_a_model_is_downloaded_and_shown(qtbot, room, tiny):
     assert not room.adding.meter.isVisible()
 
 
+def test_a_tag_can_be_chosen_and_a_name(qtbot, room, tiny, context):
+    tiny.tags["v1"] = old = tiny.commits[-1][0]
+    tiny.commit({**tiny.files, "README.md": b"newer"})
+    (line,) = find(qtbot, room, "tiny")
+    line.versions.click()
+    qtbot.waitUntil(lambda: line.form is not None)
+    assert [line.form.revision.itemText(n) for n in range(line.form.revision.count())] == ["main", "v1"]
+    line.form.revision.setCurrentText("v1")
+    line.form.name.setText("first")
+    line.form.get.click()
+    wait_for(qtbot, room, "first is in the library")
+    (model,) = context.library.list()
+    assert model.source.endswith(f"@{old}")
+    line.versions.click()
+    assert line.form is None
+
+
+def test_of_several_gguf_files_one_is_chosen_in_place(qtbot, room, server, context, monkeypatch):
+    facts = {"gguf": {"total": 10**8, "architecture": "llama"}}
+    server.add("amina/files", {"a-Q4_1.gguf": b"GGUF", "a-F16.gguf": b"GGUF larger"}, facts=facts)
+    (line,) = find(qtbot, room, "files")
+    said = " ".join(label.text() for label in line.findChildren(models_room.Label))
+    assert "GGUF" in said
+    assert "fits" in said
+    line.get.click()
+    wait_for(qtbot, room, "several files")
+    qtbot.waitUntil(lambda: line.form is not None)
+    assert [line.form.file.itemData(n) for n in range(2)] == ["a-F16.gguf", "a-Q4_1.gguf"]  # what loses the least comes first
+    asked = []
+    monkeypatch.setattr(room._hub, "pull", lambda wanted, on_progress: asked.append(wanted) or context.library.get("none"))
+    line.form.get.click()
+    wait_for(qtbot, room, "no model called")
+    assert (asked[0].file, asked[0].revision, asked[0].name) == ("a-F16.gguf", "main", None)
+
+
+def test_versions_that_cannot_be_read(qtbot, room, tiny, server):
+    (line,) = find(qtbot, room, "tiny")
+    server.fail("/refs", 403, times=9)
+    line.versions.click()
+    wait_for(qtbot, room, "does not let everybody")
+    assert line.form is None
+    assert line.versions.isEnabled()
+
+
 def test_a_download_can_be_stopped(qtbot, room, tiny, monkeypatch):
     (line,) = find(qtbot, room, "tiny")
     monkeypatch.setattr(room._hub._stopped, "clear", lambda: None)
@@ -105,7 +149,7 @@ def test_nothing_found_and_troubles(qtbot, room, tiny, server):
     qtbot.waitUntil(lambda: "Nothing on the Hub" in "".join(label.text() for label in room.adding.findChildren(models_room.Label)))
     server.fail("/api/models", 403, times=9)
     room.search("tiny")
-    qtbot.waitUntil(lambda: "may not do this" in "".join(label.text() for label in room.adding.findChildren(models_room.Label)))
+    qtbot.waitUntil(lambda: "not let everybody" in "".join(label.text() for label in room.adding.findChildren(models_room.Label)))
 
 
 def test_offline_says_why_the_hub_cannot_be_searched(room, context):
@@ -183,6 +227,16 @@ def test_notes_stay(qtbot, room, card, context):
     room.sharing.panel.line.editingFinished.emit()
     qtbot.waitUntil(lambda: context.library.list()[0].notes == "the small one")
     assert json.loads((context.workspace.models / "tiny" / "model.json").read_text())["notes"] == "the small one"
+
+
+def test_what_it_takes_of_the_disk_and_how_good_it_is(qtbot, room, card, monkeypatch):
+    assert room.disk.isVisible()
+    assert "On disk: base models" in room.disk.text()
+    assert "adapters" in room.disk.text()
+    (line,) = card.lines
+    monkeypatch.setattr("rlhf_desktop.ui.models.work.measures", lambda workspace, store: {line: "loss on held-out examples 1.23"})
+    room.refresh()
+    qtbot.waitUntil(lambda: any("1.23" in label.text() for c in cards(room) for label in c.findChildren(models_room.Label)))
 
 
 def test_comparing_goes_to_evaluate(qtbot, room, card, context):

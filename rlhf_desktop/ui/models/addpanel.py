@@ -5,47 +5,14 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QLineEdit, QWidget
 
-from rlhf_desktop.core.fit import Fit, model_fit
 from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.hub.pull import RemoteModel, Transfer
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.models.hubresult import HubResult
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, clear, column, row
-from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption
-
-FIT_TONES = {"fits": "success", "tight": "warning", "won't fit": "danger", "unknown": "muted"}
-
-
-class HubResult(QWidget):
-    """One repository found: what one chooses by, and Download."""
-
-    chosen = Signal()
-
-    def __init__(self, model: RemoteModel, memory_bytes: float | None, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        fit = model_fit(model.parameters, memory_bytes) if model.parameters else Fit("unknown", 0, memory_bytes)
-        across = row(self, 0, t.SPACE_M)
-        names = column(spacing=2)
-        names.addWidget(ElidedLabel(model.repo, strong=True))
-        names.addWidget(ElidedLabel(facts_of(model), "caption", "muted"))
-        across.addLayout(names, 1)
-        verdict = Label(fit.verdict if model.parameters else "size unknown", strong=True, tone=FIT_TONES[fit.verdict])
-        verdict.setToolTip(fit.sentence if model.parameters else "")
-        across.addWidget(verdict)
-        self.get = Button("Download", icon="download")
-        self.get.setAccessibleName(f"Download {model.repo}")
-        self.get.clicked.connect(self.chosen)
-        across.addWidget(self.get)
-
-
-def facts_of(model: RemoteModel) -> str:
-    """Parameters, size, licence and access in a line."""
-    parts = [words.parameters(model.parameters)] if model.parameters else []
-    parts += [words.size(model.size_bytes)] if model.size_bytes else []
-    parts.append(f"licence {model.licence}" if model.licence else "licence not given")
-    parts += ["gated: its makers want to know who uses it"] if model.gated else []
-    return "  ·  ".join(parts)
+from rlhf_desktop.ui.widgets.text import Label, caption
 
 
 class AddPanel(Card):
@@ -55,7 +22,8 @@ class AddPanel(Card):
     folderAsked = Signal()
     fileAsked = Signal()
     searched = Signal(str)
-    pullAsked = Signal(object)  # RemoteModel
+    pullAsked = Signal(object)  # Wanted
+    versionsAsked = Signal(object)  # HubResult
     stopAsked = Signal()
     settingsAsked = Signal()
 
@@ -105,6 +73,7 @@ class AddPanel(Card):
         self.search = Button("Search", icon="search")
         self.query.returnPressed.connect(self._ask)
         self.search.clicked.connect(self._ask)
+        self.query.setToolTip("A full name (owner/name) finds adapters and reward models too")
         across.addWidget(self.query, 1)
         across.addWidget(self.search)
         return across
@@ -135,7 +104,8 @@ class AddPanel(Card):
             self._results.addWidget(caption(f"Nothing on the Hub is called like “{text}”."))
         for model in found:
             line = HubResult(model, memory_bytes)
-            line.chosen.connect(lambda model=model: self.pullAsked.emit(model))
+            line.chosen.connect(self.pullAsked)
+            line.versionsAsked.connect(lambda line=line: self.versionsAsked.emit(line))
             self._results.addWidget(line)
 
     def show_failed(self, text: str) -> None:
@@ -161,4 +131,4 @@ class AddPanel(Card):
         for button in (self.starter, self.folder, self.file):
             button.setEnabled(not busy)
         for line in self.results():
-            line.get.setEnabled(not busy)
+            line.set_busy(busy)

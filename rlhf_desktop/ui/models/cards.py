@@ -171,6 +171,7 @@ class BaseCard(Card):
         recipe = RECIPES.get(entry.algorithm)
         usable, came = entry.kind == "policy", entry.run_id.startswith(IMPORTED)
         parts = [recipe.title] if recipe else []
+        parts += [entry.measure] if entry.measure else []
         parts += ["from elsewhere"] if came else []
         parts += [words.ago(entry.created), words.size(entry.size_bytes)]
         parts += [] if usable else ["marks answers, does not chat"]

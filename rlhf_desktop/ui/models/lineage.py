@@ -17,6 +17,7 @@ class AdapterEntry:
     created: float
     size_bytes: int
     kind: str = "policy"
+    measure: str = ""  # how good it is, as far as anybody knows
 
 
 @dataclass(frozen=True)

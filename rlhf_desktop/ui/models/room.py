@@ -11,7 +11,7 @@ from rlhf_desktop.core.fit import model_fit
 from rlhf_desktop.core.imported import ImportedAdapter
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.hub.library import LibraryModel
-from rlhf_desktop.hub.pull import RemoteModel, Transfer, search
+from rlhf_desktop.hub.pull import RemoteModel, SeveralFiles, Transfer, search
 from rlhf_desktop.jobs.device import known_device, probe_device
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
@@ -19,6 +19,7 @@ from rlhf_desktop.ui.frame.welcome import SUGGESTIONS, fit_word
 from rlhf_desktop.ui.models.addpanel import AddPanel
 from rlhf_desktop.ui.models.cards import BaseCard
 from rlhf_desktop.ui.models.datapage import DataPage
+from rlhf_desktop.ui.models.hubresult import HubResult, Offer, Wanted
 from rlhf_desktop.ui.models.lineage import AdapterEntry
 from rlhf_desktop.ui.models.servers import ServerCard
 from rlhf_desktop.ui.models.share import Sharing
@@ -71,6 +72,9 @@ class ModelsRoom(QObject):
         body.addWidget(self.notice)
         self._cards = column(spacing=t.SPACE_M)
         body.addLayout(self._cards)
+        self.disk = caption("")
+        self.disk.hide()
+        body.addWidget(self.disk)
         self.empty = EmptyState(
             "models",
             "No model yet",
@@ -132,6 +136,7 @@ class ModelsRoom(QObject):
         adding.fileAsked.connect(self._choose_file)
         adding.searched.connect(self.search)
         adding.pullAsked.connect(self.pull)
+        adding.versionsAsked.connect(self.show_versions)
         adding.stopAsked.connect(self._hub.stop)
         adding.settingsAsked.connect(lambda: session.roomRequested.emit("settings"))
         session.networkChanged.connect(lambda: adding.show_network(session.network))
@@ -171,7 +176,7 @@ class ModelsRoom(QObject):
         self._context.tasks.run(self._load, on_success=self._show, on_failure=self._context.session.troubled.emit)
 
     def _load(self) -> ModelFacts:
-        return read_facts(self._context.workspace, self._context.library)
+        return read_facts(self._context.workspace, self._context.library, self._context.store)
 
     def _show(self, facts: ModelFacts) -> None:
         if self.sharing.panel is not None:
@@ -187,6 +192,8 @@ class ModelsRoom(QObject):
             card.asked.connect(lambda entry, what, model=model, card=card: self._asked(model, card, entry, what))
             self._cards.addWidget(card)
         self.empty.setVisible(not facts.models)
+        self.disk.setText(facts.disk_words if facts.models else "")
+        self.disk.setVisible(bool(facts.models))
 
     def _show_memory(self, device: dict | None) -> None:
         total = device.get("memory_total_bytes") if device else None
@@ -242,30 +249,59 @@ class ModelsRoom(QObject):
             on_failure=lambda trouble: self.adding.show_failed(str(trouble)),
         )
 
-    def pull(self, model: RemoteModel) -> None:
+    def show_versions(self, line: HubResult) -> None:
+        """Ask the Hub what there is to choose from, and show it under the line."""
+        line.versions.setEnabled(False)
+        self._context.tasks.run(
+            lambda: self._hub.offer(line.model),
+            on_success=lambda offer: self._offered(line, offer),
+            on_failure=lambda trouble: self._offered(line, None) or self._failed(trouble),
+        )
+
+    def _offered(self, line: HubResult, offer: Offer | None) -> None:
+        if line not in self.adding.results():
+            return  # another search meanwhile
+        line.versions.setEnabled(True)
+        if offer is not None:
+            line.show_offer(offer)
+
+    def pull(self, wanted: Wanted) -> None:
         """Download in the background; it can be stopped, and goes on where it ended."""
+        model = wanted.model
         fit = model_fit(model.parameters or 0, (known_device() or {}).get("memory_total_bytes"))
         if model.parameters and fit.verdict == "won't fit":
             self._failed(AppError(f"{model.repo} won't fit in this computer's memory.", fit.sentence))
             return
         self._enable(False)
         self._say("clock", f"Downloading {model.repo}. You can go on working.", "muted")
-        self._began_s = time.monotonic()
+        self._began: tuple[float, int] | None = None  # when the first bytes came, and how many were there before
         self._context.tasks.run(
-            lambda on_progress: self._hub.pull(model, on_progress),
+            lambda on_progress: self._hub.pull(wanted, on_progress),
             on_success=self._pulled,
-            on_failure=self._failed,
+            on_failure=lambda trouble: self._not_pulled(model, trouble),
             on_progress=self._show_progress,
         )
 
     def _show_progress(self, said: object) -> None:
         if isinstance(said, Transfer):
-            spent = time.monotonic() - self._began_s
-            pace = spent / said.done_bytes if said.done_bytes and spent > 1 else 0
+            self._began = self._began or (time.monotonic(), said.done_bytes)
+            spent, fresh = time.monotonic() - self._began[0], said.done_bytes - self._began[1]
+            pace = spent / fresh if fresh and spent > 1 else 0
             left = f", {words.duration(pace * (said.total_bytes - said.done_bytes))} left" if pace else ""
             self.adding.show_transfer(said, left)
         else:
             self._say("clock", str(said), "muted")
+
+    def _not_pulled(self, model: RemoteModel, trouble: AppError) -> None:
+        """Where a choice is missing, offer it; else say what went wrong."""
+        if isinstance(trouble, SeveralFiles):
+            self._enable(True)
+            self._say("info", f"{model.repo} has several files: choose one.", "muted")
+            for line in self.adding.results():
+                if line.model.repo == model.repo:
+                    self.show_versions(line)
+            return
+        self._failed(trouble)
 
     def _pulled(self, found: ModelRef | ImportedAdapter) -> None:
         self.adding.show_transfer(None)

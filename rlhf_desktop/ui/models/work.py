@@ -11,19 +11,22 @@ from pathlib import Path
 from rlhf_desktop.core.errors import NotFound
 from rlhf_desktop.core.imported import ImportedAdapter
 from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.platform import free_disk_bytes
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.cards import Statement
 from rlhf_desktop.hub.client import Hub, endpoint_address
 from rlhf_desktop.hub.library import Library, LibraryModel
-from rlhf_desktop.hub.pull import Puller, RemoteModel, Transfer, look
+from rlhf_desktop.hub.pull import Puller, RemoteModel, Transfer, look, revisions
 from rlhf_desktop.hub.push import Pushed, PushPlan, push
 from rlhf_desktop.hub.tokens import Keepers
 from rlhf_desktop.jobs.adapters import IMPORTED, AdapterInfo, list_adapters
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.operations.measured import measures
 from rlhf_desktop.operations.publishing import adapter_card, plan_adapter
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.models.datawork import Reached
+from rlhf_desktop.ui.models.hubresult import Offer, Wanted
 from rlhf_desktop.ui.models.lineage import AdapterEntry
 
 
@@ -33,21 +36,30 @@ class ModelFacts:
 
     models: Sequence[LibraryModel]
     adapters: Sequence[AdapterEntry]
-    has_token: bool = False
+    free_bytes: float = 0
+
+    @property
+    def disk_words(self) -> str:
+        """How much of the disk all of it takes."""
+        models, adapters = sum(m.size_bytes for m in self.models), sum(a.size_bytes for a in self.adapters)
+        also = f", adapters {words.size(adapters)}" if self.adapters else ""
+        return f"On disk: base models {words.size(models)}{also}. {words.size(self.free_bytes)} are free."
 
 
-def read_facts(workspace: Workspace, library: Library) -> ModelFacts:
+def read_facts(workspace: Workspace, library: Library, store: Store) -> ModelFacts:
     """The library and every adapter."""
-    return ModelFacts(library.list(), [entry_of(workspace, info) for info in list_adapters(workspace)])
+    known = measures(workspace, store)
+    adapters = [entry_of(workspace, info, known.get(info.ref.hash, "")) for info in list_adapters(workspace)]
+    return ModelFacts(library.list(), adapters, free_disk_bytes(workspace.root))
 
 
-def entry_of(workspace: Workspace, info: AdapterInfo) -> AdapterEntry:
-    """An adapter with its place in the lineage and its size on disk."""
+def entry_of(workspace: Workspace, info: AdapterInfo, measure: str = "") -> AdapterEntry:
+    """An adapter with its place in the lineage, its size on disk, and how good it is as far as anybody knows."""
     came = info.run_id.startswith(IMPORTED)
     start = None if came else RunFolder(workspace.runs / info.run_id).config().start
     size = sum(file.stat().st_size for file in Path(info.ref.path).rglob("*") if file.is_file())
     made = datetime.fromisoformat(info.created).timestamp()
-    return AdapterEntry(info.ref, info.run_id, info.algorithm, start.hash if start else None, made, size, info.kind)
+    return AdapterEntry(info.ref, info.run_id, info.algorithm, start.hash if start else None, made, size, info.kind, measure)
 
 
 def delete_adapter(entry: AdapterEntry) -> None:
@@ -76,16 +88,23 @@ class HubWork:
         """End the download under way; what has arrived is kept."""
         self._stopped.set()
 
-    def pull(self, model: RemoteModel, on_progress: Callable[[object], None]) -> ModelRef | ImportedAdapter:
+    def offer(self, model: RemoteModel) -> Offer:
+        """What there is of a repository to choose from."""
+        hub = self.hub()
+        return Offer(look(hub, model.repo), revisions(hub, model.repo))
+
+    def pull(self, wanted: Wanted, on_progress: Callable[[object], None]) -> ModelRef | ImportedAdapter:
         """Fetch a model or an adapter; `on_progress` gets a `Transfer` some times a second, or a sentence."""
         self._stopped.clear()
         hub = self.hub()
-        remote = look(hub, model.repo)
+        remote = look(hub, wanted.model.repo, wanted.revision)
         puller = Puller(hub, self._workspace, self._library)
         tell = Thinned(on_progress)
         if remote.kind == "adapter":
-            return puller.adapter(remote, self._library.list(), on_transfer=tell, stop=self._stopped.is_set)
-        return puller.model(remote, on_transfer=tell, on_note=on_progress, stop=self._stopped.is_set)
+            bases = self._library.list()
+            return puller.adapter(remote, bases, name=wanted.name, on_transfer=tell, stop=self._stopped.is_set)
+        asked = {"name": wanted.name, "file": wanted.file}
+        return puller.model(remote, **asked, on_transfer=tell, on_note=on_progress, stop=self._stopped.is_set)
 
 
 class Thinned:

@@ -76,13 +76,18 @@ def test_the_hub_says_how_long_to_wait(server, tiny, hub, waits):
 @pytest.mark.parametrize(
     ("status", "words"),
     [(500, "a trouble of its own"), (503, "a trouble of its own"), (429, "asks to wait"),
-     (401, "who you are"), (403, "may not do this"),
+     (401, "who you are"), (403, "not let everybody"),
      (409, "changed on the Hub"), (418, "refused this")],
 )  # fmt: skip
 def test_what_lasts_is_said(server, tiny, hub, waits, status, words):
     server.fail("/api/models/", status, times=99)
     assert words in trouble(lambda: look(hub, "amina/tiny")).message
     assert len(waits) == (3 if status in (429, 500, 503) else 0)
+
+
+def test_a_token_that_may_not(server, tiny, reader):
+    server.fail("/api/models/", 403, times=9)
+    assert "read permission to download" in trouble(lambda: look(reader, "amina/tiny"), HubTrouble).hint
 
 
 @pytest.mark.parametrize("offset", [0, 1, 17, 60])

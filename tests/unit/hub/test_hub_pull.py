@@ -143,10 +143,36 @@ def test_which_gguf(server, hub):
     server.add("amina/gguf", {"a-Q4.gguf": b"GGUF", "a-F16.gguf": b"GGUF1"})
     remote = look(hub, "amina/gguf")
     assert remote.kind == "gguf"
-    with pytest.raises(BadInput, match="several GGUF files") as caught:
-        module.choose_gguf(remote, None)
-    assert "a-F16.gguf" in caught.value.hint
+    for file in (None, "b-Q4.gguf"):
+        with pytest.raises(module.SeveralFiles, match="several GGUF files") as caught:
+            module.choose_gguf(remote, file)
+        assert "a-F16.gguf" in caught.value.hint
+        assert [f.path for f in caught.value.remote.ggufs] == ["a-F16.gguf", "a-Q4.gguf"]
     assert module.choose_gguf(remote, "a-Q4.gguf").size == 4
+
+
+def test_a_gguf_model_of_another_kind_is_refused_before_it_is_fetched(server, hub, puller):
+    server.add("amina/gguf", {"a.gguf": b"GGUF"}, facts={"gguf": {"total": 5, "architecture": "martian"}})
+    remote = look(hub, "amina/gguf")
+    assert remote.parameters == 5
+    with pytest.raises(ModelTrouble, match="holds a “martian” model"):
+        puller.model(remote)
+    assert server.count("GET", "resolve") == 0
+
+
+def test_a_full_name_finds_what_a_search_leaves_out(server, hub):
+    server.add("amina/judge", {"adapter_config.json": b"{}"})
+    server.repos["model", "amina/judge"].private = True  # the small Hub's search leaves out what is private
+    assert search(hub, "amina/judge") == []
+    server.repos["model", "amina/judge"].private = False
+    (found,) = search(hub, "amina/judge")
+    assert found.kind == "adapter"
+    assert search(hub, "amina/nothing") == []
+
+
+def test_what_can_be_asked_for(tiny, hub):
+    tiny.tags |= {"v1": tiny.commits[-1][0]}
+    assert module.revisions(hub, "amina/tiny") == ["main", "v1"]
 
 
 def test_an_older_revision(tiny, hub, puller, tiny_files):

@@ -8,7 +8,7 @@ from rlhf_desktop.core.errors import BadInput, ModelTrouble, NoSpace, NotFound
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.operations import exporting as module
 from rlhf_desktop.operations.exporting import export_adapter
-from tests.hostile import make_adapter
+from tests.hostile import edit, make_adapter
 
 # Stands in for `worker export`: writes a file, or fails as told by the title, or dies.
 WORKER = """
@@ -42,8 +42,9 @@ def base(library):
 def test_whole_and_said_how_to_use_it(library, base, tmp_path):
     said = []
     done = export_adapter(
-        library, base, adapter(base_hash=base.hash), "merged", tmp_path / "out", on_note=said.append, command=COMMAND
-    )
+        library, base, adapter(base_hash=base.hash, path=make_adapter(tmp_path / "adapter")), "merged", tmp_path / "out",
+        on_note=said.append, command=COMMAND,
+    )  # fmt: skip
     assert [file.name for file in done.files] == ["whole"]
     assert done.size_bytes == 1
     assert str(tmp_path / "out") in done.how_to_use
@@ -71,6 +72,16 @@ def test_what_is_refused_before_any_work(library, base, tmp_path, monkeypatch):
         export_adapter(library, base, None, "gguf", tmp_path / "out", command=COMMAND)
     with pytest.raises(NotFound, match="base model of this adapter"):
         library.by_hash("other")
+
+
+def test_a_reward_model_leaves_as_an_adapter_only(library, base, tmp_path):
+    folder = make_adapter(tmp_path / "judge")
+    edit(folder / "adapter_config.json", task_type="SEQ_CLS")
+    judge = adapter("Judge", base_hash=base.hash, path=folder)
+    for form in ("merged", "gguf", "gguf-lora"):
+        with pytest.raises(BadInput, match="marks answers and writes none"):
+            export_adapter(library, base, judge, form, tmp_path / form, command=COMMAND)
+    assert export_adapter(library, base, judge, "peft", tmp_path / "peft", command=COMMAND).files
 
 
 def test_the_real_worker_writes_every_format(library, base, tmp_path):
