@@ -84,14 +84,18 @@ def label_queue(store: Store, project: Project, who: str = "") -> LabelQueue:
     waiting, total = unjudged_prompts(store, project)
     protocol = store.protocols.get(project.id)
     ready = remembered_ready(store, project, waiting, protocol.answers, who)
-    return LabelQueue(waiting, total, ready, protocol, shared_items(store, project, who, protocol.overlap_share) if who else [])
+    return LabelQueue(waiting, total, ready, protocol, shared_items(store, project, who, protocol) if who else [])
 
 
-def shared_items(store: Store, project: Project, who: str, share: float) -> list[Item]:
-    """What colleagues judged that this person is to judge too, in an order drawn anew: nothing tells what they said."""
+def shared_items(store: Store, project: Project, who: str, protocol: Protocol) -> list[Item]:
+    """What colleagues judged that this person is to judge too, in an order drawn anew: nothing tells what they said.
+
+    Only items of as many answers as are asked for now: what is asked would not fit the others.
+    """
     found: dict[frozenset[str], Judgement] = {}
     for judgement in store.judgements.of_colleagues(project.id, who, _RECENT):
-        if for_everyone(judgement.displayed, share):
+        fits = len(judgement.displayed) == protocol.answers
+        if fits and for_everyone(judgement.displayed, protocol.overlap_share):
             found.setdefault(frozenset(judgement.displayed), judgement)
     return [_shared(store, judgement, who) for judgement in found.values()]
 

@@ -230,6 +230,7 @@ class Day:
         self.hand.until(lambda: self.chat.presenter.judging.showing is None)
         self.hand.picture("chat-saved")
         self.hand.press("Say it differently")
+        self.hand.live(100)  # until the field has the focus
         self.key(Key.Key_A, Qt.KeyboardModifier.ControlModifier)
         self.type("My kettle leaks. May I exchange it?")
         self.hand.picture("chat-editing")

@@ -278,14 +278,14 @@ def test_unknown_columns_are_mapped(qtbot, context, room, tmp_path):
     file.write_text("ticket,best_reply,worst_reply\nq1,yes,no\nq2,yes,no\n")
     imports = room.files.imports
     imports.open(file)
-    qtbot.waitUntil(lambda: imports.preview.isVisibleTo(imports))
-    imports.form.setCurrentIndex(imports.form.findData("preference"))
-    imports._look(fresh_columns=True)
+    qtbot.waitUntil(lambda: imports.asking.isVisibleTo(imports))
+    assert imports.form.currentData() == "preference"  # what a table mostly holds, its columns offered
     for field, column in (("prompt", "ticket"), ("chosen", "best_reply"), ("rejected", "worst_reply")):
         box = imports._columns[field]
         box.setCurrentIndex(box.findData(column))
     imports._look()
     qtbot.waitUntil(imports.go.isEnabled)
+    assert not imports.asking.isVisibleTo(imports)
     with qtbot.waitSignal(imports.imported):
         imports.go.click()
     assert context.store.judgements.size(context.session.project.id) == 2

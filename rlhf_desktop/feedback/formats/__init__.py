@@ -131,12 +131,9 @@ class Reading:
 def _best(record: Record) -> Format:
     form = max(FORMATS.values(), key=lambda form: form.fits(record))
     if form.fits(record) == 0:
-        keys = ", ".join(str(key)[:40] for key in list(record)[:8]) or "nothing"
-        raise Unusable(f"it has {keys}; understood are {UNDERSTOOD}")
+        keys = ", ".join(str(key)[:40] for key in list(record)[:8])
+        raise Unusable(f"no format has just these keys: {keys}" if keys else "it has nothing")
     return form
-
-
-UNDERSTOOD = "; ".join(f"{form.title} ({form.keys})" for form in FORMATS.values())
 
 
 def feedback_from(value: Any) -> FeedbackRow:

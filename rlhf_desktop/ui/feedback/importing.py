@@ -39,6 +39,7 @@ _FIELDS = {  # a column mapper's fields in words; the format's own name where a 
     "instruction": "Question",
     "output": "Answer",
 }
+_USUAL = "preference"  # what a table without known columns mostly holds: a better and a worse answer
 _AUTO = ""  # each record in the format it fits best
 
 
@@ -78,6 +79,10 @@ class ImportCard(Card):
         box.addLayout(form)
         self._mapper = form
         self._columns: dict[str, object] = {}
+        self.asking = caption(
+            "No row fits a format as it is. Choose what the file holds, then say which column is what.", wrap=True
+        )
+        box.addWidget(self.asking)
         self._rows = column(spacing=t.SPACE_S)
         box.addLayout(self._rows)
         lower = row(spacing=t.SPACE_S)
@@ -131,7 +136,8 @@ class ImportCard(Card):
             self.form.addItem(f"{form.title}{f'  ·  {sure[name]:.0%} likely' if name in sure else ''}", name)
         self._names = preview.columns
         if not preview.rows:
-            self.form.setCurrentIndex(1)  # nothing fits by itself: offer the mapper of the likeliest
+            likeliest = 1 if sure else self.form.findData(_USUAL)
+            self.form.setCurrentIndex(likeliest)  # nothing fits by itself: offer its mapper
             self._look(fresh_columns=True)
         else:
             self._show(preview)
@@ -177,6 +183,7 @@ class ImportCard(Card):
 
     def _show(self, preview: ImportPreview) -> None:
         self.preview.show()
+        self.asking.setVisible(not preview.rows)
         clear(self._rows)
         for found in preview.rows[:_SHOWN]:
             self._rows.addWidget(_row(found))

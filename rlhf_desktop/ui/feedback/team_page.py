@@ -1,16 +1,18 @@
 """Several people, one project: who they are, how far they agree, and the disagreements to settle."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout, QLineEdit, QStackedWidget, QWidget
 
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
 from rlhf_desktop.feedback.quality import Alpha, Disagreement
 from rlhf_desktop.operations.history import verdict_words
 from rlhf_desktop.operations.quality import QualityReport, quality, unsettled
+from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.profiles import Profile
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
@@ -22,6 +24,19 @@ from rlhf_desktop.ui.widgets.surfaces import Card, EmptyState, Meter, Page, clea
 from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption
 
 _MOST = 30  # disagreements listed; the rest follow as these are settled
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What is to be settled, and the prompt of each by the first answer shown."""
+
+    disagreements: list[Disagreement]
+    prompts: dict[str, str]
+
+
+def _queue_of(store: Store, project: Project) -> Queue:
+    found = unsettled(store, project)
+    return Queue(found, store.conversations.questions(one.judgements[0].displayed[0] for one in found[:_MOST]))
 
 
 class TeamPage(QStackedWidget):
@@ -53,12 +68,12 @@ class TeamPage(QStackedWidget):
         self.meter.show()
         store = context.store
         context.tasks.run(
-            lambda: (quality(store, project), unsettled(store, project), {p.name: p for p in store.profiles.all()}),
+            lambda: (quality(store, project), _queue_of(store, project), {p.name: p for p in store.profiles.all()}),
             on_success=lambda found: project == context.session.project and self.show_team(*found),
             on_failure=context.session.troubled.emit,
         )  # fmt: skip
 
-    def show_team(self, report: QualityReport, queue: list[Disagreement], profiles: dict[str, Profile]) -> None:
+    def show_team(self, report: QualityReport, queue: "Queue", profiles: dict[str, Profile]) -> None:
         """Show who there is and how they agree."""
         self.meter.hide()
         clear(self._content)
@@ -100,8 +115,8 @@ class TeamPage(QStackedWidget):
         except AppError as trouble:
             self._context.session.troubled.emit(trouble)
 
-    def _queue(self, found: list[Disagreement]) -> Card:
-        card = Card("Disagreements to settle")
+    def _queue(self, queue: "Queue") -> Card:
+        card, found = Card("Disagreements to settle"), queue.disagreements
         if not found:
             card.body.addWidget(Label("None: wherever two of you judged the same answers, you agree or it is settled.", wrap=True))
         for disagreement in found[:_MOST]:
@@ -109,7 +124,10 @@ class TeamPage(QStackedWidget):
             said = "   ·   ".join(
                 f"{judgement.who}: {words_as_shown(judgement, disagreement)}" for judgement in disagreement.judgements
             )
-            line.addWidget(ElidedLabel(said), 1)
+            words_of = column(spacing=0)
+            words_of.addWidget(ElidedLabel(queue.prompts.get(disagreement.judgements[0].displayed[0], ""), "caption", "muted"))
+            words_of.addWidget(ElidedLabel(said))
+            line.addLayout(words_of, 1)
             line.addWidget(caption(f"{disagreement.likeness:.0%} alike"))
             settle = Button("Settle", "normal")
             settle.setAccessibleName(f"Settle: {said}")
@@ -155,10 +173,16 @@ def _agreement(report: QualityReport) -> Card:
 
 
 def _alpha_words(alpha: Alpha) -> str:
+    """Krippendorff's α with the word for what such a value is good for."""
+    name = f"{alpha.what[:1].upper()}{alpha.what[1:]}"
     if alpha.value is None:
-        return f"{alpha.what.capitalize()}: nothing to compare yet."
-    level = "chance" if alpha.value < 0.2 else "weak" if alpha.value < 0.667 else "usable" if alpha.value < 0.8 else "good"
-    between = f" ({alpha.low:.2f} to {alpha.high:.2f})" if alpha.low is not None and alpha.high is not None else ""
-    return (
-        f"{alpha.what.capitalize()}: Krippendorff's α {alpha.value:.2f}{between}, {level}; from {words.count(alpha.units, 'unit')}"
-    )
+        return f"{name}: nothing to compare yet."
+    levels = ((0.2, "no better than chance"), (0.667, "weak"), (0.8, "usable"))
+    level = next((word for least, word in levels if alpha.value < least), "good")
+    between = f" ({_signed(alpha.low)} to {_signed(alpha.high)})" if alpha.low is not None and alpha.high is not None else ""
+    one, several = ("pair of answers", "pairs of answers") if alpha.what == "order" else ("answer", "answers")
+    return f"{name}: Krippendorff's α {_signed(alpha.value)}{between}, {level}; from {words.count(alpha.units, one, several)}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")

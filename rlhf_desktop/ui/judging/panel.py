@@ -129,7 +129,8 @@ class JudgingPanel(Card):
         """Offer what this protocol asks."""
         self._protocol = protocol
         compares = protocol.comparison != "none"
-        self._strip_holder.setVisible(compares)
+        for part in (self._strip_holder, self._said):
+            part.setVisible(compares)
         for part, wanted in (
             (self.equal, protocol.comparison in ("pairwise", "ranking")),
             (self.none, compares),

@@ -61,7 +61,7 @@ def test_longer_conversations_keep_their_turns():
         ({"chosen": [USER, SORRY], "rejected": "No."}, "not a list of messages"),
         ({"prompt": [USER], "chosen": [USER, SORRY, NO], "rejected": [NO]}, "not one assistant's message"),
         ({"prompt": [USER], "completion": "x", "label": "perhaps"}, "neither true nor false"),
-        ({"instruktion": "x", "output": "y"}, "it has instruktion, output; understood are Rankings"),
+        ({"instruktion": "x", "output": "y"}, "^no format has just these keys: instruktion, output$"),
         ({"messages": [USER]}, "ends with the assistant's message"),
         ({"messages": [SORRY, NO]}, "must end with the user's"),
         ({"prompt": "x" * 32_769, "completion": "y"}, "32,769 characters"),

@@ -16,6 +16,11 @@ def ask(store, project, **changes):
     store.protocols.set(project.id, store.protocols.get(project.id).model_copy(update=changes))
 
 
+@pytest.fixture(autouse=True)
+def pairs(store, project):
+    ask(store, project, answers=2)
+
+
 @pytest.fixture
 def shared(store, project):
     """Everything one person judges is for the others too."""
@@ -62,6 +67,12 @@ def test_the_protocol_says_how_many_and_all_judge_the_same_ones(store, project):
     assert label_queue(store, project, "Bo").shared == []
 
 
+def test_items_of_another_number_of_answers_are_not_shared(store, project, shared):
+    judge(store, project, "Q")
+    ask(store, project, answers=4)
+    assert label_queue(store, project, "Bo").shared == []
+
+
 def test_an_item_two_colleagues_judged_waits_once(store, project, shared):
     made = judge(store, project, "Q")
     store.judgements.add(Judgement(project.id, "Cy", made.displayed, Ranking((2, 1))))
@@ -69,7 +80,6 @@ def test_an_item_two_colleagues_judged_waits_once(store, project, shared):
 
 
 def test_a_silent_return_is_for_whoever_judged_first(store, project):
-    ask(store, project, answers=2)
     made = judge(store, project, "Q")
     conversation = store.conversations.message(made.displayed[0]).conversation_id
     remember_ready(store, project, [Item("", conversation, made.displayed[::-1], repeats=made.id)])
