@@ -1,10 +1,11 @@
 """Time and memory foreseen before a run, beside what the run then takes: twelve settings on the starter model.
 
-    make bench ARGS="estimates [--only NAME …]"
+    make bench ARGS="estimates [--keep FOLDER] [--only NAME …]"
 
 The computer is calibrated with the model first (`worker calibrate`), then each setting runs in a process of its own, one after the
-other, on a machine where nothing else runs. A row a setting is appended to results.jsonl beside this file; the aim is 0.75 to 1.25
-for both.
+other, on a machine where nothing else runs. With `--keep` the model, the reward model to practise against and the calibration stay
+for the next go, so that the settings can be measured a few at a time; `--only` without names prepares them and no more. A row a
+setting is appended to results.jsonl beside this file; the aim is 0.75 to 1.25 for both.
 """
 
 import argparse
@@ -49,10 +50,10 @@ Rows = Callable[["Texts"], list[SnapshotRow]]
 class Texts:
     """Prompts of the demo, and answers of any length made of their words."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: str = "") -> None:
         self.prompts = [row["prompt"] for row in read_jsonl(resources_dir() / "demo" / "prompts.jsonl")]
         self._words = " ".join(self.prompts).split()
-        self._chance = Random(0)
+        self._chance = Random(seed)
 
     def answer(self, words: int) -> str:
         """About so many words."""
@@ -115,20 +116,23 @@ CASES = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="*", default=[], help="Names of settings.")
-    only = parser.parse_args().only
-    root = Path(tempfile.mkdtemp())
+    parser.add_argument("--only", nargs="*", help="Names of settings; none of them: only prepare.")
+    parser.add_argument("--keep", type=Path, help="Where models and calibration are kept between goes.")
+    parser.add_argument("--again", action="store_true", help="Calibrate again, as the first to use this computer would.")
+    options = parser.parse_args()
+    root = options.keep or Path(tempfile.mkdtemp())
+    os.environ["RLHF_DESKTOP_STATE"] = str(root / "state")
     base = Library(Workspace(root / "workspace").ensure()).ensure_starter()
     device = probe_device()
-    texts = Texts()
-    judge = _judge(root, base, texts)
+    judge = _judge(root, base)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
     for case in CASES:
-        if only and case.name not in only:
+        if options.only is not None and case.name not in options.only:
             continue
+        texts = Texts(case.name)
         rows = case.rows(texts)
         reward = judge if case.algorithm == "ppo" else None
-        rates = calibrate(base, case.settings.get("dtype", "auto"))
+        rates = calibrate(base, case.settings.get("dtype", "auto"), refresh=options.again)
         sizes = row_sizes(rows, check_model(base, [as_text_row(row) for row in rows]))
         assert sizes is not None
         found = estimate(RunPlan(case.algorithm, base, case.settings, reward=reward), sizes, device, rates)
@@ -147,6 +151,7 @@ def main() -> None:
             "peak_bytes": peak,
             "foreseen_bytes": found.peak_bytes,
             "memory_ratio": found.peak_bytes / peak,
+            "rates": rates.model_dump(mode="json"),
             "phases": found.phases,
             "parts": found.parts,
         }
@@ -154,9 +159,12 @@ def main() -> None:
         print(json.dumps(row), flush=True)
 
 
-def _judge(root: Path, base: ModelRef, texts: Texts) -> AdapterRef:
+def _judge(root: Path, base: ModelRef) -> AdapterRef:
     """A reward model of a few updates, for PPO to practise against."""
-    folder = Path(train(root, "reward", base, texts.rankings(8, 4), None, {"epochs": 1})["folder"]) / "adapter"
+    folder = next(root.glob("reward-*/judge"), None)
+    if folder is None:
+        made = Path(train(root, "reward", base, Texts().rankings(8, 4), None, {"epochs": 1})["folder"])
+        folder = (made / "adapter").rename(made / "judge")
     weights = sha256_file(folder / "adapter_model.safetensors")
     return AdapterRef(name="bench", path=str(folder), hash=weights, base_hash=base.hash)
 
