@@ -18,7 +18,8 @@ from rlhf_desktop.ui.theme.style import current
 
 COLUMNS = ("When", "Prompt", "Verdict", "Who", "Tags")
 _QUIET = (0, 3, 4)
-_CHARACTERS = (11, 24, 18, 12, 9)  # widths of the columns, the prompt's at least
+_CHARACTERS = (11, 24, 18, 14, 9)  # widths of the columns, where there is room for no more
+_VERDICT_SHARE = 0.3  # of the room there is besides: a verdict may be many words; the prompt takes the rest
 _LEAST = 6  # characters of any column, however narrow the window
 _ASKED = 50  # rows at a time: two screens
 
@@ -116,7 +117,7 @@ class HistoryModel(QAbstractTableModel):
 
 
 class HistoryTable(QTableView):
-    """The prompt takes what the other columns leave; where that is too little, all but the time give way alike."""
+    """Prompt and verdict take what the other columns leave; where that is too little, all but the time give way alike."""
 
     def share_width(self) -> None:
         """Give each column what it usually needs, or its part of what there is."""
@@ -127,7 +128,10 @@ class HistoryTable(QTableView):
         room = self.viewport().width() - usual[0]
         short = min(1.0, room / sum(usual[1:]))
         widths = [usual[0], *(max(wide * _LEAST, int(width * short)) for width in usual[1:])]
-        widths[1] = max(widths[1], self.viewport().width() - sum(widths) + widths[1])
+        spare = self.viewport().width() - sum(widths)
+        for_verdicts = int(max(0, spare) * _VERDICT_SHARE)
+        widths[1] += spare - for_verdicts
+        widths[2] += for_verdicts
         for section, width in enumerate(widths):
             header.resizeSection(section, width)
 
