@@ -229,6 +229,16 @@ class Day:
         self.do(Key.Key_Return, "Save")
         self.hand.until(lambda: self.chat.presenter.judging.showing is None)
         self.hand.picture("chat-saved")
+        self.hand.press("Write another answer")
+        self.hand.until(lambda: not self.chat.presenter.writing)
+        self.hand.live(300)
+        leaf = self.chat.presenter._tree.active_path()[-1]
+        assert len(self.chat.presenter._tree.siblings(leaf.id)) == 5
+        self.hand.picture("chat-another")
+        self.hand.press("Instructions and sampling")
+        self.type("Be brief.")
+        self.hand.picture("chat-instructions")
+        self.hand.press("Close")
         self.hand.press("Say it differently")
         self.hand.live(100)  # until the field has the focus
         self.key(Key.Key_A, Qt.KeyboardModifier.ControlModifier)
@@ -245,6 +255,32 @@ class Day:
         self.type("kettle")
         self.hand.until(lambda: self.chat.list.model.rowCount() == 1)
         self.hand.picture("chat-found")
+        self.choose("Folder", "New folder")
+        self.type("Kettles")
+        self.key(Key.Key_Return)
+        self.choose("Tags", "New tag")
+        self.type("refund")
+        self.key(Key.Key_Return)
+        self.hand.until(lambda: self.chat.list.where.count() == 3)
+        self.hand.picture("chat-filed")
+        shelf, shown = self.context.store.conversations, self.chat.presenter.conversation_id
+        assert shelf.folders(self.context.session.project.id) == ["Kettles"]
+        assert shelf.tags_of([shown]) == {shown: ("refund",)}
+
+    def choose(self, *path: str) -> None:
+        """Go down the conversation's menu."""
+        self.hand.press("Conversation menu")
+        self.hand.live(200)
+        for place, words in enumerate(path):
+            menu = QApplication.activePopupWidget()
+            wanted = next(action for action in menu.actions() if action.text().startswith(words))
+            if self.by == "mouse":
+                QTest.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(wanted).center())
+            else:
+                while menu.activeAction() is not wanted:
+                    QTest.keyClick(menu, Key.Key_Down)
+                QTest.keyClick(menu, Key.Key_Return if place == len(path) - 1 else Key.Key_Right)
+            self.hand.live(200)
 
     def look_back(self) -> None:
         """Feedback: find, open, revise, withdraw, undo, tag, erase."""
