@@ -10,8 +10,9 @@ from typing import Literal
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.evaluation.confidence import WinInterval, about
-from rlhf_desktop.evaluation.learning import CurvePoint, LearningCurve, fit_curve
+from rlhf_desktop.evaluation.learning import TYPICAL_CEILING, CurvePoint, LearningCurve, fit_curve
 from rlhf_desktop.feedback.conversations import Project
+from rlhf_desktop.feedback.quality import self_agreement
 from rlhf_desktop.feedback.rankings import pairs
 from rlhf_desktop.feedback.snapshot import RankedAnswers, read_snapshot
 from rlhf_desktop.jobs.adapters import weights_hash
@@ -25,6 +26,8 @@ from rlhf_desktop.store.evaluations import Adoption
 FIRST_TRAINING = 60  # judgements before a first training is worth its time
 FIRST_EXAMPLES = 20  # written answers before the model is taught by them
 NEXT_TRAINING = 30  # further ones before the next
+ENOUGH_CAME_BACK = 12  # items judged twice before one's own agreement is a bar for a model
+LOWEST_CEILING = 0.6  # who agrees with themselves no more than by chance has too few such items to tell
 END_OF_TIME = "9999"
 _LIVE = ("queued", "starting", "running")
 
@@ -210,10 +213,16 @@ def learning_hint(store: Store, queue: Queue, project: Project, algorithm: Algor
     if algorithm in ("sft", "ppo"):
         return LearningHint(ready.have, ready.suggested, ready.sentence, (), ())
     points = tuple(_points(queue, project))
-    curve = fit_curve(points)
+    curve = fit_curve(points, _ceiling(store, project))
     suggested = max(ready.suggested, curve.enough)
     line = tuple((n, curve.accuracy(n)) for n in range(0, max(suggested, ready.have) + 101, 20))
     return LearningHint(ready.have, suggested, _hint_words(ready.have, suggested, curve), line, points)
+
+
+def _ceiling(store: Store, project: Project) -> float:
+    """What no model can be expected to exceed: how often people agree with themselves, once enough has come back to tell."""
+    own = self_agreement(store.judgements.came_back(project.id))
+    return max(own.value, LOWEST_CEILING) if own.n >= ENOUGH_CAME_BACK else TYPICAL_CEILING
 
 
 def _points(queue: Queue, project: Project) -> list[CurvePoint]:

@@ -146,6 +146,17 @@ class JudgementStore:
             )
         )
 
+    def came_back(self, project_id: str) -> list[Judgement]:
+        """The judgements in effect of what silently came back: the later ones and those before, oldest first."""
+        rows = self._db.rows(
+            """SELECT DISTINCT every.judgement_id AS id FROM judgements j
+            JOIN judged_completions first ON first.judgement_id = j.id AND first.position = 0
+            JOIN judged_completions every ON every.message_id = first.message_id
+            WHERE j.project_id = ? AND j.purpose = 'repeat' AND j.purpose != 'label'""",  # the last: what the index is for
+            (project_id,),
+        )
+        return effective(self.later([row["id"] for row in rows]))
+
     def counts(self, project_id: str) -> dict[str, int]:
         """How many judgements of each (main) form are in effect: all, less those that others replaced or took back."""
         with self._db.snapshot():

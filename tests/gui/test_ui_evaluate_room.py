@@ -286,6 +286,7 @@ def test_a_reward_models_page_says_how_often_it_agrees(qtbot, room, reward_run):
     said = words(room.reward)
     assert "of your choices" in said
     assert "30 pairs from 15 held-out prompts" in said
+    assert "the more they do, the less it knows" in said
     assert "Does it know when it is unsure?" in said
     reliability = next(p for p in room.reward._plots if p.accessibleName() == "Reliability diagram")
     assert "sure" in reliability.accessibleDescription()

@@ -134,7 +134,7 @@ class RewardFacts:
 
 def reward_facts(store: Store, workspace: Workspace, project: Project, info: AdapterInfo, who: str) -> RewardFacts:
     """What the page of a reward model shows at once."""
-    mine = [judgement for judgement in store.judgements.effective(project.id) if judgement.who == who]
+    mine = [judgement for judgement in store.judgements.came_back(project.id) if judgement.who == who]
     return RewardFacts(reward_report(workspace, info), self_agreement(mine))
 
 

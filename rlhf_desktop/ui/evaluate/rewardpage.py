@@ -195,6 +195,8 @@ def _agreement(report: RewardReport, own: Share) -> Card:
     if report.members > 1:
         each = ", ".join(f"{value:.0%}" for value in report.member_accuracy)
         said += f" Its {report.members} scorers by themselves: {each}."
+        if report.spread is not None:
+            said += f" On an answer they differ by {report.spread:.2f} points; the more they do, the less it knows."
     card.body.addWidget(Label(said, tone="muted", wrap=True))
     card.body.addWidget(caption(_own_words(own), wrap=True))
     grid = QGridLayout()

@@ -4,11 +4,12 @@ import pytest
 from operations_helpers import BASE, QuietQueue, adapter_of, example, finish, ranking, user, write_lines
 
 from rlhf_desktop.core.protocol import Completion, Sampling
+from rlhf_desktop.feedback.judgements import Judgement, Ranking
 from rlhf_desktop.jobs.runnotes import annotate_run
 from rlhf_desktop.operations.blind import begin_evaluation, judge_pair, next_pair
 from rlhf_desktop.operations.feedback import import_feedback
 from rlhf_desktop.operations.lineage import adapter_lineage
-from rlhf_desktop.operations.rounds import FIRST_TRAINING, adopt, adoptions, learning_hint, next_step, rounds
+from rlhf_desktop.operations.rounds import ENOUGH_CAME_BACK, FIRST_TRAINING, adopt, adoptions, learning_hint, next_step, rounds
 from rlhf_desktop.operations.training import start_run
 
 PROMPTS = [user(f"Held out {n}") for n in range(20)]
@@ -188,6 +189,21 @@ def test_the_hint_rests_on_earlier_runs(loop):
     assert "1 earlier run" in known.sentence
     assert known.points[0].comparisons == known.have
     assert [n for n, _ in known.curve[:3]] == [0, 20, 40]
+
+
+@pytest.mark.parametrize(("alike", "seen"), [(12, 12), (9, 12), (8, 8)])
+def test_the_curve_rises_to_how_often_one_agrees_with_oneself(loop, alike, seen):
+    loop.judge(80)
+    before = learning_hint(loop.store, loop.queue, loop.project, "reward")
+    for place, first in enumerate(loop.store.judgements.all(loop.project.id)[:seen]):
+        ranks = Ranking((1, 2)) if place < alike else Ranking((2, 1))
+        loop.store.judgements.add(Judgement(loop.project.id, first.who, first.displayed, ranks, purpose="repeat"))
+    after = learning_hint(loop.store, loop.queue, loop.project, "reward")
+    change = after.curve[-1][1] - before.curve[-1][1]
+    if seen < ENOUGH_CAME_BACK:
+        assert change == 0
+    else:
+        assert (change > 0.02) if alike == seen else (change < -0.02)
 
 
 def test_examples_have_no_curve(loop):

@@ -204,3 +204,15 @@ def test_people_are_named_once_in_order(store, project, answers):
         store.judgements.add(Judgement(project.id, who, (answers[0].id,), Thumbs(True)))
     assert store.judgements.people(project.id) == ["Amina", "Jonas", "Zoe"]
     assert store.judgements.people("another") == []
+
+
+def test_what_came_back_is_found_with_what_was_said_before(store, project, answers):
+    _, other = store.conversations.start(project.id, [{"role": "user", "content": "Another"}])
+    elsewhere = store.conversations.add_answers(other.id, ["x", "y", "z"])
+    first = store.judgements.add(ranked(project, answers, 1, 2, 3))
+    store.judgements.add(ranked(project, elsewhere, 1, 2, 3))  # never came back
+    wrong = store.judgements.add(ranked(project, answers, 3, 2, 1, purpose="repeat"))
+    again = store.judgements.add(ranked(project, answers, 1, 3, 2, purpose="repeat", supersedes=wrong.id))
+    assert [j.id for j in store.judgements.came_back(project.id)] == [first.id, again.id]
+    store.judgements.withdraw(again.id, "me")
+    assert again.id not in [j.id for j in store.judgements.came_back(project.id)]
