@@ -1,4 +1,4 @@
-"""How good the judgements are: agreement with oneself and with others, position bias, haste, ties, pace, coverage. Pure numbers.
+"""How good the judgements are: agreement with oneself and with others, position bias, haste, ties, pace. Pure numbers.
 
 Intervals are 95%. Shares have Wilson's interval with one trial an item, however many answers it had: the pairs of one ranking are
 not independent. Krippendorff's α (https://en.wikipedia.org/wiki/Krippendorff's_alpha) has a bootstrap interval over items.
@@ -6,7 +6,6 @@ not independent. Krippendorff's α (https://en.wikipedia.org/wiki/Krippendorff's
 
 import hashlib
 import random
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -328,20 +327,3 @@ def _interval(counts: NDArray[np.int64], domain: Sequence[float | str], level: s
         found.append(_measure(sample, domain, level) if varied else 1.0)
     low, high = np.quantile(found, [0.025, 0.975])
     return float(low), float(high)
-
-
-def coverage(tags: Mapping[str, Sequence[str]], judged: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """For each tag how many of its prompts are judged, and how many there are. Prompts without tags count under "".
-
-    Args:
-        tags: Each prompt's tags, by prompt hash.
-        judged: The hashes of the prompts that were judged.
-    """
-    done = set(judged)
-    total: Counter[str] = Counter()
-    covered: Counter[str] = Counter()
-    for prompt, names in tags.items():
-        for name in names or ("",):
-            total[name] += 1
-            covered[name] += prompt in done
-    return {name: (covered[name], total[name]) for name in sorted(total)}

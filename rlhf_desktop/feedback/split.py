@@ -6,6 +6,7 @@ The half of a prompt follows from its own text, so it is the same on every works
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 
 from rlhf_desktop.core.files import sha256_text
 from rlhf_desktop.core.messages import Messages
@@ -30,6 +31,12 @@ def split_of_hash(hashed: str, heldout_share: float = HELDOUT_SHARE) -> Split:
     return "heldout" if int(hashed[:16], 16) < heldout_share * 2**64 else "train"
 
 
+def heldout_edge(heldout_share: float) -> str:
+    """What the hashes of held-out prompts come before in the order of texts: `split_of_hash` for a database."""
+    edge = ceil(heldout_share * 2**64)
+    return f"{edge:016x}" if edge < 2**64 else "g"
+
+
 @dataclass(frozen=True)
 class Splitter:
     """A project's split. `exceptions` (by prompt hash) go before the rule: a sample's prompts carry their half with them."""
@@ -39,5 +46,8 @@ class Splitter:
 
     def __call__(self, prompt: Messages) -> Split:
         """The half a prompt is in."""
-        hashed = prompt_hash(prompt)
+        return self.of_hash(prompt_hash(prompt))
+
+    def of_hash(self, hashed: str) -> Split:
+        """The half of a prompt with this hash."""
         return self.exceptions.get(hashed) or split_of_hash(hashed, self.heldout_share)

@@ -13,7 +13,6 @@ from rlhf_desktop.core.files import atomic_file
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.formats import FORMATS, SURE, Guess, Reading, format_named, guesses, read_feedback, sample
 from rlhf_desktop.feedback.formats.base import Format, Record
-from rlhf_desktop.feedback.judgements import Ranking
 from rlhf_desktop.feedback.rankings import pairs
 from rlhf_desktop.feedback.rows import FeedbackRow, Problem
 from rlhf_desktop.operations.rows import check_output, disk_troubles
@@ -267,22 +266,18 @@ class _Records:
 
 def feedback_stats(store: Store, project: Project) -> FeedbackStats:
     """Count a project's feedback."""
-    counts = store.judgements.counts(project.id)
-    ties = compared = 0
-    split_of: dict[tuple[tuple[str, str], ...], str] = {}
     with store.connection.snapshot():
-        for item in store.stream(project.id):
-            split_of[tuple((m["role"], m["content"]) for m in item.prompt)] = item.split
-            for verdict in item.judgement.verdicts:
-                if isinstance(verdict, Ranking):
-                    tied = [pair.tie for pair in pairs(verdict.ranks)]
-                    ties, compared = ties + sum(tied), compared + len(tied)
+        counts, prompts = store.judgements.counts(project.id), store.questions.counts(project.id)
+        ranked = store.judgements.rankings(project.id)
+        sets = store.prompts.sizes(project.id)
+    tied = [(n, [pair.tie for pair in pairs(ranks)]) for ranks, n in ranked.items()]
+    ties, compared = sum(n * sum(found) for n, found in tied), sum(n * len(found) for n, found in tied)
     return FeedbackStats(
         judgements=sum(counts.values()),
         by_kind=dict(counts),
-        judged_prompts=len(split_of),
-        heldout_prompts=sum(split == "heldout" for split in split_of.values()),
+        judged_prompts=prompts.judged,
+        heldout_prompts=prompts.heldout,
         comparisons=compared - ties,
         ties=ties,
-        prompt_sets={s.name: len(store.prompts.prompts(project.id, s.name)) for s in store.prompts.sets(project.id)},
+        prompt_sets=sets,
     )

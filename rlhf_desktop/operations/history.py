@@ -1,7 +1,7 @@
 """The judgements of a project as a list shows them, a page at a time, and one of them as it was displayed."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from rlhf_desktop.core.messages import Messages
@@ -16,7 +16,6 @@ from rlhf_desktop.feedback.judgements import (
     Thumbs,
     Verdict,
 )
-from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.history import Cursor, HistoryQuery
 from rlhf_desktop.store.prompts import StoredPrompt
@@ -165,18 +164,20 @@ def _opening(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def unjudged_prompts(store: Store, project: Project) -> tuple[list[StoredPrompt], int]:
-    """The prompts of the project's sets that nobody has judged answers to, in order, and how many there are in all."""
-    judged = {prompt_hash(prompt) for prompt in store.judgements.prompts(project.id)}
-    prompts = store.prompts.prompts(project.id)
-    return [p for p in prompts if prompt_hash(p.prompt) not in judged], len(prompts)
+def unjudged_prompts(store: Store, project: Project, most: int) -> tuple[list[StoredPrompt], int, int]:
+    """The first prompts of the sets that nobody has judged answers to, how many wait so, and how many prompts there are in all."""
+    with store.connection.snapshot():
+        found = store.questions.unjudged(project.id, most)
+        return store.prompts.by_ids(project.id, found.first), found.waiting, found.total
 
 
-def heldout_prompts(store: Store, project: Project) -> list[Messages]:
-    """Prompts that are never trained on: of the project's sets, then of what was judged; each once."""
-    found = {prompt_hash(p.prompt): p.prompt for p in store.prompts.prompts(project.id) if p.split == "heldout"}
-    split = store.projects.splitter(project.id)
-    for prompt in store.judgements.prompts(project.id):
-        if split(prompt) == "heldout":
-            found.setdefault(prompt_hash(prompt), prompt)
-    return list(found.values())
+def heldout_prompts(store: Store, project: Project, known: Collection[str] = (), most: int = -1) -> list[Messages]:
+    """Prompts that are never trained on: of the project's sets, then of what was judged; each once.
+
+    Args:
+        store: Where they are.
+        project: Whose.
+        known: Prompt hashes to leave out.
+        most: At most so many; -1: all.
+    """
+    return list(store.questions.heldout(project.id, known, most))

@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
 from rlhf_desktop.core.errors import NotFound
@@ -11,12 +11,14 @@ from rlhf_desktop.feedback.conversations import Generator, Project
 from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.feedback.protocol import Protocol
 from rlhf_desktop.feedback.quality import for_everyone
+from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.operations.history import unjudged_prompts
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.prompts import StoredPrompt
 
 _READY = "label_ready"
+AT_ONCE = 500  # prompts of the queue that are read; when they are done, the next ones
 _RECENT = 2000  # of each colleague's judgements, among which items are chosen that others judge too
 
 
@@ -25,7 +27,8 @@ class LabelQueue:
     """What there is to do.
 
     Attributes:
-        waiting: Prompts nobody has judged.
+        waiting: The first prompts that nobody has judged.
+        unjudged: How many nobody has judged.
         prompts: How many prompts there are in all.
         ready: What was prepared before.
         protocol: What is asked.
@@ -33,6 +36,7 @@ class LabelQueue:
     """
 
     waiting: list[StoredPrompt]
+    unjudged: int
     prompts: int
     ready: list["Item"]
     protocol: Protocol
@@ -46,7 +50,12 @@ class LabelQueue:
     @property
     def left(self) -> int:
         """How many are to be judged."""
-        return len(self.waiting) + len(self.shared)
+        return self.unjudged + len(self.shared)
+
+    @property
+    def more(self) -> bool:
+        """Whether prompts wait that are not among the first."""
+        return self.unjudged > len(self.waiting)
 
     @property
     def judged(self) -> int:
@@ -81,10 +90,11 @@ class Item:
 
 def label_queue(store: Store, project: Project, who: str = "") -> LabelQueue:
     """The project's queue, for one person with `who`. Blocks: call it from a thread."""
-    waiting, total = unjudged_prompts(store, project)
     protocol = store.protocols.get(project.id)
-    ready = remembered_ready(store, project, waiting, protocol.answers, who)
-    return LabelQueue(waiting, total, ready, protocol, shared_items(store, project, who, protocol) if who else [])
+    ready = remembered_ready(store, project, protocol.answers, who)
+    waiting, unjudged, total = unjudged_prompts(store, project, AT_ONCE)
+    shared = shared_items(store, project, who, protocol) if who else []
+    return LabelQueue(waiting, unjudged, total, ready, protocol, shared)
 
 
 def shared_items(store: Store, project: Project, who: str, protocol: Protocol) -> list[Item]:
@@ -144,15 +154,22 @@ def remember_ready(store: Store, project: Project, items: Sequence[Item]) -> Non
     store.settings.set(_READY, [asdict(item) for item in items], project.id)
 
 
-def remembered_ready(store: Store, project: Project, prompts: Sequence[StoredPrompt], answers: int, who: str = "") -> list[Item]:
+def remembered_ready(store: Store, project: Project, answers: int, who: str = "") -> list[Item]:
     """The items prepared before that still fit: their prompt waits, their answers exist and are as many as are asked for.
 
     With `who`, an item that returns is that person's own: it was prepared when somebody else may have sat here.
     """
-    waiting = {prompt.id: prompt.prompt for prompt in prompts}
     found = [Item(**{**value, "displayed": tuple(value["displayed"])}) for value in store.settings.get(_READY, [], project.id)]
+    waiting = _waiting(store, project, [item.prompt_id for item in found])
     fitting = [item for item in found if len(item.displayed) == answers and _still_there(store, item, waiting)]
     return [item for item in fitting if not (who and item.repeats) or _is_by(store, item.repeats, who)]
+
+
+def _waiting(store: Store, project: Project, prompt_ids: Sequence[str]) -> set[str]:
+    """Those of these prompts that nobody has judged."""
+    prompts = {prompt.id: prompt_hash(prompt.prompt) for prompt in store.prompts.by_ids(project.id, prompt_ids)}
+    judged = store.questions.judged_among(project.id, set(prompts.values()))
+    return {key for key, hashed in prompts.items() if hashed not in judged}
 
 
 def _is_by(store: Store, judgement_id: str, who: str) -> bool:
@@ -160,7 +177,7 @@ def _is_by(store: Store, judgement_id: str, who: str) -> bool:
     return bool(found) and found[0].who == who
 
 
-def _still_there(store: Store, item: Item, waiting: dict[str, Messages]) -> bool:
+def _still_there(store: Store, item: Item, waiting: Collection[str]) -> bool:
     if not item.repeats and item.prompt_id not in waiting:
         return False
     try:

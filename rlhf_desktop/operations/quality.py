@@ -1,8 +1,7 @@
 """How good a project's judgements are, silent repeats, and settling what people disagree about."""
 
 import random
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rlhf_desktop.core.errors import BadInput
@@ -17,7 +16,6 @@ from rlhf_desktop.feedback.quality import (
     Share,
     alphas,
     choose_repeat,
-    coverage,
     disagreements,
     distributions,
     overlap,
@@ -30,9 +28,9 @@ from rlhf_desktop.feedback.quality import (
     tie_rate,
     too_fast,
 )
-from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.store.database import Store
 
+MOST = 20_000  # judgements added last, which the dashboard looks at
 _RECENT = 2000  # of one person's judgements, among which an item to repeat is chosen
 
 
@@ -40,9 +38,12 @@ _RECENT = 2000  # of one person's judgements, among which an item to repeat is c
 class QualityReport:
     """A project's dashboard; see `feedback.quality` for what the numbers mean.
 
+    It looks at the newest judgements, at most `MOST`; `counts` and `coverage` are of all.
+
     Attributes:
+        looked_at: How many judgements in effect were looked at.
         counts: Judgements in effect by person.
-        self_agreement: With oneself, when an item silently came back.
+        self_agreement: With oneself, when an item silently came back: the newest of these.
         position_bias: How often the answer shown first won; 0.5 is none.
         ties: The share of pairs called equally good.
         refusals: How often none of the answers would do.
@@ -57,6 +58,7 @@ class QualityReport:
         unsettled: How many disagreements nobody has settled.
     """
 
+    looked_at: int
     counts: dict[str, int]
     self_agreement: Share
     position_bias: Share
@@ -72,21 +74,34 @@ class QualityReport:
     alphas: tuple[Alpha, ...]
     unsettled: int
 
+    @property
+    def judgements(self) -> int:
+        """How many judgements are in effect."""
+        return sum(self.counts.values())
+
 
 def quality(store: Store, project: Project, who: str = "") -> QualityReport:
     """Measure a project's judgements in effect; with `who`, that person's own where a number is about one person."""
     with store.connection.snapshot():
-        events = list(store.judgements.standing(project.id))
-        chars = store.judgements.shown_chars(project.id)
-        tags = {prompt_hash(prompt.prompt): prompt.tags for prompt in store.prompts.prompts(project.id)}
-        judged = {prompt_hash(prompt) for prompt in store.judgements.prompts(project.id)}
+        return _report(store, project, store.judgements.newest(project.id, MOST), who)
+
+
+def team_quality(store: Store, project: Project) -> tuple[QualityReport, list[Disagreement]]:
+    """`quality` and `unsettled` in one look."""
+    with store.connection.snapshot():
+        events = store.judgements.newest(project.id, MOST)
+        return _report(store, project, events), disagreements(events)
+
+
+def _report(store: Store, project: Project, events: Sequence[Judgement], who: str = "") -> QualityReport:
     mine = [event for event in events if not who or event.who == who]
     fresh = [event for event in mine if event.purpose == "label"]
-    hasty = set(too_fast(fresh, chars))
     timed = [event for event in fresh if event.seconds_spent is not None]
+    hasty = set(too_fast(timed, store.judgements.shown_chars([event.id for event in timed])))
     return QualityReport(
-        counts=dict(Counter(event.who for event in events)),
-        self_agreement=self_agreement(mine),
+        looked_at=len(events),
+        counts=store.judgements.by_person(project.id),
+        self_agreement=agreement_with_oneself(store, project, who),
         position_bias=position_bias(mine),
         ties=tie_rate(fresh),
         refusals=refusal_rate(fresh),
@@ -94,12 +109,17 @@ def quality(store: Store, project: Project, who: str = "") -> QualityReport:
         hasty_share=share([float(event.id in hasty) for event in timed]),
         pace=tuple(pace(mine)),
         marks=distributions(fresh),
-        coverage=coverage(tags, judged),
+        coverage=store.questions.coverage(project.id),
         overlap=overlap(events),
         agreement=tuple(pairwise_agreement(events)),
         alphas=tuple(alphas(events)),
         unsettled=len(disagreements(events)),
     )
+
+
+def agreement_with_oneself(store: Store, project: Project, who: str = "") -> Share:
+    """How often the newest items that silently came back were judged as before, by the same person."""
+    return self_agreement(store.judgements.came_back(project.id, who))
 
 
 def next_repeat(store: Store, project: Project, who: str, chance: random.Random) -> Repeat | None:
@@ -114,7 +134,7 @@ def next_repeat(store: Store, project: Project, who: str, chance: random.Random)
 def unsettled(store: Store, project: Project) -> list[Disagreement]:
     """The queue of disagreements to settle, the greatest first."""
     with store.connection.snapshot():
-        return disagreements(store.judgements.standing(project.id))
+        return disagreements(store.judgements.newest(project.id, MOST))
 
 
 def settle(store: Store, disagreement: Disagreement, who: str, verdicts: Iterable[Verdict], critique: str = "") -> Judgement:

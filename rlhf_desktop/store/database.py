@@ -23,6 +23,7 @@ from rlhf_desktop.store.migrations import migrate, schema_version
 from rlhf_desktop.store.profiles import ProfileStore, ProtocolStore
 from rlhf_desktop.store.projects import ProjectStore, SettingsStore
 from rlhf_desktop.store.prompts import PromptStore
+from rlhf_desktop.store.questions import QuestionStore
 from rlhf_desktop.store.tags import TagStore
 from rlhf_desktop.store.upkeep import LARGE_BYTES, Upkeep, back_up_if_possible, check_health
 
@@ -39,6 +40,7 @@ class Store:
         judgements: Append-only judgements.
         evaluations: Blind comparisons and adoptions.
         prompts: Prompt sets.
+        questions: Which prompts were judged, and which are held out.
         history: Judgements as lists read them: filtered, searched, sorted, by page.
         tags: Tags on judgements.
         drafts: Unfinished judgements.
@@ -62,6 +64,7 @@ class Store:
         self.judgements = JudgementStore(connection)
         self.evaluations = EvaluationStore(connection)
         self.prompts = PromptStore(connection, self.projects)
+        self.questions = QuestionStore(connection, self.judgements, self.projects)
         self.history = HistoryStore(connection, self.judgements)
         self.tags = TagStore(connection)
         self.drafts = DraftStore(connection)

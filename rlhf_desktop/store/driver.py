@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, StoreTrouble
+from rlhf_desktop.store.hashing import HASHES, question_hashes
 
 BUSY_TIMEOUT_S = 5.0
 SAFE_WAL = (3, 51, 3)
@@ -134,6 +135,7 @@ class Connection:
 
     def _set_up(self, driver: Any) -> None:
         self.raw.row_factory = None
+        self.raw.create_function(HASHES, 1, question_hashes)
         wal = version(driver) >= SAFE_WAL
         (mode,) = self.raw.execute(f"PRAGMA journal_mode={'WAL' if wal else 'DELETE'}").fetchone()
         self._wal = mode == "wal"

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from rlhf_desktop.core.errors import BadInput, NotFound
@@ -20,6 +19,7 @@ _CHUNK = 500
 _LATER = """WITH RECURSIVE later(id) AS (SELECT value FROM json_each(?)
   UNION SELECT e.id FROM judgements e JOIN later ON e.supersedes = later.id) SELECT id FROM later"""
 _UNDO_DEPTH = 500  # acts of one person that can be undone
+_CAME_BACK = 2_000  # items that silently came back, the newest: enough to know how far one agrees with oneself
 
 
 class JudgementStore:
@@ -27,6 +27,7 @@ class JudgementStore:
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection
+        self._known_gone: dict[str, Gone] = {}  # by project
 
     def add(self, judgement: Judgement) -> Judgement:
         """Add one event. See `add_all`."""
@@ -125,7 +126,7 @@ class JudgementStore:
 
     def standing_among(self, ids: Sequence[str]) -> set[str]:
         """Those of these events that are in effect."""
-        rows = self._db.rows(f"SELECT id, kind, supersedes FROM judgements WHERE id IN ({_LATER})", (json.dumps(list(ids)),))
+        rows = self._db.rows(f"SELECT id, kind, who, supersedes FROM judgements WHERE id IN ({_LATER})", (json.dumps(list(ids)),))
         return {link.id for link in effective(_Link(**row) for row in rows)} & set(ids)
 
     def later(self, ids: Sequence[str]) -> list[Judgement]:
@@ -146,36 +147,49 @@ class JudgementStore:
             )
         )
 
-    def came_back(self, project_id: str) -> list[Judgement]:
-        """The judgements in effect of what silently came back: the later ones and those before, oldest first."""
-        rows = self._db.rows(
-            """SELECT DISTINCT every.judgement_id AS id FROM judgements j
-            JOIN judged_completions first ON first.judgement_id = j.id AND first.position = 0
-            JOIN judged_completions every ON every.message_id = first.message_id
-            WHERE j.project_id = ? AND j.purpose = 'repeat' AND j.purpose != 'label'""",  # the last: what the index is for
-            (project_id,),
-        )
-        return effective(self.later([row["id"] for row in rows]))
-
     def counts(self, project_id: str) -> dict[str, int]:
         """How many judgements of each (main) form are in effect: all, less those that others replaced or took back."""
         with self._db.snapshot():
             rows = self._db.rows("SELECT kind, count(*) AS n FROM judgements WHERE project_id = ? GROUP BY kind", (project_id,))
-            links = self._links(project_id)
-        counts = Counter({row["kind"]: row["n"] for row in rows})
-        counts.subtract(link.kind for link in links)
-        counts.update(link.kind for link in effective(links))
-        return {kind: n for kind, n in counts.items() if n > 0}
+            gone = self.gone(project_id)
+        return _less(rows, "kind", (event.kind for event in gone.events.values()))
 
-    def _links(self, project_id: str) -> list["_Link"]:
-        """The events that replace or take back others, and those others."""
-        rows = self._db.rows(
-            """SELECT id, kind, supersedes FROM judgements WHERE id IN (
-              SELECT id FROM judgements WHERE project_id = ?1 AND supersedes IS NOT NULL
-              UNION SELECT supersedes FROM judgements WHERE project_id = ?1 AND supersedes IS NOT NULL)""",
-            (project_id,),
-        )
-        return [_Link(**row) for row in rows]
+    def by_person(self, project_id: str) -> dict[str, int]:
+        """How many judgements in effect each person made, in alphabetical order."""
+        with self._db.snapshot():
+            rows = self._db.rows(
+                "SELECT who, count(*) AS n FROM judgements WHERE project_id = ? AND kind != 'withdrawn' GROUP BY who", (project_id,)
+            )
+            gone = self.gone(project_id)
+        return _less(rows, "who", (event.who for event in gone.events.values() if event.kind != "withdrawn"))
+
+    def gone(self, project_id: str) -> "Gone":
+        """The events that are not in effect, withdrawals among them. Kept until an event replaces or takes back another."""
+        with self._db.snapshot():
+            (stamp,) = self._db.rows(
+                """SELECT count(*) AS n, max(rowid) AS last, (SELECT id FROM judgements WHERE rowid = (
+                  SELECT max(rowid) FROM judgements WHERE project_id = ?1 AND supersedes IS NOT NULL)) AS id
+                FROM judgements WHERE project_id = ?1 AND supersedes IS NOT NULL""",
+                (project_id,),
+            )
+            known = self._known_gone.get(project_id)
+            if known is None or known.stamp != stamp:
+                known = self._known_gone[project_id] = self._find_gone(project_id, stamp)
+        return known
+
+    def _find_gone(self, project_id: str, stamp: Row) -> "Gone":
+        links = [
+            _Link(**row)
+            for row in self._db.rows(
+                """SELECT id, kind, who, supersedes FROM judgements WHERE id IN (
+                  SELECT id FROM judgements WHERE project_id = ?1 AND supersedes IS NOT NULL
+                  UNION SELECT supersedes FROM judgements WHERE project_id = ?1 AND supersedes IS NOT NULL)""",
+                (project_id,),
+            )
+        ]
+        standing = {link.id for link in effective(links)}
+        events = {link.id: link for link in links if link.id not in standing}
+        return Gone(stamp, events)
 
     def versions(self, judgement_id: str) -> list[Judgement]:
         """All that ever happened to one act of judging, oldest first: the first version, its revisions, undos and redos."""
@@ -234,12 +248,8 @@ class JudgementStore:
             nodes = self._paths(json.dumps([j.id for j in chunk]))
             yield from (_judged(judgement, nodes, split) for judgement in chunk)
 
-    def standing(self, project_id: str) -> Iterator[Judgement]:
-        """The judgements in effect without their texts, oldest first, some at a time."""
-        return chain.from_iterable(self._standing(project_id))
-
     def _standing(self, project_id: str) -> Iterator[list[Judgement]]:
-        gone, after = self._gone(project_id), 0
+        gone, after = self.gone(project_id).events, 0
         while page := self._db.rows(
             "SELECT rowid, id FROM judgements WHERE project_id = ? AND kind != 'withdrawn' AND rowid > ? ORDER BY rowid LIMIT ?",
             (project_id, after, _CHUNK),
@@ -247,10 +257,47 @@ class JudgementStore:
             after = page[-1]["rowid"]
             yield self.by_ids([row["id"] for row in page if row["id"] not in gone])
 
-    def _gone(self, project_id: str) -> set[str]:
-        """Ids of events that are not in effect, withdrawals among them."""
-        links = self._links(project_id)
-        return {link.id for link in links} - {link.id for link in effective(links)}
+    def newest(self, project_id: str, limit: int) -> list[Judgement]:
+        """Of the so many judgements added last those in effect, oldest first."""
+        rows = self._db.rows(
+            "SELECT rowid, id FROM judgements WHERE project_id = ? AND kind != 'withdrawn' ORDER BY rowid DESC LIMIT ?",
+            (project_id, limit),
+        )
+        gone = self.gone(project_id).events
+        return self.by_ids([row["id"] for row in rows if row["id"] not in gone])
+
+    def rankings(self, project_id: str) -> dict[tuple[int, ...], int]:
+        """How often each ranking was given, of the judgements in effect: the ranks as displayed → how many."""
+        main = "SELECT j.verdict AS said FROM judgements j WHERE j.project_id = :project AND j.kind = 'ranking'"
+        beside = """SELECT part.value AS said FROM judgements_also a JOIN judgements j ON j.id = a.judgement_id
+          JOIN json_each(j.also) part WHERE a.project_id = :project AND a.kind = 'ranking'
+          AND json_extract(part.value, '$.kind') = 'ranking'"""
+        some = "AND j.id IN (SELECT value FROM json_each(:gone))"
+        counts: Counter[tuple[int, ...]] = Counter()
+        with self._db.snapshot():
+            values = {"project": project_id, "gone": json.dumps(list(self.gone(project_id).events))}
+            for sign, only in ((1, ""), (-1, some)):
+                rows = self._db.rows(
+                    f"SELECT said, count(*) AS n FROM ({main} {only} UNION ALL {beside} {only}) GROUP BY said", values
+                )
+                for row in rows:
+                    counts[tuple(json.loads(row["said"])["ranks"])] += sign * row["n"]
+        return {ranks: n for ranks, n in counts.items() if n > 0}
+
+    def came_back(self, project_id: str, who: str = "", limit: int = _CAME_BACK) -> list[Judgement]:
+        """The newest silent repeats in effect, with all else in effect that was said of the same answers, oldest first.
+
+        Enough for self-agreement. With `who`, that person's.
+        """
+        found = self._load(
+            """j.id IN (SELECT same.judgement_id FROM judged_completions same WHERE same.message_id IN (
+              SELECT c.message_id FROM judged_completions c WHERE c.position = 0 AND c.judgement_id IN (
+                SELECT id FROM judgements WHERE project_id = ?1 AND purpose != 'label' AND purpose = 'repeat'
+                AND (?2 = '' OR who = ?2) ORDER BY created_at DESC LIMIT ?3)))""",
+            (project_id, who, limit),
+        )
+        standing = self.standing_among([j.id for j in found])
+        return [j for j in found if j.id in standing and who in ("", j.who)]
 
     def recent(self, project_id: str, who: str, limit: int) -> list[Judgement]:
         """One person's newest judgements in effect, oldest first."""
@@ -290,29 +337,20 @@ class JudgementStore:
         standing = self.standing_among([row["id"] for row in rows])
         return {row["message_id"] for row in rows if row["id"] in standing}
 
-    def prompts(self, project_id: str) -> Iterator[Messages]:
-        """What the judgements in effect are about: each question with all before it, once."""
-        gone = json.dumps(sorted(self._gone(project_id)))
-        questions = self._db.rows(
-            """SELECT DISTINCT m.parent_id AS id FROM judgements j JOIN judged_completions c ON c.judgement_id = j.id
-            JOIN messages m ON m.id = c.message_id WHERE j.project_id = ? AND c.position = 0 AND m.parent_id IS NOT NULL
-            AND j.kind != 'withdrawn' AND j.id NOT IN (SELECT value FROM json_each(?))""",
-            (project_id, gone),
-        )
-        for start in range(0, len(questions), _CHUNK):
-            ids = [row["id"] for row in questions[start : start + _CHUNK]]
-            nodes = self._upwards("SELECT value FROM json_each(?)", json.dumps(ids))
-            yield from ([node.message for node in path_to(nodes[question], nodes)] for question in ids)
-
-    def shown_chars(self, project_id: str) -> dict[str, int]:
-        """How many characters of answers each judgement with a time was about."""
+    def shown_chars(self, ids: Sequence[str]) -> dict[str, int]:
+        """How many characters of answers each of these judgements was about."""
         rows = self._db.rows(
-            """SELECT c.judgement_id AS id, sum(length(m.content)) AS n FROM judgements j
-            JOIN judged_completions c ON c.judgement_id = j.id JOIN messages m ON m.id = c.message_id
-            WHERE j.project_id = ? AND j.seconds_spent IS NOT NULL GROUP BY c.judgement_id""",
-            (project_id,),
+            """SELECT c.judgement_id AS id, sum(length(m.content)) AS n FROM judged_completions c
+            JOIN messages m ON m.id = c.message_id WHERE c.judgement_id IN (SELECT value FROM json_each(?))
+            GROUP BY c.judgement_id""",
+            (json.dumps(list(ids)),),
         )
         return {row["id"]: row["n"] for row in rows}
+
+    def paths(self, message_ids: Sequence[str]) -> dict[str, Messages]:
+        """Each of these messages with all before it."""
+        nodes = self._upwards("SELECT value FROM json_each(?)", json.dumps(list(message_ids)))
+        return {key: [node.message for node in path_to(nodes[key], nodes)] for key in message_ids}
 
     def _paths(self, judgement_ids: str) -> dict[str, MessageNode]:
         """The completions of these judgements (a JSON list of ids) and every message before them."""
@@ -380,7 +418,28 @@ class _Link:
 
     id: str
     kind: Kind
+    who: str
     supersedes: str | None
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What is not in effect in a project.
+
+    Attributes:
+        stamp: Another one when an event was added or erased that replaces or takes back.
+        events: By id.
+    """
+
+    stamp: Row
+    events: dict[str, _Link]
+
+
+def _less(rows: Sequence[Row], name: str, gone: Iterable[str]) -> dict[str, int]:
+    """Counts, less these."""
+    counts = Counter({row[name]: row["n"] for row in rows})
+    counts.subtract(gone)
+    return {value: n for value, n in counts.items() if n > 0}
 
 
 def _judged(judgement: Judgement, nodes: dict[str, MessageNode], split: Splitter) -> Judged:

@@ -337,7 +337,59 @@ CREATE INDEX judgements_by_purpose_and_time ON judgements (project_id, purpose, 
 CREATE VIRTUAL TABLE judgement_words USING fts5vocab(judgement_search, row);
 """
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST, _EVALUATIONS, _FEEDBACK_STUDIO, _LISTS_BY_TIME, _LISTS_WITH_FILTERS)
+# The hashes of a question and of all before it, by a function of ours (see `hashing`) that every connection which writes has.
+_HASHES = """
+  (WITH RECURSIVE path(id, parent_id, role, content, after) AS (
+      SELECT m.id, m.parent_id, m.role, m.content, 0 FROM messages m WHERE m.id = {question}
+    UNION ALL SELECT m.id, m.parent_id, m.role, m.content, p.after + 1 FROM messages m JOIN path p ON m.id = p.parent_id)
+  SELECT question_hashes(json_group_array(json_array(after, role, content))) FROM path)
+"""
+_QUESTION = """(SELECT m.parent_id FROM judged_completions c JOIN messages m ON m.id = c.message_id
+  WHERE c.judgement_id = {row}.id AND c.position = 0)"""
+
+# What was judged, by question, so that counting prompts and finding their half of the split reads no text.
+_JUDGED_QUESTIONS = f"""
+CREATE TABLE judged_questions ( -- filled by triggers
+  project_id TEXT NOT NULL,
+  question_id TEXT NOT NULL,    -- the message whose answers were judged
+  prompt_hash TEXT NOT NULL,    -- what the split goes by
+  path_hash TEXT NOT NULL,      -- the beginning of the hash of the whole prompt
+  judgements INTEGER NOT NULL,  -- in effect or not, withdrawals apart
+  PRIMARY KEY (project_id, question_id)
+) WITHOUT ROWID;
+INSERT INTO judged_questions
+SELECT project_id, question, substr(hashes, 1, 64), substr(hashes, 65), n FROM (
+  SELECT project_id, question, n, {_HASHES.format(question="question")} AS hashes FROM (
+    SELECT j.project_id, m.parent_id AS question, count(*) AS n FROM judgements j
+    JOIN judged_completions c ON c.judgement_id = j.id AND c.position = 0 JOIN messages m ON m.id = c.message_id
+    WHERE j.kind != 'withdrawn' AND m.parent_id IS NOT NULL GROUP BY j.project_id, m.parent_id) LIMIT -1);
+CREATE INDEX judged_questions_by_hash ON judged_questions (project_id, prompt_hash, path_hash);
+CREATE TRIGGER judged_questions_met AFTER INSERT ON judgements WHEN NEW.kind != 'withdrawn'
+BEGIN
+  INSERT INTO judged_questions SELECT NEW.project_id, question, substr(hashes, 1, 64), substr(hashes, 65), 0 FROM (
+    SELECT question, {_HASHES.format(question="question")} AS hashes FROM (SELECT {_QUESTION.format(row="NEW")} AS question)
+    WHERE question IS NOT NULL AND NOT EXISTS (SELECT 1 FROM judged_questions q
+      WHERE q.project_id = NEW.project_id AND q.question_id = question) LIMIT -1);
+  UPDATE judged_questions SET judgements = judgements + 1
+  WHERE project_id = NEW.project_id AND question_id = {_QUESTION.format(row="NEW")};
+END;
+CREATE TRIGGER judged_questions_left AFTER DELETE ON judgements WHEN OLD.kind != 'withdrawn'
+BEGIN
+  UPDATE judged_questions SET judgements = judgements - 1
+  WHERE project_id = OLD.project_id AND question_id = {_QUESTION.format(row="OLD")};
+  DELETE FROM judged_questions
+  WHERE project_id = OLD.project_id AND question_id = {_QUESTION.format(row="OLD")} AND judgements = 0;
+END;
+"""
+
+MIGRATIONS: tuple[Migration, ...] = (
+    _FIRST,
+    _EVALUATIONS,
+    _FEEDBACK_STUDIO,
+    _LISTS_BY_TIME,
+    _LISTS_WITH_FILTERS,
+    _JUDGED_QUESTIONS,
+)
 
 
 def schema_version(connection: Connection) -> int:

@@ -99,6 +99,21 @@ class PromptStore:
         split = self._projects.splitter(project_id)
         return [_stored(row, split) for row in rows]
 
+    def by_ids(self, project_id: str, ids: Sequence[str]) -> list[StoredPrompt]:
+        """These prompts, in the order given; those that are gone are left out."""
+        rows = self._db.rows("SELECT * FROM prompts WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))
+        split, place = self._projects.splitter(project_id), {key: number for number, key in enumerate(ids)}
+        return [_stored(row, split) for row in sorted(rows, key=lambda row: place[row["id"]])]
+
+    def sizes(self, project_id: str) -> dict[str, int]:
+        """The project's sets by name, and how many prompts each has."""
+        rows = self._db.rows(
+            """SELECT s.name, (SELECT count(*) FROM prompts p WHERE p.prompt_set_id = s.id) AS n FROM prompt_sets s
+            WHERE s.project_id = ? ORDER BY s.rowid""",
+            (project_id,),
+        )
+        return {row["name"]: row["n"] for row in rows}
+
 
 def _row(set_id: str, place: int, prompt: Messages, tags: Sequence[str]) -> dict[str, object]:
     return {
@@ -112,5 +127,5 @@ def _row(set_id: str, place: int, prompt: Messages, tags: Sequence[str]) -> dict
 
 
 def _stored(row: Row, split: Splitter) -> StoredPrompt:
-    prompt = json.loads(row["messages"])
-    return StoredPrompt(row["id"], row["prompt_set_id"], prompt, split(prompt), tuple(json.loads(row["tags"])))
+    prompt, tags = json.loads(row["messages"]), tuple(json.loads(row["tags"]))
+    return StoredPrompt(row["id"], row["prompt_set_id"], prompt, split.of_hash(row["prompt_hash"]), tags)

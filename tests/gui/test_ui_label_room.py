@@ -4,6 +4,7 @@ import pytest
 from PySide6.QtCore import Qt
 
 from rlhf_desktop.feedback.protocol import PRESETS
+from rlhf_desktop.operations import labelling
 from rlhf_desktop.operations.quality import quality
 from rlhf_desktop.ui.judging.undoing import Undoing
 from rlhf_desktop.ui.label.room import LabelRoom
@@ -51,6 +52,18 @@ def test_judging_goes_from_prompt_to_prompt_by_keys(qtbot, context, room):
     qtbot.waitUntil(lambda: room.widget().currentWidget() is room.summary)
     ranks = [item.judgement.verdict.ranks for item in context.store.judged(context.session.project.id)]
     assert ranks == [(2, 1, 3, 4), (2, 1, 3, 4)]
+
+
+def test_a_long_queue_is_read_in_parts_and_judged_to_its_end(qtbot, context, room, monkeypatch):
+    monkeypatch.setattr(labelling, "AT_ONCE", 2)
+    begin(qtbot, context, room, 5)
+    assert room.presenter._queue.left == 5
+    for number in range(5):
+        qtbot.waitUntil(lambda number=number: f"question {number}" in room.page.prompt.text())
+        qtbot.waitUntil(lambda: room.presenter.judging.showing is not None)
+        press(qtbot, room, *RANK)
+    qtbot.waitUntil(lambda: room.widget().currentWidget() is room.summary)
+    assert len(context.store.judgements.effective(context.session.project.id)) == 5
 
 
 def begin(qtbot, context, room, n=2):

@@ -12,7 +12,7 @@ from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.evaluation.reward_report import RewardReport
 from rlhf_desktop.feedback.conversations import Generator, Project
-from rlhf_desktop.feedback.quality import Share, self_agreement
+from rlhf_desktop.feedback.quality import Share
 from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters
 from rlhf_desktop.jobs.chat_client import ChatWorker
@@ -21,6 +21,7 @@ from rlhf_desktop.operations.blind import BlindReport, Evaluation, blind_report,
 from rlhf_desktop.operations.generation import BatchProgress
 from rlhf_desktop.operations.history import heldout_prompts
 from rlhf_desktop.operations.probes import SideEffects, compare_probes, known_probes, probe_model
+from rlhf_desktop.operations.quality import agreement_with_oneself
 from rlhf_desktop.operations.reward_review import RewardReview, review_reward
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.evaluate.home import EvaluateFacts
@@ -33,7 +34,7 @@ def facts(store: Store, workspace: Workspace, project: Project, base: ModelRef |
         base=base,
         policies=[info for info in adapters if info.kind == "policy"],
         rewards=[info for info in adapters if info.kind == "reward"],
-        heldout=len(heldout_prompts(store, project)),
+        heldout=store.questions.heldout_count(project.id),
         evaluations=evaluations(store, project),
     )
 
@@ -46,11 +47,16 @@ def before_and_after(workspace: Workspace, run_id: str) -> tuple[AdapterRef | No
 
 def fresh_prompts(store: Store, project: Project, evaluation_id: str | None = None) -> list[Messages]:
     """Held-out prompts, those of an evaluation apart."""
+    return heldout_prompts(store, project, _asked(store, evaluation_id))
+
+
+def _asked(store: Store, evaluation_id: str | None) -> set[str]:
+    """The hashes of an evaluation's prompts."""
     known = set()
     for pair in evaluation(store, evaluation_id).pairs if evaluation_id else ():
         node = store.conversations.message(pair.old_message)
         known.add(prompt_hash(store.conversations.tree(node.conversation_id).prompt_of(node.id)))
-    return [prompt for prompt in heldout_prompts(store, project) if prompt_hash(prompt) not in known]
+    return known
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def result(store: Store, workspace: Workspace, project: Project, base: ModelRef 
     pair = next_pair(store, evaluation_id, who)
     left = pair.total - pair.done if pair else 0
     effects = known_effects(workspace, base, report.evaluation)
-    return Result(report, left, len(fresh_prompts(store, project, evaluation_id)), effects)
+    return Result(report, left, store.questions.heldout_count(project.id, _asked(store, evaluation_id)), effects)
 
 
 def known_effects(workspace: Workspace, base: ModelRef | None, made: Evaluation) -> SideEffects | None:
@@ -134,8 +140,7 @@ class RewardFacts:
 
 def reward_facts(store: Store, workspace: Workspace, project: Project, info: AdapterInfo, who: str) -> RewardFacts:
     """What the page of a reward model shows at once."""
-    mine = [judgement for judgement in store.judgements.came_back(project.id) if judgement.who == who]
-    return RewardFacts(reward_report(workspace, info), self_agreement(mine))
+    return RewardFacts(reward_report(workspace, info), agreement_with_oneself(store, project, who))
 
 
 def reward_info(workspace: Workspace, run_id: str) -> AdapterInfo | None:

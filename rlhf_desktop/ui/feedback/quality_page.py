@@ -65,6 +65,8 @@ class QualityPage(Page):
             notice = Notice("alert", said, "warning", "Show the quickest")
             notice.acted.connect(self.tooFastRequested)
             self._content.addWidget(notice)
+        if said := of_how_many(report):
+            self._content.addWidget(caption(said, wrap=True))
         self._content.addLayout(_numbers(report))
         self._content.addLayout(self._charts(report))
         if report.coverage:
@@ -95,6 +97,13 @@ class QualityPage(Page):
         card.show_bars(names, values, said)
         grid.addWidget(card, len(self._plots) // 2, len(self._plots) % 2)
         self._plots.append(card)
+
+
+def of_how_many(report: QualityReport) -> str:
+    """What is said when not all judgements were looked at; "" when they were."""
+    if report.looked_at == report.judgements:
+        return ""
+    return f"From the newest {report.looked_at:,} of {report.judgements:,} judgements; prompts judged by tag are of all."
 
 
 def _numbers(report: QualityReport) -> QGridLayout:

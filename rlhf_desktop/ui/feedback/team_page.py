@@ -11,7 +11,7 @@ from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
 from rlhf_desktop.feedback.quality import Alpha, Disagreement
 from rlhf_desktop.operations.history import verdict_words
-from rlhf_desktop.operations.quality import QualityReport, quality, unsettled
+from rlhf_desktop.operations.quality import QualityReport, team_quality
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.profiles import Profile
 from rlhf_desktop.ui import words
@@ -34,9 +34,9 @@ class Queue:
     prompts: dict[str, str]
 
 
-def _queue_of(store: Store, project: Project) -> Queue:
-    found = unsettled(store, project)
-    return Queue(found, store.conversations.questions(one.judgements[0].displayed[0] for one in found[:_MOST]))
+def _team(store: Store, project: Project) -> tuple[QualityReport, Queue]:
+    report, found = team_quality(store, project)
+    return report, Queue(found, store.conversations.questions(one.judgements[0].displayed[0] for one in found[:_MOST]))
 
 
 class TeamPage(QStackedWidget):
@@ -68,7 +68,7 @@ class TeamPage(QStackedWidget):
         self.meter.show()
         store = context.store
         context.tasks.run(
-            lambda: (quality(store, project), _queue_of(store, project), {p.name: p for p in store.profiles.all()}),
+            lambda: (*_team(store, project), {p.name: p for p in store.profiles.all()}),
             on_success=lambda found: project == context.session.project and self.show_team(*found),
             on_failure=context.session.troubled.emit,
         )  # fmt: skip
@@ -162,6 +162,9 @@ def words_as_shown(judgement: Judgement, disagreement: Disagreement) -> str:
 
 def _agreement(report: QualityReport) -> Card:
     card = Card("How far you agree")
+    if report.looked_at < report.judgements:
+        newest = f"Among the newest {report.looked_at:,} of {report.judgements:,} judgements, as are the disagreements below."
+        card.body.addWidget(caption(newest, wrap=True))
     card.body.addWidget(caption(f"{report.overlap.value:.0%} of the items were judged by more than one person.", wrap=True))
     for alpha in report.alphas:
         card.body.addWidget(Label(_alpha_words(alpha), wrap=True))

@@ -203,7 +203,12 @@ class LabelPresenter(QObject):
         self._say_progress()
 
     def _emptied(self) -> None:
-        if self.sitting is not None and self._item is None:
+        """The queue is done, or the part of it that was read: then the next."""
+        if self.sitting is None or self._item is not None:
+            return
+        if self._queue is not None and self._queue.more and self._made() > self._counted_done:
+            self.restart()
+        else:
             self.end()
 
     def _failed(self, _prompt: object) -> None:

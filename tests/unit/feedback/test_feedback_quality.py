@@ -20,7 +20,6 @@ from rlhf_desktop.feedback.quality import (
     REPEAT_GAP,
     alphas,
     choose_repeat,
-    coverage,
     disagreements,
     distributions,
     likeness,
@@ -214,8 +213,3 @@ def test_a_persons_newest_judgement_of_an_item_is_their_opinion():
     events = [judged("x", (1, 2)), judged("x", (2, 1)), judged("x", (2, 1), who="Bo")]
     assert disagreements(events) == []
     assert pairwise_agreement(events)[0].agreement.value == 1.0
-
-
-def test_coverage_is_by_tag():
-    tags = {"h1": ("hard", "billing"), "h2": ("hard",), "h3": ()}
-    assert coverage(tags, ["h1", "elsewhere"]) == {"": (0, 1), "billing": (1, 1), "hard": (1, 2)}

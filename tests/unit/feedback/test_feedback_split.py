@@ -1,6 +1,6 @@
 import pytest
 
-from rlhf_desktop.feedback.split import Splitter, normalised_first_prompt, prompt_hash, split_of_hash
+from rlhf_desktop.feedback.split import Splitter, heldout_edge, normalised_first_prompt, prompt_hash, split_of_hash
 
 
 def user(text: str) -> list:
@@ -40,3 +40,9 @@ def test_an_exception_goes_before_the_rule():
     split = Splitter(0.0, {prompt_hash(user("Keep me out")): "heldout"})
     assert split(user("keep me OUT")) == "heldout"
     assert split(user("not me")) == "train"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.15, 0.5, 1 / 3, 1.0])
+def test_a_database_finds_the_same_half_by_comparing_texts(share):
+    hashes = [prompt_hash([{"role": "user", "content": str(n)}]) for n in range(500)] + ["0" * 64, "f" * 64]
+    assert all((hashed < heldout_edge(share)) is (split_of_hash(hashed, share) == "heldout") for hashed in hashes)

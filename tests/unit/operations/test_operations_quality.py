@@ -3,11 +3,12 @@ import random
 import pytest
 from operations_helpers import user
 
+from rlhf_desktop import operations
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
 from rlhf_desktop.feedback.quality import REPEAT_GAP
 from rlhf_desktop.operations.history import heldout_prompts, unjudged_prompts
-from rlhf_desktop.operations.quality import next_repeat, quality, settle, unsettled
+from rlhf_desktop.operations.quality import next_repeat, quality, settle, team_quality, unsettled
 
 
 def judge(store, project, text, ranks=(1, 2), who="Ada", **fields):
@@ -34,6 +35,15 @@ def test_the_dashboard_measures_what_is_in_effect(store, project):
     assert found.coverage == {"": (1, 1), "hard": (1, 2)}
     assert (found.overlap.n, found.unsettled, len(found.alphas)) == (3, 1, 1)
     assert quality(store, project, who="Bo").ties.n == 1
+
+
+def test_the_dashboard_of_a_large_project_looks_at_the_newest(store, project, monkeypatch):
+    monkeypatch.setattr(operations.quality, "MOST", 3)
+    made = [judge(store, project, f"Q{n}", (1, 1) if n < 2 else (1, 2)) for n in range(5)]
+    again(store, made[0], (1, 1), "Ada", purpose="repeat")
+    found, queue = team_quality(store, project)
+    assert (found.looked_at, found.judgements, found.ties.value, queue) == (3, 6, 0.0, [])
+    assert found.self_agreement.n == 1  # the item that came back, wherever its first judgement is
 
 
 def test_an_empty_project_has_a_dashboard_too(store, project):
@@ -72,7 +82,7 @@ def test_an_item_returns_when_it_is_due_and_is_each_persons_own(store, project):
 def test_prompts_judged_and_taken_back_wait_again(store, project):
     store.prompts.create_set(project.id, "set", [user("Q0"), user("Q1")], "heldout")
     made = judge(store, project, "Q0")
-    assert [prompt.prompt for prompt in unjudged_prompts(store, project)[0]] == [user("Q1")]
+    assert [prompt.prompt for prompt in unjudged_prompts(store, project, 10)[0]] == [user("Q1")]
     store.judgements.withdraw(made.id, "Ada")
-    assert len(unjudged_prompts(store, project)[0]) == 2
+    assert unjudged_prompts(store, project, 1)[1:] == (2, 2)
     assert heldout_prompts(store, project) == [user("Q0"), user("Q1")]

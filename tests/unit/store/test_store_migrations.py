@@ -1,6 +1,7 @@
 import pytest
 
 from rlhf_desktop.core.errors import StoreTrouble
+from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.driver import Connection
 from rlhf_desktop.store.history import HistoryQuery
@@ -97,6 +98,54 @@ def test_lists_of_a_store_from_before_their_filters_were_in_the_index_still_come
             (HistoryQuery(purpose="label", sort="slowest"), ["j1"]),
         ):
             assert [judgement.id for judgement, _ in store.history.page("p", query)[0]] == wanted
+
+
+def test_judged_questions_of_an_old_store_are_known_by_their_hashes(connection):
+    migrate(connection, steps=MIGRATIONS[:5])
+    fill(connection)
+    connection.execute("INSERT INTO conversations VALUES ('c', 'p', 't', '', '', 'chat', NULL, '')")
+    for key, parent, role, text in (
+        ("q1", None, "user", "  Why is\nTHIS? "), ("a1", "q1", "assistant", "So."), ("q2", "a1", "user", "And?"),
+        ("a2", "q2", "assistant", "x"), ("a3", "q2", "assistant", "y"),
+    ):  # fmt: skip
+        connection.insert(
+            "messages",
+            [
+                {
+                    "id": key,
+                    "conversation_id": "c",
+                    "parent_id": parent,
+                    "position": 0,
+                    "role": role,
+                    "content": text,
+                    "created_at": "",
+                }
+            ],
+        )
+    with connection.transaction():
+        for key, answer, kind in (
+            ("j1", "a1", "thumbs"),
+            ("j2", "a2", "thumbs"),
+            ("j3", "a3", "thumbs"),
+            ("j4", "a3", "withdrawn"),
+        ):
+            connection.execute(f"INSERT INTO judged_completions VALUES ('{key}', 0, '{answer}')")
+            back = "'j3'" if kind == "withdrawn" else "NULL"
+            row = f"'{key}','p','me','2026-01-01',NULL,0,'{kind}','{{}}','',NULL,{back},'','[]','label'"
+            connection.execute(f"INSERT INTO judgements VALUES ({row})")
+    migrate(connection)
+    rows = {row["question_id"]: row for row in connection.rows("SELECT * FROM judged_questions")}
+    assert {key: row["judgements"] for key, row in rows.items()} == {"q1": 1, "q2": 2}
+    assert {row["prompt_hash"] for row in rows.values()} == {prompt_hash([{"role": "user", "content": "why is this?"}])}
+    assert len({row["path_hash"] for row in rows.values()}) == 2
+    made_new = dict(rows["q2"])
+    connection.execute("DELETE FROM judged_questions")
+    with connection.transaction():
+        connection.execute("INSERT INTO judged_completions VALUES ('j5', 0, 'a2')")
+        connection.execute(
+            "INSERT INTO judgements VALUES ('j5','p','me','2026-01-01',NULL,0,'thumbs','{}','',NULL,NULL,'','[]','label')"
+        )
+    assert connection.rows("SELECT * FROM judged_questions") == [{**made_new, "judgements": 1}]
 
 
 def _together(connection: Connection, sql: str) -> None:
