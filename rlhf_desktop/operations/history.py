@@ -82,6 +82,11 @@ def history_item(store: Store, row: HistoryRow) -> HistoryItem:
     return HistoryItem(row, tree.prompt_of(first.id), tuple(node.content for node in nodes), writers)
 
 
+def prompt_of(store: Store, answer_id: str) -> Messages:
+    """All that was said before an answer."""
+    return store.conversations.tree(store.conversations.message(answer_id).conversation_id).prompt_of(answer_id)
+
+
 def _writer(generator: Generator | None) -> str:
     return (generator.adapter_name or generator.model_name) if generator else ""
 

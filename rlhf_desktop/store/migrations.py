@@ -382,6 +382,9 @@ BEGIN
 END;
 """
 
+# The few conversations that were put into folders, without a look at the others.
+_FOLDERS = "CREATE INDEX conversations_by_folder ON conversations (project_id, folder) WHERE folder != '';"
+
 MIGRATIONS: tuple[Migration, ...] = (
     _FIRST,
     _EVALUATIONS,
@@ -389,6 +392,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _LISTS_BY_TIME,
     _LISTS_WITH_FILTERS,
     _JUDGED_QUESTIONS,
+    _FOLDERS,
 )
 
 

@@ -210,6 +210,8 @@ def test_revising_by_keys_adds_a_version(qtbot, context, room, page):
     assert page.currentWidget() is page.revising
     board = page.revising.area.board
     assert page.revising.judging.draft.ranking.describe() == "A > B"
+    qtbot.waitUntil(page.revising.prompt.isVisible)
+    assert page.revising.prompt._messages[-1]["content"] == "question 0"
     qtbot.keyClick(board, Qt.Key.Key_1)  # as it is: nothing to save
     assert page.currentWidget() is page.revising
     qtbot.keyClick(board, Qt.Key.Key_2)
@@ -405,7 +407,7 @@ def test_profiles_are_kept(qtbot, context, room):
     qtbot.waitUntil(lambda: len(fields()) == 1)
     qtbot.keyClicks(fields()[0], "Nurse")
     qtbot.keyClick(fields()[0], Qt.Key.Key_Return)
-    assert context.store.profiles.get(name).role == "Nurse"
+    qtbot.waitUntil(lambda: (kept := context.store.profiles.get(name)) is not None and kept.role == "Nurse")
 
 
 def test_after_a_change_the_table_is_where_it_was_with_the_same_rows_marked(qtbot, context, room, page):

@@ -142,10 +142,14 @@ def test_the_palette_finds_rooms_and_conversations(qtbot, window, room):
     palette = window.palette_view
     palette.open()
     qtbot.keyClicks(palette.field, "blender")
-    assert [palette.found.item(i).text().split("    ")[0] for i in range(palette.found.count())] == ["a broken blender"]
+    found = lambda: [palette.found.item(i).text().split("    ")[0] for i in range(palette.found.count())]  # noqa: E731
+    qtbot.waitUntil(lambda: found() == ["a broken blender"])
+    qtbot.keyClicks(palette.field, " x")
+    assert found() == []  # what comes of the letters before is not shown any more
     room.new_conversation()
     palette.open()
     qtbot.keyClicks(palette.field, "blender")
+    qtbot.waitUntil(lambda: found() == ["a broken blender"])
     qtbot.keyClick(palette.field, Qt.Key.Key_Return)
     assert room.presenter.conversation_id is not None
 

@@ -3,8 +3,9 @@
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
+from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.judgements import Judgement
-from rlhf_desktop.operations.history import verdict_words
+from rlhf_desktop.operations.history import prompt_of, verdict_words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.judging.area import JudgingArea
 from rlhf_desktop.ui.judging.presenter import Judging
@@ -23,7 +24,8 @@ class RevisingPage(QWidget):
 
     def __init__(self, context: Context, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._store = context.store
+        self._context = context
+        self._about = ""  # the first of the answers shown
         self.judging = Judging(context.store, context.session, lambda: who_am_i(context.store), parent=self)
         self.area = JudgingArea(self.judging, self)
         box = column(self, 0, t.SPACE_S)
@@ -72,10 +74,19 @@ class RevisingPage(QWidget):
         self._ready()
 
     def _show(self, title: str, displayed: tuple[str, ...], said: str) -> None:
-        tree = self._store.conversations.tree(self._store.conversations.message(displayed[0]).conversation_id)
         self._title.setText(title)
         self._said.setText(said)
-        self.prompt.show_prompt(tree.prompt_of(displayed[0]))
+        self.prompt.hide()  # it says what the one before was about
+        self._about = displayed[0]
+        self._context.tasks.run(
+            prompt_of, self._context.store, displayed[0],
+            on_success=lambda prompt: self._found(displayed[0], prompt), on_failure=self._context.session.troubled.emit,
+        )  # fmt: skip
+
+    def _found(self, answer: str, prompt: Messages) -> None:
+        if answer == self._about:
+            self.prompt.show_prompt(prompt)
+            self.prompt.show()
 
     def _ready(self) -> None:
         self.area.board.arrange(2)

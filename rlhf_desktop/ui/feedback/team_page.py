@@ -6,7 +6,6 @@ from functools import partial
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout, QLineEdit, QStackedWidget, QWidget
 
-from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
 from rlhf_desktop.feedback.quality import Alpha, Disagreement
@@ -110,10 +109,8 @@ class TeamPage(QStackedWidget):
         return card
 
     def _save(self, name: str, role: QLineEdit, credentials: QLineEdit) -> None:
-        try:
-            self._context.store.profiles.save(Profile(name, role.text().strip(), credentials.text().strip()))
-        except AppError as trouble:
-            self._context.session.troubled.emit(trouble)
+        profile = Profile(name, role.text().strip(), credentials.text().strip())
+        self._context.tasks.run(self._context.store.profiles.save, profile, on_failure=self._context.session.troubled.emit)
 
     def _queue(self, queue: "Queue") -> Card:
         card, found = Card("Disagreements to settle"), queue.disagreements

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
-from rlhf_desktop.feedback.conversations import Project
+from rlhf_desktop.feedback.conversations import Conversation, Project
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs.device import probe_device
 from rlhf_desktop.jobs.queue import RunSummary
@@ -20,7 +20,7 @@ from rlhf_desktop.store.shelf import ConversationQuery
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.frame.notify import Notifier
-from rlhf_desktop.ui.frame.palette import Command
+from rlhf_desktop.ui.frame.palette import Command, Deliver
 from rlhf_desktop.ui.frame.room import ROOMS
 from rlhf_desktop.ui.frame.standing import LIVE, Seen, Standing, ended_words, look, run_words, standing
 from rlhf_desktop.ui.frame.window import Window
@@ -85,7 +85,7 @@ class Desk(QObject):
         window.status.networkRequested.connect(lambda: window.show_room("settings"))
         session.networkChanged.connect(self._show_network)
         self._show_network()
-        window.palette_view.set_source(self.find)
+        window.palette_view.set_source(self.find, self.find_conversations)
         window.closed.connect(self._clock.stop)
         self._clock.timeout.connect(self.look)
 
@@ -299,18 +299,21 @@ class Desk(QObject):
         self._window.room("models").show_publishing()
 
     def find(self, text: str) -> list[Command]:
-        """What the palette offers for a few letters."""
+        """What the palette offers at once for a few letters."""
         wanted = text.casefold()
-        found = [command for command in self._commands() if wanted in command.text.casefold()]
-        if not text:
-            return found
-        wanted_words = ConversationQuery(text=text)
-        for summary in find_conversations(self._context.store, self._context.session.project, wanted_words, limit=_SHOWN).rows:
-            conversation = summary.conversation
-            found.append(
-                Command(conversation.title, "chat", lambda key=conversation.id: self._show_conversation(key), "conversation")
-            )
-        return found
+        return [command for command in self._commands() if wanted in command.text.casefold()]
+
+    def find_conversations(self, text: str, deliver: Deliver) -> None:
+        """The conversations that the palette offers besides."""
+        context = self._context
+        context.tasks.run(
+            find_conversations, context.store, context.session.project, ConversationQuery(text=text), None, _SHOWN,
+            on_success=lambda page: deliver([self._going_to(summary.conversation) for summary in page.rows]),
+            on_failure=context.session.troubled.emit,
+        )  # fmt: skip
+
+    def _going_to(self, conversation: Conversation) -> Command:
+        return Command(conversation.title, "chat", lambda: self._show_conversation(conversation.id), "conversation")
 
     def _commands(self) -> list[Command]:
         window, session, theme = self._window, self._context.session, self._context.theme

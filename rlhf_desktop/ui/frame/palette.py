@@ -24,6 +24,7 @@ class Command:
 
 
 Source = Callable[[str], list[Command]]  # what the user typed → what matches
+Deliver = Callable[[list[Command]], None]
 
 
 class CommandPalette(QFrame):
@@ -34,7 +35,9 @@ class CommandPalette(QFrame):
         self.setProperty("kind", "palette")
         self.setAccessibleName("Find anything")
         self._source: Source = lambda _text: []
+        self._more: Callable[[str, Deliver], None] = lambda _text, _deliver: None
         self._commands: list[Command] = []
+        self._searches = 0
         self.setFixedWidth(t.PALETTE_WIDTH)
         box = column(self, t.SPACE_S, t.SPACE_S)
         self.field = QLineEdit()
@@ -53,9 +56,9 @@ class CommandPalette(QFrame):
         self.field.installEventFilter(self)
         self.hide()
 
-    def set_source(self, source: Source) -> None:
-        """Search there."""
-        self._source = source
+    def set_source(self, source: Source, more: Callable[[str, Deliver], None]) -> None:
+        """Search there: at once, and for what takes longer by asking for `more`, which delivers."""
+        self._source, self._more = source, more
 
     def open(self) -> None:
         """Show, empty and ready to type."""
@@ -81,12 +84,24 @@ class CommandPalette(QFrame):
         return event.key() == Qt.Key.Key_Escape or step is not None
 
     def _search(self, text: str) -> None:
-        self._commands = self._source(text.strip())[:_MOST]
+        wanted = text.strip()
         self.found.clear()
-        for command in self._commands:
+        self._commands = []
+        self._searches += 1
+        search = self._searches
+        self._add(search, self._source(wanted))
+        if wanted:
+            self._more(wanted, lambda found: self._add(search, found))
+
+    def _add(self, search: int, found: list[Command]) -> None:
+        if search != self._searches:  # the answer to what was typed before
+            return
+        found = found[: _MOST - len(self._commands)]
+        self._commands += found
+        for command in found:
             words = f"{command.text}    {command.hint}" if command.hint else command.text
             self.found.addItem(QListWidgetItem(icons.icon(command.icon, "muted", t.ICON_SMALL), words))
-        self.found.setCurrentRow(0)
+        self.found.setCurrentRow(max(0, self.found.currentRow()))
         rows = max(1, len(self._commands))
         self.found.setFixedHeight(rows * (self.fontMetrics().lineSpacing() + t.SPACE_M) + t.SPACE_S)
         self.adjustSize()
