@@ -154,13 +154,17 @@ def test_the_palette_finds_rooms_and_conversations(qtbot, window, room):
     assert room.presenter.conversation_id is not None
 
 
-def test_a_deleted_conversation_is_found_nowhere(qtbot, window, room):
+def test_a_deleted_conversation_is_found_nowhere(qtbot, window, room, monkeypatch):
     type_and_send(qtbot, room, "a broken blender", 1)
     room._remove(room.presenter.conversation_id)
     qtbot.waitUntil(lambda: room.list.model.rowCount() == 0)
     window.palette_view.open()
-    qtbot.keyClicks(window.palette_view.field, "blender")
-    assert window.palette_view.found.count() == 0
+    looked = []
+    palette, add = window.palette_view, window.palette_view._add
+    monkeypatch.setattr(palette, "_add", lambda search, found: (looked.append(search), add(search, found)))
+    qtbot.keyClicks(palette.field, "blender")
+    qtbot.waitUntil(lambda: looked.count(palette._searches) == 2)  # what is found at once, and the conversations
+    assert palette.found.count() == 0
     window.toast.undo()
     qtbot.waitUntil(lambda: room.list.model.rowCount() == 1)
 
