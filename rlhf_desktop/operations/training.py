@@ -19,7 +19,7 @@ from rlhf_desktop.feedback.rankings import pairs
 from rlhf_desktop.feedback.rows import Problem
 from rlhf_desktop.feedback.signals import Judged, demonstrations, rankings, snapshot_rows, thumbs
 from rlhf_desktop.feedback.snapshot import SnapshotRow
-from rlhf_desktop.feedback.split import Splitter, prompt_hash
+from rlhf_desktop.feedback.split import Splitter
 from rlhf_desktop.jobs.follow import tail_events
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
@@ -31,6 +31,7 @@ from rlhf_desktop.store.database import Store
 NAMES: dict[Algorithm, str] = {"sft": "Examples", "reward": "Reward model", "ppo": "PPO", "dpo": "DPO", "kto": "Thumbs"}
 _UNITS: dict[Algorithm, str] = {"sft": "examples", "reward": "comparisons", "ppo": "prompts", "dpo": "comparisons", "kto": "thumbs"}
 _SUGGESTED: dict[Algorithm, int] = {"sft": 20, "reward": 100, "ppo": 50, "dpo": 100, "kto": 100}
+_LOOKED_AT = 2_000  # judgements of each form, the newest: far beyond what is suggested
 _VERSIONED = ("rlhf-desktop", "torch", "transformers", "peft", "safetensors")
 
 
@@ -42,6 +43,7 @@ class Readiness:
     need: int  # the least a run starts with
     suggested: int  # from here on a run is worth its time
     unit: str
+    at_least: bool = False  # there may be more: not all was looked at
 
     @property
     def enough(self) -> bool:
@@ -52,19 +54,23 @@ class Readiness:
     def sentence(self) -> str:
         """The meter's words."""
         if self.have >= self.suggested:
-            return f"{self.have:,} {self.unit}"
+            return f"{self.have:,}{' or more' if self.at_least else ''} {self.unit}"
         return f"{self.have:,} of {self.suggested:,} {self.unit} suggested"
 
 
 def readiness(store: Store, project: Project) -> dict[Algorithm, Readiness]:
     """How far a project's feedback goes for each algorithm. PPO needs a reward model besides."""
-    judged = [item for item in store.judged(project.id) if item.split == "train"]
+    found = store.judgements.sample(project.id, store.projects.splitter(project.id), _LOOKED_AT)
+    judged = [item for item in found if item.split == "train"]
     compared = sum(not p.tie for row in rankings(judged) for p in pairs([c.rank for c in row.completions]))
-    prompts = {prompt_hash(item.prompt) for item in judged}
-    prompts |= {prompt_hash(p.prompt) for p in store.prompts.prompts(project.id) if p.split == "train"}
-    have = {"sft": sum(1 for _ in demonstrations(judged)), "reward": compared, "dpo": compared, "ppo": len(prompts)}
+    have = {"sft": sum(1 for _ in demonstrations(judged)), "reward": compared, "dpo": compared}
     have["kto"] = sum(1 for _ in thumbs(judged))
-    return {algorithm: Readiness(have[algorithm], 1, _SUGGESTED[algorithm], _UNITS[algorithm]) for algorithm in ALGORITHMS}
+    have["ppo"] = store.questions.training_prompts(project.id)
+    more = sum(store.judgements.counts(project.id).values()) > len(found)
+    return {
+        name: Readiness(have[name], 1, _SUGGESTED[name], _UNITS[name], more and name != "ppo" and have[name] >= _SUGGESTED[name])
+        for name in ALGORITHMS
+    }
 
 
 def start_run(

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from rlhf_desktop.core.errors import BadInput, NotFound
 from rlhf_desktop.core.messages import Messages
@@ -247,6 +247,21 @@ class JudgementStore:
         for chunk in self._standing(project_id):
             nodes = self._paths(json.dumps([j.id for j in chunk]))
             yield from (_judged(judgement, nodes, split) for judgement in chunk)
+
+    def sample(self, project_id: str, split: Splitter, each: int) -> list[Judged]:
+        """`judged`, of each form and purpose only what was judged last: enough to say whether there is enough. Oldest first."""
+        beside = "SELECT judgement_id AS id FROM judgements_also WHERE project_id = :project AND kind = :kind"
+        main = "SELECT id FROM judgements WHERE project_id = :project AND kind = :kind"
+        decided = "SELECT id FROM judgements WHERE project_id = :project AND purpose != 'label' AND purpose = 'adjudication'"
+        with self._db.snapshot():
+            gone, ids = self.gone(project_id).events, set[str]()
+            for sql in (main, beside, decided):
+                for kind in get_args(Kind) if sql is not decided else ("",):
+                    values = {"project": project_id, "kind": kind, "each": each}
+                    ids |= {row["id"] for row in self._db.rows(f"{sql} ORDER BY created_at DESC LIMIT :each", values)}
+            found = self.by_ids(sorted(ids - gone.keys()))
+            nodes = self._paths(json.dumps([j.id for j in found]))
+        return [_judged(judgement, nodes, split) for judgement in found if judgement.kind != "withdrawn"]
 
     def _standing(self, project_id: str) -> Iterator[list[Judgement]]:
         gone, after = self.gone(project_id).events, 0

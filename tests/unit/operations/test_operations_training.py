@@ -10,6 +10,7 @@ from rlhf_desktop.core.recipes import ALGORITHMS, make_settings
 from rlhf_desktop.feedback.judgements import Judgement, Thumbs
 from rlhf_desktop.feedback.snapshot import ThumbedAnswer, read_snapshot
 from rlhf_desktop.jobs import runfolder
+from rlhf_desktop.operations import training
 from rlhf_desktop.operations.feedback import import_feedback
 from rlhf_desktop.operations.training import lineage, readiness, run_result, start_run, versions
 
@@ -143,6 +144,17 @@ def test_readiness_counts_what_may_be_trained_on(store, taught):
     assert ready["sft"].have < 11
     assert ready["sft"].enough
     assert ready["reward"].sentence == f"{len(train)} of 100 comparisons suggested"
+
+
+def test_readiness_of_much_feedback_looks_at_the_newest_of_each_form(store, taught, monkeypatch):
+    every = readiness(store, taught)
+    monkeypatch.setattr(training, "_LOOKED_AT", 12)
+    monkeypatch.setitem(training._SUGGESTED, "reward", 5)
+    some = readiness(store, taught)
+    assert 5 <= some["reward"].have < every["reward"].have
+    assert some["reward"].sentence == f"{some['reward'].have} or more comparisons"
+    assert some["ppo"] == every["ppo"]
+    assert some["sft"].enough
 
 
 def test_an_empty_project_is_not_ready(store, project):

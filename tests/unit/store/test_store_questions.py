@@ -166,3 +166,12 @@ def test_items_that_came_back_bring_what_was_said_of_the_same_answers(store, pro
     assert store.judgements.came_back(project.id, "Bo", 10) == []
     store.judgements.withdraw(made[1].id, "Ada")
     assert store.judgements.came_back(project.id, "Ada", 10) == [made[0], *again]
+
+
+def test_a_sample_holds_the_newest_of_each_form_with_its_texts(store, project, judged):
+    split = store.projects.splitter(project.id)
+    assert store.judgements.sample(project.id, split, 1000) == judged
+    some = store.judgements.sample(project.id, split, 3)
+    assert len(some) < len(judged)
+    assert all(item in judged for item in some)
+    assert some == [item for item in judged if item in some]  # oldest first
