@@ -57,11 +57,11 @@ class Hand:
     def __init__(self, desktop: Desktop, out: Path) -> None:
         self.desktop, self.window, self._out, self._pictures = desktop, desktop.window, out, 0
 
-    def until(self, condition: Callable[[], object], timeout_s: float = 120.0) -> None:
+    def until(self, condition: Callable[[], object], timeout_s: float = 120.0, what: str = "it did not happen in time") -> None:
         """Let the window live until something holds."""
         deadline = time.monotonic() + timeout_s
         while not condition():
-            assert time.monotonic() < deadline, "it did not happen in time"
+            assert time.monotonic() < deadline, what
             self.live(100)
 
     def live(self, ms: int = 300) -> None:
@@ -78,10 +78,17 @@ class Hand:
         print(f"{self._pictures:02}-{name}", flush=True)
 
     def find(self, name: str) -> QWidget:
-        """The button that is called so, else the first whose name begins so, and that can be pressed now."""
-        usable = [w for w in self.window.findChildren(QAbstractButton) if w.isVisible() and w.isEnabled()]
-        found = [w for w in usable if w.accessibleName() == name] + [w for w in usable if w.accessibleName().startswith(name)]
-        assert found, f"there is nothing called “{name}” to press"
+        """The button that is called so, else the first whose name begins so, as soon as it can be pressed."""
+        found: list[QWidget] = []
+
+        def look() -> list[QWidget]:
+            usable = [w for w in self.window.findChildren(QAbstractButton) if w.isVisible() and w.isEnabled()]
+            found[:] = [w for w in usable if w.accessibleName() == name] or [
+                w for w in usable if w.accessibleName().startswith(name)
+            ]
+            return found
+
+        self.until(look, what=f"there is nothing called “{name}” to press")
         return found[0]
 
     def press(self, name: str) -> None:
