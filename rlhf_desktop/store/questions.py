@@ -153,9 +153,9 @@ class QuestionStore:
         return {"project": project_id, "dead": json.dumps(self._dead(project_id)), "edge": heldout_edge(share)}
 
     def _dead(self, project_id: str) -> list[str]:
-        """Questions none of whose judgements is in effect."""
+        """Questions none of whose judgements is in effect. CROSS: each is looked up, not each question among them."""
         rows = self._db.rows(
-            """SELECT q.question_id AS id FROM json_each(:gone) g JOIN judged_questions q
+            """SELECT q.question_id AS id FROM json_each(:gone) g CROSS JOIN judged_questions q
             ON q.project_id = :project AND q.question_id = g.key AND q.judgements <= g.value""",
             {"gone": json.dumps(self._questions_of(self._judgements.gone(project_id), project_id)), "project": project_id},
         )
