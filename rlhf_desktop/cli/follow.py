@@ -8,7 +8,7 @@ from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.training import run_result
 
 # On the progress line there is room for a word each.
-_SHOWN = {"loss": "error", "rewards/accuracies": "agreement", "objective/kl": "drift", "objective/scores": "score"}
+_SHOWN = {"loss": "loss", "rewards/accuracies": "agreement", "objective/kl": "drift", "objective/scores": "score"}
 
 
 class StoppedWatching(AppError):
