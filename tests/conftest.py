@@ -3,14 +3,20 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rlhf_desktop.core import offline
+from rlhf_desktop.store import driver
 from tests.tiny import make_tiny_model
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.update(offline.QUIET)
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+
+
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # no test is about this machine
+settings.load_profile("patient")
 
 
 def pytest_configure(config):
@@ -24,6 +30,18 @@ def _network_rule_restored():
     """A command run with --offline in this process holds it to that; the next test starts without."""
     yield
     offline.set_guard(False)
+
+
+@pytest.fixture(autouse=True)
+def hasty_disk():
+    """Nobody in this process waits for the disk, which took a third of the tests' time: no test here cuts the power.
+
+    Processes of their own wait, and so do the tests that have a fixture of this name: those of the driver, and tests/e2e.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda fd: None)
+        patched.setattr(driver, "SYNCHRONOUS", "OFF")
+        yield
 
 
 @pytest.fixture(scope="session")

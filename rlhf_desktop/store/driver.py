@@ -19,6 +19,7 @@ from rlhf_desktop.store.hashing import HASHES, question_hashes
 
 BUSY_TIMEOUT_S = 5.0
 SAFE_WAL = (3, 51, 3)
+SYNCHRONOUS = "FULL"  # what is committed survives a power cut
 _READER_CACHE_KIB = 16 * 2**10
 
 Row = dict[str, Any]
@@ -141,7 +142,7 @@ class Connection:
         self._wal = mode == "wal"
         if not self._wal:
             self.notice = "The database runs without its faster journal and without encryption: sqlcipher3 is not available here."
-        for pragma in ("synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON"):
+        for pragma in (f"synchronous={SYNCHRONOUS}", "foreign_keys=ON", "recursive_triggers=ON"):
             self.raw.execute(f"PRAGMA {pragma}")
 
     def close(self) -> None:

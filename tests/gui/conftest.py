@@ -8,6 +8,7 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
+from pytestqt.qtbot import QtBot
 
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import ModelRef
@@ -22,6 +23,26 @@ from rlhf_desktop.ui.theme.style import Theme
 
 FAKE_WORKER = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
 BASE = ModelRef(name="Tiny", path="/nowhere", hash="tiny-hash")
+
+WAIT_MS = 30_000  # ends at once when what is waited for happens; a machine under load may take long to get there
+
+
+class PatientBot(QtBot):
+    """pytest-qt's, which gives up only when nothing will come any more."""
+
+    def waitUntil(self, callback, *, timeout=WAIT_MS):
+        super().waitUntil(callback, timeout=timeout)
+
+    def waitSignal(self, signal, *, timeout=WAIT_MS, **more):
+        return super().waitSignal(signal, timeout=timeout, **more)
+
+    def waitSignals(self, signals, *, timeout=WAIT_MS, **more):
+        return super().waitSignals(signals, timeout=timeout, **more)
+
+
+@pytest.fixture
+def qtbot(qapp, request):
+    return PatientBot(request)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -74,6 +95,7 @@ def context(tmp_path, store, client, session, theme, monkeypatch):
         tasks=tasks,
         theme=theme,
     )
+    tasks.wait(WAIT_MS)
     tasks.close()
 
 

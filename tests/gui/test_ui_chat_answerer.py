@@ -43,7 +43,7 @@ def presenter(store, session, client, chance):
 
 def test_several_answers_from_a_server_are_cards_and_the_record_names_it(qtbot, presenter, store, session, named, talker):
     session.set_server(named)
-    with qtbot.waitSignal(presenter.judging.began, timeout=10_000):
+    with qtbot.waitSignal(presenter.judging.began):
         presenter.send("My lamp is broken.", 2)
     showing = presenter.judging.showing
     host = talker.url.removeprefix("http://").removesuffix("/v1")
@@ -61,7 +61,7 @@ def test_without_any_model_here_a_server_is_enough(qtbot, presenter, session, na
     session.set_model(None)
     assert not presenter.send("Hello", 1)
     session.set_server(named)
-    with qtbot.waitSignal(presenter.writingEnded, timeout=10_000):
+    with qtbot.waitSignal(presenter.writingEnded):
         assert presenter.send("Hello", 1)
 
 
@@ -70,7 +70,7 @@ def test_stopping_breaks_the_connection_and_keeps_what_came(qtbot, presenter, se
     session.set_server(named)
     presenter.send("Hello", 2)
     qtbot.waitUntil(lambda: len(talker.seen) == 1)
-    with qtbot.waitSignal(presenter.writingEnded, timeout=10_000):
+    with qtbot.waitSignal(presenter.writingEnded):
         presenter.stop()
     assert not presenter.writing
     assert len(talker.seen) == 1
@@ -79,7 +79,7 @@ def test_stopping_breaks_the_connection_and_keeps_what_came(qtbot, presenter, se
 def test_a_server_that_fails_is_one_sentence(qtbot, presenter, session, named, talker):
     talker.status = 500
     session.set_server(named)
-    with qtbot.waitSignal(presenter.troubled, timeout=10_000) as caught:
+    with qtbot.waitSignal(presenter.troubled) as caught:
         presenter.send("Hello", 1)
     assert "busy or has a trouble of its own" in str(caught.args[0])
 
@@ -87,11 +87,11 @@ def test_a_server_that_fails_is_one_sentence(qtbot, presenter, session, named, t
 def test_offline_says_so_and_asks_only_this_computer(qtbot, presenter, session, named):
     offline.set_guard(True)
     session.set_server(NamedServer("https://api.example.com/v1", "big", TokenKeeper("x")))
-    with qtbot.waitSignal(presenter.troubled, timeout=10_000) as caught:
+    with qtbot.waitSignal(presenter.troubled) as caught:
         presenter.send("Hello", 1)
     assert "Offline is on, so nothing was sent to api.example.com" in str(caught.args[0])
     session.set_server(named)
-    with qtbot.waitSignal(presenter.writingEnded, timeout=10_000):
+    with qtbot.waitSignal(presenter.writingEnded):
         presenter.send("Hello again", 1)
 
 
@@ -101,7 +101,7 @@ def test_label_is_prepared_by_the_server(qtbot, store, session, client, context,
     ahead = Lookahead(store, session, client, context.tasks, ahead=2, chance=random.Random(1))
     queue = label_queue(store, session.project)
     ahead.start(queue.waiting, 2)
-    qtbot.waitUntil(lambda: ahead.ready == 2, timeout=10_000)
+    qtbot.waitUntil(lambda: ahead.ready == 2)
     message = store.conversations.message(ahead.take().displayed[0])
     generator = store.conversations.generators([message.generator_id])[message.generator_id]
     assert "llama @" in generator.model_name

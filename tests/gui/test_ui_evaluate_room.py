@@ -43,7 +43,7 @@ def begin(qtbot, room, many=8):
     qtbot.waitUntil(lambda: room.home.begin.isEnabled())
     room.home.many.set_value(many)
     qtbot.mouseClick(room.home.begin, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: room.pair is not None and room.judging.isVisible(), timeout=10_000)
+    qtbot.waitUntil(lambda: room.pair is not None and room.judging.isVisible())
 
 
 def press(qtbot, room, verdict):
@@ -135,7 +135,7 @@ def test_an_undecided_comparison_gets_more_prompts(qtbot, context, room, two_mod
     qtbot.waitUntil(lambda: room.result is not None)
     assert room.result.go_on.text() == "Judge more prompts"
     room.result.go_on.click()
-    qtbot.waitUntil(lambda: room.pair.total == 10, timeout=10_000)
+    qtbot.waitUntil(lambda: room.pair.total == 10)
     (summary,) = evaluations(context.store, context.session.project)
     assert (summary.judged, summary.total) == (8, 10)
 
@@ -168,7 +168,7 @@ def test_trouble_while_answering_is_said_and_can_be_tried_again(qtbot, context, 
     qtbot.waitUntil(lambda: room.home.begin.isEnabled())
     room.home.show_writing(True)
     room._maker.start(context.session.base, prompts, None, None, _sampling(), 0)
-    qtbot.waitUntil(lambda: room.home._trouble.isVisible(), timeout=10_000)
+    qtbot.waitUntil(lambda: room.home._trouble.isVisible())
     assert "out of memory" in room.home._trouble.words.text()
     assert room.home.begin.isVisible()
 
@@ -179,7 +179,7 @@ def test_answers_are_written_some_at_a_time_and_each_finds_its_prompt(qtbot, con
     monkeypatch.setattr(context.chat, "generate_together", lambda *parts: sent.append(len(parts[0])) or together(*parts))
     maker.progressed.connect(lambda done, total, left: shown.append((done, total, left)))
     prompts = [[{"role": "user", "content": f"question {i}"}] for i in range(19)]
-    with qtbot.waitSignal(maker.finished, timeout=10_000) as said:
+    with qtbot.waitSignal(maker.finished) as said:
         maker.start(context.session.base, prompts, None, None, _sampling(), 0)
     assert sent == [8, 8, 3, 8, 8, 3]
     for prompt, old, new in said.args[0]:

@@ -60,7 +60,7 @@ def find(qtbot, room, text):
 
 
 def wait_for(qtbot, room, words):
-    qtbot.waitUntil(lambda: room.notice.isVisible() and words in room.notice.words.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: room.notice.isVisible() and words in room.notice.words.text())
 
 
 def test_a_search_says_size_licence_and_whether_it_fits(qtbot, room, tiny, server):

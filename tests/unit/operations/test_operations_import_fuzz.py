@@ -18,7 +18,7 @@ from tests.fuzzing import wrong_file, wrong_record
 SEEDS = st.integers(0, 2**32)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(seed=SEEDS)
 def test_a_wrong_record_gives_rows_or_says_what_is_wrong(seed):
     chance = random.Random(seed)
@@ -35,7 +35,7 @@ def test_a_wrong_record_gives_rows_or_says_what_is_wrong(seed):
         assert all(row.verdicts and row.prompt for row in rows)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=SEEDS)
 def test_a_wrong_file_is_imported_in_part_or_refused_whole(store, project, tmp_path, seed):
     chance = random.Random(seed)

@@ -144,7 +144,7 @@ ACTS = (
 acts = st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 20)), max_size=8)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(shared=acts, own=st.tuples(acts, acts, acts))
 def test_three_bundles_in_every_order_and_each_twice_give_the_same_store(shared, own):
     with TemporaryDirectory() as folder:

@@ -10,6 +10,11 @@ from rlhf_desktop.core.errors import BadInput, NoSpace, StoreTrouble
 from rlhf_desktop.store.driver import DRIVER, SAFE_WAL, Connection, in_plain_words, version
 
 
+@pytest.fixture(autouse=True)
+def hasty_disk():
+    """Not here: the disk is waited for as in the program."""
+
+
 @pytest.fixture
 def connection(tmp_path):
     opened = Connection(tmp_path / "t.db", busy_timeout_s=0.05)
