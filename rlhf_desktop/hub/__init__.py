@@ -1,1 +1,1 @@
-"""Where models come from and go to: the local library; later pull, push and cards."""
+"""Where models come from and go to: the local library, the Hugging Face Hub (pull, push, cards, privacy), servers of one's own."""
