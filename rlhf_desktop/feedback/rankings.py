@@ -4,14 +4,12 @@
  "annotator": "…"}
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from rlhf_desktop.core.files import write_jsonl
 from rlhf_desktop.feedback.judgements import dense
-from rlhf_desktop.feedback.rows import Problem, RankingRow, Unusable, annotator_of, prompt_of, read_objects, text_of
+from rlhf_desktop.feedback.rows import RankingRow, Unusable, annotator_of, prompt_of, text_of
 
 MAX_COMPLETIONS = 64
 
@@ -81,22 +79,3 @@ def ranking_to(row: RankingRow) -> dict[str, Any]:
     if row.confidence is not None:
         value["confidence"] = row.confidence
     return value
-
-
-def read_rankings(path: Path) -> Iterator[RankingRow | Problem]:
-    """The rows of a rankings file, read line by line; what cannot be used comes as a `Problem` with its line."""
-    for number, value in read_objects(path):
-        if isinstance(value, Problem):
-            yield value
-            continue
-        try:
-            if not isinstance(value, dict):
-                raise Unusable("it is not a JSON object")
-            yield ranking_from(value)
-        except Unusable as reason:
-            yield Problem(number, str(reason))
-
-
-def write_rankings(path: Path, rows: Iterable[RankingRow]) -> None:
-    """Write a rankings file, whole or not at all."""
-    write_jsonl(path, map(ranking_to, rows))

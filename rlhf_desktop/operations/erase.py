@@ -235,13 +235,7 @@ def _blacken(path: Path, words: _Words) -> bool:
     before = path.read_bytes().decode("utf-8", "surrogateescape")
     after = before
     for text in words.texts:
-        for form in {
-            text,
-            json.dumps(text, ensure_ascii=False)[1:-1],
-            json.dumps(text)[1:-1],
-            escape(text),
-            escape(text, quote=False),
-        }:
+        for form in _spellings(text):
             after = after.replace(form, ERASED)
     if after != before:
         write_atomic(path, after.encode("utf-8", "surrogateescape"))

@@ -207,11 +207,6 @@ class JudgementStore:
         """What `undo` would take back: this person's newest judgement in effect, of this or an earlier session."""
         return next(iter(self._stacks(project_id, who).undo[-1:]), None)
 
-    def redoable(self, project_id: str, who: str) -> Judgement | None:
-        """What `redo` would bring back."""
-        event = next(iter(self._stacks(project_id, who).redo[-1:]), None)
-        return self.get(event.supersedes) if event and event.supersedes else None
-
     def undo(self, project_id: str, who: str) -> Judgement | None:
         """Take back this person's newest act. Returns what was taken back; None when there is nothing."""
         with self._db.transaction():

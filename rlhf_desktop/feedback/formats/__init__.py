@@ -136,18 +136,6 @@ def _best(record: Record) -> Format:
     return form
 
 
-def feedback_from(value: Any) -> FeedbackRow:
-    """The one row of a record in any of the formats.
-
-    Raises:
-        Unusable: says what is wrong with it, also when it holds several rows.
-    """
-    rows = Reading().rows(value)
-    if len(rows) != 1:
-        raise Unusable(f"it holds {len(rows)} rows")
-    return rows[0]
-
-
 def read_feedback(
     path: Path, reading: Reading | None = None, on_bytes: Callable[[int], None] | None = None
 ) -> Iterator[FeedbackRow | Problem]:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from rlhf_desktop.feedback.formats import feedback_from, hh_messages, read_feedback
+from rlhf_desktop.feedback.formats import Reading, hh_messages, read_feedback
 from rlhf_desktop.feedback.rows import DemonstrationRow, Problem, RankingRow, Unusable
 
 USER = {"role": "user", "content": "My printer broke."}
@@ -28,7 +28,7 @@ EXPECTED = RankingRow([USER], (SORRY["content"], NO["content"]), (1, 2))
     ids=["rankings", "trl-explicit", "trl-standard", "ultrafeedback", "trl-implicit", "hh"],
 )
 def test_preferences_of_every_format_mean_the_same(row):
-    assert feedback_from(row) == EXPECTED
+    assert Reading().rows(row) == [EXPECTED]
 
 
 @pytest.mark.parametrize(
@@ -41,12 +41,12 @@ def test_preferences_of_every_format_mean_the_same(row):
     ids=["messages", "text", "conversational"],
 )
 def test_demonstrations_of_every_format_mean_the_same(row):
-    assert feedback_from(row) == DemonstrationRow([USER], SORRY["content"])
+    assert Reading().rows(row) == [DemonstrationRow([USER], SORRY["content"])]
 
 
 def test_longer_conversations_keep_their_turns():
     transcript = "\n\nHuman: One\n\nAssistant: Two\n\nHuman: Three\n\nHuman: Four\n\nAssistant: "
-    row = feedback_from({"chosen": transcript + "Yes.", "rejected": transcript + "No."})
+    (row,) = Reading().rows({"chosen": transcript + "Yes.", "rejected": transcript + "No."})
     assert isinstance(row, RankingRow)
     assert [m["content"] for m in row.prompt] == ["One", "Two", "Three\n\nFour"]
     assert row.completions == ("Yes.", "No.")
@@ -72,7 +72,7 @@ def test_longer_conversations_keep_their_turns():
 )
 def test_what_cannot_be_used_says_why(row, reason):
     with pytest.raises(Unusable, match=reason):
-        feedback_from(row)
+        Reading().rows(row)
 
 
 def test_a_transcript_must_start_with_a_speaker_and_have_no_empty_turn():

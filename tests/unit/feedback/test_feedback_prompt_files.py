@@ -52,6 +52,12 @@ def test_a_line_that_cannot_be_used_is_named_with_a_remedy(tmp_path, line, said,
     assert remedy in caught.value.hint
 
 
+def test_a_list_instead_of_lines_is_named(tmp_path):
+    (tmp_path / "p.jsonl").write_text('["One",\n"Two"]')
+    with pytest.raises(BadInput, match="JSON Lines"):
+        read_prompts(tmp_path / "p.jsonl")
+
+
 def test_a_million_characters_in_a_text_file(tmp_path):
     (tmp_path / "p.txt").write_text("fine\n" + "x" * 10**6)
     with pytest.raises(BadInput, match="line 2: the prompt has 1,000,000 characters"):

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlhf_desktop.core.errors import BadInput, NotFound
+from rlhf_desktop.core.files import write_jsonl
+from rlhf_desktop.feedback.formats import read_feedback
 from rlhf_desktop.feedback.judgements import dense
-from rlhf_desktop.feedback.rankings import pairs, ranking_to, read_rankings, write_rankings
+from rlhf_desktop.feedback.rankings import pairs, ranking_to
 from rlhf_desktop.feedback.rows import Problem, RankingRow
 
 USER = [{"role": "user", "content": "My printer broke."}]
@@ -45,8 +47,8 @@ def test_what_is_written_is_read_back(tmp_path_factory, answers, question, confi
     texts, ranks = zip(*answers, strict=True)
     row = RankingRow([{"role": "user", "content": question}], texts, dense(ranks), "Ada", confidence)
     path = tmp_path_factory.mktemp("rankings") / "r.jsonl"
-    write_rankings(path, [row, row])
-    assert list(read_rankings(path)) == [row, row]
+    write_jsonl(path, [ranking_to(row)] * 2)
+    assert list(read_feedback(path)) == [row, row]
 
 
 def completions(*pairs_of: tuple) -> list:
@@ -80,7 +82,7 @@ def test_a_row_that_cannot_be_used_says_why_and_costs_no_other(tmp_path, row, re
     good = RankingRow(USER, ("a", "b"), (1, 1))
     path = tmp_path / "r.jsonl"
     path.write_text("\n".join([json.dumps(ranking_to(good)), json.dumps(row), "", json.dumps(ranking_to(good))]))
-    first, problem, last = read_rankings(path)
+    first, problem, last = read_feedback(path)
     assert first == last == good
     assert isinstance(problem, Problem)
     assert problem.line == 2
@@ -92,37 +94,31 @@ def test_a_last_line_without_a_newline_counts_and_windows_line_ends_do_not_matte
     line = json.dumps(ranking_to(row))
     path = tmp_path / "r.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + f"{line}\r\n{line}".encode())
-    assert list(read_rankings(path)) == [row, row]
+    assert list(read_feedback(path)) == [row, row]
 
 
 def test_bytes_that_are_no_text_are_a_problem_of_their_line(tmp_path):
     path = tmp_path / "r.jsonl"
     path.write_bytes(b"\xff\xfe\n" + json.dumps(ranking_to(RankingRow(USER, ("a", "b"), (1, 2)))).encode())
-    problem, row = read_rankings(path)
-    assert problem == Problem(1, "it is not UTF-8 text; save the file as UTF-8")
+    problem, row = read_feedback(path)
+    assert (problem.line, problem.reason) == (1, "it is not UTF-8 text; save the file as UTF-8")
     assert isinstance(row, RankingRow)
-
-
-def test_a_list_instead_of_lines_is_named(tmp_path):
-    path = tmp_path / "r.json"
-    path.write_text("[\n{}\n]")
-    assert "JSON Lines" in next(iter(read_rankings(path))).reason  # type: ignore[union-attr]
 
 
 def test_missing_empty_or_folder(tmp_path):
     with pytest.raises(NotFound, match="no file"):
-        list(read_rankings(tmp_path / "none.jsonl"))
+        list(read_feedback(tmp_path / "none.jsonl"))
     (tmp_path / "empty.jsonl").write_text("\n\n")
     with pytest.raises(BadInput, match="empty"):
-        list(read_rankings(tmp_path / "empty.jsonl"))
+        list(read_feedback(tmp_path / "empty.jsonl"))
     with pytest.raises(BadInput, match="folder"):
-        list(read_rankings(tmp_path))
+        list(read_feedback(tmp_path))
 
 
 def test_reading_does_not_wait_for_the_end_of_the_file(tmp_path):
     path = tmp_path / "r.jsonl"
     line = json.dumps(ranking_to(RankingRow(USER, ("a", "b"), (1, 2)))) + "\n"
     path.write_text(line * 3)
-    rows = read_rankings(path)
+    rows = read_feedback(path)
     assert isinstance(next(rows), RankingRow)
     rows.close()
