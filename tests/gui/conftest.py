@@ -9,6 +9,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
 from pytestqt.qtbot import QtBot
+from typing_extensions import override
 
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import ModelRef
@@ -30,12 +31,15 @@ WAIT_MS = 30_000  # ends at once when what is waited for happens; a machine unde
 class PatientBot(QtBot):
     """pytest-qt's, which gives up only when nothing will come any more."""
 
+    @override
     def waitUntil(self, callback, *, timeout=WAIT_MS):
         super().waitUntil(callback, timeout=timeout)
 
+    @override
     def waitSignal(self, signal, *, timeout=WAIT_MS, **more):
         return super().waitSignal(signal, timeout=timeout, **more)
 
+    @override
     def waitSignals(self, signals, *, timeout=WAIT_MS, **more):
         return super().waitSignals(signals, timeout=timeout, **more)
 
