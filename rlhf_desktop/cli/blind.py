@@ -12,7 +12,7 @@ from rlhf_desktop.cli.desk import Desk, desk_of
 from rlhf_desktop.cli.reports import report_option, written
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.evaluation.confidence import WinInterval, sentence
-from rlhf_desktop.operations.blind import BlindReport, blind_report, evaluations
+from rlhf_desktop.operations.blind_results import BlindReport, blind_report, evaluations
 from rlhf_desktop.operations.probes import SideEffects, compare_probes, known_probes, probe_model
 from rlhf_desktop.operations.probes import as_json as effects_json
 from rlhf_desktop.operations.report import evaluation_report

@@ -3,7 +3,7 @@
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.jobs.adapters import IMPORTED, AdapterInfo, list_adapters
 from rlhf_desktop.jobs.runfolder import RunFolder
-from rlhf_desktop.operations.blind import EvaluationSummary, evaluations
+from rlhf_desktop.operations.blind_results import EvaluationSummary, evaluations
 from rlhf_desktop.operations.comparing import HELD_OUT, run_result
 from rlhf_desktop.store.database import Store
 

@@ -21,7 +21,7 @@ from rlhf_desktop.hub.push import PlannedFile, PushPlan
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters
 from rlhf_desktop.jobs.follow import tail_events
 from rlhf_desktop.jobs.runfolder import RunFolder
-from rlhf_desktop.operations.blind import evaluations
+from rlhf_desktop.operations.blind_results import evaluations
 from rlhf_desktop.store.database import Store
 
 COLUMNS = {

@@ -19,7 +19,7 @@ from rlhf_desktop.jobs.adapters import list_adapters, weights_hash
 from rlhf_desktop.jobs.follow import EventReader
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.jobs.runnotes import run_notes, title_of
-from rlhf_desktop.operations.blind import BlindReport, EvaluationSummary, JudgedPair, blind_report, evaluations
+from rlhf_desktop.operations.blind_results import BlindReport, EvaluationSummary, JudgedPair, blind_report, evaluations
 from rlhf_desktop.operations.lineage import LineageStep, adapter_lineage
 from rlhf_desktop.operations.plain_words import COSTS, changed, exact, in_units, measure, setting_label
 from rlhf_desktop.operations.probes import SideEffects

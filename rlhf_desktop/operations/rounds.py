@@ -18,7 +18,7 @@ from rlhf_desktop.feedback.snapshot import RankedAnswers, read_snapshot
 from rlhf_desktop.jobs.adapters import weights_hash
 from rlhf_desktop.jobs.queue import Queue, RunSummary
 from rlhf_desktop.jobs.runnotes import run_notes
-from rlhf_desktop.operations.blind import EvaluationSummary, evaluations
+from rlhf_desktop.operations.blind_results import EvaluationSummary, evaluations
 from rlhf_desktop.operations.training import lineage, readiness
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.evaluations import Adoption

@@ -16,7 +16,8 @@ from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.protocol import Completion, Sampling
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.jobs.queue import Queue
-from rlhf_desktop.operations.blind import begin_evaluation, blind_report, judge_pair, next_pair
+from rlhf_desktop.operations.blind import begin_evaluation, judge_pair, next_pair
+from rlhf_desktop.operations.blind_results import blind_report
 from rlhf_desktop.operations.feedback import import_feedback
 from rlhf_desktop.operations.plain_words import measure
 from rlhf_desktop.operations.report import evaluation_report, run_report

@@ -6,7 +6,8 @@ from run_script import ScriptedRun
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.evaluation.reward_report import Heldout, Judged, reward_report
 from rlhf_desktop.operations import probes
-from rlhf_desktop.operations.blind import evaluation, evaluations
+from rlhf_desktop.operations.blind import evaluation
+from rlhf_desktop.operations.blind_results import evaluations
 from rlhf_desktop.operations.demo import DemoEvent
 from rlhf_desktop.operations.generation import BatchProgress
 from rlhf_desktop.operations.probes import ProbeMeasures

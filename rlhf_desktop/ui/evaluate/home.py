@@ -11,7 +11,7 @@ from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.evaluation.confidence import sentence
 from rlhf_desktop.jobs.adapters import AdapterInfo
-from rlhf_desktop.operations.blind import EvaluationSummary
+from rlhf_desktop.operations.blind_results import EvaluationSummary
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.evaluate.interval import IntervalBar
 from rlhf_desktop.ui.evaluate.sample import SampleCard

@@ -17,7 +17,8 @@ from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters
 from rlhf_desktop.jobs.chat_client import ChatWorker
 from rlhf_desktop.jobs.runfolder import RunFolder
-from rlhf_desktop.operations.blind import BlindReport, Evaluation, blind_report, evaluation, evaluations, next_pair
+from rlhf_desktop.operations.blind import Evaluation, evaluation, next_pair
+from rlhf_desktop.operations.blind_results import BlindReport, blind_report, evaluations
 from rlhf_desktop.operations.generation import BatchProgress
 from rlhf_desktop.operations.history import heldout_prompts
 from rlhf_desktop.operations.probes import SideEffects, compare_probes, known_probes, probe_model

@@ -4,7 +4,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from rlhf_desktop.evaluation.confidence import METHOD, sentence
-from rlhf_desktop.operations.blind import BlindReport, JudgedPair
+from rlhf_desktop.operations.blind_results import BlindReport, JudgedPair
 from rlhf_desktop.operations.probes import SideEffects
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.evaluate.effects import EffectsCard

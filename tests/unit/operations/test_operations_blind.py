@@ -7,15 +7,8 @@ from rlhf_desktop.core.errors import BadInput, NotEnoughFeedback
 from rlhf_desktop.core.protocol import Completion, Sampling
 from rlhf_desktop.evaluation.confidence import interval
 from rlhf_desktop.feedback.judgements import Rating, Ratings
-from rlhf_desktop.operations.blind import (
-    add_answers,
-    begin_evaluation,
-    blind_report,
-    evaluations,
-    judge_pair,
-    next_pair,
-    undo_last,
-)
+from rlhf_desktop.operations.blind import add_answers, begin_evaluation, judge_pair, next_pair, undo_last
+from rlhf_desktop.operations.blind_results import blind_report, evaluations
 from rlhf_desktop.store.shelf import ConversationQuery
 
 PROMPTS = [user(f"Held out {n}") for n in range(40)]

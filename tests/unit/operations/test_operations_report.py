@@ -12,7 +12,8 @@ from rlhf_desktop.core.files import append_jsonl
 from rlhf_desktop.core.protocol import Completion, Sampling
 from rlhf_desktop.feedback.judgements import Rating, Ratings
 from rlhf_desktop.jobs.runnotes import annotate_run
-from rlhf_desktop.operations.blind import begin_evaluation, blind_report, judge_pair, next_pair
+from rlhf_desktop.operations.blind import begin_evaluation, judge_pair, next_pair
+from rlhf_desktop.operations.blind_results import blind_report
 from rlhf_desktop.operations.feedback import import_feedback
 from rlhf_desktop.operations.plain_words import measure, setting_label
 from rlhf_desktop.operations.report import evaluation_report, run_report
