@@ -199,6 +199,15 @@ def _chat_setup(studio: Studio) -> None:
     room.list.search.setText("blender")
 
 
+def _chat_blank(studio: Studio) -> None:
+    """A conversation not begun, with its instructions."""
+    studio.window.show_room("chat")
+    room = studio.window.room("chat")
+    room.list.search.clear()
+    room.new_conversation()
+    room.setup_button.setChecked(True)
+
+
 def _settle(studio: Studio) -> None:
     """A disagreement being settled."""
     _ask(studio, "General", 4)
@@ -220,6 +229,7 @@ def _bundle(studio: Studio) -> None:
 FEEDBACK_SCENES: dict[str, Scene] = {
     "chat": lambda studio: content.show_chat(studio.window, studio.story),
     "chat-setup": _chat_setup,
+    "chat-blank": _chat_blank,
     "chat-judging": _chat_judging,
     "label": lambda studio: studio.window.show_room("label"),
     "label-judging": _judging,

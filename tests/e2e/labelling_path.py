@@ -264,7 +264,7 @@ class Day:
         self.hand.until(lambda: self.chat.list.where.count() == 3)
         self.hand.picture("chat-filed")
         shelf, shown = self.context.store.conversations, self.chat.presenter.conversation_id
-        assert shelf.folders(self.context.session.project.id) == ["Kettles"]
+        assert shelf.folders(self.context.session.project.id) == {"Kettles": 1}
         assert shelf.tags_of([shown]) == {shown: ("refund",)}
 
     def choose(self, *path: str) -> None:

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHeaderView,
     QLabel,
+    QLayout,
     QLineEdit,
     QPlainTextEdit,
     QProgressBar,
@@ -127,7 +128,13 @@ def overlapping(root: QWidget) -> list[str]:
 
 
 def _laid_out(parent: QWidget, widget: QWidget) -> bool:
-    return parent.layout().indexOf(widget) >= 0
+    return _holds(parent.layout(), widget)
+
+
+def _holds(layout: QLayout, widget: QWidget) -> bool:
+    """Whether a layout, or one within it, places a widget. What floats over the others is in none."""
+    items = [layout.itemAt(n) for n in range(layout.count())]
+    return any(item.widget() is widget or (item.layout() is not None and _holds(item.layout(), widget)) for item in items)
 
 
 @pytest.mark.parametrize("screen", screenshots.SCENES)

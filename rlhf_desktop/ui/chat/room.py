@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QMenu, QStackedWidget, QWidget
+from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QStackedWidget, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.runs import AdapterRef
@@ -75,7 +75,8 @@ class ChatRoom(QObject):
             "Write a message below. Ask for two or more answers and say which is better: that is what the model learns from.",
         )
         self._stack = QStackedWidget()
-        self._stack.addWidget(self.empty)
+        self._blank = _scrolling(self.empty)
+        self._stack.addWidget(self._blank)
         self._stack.addWidget(self.conversation)
         self.notice = Notice("alert", "", "warning", "Restart")
         self.notice.hide()
@@ -158,7 +159,7 @@ class ChatRoom(QObject):
     # --- what the presenter says
 
     def _show_turns(self, turns: list) -> None:
-        self._stack.setCurrentWidget(self.conversation if turns else self.empty)
+        self._stack.setCurrentWidget(self.conversation if turns else self._blank)
         self.conversation.show_turns(turns)
         self.list.select(self.presenter.conversation_id)
 
@@ -352,3 +353,14 @@ class ChatRoom(QObject):
         """Say what is wrong, beside the composer."""
         self.notice.say("alert", str(trouble), "warning", "Restart" if self._context.chat.state == "failed" else "")
         self.notice.show()
+
+
+def _scrolling(widget: QWidget) -> QScrollArea:
+    """What need not all be seen: it gives way to the panels below it where the window is low."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    widget.setProperty("kind", "plain")
+    area.setWidget(widget)
+    return area

@@ -8,6 +8,7 @@ from rlhf_desktop.ui.chat.composer import GrowingEdit
 from rlhf_desktop.ui.chat.turns import Turn
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
+from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
@@ -47,7 +48,7 @@ class TurnView(QFrame):
 
     def _make_actions(self, turn: Turn) -> QWidget:
         holder = QWidget()
-        across = row(holder, 0, t.SPACE_XS)
+        across = Flow(t.SPACE_XS, holder)
         if turn.cut:
             across.addWidget(caption(turn.cut))
         if turn.alternatives > 1:
@@ -66,7 +67,6 @@ class TurnView(QFrame):
             button = Button(f"Rank these {turn.alternatives} answers", "link", icon="label")
             button.clicked.connect(lambda: self.compared.emit(turn.id))
             across.addWidget(button)
-        across.addStretch(1)
         return holder
 
     def _add_steps(self, across, turn: Turn) -> None:

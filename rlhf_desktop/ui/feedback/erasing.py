@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QWidget
 
 from rlhf_desktop.core.errors import AppError
@@ -39,7 +39,7 @@ class ErasingPage(Page):
         self.body.addWidget(card)
         self.sure = QCheckBox("I have read this, and want it gone for good")
         self.sure.setAccessibleName(self.sure.text())
-        self.body.addWidget(self.sure)
+        self.body.addWidget(self.sure, 0, Qt.AlignmentFlag.AlignLeft)
         self.meter = Meter("Erasing")
         self.meter.hide()
         self.body.addWidget(self.meter)
