@@ -3,6 +3,7 @@
 import pytest
 
 from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.feedback.judgements import Judgement, Ranking
 from rlhf_desktop.operations.labelling import remembered_ready
 from rlhf_desktop.ui.label.lookahead import Lookahead
 
@@ -69,11 +70,12 @@ def test_what_was_prepared_survives_the_program(qtbot, lookahead, store, session
     qtbot.waitUntil(lambda: lookahead.ready == 2)
     shown = lookahead.take()
     qtbot.waitUntil(lambda: lookahead.ready == 2)
-    remembered = remembered_ready(store, session.project, waiting, 2)
+    remembered = remembered_ready(store, session.project, 2)
     assert remembered[0] == shown  # not judged yet
     assert [item.prompt_id for item in remembered] == [prompt.id for prompt in waiting]
-    assert remembered_ready(store, session.project, waiting, 4) == []
-    assert remembered_ready(store, session.project, waiting[1:], 2) == remembered[1:]
+    assert remembered_ready(store, session.project, 4) == []
+    store.judgements.add(Judgement(session.project.id, "Ada", shown.displayed, Ranking((1, 2))))
+    assert remembered_ready(store, session.project, 2) == remembered[1:]
 
 
 def test_a_model_that_fails_is_said_and_the_prompt_kept(qtbot, lookahead, store, session):
