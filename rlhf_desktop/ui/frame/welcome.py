@@ -111,7 +111,7 @@ class WelcomePage(Page):
         self._fits: list[Label] = []
         for line, suggestion in enumerate(SUGGESTIONS):
             grid.addWidget(Label(suggestion.name, strong=True), line, 0)
-            grid.addWidget(caption(suggestion.note), line, 1)
+            grid.addWidget(caption(suggestion.note, wrap=True), line, 1)
             grid.addWidget(caption(suggestion.licence), line, 2)
             grid.addWidget(caption(f"{suggestion.needs_bytes / _GIB:.0f} GB"), line, 3)
             verdict = Label("", "caption", "muted", strong=True)
