@@ -11,7 +11,7 @@ import click
 
 from rlhf_desktop.cli.common import Group, duration, table
 from rlhf_desktop.cli.desk import Desk, desk_of
-from rlhf_desktop.core.errors import BadInput, NotFound
+from rlhf_desktop.core.errors import AppError, BadInput, NotFound
 from rlhf_desktop.core.fit import model_fit
 from rlhf_desktop.core.platform import free_disk_bytes
 from rlhf_desktop.core.runs import AdapterRef
@@ -22,7 +22,7 @@ from rlhf_desktop.hub.pull import Puller, RemoteModel, Transfer, look, search
 from rlhf_desktop.hub.push import PushPlan, push
 from rlhf_desktop.hub.tokens import Secret, TokenKeeper
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters, remove_imported, resolve_adapter
-from rlhf_desktop.jobs.device import known_device
+from rlhf_desktop.jobs.device import probe_device
 from rlhf_desktop.operations.exporting import FORMATS, export_adapter
 from rlhf_desktop.operations.measured import measures
 from rlhf_desktop.operations.publishing import (
@@ -146,32 +146,37 @@ def search_models(ctx: click.Context, text: str) -> None:
     """Search the Hub for models, with size, licence, and whether they fit this computer."""
     desk = desk_of(ctx)
     found = search(hub_of(desk), text)
-    rows = [_search_row(model) for model in found]
+    memory = _memory_bytes()
+    rows = [_search_row(model, memory) for model in found]
     lines = (
         table(rows, ("MODEL", "PARAMETERS", "SIZE", "LICENCE", "FITS", ""))
         if rows
         else f"Nothing on the Hub is called like “{text}”."
     )
-    desk.console.result({"models": [_remote_json(model) for model in found]}, lines)
+    desk.console.result({"models": [_remote_json(model, memory) for model in found]}, lines)
 
 
-def _search_row(model: RemoteModel) -> tuple[str, ...]:
+def _search_row(model: RemoteModel, memory: float | None) -> tuple[str, ...]:
     parameters = f"{model.parameters / 1e6:,.0f} M" if model.parameters else "?"
     size = f"{model.size_bytes / 1e9:.2f} GB" if model.size_bytes else "?"
-    return (model.repo, parameters, size, model.licence or "?", _fit(model), "gated" if model.gated else "")
+    return (model.repo, parameters, size, model.licence or "?", _fit(model, memory), "gated" if model.gated else "")
 
 
-def _fit(model: RemoteModel) -> str:
-    return model_fit(model.parameters, _memory_bytes()).verdict if model.parameters else "unknown"
+def _fit(model: RemoteModel, memory: float | None) -> str:
+    return model_fit(model.parameters, memory).verdict if model.parameters else "unknown"
 
 
 def _memory_bytes() -> float | None:
-    return (known_device() or {}).get("memory_total_bytes")
+    """What this computer has; asking takes seconds the first time. None where it cannot be told: then no verdict is given."""
+    try:
+        return probe_device().get("memory_total_bytes")
+    except AppError:
+        return None
 
 
-def _remote_json(model: RemoteModel) -> dict[str, Any]:
+def _remote_json(model: RemoteModel, memory: float | None) -> dict[str, Any]:
     names = ("repo", "revision", "licence", "gated", "private", "downloads", "parameters", "size_bytes")
-    return {**{name: getattr(model, name) for name in names}, "fits": _fit(model)}
+    return {**{name: getattr(model, name) for name in names}, "fits": _fit(model, memory)}
 
 
 @models.command("pull")

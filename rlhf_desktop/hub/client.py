@@ -165,12 +165,21 @@ def _explain_status(status: int, what: str, has_token: bool, detail: str) -> App
     return HubTrouble(f"The Hub refused this for “{what}” (code {status}).", "The details may say why.", detail)
 
 
+class Gated(HubTrouble):
+    """A model whose makers let people in one by one. `page` is where one asks them."""
+
+    def __init__(self, message: str, hint: str, detail: str, page: str) -> None:
+        super().__init__(message, hint, detail)
+        self.page = page
+
+
 def _gated(what: str, has_token: bool, endpoint: str, detail: str) -> AppError:
+    page = f"{endpoint}/{what}"
     if has_token:
-        hint = f"Open {endpoint}/{what} in a browser with the same account, accept their terms, then try again."
-        return HubTrouble(f"“{what}” is gated, and your account has not been let in yet.", hint, detail)
-    hint = f"Open {endpoint}/{what} in a browser, accept their terms, then give your token in Settings → Privacy."
-    return HubTrouble(f"“{what}” is gated: its makers want to know who uses it.", hint, detail)
+        hint = f"Open {page} in a browser with the same account, accept their terms, then try again."
+        return Gated(f"“{what}” is gated, and your account has not been let in yet.", hint, detail, page)
+    hint = f"Open {page} in a browser, accept their terms, then give your token in Settings → Privacy."
+    return Gated(f"“{what}” is gated: its makers want to know who uses it.", hint, detail, page)
 
 
 def _causes(problem: BaseException) -> list[BaseException]:

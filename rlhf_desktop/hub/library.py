@@ -145,7 +145,7 @@ class Library:
         """
         if ready := self._starter():
             return ready
-        with self._lock().held():
+        with self._converting().held():
             if ready := self._starter():  # another process has converted it while we waited
                 return ready
             source = _starter_source()
@@ -230,7 +230,7 @@ class Library:
         check_gguf(file)
         progress(f"Reading {file.name}")
         digest = sha256_file(file)
-        with self._lock().held():
+        with self._converting().held():
             if known := self._known(_converted_hash(digest), name):
                 return known
             progress(f"Converting {file.name} (once)")
@@ -249,7 +249,7 @@ class Library:
         return None
 
     def _convert(self, source: Path, digest: str, name: str, licence: str = "", notes: str = "") -> ModelRef:
-        """Convert into a hidden folder, then rename it into place. The caller holds the lock."""
+        """Convert into a hidden folder, then rename it into place. The caller holds the lock of those who convert."""
         needed = 4 * source.stat().st_size
         if free_disk_bytes(self._root) < needed:
             raise NoSpace(
@@ -273,7 +273,9 @@ class Library:
                 notes=notes,
             )
             write_json(temporary / DESCRIPTION, model.model_dump(mode="json"))
-            temporary.rename(self._root / name)
+            with self._lock().held():
+                self.check_free(name)  # somebody may have taken it meanwhile
+                temporary.rename(self._root / name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         fsync_dir(self._root)
@@ -297,7 +299,12 @@ class Library:
         return answer
 
     def _lock(self) -> FileLock:
+        """Held for a moment, by whoever changes which models there are."""
         return FileLock(self._root / ".lock")
+
+    def _converting(self) -> FileLock:
+        """Held for as long as a conversion takes; taken before `_lock`. Nobody else waits for it."""
+        return FileLock(self._root / ".converting.lock")
 
 
 STARTER_NOTES = "A very small model that shows how the program works. Choose one of 1 to 3 billion parameters for real work."

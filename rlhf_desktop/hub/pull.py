@@ -233,7 +233,11 @@ class Puller:
         files = _pick(remote.files, MODEL_FILES)
         folder = self._fetch(remote, files, sum(entry.size for entry in files), on_transfer, stop, first=read_config)
         note("Checking the files")
-        check_model(folder)
+        try:
+            check_model(folder)
+        except ModelTrouble:
+            shutil.rmtree(folder)  # it is as the Hub has it: nothing to go on with
+            raise
         return self._library.adopt(folder, called, source=_source(remote), licence=remote.licence)
 
     def adapter(

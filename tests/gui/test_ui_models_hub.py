@@ -91,6 +91,20 @@ def test_a_model_is_downloaded_and_shown(qtbot, room, tiny):
     assert not room.adding.meter.isVisible()
 
 
+def test_a_gated_models_page_is_one_press_away(qtbot, room, tiny, server, monkeypatch):
+    tiny.gated = "manual"
+    opened = []
+    monkeypatch.setattr(models_room.QDesktopServices, "openUrl", lambda url: opened.append(url.toString()))
+    (line,) = find(qtbot, room, "tiny")
+    line.get.click()
+    wait_for(qtbot, room, "is gated")
+    room.notice.button.click()
+    assert opened == [f"{server.url}/amina/tiny"]
+    room.make_current("none", None)
+    wait_for(qtbot, room, "no model called")
+    assert not room.notice.button.isVisible()
+
+
 def test_a_tag_can_be_chosen_and_a_name(qtbot, room, tiny, context):
     tiny.tags["v1"] = old = tiny.commits[-1][0]
     tiny.commit({**tiny.files, "README.md": b"newer"})

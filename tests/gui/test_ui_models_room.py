@@ -113,5 +113,5 @@ def test_the_model_in_use_is_not_removed(qtbot, room, context):
 
 def test_suggested_models_say_whether_they_fit(qtbot, room):
     room.activated()
-    qtbot.waitUntil(lambda: "Test CPU" in room._memory.text())
-    assert {label.text() for label in room._fits} <= {"fits", "tight", "won't fit"}
+    qtbot.waitUntil(lambda: "Test CPU" in room.suggestions.memory.text())
+    assert {label.text() for label in room.suggestions.fits} <= {"fits", "tight", "won't fit"}

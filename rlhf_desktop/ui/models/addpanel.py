@@ -36,8 +36,6 @@ class AddPanel(Card):
         self.note.acted.connect(self.settingsAsked)
         self.note.hide()
         self.body.addWidget(self.note)
-        self._results = column(spacing=t.SPACE_M)
-        self.body.addLayout(self._results)
         self.meter = Meter("Download")
         self.stop = Button("Stop the download", "quiet", icon="stop")
         self.stop.clicked.connect(self.stopAsked)
@@ -46,6 +44,8 @@ class AddPanel(Card):
         line.addWidget(self.meter, 1)
         line.addWidget(self.stop, 0, Qt.AlignmentFlag.AlignTop)
         self.body.addLayout(line)
+        self._results = column(spacing=t.SPACE_M)
+        self.body.addLayout(self._results)
         self.show_transfer(None)
 
     def _buttons(self):

@@ -1,21 +1,23 @@
 """The Models room: base models, the adapters trained on each, and stronger models one may fetch."""
 
+import threading
 import time
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt
-from PySide6.QtWidgets import QFileDialog, QGridLayout, QStackedWidget, QWidget
+from PySide6.QtCore import QObject, Qt, QTimer, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QFileDialog, QStackedWidget, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.fit import model_fit
 from rlhf_desktop.core.imported import ImportedAdapter
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.hub.client import Gated
 from rlhf_desktop.hub.library import LibraryModel
 from rlhf_desktop.hub.pull import RemoteModel, SeveralFiles, Transfer, search
 from rlhf_desktop.jobs.device import known_device, probe_device
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
-from rlhf_desktop.ui.frame.welcome import SUGGESTIONS, fit_word
 from rlhf_desktop.ui.models.addpanel import AddPanel
 from rlhf_desktop.ui.models.cards import BaseCard
 from rlhf_desktop.ui.models.datapage import DataPage
@@ -23,6 +25,7 @@ from rlhf_desktop.ui.models.hubresult import HubResult, Offer, Wanted
 from rlhf_desktop.ui.models.lineage import AdapterEntry
 from rlhf_desktop.ui.models.servers import ServerCard
 from rlhf_desktop.ui.models.share import Sharing
+from rlhf_desktop.ui.models.suggestions import SuggestionsCard
 from rlhf_desktop.ui.models.work import HubWork, ModelFacts, delete_adapter, read_facts
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -39,6 +42,7 @@ class ModelsRoom(QObject):
         super().__init__()
         self._context = context
         self._front = self._probed = False
+        self._probing = threading.Lock()
         self._hub = HubWork(context.workspace, context.library, context.keys)
         self.sharing = Sharing(context, self._hub, self._say)
         self.sharing.closed.connect(self._changed)
@@ -66,10 +70,10 @@ class ModelsRoom(QObject):
         self.adding = AddPanel()
         self.adding.hide()
         self.add_folder, self.add_file = self.adding.folder, self.adding.file
-        body.addWidget(self.adding)
-        self.notice = Notice("info", "")
+        self.notice = Notice("info", "")  # above what was asked for: a long list of results would hide it
         self.notice.hide()
         body.addWidget(self.notice)
+        body.addWidget(self.adding)
         self._cards = column(spacing=t.SPACE_M)
         body.addLayout(self._cards)
         self.disk = caption("")
@@ -86,7 +90,8 @@ class ModelsRoom(QObject):
         self.servers = ServerCard(self._context)
         body.addWidget(self.servers)
         body.addWidget(self._publishing())
-        body.addWidget(self._suggestions())
+        self.suggestions = SuggestionsCard(known_device())
+        body.addWidget(self.suggestions)
         body.addStretch(1)
 
     def _publishing(self) -> QWidget:
@@ -102,35 +107,12 @@ class ModelsRoom(QObject):
         card.body.addLayout(across)
         return card
 
-    def _suggestions(self) -> QWidget:
-        card = Card("Models for real work")
-        card.body.addWidget(caption("Press one to find it on the Hub, or add a folder or GGUF file you have.", wrap=True))
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(t.SPACE_XL)
-        grid.setVerticalSpacing(t.SPACE_S)
-        self._fits: list[Label] = []
-        for place, model in enumerate(SUGGESTIONS):
-            find = Button(model.name, "link")
-            find.setAccessibleName(f"Search the Hub for {model.name}")
-            find.clicked.connect(lambda _on=False, name=model.name: self.find_on_hub(name))
-            grid.addWidget(find, place, 0, Qt.AlignmentFlag.AlignLeft)
-            grid.addWidget(Label(f"{model.parameters / 1e9:.1f} billion parameters"), place, 1)
-            grid.addWidget(Label(model.licence), place, 2)
-            self._fits.append(Label("", strong=True))
-            grid.addWidget(self._fits[-1], place, 3)
-            grid.addWidget(Label(model.note, tone="muted", wrap=True), place, 4)
-        grid.setColumnStretch(4, 1)
-        card.body.addLayout(grid)
-        self._memory = caption("")
-        card.body.addWidget(self._memory)
-        self._show_memory(known_device())
-        return card
-
     def _connect(self) -> None:
         """Every connection of this room."""
         session = self._context.session
         adding = self.adding
         self.add_button.clicked.connect(self._toggle_adding)
+        self.notice.acted.connect(self._open_page)
         adding.starterAsked.connect(self.prepare_starter)
         adding.folderAsked.connect(self._choose_folder)
         adding.fileAsked.connect(self._choose_file)
@@ -142,6 +124,7 @@ class ModelsRoom(QObject):
         session.networkChanged.connect(lambda: adding.show_network(session.network))
         adding.show_network(session.network)
         self.empty.began.connect(self.prepare_starter)
+        self.suggestions.asked.connect(self.find_on_hub)
         self.publish_data.clicked.connect(self.show_publishing)
         self.data.left.connect(self._show_list)
         session.modelChanged.connect(self._changed)
@@ -158,7 +141,9 @@ class ModelsRoom(QObject):
         self.refresh()
         if not self._probed:
             self._probed = True
-            self._context.tasks.run(probe_device, on_success=self._show_memory, on_failure=self._context.session.troubled.emit)
+            self._context.tasks.run(
+                self._device, on_success=self.suggestions.show_memory, on_failure=self._context.session.troubled.emit
+            )
 
     def deactivated(self) -> None:
         """Nothing runs."""
@@ -168,6 +153,18 @@ class ModelsRoom(QObject):
         """Look again, but never while something is being filled in under a card."""
         if self._front and self.sharing.panel is None:
             self.refresh()
+
+    def _device(self) -> dict:
+        """What the computer has. Takes seconds the first time: whoever asks meanwhile waits for the same answer."""
+        with self._probing:
+            return probe_device()
+
+    def _memory_bytes(self) -> float | None:
+        """None where it cannot be told: then no verdict is given."""
+        try:
+            return self._device().get("memory_total_bytes")
+        except AppError:
+            return None
 
     # --- showing
 
@@ -194,14 +191,6 @@ class ModelsRoom(QObject):
         self.empty.setVisible(not facts.models)
         self.disk.setText(facts.disk_words if facts.models else "")
         self.disk.setVisible(bool(facts.models))
-
-    def _show_memory(self, device: dict | None) -> None:
-        total = device.get("memory_total_bytes") if device else None
-        for label, model in zip(self._fits, SUGGESTIONS, strict=True):
-            said, tone = fit_word(model, total)
-            label.setText(said)
-            label.set_tone(tone)
-        self._memory.setText(f"This computer: {device.get('name', '')}, {words.size(total)} of memory." if device and total else "")
 
     def show_publishing(self) -> None:
         """The page that publishes the project's comparisons."""
@@ -241,11 +230,10 @@ class ModelsRoom(QObject):
 
     def search(self, text: str) -> None:
         """Ask the Hub."""
-        memory = (known_device() or {}).get("memory_total_bytes")
         self.adding.show_searching()
         self._context.tasks.run(
-            lambda: search(self._hub.hub(), text),
-            on_success=lambda found: self.adding.show_results(found, memory, text),
+            lambda: (search(self._hub.hub(), text), self._memory_bytes()),
+            on_success=lambda found: self.adding.show_results(*found, text),
             on_failure=lambda trouble: self.adding.show_failed(str(trouble)),
         )
 
@@ -268,7 +256,7 @@ class ModelsRoom(QObject):
     def pull(self, wanted: Wanted) -> None:
         """Download in the background; it can be stopped, and goes on where it ended."""
         model = wanted.model
-        fit = model_fit(model.parameters or 0, (known_device() or {}).get("memory_total_bytes"))
+        fit = model_fit(model.parameters or 0, (known_device() or {}).get("memory_total_bytes"))  # known since the search
         if model.parameters and fit.verdict == "won't fit":
             self._failed(AppError(f"{model.repo} won't fit in this computer's memory.", fit.sentence))
             return
@@ -296,7 +284,7 @@ class ModelsRoom(QObject):
         """Where a choice is missing, offer it; else say what went wrong."""
         if isinstance(trouble, SeveralFiles):
             self._enable(True)
-            self._say("info", f"{model.repo} has several files: choose one.", "muted")
+            self._say("info", f"{model.repo} has several files: choose one.", "text")
             for line in self.adding.results():
                 if line.model.repo == model.repo:
                     self.show_versions(line)
@@ -376,7 +364,7 @@ class ModelsRoom(QObject):
     def _failed(self, trouble: AppError) -> None:
         self._enable(True)
         self.adding.show_transfer(None)
-        self._say("alert", str(trouble), "danger")
+        self._say("alert", str(trouble), "danger", trouble.page if isinstance(trouble, Gated) else "")
 
     def _enable(self, on: bool) -> None:
         self.adding.set_busy(not on)
@@ -406,6 +394,12 @@ class ModelsRoom(QObject):
         self._context.session.modelsChanged.emit()
         self.refresh()
 
-    def _say(self, icon: str, text: str, tone) -> None:
-        self.notice.say(icon, text, tone)
+    def _say(self, icon: str, text: str, tone, page: str = "") -> None:
+        self._page = page
+        self.notice.say(icon, text, tone, "Open its page" if page else "")
         self.notice.show()
+        if tone != "muted":  # progress scrolls nobody away from what they do meanwhile
+            QTimer.singleShot(0, self._root, lambda: self._root.ensureWidgetVisible(self.notice))
+
+    def _open_page(self) -> None:
+        QDesktopServices.openUrl(QUrl(self._page))

@@ -20,6 +20,7 @@ def server(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr(http.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(tokens.TokenKeeper, "get", lambda self: self._session)  # no keyring of whoever runs the tests
+    monkeypatch.setattr(module, "probe_device", lambda: {"memory_total_bytes": 8e9})
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with HubServer() as made:
         monkeypatch.setenv("HF_ENDPOINT", made.url)

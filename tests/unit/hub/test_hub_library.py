@@ -71,7 +71,7 @@ def calls(file):
 
 
 def leftovers(workspace):
-    return [p.name for p in workspace.models.iterdir() if p.name.startswith(".") and p.name != ".lock"]
+    return [p.name for p in workspace.models.iterdir() if p.name.startswith(".") and not p.name.endswith(".lock")]
 
 
 # --- folders
@@ -100,6 +100,31 @@ def test_identity_is_the_content(library, tiny_model, tmp_path):
     assert library.add(changed).hash != first.hash
     with pytest.raises(BadInput, match="another model called"):
         library.add(shutil.copytree(changed, tmp_path / "d", copy_function=_touch_config), name="a")
+
+
+def test_nobody_waits_while_another_model_is_converted(library, workspace, tiny_model, gguf):
+    """On a new computer the starter is being prepared while one adds the model one came for."""
+    held = library._converting()
+    with held.held():
+        ref = library.add(tiny_model.path, "mine")
+        library.annotate("mine", "good")
+        assert library.get("mine") == ref
+        library.remove("mine")
+    assert library.add(gguf)
+
+
+def test_a_name_taken_while_converting_stays_with_who_took_it(library, workspace, gguf, tiny_model, monkeypatch):
+    convert = library._run_converter
+
+    def meanwhile(source, target):
+        Library(workspace).add(tiny_model.path, "some-model")
+        return convert(source, target)
+
+    monkeypatch.setattr(library, "_run_converter", meanwhile)
+    with pytest.raises(BadInput, match="another model called"):
+        library.add(gguf)
+    assert leftovers(workspace) == []
+    assert library.list()[0].path == tiny_model.path
 
 
 def _touch_config(source, target):

@@ -29,7 +29,7 @@ def puller(hub, workspace, library):
 
 
 def leftovers(workspace):
-    return [p.name for p in workspace.models.iterdir() if p.name.startswith(".") and p.name != ".lock"]
+    return [p.name for p in workspace.models.iterdir() if p.name.startswith(".") and not p.name.endswith(".lock")]
 
 
 def test_searching_shows_what_one_chooses_by(tiny, server, hub):
@@ -127,6 +127,13 @@ def test_a_model_with_code_is_refused_before_its_weights_are_fetched(tiny, serve
         puller.model(look(hub, "amina/tiny"))
     assert server.count("GET", "model.safetensors") == 0
     assert library.list() == []
+
+
+def test_a_model_that_is_broken_on_the_hub_leaves_nothing(tiny, hub, puller, workspace, tiny_files):
+    tiny.commit({**tiny_files, "model.safetensors": b"nonsense"})
+    with pytest.raises(ModelTrouble, match="damaged"):
+        puller.model(look(hub, "amina/tiny"))
+    assert leftovers(workspace) == []
 
 
 def test_only_pickles_are_refused_before_anything_is_fetched(server, hub, puller):
