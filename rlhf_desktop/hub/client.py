@@ -8,6 +8,7 @@ address is this computer's own). A token is sent only when it is handed over her
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -21,7 +22,34 @@ DEFAULT_ENDPOINT = "https://huggingface.co"
 _WAITS_S = (1.0, 3.0, 8.0)  # between tries
 _CHUNK_BYTES = 64 * 1024
 _LONGEST_WAIT_S = 60.0  # longer waits are the user's to decide
+_PATIENCE_S = 20.0  # for all the waits the client makes by itself within one call
 _R = TypeVar("_R")
+
+
+class _Pauses(threading.local):
+    """Stands in for `time` in the client, which in some calls (searching, uploading) tries again by itself and waits as told.
+
+    Told to wait an hour, it would: silently, and nobody could stop it.
+    """
+
+    spent_s = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, within limits.
+
+        Raises:
+            HubTrouble: it would be too long.
+        """
+        if seconds > _LONGEST_WAIT_S:
+            raise HubTrouble("The Hub asks to wait: there were too many requests.", "Try again in some minutes.")
+        if self.spent_s and self.spent_s + seconds > _PATIENCE_S:
+            hint = "Nothing is wrong here: try again later. What has arrived is kept."
+            raise HubTrouble("The Hub has a trouble of its own.", hint)
+        self.spent_s += seconds
+        time.sleep(seconds)
+
+
+_pauses = _Pauses()
 
 
 def endpoint_address() -> str:
@@ -63,10 +91,12 @@ class Hub:
         offline.check_online(self.endpoint.split("://")[-1].split("/")[0].rsplit(":", 1)[0])
         os.environ.update(offline.QUIET)  # read when the library is first imported
         from huggingface_hub import HfApi, constants
+        from huggingface_hub.utils import _http
         from huggingface_hub.utils.logging import set_verbosity
 
         constants.DOWNLOAD_CHUNK_SIZE = _CHUNK_BYTES  # the client keeps whole chunks only: ten megabytes lost at each break
         set_verbosity(logging.ERROR)
+        _http.time = _pauses  # type: ignore[attr-defined]
         return HfApi(endpoint=self.endpoint, token=self.token, library_name="rlhf-desktop")
 
     def call(self, what: str, work: Callable[[Any], _R]) -> _R:
@@ -80,6 +110,7 @@ class Hub:
             AppError: one plain sentence, whatever happened.
         """
         waits = list(_WAITS_S)
+        _pauses.spent_s = 0.0
         while True:
             try:
                 return work(self.api())

@@ -1,6 +1,7 @@
 """`models search | pull | push | push-data | export | remove` against a Hub on loopback."""
 
 import json
+import time
 
 import pytest
 from cli_helpers import write_rows
@@ -18,7 +19,7 @@ def server(monkeypatch):
     import huggingface_hub.utils._http as http
 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(http.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     monkeypatch.setattr(tokens.TokenKeeper, "get", lambda self: self._session)  # no keyring of whoever runs the tests
     monkeypatch.setattr(module, "probe_device", lambda: {"memory_total_bytes": 8e9})
     monkeypatch.delenv("HF_TOKEN", raising=False)

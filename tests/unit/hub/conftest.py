@@ -1,5 +1,7 @@
 """A Hub on loopback, and the official client talking to it without waiting between tries."""
 
+import time
+
 import pytest
 
 from rlhf_desktop.core.paths import Workspace
@@ -15,7 +17,7 @@ def server(monkeypatch):
     import huggingface_hub.utils._http as http
 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(http.time, "sleep", lambda seconds: None)  # the one `time` module: nobody waits
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # nobody waits
     with HubServer() as made:
         monkeypatch.setenv("HF_ENDPOINT", made.url)
         yield made

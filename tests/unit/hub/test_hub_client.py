@@ -4,6 +4,7 @@ import pytest
 
 from rlhf_desktop.core import offline
 from rlhf_desktop.core.errors import AppError, BadInput, HubTrouble, NotFound
+from rlhf_desktop.hub import client
 from rlhf_desktop.hub.client import Hub, endpoint_address
 from rlhf_desktop.hub.pull import look, search
 from rlhf_desktop.hub.tokens import Secret
@@ -94,6 +95,21 @@ def test_a_token_that_may_not(server, tiny, reader):
 def test_a_broken_connection(server, tiny, hub, offset):
     server.break_at("/api/models/", offset, times=99)
     assert "connection broke" in trouble(lambda: look(hub, "amina/tiny"), HubTrouble).message
+
+
+@pytest.mark.parametrize(
+    ("status", "after", "words", "times"),
+    [(429, {"Retry_After": "3600"}, "asks to wait", 1), (429, {"Retry_After": "7"}, "trouble of its own", 3),
+     (503, {}, "trouble of its own", 5)],
+)  # fmt: skip
+def test_the_clients_own_patience_has_an_end(server, tiny, hub, monkeypatch, status, after, words, times):
+    """A search is tried again by the client itself: an hour of silence, if the Hub asks for one."""
+    slept = []
+    monkeypatch.setattr(client.time, "sleep", slept.append)
+    server.fail("/api/models", status, times=99, **after)
+    assert words in trouble(lambda: search(hub, "tiny"), HubTrouble).message
+    assert sum(slept) <= 20
+    assert server.count("GET", "/api/models") == times
 
 
 def test_nobody_there(waits):
