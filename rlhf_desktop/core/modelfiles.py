@@ -202,7 +202,7 @@ def _check_sizes(folder: Path, config: dict[str, Any], parameters: int) -> None:
 
 
 def check_tokenizer(folder: Path) -> None:
-    """Refuse a tokenizer whose patterns could take forever, and templates of an absurd size.
+    """Refuse a tokenizer that is not read here or whose patterns could take forever, and templates of an absurd size.
 
     Raises:
         ModelTrouble: with the reason.
@@ -218,6 +218,9 @@ def check_tokenizer(folder: Path) -> None:
             raise ModelTrouble(f"The tokenizer in {folder} is damaged (tokenizer.json).", hint) from None
         for part in ("normalizer", "pre_tokenizer", "decoder") if isinstance(tokenizer, dict) else ():
             _check_patterns(file, tokenizer.get(part), 0)
+    elif (folder / "tokenizer.model").is_file() and not (folder / "vocab.json").is_file():
+        hint = "Get the model's tokenizer.json too (most offer one), or take the model as a GGUF file."
+        raise ModelTrouble(f"{folder} has its words only in SentencePiece's own file, which is not read here.", hint)
     for name in ("chat_template.jinja", "chat_template.json"):
         if (folder / name).is_file() and (folder / name).stat().st_size > MAX_TEMPLATE_CHARS:
             raise _refused(folder / name, "it is too large")

@@ -96,7 +96,7 @@ class Hub:
 
         constants.DOWNLOAD_CHUNK_SIZE = _CHUNK_BYTES  # the client keeps whole chunks only: ten megabytes lost at each break
         set_verbosity(logging.ERROR)
-        _http.time = _pauses  # type: ignore[attr-defined]
+        _http.time = _pauses  # type: ignore[assignment, attr-defined]
         return HfApi(endpoint=self.endpoint, token=self.token, library_name="rlhf-desktop")
 
     def call(self, what: str, work: Callable[[Any], _R]) -> _R:

@@ -17,6 +17,8 @@ from rlhf_desktop.ui.models.room import ModelsRoom
 from tests.hostile import make_adapter
 from tests.hub_server import WRITER, HubServer
 
+PATIENCE_MS = 20_000  # the first use of the client takes seconds on a busy machine
+
 
 @pytest.fixture
 def server(monkeypatch):
@@ -55,7 +57,7 @@ def cards(room):
 
 def find(qtbot, room, text):
     room.find_on_hub(text)
-    qtbot.waitUntil(lambda: bool(room.adding.results()))
+    qtbot.waitUntil(lambda: bool(room.adding.results()), timeout=PATIENCE_MS)
     return room.adding.results()
 
 
@@ -86,9 +88,21 @@ def test_a_model_is_downloaded_and_shown(qtbot, room, tiny):
     line.get.click()
     assert not room.adding.folder.isEnabled()
     wait_for(qtbot, room, "is in the library")
-    qtbot.waitUntil(lambda: len(cards(room)) == 1)
+    qtbot.waitUntil(lambda: len(cards(room)) == 1, timeout=PATIENCE_MS)
     assert room.adding.folder.isEnabled()
     assert not room.adding.meter.isVisible()
+
+
+def test_after_a_trouble_the_keys_are_where_they_were(qtbot, room, tiny, server):
+    (line,) = find(qtbot, room, "tiny")
+    server.fail("/revision/", 403, times=9)
+    tiny.gated = "manual"
+    room.widget().activateWindow()
+    line.get.setFocus()
+    qtbot.waitUntil(line.get.hasFocus, timeout=PATIENCE_MS)
+    line.get.click()
+    wait_for(qtbot, room, "gated")
+    assert line.get.hasFocus()
 
 
 def test_a_gated_models_page_is_one_press_away(qtbot, room, tiny, server, monkeypatch):
@@ -110,7 +124,7 @@ def test_a_tag_can_be_chosen_and_a_name(qtbot, room, tiny, context):
     tiny.commit({**tiny.files, "README.md": b"newer"})
     (line,) = find(qtbot, room, "tiny")
     line.versions.click()
-    qtbot.waitUntil(lambda: line.form is not None)
+    qtbot.waitUntil(lambda: line.form is not None, timeout=PATIENCE_MS)
     assert [line.form.revision.itemText(n) for n in range(line.form.revision.count())] == ["main", "v1"]
     line.form.revision.setCurrentText("v1")
     line.form.name.setText("first")
@@ -131,7 +145,7 @@ def test_of_several_gguf_files_one_is_chosen_in_place(qtbot, room, server, conte
     assert "fits" in said
     line.get.click()
     wait_for(qtbot, room, "several files")
-    qtbot.waitUntil(lambda: line.form is not None)
+    qtbot.waitUntil(lambda: line.form is not None, timeout=PATIENCE_MS)
     assert [line.form.file.itemData(n) for n in range(2)] == ["a-F16.gguf", "a-Q4_1.gguf"]  # what loses the least comes first
     asked = []
     monkeypatch.setattr(room._hub, "pull", lambda wanted, on_progress: asked.append(wanted) or context.library.get("none"))
@@ -160,10 +174,16 @@ def test_a_download_can_be_stopped(qtbot, room, tiny, monkeypatch):
 def test_nothing_found_and_troubles(qtbot, room, tiny, server):
     room.adding.query.setText("nothing-like-it")
     room.adding.search.click()
-    qtbot.waitUntil(lambda: "Nothing on the Hub" in "".join(label.text() for label in room.adding.findChildren(models_room.Label)))
+    qtbot.waitUntil(
+        lambda: "Nothing on the Hub" in "".join(label.text() for label in room.adding.findChildren(models_room.Label)),
+        timeout=PATIENCE_MS,
+    )
     server.fail("/api/models", 403, times=9)
     room.search("tiny")
-    qtbot.waitUntil(lambda: "not let everybody" in "".join(label.text() for label in room.adding.findChildren(models_room.Label)))
+    qtbot.waitUntil(
+        lambda: "not let everybody" in "".join(label.text() for label in room.adding.findChildren(models_room.Label)),
+        timeout=PATIENCE_MS,
+    )
 
 
 def test_offline_says_why_the_hub_cannot_be_searched(room, context):
@@ -183,7 +203,7 @@ def card(qtbot, room, context, tiny_model):
     make_adapter(run.folder.adapter)
     run.state("done")
     room.refresh()
-    qtbot.waitUntil(lambda: len(cards(room)) == 1 and len(cards(room)[0].lines) == 1)
+    qtbot.waitUntil(lambda: len(cards(room)) == 1 and len(cards(room)[0].lines) == 1, timeout=PATIENCE_MS)
     return cards(room)[0]
 
 
@@ -205,7 +225,7 @@ def test_export_in_place(qtbot, room, card, tmp_path, monkeypatch):
 def test_publishing_shows_exactly_what_goes_and_sends_just_that(qtbot, room, card, server):
     (line,) = card.lines.values()
     line.asked.emit("publish")
-    qtbot.waitUntil(lambda: isinstance(room.sharing.panel, PublishPanel))
+    qtbot.waitUntil(lambda: isinstance(room.sharing.panel, PublishPanel), timeout=PATIENCE_MS)
     panel = room.sharing.panel
     panel.preview.click()
     wait_for(qtbot, room, "needs a name")
@@ -213,7 +233,7 @@ def test_publishing_shows_exactly_what_goes_and_sends_just_that(qtbot, room, car
     panel.form.licence.setCurrentText("mit")
     panel.form.use.setPlainText("Answering complaints.")
     panel.preview.click()
-    qtbot.waitUntil(panel.send.isVisible)
+    qtbot.waitUntil(panel.send.isVisible, timeout=PATIENCE_MS)
     assert any("adapter_model.safetensors" in panel.files.which.itemText(n) for n in range(panel.files.which.count()))
     assert "only your account" in panel.files.where.text()
     assert "Answering complaints." in panel.files.content.toPlainText()
@@ -239,7 +259,7 @@ def test_notes_stay(qtbot, room, card, context):
     cards(room)[0].line.asked.emit("notes")
     room.sharing.panel.line.setText("the small one")
     room.sharing.panel.line.editingFinished.emit()
-    qtbot.waitUntil(lambda: context.library.list()[0].notes == "the small one")
+    qtbot.waitUntil(lambda: context.library.list()[0].notes == "the small one", timeout=PATIENCE_MS)
     assert json.loads((context.workspace.models / "tiny" / "model.json").read_text())["notes"] == "the small one"
 
 
@@ -250,7 +270,9 @@ def test_what_it_takes_of_the_disk_and_how_good_it_is(qtbot, room, card, monkeyp
     (line,) = card.lines
     monkeypatch.setattr("rlhf_desktop.ui.models.work.measures", lambda workspace, store: {line: "loss on held-out examples 1.23"})
     room.refresh()
-    qtbot.waitUntil(lambda: any("1.23" in label.text() for c in cards(room) for label in c.findChildren(models_room.Label)))
+    qtbot.waitUntil(
+        lambda: any("1.23" in label.text() for c in cards(room) for label in c.findChildren(models_room.Label)), timeout=PATIENCE_MS
+    )
 
 
 def test_comparing_goes_to_evaluate(qtbot, room, card, context):

@@ -85,7 +85,7 @@ class WelcomePage(Page):
             label.setText(word)
             label.set_tone(tone)
         words = f"This computer has {memory_bytes / _GIB:.0f} GB of memory. " if memory_bytes else ""
-        self._where.setText(words + "Add one in Models: a folder or a GGUF file you have downloaded.")
+        self._where.setText(words + "Add one in Models: from the Hub, from a folder, or a GGUF file.")
 
     def _buttons(self):
         across = row(None, 0, t.SPACE_M)

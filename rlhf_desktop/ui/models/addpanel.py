@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QLineEdit, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QWidget
 
 from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.hub.pull import RemoteModel, Transfer
 from rlhf_desktop.ui import words
-from rlhf_desktop.ui.models.hubresult import HubResult
+from rlhf_desktop.ui.models.hubresult import HubResult, Wanted
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, clear, column, row
@@ -29,6 +29,7 @@ class AddPanel(Card):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Add a model", parent=parent)
+        self._pulling: HubResult | None = None
         self.body.addWidget(caption("Only weights that cannot run code are accepted: safetensors and GGUF.", wrap=True))
         self.body.addLayout(self._buttons())
         self.body.addLayout(self._search_row())
@@ -87,6 +88,7 @@ class AddPanel(Card):
         self.query.setEnabled(not rule.offline)
         self.search.setEnabled(not rule.offline)
         if rule.offline:
+            clear(self._results)  # none of it can be fetched now
             self.note.say(
                 "wifi-off", f"Offline is on, so the Hub cannot be searched. {rule.why}", "muted", "" if rule.locked else "Settings"
             )
@@ -104,9 +106,13 @@ class AddPanel(Card):
             self._results.addWidget(caption(f"Nothing on the Hub is called like “{text}”."))
         for model in found:
             line = HubResult(model, memory_bytes)
-            line.chosen.connect(self.pullAsked)
+            line.chosen.connect(lambda wanted, line=line: self._pull(line, wanted))
             line.versionsAsked.connect(lambda line=line: self.versionsAsked.emit(line))
             self._results.addWidget(line)
+
+    def _pull(self, line: HubResult, wanted: Wanted) -> None:
+        self._pulling = line
+        self.pullAsked.emit(wanted)
 
     def show_failed(self, text: str) -> None:
         """A search that failed."""
@@ -132,3 +138,5 @@ class AddPanel(Card):
             button.setEnabled(not busy)
         for line in self.results():
             line.set_busy(busy)
+            if not busy and line is self._pulling and self.isAncestorOf(QApplication.focusWidget()):
+                line.get.setFocus()  # it was taken from there when the button went grey
