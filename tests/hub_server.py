@@ -63,6 +63,7 @@ class Fault:
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     break_at: int = -1
+    break_in: int = -1
     flip: bool = False  # change a byte of what is sent
     method: str = ""
 
@@ -119,6 +120,10 @@ class HubServer:
         """Close the connection after so many bytes of the answer's body."""
         self.faults.append(Fault(where, times, break_at=offset))
 
+    def break_in(self, where: str, offset: int, times: int = 1, method: str = "") -> None:
+        """Close the connection after so many bytes of what is sent here."""
+        self.faults.append(Fault(where, times, break_in=offset, method=method))
+
     def flip(self, where: str, times: int = 1) -> None:
         """Send other bytes than there are."""
         self.faults.append(Fault(where, times, flip=True))
@@ -139,12 +144,18 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         self.query = parse_qs(parts.query)
         path = unquote(parts.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         with hub.lock:
             hub.seen.append((self.command, self.path, {name.lower(): value for name, value in self.headers.items()}))
             self.fault = next((f for f in hub.faults if f.where in path and f.times > 0 and f.method in ("", self.command)), None)
             if self.fault:
                 self.fault.times -= 1
+        length = int(self.headers.get("Content-Length") or 0)
+        if self.fault and 0 <= self.fault.break_in < length:
+            self.rfile.read(self.fault.break_in)
+            self.close_connection = True
+            return
+        body = self.rfile.read(length)
+        with hub.lock:
             if self.fault and self.fault.status:
                 self._json({"error": "as asked"}, self.fault.status, self.fault.headers)
                 return

@@ -21,7 +21,7 @@ class Fit:
     @property
     def sentence(self) -> str:
         """The verdict in words."""
-        needs = f"Chatting and training need about {self.needs_bytes / 1e9:.1f} GB of memory"
+        needs = f"Chatting and training need about {_gb(self.needs_bytes)} of memory"
         if self.has_bytes is None:
             return f"{needs}; how much this computer has is not known yet."
         ends = {
@@ -29,7 +29,11 @@ class Fit:
             "tight": "so it is tight: close other programs, and expect to chat but perhaps not to train.",
             "won't fit": "so it won't fit. Choose a smaller model.",
         }
-        return f"{needs}; this computer has {self.has_bytes / 1e9:.1f} GB, {ends[self.verdict]}"
+        return f"{needs}; this computer has {_gb(self.has_bytes)}, {ends[self.verdict]}"
+
+
+def _gb(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes < 9.95e9 else f"{n_bytes / 1e9:,.0f} GB"
 
 
 def training_bytes(parameters: float) -> float:

@@ -43,8 +43,8 @@ class _Pauses(threading.local):
         if seconds > _LONGEST_WAIT_S:
             raise HubTrouble("The Hub asks to wait: there were too many requests.", "Try again in some minutes.")
         if self.spent_s and self.spent_s + seconds > _PATIENCE_S:
-            hint = "Nothing is wrong here: try again later. What has arrived is kept."
-            raise HubTrouble("The Hub has a trouble of its own.", hint)
+            hint = "Check the connection, or try again later. What has arrived is kept."
+            raise HubTrouble("The Hub has a trouble of its own, or the connection broke.", hint)
         self.spent_s += seconds
         time.sleep(seconds)
 
@@ -174,18 +174,22 @@ def explain(problem: BaseException, what: str, has_token: bool, endpoint: str = 
     return HubTrouble(f"The Hub's answer about “{what}” could not be used.", "Trying again later may help.", detail)
 
 
+class TokenTrouble(HubTrouble):
+    """A token is missing, not accepted, or may not do this."""
+
+
 def _explain_status(status: int, what: str, has_token: bool, detail: str) -> AppError:
     if status == 401:
         if has_token:
-            return HubTrouble("The Hub does not accept your token.", "Make a new one on the Hub and give it in Settings.", detail)
-        return HubTrouble("The Hub wants to know who you are for this.", "Give your token in Settings, then try again.", detail)
+            return TokenTrouble("The Hub does not accept your token.", "Make a new one on the Hub and give it in Settings.", detail)
+        return TokenTrouble("The Hub wants to know who you are for this.", "Give your token in Settings, then try again.", detail)
     if status == 403:
         if not has_token:
-            return HubTrouble(
+            return TokenTrouble(
                 "The Hub does not let everybody do this.", f"Give the token of an account that may use “{what}”.", detail
             )
         hint = f"Use one of an account that may use “{what}”: with read permission to download, write permission to publish."
-        return HubTrouble("Your token may not do this.", hint, detail)
+        return TokenTrouble("Your token may not do this.", hint, detail)
     if status == 429:
         return HubTrouble("The Hub asks to wait: there were too many requests.", "Try again in some minutes.", detail)
     if status >= 500:

@@ -103,10 +103,19 @@ class Library:
             raise ModelTrouble(f"The folder of “{model.name}” is gone: {folder}", hint)
         return ModelRef(name=model.name, path=str(folder), hash=model.hash)
 
-    def add(self, source: Path | str, name: str | None = None, progress: OnProgress | None = None) -> ModelRef:
+    def add(
+        self,
+        source: Path | str,
+        name: str | None = None,
+        progress: OnProgress | None = None,
+        *,
+        origin: str = "",
+        licence: str = "",
+    ) -> ModelRef:
         """Add a transformers folder (used where it lies) or a GGUF file (converted into the workspace).
 
-        Adding what is there already changes nothing.
+        Adding what is there already changes nothing. `origin` and `licence` are for a GGUF file that was fetched: the place it came
+        from, which outlasts the file, and what that place says.
 
         Raises:
             NotFound: nothing is there.
@@ -122,7 +131,7 @@ class Library:
             return self._add_folder(path, clean_name(name or path.name))
         if path.suffix.lower() != ".gguf":
             raise BadInput(f"{path.name} is not a model.", "Give a folder with config.json and *.safetensors, or a .gguf file.")
-        return self._add_gguf(path, clean_name(name or path.stem), progress or _silent)
+        return self._add_gguf(path, clean_name(name or path.stem), progress or _silent, origin, licence)
 
     def remove(self, name: str) -> None:
         """Forget a model; converted weights are deleted, a folder of the user's is left alone.
@@ -226,7 +235,7 @@ class Library:
             write_json(self._root / name / DESCRIPTION, model.model_dump(mode="json"))
             return self._ref(model)
 
-    def _add_gguf(self, file: Path, name: str, progress: OnProgress) -> ModelRef:
+    def _add_gguf(self, file: Path, name: str, progress: OnProgress, origin: str, licence: str) -> ModelRef:
         check_gguf(file)
         progress(f"Reading {file.name}")
         digest = sha256_file(file)
@@ -234,7 +243,7 @@ class Library:
             if known := self._known(_converted_hash(digest), name):
                 return known
             progress(f"Converting {file.name} (once)")
-            return self._convert(file, digest, name)
+            return self._convert(file, digest, name, licence, origin=origin)
 
     def _known(self, identity: str, name: str) -> ModelRef | None:
         """The model with this identity, whatever its name.
@@ -248,7 +257,7 @@ class Library:
         self.check_free(name)
         return None
 
-    def _convert(self, source: Path, digest: str, name: str, licence: str = "", notes: str = "") -> ModelRef:
+    def _convert(self, source: Path, digest: str, name: str, licence: str = "", notes: str = "", origin: str = "") -> ModelRef:
         """Convert into a hidden folder, then rename it into place. The caller holds the lock of those who convert."""
         needed = 4 * source.stat().st_size
         if free_disk_bytes(self._root) < needed:
@@ -263,7 +272,7 @@ class Library:
             model = LibraryModel(
                 name=name,
                 path=".",
-                source=str(source),
+                source=origin or str(source),
                 source_sha256=digest,
                 converter=CONVERTER_VERSION,
                 hash=_converted_hash(digest),

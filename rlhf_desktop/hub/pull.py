@@ -227,7 +227,7 @@ class Puller:
             wanted = choose_gguf(remote, file)
             folder = self._fetch(remote, [wanted], 5 * wanted.size, on_transfer, stop)
             note(f"Converting {wanted.path}")
-            ref = self._library.add(folder / wanted.path, called, note)
+            ref = self._library.add(folder / wanted.path, called, note, origin=_source(remote), licence=remote.licence)
             shutil.rmtree(folder)
             return ref
         files = _pick(remote.files, MODEL_FILES)

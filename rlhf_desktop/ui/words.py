@@ -29,6 +29,8 @@ def size(n_bytes: float) -> str:
 
 def parameters(count: float) -> str:
     """A model's size as people say it: "134 million parameters", "1.5 billion parameters"."""
+    if count < 1e6:
+        return f"{count:,.0f} parameters"
     return f"{count / 1e9:.1f} billion parameters" if count >= 1e9 else f"{count / 1e6:,.0f} million parameters"
 
 

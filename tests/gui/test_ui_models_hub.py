@@ -93,9 +93,8 @@ def test_a_model_is_downloaded_and_shown(qtbot, room, tiny):
     assert not room.adding.meter.isVisible()
 
 
-def test_after_a_trouble_the_keys_are_where_they_were(qtbot, room, tiny, server):
+def test_after_a_trouble_the_keys_are_where_they_were(qtbot, room, tiny):
     (line,) = find(qtbot, room, "tiny")
-    server.fail("/revision/", 403, times=9)
     tiny.gated = "manual"
     room.widget().activateWindow()
     line.get.setFocus()
@@ -103,6 +102,25 @@ def test_after_a_trouble_the_keys_are_where_they_were(qtbot, room, tiny, server)
     line.get.click()
     wait_for(qtbot, room, "gated")
     assert line.get.hasFocus()
+
+
+def test_what_is_here_already_is_said(qtbot, room, tiny):
+    (line,) = find(qtbot, room, "tiny")
+    said = lambda: " ".join(label.text() for label in line.findChildren(models_room.Label))  # noqa: E731
+    assert "in your library" not in said()
+    line.get.click()
+    wait_for(qtbot, room, "is in the library")
+    qtbot.waitUntil(lambda: "in your library" in said(), timeout=PATIENCE_MS)
+
+
+def test_a_token_that_is_not_accepted_is_one_press_from_settings(qtbot, room, tiny, server, context):
+    (line,) = find(qtbot, room, "tiny")
+    server.fail("/api/models/amina", 401, times=9)
+    line.get.click()
+    wait_for(qtbot, room, "wants to know who you are")
+    with qtbot.waitSignal(context.session.roomRequested) as asked:
+        room.notice.button.click()
+    assert asked.args == ["settings"]
 
 
 def test_a_gated_models_page_is_one_press_away(qtbot, room, tiny, server, monkeypatch):

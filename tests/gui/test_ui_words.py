@@ -18,6 +18,14 @@ def test_size(n, said):
     assert words.size(n) == said
 
 
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(97_728, "97,728 parameters"), (134_515_008, "135 million parameters"), (1_540_000_000, "1.5 billion parameters")],
+)
+def test_parameters(count, said):
+    assert words.parameters(count) == said
+
+
 def test_ago_and_moment_know_today():
     now = time.mktime((2026, 3, 14, 15, 0, 0, 0, 0, -1))
     assert words.ago(now - 10, now) == "just now"

@@ -7,12 +7,11 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout
 
 from rlhf_desktop.core.fit import Verdict, model_fit, training_bytes
+from rlhf_desktop.ui import words
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, Page, row
 from rlhf_desktop.ui.widgets.text import Label, caption, title
-
-_GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,8 @@ class WelcomePage(Page):
             word, tone = fit_word(suggestion, memory_bytes)
             label.setText(word)
             label.set_tone(tone)
-        words = f"This computer has {memory_bytes / _GIB:.0f} GB of memory. " if memory_bytes else ""
-        self._where.setText(words + "Add one in Models: from the Hub, from a folder, or a GGUF file.")
+        has = f"This computer has {words.size(memory_bytes)} of memory. " if memory_bytes else ""
+        self._where.setText(has + "Add one in Models: from the Hub, from a folder, or a GGUF file.")
 
     def _buttons(self):
         across = row(None, 0, t.SPACE_M)
@@ -101,8 +100,8 @@ class WelcomePage(Page):
 
     def _models(self) -> Card:
         card = Card("The starter model only demonstrates")
-        words = "It is tiny, so that everything runs in minutes on any laptop. For real work, choose one of these:"
-        card.body.addWidget(Label(words, tone="muted", wrap=True))
+        said = "It is tiny, so that everything runs in minutes on any laptop. For real work, choose one of these:"
+        card.body.addWidget(Label(said, tone="muted", wrap=True))
         card.body.addSpacing(t.SPACE_XS)
         grid = QGridLayout()
         grid.setHorizontalSpacing(t.SPACE_L)
@@ -113,7 +112,7 @@ class WelcomePage(Page):
             grid.addWidget(Label(suggestion.name, strong=True), line, 0)
             grid.addWidget(caption(suggestion.note, wrap=True), line, 1)
             grid.addWidget(caption(suggestion.licence), line, 2)
-            grid.addWidget(caption(f"{suggestion.needs_bytes / _GIB:.0f} GB"), line, 3)
+            grid.addWidget(caption(words.size(suggestion.needs_bytes)), line, 3)
             verdict = Label("", "caption", "muted", strong=True)
             self._fits.append(verdict)
             grid.addWidget(verdict, line, 4)

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QWidget
 from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.hub.pull import RemoteModel, Transfer
 from rlhf_desktop.ui import words
-from rlhf_desktop.ui.models.hubresult import HubResult, Wanted
+from rlhf_desktop.ui.models.hubresult import HubResult
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, clear, column, row
@@ -29,7 +29,7 @@ class AddPanel(Card):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Add a model", parent=parent)
-        self._pulling: HubResult | None = None
+        self._left: tuple[QWidget, QWidget] | None = None  # the button that went grey, and where Qt put the keys then
         self.body.addWidget(caption("Only weights that cannot run code are accepted: safetensors and GGUF.", wrap=True))
         self.body.addLayout(self._buttons())
         self.body.addLayout(self._search_row())
@@ -99,20 +99,24 @@ class AddPanel(Card):
         clear(self._results)
         self._results.addWidget(caption("Searching…"))
 
-    def show_results(self, found: Sequence[RemoteModel], memory_bytes: float | None, text: str) -> None:
-        """What the Hub has."""
+    def show_results(
+        self, found: Sequence[RemoteModel], memory_bytes: float | None, text: str, here: frozenset[str] = frozenset()
+    ) -> None:
+        """What the Hub has; of it, `here` is in the library."""
         clear(self._results)
         if not found:
             self._results.addWidget(caption(f"Nothing on the Hub is called like “{text}”."))
         for model in found:
             line = HubResult(model, memory_bytes)
-            line.chosen.connect(lambda wanted, line=line: self._pull(line, wanted))
+            line.chosen.connect(self.pullAsked)
             line.versionsAsked.connect(lambda line=line: self.versionsAsked.emit(line))
             self._results.addWidget(line)
+        self.show_here(here)
 
-    def _pull(self, line: HubResult, wanted: Wanted) -> None:
-        self._pulling = line
-        self.pullAsked.emit(wanted)
+    def show_here(self, here: frozenset[str]) -> None:
+        """Say of each repository found whether it is in the library."""
+        for line in self.results():
+            line.set_here(line.model.repo in here)
 
     def show_failed(self, text: str) -> None:
         """A search that failed."""
@@ -133,10 +137,19 @@ class AddPanel(Card):
             self.meter.set_value(transfer.done_bytes, transfer.total_bytes, f"{transfer.file}: {done} of {total}{left}")
 
     def set_busy(self, busy: bool) -> None:
-        """One thing at a time."""
+        """One thing at a time. Whoever has not moved on meanwhile finds the keys where they were."""
+        had = QApplication.focusWidget()
         for button in (self.starter, self.folder, self.file):
             button.setEnabled(not busy)
         for line in self.results():
             line.set_busy(busy)
-            if not busy and line is self._pulling and self.isAncestorOf(QApplication.focusWidget()):
-                line.get.setFocus()  # it was taken from there when the button went grey
+        if busy and had in self._greyed():
+            self._left = (had, QApplication.focusWidget())
+        elif not busy and self._left:
+            button, went = self._left
+            self._left = None
+            if had is went and button in self._greyed():
+                button.setFocus()
+
+    def _greyed(self) -> list[QWidget]:
+        return [self.starter, self.folder, self.file, *(button for line in self.results() for button in line.buttons)]

@@ -51,7 +51,8 @@ class HubResult(QWidget):
         across = row(spacing=t.SPACE_M)
         names = column(spacing=2)
         names.addWidget(ElidedLabel(model.repo, strong=True))
-        names.addWidget(ElidedLabel(facts_of(model), "caption", "muted"))
+        self._facts = ElidedLabel(facts_of(model), "caption", "muted")
+        names.addWidget(self._facts)
         across.addLayout(names, 1)
         verdict = Label(fit.verdict if model.parameters else "size unknown", strong=True, tone=FIT_TONES[fit.verdict])
         verdict.setToolTip(fit.sentence if model.parameters else "")
@@ -85,11 +86,19 @@ class HubResult(QWidget):
         self._place.addWidget(self.form)
         self.form.first.setFocus()
 
+    def set_here(self, here: bool) -> None:
+        """Whether it is in the library already; another version can still be fetched, under another name."""
+        self._facts.setText("  ·  ".join([*(["in your library"] if here else []), facts_of(self.model)]))
+
     def set_busy(self, busy: bool) -> None:
         """One download at a time."""
-        self.get.setEnabled(not busy)
-        if self.form is not None:
-            self.form.get.setEnabled(not busy)
+        for button in self.buttons:
+            button.setEnabled(not busy)
+
+    @property
+    def buttons(self) -> list[Button]:
+        """Those that begin a download."""
+        return [self.get, *([self.form.get] if self.form else [])]
 
 
 class VersionForm(QWidget):

@@ -12,7 +12,7 @@ from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.fit import model_fit
 from rlhf_desktop.core.imported import ImportedAdapter
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
-from rlhf_desktop.hub.client import Gated
+from rlhf_desktop.hub.client import Gated, TokenTrouble
 from rlhf_desktop.hub.library import LibraryModel
 from rlhf_desktop.hub.pull import RemoteModel, SeveralFiles, Transfer, search
 from rlhf_desktop.jobs.device import known_device, probe_device
@@ -42,6 +42,8 @@ class ModelsRoom(QObject):
         super().__init__()
         self._context = context
         self._front = self._probed = False
+        self._here: frozenset[str] = frozenset()  # the Hub's repositories that are in the library
+        self._page = ""  # of the gated model the notice is about
         self._probing = threading.Lock()
         self._hub = HubWork(context.workspace, context.library, context.keys)
         self.sharing = Sharing(context, self._hub, self._say)
@@ -82,7 +84,7 @@ class ModelsRoom(QObject):
         self.empty = EmptyState(
             "models",
             "No model yet",
-            "The starter model is small and made for trying things out. It is prepared once.",
+            "The starter model is small and made for trying things out. Preparing it takes half a minute, once.",
             "Prepare the starter model",
         )
         self.empty.hide()
@@ -99,7 +101,7 @@ class ModelsRoom(QObject):
         across = row(spacing=t.SPACE_M)
         said = (
             "The project's comparisons as a dataset on the Hub: private unless you say otherwise, "
-            "after a look for what tells who somebody is."
+            "after a look for names, addresses and numbers that tell who somebody is."
         )
         across.addWidget(caption(said, wrap=True), 1)
         self.publish_data = Button("Publish comparisons…", icon="upload")
@@ -112,7 +114,7 @@ class ModelsRoom(QObject):
         session = self._context.session
         adding = self.adding
         self.add_button.clicked.connect(self._toggle_adding)
-        self.notice.acted.connect(self._open_page)
+        self.notice.acted.connect(self._act)
         adding.starterAsked.connect(self.prepare_starter)
         adding.folderAsked.connect(self._choose_folder)
         adding.fileAsked.connect(self._choose_file)
@@ -176,6 +178,8 @@ class ModelsRoom(QObject):
         return read_facts(self._context.workspace, self._context.library, self._context.store)
 
     def _show(self, facts: ModelFacts) -> None:
+        self._here = facts.repositories
+        self.adding.show_here(self._here)
         if self.sharing.panel is not None:
             return  # opened while the list was read
         clear(self._cards)
@@ -233,7 +237,7 @@ class ModelsRoom(QObject):
         self.adding.show_searching()
         self._context.tasks.run(
             lambda: (search(self._hub.hub(), text), self._memory_bytes()),
-            on_success=lambda found: self.adding.show_results(*found, text),
+            on_success=lambda found: self.adding.show_results(*found, text, self._here),
             on_failure=lambda trouble: self.adding.show_failed(str(trouble)),
         )
 
@@ -258,7 +262,7 @@ class ModelsRoom(QObject):
         model = wanted.model
         fit = model_fit(model.parameters or 0, (known_device() or {}).get("memory_total_bytes"))  # known since the search
         if model.parameters and fit.verdict == "won't fit":
-            self._failed(AppError(f"{model.repo} won't fit in this computer's memory.", fit.sentence))
+            self._failed(AppError(f"{model.repo} is too large for this computer.", fit.sentence))
             return
         self._enable(False)
         self._say("clock", f"Downloading {model.repo}. You can go on working.", "muted")
@@ -364,7 +368,9 @@ class ModelsRoom(QObject):
     def _failed(self, trouble: AppError) -> None:
         self._enable(True)
         self.adding.show_transfer(None)
-        self._say("alert", str(trouble), "danger", trouble.page if isinstance(trouble, Gated) else "")
+        self._page = trouble.page if isinstance(trouble, Gated) else ""
+        remedy = "Open its page" if self._page else "Settings" if isinstance(trouble, TokenTrouble) else ""
+        self._say("alert", str(trouble), "danger", remedy)
 
     def _enable(self, on: bool) -> None:
         self.adding.set_busy(not on)
@@ -394,12 +400,15 @@ class ModelsRoom(QObject):
         self._context.session.modelsChanged.emit()
         self.refresh()
 
-    def _say(self, icon: str, text: str, tone, page: str = "") -> None:
-        self._page = page
-        self.notice.say(icon, text, tone, "Open its page" if page else "")
+    def _say(self, icon: str, text: str, tone, action: str = "") -> None:
+        self.notice.say(icon, text, tone, action)
         self.notice.show()
         if tone != "muted":  # progress scrolls nobody away from what they do meanwhile
             QTimer.singleShot(0, self._root, lambda: self._root.ensureWidgetVisible(self.notice))
 
-    def _open_page(self) -> None:
-        QDesktopServices.openUrl(QUrl(self._page))
+    def _act(self) -> None:
+        """What the notice's button is for: a gated model's page, or the place where a token is given."""
+        if self._page:
+            QDesktopServices.openUrl(QUrl(self._page))
+        else:
+            self._context.session.roomRequested.emit("settings")

@@ -39,6 +39,12 @@ class ModelFacts:
     free_bytes: float = 0
 
     @property
+    def repositories(self) -> frozenset[str]:
+        """Of the Hub, those that are here: "owner/name"."""
+        came = [model.source.removeprefix("hub:") for model in self.models if model.source.startswith("hub:")]
+        return frozenset(source.partition("@")[0] for source in came)
+
+    @property
     def disk_words(self) -> str:
         """How much of the disk all of it takes."""
         models, adapters = sum(m.size_bytes for m in self.models), sum(a.size_bytes for a in self.adapters)

@@ -3,6 +3,7 @@
 import json
 import pickle
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from rlhf_desktop.core.errors import AppError, BadInput, HubTrouble, ModelTrouble, NoSpace
 from rlhf_desktop.core.imported import imported_adapters
 from rlhf_desktop.hub import pull as module
-from rlhf_desktop.hub.library import folder_hash
+from rlhf_desktop.hub.library import Library, folder_hash
 from rlhf_desktop.hub.pull import Puller, Transfer, look, search
 from rlhf_desktop.jobs.adapters import list_adapters, resolve_adapter
+from tests import hostile
 from tests.hostile import make_adapter
 
 
@@ -156,6 +158,19 @@ def test_which_gguf(server, hub):
         assert "a-F16.gguf" in caught.value.hint
         assert [f.path for f in caught.value.remote.ggufs] == ["a-F16.gguf", "a-Q4.gguf"]
     assert module.choose_gguf(remote, "a-Q4.gguf").size == 4
+
+
+def test_a_gguf_model_remembers_where_it_came_from(server, hub, workspace, tmp_path):
+    """The file is gone once it is converted."""
+    converter = "import json, pathlib, sys; (pathlib.Path(sys.argv[2]) / 'model.safetensors').write_text('weights'); "
+    converter += "print(json.dumps({'parameters': 7, 'licence': 'mit'}))"
+    library = Library(workspace, convert_command=[sys.executable, "-c", converter])
+    content = hostile.gguf(tmp_path / "a.gguf", keys=hostile.LLAMA).read_bytes()
+    repo = server.add("amina/gguf", {"a.gguf": content}, card={"license": "apache-2.0"})
+    Puller(hub, workspace, library).model(look(hub, "amina/gguf"))
+    (model,) = library.list()
+    assert (model.source, model.licence) == (f"hub:amina/gguf@{repo.commits[-1][0]}", "apache-2.0")
+    assert leftovers(workspace) == []
 
 
 def test_a_gguf_model_of_another_kind_is_refused_before_it_is_fetched(server, hub, puller):

@@ -1,6 +1,7 @@
 """Publishing with the real client to a Hub on loopback, and getting it back."""
 
 import json
+import random
 
 import pytest
 
@@ -74,6 +75,33 @@ def test_what_lasts_is_said_and_goes_on_later(server, writer, plan):
     push(writer, plan)
     assert server.count("PUT", "/lfs/") == 0  # the weights had arrived
     assert server.repos["model", "amina/kind"].files["README.md"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_upload_that_breaks_anywhere_is_sent_again(server, writer, plan, seed):
+    weights = plan.files[1]
+    server.break_in("/lfs/", random.Random(seed).randrange(weights.size), times=2, method="PUT")
+    push(writer, plan)
+    assert server.repos["model", "amina/kind"].files[weights.path] == weights.content.read_bytes()
+    assert server.count("PUT", "/lfs/") == 3
+
+
+@pytest.mark.parametrize(("where", "offset"), [("/info/lfs/", 40), ("/lfs/", 300_000), ("/commit/", 40)])
+def test_an_upload_that_keeps_breaking_is_said_and_goes_on_later(server, writer, plan, where, offset):
+    server.break_in(where, offset, times=99)
+    with pytest.raises(HubTrouble, match="the connection broke") as caught:
+        push(writer, plan)
+    assert "try again" in caught.value.hint
+    assert set(server.repos["model", "amina/kind"].files) == {".gitattributes"}
+    server.faults.clear()
+    push(writer, plan)
+    assert len(server.repos["model", "amina/kind"].files) == 4
+
+
+def test_an_answer_that_is_lost_on_its_way(server, writer, plan):
+    server.break_at("/commit/", 7)
+    push(writer, plan)
+    assert server.repos["model", "amina/kind"].files["adapter_config.json"] == b"{}"
 
 
 def test_who_may_not(server, hub, reader, plan):

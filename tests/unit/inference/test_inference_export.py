@@ -106,6 +106,21 @@ def test_a_base_in_sixteen_bits_and_several_files(base, adapter, tmp_path):
     assert same(logits(AutoModelForCausalLM.from_pretrained(target, dtype=torch.float32)), logits(host.model))
 
 
+def test_a_quantised_base_is_not_merged_into(base, adapter, tmp_path):
+    """Runs may hold their base in 4-bit numbers in memory; what is exported comes from the full weights (see the test above).
+
+    A base that is stored quantised has none.
+    """
+    folder = shutil.copytree(base, tmp_path / "small")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "gptq", "bits": 4}}))
+    for export in (export_merged, export_gguf):
+        with pytest.raises(ModelTrouble, match="is quantised") as caught:
+            export(folder, adapter, tmp_path / "out", "Kinder")
+        assert "unquantised" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
 def read_gguf(file):
     return AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
 

@@ -1,15 +1,19 @@
 """A base in 4-bit numbers, by bitsandbytes itself: here on the processor, where it is slow but the same mathematics."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from bitsandbytes.functional import dequantize_4bit
 from bitsandbytes.nn import Linear4bit
+from safetensors.torch import load_file
 
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.inference.adapters import AdapterHost
+from rlhf_desktop.inference.export import export_merged
 from rlhf_desktop.inference.model import load_base
+from tests.hostile import make_adapter
 
 IDS = torch.arange(5, 25)[None]
 
@@ -63,6 +67,18 @@ def test_an_adapter_on_it_learns_and_leaves_it_alone(tiny_model):
     assert losses[-1] < losses[0] - 0.1
     host.activate([])
     assert torch.equal(logits(host.model), before)
+
+
+def test_what_it_has_learned_is_merged_into_the_full_weights(tiny_model, tmp_path):
+    host = AdapterHost(load_base(tiny_model, dtype="float32", device="cpu", quantization="4bit"))
+    host.load(make_adapter(tmp_path / "adapter"), "tuned")
+    export_merged(Path(tiny_model.path), tmp_path / "adapter", tmp_path, "Kinder")
+    full, merged = (load_file(folder / "model.safetensors") for folder in (Path(tiny_model.path), tmp_path))
+    name = "model.layers.0.self_attn.q_proj.weight"
+    assert {key for key in full if not torch.equal(full[key].float(), merged[key])} == {name, name.replace("0", "1")}
+    delta = host.model.get_submodule(name.removesuffix(".weight")).weight
+    assert delta.dtype == torch.uint8  # what the run held in memory is not what was merged into
+    assert torch.allclose(merged[name] - full[name].float(), torch.full((64, 64), 4 * 0.01 * 0.01), atol=1e-6)
 
 
 def test_without_the_package_it_says_what_to_install(tiny_model, monkeypatch):
