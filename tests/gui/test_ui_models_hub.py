@@ -17,8 +17,6 @@ from rlhf_desktop.ui.models.room import ModelsRoom
 from tests.hostile import make_adapter
 from tests.hub_server import WRITER, HubServer
 
-PATIENCE_MS = 20_000  # the first use of the client takes seconds on a busy machine
-
 
 @pytest.fixture
 def server(monkeypatch):
@@ -57,7 +55,7 @@ def cards(room):
 
 def find(qtbot, room, text):
     room.find_on_hub(text)
-    qtbot.waitUntil(lambda: bool(room.adding.results()), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: bool(room.adding.results()))
     return room.adding.results()
 
 
@@ -88,7 +86,7 @@ def test_a_model_is_downloaded_and_shown(qtbot, room, tiny):
     line.get.click()
     assert not room.adding.folder.isEnabled()
     wait_for(qtbot, room, "is in the library")
-    qtbot.waitUntil(lambda: len(cards(room)) == 1, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: len(cards(room)) == 1)
     assert room.adding.folder.isEnabled()
     assert not room.adding.meter.isVisible()
 
@@ -98,7 +96,7 @@ def test_after_a_trouble_the_keys_are_where_they_were(qtbot, room, tiny):
     tiny.gated = "manual"
     room.widget().activateWindow()
     line.get.setFocus()
-    qtbot.waitUntil(line.get.hasFocus, timeout=PATIENCE_MS)
+    qtbot.waitUntil(line.get.hasFocus)
     line.get.click()
     wait_for(qtbot, room, "gated")
     assert line.get.hasFocus()
@@ -110,7 +108,7 @@ def test_what_is_here_already_is_said(qtbot, room, tiny):
     assert "in your library" not in said()
     line.get.click()
     wait_for(qtbot, room, "is in the library")
-    qtbot.waitUntil(lambda: "in your library" in said(), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: "in your library" in said())
 
 
 def test_a_token_that_is_not_accepted_is_one_press_from_settings(qtbot, room, tiny, server, context):
@@ -142,7 +140,7 @@ def test_a_tag_can_be_chosen_and_a_name(qtbot, room, tiny, context):
     tiny.commit({**tiny.files, "README.md": b"newer"})
     (line,) = find(qtbot, room, "tiny")
     line.versions.click()
-    qtbot.waitUntil(lambda: line.form is not None, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: line.form is not None)
     assert [line.form.revision.itemText(n) for n in range(line.form.revision.count())] == ["main", "v1"]
     line.form.revision.setCurrentText("v1")
     line.form.name.setText("first")
@@ -163,7 +161,7 @@ def test_of_several_gguf_files_one_is_chosen_in_place(qtbot, room, server, conte
     assert "fits" in said
     line.get.click()
     wait_for(qtbot, room, "several files")
-    qtbot.waitUntil(lambda: line.form is not None, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: line.form is not None)
     assert [line.form.file.itemData(n) for n in range(2)] == ["a-F16.gguf", "a-Q4_1.gguf"]  # what loses the least comes first
     asked = []
     monkeypatch.setattr(room._hub, "pull", lambda wanted, on_progress: asked.append(wanted) or context.library.get("none"))
@@ -192,16 +190,10 @@ def test_a_download_can_be_stopped(qtbot, room, tiny, monkeypatch):
 def test_nothing_found_and_troubles(qtbot, room, tiny, server):
     room.adding.query.setText("nothing-like-it")
     room.adding.search.click()
-    qtbot.waitUntil(
-        lambda: "Nothing on the Hub" in "".join(label.text() for label in room.adding.findChildren(models_room.Label)),
-        timeout=PATIENCE_MS,
-    )
+    qtbot.waitUntil(lambda: "Nothing on the Hub" in "".join(label.text() for label in room.adding.findChildren(models_room.Label)))
     server.fail("/api/models", 403, times=9)
     room.search("tiny")
-    qtbot.waitUntil(
-        lambda: "not let everybody" in "".join(label.text() for label in room.adding.findChildren(models_room.Label)),
-        timeout=PATIENCE_MS,
-    )
+    qtbot.waitUntil(lambda: "not let everybody" in "".join(label.text() for label in room.adding.findChildren(models_room.Label)))
 
 
 def test_offline_says_why_the_hub_cannot_be_searched(room, context):
@@ -221,7 +213,7 @@ def card(qtbot, room, context, tiny_model):
     make_adapter(run.folder.adapter)
     run.state("done")
     room.refresh()
-    qtbot.waitUntil(lambda: len(cards(room)) == 1 and len(cards(room)[0].lines) == 1, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: len(cards(room)) == 1 and len(cards(room)[0].lines) == 1)
     return cards(room)[0]
 
 
@@ -243,7 +235,7 @@ def test_export_in_place(qtbot, room, card, tmp_path, monkeypatch):
 def test_publishing_shows_exactly_what_goes_and_sends_just_that(qtbot, room, card, server):
     (line,) = card.lines.values()
     line.asked.emit("publish")
-    qtbot.waitUntil(lambda: isinstance(room.sharing.panel, PublishPanel), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: isinstance(room.sharing.panel, PublishPanel))
     panel = room.sharing.panel
     panel.preview.click()
     wait_for(qtbot, room, "needs a name")
@@ -251,7 +243,7 @@ def test_publishing_shows_exactly_what_goes_and_sends_just_that(qtbot, room, car
     panel.form.licence.setCurrentText("mit")
     panel.form.use.setPlainText("Answering complaints.")
     panel.preview.click()
-    qtbot.waitUntil(panel.send.isVisible, timeout=PATIENCE_MS)
+    qtbot.waitUntil(panel.send.isVisible)
     assert any("adapter_model.safetensors" in panel.files.which.itemText(n) for n in range(panel.files.which.count()))
     assert "only your account" in panel.files.where.text()
     assert "Answering complaints." in panel.files.content.toPlainText()
@@ -277,7 +269,7 @@ def test_notes_stay(qtbot, room, card, context):
     cards(room)[0].line.asked.emit("notes")
     room.sharing.panel.line.setText("the small one")
     room.sharing.panel.line.editingFinished.emit()
-    qtbot.waitUntil(lambda: context.library.list()[0].notes == "the small one", timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: context.library.list()[0].notes == "the small one")
     assert json.loads((context.workspace.models / "tiny" / "model.json").read_text())["notes"] == "the small one"
 
 
@@ -288,9 +280,7 @@ def test_what_it_takes_of_the_disk_and_how_good_it_is(qtbot, room, card, monkeyp
     (line,) = card.lines
     monkeypatch.setattr("rlhf_desktop.ui.models.work.measures", lambda workspace, store: {line: "loss on held-out examples 1.23"})
     room.refresh()
-    qtbot.waitUntil(
-        lambda: any("1.23" in label.text() for c in cards(room) for label in c.findChildren(models_room.Label)), timeout=PATIENCE_MS
-    )
+    qtbot.waitUntil(lambda: any("1.23" in label.text() for c in cards(room) for label in c.findChildren(models_room.Label)))
 
 
 def test_comparing_goes_to_evaluate(qtbot, room, card, context):
