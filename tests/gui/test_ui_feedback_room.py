@@ -70,6 +70,21 @@ def test_an_empty_room_leads_to_chat(qtbot, context, room, page):
     assert asked.args == ["chat"]
 
 
+def test_judgements_that_take_long_to_find_are_said_to_be_looked_for(qtbot, context, room, page, monkeypatch):
+    judge(context, 2)
+    any_, go_on = context.store.judgements.any, threading.Event()
+    monkeypatch.setattr(context.store.judgements, "any", lambda project_id: go_on.wait(5) and any_(project_id))
+    page.show()
+    room.activated()
+    assert page.currentWidget() is page.looking
+    qtbot.waitUntil(page.looking.meter.isVisible)
+    go_on.set()
+    qtbot.waitUntil(lambda: page.currentWidget() is page.split)
+    qtbot.waitUntil(lambda: page.count.text() == "2 judgements")
+    room.refresh()  # the same project again: the table stays
+    assert page.currentWidget() is page.split
+
+
 @pytest.mark.parametrize("width", [420, 700, 1200])
 def test_every_column_is_in_sight_however_wide_the_table(qtbot, context, room, page, width):
     judge(context, 3)
@@ -126,6 +141,7 @@ def test_lists_are_counted_one_at_a_time_and_the_last_one_is_said(qtbot, context
     monkeypatch.setattr(judgements_page, "count_history", slowly)
     room.activated()
     qtbot.waitUntil(lambda: len(started) == 1)
+    assert page.count.text() == "Counting…"
     for kind in ("ranking", "thumbs"):
         before = page.model
         page.filters.kind.choose(kind, kind)

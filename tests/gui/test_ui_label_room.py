@@ -1,12 +1,15 @@
 import json
+import threading
 
 import pytest
 from PySide6.QtCore import Qt
 
+from rlhf_desktop.core.errors import StoreTrouble
 from rlhf_desktop.feedback.protocol import PRESETS
 from rlhf_desktop.operations import labelling
 from rlhf_desktop.operations.quality import quality
 from rlhf_desktop.ui.judging.undoing import Undoing
+from rlhf_desktop.ui.label import presenter
 from rlhf_desktop.ui.label.room import LabelRoom
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.widgets.text import Label
@@ -37,6 +40,33 @@ def test_an_empty_room_takes_a_file_of_prompts(qtbot, context, room, tmp_path):
     room.add_prompts(file)
     qtbot.waitUntil(lambda: room.widget().currentWidget() is room.ready)
     assert len(context.store.prompts.prompts(context.session.project.id, "tickets")) == 3
+
+
+def test_a_queue_that_takes_long_to_find_is_said_to_be_looked_for(qtbot, context, room, monkeypatch):
+    add_prompts(context, 2)
+    go_on = threading.Event()
+
+    def slowly(*arguments):
+        assert go_on.wait(5)
+        return labelling.label_queue(*arguments)
+
+    monkeypatch.setattr(presenter, "label_queue", slowly)
+    room.activated()
+    assert room.widget().currentWidget() is room.looking
+    assert not room.looking.meter.isVisible()  # not for a blink
+    qtbot.waitUntil(room.looking.meter.isVisible)
+    go_on.set()
+    qtbot.waitUntil(lambda: room.widget().currentWidget() is room.ready)
+
+
+def test_a_queue_that_cannot_be_read_leaves_a_way_to_add_prompts(qtbot, context, room, monkeypatch):
+    def broken(*_arguments):
+        raise StoreTrouble("The disk failed.", "Check it.")
+
+    monkeypatch.setattr(presenter, "label_queue", broken)
+    with qtbot.waitSignal(context.session.troubled):
+        room.activated()
+    assert room.widget().currentWidget() is room.none
 
 
 def test_judging_goes_from_prompt_to_prompt_by_keys(qtbot, context, room):

@@ -21,7 +21,7 @@ from rlhf_desktop.ui.feedback.table import COLUMNS, HistoryModel, HistoryTable
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.surfaces import EmptyState, column, row
+from rlhf_desktop.ui.widgets.surfaces import EmptyState, Looking, column, row
 from rlhf_desktop.ui.widgets.text import Label
 
 _MANY = 10_000
@@ -47,6 +47,7 @@ class JudgementsPage(QStackedWidget):
         self._coming: HistoryModel | None = None  # the list asked for last: shown, or about to be
         self._listed: tuple[str, HistoryQuery] | None = None  # of which project, and what
         self._counting: tuple[str, HistoryQuery] | None = None  # the list whose length is being counted
+        self._sized_for = ""  # the project known to have judgements, or none
         self._chosen: str | None = None  # the judgement shown beside the table
         self.empty = EmptyState(
             "feedback",
@@ -58,7 +59,8 @@ class JudgementsPage(QStackedWidget):
         self.table = _table()
         self.split = self._make_split()
         self.revising, self.erasing = RevisingPage(context), ErasingPage(context)
-        for page in (self.empty, self.split, self.revising, self.erasing):
+        self.looking = Looking("Looking for judgements…")
+        for page in (self.looking, self.empty, self.split, self.revising, self.erasing):
             self.addWidget(page)
         self._connect()
 
@@ -121,13 +123,16 @@ class JudgementsPage(QStackedWidget):
         if self.currentWidget() in (self.revising, self.erasing):
             return
         store, project = self._context.store, self._context.session.project
+        if project.id != self._sized_for:
+            self.setCurrentWidget(self.looking)
         self._context.tasks.run(
             lambda: (store.judgements.any(project.id), store.judgements.people(project.id), store.tags.counts(project.id)),
-            on_success=self._sized, on_failure=self._context.session.troubled.emit,
+            on_success=lambda found: project == self._context.session.project and self._sized(*found),
+            on_failure=self._context.session.troubled.emit,
         )  # fmt: skip
 
-    def _sized(self, found: tuple[bool, list[str], dict[str, int]]) -> None:
-        some, people, tags = found
+    def _sized(self, some: bool, people: list[str], tags: dict[str, int]) -> None:
+        self._sized_for = self._context.session.project.id
         self.filters.offer(people, tags)
         self.setCurrentWidget(self.split if some else self.empty)
         if some:
@@ -148,6 +153,8 @@ class JudgementsPage(QStackedWidget):
         context, query = self._context, self.filters.query()
         if self._coming is not None:
             self._coming.stop()
+        if self._listed != (context.session.project.id, query):
+            self.count.setText("Counting…")
         self._listed = (context.session.project.id, query)
         model = HistoryModel(context.store, context.tasks, context.session.project, query, place.last if place else 0)
         self._coming = model
@@ -169,6 +176,7 @@ class JudgementsPage(QStackedWidget):
 
     def _not_counted(self, trouble: AppError) -> None:
         self._counting = None
+        self.count.clear()
         self._context.session.troubled.emit(trouble)
 
     def _say_count(self, n: int) -> None:

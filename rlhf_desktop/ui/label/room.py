@@ -19,7 +19,7 @@ from rlhf_desktop.ui.label.presenter import LabelPresenter, Sitting
 from rlhf_desktop.ui.label.protocol_page import ProtocolPage
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.surfaces import EmptyState, column, row
+from rlhf_desktop.ui.widgets.surfaces import EmptyState, Looking, column, row
 
 _FILES = "Prompts (*.jsonl *.json *.csv *.txt);;All files (*)"
 
@@ -67,9 +67,10 @@ class LabelRoom(QObject):
             "Bring the questions your model has to answer well. It writes answers to each, and you say which is better.",
             "Add prompts",
         )
+        self.looking = Looking("Looking for what waits…")
         self.ready, self.page = ReadyPage(), ItemPage(self.area)
         self.summary, self.writing, self.protocol = SummaryPage(), WritePrompts(), ProtocolPage()
-        for view in (self.none, self.ready, self.page, self.summary, self.writing, self.protocol):
+        for view in (self.looking, self.none, self.ready, self.page, self.summary, self.writing, self.protocol):
             self._root.addWidget(view)
         self._connect()
 
@@ -99,6 +100,7 @@ class LabelRoom(QObject):
         p.finished.connect(self._finished)
         p.progressed.connect(page.show_progress)
         p.troubled.connect(session.troubled)
+        p.troubled.connect(self._not_found)
         session.projectChanged.connect(self._restart)
         session.feedbackChanged.connect(p.refresh)
 
@@ -127,7 +129,7 @@ class LabelRoom(QObject):
 
     def _restart(self) -> None:
         self.presenter.leave()
-        self._root.setCurrentWidget(self.none)
+        self._root.setCurrentWidget(self.looking)
         self._show_guidelines()
         self.presenter.refresh()
 
@@ -136,6 +138,11 @@ class LabelRoom(QObject):
             self._before = None
             return
         self._show_queue(queue)
+
+    def _not_found(self) -> None:
+        """What waits could not be looked up: prompts can still be added."""
+        if self._root.currentWidget() is self.looking:
+            self._root.setCurrentWidget(self.none)
 
     def _show_queue(self, queue: LabelQueue) -> None:
         if not queue.total:
@@ -170,7 +177,7 @@ class LabelRoom(QObject):
         (self.summary.train if queue_empty else self.summary.again).setFocus()
 
     def _again(self) -> None:
-        self._root.setCurrentWidget(self.none)
+        self._root.setCurrentWidget(self.looking)
         self.presenter.refresh()
 
     def _open(self, page: QWidget) -> None:
@@ -187,7 +194,7 @@ class LabelRoom(QObject):
     def _close(self) -> None:
         """Back from a page that lay over another."""
         before, self._before = self._before, None
-        self._root.setCurrentWidget(before or self.none)
+        self._root.setCurrentWidget(before or self.looking)
         if self.presenter.sitting is None:
             self.presenter.refresh()
         self._focus()

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, QRect, Qt, QTimer, Signal
+from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QProgressBar, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption, heading, restyle
+
+_A_MOMENT_MS = 300
 
 
 def column(parent: QWidget | None = None, margin: int = 0, spacing: int = t.SPACE_S) -> QVBoxLayout:
@@ -150,6 +153,33 @@ class Meter(QWidget):
         self._words.setVisible(bool(words))
         self._bar.setAccessibleDescription(words)
         restyle(self._bar, tone=tone)
+
+
+class Looking(Page):
+    """What a room shows until it knows what there is: blank at first, and after a moment what is being looked for."""
+
+    def __init__(self, words: str, parent: QWidget | None = None) -> None:
+        super().__init__(t.FORM_WIDTH, parent)
+        self.meter = Meter(words)
+        self.meter.set_value(0, 0, words)
+        self.meter.hide()
+        self.body.addWidget(self.meter)
+        self.body.addStretch(1)
+        self._clock = QTimer(self)
+        self._clock.setSingleShot(True)
+        self._clock.setInterval(_A_MOMENT_MS)
+        self._clock.timeout.connect(self.meter.show)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Wait a moment: most often there is an answer before."""
+        self._clock.start()
+        super().showEvent(event)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Blank again for the next time."""
+        self._clock.stop()
+        self.meter.hide()
+        super().hideEvent(event)
 
 
 class Notice(QFrame):
