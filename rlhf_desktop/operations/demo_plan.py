@@ -13,7 +13,7 @@ from rlhf_desktop.core.runs import Value
 from rlhf_desktop.feedback.support_rule import RULE_NAME
 from rlhf_desktop.operations.demo_report import DemoAnswer, DemoPrompt
 
-AS_PRACTISED = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=96)  # as PPO samples
+AS_PRACTISED = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=96)  # as PPO samples, or freer
 AS_IN_CHAT = Sampling()
 
 
@@ -39,8 +39,9 @@ _SFT = {"epochs": 4, "watched_prompts": 2}
 _PPO = {"samples_per_prompt": 4, "max_new_tokens": 80, "learning_rate": 1.5e-4, "watched_prompts": 2}
 # Few steps, so larger ones.
 QUICK = DemoSize("quick", 40, 8, 24, sft=_SFT, reward={"epochs": 1}, ppo={**_PPO, "episodes": 192, "learning_rate": 4e-4})
-# The other answers to a prompt say more about what to expect than a value head can learn from so few.
-_GROUPS = {"baseline": "rloo", "batch_size": 32, "learning_rate": 2e-4}
+# The other answers to a prompt say more about what to expect than a value head can learn from so few. Practised as freely as a
+# small model can without rambling: at temperature 1 a third of the answers do not end, and the policy learns to be long.
+_GROUPS = {"baseline": "rloo", "batch_size": 32, "learning_rate": 2e-4, "temperature": 0.8, "length_penalty": 2.0}
 THOROUGH = DemoSize("thorough", 96, 16, 64, sft=_SFT, ppo={**_PPO, **_GROUPS, "episodes": 640})
 
 
