@@ -39,6 +39,17 @@ from rlhf_desktop.store.profiles import Profile
 if TYPE_CHECKING:
     from rlhf_desktop.ui.frame.window import Window
 
+DEVICE = {
+    "device": "cpu",
+    "name": "13th Gen Intel(R) Core(TM) i7-1360P",
+    "cores": 12,
+    "memory_total_bytes": 32 * 2**30,
+    "memory_available_bytes": 21 * 2**30,
+    "ram_total_bytes": 32 * 2**30,
+    "ram_available_bytes": 21 * 2**30,
+    "fast_dtype": "bfloat16",
+    "versions": {"torch": "2.13.0", "transformers": "5.23.0", "peft": "0.21.2", "accelerate": "1.14.0"},
+}
 PROMPTS = (
     "My blender arrived broken and I need it by Friday. What now?",
     "I was charged twice for the same subscription this month!",

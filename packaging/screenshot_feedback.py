@@ -1,10 +1,7 @@
 """The pictures of Chat, Label and Feedback: each form of judgement, and each page, with something in it."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import screenshot_content as content
+from screenshot_studio import Scene, Studio
 
 from rlhf_desktop.core.protocol import Completion, Done
 from rlhf_desktop.feedback.judgements import Span
@@ -12,9 +9,6 @@ from rlhf_desktop.feedback.protocol import PRESETS
 from rlhf_desktop.operations.bundles import export_bundle
 from rlhf_desktop.operations.quality import unsettled
 from rlhf_desktop.ui.label.room import LabelRoom
-
-if TYPE_CHECKING:
-    from screenshots import Scene, Studio
 
 
 def _answered(studio: Studio, texts: tuple[str, ...]) -> LabelRoom:

@@ -9,91 +9,19 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
 import screenshot_content as content  # noqa: E402
-from PySide6.QtCore import QEventLoop, QTimer  # noqa: E402
-from PySide6.QtGui import QCursor  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 from screenshot_feedback import FEEDBACK_SCENES  # noqa: E402
+from screenshot_studio import Scene, Studio  # noqa: E402
 
-from rlhf_desktop.core.paths import Workspace  # noqa: E402
-from rlhf_desktop.core.protocol import Loaded  # noqa: E402
-from rlhf_desktop.hub.library import Library  # noqa: E402
 from rlhf_desktop.hub.pull import RemoteModel, Transfer  # noqa: E402
 from rlhf_desktop.hub.push import PlannedFile, PushPlan  # noqa: E402
-from rlhf_desktop.jobs.queue import Queue  # noqa: E402
-from rlhf_desktop.store.database import Store  # noqa: E402
-from rlhf_desktop.ui.chat.worker_client import WorkerClient  # noqa: E402
-from rlhf_desktop.ui.context import Context, Session  # noqa: E402
-from rlhf_desktop.ui.frame.desk import Desk  # noqa: E402
-from rlhf_desktop.ui.frame.window import Window  # noqa: E402
 from rlhf_desktop.ui.models.panels import PublishPanel  # noqa: E402
-from rlhf_desktop.ui.tasks import TaskRunner  # noqa: E402
-from rlhf_desktop.ui.theme import tokens as t  # noqa: E402
-from rlhf_desktop.ui.theme.style import Theme  # noqa: E402
-
-_SILENT_WORKER = [sys.executable, "-c", "import sys; sys.stdin.read()"]
-Scene = Callable[["Studio"], None]
-
-
-class QuietQueue(Queue):
-    """A queue whose runs nobody works on: the pictures show them as they were written."""
-
-    def ensure_supervisor(self) -> None:
-        """Start nothing."""
-
-
-class Studio:
-    """A window on a filled workspace."""
-
-    def __init__(self, app: QApplication, root: Path, size: tuple[int, int], scale: float) -> None:
-        self.workspace = Workspace(root).ensure()
-        self.store = Store.open(self.workspace.database)
-        self.story = content.fill(self.workspace, self.store)
-        font = app.font()
-        font.setPixelSize(round(t.SYSTEM_FONT_PX * scale))
-        app.setFont(font)
-        self.theme = Theme(app, "light")
-        session = Session(self.story.project)
-        self.tasks = TaskRunner(app)
-        chat = WorkerClient(_SILENT_WORKER, dict(os.environ), root, app)
-        queue, library = QuietQueue(self.workspace), Library(self.workspace)
-        self.context = Context(self.workspace, self.store, queue, library, session, chat, self.tasks, self.theme)
-        self.window = Window(self.context)
-        self.desk = Desk(self.context, self.window)
-        self.window.resize(*size)
-        session._base, session._adapter = self.story.base, self.story.adapter
-        QCursor.setPos(*(part - 1 for part in size))  # the rail opens under the pointer
-        self.window.show()
-        self.desk.show_project()
-        self.desk._show_model()
-        self.desk.look()
-
-    def settle(self, rounds: int = 3) -> None:
-        """Let background work arrive and layouts come to rest."""
-        for _ in range(rounds):
-            self.tasks.wait()
-            loop = QEventLoop()
-            QTimer.singleShot(180, loop.quit)
-            loop.exec()
-
-    def show_loaded(self) -> None:
-        """The silent worker has no model; the status bar says it has."""
-        self.context.chat.loaded = Loaded(id="", device="cpu", dtype="bfloat16", load_s=1.0)
-        self.desk._show_model()
-
-    def close(self) -> None:
-        """Give everything back."""
-        self.window.close()
-        self.context.chat.kill()
-        self.settle(1)
-        self.tasks.wait()
-        self.store.close()
 
 
 def _room(key: str) -> Scene:

@@ -69,6 +69,11 @@ class TaskRunner(QObject):
         self._pool.start(_Runnable(work, arguments, functools.partial(self._told.emit, number)))
         return task
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way, or has ended and nobody has heard of it yet."""
+        return bool(self._running)
+
     def wait(self, timeout_ms: int = 5000) -> bool:
         """Wait for what is under way. True when all has ended."""
         return self._pool.waitForDone(timeout_ms)

@@ -3,7 +3,6 @@
 The screens are those of `packaging/screenshots.py`, so what has a picture has these checks.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -29,33 +28,48 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from rlhf_desktop.core.measures import ModelCheck, RowSize
+from rlhf_desktop.operations import preflight
+from rlhf_desktop.ui.chat import conversation_list
+from rlhf_desktop.ui.feedback import filters
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.train import startpanel
 from rlhf_desktop.ui.widgets.text import ElidedLabel
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "packaging"))
+import screenshot_studio
 import screenshots
 
 CONTROLS = (
     QAbstractButton, QAbstractItemView, QAbstractSpinBox, QComboBox, QLineEdit, QPlainTextEdit, QProgressBar, QSlider, QTabBar,
     QTextBrowser,
 )  # fmt: skip
+PAUSES = ((t, "MOTION_MS"), (filters, "_PAUSE_MS"), (conversation_list, "_SEARCH_PAUSE_MS"), (startpanel, "_SETTLE_MS"))
 INNER = (QScrollBar, QHeaderView)  # parts of a control that Qt makes and names itself
 SLACK_PX = 2  # a hint is rounded up
+
+
+def sound(base, rows):
+    """A model that is well, without a worker that looks at it."""
+    sizes = [RowSize(prompt=20, answers=[10] * len(row.answers)) for row in rows]
+    return ModelCheck(has_template=True, end_token="<|im_end|>", end_is_trained=True, sizes=sizes)
 
 
 @pytest.fixture(scope="module")
 def studio(qapp, tmp_path_factory):
     """A window on a filled workspace, with large text."""
-    folder, font, state = tmp_path_factory.mktemp("screens"), qapp.font(), os.environ.get("RLHF_DESKTOP_STATE")
-    os.environ["RLHF_DESKTOP_STATE"] = str(folder / "state")
-    made = screenshots.Studio(qapp, folder / "workspace", (t.WINDOW_WIDTH, t.WINDOW_HEIGHT), 1.5)
-    yield made
-    made.close()
-    made.window.deleteLater()
-    qapp.setFont(font)
-    os.environ.pop("RLHF_DESKTOP_STATE")
-    if state is not None:
-        os.environ["RLHF_DESKTOP_STATE"] = state
+    folder, font = tmp_path_factory.mktemp("screens"), qapp.font()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RLHF_DESKTOP_STATE", str(folder / "state"))
+        for module, name in PAUSES:
+            patched.setattr(module, name, 0)
+        patched.setattr(screenshot_studio, "REST_MS", 20)
+        patched.setattr(preflight, "check_model", sound)
+        made = screenshots.Studio(qapp, folder / "workspace", (t.WINDOW_WIDTH, t.WINDOW_HEIGHT), 1.5)
+        yield made
+        made.close()
+        made.window.deleteLater()
+        qapp.setFont(font)
 
 
 def seen(root: QWidget) -> list[QWidget]:
