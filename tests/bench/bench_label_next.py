@@ -3,8 +3,8 @@
     make bench ARGS="label_next [--items 300] [--prompts 500]"
 
 Four answers of some 120 words each are ranked by three keys and Enter; a stand-in for the model has written the next ones
-already. Measured is from Enter pressed to the next item painted, its judgement stored durably in between. A row is
-appended to results.jsonl.
+already. Measured is from Enter pressed to the next item painted, its judgement stored durably in between; beside the longest wait
+stands the most that the GUI thread itself computed for one. A row is appended to results.jsonl.
 """
 
 import argparse
@@ -53,22 +53,22 @@ def live_until(condition) -> None:
     loop.exec()
 
 
-def judge(room: LabelRoom) -> float:
-    """Rank the item shown and save it. How long until the next was painted, in seconds."""
+def judge(room: LabelRoom) -> tuple[float, float]:
+    """Rank the item shown and save it. Seconds until the next was painted, and how much of that this thread computed."""
     live_until(lambda: room.presenter.judging.showing is not None and room.presenter.lookahead.ready > 0)
     for key in (Qt.Key.Key_2, Qt.Key.Key_1, Qt.Key.Key_3):
         QTest.keyClick(room.area.board, key)
     QApplication.processEvents()
     before = room.page.prompt.text()
-    started = time.perf_counter()
+    started, own = time.perf_counter(), time.thread_time()
     QTest.keyClick(room.area.board, Qt.Key.Key_Return)
     QApplication.processEvents()  # lays out and paints
-    took = time.perf_counter() - started
+    took, own = time.perf_counter() - started, time.thread_time() - own
     assert room.page.prompt.text() != before, "the next item is not there"
-    return took
+    return took, own
 
 
-def measure(root: Path, items: int, prompts: int) -> list[float]:
+def measure(root: Path, items: int, prompts: int) -> list[tuple[float, float]]:
     """The waits of so many items."""
     app = QApplication([])
     workspace = Workspace(root).ensure()
@@ -103,11 +103,13 @@ def main() -> int:
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
         os.environ["RLHF_DESKTOP_STATE"] = str(Path(folder) / "state")
-        took = sorted(measure(Path(folder) / "workspace", options.items, options.prompts))
+        found = measure(Path(folder) / "workspace", options.items, options.prompts)
+    took = sorted(wait for wait, _ in found)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=HERE, check=True).stdout.strip()
     p95 = took[int(0.95 * len(took))]
     row = {"bench": "label_next", "commit": commit, "items": len(took), "prompts": options.prompts,
            "p50_ms": round(1000 * took[len(took) // 2], 1), "p95_ms": round(1000 * p95, 1), "longest_ms": round(1000 * took[-1], 1),
+           "longest_own_ms": round(1000 * max(own for _, own in found), 1), "load": os.getloadavg()[0],
            "holds": p95 <= LONGEST_S}  # fmt: skip
     print(json.dumps(row, indent=1))
     append_jsonl(HERE / "results.jsonl", row)
