@@ -48,7 +48,8 @@ class TurnView(QFrame):
 
     def _make_actions(self, turn: Turn) -> QWidget:
         holder = QWidget()
-        across = Flow(t.SPACE_XS, holder)
+        beside_name = turn.role == "user"  # the others' have the width under the text, and go on in a second line
+        across = row(holder, 0, t.SPACE_XS) if beside_name else Flow(t.SPACE_XS, holder)
         if turn.cut:
             across.addWidget(caption(turn.cut))
         if turn.alternatives > 1:
