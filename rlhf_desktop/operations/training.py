@@ -44,6 +44,7 @@ class Readiness:
     suggested: int  # from here on a run is worth its time
     unit: str
     at_least: bool = False  # there may be more: not all was looked at
+    held_out: int = 0  # as many more are kept aside, to judge by
 
     @property
     def enough(self) -> bool:
@@ -54,7 +55,8 @@ class Readiness:
     def sentence(self) -> str:
         """The meter's words."""
         if self.have >= self.suggested:
-            return f"{self.have:,}{' or more' if self.at_least else ''} {self.unit}"
+            aside = f", {self.held_out:,} more held out" if self.held_out else ""
+            return f"{self.have:,}{' or more' if self.at_least else ''} {self.unit}{aside}"
         return f"{self.have:,} of {self.suggested:,} {self.unit} suggested"
 
 
@@ -67,10 +69,13 @@ def readiness(store: Store, project: Project) -> dict[Algorithm, Readiness]:
     have["kto"] = sum(1 for _ in thumbs(judged))
     have["ppo"] = store.questions.training_prompts(project.id)
     more = sum(store.judgements.counts(project.id).values()) > len(found)
-    return {
-        name: Readiness(have[name], 1, _SUGGESTED[name], _UNITS[name], more and name != "ppo" and have[name] >= _SUGGESTED[name])
-        for name in ALGORITHMS
-    }
+    aside = {"sft": sum(1 for _ in demonstrations([item for item in found if item.split != "train"]))}  # all are said to be there
+
+    def ready(name: Algorithm) -> Readiness:
+        at_least = more and name != "ppo" and have[name] >= _SUGGESTED[name]
+        return Readiness(have[name], 1, _SUGGESTED[name], _UNITS[name], at_least, aside.get(name, 0))
+
+    return {name: ready(name) for name in ALGORITHMS}
 
 
 def start_run(

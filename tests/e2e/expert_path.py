@@ -57,7 +57,7 @@ class Hand:
     def __init__(self, desktop: Desktop, out: Path) -> None:
         self.desktop, self.window, self._out, self._pictures = desktop, desktop.window, out, 0
 
-    def until(self, condition: Callable[[], object], timeout_s: float = 120.0, what: str = "it did not happen in time") -> None:
+    def until(self, condition: Callable[[], object], timeout_s: float = 900.0, what: str = "it did not happen in time") -> None:
         """Let the window live until something holds."""
         deadline = time.monotonic() + timeout_s
         while not condition():

@@ -21,8 +21,11 @@ from PySide6.QtWidgets import (
 from run_script import ScriptedRun
 
 from rlhf_desktop.core import runs
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.hub.servers import NamedServer
 from rlhf_desktop.hub.tokens import TokenKeeper
+from rlhf_desktop.operations.servers import keep_server
 from rlhf_desktop.ui.frame.desk import Desk
 from rlhf_desktop.ui.frame.standing import Seen
 from rlhf_desktop.ui.frame.window import Window
@@ -336,3 +339,26 @@ def test_a_server_that_answers_is_named_though_no_model_is_here(qtbot, window, s
     session.set_server(NamedServer("http://127.0.0.1:1/v1", "house-model", TokenKeeper("house")))
     assert "house-model" in window.status._model.accessibleName()
     assert "(a server)" in window.status._model.accessibleName()
+
+
+def test_a_chosen_server_outlasts_the_search_for_a_model_and_comes_back_with_the_project(window, context, store, session):
+    kept = keep_server(store, context.keys, "http://127.0.0.1:1/v1", "house-model")
+    session.set_server(kept)
+    first, base = session.project, session.base
+    window.desk._model_chosen((base, None))  # found only now
+    assert session.server == kept
+    assert session.base == base
+    session.set_project(store.projects.create("Another"))
+    window.desk._model_chosen((base, None))
+    assert session.server is None
+    session.set_project(first)
+    window.desk._no_model(AppError("There is no model.", "Add one."))
+    assert session.server == kept
+    assert "house-model" in window.status._model.accessibleName()
+
+
+def test_a_chosen_server_elsewhere_does_not_come_back_while_offline_is_on(window, context, store, session):
+    session.set_server(keep_server(store, context.keys, "https://api.example.com/v1", "big"))
+    session.set_network(NetworkRule(offline=True))
+    window.desk._model_chosen((session.base, None))
+    assert session.server is None

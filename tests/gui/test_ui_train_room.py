@@ -15,6 +15,7 @@ from run_script import ScriptedRun
 from rlhf_desktop.core import runs
 from rlhf_desktop.core.errors import NoSpace
 from rlhf_desktop.core.platform import process_ref
+from rlhf_desktop.core.recipes import describe
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
 from rlhf_desktop.jobs import runfolder
 from rlhf_desktop.jobs.queue import Queue
@@ -26,6 +27,7 @@ from rlhf_desktop.operations.preflight import Preflight
 from rlhf_desktop.operations.rounds import adoptions
 from rlhf_desktop.ui.train import plan
 from rlhf_desktop.ui.train.follower import RunFollower
+from rlhf_desktop.ui.train.recipecard import RecipeCard
 from rlhf_desktop.ui.train.room import TrainRoom
 from rlhf_desktop.ui.widgets.text import Label
 
@@ -227,7 +229,7 @@ def test_one_look_at_a_time_and_the_newest_choices_count(qtbot, context, room, l
     panel = room.overview.panel
     panel.tell_plan()
     qtbot.waitUntil(inside.is_set)
-    for preset in (plan.PRESETS[1], plan.PRESETS[2]):
+    for preset in (plan.PRESETS[0], plan.PRESETS[2]):
         panel._choose_preset(preset)
         panel.tell_plan()
     gate.set()
@@ -564,3 +566,31 @@ def test_a_report_is_one_click(qtbot, context, room, monkeypatch):
     with qtbot.waitSignal(context.session.announced):
         page.about.report.click()
     assert "Kinder" in Path(opened[0].toLocalFile()).read_text()
+
+
+def test_a_first_point_stands_at_its_step(qtbot, context, room):
+    run = ScriptedRun(context)
+    run.steps(1, 1)
+    room.show_run(run.folder.id)
+    qtbot.waitUntil(lambda: room.page is not None and bool(room.page.charts))
+    left, right = room.page.charts[0]._plot.getViewBox().viewRange()[0]
+    assert left >= -0.5
+    assert right - left >= 4
+
+
+def test_the_meters_of_the_recipes_stand_level(qtbot, context, room):
+    room.widget().resize(1000, 800)
+    judge(context, 12)
+    ready(qtbot, room)
+    cards = [card for card in room.overview.cards.values() if isinstance(card, RecipeCard)]
+    qtbot.waitUntil(lambda: len({card._meter.y() for card in cards}) == 1)
+    assert len({card.sentence_height() for card in cards}) > 1  # though the sentences are not
+
+
+def test_the_usual_length_is_between_the_quick_and_the_thorough(qtbot, context, room):
+    judge(context, 12)
+    ready(qtbot, room)
+    room.overview.open_panel("reward")
+    assert [preset.factor for preset in plan.PRESETS] == sorted(preset.factor for preset in plan.PRESETS)
+    assert room.overview.panel._preset.value() == plan.USUAL
+    assert plan.preset_values("reward", plan.USUAL) == {s.name: s.default for s in describe("reward")}

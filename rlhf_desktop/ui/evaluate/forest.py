@@ -11,7 +11,11 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import Card
 from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption
 
-_SIGNS = {"better": ("check", "success", "better"), "worse": ("alert", "danger", "worse"), "undecided": ("minus", "muted", "open")}
+_SIGNS = {
+    "better": ("check", "success", "better"),
+    "worse": ("alert", "danger", "worse"),
+    "undecided": ("minus", "muted", "undecided"),
+}
 _MOST_ROWS = 12
 
 

@@ -6,9 +6,10 @@ from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
 
 from rlhf_desktop.operations.blind import BlindPair
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.theme.icons import grown
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
-from rlhf_desktop.ui.widgets.surfaces import Card, Meter, column, row
+from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Page, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
 
 _KEYS = {
@@ -38,20 +39,22 @@ class JudgingView(QWidget):
         super().__init__(parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Blind comparison: 1 for the left answer, 2 for the right, equals for a tie, 0 when neither will do")
-        box = column(self, 0, t.SPACE_L)
+        self.page = Page(t.WIDE_WIDTH)
         self.meter = Meter("Progress of the comparison")
-        box.addWidget(self.meter)
+        self.page.body.addWidget(self.meter)
         prompt_card = Card(kind="turn")
         prompt_card.body.addWidget(caption("Prompt"))
         self._prompt = MarkdownView(name="Prompt")
         prompt_card.body.addWidget(self._prompt)
-        box.addWidget(prompt_card)
+        self.page.body.addWidget(prompt_card)
         grid = QGridLayout()
         grid.setSpacing(t.SPACE_M)
         self._sides = [self._side(grid, place, name) for place, name in enumerate(("1", "2"))]
-        box.addLayout(grid)
-        box.addLayout(self._verdicts())
-        box.addLayout(self._below())
+        self.page.body.addLayout(grid)
+        self.page.body.addStretch(1)
+        box = column(self, 0, 0)
+        box.addWidget(self.page, 1)
+        box.addWidget(self._bar())
 
     def _side(self, grid: QGridLayout, place: int, letter: str) -> MarkdownView:
         card = Card()
@@ -62,6 +65,20 @@ class JudgingView(QWidget):
         grid.addWidget(card, 0, place)
         grid.setColumnStretch(place, 1)
         return text
+
+    def _bar(self) -> QWidget:
+        """The verdicts stay in one place, however long the answers are."""
+        bar, inner = QWidget(), QWidget()
+        across = row(bar)
+        across.setContentsMargins(t.SPACE_XL, t.SPACE_M, t.SPACE_XL, t.SPACE_L)
+        inner.setMaximumWidth(grown(t.WIDE_WIDTH))
+        across.addStretch(1)
+        across.addWidget(inner, 1000)
+        across.addStretch(1)
+        lines = column(inner, 0, t.SPACE_M)
+        lines.addLayout(self._verdicts())
+        lines.addLayout(self._below())
+        return bar
 
     def _verdicts(self):
         line = row()
@@ -100,6 +117,7 @@ class JudgingView(QWidget):
         for view, text in zip(self._sides, (pair.left, pair.right), strict=True):
             view.set_text(text)
         self.why.clear()
+        self.page.verticalScrollBar().setValue(0)
         self.undo.setEnabled(pair.done > 0)
         self.setEnabled(True)
         self.setFocus()
@@ -110,7 +128,7 @@ class JudgingView(QWidget):
             self.judged.emit(verdict, self.why.text().strip())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """1, 2, =, 0, S, W, Backspace, Esc."""
+        """1, 2, =, 0, S, W, Backspace, Esc; arrows and the page keys scroll."""
         if event.key() in _KEYS:
             self._say(_KEYS[event.key()])
         elif event.key() == Qt.Key.Key_Backspace and self.undo.isEnabled():
@@ -120,7 +138,7 @@ class JudgingView(QWidget):
         elif event.key() == Qt.Key.Key_Escape:
             self.stopped.emit()
         else:
-            super().keyPressEvent(event)
+            self.page.keyPressEvent(event)
 
 
 def _conversation(pair: BlindPair) -> str:

@@ -17,7 +17,7 @@ from rlhf_desktop.ui.widgets.surfaces import Card, Page, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption, heading
 
 _ANSWERS = 6  # judged pairs shown at a time
-_TOGETHER = "Each row with its interval; all rows hold together at 95%, so few prompts in a row say little."
+_TOGETHER = "The bars are intervals that hold all together, at 95%. A row with few prompts says little."
 
 
 class ResultPage(Page):

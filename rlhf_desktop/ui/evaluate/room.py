@@ -39,8 +39,6 @@ from rlhf_desktop.ui.evaluate.resultpage import ResultPage
 from rlhf_desktop.ui.evaluate.rewardpage import RewardPage
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.reports import show_report
-from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.surfaces import Page
 
 _SEEDS = 2**31
 _MORE = 16  # prompts added when a comparison is not decided
@@ -68,11 +66,8 @@ class EvaluateRoom(QObject):
         self.home = HomePage()
         self.sample = self.home.sample
         self._root.addWidget(self.home)
-        self._judging = Page(t.WIDE_WIDTH)
         self.judging = JudgingView()
-        self._judging.body.addWidget(self.judging)
-        self._judging.body.addStretch(1)
-        self._root.addWidget(self._judging)
+        self._root.addWidget(self.judging)
         self.result: ResultPage | None = None
         self.reward: RewardPage | None = None
         self._connect()
@@ -116,7 +111,7 @@ class EvaluateRoom(QObject):
     def activated(self) -> None:
         """Look again."""
         self.refresh()
-        if self._root.currentWidget() is self._judging:
+        if self._root.currentWidget() is self.judging:
             self.judging.setFocus()
         if self.sample.report is None and not self.demo.running:
             self._run(_last_report, self._context.workspace, then=lambda r: r and self.sample.show_report(r))
@@ -236,9 +231,8 @@ class EvaluateRoom(QObject):
             self.show_result(evaluation_id)
             return
         self.pair, self._since = pair, time.monotonic()
-        self._root.setCurrentWidget(self._judging)
+        self._root.setCurrentWidget(self.judging)
         self._drop_result()
-        self._judging.verticalScrollBar().setValue(0)
         self.judging.show_pair(pair)
 
     def _judge(self, verdict: str, why: str) -> None:

@@ -11,10 +11,12 @@ from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.conversations import Conversation, Project
 from rlhf_desktop.hub.library import Library
+from rlhf_desktop.hub.servers import NamedServer
 from rlhf_desktop.jobs.device import probe_device
 from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.operations.conversations import find_conversations
 from rlhf_desktop.operations.projects import choose_adapter, choose_base, open_project
+from rlhf_desktop.operations.servers import named_servers
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.shelf import ConversationQuery
 from rlhf_desktop.ui import words
@@ -110,10 +112,21 @@ class Desk(QObject):
         context.tasks.run(work, on_success=self._model_chosen, on_failure=self._no_model, on_progress=self._say_loading)
 
     def _model_chosen(self, found: tuple[ModelRef, AdapterRef | None]) -> None:
+        server = self._chosen_server()
         self._context.session.set_model(*found)
+        if server is not None:
+            self._context.session.set_server(server)
+
+    def _chosen_server(self) -> NamedServer | None:
+        """The server that answers in this project, if it is still kept and may be asked."""
+        store, session = self._context.store, self._context.session
+        name = store.settings.get("server", project_id=session.project.id)
+        may = [s for s in named_servers(store, self._context.keys) if s.local or not session.network.offline]
+        return next((server for server in may if server.reference.name == name), None)
 
     def _no_model(self, trouble: AppError) -> None:
         self._say_loading("No model")
+        self._context.session.set_server(self._chosen_server())
         self._context.session.troubled.emit(trouble)
         if self._window.welcome:
             self._window.welcome.status.say("alert", str(trouble), "danger")
@@ -128,6 +141,7 @@ class Desk(QObject):
             settings.set("model", session.base.name, session.project.id)
             settings.set("adapter", session.adapter.path if session.adapter else None, session.project.id)
             self._context.chat.load(session.base)
+        settings.set("server", session.server.reference.name if session.server else None, session.project.id)
         self._show_model()
 
     def _show_model(self, _change: object = None) -> None:

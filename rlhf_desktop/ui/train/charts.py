@@ -19,6 +19,7 @@ from rlhf_desktop.ui.widgets.text import Label, caption
 
 _FRAME_MS = 100
 _TURN_MS = 12  # from one chart to the next
+_LEAST_STEPS, _MARGIN_STEPS = 4, 0.2  # across, however few points there are
 _SMOOTH_FROM = 40  # shorter curves are shown as they are
 DASHES = (
     Qt.PenStyle.SolidLine,
@@ -75,6 +76,7 @@ class ChartCard(Card):
         self.body.addLayout(head)
         self.body.addWidget(caption(chart.hint, wrap=True))
         self._plot = plot(f"Chart: {chart.title}")
+        self._plot.setLimits(xMin=-_MARGIN_STEPS, minXRange=_LEAST_STEPS)  # a first point alone stands at its step
         self._faint = [self._plot.plot() for _ in chart.curves]
         self._lines = [self._plot.plot(antialias=True) for _ in chart.curves]
         self._drawn = [0] * len(chart.curves)

@@ -67,10 +67,11 @@ class Overview(Page):
         self.body.addWidget(self.notice)
         across = row(spacing=t.SPACE_M)
         self.cards = {name: RecipeLine(recipe) if name in _ON_A_LINE else RecipeCard(recipe) for name, recipe in RECIPES.items()}
-        for name, card in self.cards.items():
+        for card in self.cards.values():
             card.chosen.connect(self.open_panel)
-            if name not in _ON_A_LINE:
+            if isinstance(card, RecipeCard):
                 across.addWidget(card, 1)
+                card.resized.connect(self._level)
         self.body.addLayout(across)
         for name in _ON_A_LINE:
             self.body.addWidget(self.cards[name])
@@ -107,6 +108,13 @@ class Overview(Page):
         self.archived.set_text(f"Archived ({len(facts.archived)})")
         self.archived.setVisible(bool(facts.archived))
         self._show_runs()
+
+    def _level(self) -> None:
+        """The meters stand side by side, however long the sentences above them are."""
+        cards = [card for card in self.cards.values() if isinstance(card, RecipeCard)]
+        most = max(card.sentence_height() for card in cards)
+        for card in cards:
+            card.set_sentence_height(most)
 
     def _show_runs(self) -> None:
         if self._facts is None:

@@ -18,10 +18,11 @@ class Preset:
 
 
 PRESETS = (
-    Preset("Balanced", "Good for most feedback.", 1.0),
     Preset("Quick", "About half as long: to see whether it works at all.", 0.5),
+    Preset("Balanced", "Good for most feedback.", 1.0),
     Preset("Thorough", "Twice as long, for a result you mean to keep.", 2.0),
 )
+USUAL = PRESETS[1]
 
 _LENGTH: dict[Algorithm, str] = {"sft": "epochs", "reward": "epochs", "ppo": "episodes", "dpo": "epochs", "kto": "epochs"}
 

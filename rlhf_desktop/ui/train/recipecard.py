@@ -1,6 +1,7 @@
 """A way to learn, as a card: a plain sentence, what it needs against what there is, and the button that begins."""
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from rlhf_desktop.operations.rounds import LearningHint
@@ -13,9 +14,10 @@ from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption
 
 
 class RecipeCard(Card):
-    """One recipe. Emits `chosen` with its algorithm."""
+    """One recipe. Emits `chosen` with its algorithm, and `resized`, so that the meters of a row of cards can be kept level."""
 
     chosen = Signal(str)
+    resized = Signal()
 
     def __init__(self, recipe: Recipe, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent)
@@ -27,8 +29,9 @@ class RecipeCard(Card):
         self.body.addLayout(head)
         self._technical = caption(recipe.technical)
         self.body.addWidget(self._technical)
-        self.body.addWidget(Label(recipe.sentence, wrap=True))
-        self.body.addStretch(1)
+        self._sentence = Label(recipe.sentence, wrap=True)
+        self._sentence.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.body.addWidget(self._sentence)
         self._meter = Meter(f"{recipe.title}: feedback")
         self.body.addWidget(self._meter)
         self._more = caption("", wrap=True)
@@ -36,11 +39,26 @@ class RecipeCard(Card):
         self.body.addWidget(self._more)
         self._cost = caption("", wrap=True)
         self.body.addWidget(self._cost)
+        self.body.addStretch(1)
         self.body.addSpacing(t.SPACE_XS)
         self.button = Button("Start…")
         self.button.setAccessibleName(f"Start: {recipe.title}")
         self.button.clicked.connect(lambda: self.chosen.emit(recipe.algorithm))
         self.body.addWidget(self.button)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Its sentence may take more lines now, or fewer."""
+        super().resizeEvent(event)
+        self.resized.emit()
+
+    def sentence_height(self) -> int:
+        """What the sentence takes by itself at this width."""
+        self._sentence.setMinimumHeight(0)  # it would count
+        return self._sentence.heightForWidth(self._sentence.width())
+
+    def set_sentence_height(self, height: int) -> None:
+        """Give the sentence as much room as the longest of the row takes."""
+        self._sentence.setMinimumHeight(height)
 
     def show_readiness(self, readiness: Readiness, suggested: bool, hint: LearningHint | None = None) -> None:
         """What there is against what it takes, and what more would buy where that is known."""

@@ -85,16 +85,16 @@ class RunPage(Page):
         self.stop.setToolTip("End now and keep what it has learnt")
         self.cancel = Button("Cancel", "quiet", "x")
         self.cancel.setToolTip("End and keep nothing of it")
-        self.judge = Button("Is it better?", icon="evaluate")
+        self.judge = Button("Is it better?", "primary", "evaluate")
         self.judge.setToolTip("See in Evaluate how good the result is")
-        self.chat = Button("Chat with it", "primary", "chat")
+        self.chat = Button("Chat with it", icon="chat")
         self.chat.clicked.connect(self.tried)
         self.judge.clicked.connect(self.judged)
         for button, action in ((self.pause, "pause"), (self.resume, "resume"), (self.stop, "stop"), (self.cancel, "cancel")):
             button.clicked.connect(lambda _checked=False, action=action: self.asked.emit(action))
         line.addWidget(back)
         line.addStretch(1)
-        for button in (self.cancel, self.pause, self.stop, self.resume, self.judge, self.chat):
+        for button in (self.cancel, self.pause, self.stop, self.resume, self.chat, self.judge):
             button.hide()
             line.addWidget(button)
         return line

@@ -60,7 +60,7 @@ class StartPanel(Card):
         self._name = QLineEdit()
         self._name.setAccessibleName("Name of the result")
         self._name.setMaxLength(80)
-        self._preset = SegmentedControl("Preset", [(p.name, p) for p in plan.PRESETS])
+        self._preset = SegmentedControl("Preset", [(p.name, p) for p in plan.PRESETS], plan.USUAL)
         self._preset_words = caption("")
         self.lineage = LineageStrip()
         self.body.addWidget(self.lineage)
@@ -73,7 +73,7 @@ class StartPanel(Card):
         self.body.addWidget(self._trouble)
         self.body.addLayout(self._buttons())
         self._wire()
-        self._choose_preset(plan.PRESETS[0])
+        self._choose_preset(plan.USUAL)
         self._suggest_name()
         self._changed()
 

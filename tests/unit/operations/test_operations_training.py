@@ -12,7 +12,7 @@ from rlhf_desktop.feedback.snapshot import ThumbedAnswer, read_snapshot
 from rlhf_desktop.jobs import runfolder
 from rlhf_desktop.operations import training
 from rlhf_desktop.operations.feedback import import_feedback
-from rlhf_desktop.operations.training import lineage, readiness, run_result, start_run, versions
+from rlhf_desktop.operations.training import Readiness, lineage, readiness, run_result, start_run, versions
 
 
 @pytest.fixture
@@ -144,6 +144,13 @@ def test_readiness_counts_what_may_be_trained_on(store, taught):
     assert ready["sft"].have < 11
     assert ready["sft"].enough
     assert ready["reward"].sentence == f"{len(train)} of 100 comparisons suggested"
+
+
+def test_examples_that_are_held_out_are_said_apart(store, taught):
+    sft = readiness(store, taught)["sft"]
+    assert sft.held_out > 0
+    assert sft.have + sft.held_out == store.judgements.counts(taught.id)["demonstration"]
+    assert Readiness(20, 1, 20, "examples", held_out=4).sentence == "20 examples, 4 more held out"
 
 
 def test_readiness_of_much_feedback_looks_at_the_newest_of_each_form(store, taught, monkeypatch):
