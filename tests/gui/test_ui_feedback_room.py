@@ -169,6 +169,7 @@ def test_chips_and_words_narrow_the_list(qtbot, context, room, page):
     qtbot.waitUntil(lambda: prompts(page) == ["question 2"])
     page.filters.search.setText("zebra")
     qtbot.waitUntil(page.nothing.isVisible)
+    assert page.detail._parts.count() == 0
 
 
 def test_sorting_by_time_taken(qtbot, context, room, page):
@@ -344,6 +345,22 @@ def test_erasing_says_what_goes_and_wants_to_be_confirmed(qtbot, context, room, 
         page.erasing.go.click()
     qtbot.waitUntil(lambda: page.currentWidget() is page.split and prompts(page) == ["question 0"])
     assert context.store.judgements.size(context.session.project.id) == 1
+    opened(qtbot, page, "question 0")
+
+
+def test_the_last_one_erased_leaves_none_of_its_words_on_screen(qtbot, context, room, page):
+    judge(context, 1)
+    room.activated()
+    opened(qtbot, page, "question 0")
+    page.erase.click()
+    qtbot.waitUntil(page.erasing.sure.isEnabled)
+    page.erasing.sure.setChecked(True)
+    with qtbot.waitSignal(page.erasing.erased):
+        page.erasing.go.click()
+    assert page.detail._parts.count() == 0
+    assert not any("A > B" in label.text() for label in page.detail.findChildren(Label))
+    assert not page.detail.revise.isVisibleTo(page.detail)
+    qtbot.waitUntil(lambda: page.currentWidget() is page.empty)
 
 
 def test_keeping_everything_is_the_way_back(qtbot, context, room, page):

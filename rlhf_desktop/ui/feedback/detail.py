@@ -74,6 +74,16 @@ class DetailPane(Page):
         self._coming = _parts(item, versions)
         self._clock.start()
 
+    def show_nothing(self) -> None:
+        """The list is empty, or what was shown is gone for good: none of its words stay on screen."""
+        self._item, self._coming = None, iter(())
+        self._verdict.clear()
+        self._facts.clear()
+        for button in (self.revise, self.withdraw, self.restore):
+            button.hide()
+        self._show_tags(())
+        clear(self._parts)
+
     def _add_part(self) -> None:
         part = next(self._coming, None)
         if part is not None:

@@ -114,7 +114,7 @@ class ErasingPage(Page):
 
     def _done(self, done: Erased) -> None:
         self.meter.hide()
-        rewritten = f" {words.count(len(done.rewritten), 'file')} were rewritten." if done.rewritten else ""
+        rewritten = f" {words.count(len(done.rewritten), 'file was', 'files were')} rewritten." if done.rewritten else ""
         self._context.session.announce(f"Erased {words.count(len(done.plan.judgements), 'judgement')} for good.{rewritten}")
         self.erased.emit()
 

@@ -208,6 +208,8 @@ class JudgementsPage(QStackedWidget):
         if model.rowCount():
             here = min(place.last, model.rowCount() - 1) if place else 0
             self.table.selectRow(numbers.get(self._chosen, here))
+        else:
+            self._close_detail()
         if place:
             self._mark(numbers[key] for key in place.marked if key in numbers)
             self.table.verticalScrollBar().setValue(place.top)
@@ -241,6 +243,10 @@ class JudgementsPage(QStackedWidget):
         item, versions = found
         if item.row.judgement.id == self._chosen:
             self.detail.show_item(item, versions)
+
+    def _close_detail(self) -> None:
+        self._chosen = None
+        self.detail.show_nothing()
 
     # --- tags
 
@@ -306,6 +312,7 @@ class JudgementsPage(QStackedWidget):
             self.erasing.begin(ids)
 
     def _erased(self) -> None:
+        self._close_detail()
         self._back()
         self._context.session.feedbackChanged.emit()
         self._context.session.conversationsChanged.emit()
