@@ -35,6 +35,7 @@ from rlhf_desktop.operations.publishing import (
     plan_dataset,
     preference_rows,
 )
+from rlhf_desktop.operations.removing import check_unneeded
 
 
 @click.group(cls=Group)
@@ -112,9 +113,14 @@ def add_model(ctx: click.Context, source: str, name: str | None) -> None:
 def remove_model(ctx: click.Context, name: str) -> None:
     """Forget a base model, or an adapter that was pulled.
 
-    A folder of yours is left alone; downloaded and converted weights are deleted. What runs made is kept.
+    A folder of yours is left alone; downloaded and converted weights are deleted. What runs made is kept. Nothing is removed that a
+    run which waits, works or is paused still needs.
     """
     desk = desk_of(ctx)
+    hashes = [model.hash for model in desk.library.list() if model.name == name]
+    hashes += [info.ref.hash for info in list_adapters(desk.workspace) if info.title == name]
+    for digest in hashes:
+        check_unneeded(desk.workspace, digest, name)
     try:
         desk.library.remove(name)
     except NotFound:

@@ -102,6 +102,20 @@ def test_removing_asks_in_place_and_keeps_the_run(qtbot, room, context):
     assert json.loads(run.folder.config_file.read_text())["title"] == "Taught"
 
 
+def test_nothing_is_removed_under_a_run_that_waits(qtbot, room, context):
+    add_base(context)
+    run = ScriptedRun(context, algorithm="sft", title="Taught", state="queued")
+    context.session.set_model(runs.ModelRef(name="Other", path="", hash="other"))
+    room.activated()
+    qtbot.waitUntil(lambda: len(cards(room)) == 1)
+    cards(room)[0].removed.emit()
+    assert "needed by the run “Taught”" in said(qtbot, room)
+    assert (context.workspace.models / "Tiny").is_dir()
+    run.state("done")
+    cards(room)[0].removed.emit()
+    qtbot.waitUntil(lambda: "was removed" in room.notice.words.text())
+
+
 def test_the_model_in_use_is_not_removed(qtbot, room, context):
     add_base(context)
     room.activated()

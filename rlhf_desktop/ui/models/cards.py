@@ -142,7 +142,10 @@ class BaseCard(Card):
         super().__init__(parent=parent)
         self.setAccessibleName(f"Base model {model.name}")
         mine = base is not None and base.hash == model.hash
+        rows = lineage(adapters, model.hash)
         question = f"Remove {model.name} from the library? Converted weights are deleted; a folder of your own is left alone."
+        if rows:
+            question += f" {words.count(len(rows), 'adapter')} made on it cannot be used until it is added again."
         size = words.parameters(model.parameters)
         facts = f"{size}  ·  {model.licence or 'licence unknown'}  ·  {words.size(model.size_bytes)} on disk"
         self._notes = notes or {}
@@ -160,7 +163,6 @@ class BaseCard(Card):
         if about:
             self.body.addWidget(caption(about, wrap=True))
         self.lines: dict[str, _ModelLine] = {}
-        rows = lineage(adapters, model.hash)
         if rows:
             self.body.addWidget(hairline())
         for entry in rows:

@@ -169,3 +169,19 @@ def _ends(primary: Button, closed):
     close.clicked.connect(closed)
     across.addWidget(close)
     return across
+
+
+class PublishingCard(Card):
+    """What publishing the comparisons is, and the button that begins it."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("What you have judged, for others to train from", parent=parent)
+        across = row(spacing=t.SPACE_M)
+        said = (
+            "The project's comparisons as a dataset on the Hub: private unless you say otherwise, "
+            "after a look for names, addresses and numbers that tell who somebody is."
+        )
+        across.addWidget(caption(said, wrap=True), 1)
+        self.begin = Button("Publish comparisons…", icon="upload")
+        across.addWidget(self.begin)
+        self.body.addLayout(across)

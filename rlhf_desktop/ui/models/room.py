@@ -23,13 +23,14 @@ from rlhf_desktop.ui.models.cards import BaseCard
 from rlhf_desktop.ui.models.datapage import DataPage
 from rlhf_desktop.ui.models.hubresult import HubResult, Offer, Wanted
 from rlhf_desktop.ui.models.lineage import AdapterEntry
+from rlhf_desktop.ui.models.panels import PublishingCard
 from rlhf_desktop.ui.models.servers import ServerCard
 from rlhf_desktop.ui.models.share import Sharing
 from rlhf_desktop.ui.models.suggestions import SuggestionsCard
-from rlhf_desktop.ui.models.work import HubWork, ModelFacts, delete_adapter, read_facts
+from rlhf_desktop.ui.models.work import HubWork, ModelFacts, delete_adapter, delete_base, read_facts
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.surfaces import Card, EmptyState, Notice, Page, clear, column, row
+from rlhf_desktop.ui.widgets.surfaces import EmptyState, Notice, Page, clear, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption, title
 
 
@@ -91,23 +92,12 @@ class ModelsRoom(QObject):
         body.addWidget(self.empty)
         self.servers = ServerCard(self._context)
         body.addWidget(self.servers)
-        body.addWidget(self._publishing())
+        publishing = PublishingCard()
+        self.publish_data = publishing.begin
+        body.addWidget(publishing)
         self.suggestions = SuggestionsCard(known_device())
         body.addWidget(self.suggestions)
         body.addStretch(1)
-
-    def _publishing(self) -> QWidget:
-        card = Card("What you have judged, for others to train from")
-        across = row(spacing=t.SPACE_M)
-        said = (
-            "The project's comparisons as a dataset on the Hub: private unless you say otherwise, "
-            "after a look for names, addresses and numbers that tell who somebody is."
-        )
-        across.addWidget(caption(said, wrap=True), 1)
-        self.publish_data = Button("Publish comparisons…", icon="upload")
-        across.addWidget(self.publish_data)
-        card.body.addLayout(across)
-        return card
 
     def _connect(self) -> None:
         """Every connection of this room."""
@@ -382,7 +372,9 @@ class ModelsRoom(QObject):
             self._failed(AppError(f"{model.name} is in use.", "Make another model current first."))
             return
         self._context.tasks.run(
-            self._context.library.remove, model.name, on_success=lambda _none: self._removed(model.name), on_failure=self._failed
+            lambda: delete_base(self._context.workspace, self._context.library, model),
+            on_success=lambda _none: self._removed(model.name),
+            on_failure=self._failed,
         )
 
     def remove_adapter(self, entry: AdapterEntry) -> None:
@@ -392,7 +384,9 @@ class ModelsRoom(QObject):
             self._failed(AppError(f"{entry.ref.name} is in use.", "Make another model current first."))
             return
         self._context.tasks.run(
-            delete_adapter, entry, on_success=lambda _none: self._removed(entry.ref.name), on_failure=self._failed
+            lambda: delete_adapter(self._context.workspace, entry),
+            on_success=lambda _none: self._removed(entry.ref.name),
+            on_failure=self._failed,
         )
 
     def _removed(self, name: str) -> None:

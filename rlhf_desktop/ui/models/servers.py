@@ -61,6 +61,7 @@ class ServerCard(Card):
         )
         self.body.addWidget(caption(said, wrap=True))
         self._lines = column(spacing=t.SPACE_M)
+        self._lines.setContentsMargins(0, t.SPACE_XS, 0, 0)
         self.body.addLayout(self._lines)
         self.address = line_field("Address of the server", "", "for example http://localhost:11434/v1")
         self.key = line_field("Key of the server", "", "only if it wants one; kept in this system's keyring, never in a file")

@@ -23,6 +23,7 @@ from rlhf_desktop.jobs.adapters import IMPORTED, AdapterInfo, list_adapters
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.measured import measures
 from rlhf_desktop.operations.publishing import adapter_card, plan_adapter
+from rlhf_desktop.operations.removing import check_unneeded
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.models.datawork import Reached
@@ -68,8 +69,15 @@ def entry_of(workspace: Workspace, info: AdapterInfo, measure: str = "") -> Adap
     return AdapterEntry(info.ref, info.run_id, info.algorithm, start.hash if start else None, made, size, info.kind, measure)
 
 
-def delete_adapter(entry: AdapterEntry) -> None:
-    """Rename first: a half-deleted adapter must never look like a whole one."""
+def delete_base(workspace: Workspace, library: Library, model: LibraryModel) -> None:
+    """Forget a base model that no run needs."""
+    check_unneeded(workspace, model.hash, model.name)
+    library.remove(model.name)
+
+
+def delete_adapter(workspace: Workspace, entry: AdapterEntry) -> None:
+    """Delete an adapter that no run needs. Renamed first: a half-deleted adapter must never look like a whole one."""
+    check_unneeded(workspace, entry.ref.hash, entry.ref.name)
     folder = Path(entry.ref.path)
     if not folder.is_dir():
         raise NotFound(f"{entry.ref.name} is gone already.", "The list has been read again.")

@@ -67,6 +67,14 @@ def test_searching_and_pulling(cli, tiny):
     assert cli("models", "remove", "tiny").code == 0
 
 
+def test_nothing_is_removed_under_a_run_that_waits(cli, tuned):
+    done = cli("models", "remove", "tiny")
+    assert done.code == 1
+    assert "needed by the run “Kinder”" in done.err
+    tuned.write_status(tuned.status().model_copy(update={"state": "done"}))
+    assert cli("models", "remove", "tiny").code == 0
+
+
 def test_a_model_that_wont_fit_is_said_first(cli, tiny, server, monkeypatch):
     monkeypatch.setattr(module, "_memory_bytes", lambda: 1000.0)
     done = cli("models", "pull", "amina/tiny")
