@@ -19,7 +19,7 @@ from rlhf_desktop.ui.theme.style import current
 COLUMNS = ("When", "Prompt", "Verdict", "Who", "Tags")
 _QUIET = (0, 3, 4)
 _CHARACTERS = (11, 24, 18, 14, 9)  # widths of the columns, where there is room for no more
-_VERDICT_SHARE = 0.3  # of the room there is besides: a verdict may be many words; the prompt takes the rest
+_SHARES = (0.0, 0.58, 0.3, 0.12, 0.0)  # of the room there is besides: a verdict may be many words, a name whole
 _LEAST = 6  # characters of any column, however narrow the window
 _ASKED = 50  # rows at a time: two screens
 
@@ -129,11 +129,9 @@ class HistoryTable(QTableView):
         short = min(1.0, room / sum(usual[1:]))
         widths = [usual[0], *(max(wide * _LEAST, int(width * short)) for width in usual[1:])]
         spare = self.viewport().width() - sum(widths)
-        for_verdicts = int(max(0, spare) * _VERDICT_SHARE)
-        widths[1] += spare - for_verdicts
-        widths[2] += for_verdicts
-        for section, width in enumerate(widths):
-            header.resizeSection(section, width)
+        widths[1] += min(0, spare)
+        for section, (width, share) in enumerate(zip(widths, _SHARES, strict=True)):
+            header.resizeSection(section, width + int(max(0, spare) * share))
 
     def resizeEvent(self, event) -> None:
         """Share the width anew."""
