@@ -66,10 +66,12 @@ class Rates(Value):
     """How fast this computer is with one model, and what memory it starts from. Made by `worker calibrate`.
 
     Passes are by tokens of a micro-batch; `train` and `train_wide` are forward and backward through the trunk with one
-    adapter of rank 16 and 64; the vocabulary head is apart, by answer token; `decode` is one step of sampling, by rows.
+    adapter of rank 16 and 64; attention is apart, by pairs of places in a row, since it grows with the square of a row's width;
+    `new_forward` and `new_train` are what a pass takes more when none of its size came before; the vocabulary head is apart, by
+    answer token; `decode` is one step of sampling, by rows.
     """
 
-    v: Literal[2] = 2  # 2: passes like those of a run
+    v: Literal[3] = 3  # 2: passes like those of a run; 3: what new sizes and wide rows cost
     base_hash: str
     device: str
     dtype: str
@@ -77,6 +79,10 @@ class Rates(Value):
     forward: Line
     train: Line
     train_wide: Line
+    attention_forward_s: float
+    attention_train_s: float
+    new_forward: Line
+    new_train: Line
     head_forward_s: float
     head_train_s: float
     decode: Line

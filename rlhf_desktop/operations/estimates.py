@@ -4,13 +4,15 @@ Memory is what is in the process at its fullest moment: the loaded model, the ad
 in, sixteen for float32 copies, gradients and moments), and either a training pass or a batch of answers being sampled, whichever
 is more. A training pass holds, for each token and layer, what backward needs: about b·(16·hidden + 4·key-values + 4·intermediate)
 bytes in b-byte numbers with LoRA on every linear layer, and for attention b·heads·width of the row. Time adds up passes, each a
-line in its tokens with measured ends (`worker calibrate`), answer tokens through the vocabulary head, decoding steps and
-optimiser updates.
+line in its tokens with measured ends and attention by the square of a row's width (`worker calibrate`), answer tokens through the
+vocabulary head, decoding steps and optimiser updates.
 
 On a CPU in bfloat16 oneDNN compiles each matrix product anew for each number of tokens and keeps about a thousand of them: 14 MiB
-for each different pass, at most 1.15 GiB (fitted on five runs of the starter model, which it foresees to within 7%).
+for each different pass, at most 1.15 GiB (fitted on five runs of the starter model). Feedback has few rows of one length, so most
+passes of a run are of a size that is not there yet; how much longer those take is measured too, and counted over the run's passes
+in their order.
 
-Left out: the first passes of a process, which are slower, and other programs, which take what they take.
+Left out: other programs, which take what they take.
 """
 
 import json
@@ -19,7 +21,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.measures import Rates, RowSize
@@ -55,6 +57,9 @@ WATCH_SHARE = 0.05
 USUAL_ANSWER_SHARE = 0.6  # of the longest allowed, where nothing was measured
 KERNEL_BYTES = 14 * 1024**2  # oneDNN compiles each product anew for each number of tokens, and keeps what it compiled …
 KERNELS_MOST_BYTES = int(1.15 * GIB)  # … up to 1,024 of them; in bfloat16 on a CPU only
+SIZES_KEPT = KERNELS_MOST_BYTES // KERNEL_BYTES
+CALIBRATED_ROWS = 32  # a reward model's scores are scaled by so many (as `training.reward`)
+JOINED_SHARE = 1.33  # of the layers' bytes, once packed with an adapter below them: rows are filled up to whole blocks
 SLACK = 1.08  # what allocators keep back
 _NUMBER_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -115,7 +120,7 @@ class Estimate:
     peak_bytes: int
     wall_s: float | None
     tokens: int
-    parts: dict[str, int]  # bytes by what they are for: model, adapters, working, compiled products
+    parts: dict[str, int]  # bytes by what they are for: model, adapters, working, joined for sampling, compiled products
     phases: dict[str, float]  # seconds by what they are for
     free_bytes: int | None
 
@@ -199,6 +204,9 @@ def estimate(
         phases=phases,
         free_bytes=free_bytes,
     )
+
+
+Pass = tuple[Literal["forward", "train"], int, int]  # tokens, and which batch of answers it belongs to where they differ
 
 
 class _Work:
@@ -305,6 +313,7 @@ class _Work:
             "model": self.loaded_bytes,
             "adapters": adapters,
             "working": round(SLACK * max(self._pass_bytes(), self._sampling_bytes())),
+            "joined for sampling": self._joined_bytes(),
             "compiled products": self._kernel_bytes(),
         }
 
@@ -319,35 +328,78 @@ class _Work:
             width, tokens = rows[0].tokens, sum(row.tokens for row in rows)
             attention = layers * self.shape.heads * self.number_bytes * width * width * len(rows)
             widest = max(widest, tokens * each + attention)
-        if isinstance(self.settings, PpoSettings):  # the first update's passes are kept from when the answers were looked at
-            widest = max(widest, min(KEPT_TOKENS, self._minibatch_tokens(self.settings)) * each)
+        if isinstance(self.settings, PpoSettings):
+            widest = max(widest, self._kept_tokens(self.settings) * each)
         head = 0 if self.plan.algorithm == "reward" else HEAD_CHUNK_BYTES * self.shape.vocabulary
         return widest + head
+
+    def _kept_tokens(self, s: PpoSettings) -> int:
+        """Of the first update's passes, which are kept from when the answers were looked at."""
+        micro = self._practice(s)[1]
+        kept = 0
+        for part in micro[: ceil(len(micro) / s.minibatches)]:
+            kept += _tokens(part) if kept + _tokens(part) <= KEPT_TOKENS else 0
+        return kept
+
+    def _joined_bytes(self) -> int:
+        """For sampling, the layers are packed a second time with the adapters below them; what they took is rarely used again."""
+        samples = self.plan.algorithm == "ppo" or (self.plan.algorithm != "reward" and self.settings.watched_prompts > 0)
+        packed = self.kind == "cpu" and self.number_bytes == 2 and self.settings.quantization == "none"
+        if not (samples and packed):
+            return 0
+        layers = self.shape.linear_parameters - self.shape.vocabulary * self.shape.hidden
+        return int(JOINED_SHARE * self.number_bytes * layers)
 
     def _kernel_bytes(self) -> int:
         """What oneDNN keeps compiled: by how many different sizes of passes there are."""
         if self.kind != "cpu" or self.number_bytes != 2:
             return 0
-        return min(KERNELS_MOST_BYTES, KERNEL_BYTES * self._different_passes())
+        return KERNEL_BYTES * min(SIZES_KEPT, len({(size, batch) for _, size, batch in self._passes()}))
 
-    def _different_passes(self) -> int:
+    # --- passes in their order --------------------------------------------------------------------------------------------------
+
+    def _passes(self) -> list[Pass]:
+        """Every pass of the run, in about its order."""
         s = self.settings
-        if isinstance(s, PpoSettings):  # lengths are the model's own, so no two batches are alike
-            batches = self._ppo_batches(s)
-            passes = max(s.minibatches, ceil(self._minibatch_tokens(s) * s.minibatches / self.budget))
-            return batches * (passes + 2) + bool(self.heldout) * min(PPO_LOOKS, batches) * 3
-        parts = [part for epoch in range(min(s.epochs, 8)) for part in self._micro(self.train, s.batch_size, self.budget, epoch)]
-        parts += _packed(self.heldout, self.budget)
+        if isinstance(s, PpoSettings):
+            return self._ppo_passes(s)
+        found: list[Pass] = []
+        checked: list[Pass] = [("forward", _tokens(part), 0) for part in _packed(self.heldout, self._scoring_budget)]
         if isinstance(s, DpoSettings | KtoSettings):
-            parts += _packed([*self.train, *self.heldout], self.budget)
+            found += [("forward", _tokens(part), 0) for part in _packed([*self.train, *self.heldout], self.budget)]
+        if isinstance(s, SftSettings):
+            found += checked
+        members = self.members if isinstance(s, RewardSettings) else 1
+        for epoch in range(s.epochs):
+            for member in range(members):
+                micro = self._micro(self.train, s.batch_size, self.budget, seed=epoch * members + member)
+                found += [("train", _tokens(part), 0) for part in micro]
+            found += checked
         if isinstance(s, RewardSettings):
-            parts += _packed(self.train[:64], 3 * self.budget)
-        return len({sum(row.tokens for row in part) for part in parts})
+            found += [("forward", _tokens(part), 0) for part in _packed(self.train[:CALIBRATED_ROWS], self._scoring_budget)]
+        return found
 
-    def _minibatch_tokens(self, s: PpoSettings) -> int:
-        """Of one update's share of a batch of answers."""
-        row = sum(row.tokens for row in self.train) / max(1, len(self.train))
-        return round(row * max(1, s.batch_size // s.samples_per_prompt) / s.minibatches)
+    def _ppo_passes(self, s: PpoSettings) -> list[Pass]:
+        """The answers' lengths are the model's own, so no two batches are alike."""
+        batches, found = self._ppo_batches(s), list[Pass]()
+        rows, micro = self._practice(s)
+        looks = min(PPO_LOOKS, batches) if self.heldout else 0
+        for batch in range(batches):
+            found += [("forward", _tokens(part), batch) for part in _packed(rows, self._scoring_budget)]
+            found += [("train", _tokens(part), batch) for part in micro for _ in range(s.ppo_epochs)]
+        for look in range(1 + looks if looks else 0):
+            found += [("forward", _tokens(part), -1 - look) for part in _packed(self.heldout, self.budget)]
+        return found
+
+    @property
+    def _scoring_budget(self) -> int:
+        """Tokens of a pass that keeps no gradients."""
+        return 3 * self.budget if self.plan.algorithm in ("reward", "ppo") else self.budget
+
+    def _practice(self, s: PpoSettings) -> tuple[list[RowSize], list[list[RowSize]]]:
+        """A batch of prompts with their answers, and its micro-batches."""
+        rows = [self.train[i % len(self.train)] for i in range(max(1, s.batch_size // s.samples_per_prompt))]
+        return rows, _packed(rows, min(self.budget, max(row.tokens for row in rows) * max(1, len(rows) // s.minibatches)))
 
     def _sampling_bytes(self) -> int:
         """Keys and values, and the words' probabilities, of the answers sampled together."""
@@ -368,6 +420,7 @@ class _Work:
         if isinstance(s, PpoSettings):
             return self._ppo_time(s, rates)
         phases = {"learning": self._learning(rates), "updates": self._update_s(rates) * self.updates * self.members}
+        phases["new sizes"] = self._new_sizes_s(rates)
         checks = s.epochs + isinstance(s, SftSettings)
         strangers = 2 if isinstance(s, KtoSettings) else 1  # KTO passes each answer under another prompt too
         phases["held-out checks"] = checks * strangers * self._forward(self.heldout, rates)
@@ -376,10 +429,24 @@ class _Work:
         if isinstance(s, KtoSettings):
             phases["learning"] += s.epochs * self._forward(self.train, rates)
         if isinstance(s, RewardSettings):
-            phases["calibration"] = self._forward(self.train[:64], rates)
+            phases["calibration"] = self._forward(self.train[:CALIBRATED_ROWS], rates)
         else:
             phases["watched answers"] = self._watching(rates, phases["learning"], s.epochs)
         return phases
+
+    def _new_sizes_s(self, rates: Rates) -> float:
+        """What passes take more because nothing of their size came before, or too long ago to be kept."""
+        kept: dict[tuple[int, int], None] = {}  # the least recent first
+        extra = 0.0
+        for kind, size, batch in self._passes():
+            if (size, batch) in kept:
+                del kept[size, batch]
+            else:
+                extra += (rates.new_train if kind == "train" else rates.new_forward).at(size)
+                if len(kept) == SIZES_KEPT:
+                    del kept[next(iter(kept))]
+            kept[size, batch] = None
+        return extra
 
     def _learning(self, rates: Rates) -> float:
         s = self.settings
@@ -387,10 +454,11 @@ class _Work:
         return s.epochs * self.members * sum(self._train_pass(rows, rates) for rows in micro)
 
     def _train_pass(self, rows: Sequence[RowSize], rates: Rates) -> float:
-        tokens = sum(row.tokens for row in rows)
+        tokens = _tokens(rows)
         narrow, wide = rates.train.at(tokens), rates.train_wide.at(tokens)
         trunk = max(0.5 * narrow, narrow + (wide - narrow) * (self.settings.lora_rank - 16) / 48)
         head = 0.0 if self.plan.algorithm == "reward" else rates.head_train_s * sum(sum(row.answers) for row in rows)
+        trunk += rates.attention_train_s * _pairs(rows)
         return trunk * (4 / 3 if self.checkpointing else 1.0) + head
 
     def _update_s(self, rates: Rates) -> float:
@@ -399,8 +467,8 @@ class _Work:
     def _forward(self, rows: Sequence[RowSize], rates: Rates, *, head: bool = True) -> float:
         """One pass without gradients over some rows, every member of a reward model in turn."""
         scored = self.plan.algorithm == "reward"
-        parts = _packed(rows, 3 * self.budget if scored else self.budget)
-        passes = sum(rates.forward.at(sum(row.tokens for row in part)) for part in parts)
+        parts = _packed(rows, self._scoring_budget if scored else self.budget)
+        passes = sum(_forward_pass(part, rates) for part in parts)
         words = 0.0 if scored or not head else rates.head_forward_s * sum(sum(row.answers) for row in rows)
         return passes * (self.members if scored else 1) + words
 
@@ -422,19 +490,18 @@ class _Work:
 
     def _ppo_time(self, s: PpoSettings, rates: Rates) -> dict[str, float]:
         batches, prompts = self._ppo_batches(s), max(1, s.batch_size // s.samples_per_prompt)
-        mean = [self.train[i % len(self.train)] for i in range(prompts)]
-        budget = min(self.budget, max(row.tokens for row in mean) * max(1, len(mean) // s.minibatches))
-        micro = _packed(mean, budget)
-        forward = sum(rates.forward.at(sum(row.tokens for row in part)) for part in micro)
+        mean, micro = self._practice(s)
+        forward = sum(_forward_pass(part, rates) for part in micro)
         words = rates.head_forward_s * sum(sum(row.answers) for row in mean)
         learning = s.ppo_epochs * sum(self._train_pass(part, rates) for part in micro)
-        kept = min(1.0, KEPT_TOKENS / max(1, self._minibatch_tokens(s))) / s.minibatches  # passes that serve the first update too
+        kept = self._kept_tokens(s) / max(1, _tokens(mean))  # passes that serve the first update too
         phases = {
             "sampling": batches * self._sampling_s(rates, prompts, prompts * s.samples_per_prompt, s.max_new_tokens),
             "marking": batches * self.members * forward,
             "reference": batches * (2 - kept) * (forward + words),
             "learning": batches * learning,
             "updates": self.updates * self._update_s(rates),
+            "new sizes": self._new_sizes_s(rates),
         }
         if self.heldout:
             count = len(self.heldout)
@@ -448,6 +515,19 @@ def _cut(row: RowSize, most: int) -> RowSize:
     """A row whose prompt has been shortened until its longest answer fits."""
     longest = min(max(row.answers, default=0), most - 1)
     return RowSize(prompt=min(row.prompt, most - longest), answers=[min(answer, most - 1) for answer in row.answers])
+
+
+def _tokens(rows: Sequence[RowSize]) -> int:
+    return sum(row.tokens for row in rows)
+
+
+def _pairs(rows: Sequence[RowSize]) -> int:
+    """Pairs of places that attention looks at: rows lie side by side, as wide as the widest."""
+    return len(rows) * max(row.tokens for row in rows) ** 2
+
+
+def _forward_pass(rows: Sequence[RowSize], rates: Rates) -> float:
+    return rates.forward.at(_tokens(rows)) + rates.attention_forward_s * _pairs(rows)
 
 
 def _packed(rows: Sequence[RowSize], budget: int) -> list[list[RowSize]]:

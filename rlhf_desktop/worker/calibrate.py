@@ -3,7 +3,8 @@
 Each time is the best of a few: other programs make a pass slower, never faster, and a run's own average lies near its best on a
 machine that is left alone. Two sizes give a line, so that many short rows and few long ones are both foreseen. Rows are as feedback
 has them, a few single answers and a few rankings of four, of no round length: passes whose sizes are powers of two are a fifth
-quicker than those of any run.
+quicker than those of any run. What is apart is how much longer the first pass of each size takes: some processors' matrix products
+are compiled for it, and in a run most passes are of a new size.
 """
 
 import sys
@@ -28,9 +29,12 @@ from rlhf_desktop.training.policy import answer_pass, hidden_states
 from rlhf_desktop.worker.answer import answer
 
 TRIES = 2
+NEW_SIZES = 2  # of each kind of pass
+Row = tuple[int, Sequence[int]]
 # A small and a full micro-batch: tokens of each prompt and of the answers to it.
 SMALL = ((47, (52,)), (61, (38,)), (39, (57,)), (53, (66,)))
 FULL = ((45, (49, 53, 46, 57)), (52, (61, 44, 50, 39)), (38, (55, 48, 62, 51)), (57, (47, 58, 43, 52)))
+LONG = ((45, (470, 470)),)  # about as many tokens in one wide row
 NARROW, WIDE = 16, 64  # ranks
 ROWS = (2, 24)  # of a decoding step
 STEPS = 12
@@ -59,14 +63,20 @@ def calibrate(request: CalibrateRequest) -> Rates:
     host.add("wide", rank=WIDE, alpha=WIDE, seed=0)
     parameters = host.parameters("narrow")
     host.activate(["narrow"])
-    batches = [_batch(host, rows) for rows in (SMALL, FULL)]
-    sizes = [batch.input_ids.numel() for batch in batches]
+    batches, long = [_batch(host, rows) for rows in (SMALL, FULL)], _batch(host, LONG)
+    sizes, pairs = [batch.input_ids.numel() for batch in batches], [_pairs(rows) for rows in (SMALL, FULL)]
     trunk = [_best(host, partial(_train_trunk, host, batch)) for batch in batches]
     forward = [_best(host, partial(_forward_trunk, host, batch)) for batch in batches]
+    attention_train, attention_forward = (
+        _attention(_best(host, partial(work, host, long)) * sizes[1] / long.input_ids.numel() - times[1])
+        for work, times in ((_train_trunk, trunk), (_forward_trunk, forward))
+    )
     head_train, head_forward = _head(host, batches[1], trunk[1], forward[1])
     host.activate(["wide"])
     wide = [_best(host, partial(_train_trunk, host, batch)) for batch in batches]
     host.activate(["narrow"])
+    new_forward = [_first(host, _forward_trunk, rows, 1) for rows in (SMALL, FULL)]
+    new_train = [_first(host, _train_trunk, rows, 1 + NEW_SIZES) for rows in (SMALL, FULL)]
     optimizer = MasterAdamW(parameters, learning_rate=1e-9, total_steps=100, warmup=0.0, max_grad_norm=1.0)
     update_s = _best(host, optimizer.step)
     decode, lengths = _decoding(host)
@@ -75,9 +85,13 @@ def calibrate(request: CalibrateRequest) -> Rates:
         device=host.base.device.type,
         dtype=str(host.base.dtype).removeprefix("torch."),
         parameters=sum(p.numel() for name, p in host.model.named_parameters() if ".lora_" not in name),
-        forward=_line(sizes, forward),
-        train=_line(sizes, trunk),
-        train_wide=_line(sizes, wide),
+        forward=_line(sizes, _less(forward, attention_forward, pairs)),
+        train=_line(sizes, _less(trunk, attention_train, pairs)),
+        train_wide=_line(sizes, _less(wide, attention_train, pairs)),
+        attention_forward_s=attention_forward,
+        attention_train_s=attention_train,
+        new_forward=_line(sizes, new_forward),
+        new_train=_line(sizes, new_train),
         head_forward_s=head_forward,
         head_train_s=head_train,
         decode=decode,
@@ -93,7 +107,7 @@ def _memory(host: AdapterHost) -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def _batch(host: AdapterHost, rows: Sequence[tuple[int, Sequence[int]]]) -> TreeBatch:
+def _batch(host: AdapterHost, rows: Sequence[Row]) -> TreeBatch:
     """Rows of arbitrary words: a prompt of so many tokens, and the answers to it."""
     generator = torch.Generator().manual_seed(len(rows))
     size = host.model.config.get_text_config().vocab_size
@@ -157,14 +171,40 @@ def _answers(host: AdapterHost, prompts: list[list[int]], k: int, tokens: int, e
 
 def _best(host: AdapterHost, work: Callable[[], object]) -> float:
     """Seconds of the quickest of a few tries, after one that warms up."""
-    times = []
-    for _ in range(TRIES + 1):
-        start = time.perf_counter()
-        work()
-        if host.base.device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+    return min([_timed(host, work) for _ in range(TRIES + 1)][1:])
+
+
+def _timed(host: AdapterHost, work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    if host.base.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _first(host: AdapterHost, work: Callable[[AdapterHost, TreeBatch], None], rows: Sequence[Row], shorter: int) -> float:
+    """How much longer the first pass of a size takes than the next one, on average over a few sizes a little below `rows`."""
+    more = []
+    for less in range(shorter, shorter + NEW_SIZES):
+        batch = _batch(host, [(rows[0][0] - less, rows[0][1]), *rows[1:]])
+        first, second = _timed(host, partial(work, host, batch)), _timed(host, partial(work, host, batch))
+        more.append(max(0.0, first - second))
+    return sum(more) / len(more)
+
+
+def _pairs(rows: Sequence[Row]) -> int:
+    """Pairs of places that attention looks at: rows lie side by side, as wide as the widest."""
+    return int(len(rows) * max(prompt + sum(answers) for prompt, answers in rows) ** 2)
+
+
+def _attention(more_s: float) -> float:
+    """Seconds a pair of places, from how much longer one wide row takes than several narrow ones with as many tokens."""
+    return max(0.0, more_s) / (_pairs(LONG) - _pairs(FULL))
+
+
+def _less(times: Sequence[float], each_s: float, counts: Sequence[int]) -> list[float]:
+    """Times without what so many things took of them."""
+    return [max(0.0, time_s - each_s * count) for time_s, count in zip(times, counts, strict=True)]
 
 
 def _line(sizes: Sequence[int], times: Sequence[float]) -> Line:

@@ -14,8 +14,9 @@ BASE = ModelRef(name="tiny", path="/nowhere", hash="b" * 64)
 ROWS = [TextRow(prompt=[{"role": "user", "content": "Q"}], answers=["A"])]
 LINE = Line(fixed_s=0.1, each_s=0.01)
 RATES = Rates(
-    base_hash=BASE.hash, device="cpu", dtype="float32", parameters=1, forward=LINE, train=LINE, train_wide=LINE, head_forward_s=0.0,
-    head_train_s=0.0, decode=LINE, optimizer_s=0.0, answer_tokens=[3], loaded_bytes=1,
+    base_hash=BASE.hash, device="cpu", dtype="float32", parameters=1, forward=LINE, train=LINE, train_wide=LINE,
+    attention_forward_s=0.0, attention_train_s=0.0, new_forward=LINE, new_train=LINE, head_forward_s=0.0, head_train_s=0.0,
+    decode=LINE, optimizer_s=0.0, answer_tokens=[3], loaded_bytes=1,
 )  # fmt: skip
 
 

@@ -18,6 +18,8 @@ SMOL = {
 RATES = Rates(
     base_hash="b", device="cpu", dtype="bfloat16", parameters=134515008,
     forward=Line(fixed_s=0.05, each_s=0.0003), train=Line(fixed_s=0.2, each_s=0.001), train_wide=Line(fixed_s=0.25, each_s=0.0012),
+    attention_forward_s=1e-8, attention_train_s=4e-8, new_forward=Line(fixed_s=0.1, each_s=0.0001),
+    new_train=Line(fixed_s=0.2, each_s=0.0002),
     head_forward_s=0.0001, head_train_s=0.0004, decode=Line(fixed_s=0.04, each_s=0.002), optimizer_s=2e-9,
     answer_tokens=[40, 80, 160, 160], loaded_bytes=750_000_000,
 )  # fmt: skip
@@ -120,10 +122,56 @@ def test_time_adds_up_the_passes(base):
     """SFT without watching or held-out rows, by hand: 8 rows of 110 tokens, batches of 4 in one micro-batch each, 2 passes."""
     sizes = RowSizes(tuple(RowSize(prompt=50, answers=[60]) for _ in range(8)))
     found = made(base, "sft", sizes=sizes, epochs=2, batch_size=4, watched_prompts=0)
-    learning = 2 * (2 * (0.2 + 0.001 * 440) + 0.0004 * 60 * 8)
+    learning = 2 * (2 * (0.2 + 0.001 * 440 + 4e-8 * 4 * 110**2) + 0.0004 * 60 * 8)
     assert found.phases["learning"] == pytest.approx(learning)
-    assert found.wall_s == pytest.approx(learning + 4 * 2e-9 * 4_884_480)
+    once = 0.2 + 0.0002 * 440  # every pass has one size
+    assert found.wall_s == pytest.approx(learning + once + 4 * 2e-9 * 4_884_480)
     assert found.tokens == 2 * 8 * 110
+
+
+def test_passes_of_a_new_size_take_longer_and_those_that_came_before_do_not(base):
+    def extra(count, epochs=1, **settings):
+        sizes = RowSizes(tuple(RowSize(prompt=40 + n, answers=[30]) for n in range(count)))
+        return made(base, "sft", sizes=sizes, epochs=epochs, batch_size=1, **settings).phases["new sizes"]
+
+    each = [0.2 + 0.0002 * (70 + n) for n in range(200)]
+    assert extra(40) == pytest.approx(sum(each[:40]))
+    assert extra(40, epochs=3) == pytest.approx(sum(each[:40]))  # still compiled
+    assert extra(200, epochs=2) > 1.2 * sum(each)  # more than are kept
+
+
+def test_one_long_row_takes_more_than_its_tokens_in_many(base):
+    long, short = RowSizes((RowSize(prompt=300, answers=[600]),) * 4), RowSizes((RowSize(prompt=30, answers=[60]),) * 40)
+    one, many = (made(base, "sft", sizes=sizes, epochs=1, batch_size=1, watched_prompts=0) for sizes in (long, short))
+    assert one.phases["learning"] == pytest.approx(4 * (0.2 + 0.001 * 900 + 4e-8 * 900**2 + 0.0004 * 600))
+    assert many.phases["learning"] == pytest.approx(40 * (0.2 + 0.001 * 90 + 4e-8 * 90**2 + 0.0004 * 60))
+
+
+def test_members_of_an_ensemble_see_other_batches(base):
+    uneven = RowSizes(tuple(RowSize(prompt=40 + n, answers=[30 + n * n % 37, 40]) for n in range(30)))
+    alone, three = (made(base, "reward", sizes=uneven, epochs=1, ensemble=n) for n in (1, 3))
+    assert three.parts["compiled products"] > 1.5 * alone.parts["compiled products"]
+
+
+def test_what_samples_packs_the_layers_a_second_time(base):
+    layers = model_shape(base).linear_parameters - SMOL["vocab_size"] * SMOL["hidden_size"]
+    assert made(base, "dpo").parts["joined for sampling"] == pytest.approx(1.33 * 2 * layers, rel=1e-6)
+    for less in (made(base, "reward"), made(base, "dpo", watched_prompts=0), made(base, "dpo", dtype="float32")):
+        assert less.parts["joined for sampling"] == 0
+
+
+def test_the_first_updates_passes_are_kept_up_to_a_limit(base, tmp_path):
+    """24 answers of 105 tokens on average to prompts of 50: micro-batches of six, the first half of them kept."""
+    reward = AdapterRef(name="r", path=str(tmp_path), hash="r", base_hash="b")
+    each = model_shape(base).activation_bytes(2)
+
+    def working(**settings):
+        return made(base, "ppo", reward=reward, max_new_tokens=160, **settings).parts["working"]
+
+    head = 128 * 12 * SMOL["vocab_size"]
+    assert working() == pytest.approx(1.08 * (2 * 6 * 160 * each + head), rel=0.02)
+    assert working(minibatches=1) == working()  # a third micro-batch would be too much
+    assert working(minibatches=4) == pytest.approx(1.08 * (6 * 160 * each + head), rel=0.1)
 
 
 def test_without_rates_there_is_memory_but_no_time(base):

@@ -17,11 +17,28 @@ def test_every_rate_is_measured(rates, tiny_model):
     for line in (rates.forward, rates.train, rates.train_wide, rates.decode):
         assert line.at(1000) > 0
     assert rates.train.at(1024) > rates.forward.at(1024)
+    assert rates.new_train.fixed_s >= 0 <= rates.new_forward.fixed_s
     assert rates.optimizer_s > 0
     assert rates.head_train_s >= 0
     assert all(1 <= tokens <= 8 for tokens in rates.answer_tokens)
     assert len(rates.answer_tokens) == len(module.QUESTIONS)
     assert rates.loaded_bytes > 50 * 2**20
+
+
+def test_attention_is_what_one_wide_row_takes_more():
+    apart = module._pairs(module.LONG) - module._pairs(module.FULL)
+    assert apart > 500_000
+    assert module._attention(0.5) * apart == pytest.approx(0.5)
+    assert module._attention(-0.1) == 0  # noise: never a negative time
+    assert module._less([1.0, 2.0], 0.001, [500, 3000]) == [pytest.approx(0.5), 0.0]
+
+
+def test_a_new_size_takes_what_its_first_pass_takes_more_than_its_second(monkeypatch):
+    took, sizes = iter([5.0, 1.0, 4.0, 2.0]), []
+    monkeypatch.setattr(module, "_batch", lambda _host, rows: sizes.append(sum(p + sum(a) for p, a in rows)))
+    monkeypatch.setattr(module, "_timed", lambda _host, _work: next(took))
+    assert module._first(None, lambda _host, _batch: None, [(9, (3,)), (7, (2,))], 1) == pytest.approx((4.0 + 2.0) / 2)
+    assert sizes == [20, 19]
 
 
 def test_a_line_goes_through_both_measures():
