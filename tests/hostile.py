@@ -192,6 +192,47 @@ ADAPTERS: dict[str, Callable[[Path, Path], None]] = {
     "header-length-lies": lambda folder, tripwire: header(folder / "adapter_model.safetensors", b"{}", length=2**62),
 }
 
+
+def make_reward(folder: Path, members: int = 2, heads: int = 2) -> Path:
+    """A plain reward model: an ensemble whose members have heads for attributes."""
+    from safetensors.numpy import load_file, save_file
+
+    places = [folder, *(folder / "members" / str(n) for n in range(1, members))]
+    for place in places:
+        make_adapter(place)
+        edit(place / "adapter_config.json", task_type="SEQ_CLS", modules_to_save=["score"])
+        head = {"base_model.model.score.weight": np.ones((1, 64), np.float32)}
+        save_file({**load_file(place / "adapter_model.safetensors"), **head}, place / "adapter_model.safetensors")
+        save_file({"weight": np.ones((heads, 64), np.float32)}, place / "heads.safetensors")
+    scale = {"mean": 0.5, "std": 2.0}
+    edit(folder / "reward.json", v=1, members=[scale] * members, attributes=["kind", "brief"][:heads], part_tokens=0.0)
+    return folder
+
+
+def _reward(**changes):
+    return _config("reward.json", **changes)
+
+
+REWARDS: dict[str, Callable[[Path, Path], None]] = {
+    "members-endless": _reward(members=[{"mean": 0, "std": 1}] * 100_000),
+    "members-none": _reward(members=[]),
+    "members-text": _reward(members="ab"),
+    "mean-endless": _reward(members=[{"mean": float("nan"), "std": 1}]),
+    "spread-none": _reward(members=[{"mean": 0, "std": 0}]),
+    "attributes-endless": _reward(attributes=["a"] * 10**5),
+    "attributes-numbers": _reward(attributes=[1, 2]),
+    "parts-text": _reward(part_tokens="__import__('os')"),
+    "description-nested": _text("reward.json", "[" * 10**6),
+    "description-code": _reward(auto_map={"AutoModel": "modeling.Model"}),
+    "member-missing": lambda folder, tripwire: shutil.rmtree(folder / "members" / "1"),
+    "member-pickled": lambda folder, tripwire: _bin_beside(folder / "members" / "1", tripwire),
+    "member-pattern": lambda folder, tripwire: edit(folder / "members" / "1" / "adapter_config.json", target_modules="(.*)*x"),
+    "heads-missing": lambda folder, tripwire: (folder / "heads.safetensors").unlink(),
+    "heads-pickled": lambda folder, tripwire: (folder / "heads.safetensors").write_bytes(pickle.dumps(Bomb(tripwire))),
+    "heads-lie": lambda folder, tripwire: tensors(folder / "heads.safetensors", weight=tensor([10**9, 10**9], 0, 4)),
+    "heads-endless": lambda folder, tripwire: tensors(folder / "heads.safetensors", weight=tensor([10**4, 1], 0, 4 * 10**4)),
+}
+
 TEMPLATES: dict[str, str] = {
     "endless-loop": "{% set r = range(99999) %}{% for a in r %}{% for b in r %}{% for c in r %}{% endfor %}{% endfor %}"
     "{% endfor %}",

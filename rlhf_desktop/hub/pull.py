@@ -18,9 +18,10 @@ from rlhf_desktop.core.errors import BadInput, HubTrouble, ModelTrouble, NoSpace
 from rlhf_desktop.core.files import fsync_dir, sha256_file, write_json
 from rlhf_desktop.core.gguf_header import check_architecture
 from rlhf_desktop.core.imported import ImportedAdapter, origin_file
-from rlhf_desktop.core.modelfiles import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_fits, check_adapter, check_model, read_config
+from rlhf_desktop.core.modelfiles import ADAPTER_CONFIG, adapter_fits, check_adapter, check_model, read_config
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, free_disk_bytes
+from rlhf_desktop.core.rewardfiles import MEMBER_FILES, REWARD, check_reward
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.client import Hub
 from rlhf_desktop.hub.library import Library, LibraryModel, clean_name
@@ -30,7 +31,14 @@ MODEL_FILES = (
     "merges.txt", "added_tokens.json", "tokenizer.model", "chat_template.jinja", "chat_template.json",
     "model.safetensors.index.json", "README.md", "LICENSE*", "NOTICE*", "model*.safetensors",
 )  # fmt: skip
-ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, "README.md", "LICENSE*", "reward.json", "rlhf_desktop.json", "members/*/*")
+ADAPTER_FILES = (
+    *MEMBER_FILES,
+    *(f"members/*/{name}" for name in MEMBER_FILES),
+    REWARD,
+    "README.md",
+    "LICENSE*",
+    "rlhf_desktop.json",
+)
 _DTYPE_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}
 _CHUNK = 1 << 20
 _FULL_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -263,6 +271,8 @@ class Puller:
         folder = self._fetch(remote, files, sum(entry.size for entry in files), on_transfer, stop, first=read_config)
         try:
             config = check_adapter(folder)
+            if (folder / REWARD).is_file():
+                check_reward(folder)
             base = self._base_of(folder, bases)
         except ModelTrouble:
             shutil.rmtree(folder)  # nothing to go on with

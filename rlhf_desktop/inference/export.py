@@ -19,6 +19,7 @@ from torch import Tensor
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.files import write_json
 from rlhf_desktop.core.modelfiles import check_model
+from rlhf_desktop.core.rewardfiles import HEADS, REWARD
 from rlhf_desktop.inference.adapters import PREFIX, AdapterFiles, read_adapter, write_adapter
 
 _COPIED = ("generation_config.json", "tokenizer*", "special_tokens_map.json", "vocab.json", "merges.txt", "added_tokens.json",
@@ -67,7 +68,9 @@ def export_peft(adapter: Path, base_name: str, target: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         files = read_adapter(file.parent)
         write_adapter(folder, AdapterFiles({**files.config, "base_model_name_or_path": base_name}, files.lora, files.other))
-    for name in ("reward.json", "README.md"):
+        if (file.parent / HEADS).is_file():
+            shutil.copyfile(file.parent / HEADS, folder / HEADS)
+    for name in (REWARD, "README.md"):
         if (adapter / name).is_file():
             shutil.copyfile(adapter / name, target / name)
 

@@ -11,6 +11,7 @@ from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NotFound
 from rlhf_desktop.core.files import sha256_file
 from rlhf_desktop.core.imported import imported_adapters
 from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.rewardfiles import REWARD, check_reward
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.jobs.queue import run_folders
 from rlhf_desktop.jobs.runfolder import RunFolder
@@ -139,6 +140,8 @@ def _from_folder(folder: Path) -> tuple[AdapterRef, AdapterKind]:
         return imported.ref, imported.kind
     config = _peft_config(folder)
     kind: AdapterKind = "reward" if config.get("task_type") == "SEQ_CLS" else "policy"
+    if (folder / REWARD).is_file():
+        check_reward(folder)
     return AdapterRef(name=folder.resolve().name, path=str(folder.resolve()), hash=weights_hash(folder), base_hash=""), kind
 
 

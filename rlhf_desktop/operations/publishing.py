@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_desktop.core.errors import BadInput, NotEnoughFeedback
-from rlhf_desktop.core.modelfiles import ADAPTER_CONFIG, check_adapter
+from rlhf_desktop.core.modelfiles import ADAPTER_CONFIG, ADAPTER_WEIGHTS, check_adapter
 from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.rewardfiles import HEADS, REWARD
 from rlhf_desktop.core.runs import AdapterRef, Finished, RunConfig
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.rankings import pairs
@@ -117,7 +118,7 @@ def plan_adapter(repo: str, folder: Path, card: AdapterCard, said: Statement, *,
         if file.name == ADAPTER_CONFIG:
             config = json.loads(file.read_bytes())
             files.append(PlannedFile(name, _json({**config, "base_model_name_or_path": card.base_repo or card.base_name})))
-        elif file.name in ("adapter_model.safetensors", "reward.json"):
+        elif file.name in (ADAPTER_WEIGHTS, HEADS, REWARD):
             files.append(PlannedFile(name, file))
     return PushPlan(repo, "model", tuple(files), private, tag)
 

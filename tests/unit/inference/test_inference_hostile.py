@@ -11,12 +11,14 @@ from rlhf_desktop.core.errors import AppError, ModelTrouble
 from rlhf_desktop.core.gguf_header import check_gguf
 from rlhf_desktop.core.modelfiles import adapter_fits, check_adapter, check_model
 from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.rewardfiles import check_reward
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.inference.sandbox import TemplateRenderer
-from tests.hostile import ADAPTERS, GGUFS, MODELS, TEMPLATES, copy_model, make_adapter
+from rlhf_desktop.jobs.adapters import resolve_adapter
+from tests.hostile import ADAPTERS, GGUFS, MODELS, REWARDS, TEMPLATES, copy_model, make_adapter, make_reward
 
 LIMIT_S = 5.0  # of processor time: the machine may be busy with other things
 SEEN = {"messages": [{"role": "user", "content": "Hello"}], "tools": None, "add_generation_prompt": True, "bos_token": "<s>"}
@@ -50,7 +52,7 @@ def refused(work, tripwire):
 
 
 def test_there_are_enough_of_them():
-    assert len(MODELS) + len(ADAPTERS) + len(TEMPLATES) + len(GGUFS) >= 40
+    assert len(MODELS) + len(ADAPTERS) + len(REWARDS) + len(TEMPLATES) + len(GGUFS) >= 40
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -72,6 +74,15 @@ def test_adapters(base, tmp_path, tripwire, name):
     host = AdapterHost(base)
     refused(lambda: host.load(folder, "plain"), tripwire)
     assert host.names == []
+
+
+@pytest.mark.parametrize("name", REWARDS)
+def test_reward_models(tmp_path, tripwire, name):
+    folder = make_reward(tmp_path / "reward")
+    check_reward(folder)
+    REWARDS[name](folder, tripwire)
+    refused(lambda: check_reward(folder), tripwire)
+    refused(lambda: resolve_adapter(Workspace(tmp_path / "ws"), str(folder), "reward"), tripwire)
 
 
 def test_the_plain_ones_are_loaded(base, tiny_model, tmp_path):
