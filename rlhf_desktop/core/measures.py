@@ -71,7 +71,7 @@ class Rates(Value):
     answer token; `decode` is one step of sampling, by rows.
     """
 
-    v: Literal[3] = 3  # 2: passes like those of a run; 3: what new sizes and wide rows cost
+    v: Literal[3] = 3  # 2: passes like those of a run; 3: what new sizes, wide rows and checkpoints cost
     base_hash: str
     device: str
     dtype: str
@@ -87,5 +87,6 @@ class Rates(Value):
     head_train_s: float
     decode: Line
     optimizer_s: float  # an update, by trainable parameter
+    checkpoint_s: float  # writing one, by trainable parameter
     answer_tokens: list[int]  # of a few answers, cut at 160: how long this model talks
     loaded_bytes: int  # memory of the process once the model is loaded

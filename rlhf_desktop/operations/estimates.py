@@ -421,6 +421,7 @@ class _Work:
             return self._ppo_time(s, rates)
         phases = {"learning": self._learning(rates), "updates": self._update_s(rates) * self.updates * self.members}
         phases["new sizes"] = self._new_sizes_s(rates)
+        phases["checkpoints"] = self._checkpoints_s(rates, self.updates, self.members)
         checks = s.epochs + isinstance(s, SftSettings)
         strangers = 2 if isinstance(s, KtoSettings) else 1  # KTO passes each answer under another prompt too
         phases["held-out checks"] = checks * strangers * self._forward(self.heldout, rates)
@@ -456,13 +457,18 @@ class _Work:
     def _train_pass(self, rows: Sequence[RowSize], rates: Rates) -> float:
         tokens = _tokens(rows)
         narrow, wide = rates.train.at(tokens), rates.train_wide.at(tokens)
-        trunk = max(0.5 * narrow, narrow + (wide - narrow) * (self.settings.lora_rank - 16) / 48)
+        trunk = narrow + max(0.0, wide - narrow) * max(0, self.settings.lora_rank - 16) / 48  # a narrower adapter is no faster
         head = 0.0 if self.plan.algorithm == "reward" else rates.head_train_s * sum(sum(row.answers) for row in rows)
         trunk += rates.attention_train_s * _pairs(rows)
         return trunk * (4 / 3 if self.checkpointing else 1.0) + head
 
     def _update_s(self, rates: Rates) -> float:
         return rates.optimizer_s * self.shape.adapter_parameters(self.settings.lora_rank)
+
+    def _checkpoints_s(self, rates: Rates, steps: int, members: int) -> float:
+        """After every tenth of the steps; what is written by the clock besides is little of so long a run."""
+        count = steps // max(1, steps // 10)
+        return count * rates.checkpoint_s * self.shape.adapter_parameters(self.settings.lora_rank) * members
 
     def _forward(self, rows: Sequence[RowSize], rates: Rates, *, head: bool = True) -> float:
         """One pass without gradients over some rows, every member of a reward model in turn."""
@@ -502,6 +508,7 @@ class _Work:
             "learning": batches * learning,
             "updates": self.updates * self._update_s(rates),
             "new sizes": self._new_sizes_s(rates),
+            "checkpoints": self._checkpoints_s(rates, batches, 1),
         }
         if self.heldout:
             count = len(self.heldout)

@@ -8,9 +8,11 @@ are compiled for it, and in a run most passes are of a new size.
 """
 
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import BinaryIO
 
 import psutil
@@ -18,12 +20,14 @@ import torch
 from torch import Tensor
 
 from rlhf_desktop.core.measures import CalibrateRequest, Line, Rates
+from rlhf_desktop.core.paths import state_dir
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.inference.sampler import sample
 from rlhf_desktop.inference.template import prompt_ids
 from rlhf_desktop.training.batch import Group, TreeBatch, collate
+from rlhf_desktop.training.checkpoint import Checkpoint, save
 from rlhf_desktop.training.optimizer import MasterAdamW
 from rlhf_desktop.training.policy import answer_pass, hidden_states
 from rlhf_desktop.worker.answer import answer
@@ -79,6 +83,7 @@ def calibrate(request: CalibrateRequest) -> Rates:
     new_train = [_first(host, _train_trunk, rows, 1 + NEW_SIZES) for rows in (SMALL, FULL)]
     optimizer = MasterAdamW(parameters, learning_rate=1e-9, total_steps=100, warmup=0.0, max_grad_norm=1.0)
     update_s = _best(host, optimizer.step)
+    checkpoint_s = _checkpoint(host, optimizer)
     decode, lengths = _decoding(host)
     return Rates(
         base_hash=request.base.hash,
@@ -96,6 +101,7 @@ def calibrate(request: CalibrateRequest) -> Rates:
         head_train_s=head_train,
         decode=decode,
         optimizer_s=update_s / sum(p.numel() for p in parameters.values()),
+        checkpoint_s=checkpoint_s / sum(p.numel() for p in parameters.values()),
         answer_tokens=lengths,
         loaded_bytes=loaded_bytes,
     )
@@ -190,6 +196,12 @@ def _first(host: AdapterHost, work: Callable[[AdapterHost, TreeBatch], None], ro
         first, second = _timed(host, partial(work, host, batch)), _timed(host, partial(work, host, batch))
         more.append(max(0.0, first - second))
     return sum(more) / len(more)
+
+
+def _checkpoint(host: AdapterHost, optimizer: MasterAdamW) -> float:
+    """Writing what a run keeps of an adapter, to where this program keeps its own files."""
+    with tempfile.TemporaryDirectory(dir=state_dir()) as folder:
+        return _best(host, lambda: save(Path(folder), Checkpoint(0, optimizer.state(), {})))
 
 
 def _pairs(rows: Sequence[Row]) -> int:

@@ -248,6 +248,8 @@ def test_side_effects_are_measured_and_the_flagged_one_stands_out(qtbot, room, t
     assert len(dials) == 6
     said = words(room.result.effects)
     assert said.count("worth a look") == 1
+    assert "→" in said
+    assert "words →" not in said  # a unit is said once
     assert "Kinder" in said
     assert room.result.effects.measure.isHidden()
 

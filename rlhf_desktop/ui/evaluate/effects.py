@@ -103,7 +103,8 @@ class EffectDial(Card):
         head.addWidget(IconLabel(icon, tone, t.ICON_SMALL))
         head.addWidget(Label("worth a look" if effect.flagged else "no sign", "caption", tone))
         self.body.addLayout(head)
-        numbers = f"{in_units(effect.name, effect.before)} → {in_units(effect.name, effect.after)}"
+        before = in_units(effect.name, effect.before).partition(" ")[0]  # its unit is said after the other one
+        numbers = f"{before} → {in_units(effect.name, effect.after)}"
         self.body.addWidget(Label(numbers, "heading", wrap=True))
         self.body.addWidget(BeforeAfter(effect))
         self.body.addWidget(caption(effect.sentence, wrap=True))

@@ -16,7 +16,7 @@ LINE = Line(fixed_s=0.1, each_s=0.01)
 RATES = Rates(
     base_hash=BASE.hash, device="cpu", dtype="float32", parameters=1, forward=LINE, train=LINE, train_wide=LINE,
     attention_forward_s=0.0, attention_train_s=0.0, new_forward=LINE, new_train=LINE, head_forward_s=0.0, head_train_s=0.0,
-    decode=LINE, optimizer_s=0.0, answer_tokens=[3], loaded_bytes=1,
+    decode=LINE, optimizer_s=0.0, checkpoint_s=0.0, answer_tokens=[3], loaded_bytes=1,
 )  # fmt: skip
 
 

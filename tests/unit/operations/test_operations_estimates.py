@@ -20,7 +20,7 @@ RATES = Rates(
     forward=Line(fixed_s=0.05, each_s=0.0003), train=Line(fixed_s=0.2, each_s=0.001), train_wide=Line(fixed_s=0.25, each_s=0.0012),
     attention_forward_s=1e-8, attention_train_s=4e-8, new_forward=Line(fixed_s=0.1, each_s=0.0001),
     new_train=Line(fixed_s=0.2, each_s=0.0002),
-    head_forward_s=0.0001, head_train_s=0.0004, decode=Line(fixed_s=0.04, each_s=0.002), optimizer_s=2e-9,
+    head_forward_s=0.0001, head_train_s=0.0004, decode=Line(fixed_s=0.04, each_s=0.002), optimizer_s=2e-9, checkpoint_s=5e-8,
     answer_tokens=[40, 80, 160, 160], loaded_bytes=750_000_000,
 )  # fmt: skip
 SIZES = RowSizes(
@@ -125,7 +125,7 @@ def test_time_adds_up_the_passes(base):
     learning = 2 * (2 * (0.2 + 0.001 * 440 + 4e-8 * 4 * 110**2) + 0.0004 * 60 * 8)
     assert found.phases["learning"] == pytest.approx(learning)
     once = 0.2 + 0.0002 * 440  # every pass has one size
-    assert found.wall_s == pytest.approx(learning + once + 4 * 2e-9 * 4_884_480)
+    assert found.wall_s == pytest.approx(learning + once + 4 * (2e-9 + 5e-8) * 4_884_480)  # and four updates, each kept
     assert found.tokens == 2 * 8 * 110
 
 
@@ -145,6 +145,19 @@ def test_one_long_row_takes_more_than_its_tokens_in_many(base):
     one, many = (made(base, "sft", sizes=sizes, epochs=1, batch_size=1, watched_prompts=0) for sizes in (long, short))
     assert one.phases["learning"] == pytest.approx(4 * (0.2 + 0.001 * 900 + 4e-8 * 900**2 + 0.0004 * 600))
     assert many.phases["learning"] == pytest.approx(40 * (0.2 + 0.001 * 90 + 4e-8 * 90**2 + 0.0004 * 60))
+
+
+def test_a_narrow_adapter_is_no_faster(base):
+    narrow, usual, wide = (made(base, "sft", lora_rank=rank).phases["learning"] for rank in (4, 16, 64))
+    assert narrow == usual < wide
+
+
+def test_checkpoints_are_written_ten_times_or_a_few_more(base):
+    def written(count):
+        sizes = RowSizes((RowSize(prompt=50, answers=[60]),) * count)
+        return made(base, "sft", sizes=sizes, epochs=1, batch_size=1).phases["checkpoints"] / (5e-8 * 4_884_480)
+
+    assert [round(written(count), 6) for count in (4, 34, 100)] == [4, 11, 10]
 
 
 def test_members_of_an_ensemble_see_other_batches(base):

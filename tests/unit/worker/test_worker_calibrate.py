@@ -7,7 +7,8 @@ from rlhf_desktop.worker import calibrate as module
 
 
 @pytest.fixture
-def rates(tiny_model, monkeypatch):
+def rates(tiny_model, monkeypatch, tmp_path):
+    monkeypatch.setenv("RLHF_DESKTOP_STATE", str(tmp_path))
     monkeypatch.setattr(module, "ANSWER_TOKENS", 8)
     return module.calibrate(CalibrateRequest(base=tiny_model, dtype="float32"))
 
@@ -19,6 +20,7 @@ def test_every_rate_is_measured(rates, tiny_model):
     assert rates.train.at(1024) > rates.forward.at(1024)
     assert rates.new_train.fixed_s >= 0 <= rates.new_forward.fixed_s
     assert rates.optimizer_s > 0
+    assert rates.checkpoint_s > 0
     assert rates.head_train_s >= 0
     assert all(1 <= tokens <= 8 for tokens in rates.answer_tokens)
     assert len(rates.answer_tokens) == len(module.QUESTIONS)
