@@ -2,6 +2,7 @@
 
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 from cli_helpers import write_rows
@@ -91,6 +92,20 @@ def test_offline_refuses_what_is_not_this_computer(cli, server, monkeypatch):
     assert "Offline is on" in done.err
     (cli.workspace.root / "policy.json").write_text(json.dumps({"offline": True}))
     assert "Offline is on" in cli("models", "search", "tiny").err
+
+
+@pytest.mark.parametrize(("terminal", "as_json", "asked"), [(True, False, 1), (True, True, 0), (False, False, 0)])
+def test_without_a_keyring_a_token_is_asked_for_on_a_terminal(server, monkeypatch, terminal, as_json, asked):
+    """For this once: nothing is kept but in the process."""
+    prompts = []
+    monkeypatch.setattr(tokens.TokenKeeper, "keep", lambda self, token: self.use(token))
+    monkeypatch.setattr(module.sys, "stdin", SimpleNamespace(isatty=lambda: terminal))
+    monkeypatch.setattr(module.click, "prompt", lambda text, hide_input: prompts.append(hide_input) or WRITER)
+    desk = SimpleNamespace(hold_to_policy=lambda: None, console=SimpleNamespace(as_json=as_json))
+    hub = module.hub_of(desk, token_needed=True)
+    assert prompts == [True] * asked
+    assert hub.has_token == bool(asked)
+    assert not module.hub_of(desk).has_token  # nobody asks for what is public
 
 
 def test_publishing_shows_first_and_sends_with_yes(cli, server, tuned, workspace, monkeypatch):
