@@ -27,7 +27,7 @@ class PreflightView(Card):
         self._icon = IconLabel("clock", "muted")
         self.cost = Label("Working out what it takes…", strong=True, wrap=True)
         self.measure = Button("How long?", icon="clock")
-        self.measure.setToolTip("Measure once how fast this computer is with this model: half a minute or so")
+        self.measure.setToolTip("Measure once how fast this computer is with this model: a minute or so")
         self.measure.clicked.connect(self.measureAsked)
         self.measure.hide()
         head.addWidget(self._icon)
@@ -61,7 +61,7 @@ class PreflightView(Card):
         """The computer's speed is being measured."""
         self.measure.hide()
         self.meter.show()
-        self.meter.set_value(0, 0, "Measuring this computer: half a minute or so")
+        self.meter.set_value(0, 0, "Measuring this computer: a minute or so")
 
     def show_preflight(self, found: Preflight) -> None:
         """Show what was found."""
