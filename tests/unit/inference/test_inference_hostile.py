@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from rlhf_desktop.inference.sandbox import TemplateRenderer
 from rlhf_desktop.jobs.adapters import resolve_adapter
 from tests.hostile import ADAPTERS, GGUFS, MODELS, REWARDS, TEMPLATES, copy_model, make_adapter, make_reward
 
+ENDLESS = ("endless-loop", "endless-text", "memory-doubling", "number-power", "number-shift")
 LIMIT_S = 5.0  # of processor time: the machine may be busy with other things
 SEEN = {"messages": [{"role": "user", "content": "Hello"}], "tools": None, "add_generation_prompt": True, "bos_token": "<s>"}
 
@@ -115,17 +115,15 @@ def renderer():
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_templates(renderer, tripwire, name):
     template = TEMPLATES[name].replace("TRIPWIRE", str(tripwire))
-    began = time.monotonic()
     trouble = refused(lambda: renderer.render(template, SEEN), tripwire)
     assert isinstance(trouble, ModelTrouble)
     assert "template" in trouble.message
-    assert time.monotonic() - began < 30
     assert renderer.render("{{ messages[0].content }}", SEEN) == "Hello"  # and the next one is served
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_a_model_with_such_a_template_is_not_loaded(tiny_model, tmp_path, tripwire, name):
-    if name in ("endless-loop", "endless-text", "memory-doubling"):
+    if name in ENDLESS:
         pytest.skip("takes the full two seconds; tested above")
     folder = copy_model(tiny_model.path, tmp_path / "model")
     (folder / "chat_template.jinja").write_text(TEMPLATES[name].replace("TRIPWIRE", str(tripwire)))
