@@ -101,7 +101,7 @@ def test_a_killed_window_leaves_the_run_going_and_finds_it_again(cli):
         window.kill()
         window.communicate()
     assert run.state().worker_alive
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert again.returncode == 0, again.stderr
     assert "('Long', 'running')" in again.stdout or "('Long', 'done')" in again.stdout
     until(lambda: run.state().state == "done")

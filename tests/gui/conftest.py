@@ -79,9 +79,18 @@ def session(store, qapp):
     return made
 
 
-@pytest.fixture
-def theme(qapp):
+@pytest.fixture(scope="session")
+def dressed(qapp):
+    """The one theme: dressing the application again takes as long as many tests."""
     return Theme(qapp, "light")
+
+
+@pytest.fixture
+def theme(qapp, dressed):
+    before = qapp.styleSheet()
+    yield dressed
+    if qapp.styleSheet() != before:
+        dressed.set_mode("light")
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def sound(base, rows):
 
 
 @pytest.fixture(scope="module")
-def studio(qapp, tmp_path_factory):
+def studio(qapp, dressed, tmp_path_factory):
     """A window on a filled workspace, with large text."""
     folder, font = tmp_path_factory.mktemp("screens"), qapp.font()
     with pytest.MonkeyPatch.context() as patched:
@@ -70,6 +70,7 @@ def studio(qapp, tmp_path_factory):
         made.close()
         made.window.deleteLater()
         qapp.setFont(font)
+        dressed.set_mode("light")
 
 
 def seen(root: QWidget) -> list[QWidget]:

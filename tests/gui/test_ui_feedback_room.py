@@ -73,7 +73,7 @@ def test_an_empty_room_leads_to_chat(qtbot, context, room, page):
 def test_judgements_that_take_long_to_find_are_said_to_be_looked_for(qtbot, context, room, page, monkeypatch):
     judge(context, 2)
     any_, go_on = context.store.judgements.any, threading.Event()
-    monkeypatch.setattr(context.store.judgements, "any", lambda project_id: go_on.wait(5) and any_(project_id))
+    monkeypatch.setattr(context.store.judgements, "any", lambda project_id: go_on.wait(60) and any_(project_id))
     page.show()
     room.activated()
     assert page.currentWidget() is page.looking
@@ -137,7 +137,7 @@ def test_lists_are_counted_one_at_a_time_and_the_last_one_is_said(qtbot, context
 
     def slowly(store, project, query, at_most):
         started.append(query)
-        assert go_on.wait(5)
+        assert go_on.wait(60)
         return count_history(store, project, query, at_most)
 
     monkeypatch.setattr(judgements_page, "count_history", slowly)

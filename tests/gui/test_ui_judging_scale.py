@@ -24,16 +24,16 @@ from rlhf_desktop.ui.widgets.text import ElidedLabel
 CONTROLS = (QAbstractButton, QAbstractItemView, QComboBox, QLineEdit, QPlainTextEdit, QTextBrowser)
 
 
-@pytest.fixture
-def large(qapp, theme):
+@pytest.fixture(scope="module")
+def large(qapp, dressed):
     before = qapp.font()
-    theme.scale = 1.5
+    dressed.scale = 1.5
     qapp.setFont(fonts.font(t.TYPE_BODY, 1.5))
-    theme.set_mode("dark")
+    dressed.set_mode("dark")
     yield
-    theme.scale = 1.0
+    dressed.scale = 1.0
     qapp.setFont(before)
-    theme.set_mode("light")
+    dressed.set_mode("light")
 
 
 def cut(root):

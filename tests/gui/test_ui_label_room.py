@@ -47,7 +47,7 @@ def test_a_queue_that_takes_long_to_find_is_said_to_be_looked_for(qtbot, context
     go_on = threading.Event()
 
     def slowly(*arguments):
-        assert go_on.wait(5)
+        assert go_on.wait(60)
         return labelling.label_queue(*arguments)
 
     monkeypatch.setattr(presenter, "label_queue", slowly)

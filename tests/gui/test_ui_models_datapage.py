@@ -181,12 +181,12 @@ def test_looking_through_can_be_stopped(qtbot, page, judged, monkeypatch):
 
     def gather(_path, _project, tell):
         seen.set()
-        go_on.wait(10)
+        go_on.wait(60)
         tell(datapage.Reached(0, 0, "x"))
 
     monkeypatch.setattr(datapage, "gather", gather)
     page.begin()
-    assert seen.wait(10)
+    assert seen.wait(60)
     with qtbot.waitSignal(page.left):
         page.stop.click()
         go_on.set()

@@ -379,7 +379,7 @@ def test_a_run_that_gives_no_sign_can_be_ended(qtbot, context, room, monkeypatch
         qtbot.waitUntil(lambda: page._hung.isVisibleTo(page))
         assert page.chip.word.text() == "Not responding"
         page._hung.button.click()
-        process.wait(10)
+        process.wait(60)
     finally:
         process.kill()
         process.wait()

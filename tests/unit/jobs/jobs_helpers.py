@@ -19,7 +19,7 @@ STUB = [sys.executable, str(Path(__file__).with_name("stub_trainer.py"))]
 ROWS = [PracticePrompt(prompt=[{"role": "user", "content": "Where is my parcel?"}])]
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = 120.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

@@ -116,7 +116,7 @@ def test_two_connections_write_one_after_the_other(connection):
     thread = threading.Thread(target=write)
     with connection.transaction():
         thread.start()
-        assert started.wait(10)
+        assert started.wait(60)
         connection.insert("t", [{"n": 1, "text": "mine"}])
     thread.join(20)
     other.close()
@@ -185,7 +185,7 @@ def test_reading_waits_for_no_writer_and_sees_what_was_committed(tmp_path):
     with ThreadPoolExecutor(2) as threads, connection.transaction():
         connection.execute("INSERT INTO t VALUES (1)")
         assert connection.rows(count) == [{"n": 1}], "a transaction reads what it has written"
-        assert threads.submit(connection.rows, count).result(timeout=5) == [{"n": 0}]
+        assert threads.submit(connection.rows, count).result(timeout=60) == [{"n": 0}]
     assert connection.rows(count) == [{"n": 1}]
     connection.close()
 
@@ -195,7 +195,7 @@ def test_a_snapshot_stays_as_it_was_while_others_write(tmp_path):
     connection.execute("CREATE TABLE t (x)")
     with ThreadPoolExecutor(1) as threads, connection.snapshot():
         assert connection.rows("SELECT count(*) AS n FROM t") == [{"n": 0}]
-        threads.submit(connection.execute, "INSERT INTO t VALUES (1)").result(timeout=5)
+        threads.submit(connection.execute, "INSERT INTO t VALUES (1)").result(timeout=60)
         assert connection.rows("SELECT count(*) AS n FROM t") == [{"n": 0}]
     assert connection.rows("SELECT count(*) AS n FROM t") == [{"n": 1}]
     connection.close()

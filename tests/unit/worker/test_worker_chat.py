@@ -79,7 +79,7 @@ def worker(tiny_model):
     running.ask(Load(id="load", base=tiny_model, dtype="float32"))
     yield running
     running.process.stdin.close()
-    assert running.process.wait(60) == 0
+    assert running.process.wait(300) == 0
     running.process.stdout.close()
 
 
@@ -252,7 +252,7 @@ def test_shutdown():
     worker = Worker()
     worker.send(Shutdown(id="s"))
     assert worker.until_done("s")
-    assert worker.process.wait(60) == 0
+    assert worker.process.wait(300) == 0
     worker.process.stdin.close()
     worker.process.stdout.close()
 
