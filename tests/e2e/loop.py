@@ -14,6 +14,20 @@ PROMPTS = [
     for thing in ("printer", "kettle", "lamp", "phone")
     for trouble in ("does not switch on", "arrived broken", "is the wrong colour", "never came")
 ]
+WITHOUT_QT = """
+import importlib.machinery as machinery
+find = machinery.PathFinder.find_spec
+QT = {"PySide6", "shiboken6", "pyqtgraph"}
+machinery.PathFinder.find_spec = staticmethod(lambda name, *rest: None if name.partition(".")[0] in QT else find(name, *rest))
+"""  # as sitecustomize: Python runs it at every start
+
+
+def without_qt(folder: Path) -> dict[str, str]:
+    """An environment whose processes, and theirs, cannot import Qt, as on a server where it is not installed."""
+    (folder / "no-qt").mkdir()
+    (folder / "no-qt" / "sitecustomize.py").write_text(WITHOUT_QT)
+    path = os.pathsep.join([str(folder / "no-qt"), os.environ.get("PYTHONPATH", "")])
+    return {"PYTHONPATH": path, "DISPLAY": "", "WAYLAND_DISPLAY": ""}
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
-"""All four algorithms through the command line on a tiny random model, in a new workspace, with no step by hand."""
+"""All four algorithms through the command line on a tiny random model, in a new workspace, with no step by hand.
+
+Everything runs where Qt cannot be imported: the command line, the supervisor and the trainers need none.
+"""
 
 import math
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.loop import CommandLine, rank_by_length, rows_of, write_examples, write_prompts
+from tests.e2e.loop import CommandLine, rank_by_length, rows_of, without_qt, write_examples, write_prompts
 
 QUICK = ["--set", "epochs=1", "--set", "lora_rank=4", "--set", "dtype=float32"]
 MEASURES = ("examples", "wall_s", "examples_per_s", "tokens_per_s", "peak_rss_bytes", "trainable_parameters", "tokens")
@@ -14,7 +17,8 @@ MEASURES = ("examples", "wall_s", "examples_per_s", "tokens_per_s", "peak_rss_by
 @pytest.fixture(scope="module")
 def cli(tiny_model, tmp_path_factory):
     root = tmp_path_factory.mktemp("loop")
-    line = CommandLine(root / "workspace", model="tiny", environment={"RLHF_DESKTOP_STATE": str(root / "state")})
+    environment = {**without_qt(root), "RLHF_DESKTOP_STATE": str(root / "state")}
+    line = CommandLine(root / "workspace", model="tiny", environment=environment)
     assert line("models", "add", tiny_model.path, "--name", "tiny")["name"] == "tiny"
     return line
 
