@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QRect, Qt
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -69,6 +69,7 @@ def studio(qapp, dressed, tmp_path_factory):
         yield made
         made.close()
         made.window.deleteLater()
+        QCoreApplication.sendPostedEvents(made.window, QEvent.Type.DeferredDelete)  # or all of it would be dressed once more
         qapp.setFont(font)
         dressed.set_mode("light")
 
