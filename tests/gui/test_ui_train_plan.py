@@ -10,7 +10,7 @@ REF = AdapterRef(name="Taught", path="/a", hash="h", base_hash="b")
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_presets_are_valid_and_scale_the_length(algorithm):
-    balanced, quick, thorough = (plan.preset_values(algorithm, p) for p in plan.PRESETS)
+    quick, balanced, thorough = (plan.preset_values(algorithm, p) for p in plan.PRESETS)
     assert balanced == {s.name: s.default for s in describe(algorithm)}
     for values in (quick, thorough):
         plan.check_request(plan.StartRequest(algorithm, "x", None, REF, values))
@@ -19,7 +19,7 @@ def test_presets_are_valid_and_scale_the_length(algorithm):
 
 
 def test_request_keeps_only_what_differs_from_the_defaults():
-    values = plan.preset_values("ppo", plan.PRESETS[0]) | {"episodes": "96"}
+    values = plan.preset_values("ppo", plan.USUAL) | {"episodes": "96"}
     checked = plan.check_request(plan.StartRequest("ppo", "  Kinder ", None, REF, values))
     assert checked.settings == {"episodes": 96}
     assert checked.title == "Kinder"
