@@ -94,7 +94,7 @@ def _in_short(run: RunFolder, config: RunConfig, state: str, message: str, step:
     notes = run_notes(run).notes
     blocks: list[Block] = [
         Paragraph(f"{_LEARNT[config.algorithm]} It started from {start} and learned from {rows}.", "lead"),
-        Paragraph(f"The run is {state}. {message}".strip()),
+        Paragraph(f"The run is {state}. {'' if state == 'done' else message}".strip()),
     ]
     if config.reward:
         blocks.append(Paragraph(f"Its answers were marked by the reward model “{config.reward.name}”."))

@@ -186,6 +186,7 @@ def test_a_run_report_has_charts_its_lineage_and_its_evaluations(store, workspac
     html = as_html(report)
     assert html.count("<svg") == 4  # loss, accuracy; the verdict's interval and its growth
     assert "The second try." in html
+    assert "The run is done.</p>" in html  # and not once more in other words
     assert report.title == "Kinder still"
 
 
