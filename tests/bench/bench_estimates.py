@@ -125,6 +125,7 @@ def main() -> None:
     base = Library(Workspace(root / "workspace").ensure()).ensure_starter()
     device = probe_device()
     judge = _judge(root, base)
+    fresh: set[str] = set()  # number types calibrated in this go
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
     for case in CASES:
         if options.only is not None and case.name not in options.only:
@@ -132,7 +133,9 @@ def main() -> None:
         texts = Texts(case.name)
         rows = case.rows(texts)
         reward = judge if case.algorithm == "ppo" else None
-        rates = calibrate(base, case.settings.get("dtype", "auto"), refresh=options.again)
+        dtype = case.settings.get("dtype", "auto")
+        rates = calibrate(base, dtype, refresh=options.again and dtype not in fresh)
+        fresh.add(dtype)
         sizes = row_sizes(rows, check_model(base, [as_text_row(row) for row in rows]))
         assert sizes is not None
         found = estimate(RunPlan(case.algorithm, base, case.settings, reward=reward), sizes, device, rates)
