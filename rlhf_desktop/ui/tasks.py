@@ -4,11 +4,13 @@ import functools
 import inspect
 import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal, Slot
+from PySide6.QtCore import QObject, Qt, Signal, Slot
 from shiboken6 import isValid
 
 from rlhf_desktop.core.crash import bug_report
@@ -28,24 +30,26 @@ class Task:
         callback = self.heard_by[name]
         owner = getattr(callback, "__self__", None)
         if callback is not None and (not isinstance(owner, QObject) or isValid(owner)):
-            callback(value)
+            with _unless_gone():
+                callback(value)
 
 
 SWITCH_S = 0.001  # after so long a thread that computes in Python gives way; with the usual 5 ms the window waits noticeably
 
 
 class TaskRunner(QObject):
-    """Runs functions on a small thread pool.
+    """Runs functions on a small pool of Python's threads.
 
-    A function with a parameter `on_progress` is given one, callable from its thread.
+    A function with a parameter `on_progress` is given one, callable from its thread. Qt's own pool destroys its runnables on its
+    threads, which PySide's table of objects does not survive: the window crashed when it lost one of its own at that moment.
     """
 
     _told = Signal(int, str, object)  # task number, what happened, value: from the threads to the GUI thread
 
     def __init__(self, parent: QObject | None = None, threads: int = 4) -> None:
         super().__init__(parent)
-        self._pool = QThreadPool(self)
-        self._pool.setMaxThreadCount(threads)
+        self._pool = ThreadPoolExecutor(threads, "task")
+        self._started: set[Future[None]] = set()
         sys.setswitchinterval(SWITCH_S)
         self._running: dict[int, Task] = {}  # the threads know only the number: what a task belongs to must not end its life there
         self._numbers = itertools.count()
@@ -66,7 +70,8 @@ class TaskRunner(QObject):
         task = Task(work, arguments, {"succeeded": on_success, "failed": on_failure, "progressed": on_progress})
         number = next(self._numbers)
         self._running[number] = task
-        self._pool.start(_Runnable(work, arguments, functools.partial(self._told.emit, number)))
+        started = self._pool.submit(_carry_out, [(work, arguments)], functools.partial(self._told.emit, number))
+        self._started = {future for future in self._started if not future.done()} | {started}
         return task
 
     @property
@@ -76,7 +81,7 @@ class TaskRunner(QObject):
 
     def wait(self, timeout_ms: int = 5000) -> bool:
         """Wait for what is under way. True when all has ended."""
-        return self._pool.waitForDone(timeout_ms)
+        return not wait(self._started, timeout_ms / 1000).not_done
 
     def close(self) -> None:
         """Wait, and tell nobody any more: what they would do with an answer needs what is being closed."""
@@ -90,29 +95,33 @@ class TaskRunner(QObject):
             task.tell(name, value)
 
 
-class _Runnable(QRunnable):
-    def __init__(self, work: Callable[..., Any], arguments: tuple[Any, ...], tell: Callable[[str, Any], None]) -> None:
-        super().__init__()
-        self._work, self._arguments, self._tell = work, arguments, tell
-
-    def run(self) -> None:
-        tell = functools.partial(_tell, self._tell)
-        try:
-            keywords = {"on_progress": lambda value: tell("progressed", value)} if _takes_progress(self._work) else {}
-            tell("succeeded", self._work(*self._arguments, **keywords))
-        except AppError as trouble:
-            tell("failed", trouble)
-        except Exception as bug:
-            tell("failed", AppError(f"Something went wrong: {bug}", "Nothing is lost; please try again.", bug_report(bug)))
-        finally:
-            del self._work, self._arguments, self._tell
-            tell("ended", None)
+def _carry_out(held: list[tuple[Callable[..., Any], tuple[Any, ...]]], emit: Callable[[str, Any], None]) -> None:
+    """Do the work that is held. The pool keeps the list for a moment more, so it is emptied: its parts end their life elsewhere."""
+    work, arguments = held.pop()
+    tell = functools.partial(_tell, emit)
+    try:
+        keywords = {"on_progress": lambda value: tell("progressed", value)} if _takes_progress(work) else {}
+        tell("succeeded", work(*arguments, **keywords))
+    except AppError as trouble:
+        tell("failed", trouble)
+    except Exception as bug:
+        tell("failed", AppError(f"Something went wrong: {bug}", "Nothing is lost; please try again.", bug_report(bug)))
+    finally:
+        del work, arguments  # before it is said that this has ended
+        tell("ended", None)
 
 
 def _tell(emit: Callable[[str, Any], None], name: str, value: Any) -> None:
     """Emit, unless the window has closed meanwhile: then nobody listens any more."""
-    try:
+    with _unless_gone():
         emit(name, value)
+
+
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    """Whoever is called may belong to a widget that Qt has deleted, which of a lambda cannot be known before."""
+    try:
+        yield
     except RuntimeError as problem:
         if "deleted" not in str(problem):
             raise
