@@ -5,6 +5,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QEvent, QObject, QRect, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QProgressBar, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
@@ -32,11 +33,11 @@ def row(parent: QWidget | None = None, margin: int = 0, spacing: int = t.SPACE_S
 
 def reveal(widget: QWidget) -> None:
     """Scroll whatever holds a widget so far that it is seen, once the layout knows where it is."""
-    QTimer.singleShot(0, widget, lambda: _scroll_to(widget))
+    QTimer.singleShot(0, lambda: _scroll_to(widget))
 
 
 def _scroll_to(widget: QWidget) -> None:
-    parent = widget.parentWidget()
+    parent = widget.parentWidget() if isValid(widget) else None
     while parent is not None:
         if isinstance(parent, QScrollArea) and parent.widget().isAncestorOf(widget):
             parent.ensureWidgetVisible(widget, 0, t.SPACE_L)
@@ -233,6 +234,10 @@ class Toast(QFrame):
         self._clock.setSingleShot(True)
         self._clock.setInterval(t.TOAST_MS)
         self._clock.timeout.connect(self.dismiss)
+        self._moving = QTimer(self)  # however often the host is laid out in one go, this lies down once
+        self._moving.setSingleShot(True)
+        self._moving.setInterval(0)
+        self._moving.timeout.connect(self._place)
         host.installEventFilter(self)
         self.hide()
 
@@ -269,7 +274,7 @@ class Toast(QFrame):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Stay in the lane, which moves with the host and with whatever else is laid out beside it."""
         if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest) and self.isVisible():
-            QTimer.singleShot(0, self, self._place)  # once the layout knows
+            self._moving.start()  # once the layout knows
         return super().eventFilter(watched, event)
 
     def _place(self) -> None:
