@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import screenshot_content as content
-from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtGui import QCursor
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from rlhf_desktop.core.files import write_json
@@ -73,9 +73,7 @@ class Studio:
             while not resting:
                 self.tasks.wait()
                 resting = not self.tasks.busy
-                loop = QEventLoop()
-                QTimer.singleShot(REST_MS, loop.quit)
-                loop.exec()
+                QTest.qWait(REST_MS)
 
     def show_loaded(self) -> None:
         """The silent worker has no model; the status bar says it has."""
