@@ -40,8 +40,8 @@ SWITCH_S = 0.001  # after so long a thread that computes in Python gives way; wi
 class TaskRunner(QObject):
     """Runs functions on a small pool of Python's threads.
 
-    A function with a parameter `on_progress` is given one, callable from its thread. Qt's own pool destroys its runnables on its
-    threads, which PySide's table of objects does not survive: the window crashed when it lost one of its own at that moment.
+    A function with a parameter `on_progress` is given one, callable from its thread. Python's threads, so that nothing of Qt's but
+    the signal is ever touched from another thread.
     """
 
     _told = Signal(int, str, object)  # task number, what happened, value: from the threads to the GUI thread
