@@ -12,8 +12,8 @@ from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.recipes import ALGORITHMS, SETTINGS, Algorithm, Setting, describe
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.jobs.adapters import list_adapters
-from rlhf_desktop.operations.estimates import RunPlan
 from rlhf_desktop.operations.preflight import Preflight, start_checked
+from rlhf_desktop.operations.workload import RunPlan
 
 FILE = click.Path(path_type=Path)
 

@@ -41,8 +41,8 @@ from rlhf_desktop.operations.demo_report import (
     side_by_side,
     win_report,
 )
-from rlhf_desktop.operations.estimates import RunPlan
 from rlhf_desktop.operations.preflight import start_checked
+from rlhf_desktop.operations.workload import RunPlan
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
 

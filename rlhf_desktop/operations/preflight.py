@@ -22,9 +22,11 @@ from rlhf_desktop.jobs.measuring import check_model, known_rates
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.checkup import Finding
-from rlhf_desktop.operations.estimates import Estimate, RowSizes, RunPlan, estimate, model_shape
+from rlhf_desktop.operations.estimates import Estimate, estimate
+from rlhf_desktop.operations.model_shape import model_shape
 from rlhf_desktop.operations.projects import check_fits
 from rlhf_desktop.operations.training import gather, readiness, start_run
+from rlhf_desktop.operations.workload import RowSizes, RunPlan
 from rlhf_desktop.store.database import Store
 
 _CHECKPOINTS = 3  # two that a run keeps, and one being written

@@ -41,8 +41,9 @@ from rlhf_desktop.feedback.snapshot import (  # noqa: E402
 from rlhf_desktop.hub.library import Library  # noqa: E402
 from rlhf_desktop.jobs.device import probe_device  # noqa: E402
 from rlhf_desktop.jobs.measuring import calibrate, check_model  # noqa: E402
-from rlhf_desktop.operations.estimates import RunPlan, estimate  # noqa: E402
+from rlhf_desktop.operations.estimates import estimate  # noqa: E402
 from rlhf_desktop.operations.preflight import as_text_row, row_sizes  # noqa: E402
+from rlhf_desktop.operations.workload import RunPlan  # noqa: E402
 
 Rows = Callable[["Texts"], list[SnapshotRow]]
 

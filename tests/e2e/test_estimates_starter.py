@@ -14,8 +14,9 @@ from rlhf_desktop.feedback.snapshot import Demonstration, PracticePrompt, Ranked
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs.device import probe_device
 from rlhf_desktop.jobs.measuring import check_model
-from rlhf_desktop.operations.estimates import RunPlan, estimate
+from rlhf_desktop.operations.estimates import estimate
 from rlhf_desktop.operations.preflight import as_text_row, row_sizes
+from rlhf_desktop.operations.workload import RunPlan
 
 pytestmark = [
     pytest.mark.acceptance,

@@ -9,9 +9,9 @@ from rlhf_desktop.core.errors import BadInput, ModelTrouble, NoSpace, NotEnoughF
 from rlhf_desktop.core.measures import ModelCheck, RowSize
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.operations import preflight as module
-from rlhf_desktop.operations.estimates import RunPlan
 from rlhf_desktop.operations.feedback import import_feedback
 from rlhf_desktop.operations.preflight import preflight, rough_estimates, start_checked
+from rlhf_desktop.operations.workload import RunPlan
 
 CONFIG = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 384, "intermediate_size": 128}
 WELL = ModelCheck(has_template=True, end_token="<|im_end|>", end_is_trained=True)

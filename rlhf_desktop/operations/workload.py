@@ -1,0 +1,258 @@
+"""What a run will do: its rows, cut and packed as the trainers do it, and its passes through the model in their order.
+
+Memory and time of a run are counted from here (`estimated_memory`, `estimated_time`). Nothing is random but the order of the rows:
+answers that PPO will sample are as long as this model talks, or a usual share of the longest allowed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from random import Random
+from typing import Any, Literal
+
+from rlhf_desktop.core.measures import RowSize
+from rlhf_desktop.core.passes import (
+    HELDOUT_PROMPTS,
+    KEPT_TOKENS,
+    PLATEAU_TOKENS,
+    PPO_LOOKS,
+    WASTE,
+    micro_batch,
+    usable_bytes,
+)
+from rlhf_desktop.core.recipes import Algorithm, DpoSettings, KtoSettings, PpoSettings, RewardSettings, SftSettings, make_settings
+from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.operations.model_shape import model_shape, number_bytes, scorers
+
+WATCHED_TOKENS = 96  # longest watched answer
+CALIBRATED_ROWS = 32  # a reward model's scores are scaled by so many (as `training.reward`)
+_USUAL_ANSWER_SHARE = 0.6  # of the longest allowed, where nothing was measured
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A run as the start panel holds it, before it is queued."""
+
+    algorithm: Algorithm
+    base: ModelRef
+    settings: dict[str, Any] = field(default_factory=dict)
+    start: AdapterRef | None = None
+    reward: AdapterRef | None = None
+
+
+@dataclass(frozen=True)
+class RowSizes:
+    """Tokens of what a run learns from and of what is held out."""
+
+    train: tuple[RowSize, ...]
+    heldout: tuple[RowSize, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass through the model."""
+
+    kind: Literal["forward", "train"]
+    tokens: int
+    batch: int = 0  # of PPO's answers: their lengths are others each time, so no size of one batch comes again in the next
+
+
+@dataclass(frozen=True)
+class Practice:
+    """PPO's batches: prompts are answered, and the answers learned from. Every batch is counted as the first."""
+
+    settings: PpoSettings
+    rows: list[RowSize]  # the prompts of a batch with their answers, …
+    micro: list[list[RowSize]]  # … and its micro-batches
+
+    @property
+    def prompts(self) -> int:
+        """Prompts of a batch."""
+        return max(1, self.settings.batch_size // self.settings.samples_per_prompt)
+
+    @property
+    def batches(self) -> int:
+        """Batches of the run."""
+        return max(1, ceil(self.settings.episodes / (self.prompts * self.settings.samples_per_prompt)))
+
+    @property
+    def updates(self) -> int:
+        """Optimiser updates of the run."""
+        return self.batches * self.settings.ppo_epochs * self.settings.minibatches
+
+    @property
+    def kept_tokens(self) -> int:
+        """Of the first update's passes, which are kept from when the answers were looked at."""
+        kept = 0
+        for part in self.micro[: ceil(len(self.micro) / self.settings.minibatches)]:
+            kept += row_tokens(part) if kept + row_tokens(part) <= KEPT_TOKENS else 0
+        return kept
+
+
+class Workload:
+    """One plan, taken apart into passes.
+
+    `train` and `heldout` are the rows as they are learned from; `budget` is the tokens of a micro-batch that keeps gradients;
+    `members` are the scorers of a reward model, learned or practised against; `practice` is None but for PPO.
+
+    Args:
+        plan: What is asked for.
+        sizes: Tokens of the feedback.
+        device: What the probe said: "device" and "fast_dtype".
+        answer_tokens: How long a few answers of this model were; none where nothing was measured.
+        free_bytes: Memory that is free where the model will be; None where that is not known.
+
+    Raises:
+        BadInput: a setting that does not work.
+        ModelTrouble: the model's shape cannot be read.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        sizes: RowSizes,
+        device: dict[str, Any],
+        *,
+        answer_tokens: Sequence[int] = (),
+        free_bytes: int | None = None,
+    ) -> None:
+        self.plan = plan
+        self.settings = s = make_settings(plan.algorithm, plan.settings)
+        self.shape = model_shape(plan.base)
+        self.device = str(device.get("device", "cpu"))
+        self.dtype = s.dtype if s.dtype != "auto" else str(device.get("fast_dtype", "float32"))
+        self.number_bytes = number_bytes(self.dtype)
+        self.members = s.ensemble if isinstance(s, RewardSettings) else scorers(plan.reward)
+        self._talks = answer_tokens
+        self.train = [_cut(row, s.max_length) for row in sizes.train]
+        self.heldout = [_cut(row, s.max_length) for row in sizes.heldout]
+        if isinstance(s, PpoSettings):
+            self.train = [self._practised(row, s, s.samples_per_prompt) for row in self.train]
+            self.heldout = [self._practised(row, s, 1) for row in self.heldout[:HELDOUT_PROMPTS]]
+        self.budget, self.checkpointing = self._budget(free_bytes)
+        self.practice = self._practice(s) if isinstance(s, PpoSettings) else None
+
+    @property
+    def shape_bytes(self) -> int:
+        """Of the loaded model, by its shape."""
+        return self.shape.loaded_bytes(self.number_bytes, self.device, quantized=self.settings.quantization == "4bit")
+
+    @property
+    def scoring_budget(self) -> int:
+        """Tokens of a pass that keeps no gradients."""
+        return 3 * self.budget if self.plan.algorithm in ("reward", "ppo") else self.budget
+
+    @property
+    def updates(self) -> int:
+        """Optimiser updates of the run (of each member)."""
+        if self.practice:
+            return self.practice.updates
+        return self.settings.epochs * ceil(len(self.train) / self.settings.batch_size)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens the run learns from, passes counted, padding not."""
+        total = row_tokens(self.train)
+        if self.practice:
+            return round(total / max(1, len(self.train)) * self.practice.prompts * self.practice.batches)
+        return total * self.settings.epochs
+
+    def answer_tokens(self, most: int) -> float:
+        """How long an answer is, when at most so many tokens are allowed."""
+        if not self._talks:
+            return _USUAL_ANSWER_SHARE * most
+        return sum(min(length, most) for length in self._talks) / len(self._talks)
+
+    def longest_answer(self, most: int) -> int:
+        """How long the longest of several answers is, when at most so many tokens are allowed."""
+        return most if not self._talks else max(min(length, most) for length in self._talks)
+
+    def micro_batches(self, batch: int, seed: int = 0) -> list[list[RowSize]]:
+        """What is learned from, once, in micro-batches: batches in a random order, alike lengths together within each."""
+        order = list(self.train)
+        Random(seed).shuffle(order)
+        found: list[list[RowSize]] = []
+        for at in range(0, len(order), batch):
+            found += packed(order[at : at + batch], self.budget)
+        return found
+
+    def passes(self) -> list[Pass]:
+        """Every pass of the run, in about its order."""
+        return self._practice_passes(self.practice) if self.practice else self._learning_passes()
+
+    def _practised(self, row: RowSize, s: PpoSettings, k: int) -> RowSize:
+        """A prompt with the answers that will be sampled to it."""
+        return RowSize(prompt=row.prompt, answers=[round(self.answer_tokens(s.max_new_tokens))] * k)
+
+    def _budget(self, free_bytes: int | None) -> tuple[int, bool]:
+        """Tokens of a micro-batch and whether gradients are checkpointed: planned as the trainer does."""
+        longest = max((row.tokens for row in (*self.train, *self.heldout)), default=1)
+        if free_bytes is None:
+            return max(longest, PLATEAU_TOKENS.get(self.device, PLATEAU_TOKENS["cpu"])), False
+        usable = usable_bytes(free_bytes - self.shape_bytes, self.shape.vocabulary)
+        plain, checkpointed = (self.shape.activation_bytes(self.number_bytes, checkpointing=c) for c in (False, True))
+        return micro_batch(plain, checkpointed, usable, longest, self.device) or (longest, True)
+
+    def _practice(self, s: PpoSettings) -> Practice:
+        rows = [self.train[i % len(self.train)] for i in range(max(1, s.batch_size // s.samples_per_prompt))]
+        widest = max(row.tokens for row in rows)
+        return Practice(s, rows, packed(rows, min(self.budget, widest * max(1, len(rows) // s.minibatches))))
+
+    def _learning_passes(self) -> list[Pass]:
+        s = self.settings
+        found: list[Pass] = []
+        checked = _forwards(self.heldout, self.scoring_budget)
+        if isinstance(s, DpoSettings | KtoSettings):
+            found += _forwards([*self.train, *self.heldout], self.budget)
+        if isinstance(s, SftSettings):
+            found += checked
+        members = self.members if isinstance(s, RewardSettings) else 1
+        for epoch in range(s.epochs):
+            for member in range(members):
+                micro = self.micro_batches(s.batch_size, seed=epoch * members + member)
+                found += [Pass("train", row_tokens(part)) for part in micro]
+            found += checked
+        if isinstance(s, RewardSettings):
+            found += _forwards(self.train[:CALIBRATED_ROWS], self.scoring_budget)
+        return found
+
+    def _practice_passes(self, practice: Practice) -> list[Pass]:
+        """Each batch is looked at, then learned from; in between, held-out prompts are answered."""
+        found: list[Pass] = []
+        looks = 1 + min(PPO_LOOKS, practice.batches) if self.heldout else 0
+        epochs = practice.settings.ppo_epochs
+        for batch in range(practice.batches):
+            found += _forwards(practice.rows, self.scoring_budget, batch)
+            found += [Pass("train", row_tokens(part), batch) for part in practice.micro for _ in range(epochs)]
+        for look in range(looks):
+            found += _forwards(self.heldout, self.budget, -1 - look)
+        return found
+
+
+def packed(rows: Sequence[RowSize], budget: int) -> list[list[RowSize]]:
+    """Micro-batches within a token budget, the longest rows first (as `training.batch.micro_batches`)."""
+    found: list[list[RowSize]] = []
+    tokens = 0
+    for row in sorted(rows, key=lambda row: -row.tokens):
+        fits = found and tokens + row.tokens <= budget and found[-1][0].tokens * (len(found[-1]) + 1) <= WASTE * budget
+        if not fits:
+            found.append([])
+            tokens = 0
+        found[-1].append(row)
+        tokens += row.tokens
+    return found
+
+
+def row_tokens(rows: Sequence[RowSize]) -> int:
+    """Tokens of all the rows."""
+    return sum(row.tokens for row in rows)
+
+
+def _cut(row: RowSize, most: int) -> RowSize:
+    """A row whose prompt has been shortened until its longest answer fits."""
+    longest = min(max(row.answers, default=0), most - 1)
+    return RowSize(prompt=min(row.prompt, most - longest), answers=[min(answer, most - 1) for answer in row.answers])
+
+
+def _forwards(rows: Sequence[RowSize], budget: int, batch: int = 0) -> list[Pass]:
+    return [Pass("forward", row_tokens(part), batch) for part in packed(rows, budget)]
