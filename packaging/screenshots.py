@@ -22,6 +22,7 @@ from screenshot_studio import Scene, Studio  # noqa: E402
 from rlhf_desktop.hub.pull import RemoteModel, Transfer  # noqa: E402
 from rlhf_desktop.hub.push import PlannedFile, PushPlan  # noqa: E402
 from rlhf_desktop.ui.models.panels import PublishPanel  # noqa: E402
+from rlhf_desktop.ui.widgets.surfaces import widgets_in  # noqa: E402
 
 
 def _room(key: str) -> Scene:
@@ -114,7 +115,7 @@ def _publish(studio: Studio) -> None:
     room = studio.window.room("models")
     studio.settle()
     room.adding.hide()
-    card = room._cards.itemAt(0).widget()
+    card = widgets_in(room._cards)[0]
     line = list(card.lines.values())[1]
     panel = PublishPanel("Kinder, round 1", studio.context.session.network, has_token=False)
     room.sharing._place(line, panel)

@@ -18,6 +18,7 @@ from rlhf_desktop.ui.evaluate import lookup
 from rlhf_desktop.ui.evaluate.answers import AnswerMaker
 from rlhf_desktop.ui.evaluate.effects import EffectDial
 from rlhf_desktop.ui.evaluate.room import EvaluateRoom
+from rlhf_desktop.ui.widgets.surfaces import widgets_in
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_a_comparison_can_be_left_looked_at_and_gone_on_with(qtbot, context, roo
     assert "Go on judging (7 left)" in room.result.go_on.text()
     room.result.closed.emit()
     qtbot.waitUntil(lambda: room.home._past.count() == 2)  # a heading and the comparison
-    room.home._past.itemAt(1).widget().continued.emit(room.pair.evaluation_id)
+    widgets_in(room.home._past)[1].continued.emit(room.pair.evaluation_id)
     qtbot.waitUntil(lambda: room.judging.isVisible())
     assert room.pair.done == 1
 

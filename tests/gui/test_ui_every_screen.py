@@ -88,7 +88,7 @@ def named(widget: QWidget) -> str:
 def nameless(root: QWidget) -> list[str]:
     """Controls that those who hear the screen know nothing of."""
     inside = [w for w in seen(root) if isinstance(w, CONTROLS) and not isinstance(w, INNER) and not w.accessibleName()]
-    return [named(w) for w in inside if not w.objectName().startswith("qt_") and type(w).__name__ != "QTableCornerButton"]
+    return [named(w) for w in inside if not w.objectName().startswith("qt_") and w.metaObject().className() != "QTableCornerButton"]
 
 
 def cut(root: QWidget) -> list[str]:
@@ -149,8 +149,7 @@ def _laid_out(parent: QWidget, widget: QWidget) -> bool:
 
 def _holds(layout: QLayout, widget: QWidget) -> bool:
     """Whether a layout, or one within it, places a widget. What floats over the others is in none."""
-    items = [layout.itemAt(n) for n in range(layout.count())]
-    return any(item.widget() is widget or (item.layout() is not None and _holds(item.layout(), widget)) for item in items)
+    return any(one.indexOf(widget) >= 0 for one in (layout, *layout.findChildren(QLayout)))
 
 
 @pytest.mark.parametrize("screen", screenshots.SCENES)

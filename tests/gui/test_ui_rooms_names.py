@@ -27,7 +27,7 @@ def test_every_control_of_a_room_has_a_name(qtbot, context, spec):
         for algorithm in ("sft", "reward", "ppo", "dpo", "kto"):
             room.overview._panel_place.addWidget(StartPanel(algorithm, "Tiny", [], [], set(), None))
     nameless = [
-        type(widget).__name__
+        widget.metaObject().className()
         for widget in room.widget().findChildren(QWidget)
         if isinstance(widget, CONTROLS) and not widget.accessibleName() and not widget.objectName().startswith("qt_")
     ]

@@ -29,6 +29,7 @@ from rlhf_desktop.ui.train import plan
 from rlhf_desktop.ui.train.follower import RunFollower
 from rlhf_desktop.ui.train.recipecard import RecipeCard
 from rlhf_desktop.ui.train.room import TrainRoom
+from rlhf_desktop.ui.widgets.surfaces import widgets_in
 from rlhf_desktop.ui.widgets.text import Label
 
 
@@ -181,8 +182,7 @@ def test_waiting_runs_change_places_and_one_is_cancelled(qtbot, context, room):
     ready(qtbot, room)
 
     def order():
-        rows = [room.overview.runs._box.itemAt(i).widget() for i in range(3)]
-        return [row._title.text() for row in rows]
+        return [row._title.text() for row in widgets_in(room.overview.runs._box)]
 
     rows = {run.folder.config().title: room.overview.runs.rows[run.folder.id] for run in runs_made}
     assert order() == ["one", "two", "three"]
@@ -456,7 +456,7 @@ def test_warnings_are_shown_once_in_words(qtbot, context, room):
         run.say(runs.Warned, code="length", message=said)
     page = open_page(qtbot, room, run)
     assert page._warnings.count() == 1
-    assert page._warnings.itemAt(0).widget().words.text() == "Much shorter."
+    assert widgets_in(page._warnings)[0].words.text() == "Much shorter."
 
 
 def test_a_long_replay_comes_in_slices(qtbot, context):

@@ -11,7 +11,7 @@ from rlhf_desktop.ui import words
 from rlhf_desktop.ui.models.hubresult import HubResult
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, clear, column, row
+from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, clear, column, row, widgets_in
 from rlhf_desktop.ui.widgets.text import Label, caption
 
 
@@ -125,8 +125,7 @@ class AddPanel(Card):
 
     def results(self) -> list[HubResult]:
         """The lines shown."""
-        found = [self._results.itemAt(place).widget() for place in range(self._results.count())]
-        return [line for line in found if isinstance(line, HubResult)]
+        return [line for line in widgets_in(self._results) if isinstance(line, HubResult)]
 
     def show_transfer(self, transfer: Transfer | None, left: str = "") -> None:
         """How far a download is; None hides it."""

@@ -16,7 +16,7 @@ from rlhf_desktop.ui.models.publishform import line_field
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
 from rlhf_desktop.ui.widgets.fields import Form, choice
-from rlhf_desktop.ui.widgets.surfaces import Card, Notice, clear, column, hairline, row
+from rlhf_desktop.ui.widgets.surfaces import Card, Notice, clear, column, hairline, row, widgets_in
 from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, caption
 
 
@@ -113,8 +113,7 @@ class ServerCard(Card):
 
     def lines(self) -> list[ServerLine]:
         """The lines shown."""
-        found = [self._lines.itemAt(place).widget() for place in range(self._lines.count())]
-        return [line for line in found if isinstance(line, ServerLine)]
+        return [line for line in widgets_in(self._lines) if isinstance(line, ServerLine)]
 
     # --- asking
 

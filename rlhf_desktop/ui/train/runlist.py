@@ -13,7 +13,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.statechip import StateChip
 from rlhf_desktop.ui.train.wording import LIVE, RECIPES
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
-from rlhf_desktop.ui.widgets.surfaces import Card, column, row
+from rlhf_desktop.ui.widgets.surfaces import Card, column, row, widgets_in
 from rlhf_desktop.ui.widgets.text import ElidedLabel, caption
 
 
@@ -143,8 +143,7 @@ class RunList(QWidget):
 
     def picked(self) -> list[str]:
         """The ids of the runs chosen for a comparison, as listed."""
-        shown = [self._box.itemAt(place).widget() for place in range(self._box.count())]
-        return [run.run_id for run in shown if run.pick.isChecked()]
+        return [run.run_id for run in widgets_in(self._box) if run.pick.isChecked()]
 
     def show_runs(self, runs: Sequence[RunSummary], waiting: Sequence[str]) -> None:
         """Show these runs, keeping the rows of those already shown; `waiting` is the order of those that wait."""

@@ -19,7 +19,7 @@ from rlhf_desktop.ui.train.samples import SampleList
 from rlhf_desktop.ui.train.statechip import StateChip
 from rlhf_desktop.ui.train.wording import CHARTS, LIVE, RECIPES, STATES, Chart
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.surfaces import Notice, Page, clear, column, row
+from rlhf_desktop.ui.widgets.surfaces import Notice, Page, clear, column, row, widgets_in
 from rlhf_desktop.ui.widgets.text import Label, caption, title
 
 _TRIED = ("done", "stopped")  # states that leave something to chat with
@@ -175,8 +175,8 @@ class RunPage(Page):
 
     def _show_warnings(self) -> None:
         if self._warnings.count() == len(self._view.warnings):
-            for place, message in enumerate(self._view.warnings.values()):
-                self._warnings.itemAt(place).widget().say("alert", message, "warning")
+            for notice, message in zip(widgets_in(self._warnings), self._view.warnings.values(), strict=True):
+                notice.say("alert", message, "warning")
             return
         clear(self._warnings)
         for message in self._view.warnings.values():

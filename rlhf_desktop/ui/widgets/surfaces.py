@@ -54,6 +54,13 @@ def clear(layout: QLayout) -> None:
             clear(item.layout())
 
 
+def widgets_in(layout: QLayout) -> list[QWidget]:
+    """The widgets that a layout places, in its order."""
+    children = layout.parentWidget().findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)
+    placed = {child: layout.indexOf(child) for child in children}
+    return sorted((child for child in children if placed[child] >= 0), key=placed.__getitem__)
+
+
 def hairline() -> QFrame:
     """A divider."""
     made = QFrame()
