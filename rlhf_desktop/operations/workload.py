@@ -217,7 +217,7 @@ class Workload:
         return found
 
     def _practice_passes(self, practice: Practice) -> list[Pass]:
-        """Each batch is looked at, then learned from; in between, held-out prompts are answered."""
+        """Each batch is looked at, then learned from; the looks at held-out prompts are counted after them."""
         found: list[Pass] = []
         looks = 1 + min(PPO_LOOKS, practice.batches) if self.heldout else 0
         epochs = practice.settings.ppo_epochs

@@ -58,6 +58,17 @@ def opened(qtbot, page, prompt):
     qtbot.waitUntil(lambda: page.detail._item is not None and page.detail._item.prompt[-1]["content"] == prompt)
 
 
+def ask_to_erase(qtbot, page):
+    page.erase.click()
+    qtbot.waitUntil(page.erasing.sure.isEnabled)
+
+
+def confirm_erasing(qtbot, page):
+    page.erasing.sure.setChecked(True)
+    with qtbot.waitSignal(page.erasing.erased):
+        page.erasing.go.click()
+
+
 def prompts(page):
     return [page.model.row(n).prompt for n in range(page.model.rowCount()) if page.model.row(n)]
 
@@ -338,13 +349,10 @@ def test_erasing_says_what_goes_and_wants_to_be_confirmed(qtbot, context, room, 
     room.activated()
     opened(qtbot, page, "question 1")
     page.table.selectRow(0)
-    page.erase.click()
-    qtbot.waitUntil(page.erasing.sure.isEnabled)
+    ask_to_erase(qtbot, page)
     assert not page.erasing.go.isEnabled()
     assert any("1 judgement: what you chose" in label.text() for label in page.erasing.findChildren(Label))
-    page.erasing.sure.setChecked(True)
-    with qtbot.waitSignal(page.erasing.erased):
-        page.erasing.go.click()
+    confirm_erasing(qtbot, page)
     qtbot.waitUntil(lambda: page.currentWidget() is page.split and prompts(page) == ["question 0"])
     assert context.store.judgements.size(context.session.project.id) == 1
     opened(qtbot, page, "question 0")
@@ -354,11 +362,8 @@ def test_the_last_one_erased_leaves_none_of_its_words_on_screen(qtbot, context, 
     judge(context, 1)
     room.activated()
     opened(qtbot, page, "question 0")
-    page.erase.click()
-    qtbot.waitUntil(page.erasing.sure.isEnabled)
-    page.erasing.sure.setChecked(True)
-    with qtbot.waitSignal(page.erasing.erased):
-        page.erasing.go.click()
+    ask_to_erase(qtbot, page)
+    confirm_erasing(qtbot, page)
     assert page.detail._parts.count() == 0
     assert not any("A > B" in label.text() for label in page.detail.findChildren(Label))
     assert not page.detail.revise.isVisibleTo(page.detail)
@@ -369,8 +374,7 @@ def test_keeping_everything_is_the_way_back(qtbot, context, room, page):
     judge(context, 1)
     room.activated()
     opened(qtbot, page, "question 0")
-    page.erase.click()
-    qtbot.waitUntil(page.erasing.sure.isEnabled)
+    ask_to_erase(qtbot, page)
     page.erasing.keep.click()
     assert page.currentWidget() is page.split
     assert context.store.judgements.size(context.session.project.id) == 1
