@@ -19,8 +19,9 @@ from PySide6.QtWidgets import QApplication  # noqa: E402
 from screenshot_feedback import FEEDBACK_SCENES  # noqa: E402
 from screenshot_studio import Scene, Studio  # noqa: E402
 
-from rlhf_desktop.hub.pull import RemoteModel, Transfer  # noqa: E402
+from rlhf_desktop.hub.fetching import Transfer  # noqa: E402
 from rlhf_desktop.hub.push import PlannedFile, PushPlan  # noqa: E402
+from rlhf_desktop.hub.remote import RemoteModel  # noqa: E402
 from rlhf_desktop.ui.models.panels import PublishPanel  # noqa: E402
 from rlhf_desktop.ui.widgets.surfaces import widgets_in  # noqa: E402
 

@@ -17,9 +17,11 @@ from rlhf_desktop.core.platform import free_disk_bytes
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.hub.cards import Statement, licence_choices
 from rlhf_desktop.hub.client import Hub, endpoint_address
+from rlhf_desktop.hub.fetching import Transfer
 from rlhf_desktop.hub.privacy import LABELS
-from rlhf_desktop.hub.pull import Puller, RemoteModel, Transfer, look, search
+from rlhf_desktop.hub.pull import Puller
 from rlhf_desktop.hub.push import PushPlan, push
+from rlhf_desktop.hub.remote import RemoteModel, look, search
 from rlhf_desktop.hub.tokens import Secret, TokenKeeper
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters, remove_imported, resolve_adapter
 from rlhf_desktop.jobs.device import probe_device

@@ -6,7 +6,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QApplication, QLineEdit, QWidget
 
 from rlhf_desktop.core.offline import NetworkRule
-from rlhf_desktop.hub.pull import RemoteModel, Transfer
+from rlhf_desktop.hub.fetching import Transfer
+from rlhf_desktop.hub.remote import RemoteModel
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.models.hubresult import HubResult
 from rlhf_desktop.ui.theme import tokens as t

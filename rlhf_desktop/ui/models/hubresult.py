@@ -7,7 +7,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
 from rlhf_desktop.core.fit import Fit, model_fit
-from rlhf_desktop.hub.pull import RemoteModel
+from rlhf_desktop.hub.remote import RemoteModel
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.models.publishform import line_field
 from rlhf_desktop.ui.theme import tokens as t

@@ -13,8 +13,9 @@ from rlhf_desktop.core.fit import model_fit
 from rlhf_desktop.core.imported import ImportedAdapter
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.hub.client import Gated, TokenTrouble
+from rlhf_desktop.hub.fetching import Transfer
 from rlhf_desktop.hub.library import LibraryModel
-from rlhf_desktop.hub.pull import RemoteModel, SeveralFiles, Transfer, search
+from rlhf_desktop.hub.remote import RemoteModel, SeveralFiles, search
 from rlhf_desktop.jobs.device import known_device, probe_device
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context

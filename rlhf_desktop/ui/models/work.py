@@ -15,9 +15,11 @@ from rlhf_desktop.core.platform import free_disk_bytes
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.cards import Statement
 from rlhf_desktop.hub.client import Hub, endpoint_address
+from rlhf_desktop.hub.fetching import Transfer
 from rlhf_desktop.hub.library import Library, LibraryModel
-from rlhf_desktop.hub.pull import Puller, RemoteModel, Transfer, look, revisions
+from rlhf_desktop.hub.pull import Puller
 from rlhf_desktop.hub.push import Pushed, PushPlan, push
+from rlhf_desktop.hub.remote import RemoteModel, look, revisions
 from rlhf_desktop.hub.tokens import Keepers
 from rlhf_desktop.jobs.adapters import IMPORTED, AdapterInfo, list_adapters
 from rlhf_desktop.jobs.runfolder import RunFolder

@@ -8,6 +8,7 @@ from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.client import Hub
 from rlhf_desktop.hub.library import Library
+from rlhf_desktop.hub.pull import Puller
 from rlhf_desktop.hub.tokens import Secret
 from tests.hub_server import READER, WRITER, HubServer
 
@@ -65,3 +66,15 @@ def files_of(ref: ModelRef) -> dict[str, bytes]:
 def tiny_files(tiny_model):
     """The tiny model's files, as a repository holds them."""
     return {**files_of(tiny_model), "README.md": b"---\nlicense: apache-2.0\n---\n# Tiny\n"}
+
+
+@pytest.fixture
+def tiny(server, tiny_files):
+    extra = {"pytorch_model.bin": b"pickle", "original/params.json": b"{}", "modeling.py": b"raise", "../up.json": b"{}"}
+    facts = {"downloads": 12, "safetensors": {"parameters": {"F32": 97728}, "total": 97728}}
+    return server.add("amina/tiny", {**tiny_files, **extra}, card={"license": "apache-2.0"}, facts=facts)
+
+
+@pytest.fixture
+def puller(hub, workspace, library):
+    return Puller(hub, workspace, library)

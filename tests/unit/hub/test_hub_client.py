@@ -6,7 +6,7 @@ from rlhf_desktop.core import offline
 from rlhf_desktop.core.errors import AppError, BadInput, HubTrouble, NotFound
 from rlhf_desktop.hub import client
 from rlhf_desktop.hub.client import Hub, endpoint_address
-from rlhf_desktop.hub.pull import look, search
+from rlhf_desktop.hub.remote import look, search
 from rlhf_desktop.hub.tokens import Secret
 from tests.hub_server import READER, WRITER
 

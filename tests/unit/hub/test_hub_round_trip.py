@@ -12,8 +12,9 @@ import torch
 from rlhf_desktop.core.errors import HubTrouble, ModelTrouble
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.cards import AdapterCard, Statement
-from rlhf_desktop.hub.pull import Puller, look
+from rlhf_desktop.hub.pull import Puller
 from rlhf_desktop.hub.push import push
+from rlhf_desktop.hub.remote import look
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.export import export_peft
 from rlhf_desktop.inference.model import load_base
