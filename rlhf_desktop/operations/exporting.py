@@ -75,19 +75,8 @@ def export_adapter(
         ModelTrouble: the adapter is for another base, or this kind of model cannot be written so.
         NoSpace: the disk is too small.
     """
-    if form not in FORMATS:
-        raise BadInput(f"There is no export format called “{form}”.", f"There are: {', '.join(FORMATS)}.")
-    if target.exists():
-        raise BadInput(f"{target} is there already.", "Choose the name of a new folder (--out).")
-    if adapter is not None:
-        check_fits(adapter, base)
-        if form != "peft" and check_adapter(Path(adapter.path)).get("task_type") == "SEQ_CLS":
-            hint = "Export it as an adapter (peft): it keeps the head that gives the marks."
-            raise BadInput("A reward model marks answers and writes none, so no such file can be made of it.", hint)
-    parameters = next((model.parameters for model in library.list() if model.hash == base.hash), 0)
-    needed = parameters * _BYTES_A_PARAMETER[form] + 10**7
-    if free_disk_bytes(target.parent) < needed:
-        raise NoSpace(f"This export needs about {needed / 1e9:.1f} GB on that disk.", "Free some space, or choose another place.")
+    _check_possible(base, adapter, form, target)
+    _check_space(library, base, form, target)
     (on_note or (lambda _: None))(f"Writing {FORMATS[form]}")
     temporary = target.with_name(f".{target.name}.exporting")
     shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
@@ -103,6 +92,26 @@ def export_adapter(
         shutil.rmtree(temporary, ignore_errors=True)
     fsync_dir(target.parent)
     return Exported(target, tuple(target / file for file in answer["files"]), _HOW[form].format(folder=target))
+
+
+def _check_possible(base: ModelRef, adapter: AdapterRef | None, form: str, target: Path) -> None:
+    if form not in FORMATS:
+        raise BadInput(f"There is no export format called “{form}”.", f"There are: {', '.join(FORMATS)}.")
+    if target.exists():
+        raise BadInput(f"{target} is there already.", "Choose the name of a new folder (--out).")
+    if adapter is None:
+        return
+    check_fits(adapter, base)
+    if form != "peft" and check_adapter(Path(adapter.path)).get("task_type") == "SEQ_CLS":
+        hint = "Export it as an adapter (peft): it keeps the head that gives the marks."
+        raise BadInput("A reward model marks answers and writes none, so no such file can be made of it.", hint)
+
+
+def _check_space(library: Library, base: ModelRef, form: str, target: Path) -> None:
+    parameters = next((model.parameters for model in library.list() if model.hash == base.hash), 0)
+    needed = parameters * _BYTES_A_PARAMETER[form] + 10**7
+    if free_disk_bytes(target.parent) < needed:
+        raise NoSpace(f"This export needs about {needed / 1e9:.1f} GB on that disk.", "Free some space, or choose another place.")
 
 
 def _run(command: Sequence[str], request: dict[str, Any]) -> dict[str, Any]:

@@ -60,34 +60,7 @@ class Session:
         """Answer with tokens as they come, and each completion when it is complete."""
         base = self.host.base
         prompts = [self._prompt_ids(messages, request.sampling.max_new_tokens) for messages in request.prompts]
-        streams: dict[tuple[int, int], TextStream] = {}
-        sent = 0
-
-        def on_tokens(news: list[tuple[int, int, int]]) -> None:
-            for prompt, completion, token in news:
-                stream = streams.setdefault((prompt, completion), TextStream(base.tokenizer))
-                tell(prompt, completion, stream.push(token))
-
-        def tell(prompt: int, completion: int, text: str) -> None:
-            if text and request.stream:
-                send(Token(id=request.id, prompt=prompt, completion=completion, text=text))
-
-        def on_answer(answer: SampledAnswer) -> None:
-            nonlocal sent
-            sent += len(answer.ids)
-            stream = streams.pop((answer.prompt, answer.completion), TextStream(base.tokenizer))
-            tell(answer.prompt, answer.completion, stream.finish())
-            send(
-                Completion(
-                    id=request.id,
-                    prompt=answer.prompt,
-                    completion=answer.completion,
-                    text=stream.text,
-                    tokens=len(answer.ids),
-                    finish=answer.finish,
-                )
-            )
-
+        teller = _Teller(request, base.tokenizer, send)
         self._use(request.adapter)
         sample(
             self.host.model,
@@ -97,11 +70,11 @@ class Session:
             end_ids=base.end_ids,
             pad_id=base.pad_id,
             generator=torch.Generator().manual_seed(request.seed),
-            on_tokens=on_tokens,
-            on_answer=on_answer,
+            on_tokens=teller.on_tokens,
+            on_answer=teller.on_answer,
             should_stop=stop,
         )
-        return {"tokens": sent}
+        return {"tokens": teller.sent_tokens}
 
     def _prompt_ids(self, messages: Messages, max_new_tokens: int) -> list[int]:
         """Ids of the conversation, without its oldest turns where it is too long.
@@ -222,6 +195,41 @@ class Session:
                 "Switch to the base model it was trained on, or train it again on this one.",
                 f"adapter's base {adapter.base_hash}, loaded {self._ref.hash}",
             )
+
+
+class _Teller:
+    """Sends answers while they are sampled: their text as it comes, if that was asked for, and each when it is complete."""
+
+    def __init__(self, request: Generate, tokenizer: Any, send: Send) -> None:
+        self._request, self._tokenizer, self._send = request, tokenizer, send
+        self._streams: dict[tuple[int, int], TextStream] = {}  # by prompt and completion
+        self.sent_tokens = 0
+
+    def on_tokens(self, news: list[tuple[int, int, int]]) -> None:
+        """Tokens of several answers: prompt, completion, token."""
+        for prompt, completion, token in news:
+            stream = self._streams.setdefault((prompt, completion), TextStream(self._tokenizer))
+            self._tell(prompt, completion, stream.push(token))
+
+    def on_answer(self, answer: SampledAnswer) -> None:
+        """The answer is complete; what its stream held back comes first."""
+        self.sent_tokens += len(answer.ids)
+        stream = self._streams.pop((answer.prompt, answer.completion), TextStream(self._tokenizer))
+        self._tell(answer.prompt, answer.completion, stream.finish())
+        self._send(
+            Completion(
+                id=self._request.id,
+                prompt=answer.prompt,
+                completion=answer.completion,
+                text=stream.text,
+                tokens=len(answer.ids),
+                finish=answer.finish,
+            )
+        )
+
+    def _tell(self, prompt: int, completion: int, text: str) -> None:
+        if text and self._request.stream:
+            self._send(Token(id=self._request.id, prompt=prompt, completion=completion, text=text))
 
 
 def _by_prompt(parts: Sequence[Scores], name: str, shape: Sequence[int]) -> Sequence[torch.Tensor]:
