@@ -1,5 +1,7 @@
 """The judgements as a table model over `Pages`: a million rows cost what is on screen."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
@@ -8,7 +10,7 @@ from PySide6.QtWidgets import QTableView
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.conversations import Project
-from rlhf_desktop.operations.history import HistoryPage, HistoryRow, find_history
+from rlhf_desktop.operations.history import HistoryRow, find_history
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.history import Cursor, HistoryQuery
 from rlhf_desktop.ui import words
@@ -24,6 +26,14 @@ _LEAST = 6  # characters of any column, however narrow the window
 _ASKED = 50  # rows at a time: two screens
 
 
+@dataclass(frozen=True)
+class Line:
+    """A row and its words, which the table asks for again whenever it is painted."""
+
+    row: HistoryRow
+    cells: tuple[str, ...]
+
+
 class HistoryModel(QAbstractTableModel):
     """What a query finds. What was taken back is struck through, and says so."""
 
@@ -34,7 +44,7 @@ class HistoryModel(QAbstractTableModel):
         """Ask for the rows up to number `until`."""
         super().__init__()
         self._store, self._tasks, self._project, self._query = store, tasks, project, query
-        self._pages: Pages[HistoryRow, Cursor] = Pages(self._ask, keep=24)
+        self._pages: Pages[Line, Cursor] = Pages(self._ask, keep=24)
         self._until, self._wanted, self._there, self._stopped = until, until + 1, False, False
         self._pages.ask_next()
 
@@ -44,11 +54,12 @@ class HistoryModel(QAbstractTableModel):
 
     def loaded(self) -> dict[str, int]:
         """The judgements in memory, and the numbers of their rows."""
-        return {row.judgement.id: number for number, row in self._pages.loaded()}
+        return {line.row.judgement.id: number for number, line in self._pages.loaded()}
 
     def row(self, index: int) -> HistoryRow | None:
         """A row, once it has arrived."""
-        return self._pages.row(index)
+        line = self._pages.row(index)
+        return line.row if line else None
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """As many as are known; the view asks for more as it is scrolled."""
@@ -75,14 +86,14 @@ class HistoryModel(QAbstractTableModel):
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole):
         """A cell."""
-        row = self._pages.row(index.row())
-        if row is None:
+        line = self._pages.row(index.row())
+        if line is None:
             return "…" if role == Qt.ItemDataRole.DisplayRole and index.column() == 1 else None
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            return _cell(row, index.column())
-        if role == Qt.ItemDataRole.ForegroundRole and (not row.standing or index.column() in _QUIET):
+            return line.cells[index.column()]
+        if role == Qt.ItemDataRole.ForegroundRole and (not line.row.standing or index.column() in _QUIET):
             return QColor(current().muted)
-        if role == Qt.ItemDataRole.FontRole and not row.standing and index.column() == 2:
+        if role == Qt.ItemDataRole.FontRole and not line.row.standing and index.column() == 2:
             font = QFont()
             font.setStrikeOut(True)
             return font
@@ -90,22 +101,22 @@ class HistoryModel(QAbstractTableModel):
 
     def _ask(self, number: int, after: Cursor | None) -> None:
         self._tasks.run(
-            find_history, self._store, self._project, self._query, after, _ASKED,
-            on_success=lambda page: self._came(number, page), on_failure=self._failed,
+            _find_lines, self._store, self._project, self._query, after,
+            on_success=lambda found: self._came(number, *found), on_failure=self._failed,
         )  # fmt: skip
 
     def _failed(self, trouble: AppError) -> None:
         self.troubled.emit(trouble)
 
-    def _came(self, number: int, page: HistoryPage) -> None:
+    def _came(self, number: int, lines: Sequence[Line], following: Cursor | None) -> None:
         if self._stopped:
             return
         before = self._pages.total
         fresh = not self._pages.knows(number)
-        if fresh and page.rows:
-            self.beginInsertRows(QModelIndex(), before, before + len(page.rows) - 1)
-        shown = self._pages.deliver(number, page.rows, page.next)
-        if fresh and page.rows:
+        if fresh and lines:
+            self.beginInsertRows(QModelIndex(), before, before + len(lines) - 1)
+        shown = self._pages.deliver(number, lines, following)
+        if fresh and lines:
             self.endInsertRows()
         elif len(shown):
             self.dataChanged.emit(self.index(shown[0], 0), self.index(shown[-1], len(COLUMNS) - 1))
@@ -139,11 +150,15 @@ class HistoryTable(QTableView):
         self.share_width()
 
 
-def _cell(row: HistoryRow, column: int) -> str:
-    if column == 0:
-        return words.moment(datetime.fromisoformat(row.judgement.created_at).timestamp())
-    if column == 1:
-        return words.shortened(row.prompt, 160)
-    if column == 2:
-        return row.verdict if row.standing else f"{row.verdict} (taken back)"
-    return row.judgement.who if column == 3 else ", ".join(row.tags)
+def _find_lines(
+    store: Store, project: Project, query: HistoryQuery, after: Cursor | None
+) -> tuple[tuple[Line, ...], Cursor | None]:
+    """Some lines, and where to go on. Blocks."""
+    page = find_history(store, project, query, after, _ASKED)
+    return tuple(Line(row, _cells(row)) for row in page.rows), page.next
+
+
+def _cells(row: HistoryRow) -> tuple[str, ...]:
+    when = words.moment(datetime.fromisoformat(row.judgement.created_at).timestamp())
+    verdict = row.verdict if row.standing else f"{row.verdict} (taken back)"
+    return when, words.shortened(row.prompt, 160), verdict, row.judgement.who, ", ".join(row.tags)
