@@ -267,8 +267,8 @@ class _Records:
 def feedback_stats(store: Store, project: Project) -> FeedbackStats:
     """Count a project's feedback."""
     with store.connection.snapshot():
-        counts, prompts = store.judgements.counts(project.id), store.questions.counts(project.id)
-        ranked = store.judgements.rankings(project.id)
+        counts, prompts = store.standing.counts(project.id), store.questions.counts(project.id)
+        ranked = store.standing.rankings(project.id)
         sets = store.prompts.sizes(project.id)
     tied = [(n, [pair.tie for pair in pairs(ranks)]) for ranks, n in ranked.items()]
     ties, compared = sum(n * sum(found) for n, found in tied), sum(n * len(found) for n, found in tied)

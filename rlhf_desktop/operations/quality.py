@@ -100,7 +100,7 @@ def _report(store: Store, project: Project, events: Sequence[Judgement], who: st
     hasty = set(too_fast(timed, store.judgements.shown_chars([event.id for event in timed])))
     return QualityReport(
         looked_at=len(events),
-        counts=store.judgements.by_person(project.id),
+        counts=store.standing.by_person(project.id),
         self_agreement=agreement_with_oneself(store, project, who),
         position_bias=position_bias(mine),
         ties=tie_rate(fresh),

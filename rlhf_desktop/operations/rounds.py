@@ -167,7 +167,7 @@ def _feed_or_train(store: Store, project: Project, history: Sequence[Round]) -> 
         return NextStep("judge", "Next: compare a few answers", "chat")
     if now.runs and now.runs[0].algorithm == "reward" and now.runs[0].state == "done":
         return NextStep("train", "Next: improve with PPO against what you prefer", "train", run_id=now.runs[0].id)
-    written = store.judgements.counts(project.id).get("demonstration", 0)
+    written = store.standing.counts(project.id).get("demonstration", 0)
     if len(history) == 1 and written >= FIRST_EXAMPLES and not any(run.algorithm == "sft" for run in now.runs):
         return NextStep("train", f"Next: teach the model your {written} examples", "train")
     needed = FIRST_TRAINING if len(history) == 1 else NEXT_TRAINING

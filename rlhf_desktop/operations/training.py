@@ -62,13 +62,13 @@ class Readiness:
 
 def readiness(store: Store, project: Project) -> dict[Algorithm, Readiness]:
     """How far a project's feedback goes for each algorithm. PPO needs a reward model besides."""
-    found = store.judgements.sample(project.id, store.projects.splitter(project.id), _LOOKED_AT)
+    found = store.sample(project.id, _LOOKED_AT)
     judged = [item for item in found if item.split == "train"]
     compared = sum(not p.tie for row in rankings(judged) for p in pairs([c.rank for c in row.completions]))
     have = {"sft": sum(1 for _ in demonstrations(judged)), "reward": compared, "dpo": compared}
     have["kto"] = sum(1 for _ in thumbs(judged))
     have["ppo"] = store.questions.training_prompts(project.id)
-    more = sum(store.judgements.counts(project.id).values()) > len(found)
+    more = sum(store.standing.counts(project.id).values()) > len(found)
     aside = {"sft": sum(1 for _ in demonstrations([item for item in found if item.split != "train"]))}  # all are said to be there
 
     def ready(name: Algorithm) -> Readiness:

@@ -18,12 +18,14 @@ from rlhf_desktop.store.evaluations import EvaluationStore
 from rlhf_desktop.store.exports import ExportStore
 from rlhf_desktop.store.guidelines import GuidelineStore
 from rlhf_desktop.store.history import HistoryStore
+from rlhf_desktop.store.judged import JudgedStore
 from rlhf_desktop.store.judgements import JudgementStore
 from rlhf_desktop.store.migrations import migrate, schema_version
 from rlhf_desktop.store.profiles import ProfileStore, ProtocolStore
 from rlhf_desktop.store.projects import ProjectStore, SettingsStore
 from rlhf_desktop.store.prompts import PromptStore
 from rlhf_desktop.store.questions import QuestionStore
+from rlhf_desktop.store.standing import StandingStore
 from rlhf_desktop.store.tags import TagStore
 from rlhf_desktop.store.upkeep import LARGE_BYTES, Upkeep, back_up_if_possible, check_health
 
@@ -61,12 +63,14 @@ class Store:
         self.projects = ProjectStore(connection)
         self.settings = SettingsStore(connection)
         self.conversations = ConversationStore(connection)
-        self.judgements = JudgementStore(connection)
+        self.standing = StandingStore(connection)
+        self.judgements = JudgementStore(connection, self.standing)
         self.evaluations = EvaluationStore(connection)
         self.prompts = PromptStore(connection, self.projects)
-        self.questions = QuestionStore(connection, self.judgements, self.projects)
-        self.history = HistoryStore(connection, self.judgements)
+        self.questions = QuestionStore(connection, self.standing, self.projects)
+        self.history = HistoryStore(connection, self.judgements, self.standing)
         self.tags = TagStore(connection)
+        self._judged = JudgedStore(connection, self.judgements, self.standing, self.projects)
         self.drafts = DraftStore(connection)
         self.exports = ExportStore(connection)
         self.guidelines = GuidelineStore(connection)
@@ -148,11 +152,15 @@ class Store:
 
     def judged(self, project_id: str) -> list[Judged]:
         """A project's judgements in effect, with prompts, texts and halves of the split."""
-        return self.judgements.judged(project_id, self.projects.splitter(project_id))
+        return self._judged.all(project_id)
 
     def stream(self, project_id: str) -> Iterator[Judged]:
         """`judged`, some at a time: what exports are written from."""
-        return self.judgements.stream(project_id, self.projects.splitter(project_id))
+        return self._judged.stream(project_id)
+
+    def sample(self, project_id: str, each: int) -> list[Judged]:
+        """`judged`, of each form and purpose only what was judged last: enough to say whether there is enough."""
+        return self._judged.sample(project_id, each)
 
     def snapshot_rows(self, project_id: str, algorithm: Algorithm, prompts: Sequence[Messages] | None = None) -> list[SnapshotRow]:
         """What a run learns from: the contents of its `data.jsonl`.

@@ -10,6 +10,7 @@ from rlhf_desktop.store.driver import Connection
 from rlhf_desktop.store.judgements import JudgementStore
 from rlhf_desktop.store.listing import Cursor, Found, HistoryQuery, Sort, count_rows, next_rows
 from rlhf_desktop.store.search import Words
+from rlhf_desktop.store.standing import StandingStore
 
 __all__ = ["Cursor", "HistoryQuery", "HistoryStore", "Sort"]
 
@@ -20,9 +21,10 @@ _BEGUN = 300  # words that begin alike
 class HistoryStore:
     """Reads the history of a project."""
 
-    def __init__(self, connection: Connection, judgements: JudgementStore) -> None:
+    def __init__(self, connection: Connection, judgements: JudgementStore, standing: StandingStore) -> None:
         self._db = connection
         self._judgements = judgements
+        self._standing = standing
         self._words = Words()
 
     def close(self) -> None:
@@ -53,7 +55,7 @@ class HistoryStore:
 
     def _loaded(self, cursors: Sequence[Cursor], only_standing: bool) -> Iterator[tuple[Judgement, bool]]:
         judgements = self._judgements.by_rows([cursor.row for cursor in cursors])
-        standing = self._judgements.standing_among([j.id for j in judgements])
+        standing = self._standing.among([j.id for j in judgements])
         for judgement in judgements:
             if judgement.id in standing or not only_standing:
                 yield judgement, judgement.id in standing

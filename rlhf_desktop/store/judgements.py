@@ -1,23 +1,15 @@
-"""Judgements: events that are only ever added, and the feedback derived from them."""
+"""Judgements: events that are only ever added, read by who made them, what they are about, and what became of them."""
 
 import json
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, get_args
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from rlhf_desktop.core.errors import BadInput, NotFound
-from rlhf_desktop.core.messages import Messages
-from rlhf_desktop.feedback.conversations import MessageNode, path_to
-from rlhf_desktop.feedback.judgements import Judgement, Kind, Spans, effective, verdict_from_json, verdict_to_json, withdrawal
-from rlhf_desktop.feedback.signals import Judged
-from rlhf_desktop.feedback.split import Splitter
+from rlhf_desktop.feedback.judgements import Judgement, Spans, effective, verdict_from_json, verdict_to_json, withdrawal
 from rlhf_desktop.feedback.undo import Stacks, stacks
 from rlhf_desktop.store.driver import Connection, Row
+from rlhf_desktop.store.standing import LATER, StandingStore
 
-_CHUNK = 500
-_LATER = """WITH RECURSIVE later(id) AS (SELECT value FROM json_each(?)
-  UNION SELECT e.id FROM judgements e JOIN later ON e.supersedes = later.id) SELECT id FROM later"""
 _UNDO_DEPTH = 500  # acts of one person that can be undone
 _CAME_BACK = 2_000  # items that silently came back, the newest: enough to know how far one agrees with oneself
 
@@ -25,9 +17,9 @@ _CAME_BACK = 2_000  # items that silently came back, the newest: enough to know 
 class JudgementStore:
     """Reads and adds judgements."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, standing: StandingStore) -> None:
         self._db = connection
-        self._known_gone: dict[str, Gone] = {}  # by project
+        self._standing = standing
 
     def add(self, judgement: Judgement) -> Judgement:
         """Add one event. See `add_all`."""
@@ -124,14 +116,9 @@ class JudgementStore:
             self._load("j.id IN (SELECT value FROM json_each(?))", (json.dumps(list(place)),)), key=lambda j: order[place[j.id]]
         )
 
-    def standing_among(self, ids: Sequence[str]) -> set[str]:
-        """Those of these events that are in effect."""
-        rows = self._db.rows(f"SELECT id, kind, who, supersedes FROM judgements WHERE id IN ({_LATER})", (json.dumps(list(ids)),))
-        return {link.id for link in effective(_Link(**row) for row in rows)} & set(ids)
-
     def later(self, ids: Sequence[str]) -> list[Judgement]:
         """These judgements and every event that replaces them or takes them back, directly or not: enough for `effective`."""
-        return self._load(f"j.id IN ({_LATER})", (json.dumps(list(ids)),))
+        return self._load(f"j.id IN ({LATER})", (json.dumps(list(ids)),))
 
     def effective(self, project_id: str) -> list[Judgement]:
         """The judgements in effect, oldest first."""
@@ -146,50 +133,6 @@ class JudgementStore:
                 (conversation_id,),
             )
         )
-
-    def counts(self, project_id: str) -> dict[str, int]:
-        """How many judgements of each (main) form are in effect: all, less those that others replaced or took back."""
-        with self._db.snapshot():
-            rows = self._db.rows("SELECT kind, count(*) AS n FROM judgements WHERE project_id = ? GROUP BY kind", (project_id,))
-            gone = self.gone(project_id)
-        return _less(rows, "kind", (event.kind for event in gone.events.values()))
-
-    def by_person(self, project_id: str) -> dict[str, int]:
-        """How many judgements in effect each person made, in alphabetical order."""
-        with self._db.snapshot():
-            rows = self._db.rows(
-                "SELECT who, count(*) AS n FROM judgements WHERE project_id = ? AND kind != 'withdrawn' GROUP BY who", (project_id,)
-            )
-            gone = self.gone(project_id)
-        return _less(rows, "who", (event.who for event in gone.events.values() if event.kind != "withdrawn"))
-
-    def gone(self, project_id: str) -> "Gone":
-        """The events that are not in effect, withdrawals among them. Kept until an event replaces or takes back another."""
-        with self._db.snapshot():
-            (stamp,) = self._db.rows(
-                """SELECT count(*) AS n, max(rowid) AS last, (SELECT id FROM judgements WHERE rowid = (
-                  SELECT max(rowid) FROM judgements WHERE project_id = ?1 AND supersedes IS NOT NULL)) AS id
-                FROM judgements WHERE project_id = ?1 AND supersedes IS NOT NULL""",
-                (project_id,),
-            )
-            known = self._known_gone.get(project_id)
-            if known is None or known.stamp != stamp:
-                known = self._known_gone[project_id] = self._find_gone(project_id, stamp)
-        return known
-
-    def _find_gone(self, project_id: str, stamp: Row) -> "Gone":
-        links = [
-            _Link(**row)
-            for row in self._db.rows(
-                """SELECT id, kind, who, supersedes FROM judgements WHERE id IN (
-                  SELECT id FROM judgements WHERE project_id = ?1 AND supersedes IS NOT NULL
-                  UNION SELECT supersedes FROM judgements WHERE project_id = ?1 AND supersedes IS NOT NULL)""",
-                (project_id,),
-            )
-        ]
-        standing = {link.id for link in effective(links)}
-        events = {link.id: link for link in links if link.id not in standing}
-        return Gone(stamp, events)
 
     def versions(self, judgement_id: str) -> list[Judgement]:
         """All that ever happened to one act of judging, oldest first: the first version, its revisions, undos and redos."""
@@ -232,67 +175,14 @@ class JudgementStore:
             )
         )
 
-    def judged(self, project_id: str, split: Splitter) -> list[Judged]:
-        """The judgements in effect with their prompts and texts, oldest first: what trainers are made from."""
-        with self._db.snapshot():
-            return list(self.stream(project_id, split))
-
-    def stream(self, project_id: str, split: Splitter) -> Iterator[Judged]:
-        """`judged`, some at a time, so that a million cost little memory."""
-        for chunk in self._standing(project_id):
-            nodes = self._paths(json.dumps([j.id for j in chunk]))
-            yield from (_judged(judgement, nodes, split) for judgement in chunk)
-
-    def sample(self, project_id: str, split: Splitter, each: int) -> list[Judged]:
-        """`judged`, of each form and purpose only what was judged last: enough to say whether there is enough. Oldest first."""
-        beside = "SELECT judgement_id AS id FROM judgements_also WHERE project_id = :project AND kind = :kind"
-        main = "SELECT id FROM judgements WHERE project_id = :project AND kind = :kind"
-        decided = "SELECT id FROM judgements WHERE project_id = :project AND purpose != 'label' AND purpose = 'adjudication'"
-        with self._db.snapshot():
-            gone, ids = self.gone(project_id).events, set[str]()
-            for sql in (main, beside, decided):
-                for kind in get_args(Kind) if sql is not decided else ("",):
-                    values = {"project": project_id, "kind": kind, "each": each}
-                    ids |= {row["id"] for row in self._db.rows(f"{sql} ORDER BY created_at DESC LIMIT :each", values)}
-            found = self.by_ids(sorted(ids - gone.keys()))
-            nodes = self._paths(json.dumps([j.id for j in found]))
-        return [_judged(judgement, nodes, split) for judgement in found if judgement.kind != "withdrawn"]
-
-    def _standing(self, project_id: str) -> Iterator[list[Judgement]]:
-        gone, after = self.gone(project_id).events, 0
-        while page := self._db.rows(
-            "SELECT rowid, id FROM judgements WHERE project_id = ? AND kind != 'withdrawn' AND rowid > ? ORDER BY rowid LIMIT ?",
-            (project_id, after, _CHUNK),
-        ):
-            after = page[-1]["rowid"]
-            yield self.by_ids([row["id"] for row in page if row["id"] not in gone])
-
     def newest(self, project_id: str, limit: int) -> list[Judgement]:
         """Of the so many judgements added last those in effect, oldest first."""
         rows = self._db.rows(
             "SELECT rowid, id FROM judgements WHERE project_id = ? AND kind != 'withdrawn' ORDER BY rowid DESC LIMIT ?",
             (project_id, limit),
         )
-        gone = self.gone(project_id).events
+        gone = self._standing.gone(project_id).events
         return self.by_ids([row["id"] for row in rows if row["id"] not in gone])
-
-    def rankings(self, project_id: str) -> dict[tuple[int, ...], int]:
-        """How often each ranking was given, of the judgements in effect: the ranks as displayed → how many."""
-        main = "SELECT j.verdict AS said FROM judgements j WHERE j.project_id = :project AND j.kind = 'ranking'"
-        beside = """SELECT part.value AS said FROM judgements_also a JOIN judgements j ON j.id = a.judgement_id
-          JOIN json_each(j.also) part WHERE a.project_id = :project AND a.kind = 'ranking'
-          AND json_extract(part.value, '$.kind') = 'ranking'"""
-        some = "AND j.id IN (SELECT value FROM json_each(:gone))"
-        counts: Counter[tuple[int, ...]] = Counter()
-        with self._db.snapshot():
-            values = {"project": project_id, "gone": json.dumps(list(self.gone(project_id).events))}
-            for sign, only in ((1, ""), (-1, some)):
-                rows = self._db.rows(
-                    f"SELECT said, count(*) AS n FROM ({main} {only} UNION ALL {beside} {only}) GROUP BY said", values
-                )
-                for row in rows:
-                    counts[tuple(json.loads(row["said"])["ranks"])] += sign * row["n"]
-        return {ranks: n for ranks, n in counts.items() if n > 0}
 
     def came_back(self, project_id: str, who: str = "", limit: int = _CAME_BACK) -> list[Judgement]:
         """The newest silent repeats in effect, with all else in effect that was said of the same answers, oldest first.
@@ -306,7 +196,7 @@ class JudgementStore:
                 AND (?2 = '' OR who = ?2) ORDER BY created_at DESC LIMIT ?3)))""",
             (project_id, who, limit),
         )
-        standing = self.standing_among([j.id for j in found])
+        standing = self._standing.among([j.id for j in found])
         return [j for j in found if j.id in standing and who in ("", j.who)]
 
     def recent(self, project_id: str, who: str, limit: int) -> list[Judgement]:
@@ -323,7 +213,7 @@ class JudgementStore:
         """What others said in Label about answers that this person has not judged: each one's newest in effect, oldest first."""
         found = [j for name in self.people(project_id) if name != who for j in self._in_label(project_id, name, limit)]
         mine = self._judged_by(project_id, who, [message for j in found for message in j.displayed])
-        standing = self.standing_among([j.id for j in found])
+        standing = self._standing.among([j.id for j in found])
         return [j for j in found if j.id in standing and not mine.intersection(j.displayed)]
 
     def _in_label(self, project_id: str, who: str, limit: int) -> list[Judgement]:
@@ -344,7 +234,7 @@ class JudgementStore:
             WHERE c.message_id IN (SELECT value FROM json_each(?)) AND j.project_id = ? AND j.who = ?""",
             (json.dumps(list(messages)), project_id, who),
         )
-        standing = self.standing_among([row["id"] for row in rows])
+        standing = self._standing.among([row["id"] for row in rows])
         return {row["message_id"] for row in rows if row["id"] in standing}
 
     def shown_chars(self, ids: Sequence[str]) -> dict[str, int]:
@@ -356,26 +246,6 @@ class JudgementStore:
             (json.dumps(list(ids)),),
         )
         return {row["id"]: row["n"] for row in rows}
-
-    def paths(self, message_ids: Sequence[str]) -> dict[str, Messages]:
-        """Each of these messages with all before it."""
-        nodes = self._upwards("SELECT value FROM json_each(?)", json.dumps(list(message_ids)))
-        return {key: [node.message for node in path_to(nodes[key], nodes)] for key in message_ids}
-
-    def _paths(self, judgement_ids: str) -> dict[str, MessageNode]:
-        """The completions of these judgements (a JSON list of ids) and every message before them."""
-        shown = "SELECT message_id FROM judged_completions WHERE judgement_id IN (SELECT value FROM json_each(?))"
-        return self._upwards(shown, judgement_ids)
-
-    def _upwards(self, start: str, ids: str) -> dict[str, MessageNode]:
-        """The messages that `start` selects by a JSON list of ids, and every message before them."""
-        rows = self._db.rows(
-            f"""WITH RECURSIVE path(id) AS ({start}
-              UNION SELECT m.parent_id FROM messages m JOIN path ON m.id = path.id WHERE m.parent_id IS NOT NULL)
-            SELECT m.* FROM messages m JOIN path ON m.id = path.id""",
-            (ids,),
-        )
-        return {row["id"]: MessageNode(**row) for row in rows}
 
     def _load(self, where: str, values: Sequence[Any]) -> list[Judgement]:
         with self._db.snapshot():
@@ -420,42 +290,6 @@ class JudgementStore:
             (json.dumps(sorted(messages)),),
         )
         return {row["id"]: (row["project_id"], row["conversation_id"], row["parent_id"]) for row in rows}
-
-
-@dataclass(frozen=True)
-class _Link:
-    """An event without what it says: enough for `effective`."""
-
-    id: str
-    kind: Kind
-    who: str
-    supersedes: str | None
-
-
-@dataclass(frozen=True)
-class Gone:
-    """What is not in effect in a project.
-
-    Attributes:
-        stamp: Another one when an event was added or erased that replaces or takes back.
-        events: By id.
-    """
-
-    stamp: Row
-    events: dict[str, _Link]
-
-
-def _less(rows: Sequence[Row], name: str, gone: Iterable[str]) -> dict[str, int]:
-    """Counts, less these."""
-    counts = Counter({row[name]: row["n"] for row in rows})
-    counts.subtract(gone)
-    return {value: n for value, n in counts.items() if n > 0}
-
-
-def _judged(judgement: Judgement, nodes: dict[str, MessageNode], split: Splitter) -> Judged:
-    shown = [nodes[message_id] for message_id in judgement.displayed]
-    prompt = [node.message for node in path_to(shown[0], nodes)[:-1]]
-    return Judged(judgement, prompt, tuple(node.content for node in shown), split(prompt))
 
 
 def _row(j: Judgement) -> Row:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.split import heldout_edge
 from rlhf_desktop.store.driver import Connection, Row
-from rlhf_desktop.store.judgements import Gone, JudgementStore
+from rlhf_desktop.store.judged import message_paths
 from rlhf_desktop.store.projects import ProjectStore
+from rlhf_desktop.store.standing import Gone, StandingStore
 
 _CHUNK = 500
 _DEAD = "(SELECT value FROM json_each(:dead))"
@@ -43,9 +44,9 @@ class Unjudged:
 class QuestionStore:
     """Reads which prompts were judged and which are held out."""
 
-    def __init__(self, connection: Connection, judgements: JudgementStore, projects: ProjectStore) -> None:
+    def __init__(self, connection: Connection, standing: StandingStore, projects: ProjectStore) -> None:
         self._db = connection
-        self._judgements = judgements
+        self._standing = standing
         self._projects = projects
         self._known: dict[str, tuple[Row, dict[str, int]]] = {}  # by project
 
@@ -145,7 +146,7 @@ class QuestionStore:
         wanted = json.dumps([row["prompt"] for row in rows if row["prompt"]])
         stored = self._db.rows("SELECT id, messages FROM prompts WHERE id IN (SELECT value FROM json_each(?))", (wanted,))
         texts = {row["id"]: json.loads(row["messages"]) for row in stored}
-        texts |= self._judgements.paths([row["question"] for row in rows if not row["prompt"]])
+        texts |= message_paths(self._db, [row["question"] for row in rows if not row["prompt"]])
         yield from (texts[row["prompt"] or row["question"]] for row in rows)
 
     def _values(self, project_id: str) -> Row:
@@ -157,7 +158,7 @@ class QuestionStore:
         rows = self._db.rows(
             """SELECT q.question_id AS id FROM json_each(:gone) g CROSS JOIN judged_questions q
             ON q.project_id = :project AND q.question_id = g.key AND q.judgements <= g.value""",
-            {"gone": json.dumps(self._questions_of(self._judgements.gone(project_id), project_id)), "project": project_id},
+            {"gone": json.dumps(self._questions_of(self._standing.gone(project_id), project_id)), "project": project_id},
         )
         return [row["id"] for row in rows]
 

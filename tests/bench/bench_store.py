@@ -302,7 +302,7 @@ def measure(path: Path, judgements: int, prompts: int) -> dict[str, object]:
         paged, waits = pages(store, project, judgements)
         counts = {name: timed(lambda q=query: count_history(store, project, q)) for name, query in FILTERS.items()}
         around = {
-            "counts": timed(lambda: store.judgements.counts(project.id)),
+            "counts": timed(lambda: store.standing.counts(project.id)),
             "people": timed(lambda: store.judgements.people(project.id)),
             "tags": timed(lambda: store.tags.counts(project.id)),
         }

@@ -34,7 +34,7 @@ class Standing:
 
 def standing(store: Store, queue: Queue, project: Project) -> Standing:
     """Where a project is. Blocks."""
-    judged = sum(store.judgements.counts(project.id).values())
+    judged = sum(store.standing.counts(project.id).values())
     return Standing(judged, rounds(store, queue, project)[-1].number, next_step(store, queue, project))
 
 

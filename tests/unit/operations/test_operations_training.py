@@ -119,7 +119,7 @@ def test_a_file_of_feedback_is_learned_from_without_being_imported(store, queue,
     run = start_run(store, queue, project, "reward", base=BASE, data_file=path)
     split = store.projects.splitter(project.id)
     assert [row.split for row in read_snapshot(run.data)] == [split(row.prompt) for row in read_snapshot(run.data)]
-    assert store.judgements.counts(project.id) == {}
+    assert store.standing.counts(project.id) == {}
 
 
 def test_a_file_with_a_bad_line_starts_no_run(store, queue, project, tmp_path):
@@ -149,7 +149,7 @@ def test_readiness_counts_what_may_be_trained_on(store, taught):
 def test_examples_that_are_held_out_are_said_apart(store, taught):
     sft = readiness(store, taught)["sft"]
     assert sft.held_out > 0
-    assert sft.have + sft.held_out == store.judgements.counts(taught.id)["demonstration"]
+    assert sft.have + sft.held_out == store.standing.counts(taught.id)["demonstration"]
     assert Readiness(20, 1, 20, "examples", held_out=4).sentence == "20 examples, 4 more held out"
 
 

@@ -1,4 +1,5 @@
 import pytest
+from store_helpers import ranked, user
 
 from rlhf_desktop.core.errors import BadInput, NotFound, StoreTrouble
 from rlhf_desktop.feedback.judgements import (
@@ -17,16 +18,6 @@ from rlhf_desktop.feedback.judgements import (
     revision,
 )
 from rlhf_desktop.store.database import Store
-
-
-@pytest.fixture
-def answers(store, project):
-    _, question = store.conversations.start(project.id, [{"role": "user", "content": "My printer broke"}])
-    return store.conversations.add_answers(question.id, ["a", "b", "c"])
-
-
-def ranked(project, answers, *ranks: int, **fields) -> Judgement:
-    return Judgement(project.id, "me", tuple(a.id for a in answers), Ranking(ranks), **fields)
 
 
 def test_a_judgement_is_kept_as_it_was_given(store, project, answers):
@@ -49,9 +40,9 @@ def test_undo_and_redo_add_events(store, project, answers):
     given = store.judgements.add(ranked(project, answers, 1, 2, 3))
     undo = store.judgements.withdraw(given.id, "me")
     assert store.judgements.effective(project.id) == []
-    assert store.judgements.counts(project.id) == {}
+    assert store.standing.counts(project.id) == {}
     store.judgements.withdraw(undo.id, "me")
-    assert store.judgements.counts(project.id) == {"ranking": 1}
+    assert store.standing.counts(project.id) == {"ranking": 1}
     assert len(store.judgements.all(project.id)) == 3
 
 
@@ -127,14 +118,6 @@ def test_events_that_supersede_each_other_may_arrive_together_in_any_order(store
     assert store.judgements.effective(project.id) == [new]
 
 
-def test_judged_has_prompts_texts_as_displayed_and_the_split(store, project, answers):
-    store.judgements.add(ranked(project, answers[::-1], 1, 2, 2))
-    (item,) = store.judged(project.id)
-    assert item.prompt == [{"role": "user", "content": "My printer broke"}]
-    assert item.completions == ("c", "b", "a")
-    assert item.split == store.projects.splitter(project.id)(item.prompt)
-
-
 def test_what_was_said_beside_the_main_form_is_kept(store, project, answers):
     also = (Ratings((Rating("tone", 5, (1, None, 3)),)), Spans((Span(0, 0, 1, "rude", 2, "why"),)), Correction("better", 1))
     given = ranked(project, answers, 1, 2, 3, also=also, purpose="adjudication")
@@ -174,17 +157,6 @@ def test_all_versions_of_one_act_can_be_compared(store, project, answers):
         store.judgements.versions("nothing")
 
 
-def test_counts_follow_edits_and_undos_of_undos(store, project, answers):
-    first = store.judgements.add(ranked(project, answers, 1, 2, 3))
-    edit = store.judgements.add(revision(first, "me", [AllBad()]))
-    store.judgements.add(Judgement(project.id, "me", (answers[0].id,), Thumbs(True)))
-    assert store.judgements.counts(project.id) == {"all_bad": 1, "thumbs": 1}
-    undo = store.judgements.withdraw(edit.id, "me")
-    assert store.judgements.counts(project.id) == {"ranking": 1, "thumbs": 1}
-    store.judgements.withdraw(undo.id, "me")
-    assert store.judgements.counts(project.id) == {"all_bad": 1, "thumbs": 1}
-
-
 def test_an_answer_written_from_scratch_is_kept_with_its_judgement_or_not_at_all(store, project, answers):
     parent = answers[0].parent_id
     made = store.demonstrate(project.id, parent, "Unplug it first.", "Ada", seconds_spent=40.0)
@@ -215,3 +187,24 @@ def test_what_came_back_is_found_with_what_was_said_before(store, project, answe
     assert [j.id for j in store.judgements.came_back(project.id)] == [first.id, again.id]
     store.judgements.withdraw(again.id, "me")
     assert again.id not in [j.id for j in store.judgements.came_back(project.id)]
+
+
+def test_items_that_came_back_bring_what_was_said_of_the_same_answers(store, project):
+    made = []
+    for n in range(3):
+        _, leaf = store.conversations.start(project.id, user(f"Why {n}?"))
+        answers = tuple(node.id for node in store.conversations.add_answers(leaf.id, ["a", "b"]))
+        made.append(store.judgements.add(Judgement(project.id, "Ada", answers, Ranking((1, 2)))))
+        store.judgements.add(Judgement(project.id, "Bo", answers, Ranking((1, 2))))
+    again = [
+        store.judgements.add(
+            Judgement(project.id, "Ada", one.displayed[::-1], Ranking((2, 1)), purpose="repeat", created_at=f"2026-01-0{n + 1}")
+        )
+        for n, one in enumerate(made[:2])
+    ]
+    assert store.judgements.came_back(project.id, "Ada", 10) == [made[0], made[1], *again]
+    assert store.judgements.came_back(project.id, "Ada", 1) == [made[1], again[1]]
+    assert {event.who for event in store.judgements.came_back(project.id, "", 10)} == {"Ada", "Bo"}
+    assert store.judgements.came_back(project.id, "Bo", 10) == []
+    store.judgements.withdraw(made[1].id, "Ada")
+    assert store.judgements.came_back(project.id, "Ada", 10) == [made[0], *again]
