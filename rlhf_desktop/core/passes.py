@@ -14,6 +14,8 @@ WASTE = 2  # at most so many places side by side for each token: attention alone
 KEPT_TOKENS = 2048  # at most so much of PPO's first pass is kept for the first update, which has the same parameters
 HELDOUT_PROMPTS = 12  # answered at each of PPO's looks; the best parameters are chosen by them
 PPO_LOOKS = 4  # at held-out prompts in a run, the first one apart
+CALIBRATION_PROMPTS = 64  # their mean score is known to an eighth of the scores' spread, their mean length to a twelfth
+CALIBRATION_SHARE = 16  # at most the sixteenth part of a PPO run's answers are for knowing the scale
 
 
 def activation_bytes(
@@ -38,6 +40,12 @@ def micro_batch(plain_bytes: int, checkpointed_bytes: int, usable_bytes: int, lo
         if longest * each <= usable_bytes:
             return min(usable_bytes // each, max(longest, PLATEAU_TOKENS.get(device, PLATEAU_TOKENS["cpu"]))), checkpointing
     return None
+
+
+def calibration_answers(prompts: int, batch_prompts: int, episodes: int) -> int:
+    """To how many of its prompts PPO answers once before it begins; 0 when its first batch is of as many."""
+    count = min(CALIBRATION_PROMPTS, prompts, episodes // CALIBRATION_SHARE)
+    return count if count > batch_prompts else 0
 
 
 def usable_bytes(free_bytes: int, vocabulary: int) -> int:

@@ -13,7 +13,7 @@ Left out: other programs, which take what they take.
 from collections.abc import Sequence
 
 from rlhf_desktop.core.measures import Rates, RowSize
-from rlhf_desktop.core.passes import PPO_LOOKS
+from rlhf_desktop.core.passes import PPO_LOOKS, calibration_answers
 from rlhf_desktop.core.recipes import DpoSettings, KtoSettings, RewardSettings, SftSettings
 from rlhf_desktop.operations.estimated_memory import SIZES_KEPT
 from rlhf_desktop.operations.workload import CALIBRATED_ROWS, WATCHED_TOKENS, Practice, Workload, packed, row_tokens
@@ -65,6 +65,7 @@ def _practice_phases(work: Workload, practice: Practice, rates: Rates) -> dict[s
         "new sizes": _new_sizes_s(work, rates),
         "checkpoints": _checkpoints_s(work, rates, batches, 1),
     }
+    phases["calibration"] = _calibration_s(work, practice, rates)
     if work.heldout:
         count = len(work.heldout)
         sampling = _sampling_s(work, rates, count, count, s.max_new_tokens)
@@ -72,6 +73,16 @@ def _practice_phases(work: Workload, practice: Practice, rates: Rates) -> dict[s
         phases["held-out checks"] = look * (1 + min(PPO_LOOKS, batches))
     phases["watched answers"] = _watching_s(work, rates, sum(phases.values()), PPO_LOOKS)
     return phases
+
+
+def _calibration_s(work: Workload, practice: Practice, rates: Rates) -> float:
+    """The answers by which PPO measures what is usual: written, and marked by every scorer."""
+    count = calibration_answers(len(work.train), practice.prompts, practice.settings.episodes)
+    if not count:
+        return 0.0
+    rows = [RowSize(prompt=row.prompt, answers=row.answers[:1]) for row in work.train[:count]]
+    marking = sum(_forward_pass_s(part, rates) for part in packed(rows, work.scoring_budget))
+    return _sampling_s(work, rates, count, count, practice.settings.max_new_tokens) + work.members * marking
 
 
 def _new_sizes_s(work: Workload, rates: Rates) -> float:

@@ -4,14 +4,14 @@ One batch: sample answers from the policy; score them; one pass each under polic
 values, all from the code path of the update, before any update; then `ppo_epochs` passes of clipped updates. In equations, for
 answer tokens t = 1…T:
 
-    rₜ = −c·(log π_old − log π_ref)(yₜ) − p·badₜ + [t = T]·(clip((s − μ)/σ) − penalty·[not ended] − λ·log₂(T/T̄)²)   (k1 KL)
+    rₜ = −c·(log π_old − log π_ref)(yₜ) − p·badₜ + [t = T]·(clip((s − μ)/σ) − penalty·[not ended] − λ·log₂(T/T̄)²)
     Aₜ = GAE(γ = 1, λ), whitened over the batch's tokens; returns = A + V_old
     loss = mean over tokens of the clipped surrogate + value_coef · clipped value loss
 
-Schulman et al. (2017); Ziegler et al. (2019) for the adaptive price c of the KL; Huang et al. (2024) for the details that
-matter. μ and σ are the reward model's mean and spread on the first batch, when the policy still is the reference, and T̄ is its
-mean length; badₜ says how much a token looks like the parts that were marked as bad in answers. The value head is a linear layer on
-the policy's own states, no second backbone; it starts at the first batch's mean reward, or every answer would look like a
+Schulman et al. (2017); Ziegler et al. (2019) for the adaptive price c of the KL (k1); Huang et al. (2024) for the details that
+matter. μ and σ are the reward model's mean and spread on the reference's own answers, one to each of some prompts (`scale`), and
+T̄ is their mean length; badₜ says how much a token looks like the parts that were marked as bad in answers. The value head is a
+linear layer on the policy's own states, no second backbone; it starts at the usual reward, or every answer would look like a
 disappointment. With `baseline` rloo or grpo there is no value head: an answer is compared with the other answers to its prompt
 (`losses.group_advantages`). Left out: an entropy bonus, and values for prompts.
 """
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from rlhf_desktop.core.errors import AppError, NotEnoughFeedback
-from rlhf_desktop.core.passes import HELDOUT_PROMPTS, KEPT_TOKENS, PPO_LOOKS
+from rlhf_desktop.core.passes import HELDOUT_PROMPTS, KEPT_TOKENS, PPO_LOOKS, calibration_answers
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.recipes import PpoSettings
 from rlhf_desktop.feedback.snapshot import PracticePrompt
@@ -46,6 +46,7 @@ from rlhf_desktop.training.policy import AnswerPass, answer_pass
 from rlhf_desktop.training.reward_model import RewardModel
 from rlhf_desktop.training.run import Counts, RunFiles
 from rlhf_desktop.training.samples import SampleWatch
+from rlhf_desktop.training.scale import Scale
 from rlhf_desktop.training.stack import check_fits, epoch_batches, load_host, memory_budget, policy_optimizer, policy_stack
 from rlhf_desktop.training.update import Numbers, Updater
 from rlhf_desktop.training.watchdog import LOWER, Health, Watchdog
@@ -103,16 +104,6 @@ class Answers:
         return Health.of(self.ids, self.ended.tolist(), kl, entropy, self.disagreement)
 
 
-@dataclass
-class Scale:
-    """What is usual, measured on the first batch, whose answers are the reference's own."""
-
-    mean: float = 0.0  # of the raw scores
-    std: float = 1.0
-    length: float = 1.0  # tokens an answer
-    reward: float = 0.0  # of the scores after penalties
-
-
 class PpoTrainer:
     """See the module's docstring; `training.run.Trainer` says what the methods are for."""
 
@@ -138,7 +129,8 @@ class PpoTrainer:
         self.heldout = [ids for row, ids in fit if row.split == "heldout"][:HELDOUT_PROMPTS]
         self._schedule()
         self._prepare_updates()
-        self.kl_coef, self.scale = s.kl_coef, Scale()
+        self.kl_coef = s.kl_coef
+        self.scale: Scale | None = None  # until it is calibrated
         self.watchdog = Watchdog(s.kl_target, s.watchdog)
         self._kept: dict[tuple[int, ...], AnswerPass] = {}  # passes whose graph waits for the first update
         self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows if row.split == "train"], self._marks)
@@ -173,13 +165,25 @@ class PpoTrainer:
 
     def prepare(self, resumed: bool) -> None:  # noqa: D102
         self.watch.before(resumed)
+        if not resumed:
+            self._calibrate()
+
+    def _calibrate(self) -> None:
+        """Measure the scale on the reference's answers: the first batch may be of few prompts. In a short run it has to do."""
+        s = self.settings
+        count = calibration_answers(len(self.prompts), len(self.batches[0]), s.episodes)
+        if not count:
+            return
+        chosen = epoch_batches(len(self.prompts), count, 1, s.seed)[0]
+        groups, ended, _ = self._sample([self.prompts[i] for i in chosen], 1, s.seed)
+        self._scores(groups, ended, self._raw_scores(groups)[0])
 
     # --- one batch ----------------------------------------------------------------------------------------------------------------
 
     def step(self, index: int) -> dict[str, float]:  # noqa: D102
         s = self.settings
         prompts = [self.prompts[i] for i in self.batches[index]]
-        answers = self._practise(prompts, s.samples_per_prompt, s.seed + 1 + index, first=index == 0, update=index)
+        answers = self._practise(prompts, s.samples_per_prompt, s.seed + 1 + index, update=index)
         health = answers.health
         if index == 0:
             self.watchdog.set_reference(health)
@@ -195,9 +199,7 @@ class PpoTrainer:
         self.counts.tokens += sum(group.tokens for group in answers.groups)
         return self._metrics(answers, health, updates)
 
-    def _practise(
-        self, prompts: Sequence[list[int]], k: int, seed: int, *, first: bool = False, update: int | None = None
-    ) -> Answers:
+    def _practise(self, prompts: Sequence[list[int]], k: int, seed: int, *, update: int | None = None) -> Answers:
         """Sample K answers a prompt, score them, and pass once under reference and policy.
 
         The passes that update number `update` begins with keep their graph for it; nothing else keeps a gradient.
@@ -205,24 +207,14 @@ class PpoTrainer:
         s = self.settings
         groups, ended, sampled = self._sample(prompts, k, seed)
         micro = list(micro_batches(groups, min(self.budget.tokens, self._minibatch_tokens(groups))))
-        members = self._member_scores(groups)  # (M, E)
-        spread = members.std(0, unbiased=False)
-        raw = members.mean(0) - s.reward_std_coef * spread
-        lengths = torch.tensor([len(answer) for group in groups for answer in group.answers])
-        if first:
-            self.scale = Scale(float(raw.mean()), max(float(raw.std(unbiased=False)), 1e-3), float(lengths.float().mean()))
-        scores = ((raw - self.scale.mean) / self.scale.std).clamp(-s.score_clip, s.score_clip)
-        scores = scores - s.missing_end_penalty * ~ended - length_penalty(lengths, self.scale.length, s.length_penalty)
-        if first:
-            self.scale.reward = float(scores.mean())
+        raw, disagreement = self._raw_scores(groups)
+        scores = self._scores(groups, ended, raw)
         bad_parts = s.part_penalty * self.reward.part_penalties(groups)
         reference = self._passes(groups, micro, self.stack.reference, entropy=False)[0]
         keep = [] if update is None else self._minibatches(micro, update, epoch=0)[0]
         logprobs, values, entropy = self._passes(groups, micro, self.stack.policy, entropy=True, keep=keep)
         mismatch = float((logprobs - sampled).abs().mean())
-        return Answers(
-            groups, micro, ended, raw, float(spread.mean()), scores, bad_parts, logprobs, reference, values, entropy, mismatch
-        )
+        return Answers(groups, micro, ended, raw, disagreement, scores, bad_parts, logprobs, reference, values, entropy, mismatch)
 
     def _sample(self, prompts: Sequence[list[int]], k: int, seed: int) -> tuple[list[Group], Tensor, Tensor]:
         """K answers to each prompt, drawn at the practice temperature without top-k or top-p.
@@ -248,6 +240,24 @@ class PpoTrainer:
         groups = [Group(prompt, [a.ids for a in answers if a.prompt == j]) for j, prompt in enumerate(prompts)]
         logprobs = torch.tensor([value for a in answers for value in a.logprobs])
         return groups, torch.tensor([a.finish == "end" for a in answers]), logprobs
+
+    def _raw_scores(self, groups: Sequence[Group]) -> tuple[Tensor, float]:
+        """The reward model's own scores (E,), pessimistic over its members, and the mean spread of these."""
+        members = self._member_scores(groups)  # (M, E)
+        spread = members.std(0, unbiased=False)
+        return members.mean(0) - self.settings.reward_std_coef * spread, float(spread.mean())
+
+    def _scores(self, groups: Sequence[Group], ended: Tensor, raw: Tensor) -> Tensor:
+        """Normalised, clipped, penalised scores (E,). The first answers ever scored set the scale."""
+        s = self.settings
+        lengths = torch.tensor([len(answer) for group in groups for answer in group.answers])
+        fresh = self.scale is None
+        scale = self.scale = self.scale or Scale.of(raw, lengths)
+        scores = scale.normalise(raw).clamp(-s.score_clip, s.score_clip)
+        scores = scores - s.missing_end_penalty * ~ended - length_penalty(lengths, scale.length, s.length_penalty)
+        if fresh:
+            scale.reward = float(scores.mean())
+        return scores
 
     def _member_scores(self, groups: Sequence[Group]) -> Tensor:
         """(M, E) scores by every member of the reward model."""
@@ -305,7 +315,7 @@ class PpoTrainer:
         return collate(groups, self.device)
 
     def _values(self, result: AnswerPass) -> Tensor:
-        return (result.before.float() @ self.value_head.t()).squeeze(-1) + self.scale.reward  # (N,)
+        return (result.before.float() @ self.value_head.t()).squeeze(-1) + (self.scale.reward if self.scale else 0.0)  # (N,)
 
     # --- updates ------------------------------------------------------------------------------------------------------------------
 
@@ -407,8 +417,9 @@ class PpoTrainer:
     # --- reports ------------------------------------------------------------------------------------------------------------------
 
     def _metrics(self, answers: Answers, health: Health, updates: dict[str, float]) -> dict[str, float]:
+        assert self.scale is not None  # the answers have scores
         return {
-            "objective/scores": float(((answers.raw_scores - self.scale.mean) / self.scale.std).mean()),
+            "objective/scores": float(self.scale.normalise(answers.raw_scores).mean()),
             "objective/rlhf_reward": float(answers.scores.mean() - self.kl_coef * answers.kl.mean()),
             "objective/kl": health.kl,
             "objective/kl_coef": self.kl_coef,
@@ -431,11 +442,11 @@ class PpoTrainer:
         return {**self.optimizer.state(), **{f"best.{name}": t for name, t in self.watchdog.best.items()}}
 
     def extras(self) -> dict[str, Any]:  # noqa: D102
-        return {"kl_coef": self.kl_coef, "scale": asdict(self.scale), "watchdog": self.watchdog.state()}
+        return {"kl_coef": self.kl_coef, "scale": asdict(self.scale) if self.scale else None, "watchdog": self.watchdog.state()}
 
     def load(self, tensors: Mapping[str, Tensor], extras: Mapping[str, Any]) -> None:  # noqa: D102
         self.optimizer.load(tensors)
-        self.kl_coef, self.scale = extras["kl_coef"], Scale(**extras["scale"])
+        self.kl_coef, self.scale = extras["kl_coef"], Scale(**extras["scale"]) if extras["scale"] else None
         best = {name.removeprefix("best."): t for name, t in tensors.items() if name.startswith("best.")}
         self.watchdog.load(extras["watchdog"], best)
 

@@ -47,6 +47,18 @@ def test_passes_of_a_new_size_take_longer_and_those_that_came_before_do_not(smol
     assert extra(200, epochs=2) > 1.2 * sum(each)  # more than are kept
 
 
+def test_ppo_is_calibrated_on_more_prompts_than_its_first_batch_has(smol, tmp_path):
+    reward = AdapterRef(name="r", path=str(tmp_path), hash="r", base_hash="b")
+    sizes = RowSizes((RowSize(prompt=50, answers=[]),) * 60)
+
+    def calibrating(**settings):
+        return made(smol, "ppo", sizes=sizes, reward=reward, episodes=768, batch_size=32, **settings).phases["calibration"]
+
+    assert calibrating(samples_per_prompt=8) == calibrating(samples_per_prompt=4) > 0  # 48 answers for either
+    assert calibrating(samples_per_prompt=8, max_new_tokens=160) > calibrating(samples_per_prompt=8)
+    assert made(smol, "ppo", sizes=sizes, reward=reward, episodes=96).phases["calibration"] == 0
+
+
 def test_one_long_row_takes_more_than_its_tokens_in_many(smol):
     long, short = RowSizes((RowSize(prompt=300, answers=[600]),) * 4), RowSizes((RowSize(prompt=30, answers=[60]),) * 40)
     one, many = (made(smol, "sft", sizes=sizes, epochs=1, batch_size=1, watched_prompts=0) for sizes in (long, short))
