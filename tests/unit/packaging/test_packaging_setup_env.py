@@ -140,3 +140,26 @@ def test_an_unknown_command_is_a_wrong_usage(setup_env, capsys):
 def test_every_library_the_ci_script_installs_is_one_qt_needs(setup_env):
     script = (FILE.parents[1] / ".ci" / "run").read_text("utf-8")
     assert f'qt="{" ".join(setup_env.QT_LIBRARIES.values())}"' in script
+
+
+def test_who_only_uses_the_program_gets_no_tools_of_its_developers(setup_env):
+    assert "dev" not in setup_env.extras_for("run")
+    assert all(setup_env.extras_for("run") < setup_env.extras_for(command) for command in ("test", "lint", "bench"))
+
+
+def test_an_environment_that_is_there_stays_for_a_command_that_needs_less(setup_env, monkeypatch, tmp_path):
+    stamp = tmp_path / "stamp"
+    monkeypatch.setattr(setup_env, "STAMP", stamp)
+    monkeypatch.setattr(setup_env, "venv_python", lambda: sys.executable)
+    monkeypatch.setattr(setup_env, "check_venv_module", lambda: pytest.fail("it sets up again"))
+    stamp.write_text(f"{setup_env.current_fingerprint()}\ndev gui parquet\n")
+    setup_env.ensure_environment("run")
+    setup_env.ensure_environment("test")
+    stamp.write_text(f"{setup_env.current_fingerprint()}\ngui parquet\n")
+    setup_env.ensure_environment("run")
+    with pytest.raises(pytest.fail.Exception, match="again"):
+        setup_env.ensure_environment("test")
+
+
+def test_a_stamp_of_before_there_were_extras_has_none(setup_env):
+    assert setup_env.read_stamp("abc\n") == ("abc", frozenset())
