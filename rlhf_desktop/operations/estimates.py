@@ -6,6 +6,7 @@ What the run will do is counted first (`workload`), then what that takes (`estim
 from dataclasses import dataclass
 from typing import Any
 
+from rlhf_desktop.core.errors import NotEnoughFeedback
 from rlhf_desktop.core.measures import Rates
 from rlhf_desktop.operations.estimated_memory import memory_parts
 from rlhf_desktop.operations.estimated_time import time_phases
@@ -52,7 +53,12 @@ def estimate(
     Raises:
         BadInput: a setting that does not work.
         ModelTrouble: the model's shape cannot be read.
+        NotEnoughFeedback: nothing to learn from, or all of it is held out.
     """
+    if not sizes.train:
+        raise NotEnoughFeedback(
+            "There is nothing to learn from.", "Give feedback on prompts that are not held out, then try again."
+        )
     work = Workload(plan, sizes, device, answer_tokens=rates.answer_tokens if rates else (), free_bytes=free_bytes)
     parts = memory_parts(work, rates)
     phases = time_phases(work, rates) if rates else {}
