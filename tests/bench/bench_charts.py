@@ -32,6 +32,7 @@ from rlhf_desktop.core.protocol import Sampling, Token  # noqa: E402
 from rlhf_desktop.jobs.runfolder import RunFolder  # noqa: E402
 from rlhf_desktop.ui.garbage import GuiThreadCollector  # noqa: E402
 from rlhf_desktop.ui.train.wording import CHARTS  # noqa: E402
+from tests.bench.results import keep  # noqa: E402
 
 POINTS_PER_S = 20
 TICK_MS = 5
@@ -135,7 +136,7 @@ def main() -> None:
         watch = StallWatch()
         row = measure(studio, run, options, watch)
         collector.release()
-        append_jsonl(HERE / "results.jsonl", row)
+        keep(row)
         print(json.dumps(row, indent=1))
         studio.close()
 
@@ -163,7 +164,7 @@ def measure(studio: Studio, run: RunFolder, options: argparse.Namespace, watch: 
     streamer.deleteLater()
     grown = len(room.follower.view.series[CURVES[0]]) - options.points
     assert grown >= 0.7 * POINTS_PER_S * options.seconds, f"only {grown} points arrived"
-    machine = {"bench": "charts", "cores": os.cpu_count(), "load": os.getloadavg()[0], "python": sys.version.split()[0]}
+    machine = {"bench": "charts", "python": sys.version.split()[0]}
     return {**machine, "points": options.points, "curves": len(CURVES), "appended": grown, **replay, **appended}
 
 

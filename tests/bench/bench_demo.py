@@ -9,8 +9,6 @@ seed and way of training is appended to results.jsonl. About 25 minutes a seed o
 
 import argparse
 import json
-import platform
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from rlhf_desktop.core.files import append_jsonl, read_jsonl, write_json  # noqa: E402
+from rlhf_desktop.core.files import read_jsonl, write_json  # noqa: E402
 from rlhf_desktop.core.paths import Workspace  # noqa: E402
 from rlhf_desktop.core.runs import AdapterRef, Finished, Metrics  # noqa: E402
 from rlhf_desktop.hub.library import Library  # noqa: E402
@@ -30,6 +28,7 @@ from rlhf_desktop.operations.demo_plan import THOROUGH, DemoState, messages  # n
 from rlhf_desktop.operations.demo_report import DemoAnswer, judge_answers, model_report, points_by_prompt, win_report  # noqa: E402
 from rlhf_desktop.operations.training import start_run  # noqa: E402
 from rlhf_desktop.store.database import Store  # noqa: E402
+from tests.bench.results import keep  # noqa: E402
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ppo": ("ppo", {}),
@@ -134,14 +133,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     options = parser.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
     for seed in options.seeds:
         root = Workspace(options.work / f"seed-{seed}").ensure().root
         with Store.open(Workspace(root).database) as store:
             bench = Seed(root, store, seed)
             for variant in options.variants:
-                row = {**bench.row(variant), "commit": commit, "cpu": platform.processor() or platform.machine()}
-                append_jsonl(HERE / "results.jsonl", row)
+                row = {**bench.row(variant)}
+                keep(row)
                 print(json.dumps(row), flush=True)
 
 

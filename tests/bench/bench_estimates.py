@@ -11,7 +11,6 @@ setting is appended to results.jsonl beside this file; the aim is 0.75 to 1.25 f
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from rlhf_desktop.core.files import append_jsonl, read_jsonl, sha256_file  # noqa: E402
+from rlhf_desktop.core.files import read_jsonl, sha256_file  # noqa: E402
 from rlhf_desktop.core.ids import new_id  # noqa: E402
 from rlhf_desktop.core.paths import Workspace, resources_dir  # noqa: E402
 from rlhf_desktop.core.recipes import Algorithm  # noqa: E402
@@ -44,6 +43,7 @@ from rlhf_desktop.jobs.measuring import calibrate, check_model  # noqa: E402
 from rlhf_desktop.operations.estimates import estimate  # noqa: E402
 from rlhf_desktop.operations.preflight import as_text_row, row_sizes  # noqa: E402
 from rlhf_desktop.operations.workload import RunPlan  # noqa: E402
+from tests.bench.results import keep  # noqa: E402
 
 Rows = Callable[["Texts"], list[SnapshotRow]]
 
@@ -127,7 +127,6 @@ def main() -> None:
     device = probe_device()
     judge = _judge(root, base)
     fresh: set[str] = set()  # number types calibrated in this go
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
     for case in CASES:
         if options.only is not None and case.name not in options.only:
             continue
@@ -144,10 +143,7 @@ def main() -> None:
         peak = took["peak_cuda_bytes"] or took["peak_rss_bytes"]
         row = {
             "bench": "estimates",
-            "commit": commit,
             "case": case.name,
-            "cpu": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
             "device": device["device"],
             "wall_s": took["wall_s"],
             "foreseen_s": found.wall_s,
@@ -159,7 +155,7 @@ def main() -> None:
             "phases": found.phases,
             "parts": found.parts,
         }
-        append_jsonl(HERE / "results.jsonl", row)
+        keep(row)
         print(json.dumps(row), flush=True)
 
 

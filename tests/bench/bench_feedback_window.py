@@ -31,13 +31,13 @@ from PySide6.QtTest import QTest  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 from screenshots import Studio  # noqa: E402
 
-from rlhf_desktop.core.files import append_jsonl  # noqa: E402
 from rlhf_desktop.core.paths import Workspace  # noqa: E402
 from rlhf_desktop.feedback.conversations import Project  # noqa: E402
 from rlhf_desktop.store.database import Store  # noqa: E402
 from rlhf_desktop.store.history import Sort  # noqa: E402
 from rlhf_desktop.ui.feedback.judgements_page import JudgementsPage  # noqa: E402
 from rlhf_desktop.ui.garbage import GuiThreadCollector  # noqa: E402
+from tests.bench.results import keep  # noqa: E402
 
 WORDS = ("roci0", "worivi1", "wo", "roci0 wor", "nothing-like-it")  # of the generator's own
 LIMIT_MS = 50
@@ -68,7 +68,7 @@ def main() -> None:
             go_first()
         for _ in range(options.runs):
             row = {**measure(studio, large, options.seconds), "undisturbed": options.undisturbed}
-            append_jsonl(HERE / "results.jsonl", row)
+            keep(row)
             print(json.dumps(row, indent=1))
         collector.release()
         studio.close()
@@ -103,8 +103,6 @@ def measure(studio: Studio, project: Project, seconds: float) -> dict[str, objec
     worst = max(stall for stall, _ in longest.values())
     return {
         "bench": "feedback_window",
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
         "judgements": studio.store.connection.rows("SELECT count(*) AS n FROM judgements")[0]["n"],
         "stall_ms": {name: round(stall, 1) for name, (stall, _) in longest.items()},
         "own_ms": {name: round(own, 1) for name, (_, own) in longest.items()},

@@ -11,7 +11,6 @@ file.
 import argparse
 import json
 import random
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -30,6 +29,7 @@ from rlhf_desktop.feedback.rows import Problem, Unusable  # noqa: E402
 from rlhf_desktop.operations.bundles import export_bundle, merge_bundle  # noqa: E402
 from rlhf_desktop.operations.feedback import import_feedback  # noqa: E402
 from rlhf_desktop.store.database import Store  # noqa: E402
+from tests.bench.results import keep  # noqa: E402
 from tests.fuzzing import DATA, wrong_bundle, wrong_file, wrong_record  # noqa: E402
 
 LONGEST_S = 2.0
@@ -188,14 +188,13 @@ def main() -> int:
         print(json.dumps(done[-1]), flush=True)
     if done[-1]["to"] < args.count:
         return 0
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=HERE, check=True).stdout.strip()
     slowest = max(part["slowest_s"] for part in done)
     outcomes = sum((Counter(part["outcomes"]) for part in done), Counter())
     holds = slowest < LONGEST_S and all(part["sound"] for part in done)
-    row = {"bench": "fuzz", "commit": commit, "tried": args.count, "slowest_s": slowest, "outcomes": dict(outcomes),
+    row = {"bench": "fuzz", "tried": args.count, "slowest_s": slowest, "outcomes": dict(outcomes),
            "wall_s": sum(part["wall_s"] for part in done), "holds": holds}  # fmt: skip
     print(json.dumps(row, indent=1))
-    append_jsonl(HERE / "results.jsonl", row)
+    keep(row)
     return 0 if holds else 1
 
 

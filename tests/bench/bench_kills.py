@@ -11,11 +11,9 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,9 +23,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # children are forked: no thread 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from rlhf_desktop.core.files import append_jsonl, read_jsonl  # noqa: E402
+from rlhf_desktop.core.files import read_jsonl  # noqa: E402
 from rlhf_desktop.training import checkpoint  # noqa: E402
 from rlhf_desktop.worker.train import main as train  # noqa: E402
+from tests.bench.results import keep  # noqa: E402
 from tests.tiny import make_tiny_model  # noqa: E402
 from tests.training.folders import adapter_of, demonstrations, make_run, practice, rankings  # noqa: E402
 
@@ -116,14 +115,10 @@ def trials(root: Path, algorithm: str, options: argparse.Namespace) -> dict:
         starts = [event for event in read_jsonl(folder / "events.jsonl") if event["type"] == "started"]
         counts["from_a_checkpoint"] += starts[-1]["resumed_step"] is not None
         shutil.rmtree(folder)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
-    cpu = platform.processor() or platform.machine()
     return {
         "bench": "kills",
         "algorithm": algorithm,
-        "commit": commit,
         "seed": options.seed,
-        "cpu": cpu,
         "trials": options.trials,
         **counts,
     }
@@ -139,7 +134,7 @@ def main() -> None:
     for algorithm in options.algorithms:
         with tempfile.TemporaryDirectory() as root:
             row = trials(Path(root), algorithm, options)
-        append_jsonl(HERE / "results.jsonl", row)
+        keep(row)
         print(json.dumps(row), flush=True)
 
 

@@ -10,7 +10,6 @@ appended to results.jsonl beside this file.
 import argparse
 import json
 import random
-import subprocess
 import sys
 import time
 from dataclasses import asdict
@@ -20,6 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from rlhf_desktop.core.files import append_jsonl, read_jsonl  # noqa: E402
+from tests.bench.results import keep  # noqa: E402
 from tests.e2e.label_kills import check, label_until_killed  # noqa: E402
 
 
@@ -40,12 +40,11 @@ def main() -> int:
         print(json.dumps(done[-1]), flush=True)
     if len(done) < options.kills:
         return 0
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=HERE, check=True).stdout.strip()
     wrong = [part for kill in done for part in kill["wrong"]]
-    row = {"bench": "label_kills", "commit": commit, "kills": len(done), "acknowledged": done[-1]["acknowledged"],
+    row = {"bench": "label_kills", "kills": len(done), "acknowledged": done[-1]["acknowledged"],
            "drafts_back": sum(kill["draft"] for kill in done), "wrong": wrong, "holds": not wrong}  # fmt: skip
     print(json.dumps(row, indent=1))
-    append_jsonl(HERE / "results.jsonl", row)
+    keep(row)
     return 1 if wrong else 0
 
 

@@ -10,7 +10,6 @@ stands the most that the GUI thread itself computed for one. A row is appended t
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -24,7 +23,6 @@ from PySide6.QtCore import QEventLoop, Qt, QTimer  # noqa: E402
 from PySide6.QtTest import QTest  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 
-from rlhf_desktop.core.files import append_jsonl  # noqa: E402
 from rlhf_desktop.core.paths import Workspace  # noqa: E402
 from rlhf_desktop.core.runs import ModelRef  # noqa: E402
 from rlhf_desktop.hub.library import Library  # noqa: E402
@@ -36,6 +34,7 @@ from rlhf_desktop.ui.context import Context, Session  # noqa: E402
 from rlhf_desktop.ui.label.room import LabelRoom  # noqa: E402
 from rlhf_desktop.ui.tasks import TaskRunner  # noqa: E402
 from rlhf_desktop.ui.theme.style import Theme  # noqa: E402
+from tests.bench.results import keep  # noqa: E402
 
 LONGEST_S = 0.1
 WORKER = [sys.executable, str(HERE.parent / "gui" / "fake_worker.py")]  # its answers repeat the question
@@ -105,14 +104,13 @@ def main() -> int:
         os.environ["RLHF_DESKTOP_STATE"] = str(Path(folder) / "state")
         found = measure(Path(folder) / "workspace", options.items, options.prompts)
     took = sorted(wait for wait, _ in found)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=HERE, check=True).stdout.strip()
     p95 = took[int(0.95 * len(took))]
-    row = {"bench": "label_next", "commit": commit, "items": len(took), "prompts": options.prompts,
+    row = {"bench": "label_next", "items": len(took), "prompts": options.prompts,
            "p50_ms": round(1000 * took[len(took) // 2], 1), "p95_ms": round(1000 * p95, 1), "longest_ms": round(1000 * took[-1], 1),
            "longest_own_ms": round(1000 * max(own for _, own in found), 1), "load": os.getloadavg()[0],
            "holds": p95 <= LONGEST_S}  # fmt: skip
     print(json.dumps(row, indent=1))
-    append_jsonl(HERE / "results.jsonl", row)
+    keep(row)
     return 0 if row["holds"] else 1
 
 

@@ -10,8 +10,6 @@ environment is in no file, and words of feedback are only where the guide says. 
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from rlhf_desktop.core.files import append_jsonl  # noqa: E402
+from tests.bench.results import keep  # noqa: E402
 from tests.e2e.offline_day import STRACE, UNSHARE, day, outside, token_free, traced, words_stay_where_feedback_is  # noqa: E402
 from tests.tiny import make_tiny_model  # noqa: E402
 
@@ -31,8 +29,7 @@ def main() -> None:
     parser.add_argument("--under", choices=("unshare", "strace"), default="unshare")
     parser.add_argument("--model", choices=("starter", "tiny"), default="starter")
     options = parser.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=HERE).stdout.strip()
-    row: dict = {"bench": "offline_day", "commit": commit, "cores": os.cpu_count(), "model": options.model, "under": options.under}
+    row: dict = {"bench": "offline_day", "model": options.model, "under": options.under}
     with tempfile.TemporaryDirectory() as folder:
         root, traces = Path(folder, "day"), Path(folder, "traces")
         root.mkdir()
@@ -49,7 +46,7 @@ def main() -> None:
         token_free(root)
         words_stay_where_feedback_is(root)
     row["holds"] = not row.get("outside")
-    append_jsonl(HERE / "results.jsonl", row)
+    keep(row)
     print(json.dumps(row, indent=1))
 
 

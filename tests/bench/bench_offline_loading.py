@@ -19,7 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from rlhf_desktop.core.files import append_jsonl  # noqa: E402
+from tests.bench.results import keep  # noqa: E402
 from tests.hub_server import HubServer  # noqa: E402
 from tests.tiny import make_tiny_model  # noqa: E402
 
@@ -47,9 +47,9 @@ def main() -> None:
         seconds(*chat)  # the first one fills the disk's cache
         pairs = [(seconds(*chat), seconds("--offline", *chat)) for _ in range(options.rounds)]
     online, offline = (statistics.median(times) for times in zip(*pairs, strict=True))
-    row = {"bench": "offline_loading", "cores": os.cpu_count(), "online_s": online, "offline_s": offline, "ratio": offline / online}
+    row = {"bench": "offline_loading", "online_s": online, "offline_s": offline, "ratio": offline / online}
     row["holds"] = offline <= MOST * online
-    append_jsonl(HERE / "results.jsonl", row)
+    keep(row)
     print(json.dumps(row, indent=1))
 
 

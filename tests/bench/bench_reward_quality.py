@@ -10,7 +10,6 @@ difference (ours − TRL's) over all seeds so far with the lower bound of its 95
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from rlhf_desktop.core.files import append_jsonl, read_jsonl, sha256_text, write_json, write_jsonl  # noqa: E402
+from rlhf_desktop.core.files import read_jsonl, sha256_text, write_json, write_jsonl  # noqa: E402
 from rlhf_desktop.core.paths import Workspace  # noqa: E402
 from rlhf_desktop.core.runs import ModelRef, RunConfig  # noqa: E402
 from rlhf_desktop.feedback.formats import read_feedback  # noqa: E402
@@ -29,6 +28,7 @@ from rlhf_desktop.feedback.rows import RankingRow  # noqa: E402
 from rlhf_desktop.feedback.snapshot import RankedAnswers, RankedText, write_snapshot  # noqa: E402
 from rlhf_desktop.feedback.split import prompt_hash, split_of_hash  # noqa: E402
 from rlhf_desktop.hub.library import Library  # noqa: E402
+from tests.bench.results import keep  # noqa: E402
 
 HELDOUT_SHARE = 0.25
 RESAMPLES = 10_000
@@ -154,11 +154,6 @@ def paired_lower_bound(difference: np.ndarray, prompts: Sequence[str]) -> float:
     return float(np.quantile([totals[d].sum() / counts[d].sum() for d in draws], 0.025))
 
 
-def cpu_name() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
 def main() -> None:
     o = arguments()
     base = Library(Workspace(o.work / "workspace").ensure()).ensure_starter()
@@ -167,7 +162,6 @@ def main() -> None:
     setup = [o.limit, o.epochs, o.batch, o.max_length, o.learning_rate, o.peer_learning_rate, o.dtype]
     root = o.work / sha256_text(json.dumps(setup))[:12]  # another set-up does not take this one's halves
     root.mkdir(parents=True, exist_ok=True)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
     differences = []
     for seed in o.seeds:
         ours = kept(root / f"ours-{seed}.json", lambda: train_ours(root, base, pairs, seed, o))  # noqa: B023
@@ -176,10 +170,7 @@ def main() -> None:
         mean = np.mean(differences, axis=0)
         row = {
             "bench": "reward_quality",
-            "commit": commit,
             "seed": seed,
-            "cpu": cpu_name(),
-            "cores": os.cpu_count(),
             "pairs": {"train": len(pairs) - len(prompts), "heldout": len(prompts), "heldout_prompts": len(set(prompts))},
             "epochs": o.epochs,
             "dtype": o.dtype,
@@ -191,7 +182,7 @@ def main() -> None:
             "wall_s": ours["wall_s"],
             "peer_wall_s": theirs["wall_s"],
         }
-        append_jsonl(o.results, row)
+        keep(row, o.results)
         print(json.dumps(row), flush=True)
 
 

@@ -9,11 +9,8 @@ written, so it lies in the system's cache as far as that reaches; p95 is over si
 
 import argparse
 import json
-import os
-import platform
 import random
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +23,6 @@ from typing import get_args
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from rlhf_desktop.core.files import append_jsonl  # noqa: E402
 from rlhf_desktop.feedback.conversations import Project  # noqa: E402
 from rlhf_desktop.feedback.judgements import (  # noqa: E402
     Flag,
@@ -44,6 +40,7 @@ from rlhf_desktop.operations.history import count_history, find_history  # noqa:
 from rlhf_desktop.store.database import Store  # noqa: E402
 from rlhf_desktop.store.history import Cursor, HistoryQuery, Sort  # noqa: E402
 from rlhf_desktop.store.shelf import ConversationQuery  # noqa: E402
+from tests.bench.results import keep  # noqa: E402
 
 PEOPLE = ("Ada", "Bo", "Cy", "Di")
 TAGS = {"common": 7, "hard": 97, "urgent": 10_007}  # every how many-th judgement has it
@@ -342,11 +339,10 @@ def main() -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         make(path, args.judgements, args.prompts)
         found = measure(path, args.judgements, args.prompts)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=HERE, check=True).stdout.strip()
     held = {name: found[name] <= limit for name, limit in LIMITS_MS.items()}  # type: ignore[operator]
-    row = {"bench": "store", "commit": commit, "cpu": platform.machine(), "cores": os.cpu_count(), **found, "holds": held}
+    row = {"bench": "store", **found, "holds": held}
     print(json.dumps(row, indent=1))
-    append_jsonl(HERE / "results.jsonl", row)
+    keep(row)
     return 0 if all(held.values()) else 1
 
 

@@ -11,7 +11,6 @@ policy's states. TRL's pair trainers read a pair's prompt twice; ours once.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -21,12 +20,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from rlhf_desktop.core.files import append_jsonl, read_jsonl, sha256_file  # noqa: E402
+from rlhf_desktop.core.files import read_jsonl, sha256_file  # noqa: E402
 from rlhf_desktop.core.ids import new_id  # noqa: E402
 from rlhf_desktop.core.paths import Workspace  # noqa: E402
 from rlhf_desktop.core.runs import AdapterRef, ModelRef, RunConfig  # noqa: E402
 from rlhf_desktop.feedback.snapshot import PracticePrompt, RankedAnswers, RankedText, write_snapshot  # noqa: E402
 from rlhf_desktop.hub.library import Library  # noqa: E402
+from tests.bench.results import keep  # noqa: E402
 
 EPISODES, BATCH, ANSWER_TOKENS, PPO_EPOCHS = 32, 16, 48, 2
 PAIRS_BATCH, MAX_LENGTH = 8, 512
@@ -62,10 +62,6 @@ def train(root: Path, algorithm: str, base: ModelRef, rows: list, reward: Adapte
 def _ranking(row: dict) -> RankedAnswers:
     texts = [RankedText(text=row[side][0]["content"], rank=rank) for rank, side in ((1, "chosen"), (2, "rejected"))]
     return RankedAnswers(prompt=row["prompt"], completions=texts)
-
-
-def _commit() -> str:
-    return subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
 
 
 class Bench:
@@ -113,10 +109,7 @@ class Bench:
         ours, theirs = self.ours(algorithm, seed), self.peers(algorithm)
         return {
             "bench": algorithm,
-            "commit": _commit(),
             "seed": seed,
-            "cpu": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
             "examples_per_s": ours["examples_per_s"],
             "peer_examples_per_s": theirs["examples_per_s"],
             "ratio": ours["examples_per_s"] / theirs["examples_per_s"],
@@ -136,7 +129,7 @@ def main() -> None:
         rows = []
         for number in range(options.rounds):
             rows.append(bench.round(algorithm, number))
-            append_jsonl(HERE / "results.jsonl", rows[-1])
+            keep(rows[-1])
             print(json.dumps(rows[-1]), flush=True)
         ratio, memory = (statistics.median(row[name] for row in rows) for name in ("ratio", "memory_ratio"))
         print(

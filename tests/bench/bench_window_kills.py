@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from rlhf_desktop.core.files import append_jsonl, read_jsonl  # noqa: E402
+from tests.bench.results import keep  # noqa: E402
 from tests.e2e.loop import CommandLine, write_examples  # noqa: E402
 from tests.e2e.window_kills import Windows  # noqa: E402
 from tests.tiny import make_tiny_model  # noqa: E402
@@ -64,7 +65,7 @@ def main() -> None:
     states = [run.state for run in windows.queue.runs()]
     result = {"bench": "window_kills", "kills": len(done), "runs": len(states), "done": states.count("done"), "wrong": wrong}
     result["shown"] = {state: sum(row["shown"] == state for row in done) for state in sorted({row["shown"] for row in done})}
-    append_jsonl(HERE / "results.jsonl", result)
+    keep(result)
     print(json.dumps(result, indent=1))
     sys.exit(1 if wrong else 0)
 
