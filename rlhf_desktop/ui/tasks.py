@@ -30,7 +30,7 @@ class Task:
         callback = self.heard_by[name]
         owner = getattr(callback, "__self__", None)
         if callback is not None and (not isinstance(owner, QObject) or isValid(owner)):
-            with _unless_gone():
+            with unless_gone():
                 callback(value)
 
 
@@ -113,12 +113,12 @@ def _carry_out(held: list[tuple[Callable[..., Any], tuple[Any, ...]]], emit: Cal
 
 def _tell(emit: Callable[[str, Any], None], name: str, value: Any) -> None:
     """Emit, unless the window has closed meanwhile: then nobody listens any more."""
-    with _unless_gone():
+    with unless_gone():
         emit(name, value)
 
 
 @contextmanager
-def _unless_gone() -> Iterator[None]:
+def unless_gone() -> Iterator[None]:
     """Whoever is called may belong to a widget that Qt has deleted, which of a lambda cannot be known before."""
     try:
         yield

@@ -14,6 +14,7 @@ from rlhf_desktop.feedback.conversations import Generator
 from rlhf_desktop.hub.servers import Call, NamedServer
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.context import Session
+from rlhf_desktop.ui.tasks import unless_gone
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,5 @@ class Answerer(QObject):
     @staticmethod
     def _tell(signal, *values: object) -> None:
         """Emit, unless the window has closed meanwhile."""
-        try:
+        with unless_gone():
             signal.emit(*values)
-        except RuntimeError as problem:
-            if "deleted" not in str(problem):
-                raise
