@@ -20,7 +20,7 @@ CANARY = "hf_canarycanarycanary"
 SECRET = "Zanzibar-canary-7731"
 OUTSIDE = re.compile(r'sin6?_addr=(?:inet_addr\("(?!127\.)|inet_pton\(AF_INET6, "(?!::1"))|inet_pton\(AF_INET6, "(?!::1")')
 
-STRACE = ("strace", "-ff", "-qq", "-e", "trace=connect,sendto,sendmsg,bind", "-o")
+STRACE = ("strace", "-ff", "--seccomp-bpf", "-qq", "-e", "trace=connect,sendto,sendmsg,bind", "-o")
 UNSHARE = ("unshare", "-rn")
 WINDOW = Path(__file__).with_name("offline_window.py")
 
@@ -30,6 +30,8 @@ def day(root: Path, model: str, prefix: Sequence[str], *flags: str) -> None:
     environment = {**os.environ, "RLHF_DESKTOP_STATE": str(root / "state"), "HF_TOKEN": CANARY, "OPENAI_API_KEY": CANARY}
     workspace, tiny = root / "ws", model != "starter"
     name = "tiny" if tiny else STARTER
+    if tiny:
+        environment["OMP_NUM_THREADS"] = "1"  # a second thread would only wait for the first
 
     def start(*command: str | Path) -> str:
         words = [*prefix, sys.executable, *map(str, command)]

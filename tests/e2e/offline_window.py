@@ -35,7 +35,7 @@ def chosen(workspace: Workspace, name: str, model: str) -> None:
     with Store.open(workspace.database) as store:
         project = open_project(store, name)
         store.settings.set("welcomed", True)
-        choose_base(store, Library(workspace), project, model)
+        store.settings.set("model", choose_base(store, Library(workspace), project, model).name, project.id)
         if not store.prompts.sets(project.id):
             waiting = [[{"role": "user", "content": f"Question {n}: what now?"}] for n in range(6)]
             store.prompts.create_set(project.id, "waiting", waiting)
