@@ -58,6 +58,8 @@ X11_LIBRARIES = {
     "libxcb-xkb.so.1": "libxcb-xkb1",
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
 }
+# Side by side: a test with a tiny model keeps one core busy. At most four, since each process holds a gigabyte.
+ALL_TESTS = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", "--durations", "15", "-m", "not slow and not acceptance")
 LINT = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
@@ -338,11 +340,11 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    """The tests that take seconds; `test -m slow` and `test -m acceptance` run the others."""
+    """The tests that take seconds, side by side; with arguments those of pytest, one by one: `-m slow`, `-m acceptance`, a file."""
     check_qt(with_window=False)
     check_qt_starts()
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    return in_venv("-m", "pytest", *(arguments or ("-m", "not slow and not acceptance")))
+    return in_venv("-m", "pytest", *(arguments or ALL_TESTS))
 
 
 def lint(_: Sequence[str]) -> int:
