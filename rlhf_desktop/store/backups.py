@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,10 +11,16 @@ from rlhf_desktop.core.platform import fsync_dir, replace
 from rlhf_desktop.store.driver import DRIVER, Connection, plainly
 
 KEEP_DAYS = 7
+_PAGES = 1024  # copied at a time; between them it may be broken off
 
 
-def back_up(connection: Connection, target: Path) -> Path:
-    """Copy a database that may be in use, so that `target` is whole or not there.
+def back_up(connection: Connection, target: Path, go_on: Callable[[], None] = lambda: None) -> Path:
+    """Copy a database that may be in use, so that `target` is whole or not there: it as it is now, whoever writes meanwhile.
+
+    Args:
+        connection: To the database.
+        target: Where to.
+        go_on: Called again and again while it is copied; may raise to break it off.
 
     Raises:
         NoSpace: the disk is full; no partial copy is left.
@@ -23,7 +30,7 @@ def back_up(connection: Connection, target: Path) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            _copy(connection, temporary)
+            _copy(connection, temporary, go_on)
             replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -35,11 +42,17 @@ def back_up(connection: Connection, target: Path) -> Path:
     return target
 
 
-def _copy(connection: Connection, target: Path) -> None:
+def _copy(connection: Connection, target: Path, go_on: Callable[[], None]) -> None:
+    source = connection.raw
     with plainly():
         copy = DRIVER.connect(str(target))
         try:
-            connection.raw.backup(copy)
+            source.execute("SAVEPOINT copying")
+            try:
+                source.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on it sees no other's change: else a
+                source.backup(copy, pages=_PAGES, progress=lambda *_: go_on())  # backup in steps would begin anew at each
+            finally:
+                source.execute("RELEASE copying")
             copy.execute("PRAGMA journal_mode=DELETE")  # one file, without companions
         finally:
             copy.close()
@@ -50,12 +63,14 @@ def daily_path(folder: Path, today: datetime | None = None) -> Path:
     return folder / f"feedback-{(today or datetime.now(UTC)).strftime('%Y-%m-%d')}.db"
 
 
-def back_up_daily(connection: Connection, folder: Path, today: datetime | None = None) -> Path | None:
-    """Today's copy, unless it exists already; the oldest beyond `KEEP_DAYS` go. Returns the new copy."""
+def back_up_daily(
+    connection: Connection, folder: Path, today: datetime | None = None, go_on: Callable[[], None] = lambda: None
+) -> Path | None:
+    """Today's copy, unless it exists already; the oldest beyond `KEEP_DAYS` go. Returns the new copy. `go_on`: see `back_up`."""
     target = daily_path(folder, today)
     if target.exists():
         return None
-    back_up(connection, target)
+    back_up(connection, target, go_on)
     for old in sorted(folder.glob("feedback-????-??-??.db"))[:-KEEP_DAYS]:
         old.unlink(missing_ok=True)
     return target

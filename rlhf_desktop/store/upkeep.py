@@ -1,6 +1,5 @@
 """What keeps a database sound: its check, and the day's backup. Both read the whole file: a large one gets them beside the work."""
 
-import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from rlhf_desktop.core.errors import AppError, NoSpace, StoreTrouble
 from rlhf_desktop.store.backups import back_up_daily, daily_path
 from rlhf_desktop.store.driver import Connection, damaged, plainly
 
+_STEPS = 10_000  # of SQLite's machine, between two looks at whether to go on
 LARGE_BYTES = 128 * 2**20  # from here on a check would keep the window waiting
 
 
@@ -20,13 +20,17 @@ def check_health(connection: Connection) -> None:
         raise damaged("; ".join(found))
 
 
-def back_up_if_possible(connection: Connection, folder: Path) -> str:
+def back_up_if_possible(connection: Connection, folder: Path, go_on: Callable[[], None] = lambda: None) -> str:
     """The day's backup. Where it cannot be made the work still goes on: returns what to say then."""
     try:
-        back_up_daily(connection, folder)
+        back_up_daily(connection, folder, go_on=go_on)
     except (NoSpace, StoreTrouble) as problem:
         return f"Today's backup was not made. {problem}"
     return ""
+
+
+class BrokenOff(Exception):  # noqa: N818: nothing is wrong
+    """The store is being closed."""
 
 
 class Upkeep:
@@ -40,7 +44,6 @@ class Upkeep:
 
     def __init__(self, path: Path, backups: Path, on_notice: Callable[[str], None]) -> None:
         self._path, self._backups, self._on_notice = path, backups, on_notice
-        self._connection: Connection | None = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store upkeep", daemon=True)
         if not daily_path(backups).exists():
@@ -54,20 +57,23 @@ class Upkeep:
     def stop(self) -> None:
         """Break off; tomorrow, or at the next start, it begins anew."""
         self._ending.set()
-        if self._connection is not None:
-            with contextlib.suppress(Exception):  # it may just have closed
-                self._connection.raw.interrupt()
         self.wait()
 
     def _run(self) -> None:
         try:
-            self._connection = Connection(self._path)
+            connection = Connection(self._path)
             try:
-                check_health(self._connection)
-                if not self._ending.is_set():
-                    self._on_notice(back_up_if_possible(self._connection, self._backups))
+                connection.raw.set_progress_handler(self._ending.is_set, _STEPS)  # true breaks the statement off
+                check_health(connection)
+                self._on_notice(back_up_if_possible(connection, self._backups, self._go_on))
             finally:
-                self._connection.close()
+                connection.close()
+        except BrokenOff:
+            pass
         except AppError as problem:
             if not self._ending.is_set():
                 self._on_notice(str(problem))
+
+    def _go_on(self) -> None:
+        if self._ending.is_set():
+            raise BrokenOff

@@ -290,7 +290,7 @@ def searches(store: Store, project: Project) -> dict[str, float]:
 
 
 def measure(path: Path, judgements: int, prompts: int) -> dict[str, object]:
-    opened = [timed(lambda: Store.open(path).close()) for _ in range(3)]
+    opened = [timed(lambda: Store.open(path).close()) for _ in range(3)]  # and closed, though the day's check has begun
     with Store.open(path) as store:
         if store.upkeep:
             store.upkeep.wait()  # the day's check and backup

@@ -49,7 +49,7 @@ def test_a_full_disk_leaves_no_partial_backup_and_the_old_one_whole(store, tmp_p
 def test_without_room_for_a_backup_the_store_opens_and_says_so(tmp_path, monkeypatch):
     Store.open(tmp_path / "f.db").close()
 
-    def full(*_: object) -> None:
+    def full(*_: object, **_more: object) -> None:
         raise NoSpace("The disk is full.", "Free some.")
 
     monkeypatch.setattr("rlhf_desktop.store.upkeep.back_up_daily", full)

@@ -1,10 +1,14 @@
+import threading
+from contextlib import closing
+
 import pytest
 
 from rlhf_desktop.core.errors import StoreTrouble
 from rlhf_desktop.feedback.judgements import Judgement, Thumbs
-from rlhf_desktop.store import database, upkeep
+from rlhf_desktop.store import backups, database, upkeep
 from rlhf_desktop.store.backups import daily_path
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.driver import Connection, plainly
 
 
 @pytest.fixture
@@ -61,8 +65,57 @@ def test_upkeep_ends_with_the_store(path, large):
     assert not store.upkeep._thread.is_alive()
 
 
+@pytest.mark.parametrize("moment", ["before the check", "during the check", "during the backup"])
+def test_closing_waits_for_neither_check_nor_backup(path, large, monkeypatch, moment):
+    """Closed at the given moment, which is held until it is asked to end: no backup, nothing half written, nothing said."""
+    began, said, check, copy = threading.Event(), [], upkeep.check_health, upkeep.back_up_daily
+    monkeypatch.setattr(upkeep, "_STEPS", 1)
+    monkeypatch.setattr(backups, "_PAGES", 1)
+
+    def held(connection):
+        began.set()
+        if moment == "before the check":
+            made._ending.wait(30)
+        elif moment == "during the check":
+            with plainly():
+                connection.raw.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n")
+        check(connection)
+
+    def late(*arguments, **more):
+        began.set()
+        made._ending.wait(30)
+        return copy(*arguments, **more)
+
+    if moment == "during the backup":
+        monkeypatch.setattr(upkeep, "back_up_daily", late)
+    else:
+        monkeypatch.setattr(upkeep, "check_health", held)
+    made = upkeep.Upkeep(path, path.parent / "backups", said.append)
+    assert began.wait(30)
+    made.stop()
+    assert not made._thread.is_alive()
+    assert said == []
+    assert list(path.parent.glob("backups/*")) == [], "neither whole nor in part"
+
+
+def test_a_backup_in_steps_is_the_file_as_it_was_when_it_began(path, monkeypatch):
+    monkeypatch.setattr(backups, "_PAGES", 1)
+    steps = []
+    with Store.open(path) as store, closing(Connection(path)) as other:
+        before = store.projects.all()
+
+        def write():
+            steps.append(1)
+            if len(steps) % 50 == 1:
+                other.execute("UPDATE projects SET name = name || '!'")
+
+        with Store.open(backups.back_up(store.connection, path.parent / "copy.db", write)) as copy:
+            assert copy.projects.all() == before != store.projects.all()
+    assert len(steps) <= path.stat().st_size // 4096 + 2, "it never began anew"
+
+
 def test_a_backup_that_cannot_be_made_is_said(path, large, monkeypatch):
-    monkeypatch.setattr(upkeep, "back_up_daily", lambda *_: (_ for _ in ()).throw(StoreTrouble("No place.", "")))
+    monkeypatch.setattr(upkeep, "back_up_daily", lambda *_, **_more: (_ for _ in ()).throw(StoreTrouble("No place.", "")))
     with Store.open(path) as store:
         store.upkeep.wait()
         assert store.notice == "Today's backup was not made. No place."
