@@ -65,6 +65,7 @@ class Upkeep:
             try:
                 connection.raw.set_progress_handler(self._ending.is_set, _STEPS)  # true breaks the statement off
                 check_health(connection)
+                connection.raw.set_progress_handler(None, 0)
                 self._on_notice(back_up_if_possible(connection, self._backups, self._go_on))
             finally:
                 connection.close()
