@@ -14,7 +14,7 @@ _SIGNS = {"well": "✓", "note": "·", "trouble": "✗"}
 
 
 @click.command(cls=Command)
-@click.option("--thorough", is_flag=True, help="More prompts and longer training: some 20 minutes on two cores.")
+@click.option("--thorough", is_flag=True, help="More prompts and longer training: some 40 minutes on two cores.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.pass_context
 def demo(ctx: click.Context, thorough: bool, seed: int) -> None:

@@ -125,7 +125,7 @@ class PpoSettings(CommonSettings):
     reward_std_coef: float = _number(0.0, "[0, 10]", "Caution: how much disagreement among the scorers lowers a score.")
     score_clip: float = _number(3.0, "(0, 100]", "Scores further from the average count no more.", "standard deviations")
     part_penalty: float = _number(0.5, "[0, 10]", "Taken for a part like those you marked as bad.", "standard deviations")
-    length_penalty: float = _number(1.0, "[0, 100]", "Taken from answers twice as long or half as long as at the start.")
+    length_penalty: float = _number(3.0, "[0, 100]", "Price of answers that become longer or shorter on the whole.")
     missing_end_penalty: float = _number(1.5, "[0, 100]", "Taken from answers that do not end.", "standard deviations")
     watchdog: Literal["stop", "warn", "off"] = Field(
         "stop", description="When answers go wrong: take smaller steps, then stop and keep the best model; only warn; or nothing."

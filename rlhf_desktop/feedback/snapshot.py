@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, model_validator
 
@@ -111,6 +111,7 @@ class PracticePrompt(Value):
 SnapshotRow = Annotated[
     Demonstration | RankedAnswers | RatedAnswers | ThumbedAnswer | MarkedAnswer | PracticePrompt, Field(discriminator="kind")
 ]
+AnyRow = TypeVar("AnyRow", bound=SnapshotRow)
 parse_row: TypeAdapter[SnapshotRow] = TypeAdapter(SnapshotRow)
 
 
@@ -124,3 +125,20 @@ def write_snapshot(path: Path, rows: Iterable[SnapshotRow]) -> str:
 def read_snapshot(path: Path) -> list[SnapshotRow]:
     """The rows of a snapshot, validated."""
     return [parse_row.validate_python(row) for row in read_jsonl(path)]
+
+
+def with_their_marks(rows: Iterable[AnyRow]) -> list[tuple[AnyRow, list[RatedAnswers]]]:
+    """Each row with the marks that were given to just the answers it ranks. Such marks are no row of their own."""
+    listed = list(rows)
+    ranked = {_answers(row): i for i, row in enumerate(listed) if isinstance(row, RankedAnswers)}
+    alone, marks = [], dict[int, list[RatedAnswers]]()
+    for i, row in enumerate(listed):
+        if isinstance(row, RatedAnswers) and (at := ranked.get(_answers(row))) is not None:
+            marks.setdefault(at, []).append(row)
+        else:
+            alone.append(i)
+    return [(listed[i], marks.get(i, [])) for i in alone]
+
+
+def _answers(row: RankedAnswers | RatedAnswers) -> tuple[str, frozenset[str]]:
+    return canonical_json(row.prompt), frozenset(answer.text for answer in row.completions)

@@ -1,6 +1,6 @@
 """The sample project: the whole loop on the starter model, in small steps that can be taken up again where they ended.
 
-    prepare → examples (SFT) → answers, ranked by the rule → reward model → PPO → answers to held-out prompts → report
+    prepare → examples (SFT) → answers, judged by the rule → reward model → PPO → answers to held-out prompts → report
 
 `run_demo` takes all steps; the window takes them one by one on a thread, through the same `Demo`. Each demo has its own project
 and never touches another. What a step has done is written to `demo.json` in the workspace when it is done, and the id of a run as
@@ -22,9 +22,9 @@ from rlhf_desktop.core.protocol import Completion, Sampling
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef, Finished, Metrics, ModelRef, Progress
 from rlhf_desktop.feedback.conversations import Generator, Project, utc_now
-from rlhf_desktop.feedback.judgements import Demonstrated, Judgement, Ranking
+from rlhf_desktop.feedback.judgements import Demonstrated, Judgement, Ranking, Rating, Ratings
 from rlhf_desktop.feedback.snapshot import Split
-from rlhf_desktop.feedback.support_rule import RULE_NAME, judge, ranks, rule_hash
+from rlhf_desktop.feedback.support_rule import PARTS, RULE_NAME, RuleScore, judge, ranks, rule_hash
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs.adapters import resolve_adapter
 from rlhf_desktop.jobs.chat_client import ChatWorker
@@ -224,7 +224,7 @@ def _train_sft(demo: Demo) -> None:
 
 
 def _train_reward(demo: Demo) -> None:
-    _train(demo, "reward", demo.size.reward)
+    _train(demo, "reward", demo.size.reward, start=demo.adapter("sft"))
 
 
 def _train_ppo(demo: Demo) -> None:
@@ -232,7 +232,7 @@ def _train_ppo(demo: Demo) -> None:
 
 
 def _collect(demo: Demo) -> None:
-    """Answers of the base and the SFT model to the feedback prompts, all kept, ranked by the rule in a shuffled order."""
+    """Answers of the base and the SFT model to the feedback prompts, all kept, judged by the rule in a shuffled order."""
     prompts = demo.prompts["feedback"] + demo.prompts["check"]
     size, base, sft = demo.size, demo.base(), demo.adapter("sft")
     sources: list[tuple[AdapterRef | None, int]] = [(None, size.base_answers), (sft, size.sft_answers)]
@@ -412,7 +412,7 @@ def flat(prompts: Sequence[DemoPrompt], rows: Sequence[Sequence[Completion]]) ->
 
 
 def _keep_and_rank(demo: Demo, prompt: DemoPrompt, given: Sequence[tuple[Generator, Sequence[Completion]]]) -> tuple[int, ...]:
-    """Keep all answers to a prompt and the rule's ranking of them, displayed in a shuffled order. Returns the ranks."""
+    """Keep all answers to a prompt and the rule's ranking and marks of them, displayed in a shuffled order. Returns the ranks."""
     store = demo.store
     _, leaf = store.conversations.start(demo.project.id, messages(prompt), "sample")
     nodes = []
@@ -421,5 +421,13 @@ def _keep_and_rank(demo: Demo, prompt: DemoPrompt, given: Sequence[tuple[Generat
     random.Random(f"{demo.seed} {prompt.id}").shuffle(nodes)
     scores = [judge(prompt.prompt, prompt.product, node.content, node.finish) for node in nodes]
     verdict = Ranking.of(ranks(scores))
-    store.judgements.add(Judgement(demo.project.id, RULE_ANNOTATOR, tuple(node.id for node in nodes), verdict))
+    displayed = tuple(node.id for node in nodes)
+    store.judgements.add(Judgement(demo.project.id, RULE_ANNOTATOR, displayed, verdict, also=(marks(scores),)))
     return verdict.ranks
+
+
+def marks(scores: Sequence[RuleScore]) -> Ratings:
+    """What the rule says of each answer beside its rank: which parts are right, and whether its manner is (no guard tripped)."""
+    right = {part: [score.parts[part] > 0 for score in scores] for part in PARTS}
+    right["manner"] = [not score.guards for score in scores]
+    return Ratings(tuple(Rating(name, 2, tuple(1 + good for good in given)) for name, given in right.items()))

@@ -14,6 +14,7 @@ from rlhf_desktop.feedback.support_rule import RULE_NAME
 from rlhf_desktop.operations.demo_report import DemoAnswer, DemoPrompt
 
 AS_PRACTISED = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=96)  # as PPO samples, or freer
+CALMER = Sampling(temperature=0.8, top_p=1.0, max_new_tokens=96)
 AS_IN_CHAT = Sampling()
 
 
@@ -39,10 +40,24 @@ _SFT = {"epochs": 4, "watched_prompts": 2}
 _PPO = {"samples_per_prompt": 4, "max_new_tokens": 80, "learning_rate": 1.5e-4, "watched_prompts": 2}
 # Few steps, so larger ones.
 QUICK = DemoSize("quick", 40, 8, 24, sft=_SFT, reward={"epochs": 1}, ppo={**_PPO, "episodes": 192, "learning_rate": 4e-4})
-# The other answers to a prompt say more about what to expect than a value head can learn from so few. Practised as freely as a
-# small model can without rambling: at temperature 1 a third of the answers do not end, and the policy learns to be long.
-_GROUPS = {"baseline": "rloo", "batch_size": 32, "learning_rate": 2e-4, "temperature": 0.8, "length_penalty": 2.0}
-THOROUGH = DemoSize("thorough", 96, 16, 64, sft=_SFT, ppo={**_PPO, **_GROUPS, "episodes": 640})
+# Most answers to judge are the SFT model's own, as freely varied as PPO will show them: a reward model that is trained on half of
+# the base's ramblings learns to tell those, and nothing of what makes one decent answer better than another. Each ranking of eight
+# has 28 pairs, so two make a batch; and what is said of the parts of an answer counts most, as it says why.
+_REWARD = {"batch_size": 2, "learning_rate": 8e-4, "attribute_weight": 3.0}
+# The other answers to a prompt say more about what to expect than a value head can learn from so few; and eight answers learned
+# from once move the policy less at random than four learned from twice.
+_GROUPS = {
+    "baseline": "rloo",
+    "samples_per_prompt": 8,
+    "batch_size": 32,
+    "ppo_epochs": 1,
+    "learning_rate": 3e-4,
+    "temperature": 0.7,
+}
+THOROUGH = DemoSize(
+    "thorough", 96, 16, 64, base_answers=1, sft_answers=7, feedback_sampling=CALMER,
+    sft=_SFT, reward=_REWARD, ppo={**_PPO, **_GROUPS, "episodes": 896},
+)  # fmt: skip
 
 
 class DemoState(Value):

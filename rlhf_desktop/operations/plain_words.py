@@ -47,7 +47,7 @@ _SETTINGS = {
     "reward_std_coef": "Caution among scorers",
     "score_clip": "Extreme scores cut at",
     "missing_end_penalty": "Penalty for not ending",
-    "length_penalty": "Penalty for another length",
+    "length_penalty": "Price of drift in length",
     "baseline": "What an answer is measured against",
     "watchdog": "When it begins to cheat",
 }

@@ -16,7 +16,7 @@ from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm, check_quantization,
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.signals import snapshot_rows
-from rlhf_desktop.feedback.snapshot import Demonstration, PracticePrompt, RankedAnswers, RatedAnswers, SnapshotRow
+from rlhf_desktop.feedback.snapshot import Demonstration, PracticePrompt, RankedAnswers, RatedAnswers, SnapshotRow, with_their_marks
 from rlhf_desktop.jobs.device import known_device, probe_device
 from rlhf_desktop.jobs.measuring import check_model, known_rates
 from rlhf_desktop.jobs.queue import Queue
@@ -110,17 +110,17 @@ def preflight(
         return Preflight(tuple(seen.found), tuple(seen.troubles))
     seen.found.append(_split(rows))
     seen.look("disk", lambda: _disk(workspace, plan))
-    checked = ModelCheck(has_template=False)
+    checked, elements = ModelCheck(has_template=False), [row for row, _ in with_their_marks(rows)]
 
     def template() -> Finding:
         nonlocal checked
-        checked = check_model(plan.base, [as_text_row(row) for row in rows])
+        checked = check_model(plan.base, [as_text_row(row) for row in elements])
         return _template(plan.base, checked)
 
     seen.look("template", template)
     if not seen.troubles:
         seen.look("end of turn", lambda: _end_of_turn(plan.base, checked))
-    sizes = row_sizes(rows, checked)
+    sizes = row_sizes(elements, checked)
     found = _estimate(plan, sizes, seen) if not seen.troubles else None
     return Preflight(tuple(seen.found), tuple(seen.troubles), sizes, found)
 
@@ -275,7 +275,7 @@ def rough_estimates(store: Store, project: Project, base: ModelRef, reward: Adap
 
 def _rough_sizes(rows: Sequence[SnapshotRow]) -> RowSizes:
     halves: dict[str, list[RowSize]] = {"train": [], "heldout": []}
-    for row in rows:
+    for row, _ in with_their_marks(rows):
         text = as_text_row(row)
         prompt = sum(_rough_tokens(message["content"]) for message in text.prompt)
         halves[row.split].append(RowSize(prompt=prompt, answers=[_rough_tokens(answer) for answer in text.answers]))

@@ -188,11 +188,3 @@ def steer_kl(coefficient: float, kl: float, target: float) -> float:
         return coefficient
     error = max(-0.25, min(1.0, kl / target - 1))
     return coefficient * (1 + 0.2 * error)
-
-
-def length_penalty(lengths: Tensor, usual: float, coefficient: float) -> Tensor:
-    """λ · log₂(length / usual)², a value an answer: no price at the usual length, λ at twice or half of it.
-
-    A reward model easily takes length for quality, in either direction; this keeps the policy from making a habit of it.
-    """
-    return coefficient * torch.log2(lengths.float() / usual).square()

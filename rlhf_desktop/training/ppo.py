@@ -4,16 +4,16 @@ One batch: sample answers from the policy; score them; one pass each under polic
 values, all from the code path of the update, before any update; then `ppo_epochs` passes of clipped updates. In equations, for
 answer tokens t = 1…T:
 
-    rₜ = −c·(log π_old − log π_ref)(yₜ) − p·badₜ + [t = T]·(clip((s − μ)/σ) − penalty·[not ended] − λ·log₂(T/T̄)²)
+    rₜ = −c·(log π_old − log π_ref)(yₜ) − p·badₜ + [t = T]·(clip((s − μ)/σ) − penalty·[not ended] − price of drift)
     Aₜ = GAE(γ = 1, λ), whitened over the batch's tokens; returns = A + V_old
     loss = mean over tokens of the clipped surrogate + value_coef · clipped value loss
 
 Schulman et al. (2017); Ziegler et al. (2019) for the adaptive price c of the KL (k1); Huang et al. (2024) for the details that
-matter. μ and σ are the reward model's mean and spread on the reference's own answers, one to each of some prompts (`scale`), and
-T̄ is their mean length; badₜ says how much a token looks like the parts that were marked as bad in answers. The value head is a
-linear layer on the policy's own states, no second backbone; it starts at the usual reward, or every answer would look like a
-disappointment. With `baseline` rloo or grpo there is no value head: an answer is compared with the other answers to its prompt
-(`losses.group_advantages`). Left out: an entropy bonus, and values for prompts.
+matter. μ and σ are the reward model's mean and spread on the reference's own answers, one to each of some prompts (`scale`, where
+the price of drift in length is too); badₜ says how much a token looks like the parts that were marked as bad in answers. The value
+head is a linear layer on the policy's own states, no second backbone; it starts at the usual reward, or every answer would look
+like a disappointment. With `baseline` rloo or grpo there is no value head: an answer is compared with the other answers to its
+prompt (`losses.group_advantages`). Left out: an entropy bonus, and values for prompts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,6 @@ from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
 from rlhf_desktop.training.losses import (
     gae,
     group_advantages,
-    length_penalty,
     ppo_policy_loss,
     ppo_value_loss,
     steer_kl,
@@ -208,6 +207,8 @@ class PpoTrainer:
         groups, ended, sampled = self._sample(prompts, k, seed)
         micro = list(micro_batches(groups, min(self.budget.tokens, self._minibatch_tokens(groups))))
         raw, disagreement = self._raw_scores(groups)
+        if update is not None and self.scale:
+            self.scale.follow([len(answer) for group in groups for answer in group.answers])
         scores = self._scores(groups, ended, raw)
         bad_parts = s.part_penalty * self.reward.part_penalties(groups)
         reference = self._passes(groups, micro, self.stack.reference, entropy=False)[0]
@@ -254,7 +255,7 @@ class PpoTrainer:
         fresh = self.scale is None
         scale = self.scale = self.scale or Scale.of(raw, lengths)
         scores = scale.normalise(raw).clamp(-s.score_clip, s.score_clip)
-        scores = scores - s.missing_end_penalty * ~ended - length_penalty(lengths, scale.length, s.length_penalty)
+        scores = scores - s.missing_end_penalty * ~ended - scale.length_penalty(lengths, s.length_penalty)
         if fresh:
             scale.reward = float(scores.mean())
         return scores

@@ -1,13 +1,13 @@
 """Rankings and marks as tensors: each row of feedback is one batch element, all its pairs together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from rlhf_desktop.feedback.snapshot import MarkedAnswer, RankedAnswers, RatedAnswers, RatedText, Split
+from rlhf_desktop.feedback.snapshot import MarkedAnswer, RankedAnswers, RatedAnswers, RatedText, Split, with_their_marks
 from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.inference.model import BaseModel
 from rlhf_desktop.inference.template import encode_pair, mark_tokens
@@ -54,8 +54,29 @@ class Comparisons:
 def encode_rankings(
     base: BaseModel, rows: Sequence[RankedAnswers | RatedAnswers | MarkedAnswer], split: Split, max_length: int
 ) -> list[RankedGroup]:
-    """Token ids and pairs of the rows in one half of the split. Answers get their end-of-turn token."""
-    return [_encode(base, row, max_length) for row in rows if row.split == split]
+    """Token ids and pairs of the rows in one half of the split. Answers get their end-of-turn token.
+
+    Marks of answers that were ranked too join the ranking: one batch element, and the ranking alone says what is better overall.
+    """
+    groups = []
+    for row, marks in with_their_marks([row for row in rows if row.split == split]):
+        group = _encode(base, row, max_length)
+        for marked in marks:
+            group = replace(group, marks=_joined(group, _encode(base, marked, max_length)))
+        groups.append(group)
+    return groups
+
+
+def _joined(ranked: RankedGroup, marked: RankedGroup) -> dict[str, Pairs]:
+    """The marks of both, as pairs of the ranked answers."""
+    places = {tuple(answer): i for i, answer in enumerate(ranked.group.answers)}
+    to = [places[tuple(answer)] for answer in marked.group.answers]
+    marks = dict(ranked.marks)
+    for name, pairs in marked.marks.items():
+        before = marks.get(name, Pairs([], []))
+        wins, ties = ([(to[i], to[j]) for i, j in part] for part in (pairs.wins, pairs.ties))
+        marks[name] = Pairs(before.wins + wins, before.ties + ties)
+    return marks
 
 
 def _encode(base: BaseModel, row: RankedAnswers | RatedAnswers | MarkedAnswer, max_length: int) -> RankedGroup:

@@ -2,7 +2,8 @@
 
 Loss: the mean over a batch's pairs of Davidson's negative log-likelihood with ties and margins (`losses.davidson_loss`;
 Bradley–Terry at tie_width 0), plus `attribute_weight` times the same over the pairs of each attribute's marks, plus centring. A
-ranking is one batch element, so its prompt and answers are computed once for all its pairs. Where bad parts of answers were marked,
+ranking is one batch element, so its prompt and answers are computed once for all its pairs and marks. The adapter may be trained on
+top of another, as of the one that the examples made (Stiennon et al., 2020). Where bad parts of answers were marked,
 a head on the states of their tokens learns to find such parts (`losses.bad_parts_loss`, weighted by `part_weight`). Each member of
 an ensemble has its own random start and sees its own bootstrap of the prompts, so that members agree where the feedback speaks and
 differ where it is silent. What is held out is reported in report.json (`evaluation.reward_report`). Left out: Plackett–Luce.
@@ -27,7 +28,7 @@ from rlhf_desktop.training.optimizer import MasterAdamW
 from rlhf_desktop.training.ranking import RankedGroup, attributes_of, comparisons, encode_rankings, margin_metrics
 from rlhf_desktop.training.reward_model import HEAD, Member, RewardModel
 from rlhf_desktop.training.run import Counts, RunFiles
-from rlhf_desktop.training.stack import epoch_batches, load_host, memory_budget, policy_optimizer
+from rlhf_desktop.training.stack import epoch_batches, load_host, load_start, memory_budget, policy_optimizer
 from rlhf_desktop.training.update import Numbers, Updater
 
 CALIBRATION_RANKINGS = 32  # enough to know the scale of the scores to a tenth
@@ -65,6 +66,7 @@ class RewardTrainer:
             attributes=self.attributes,
             part_tokens=self.part_tokens,
             variety=s.variety,
+            start=load_start(self.host, run.config),
         )
         self.batches = [self._bootstrap(index) for index in range(s.ensemble)]
         self.total_steps = len(self.batches[0])

@@ -17,13 +17,14 @@ from torch import Tensor
 
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.files import write_json
-from rlhf_desktop.inference.adapters import PREFIX, AdapterFiles, AdapterHost, write_adapter
+from rlhf_desktop.inference.adapters import PREFIX, AdapterFiles, AdapterHost, concatenate, write_adapter
 from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
 from rlhf_desktop.training.policy import hidden_states
 
 HEAD = f"{PREFIX}score.weight"
 DESCRIPTION = "reward.json"
 ATTRIBUTE_HEADS = "heads.safetensors"
+START = "start"
 MICRO_BATCH_TOKENS = 3072  # no gradients are kept while scoring
 
 
@@ -62,15 +63,22 @@ class RewardModel:
         members: The scorers.
         attributes: What the heads after the first one score.
         part_tokens: Tokens of a bad part as they were marked, on average; 0 if none was.
+        start: An adapter, frozen on the host as `START`, that every member is trained on top of; it is saved within each.
     """
 
     def __init__(
-        self, host: AdapterHost, members: Sequence[Member], attributes: Sequence[str] = (), part_tokens: float = 0.0
+        self,
+        host: AdapterHost,
+        members: Sequence[Member],
+        attributes: Sequence[str] = (),
+        part_tokens: float = 0.0,
+        start: AdapterFiles | None = None,
     ) -> None:
         self.host = host
         self.members = list(members)
         self.attributes = list(attributes)
         self.part_tokens = part_tokens
+        self.start = start
 
     @classmethod
     def create(
@@ -84,6 +92,7 @@ class RewardModel:
         attributes: Sequence[str] = (),
         part_tokens: float = 0.0,
         variety: float = 1.0,
+        start: AdapterFiles | None = None,
     ) -> "RewardModel":
         """New members, each with its own random start.
 
@@ -100,7 +109,7 @@ class RewardModel:
             if part_tokens:
                 head = torch.cat([head, torch.zeros(1, size)])  # nothing is bad until it is learned
             members.append(Member(name, torch.nn.Parameter(head.to(host.base.device))))
-        return cls(host, members, attributes, part_tokens)
+        return cls(host, members, attributes, part_tokens, start)
 
     @classmethod
     def load(cls, host: AdapterHost, folder: Path) -> "RewardModel":
@@ -129,12 +138,14 @@ class RewardModel:
         for index, member in enumerate(self.members):
             target = _member_folder(folder, index)
             target.mkdir(parents=True, exist_ok=True)
-            config = {**self.host.config(member.name), "task_type": "SEQ_CLS", "modules_to_save": ["score"]}
             lora = {name: masters[f"{member.name}/{name}"] for name in self.host.parameters(member.name)}
+            new = AdapterFiles(self.host.config(member.name), lora, {})
+            whole = concatenate([self.start, new] if self.start else [new])
+            config = {**whole.config, "task_type": "SEQ_CLS", "modules_to_save": ["score"]}
             heads = masters[f"{member.name}/{HEAD}"].detach().cpu()
             if len(heads) > 1:
                 save_file({"weight": heads[1:].contiguous()}, target / ATTRIBUTE_HEADS)
-            write_adapter(target, AdapterFiles(config, lora, {HEAD: heads[:1]}))
+            write_adapter(target, AdapterFiles(config, whole.lora, {HEAD: heads[:1]}))
         scales = [{"mean": member.mean, "std": member.std} for member in self.members]
         known = {"v": 1, "members": scales, "attributes": self.attributes, "part_tokens": self.part_tokens}
         write_json(folder / DESCRIPTION, {**known, **facts})
@@ -145,7 +156,7 @@ class RewardModel:
 
     def both(self, member: Member, batch: TreeBatch) -> tuple[Tensor, Tensor]:
         """Raw scores (C, H), and logits (N,) of each answer token's being in a bad part (empty where no part was ever marked)."""
-        self.host.activate([member.name])
+        self.host.activate([START, member.name] if self.start else [member.name])
         states = hidden_states(self.host.model, batch)  # (B·T, hidden)
         width = 1 + len(self.attributes)
         scores = states[batch.last].float() @ member.head[:width].t()

@@ -15,9 +15,10 @@ from rlhf_desktop.inference.model import BaseModel, load_base
 from rlhf_desktop.training.memory import Budget, MemoryPlan, checkpoint_layers, free_bytes, plan_memory
 from rlhf_desktop.training.optimizer import MasterAdamW
 from rlhf_desktop.training.policy import check_supported
+from rlhf_desktop.training.reward_model import START
 from rlhf_desktop.training.run import RunFiles
 
-START, POLICY = "start", "policy"
+POLICY = "policy"
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,18 @@ def check_fits(adapter: AdapterRef, config: RunConfig) -> None:
         raise ModelTrouble(f"The adapter “{adapter.name}” belongs to another base model.", hint)
 
 
+def load_start(host: AdapterHost, config: RunConfig) -> AdapterFiles | None:
+    """Put the adapter that a run starts from, if any, on the host, frozen, as `START`."""
+    if config.start is None:
+        return None
+    check_fits(config.start, config)
+    return host.load(Path(config.start.path), START)
+
+
 def policy_stack(host: AdapterHost, config: RunConfig, settings: CommonSettings) -> PolicyStack:
     """Load the starting adapter, if any, frozen, and put a new one on top."""
-    start, reference = None, []
-    if config.start:
-        check_fits(config.start, config)
-        start = host.load(Path(config.start.path), START)
-        reference = [START]
+    start = load_start(host, config)
+    reference = [START] if start else []
     host.add(POLICY, rank=settings.lora_rank, alpha=settings.lora_alpha, seed=settings.seed)
     return PolicyStack(host, reference, [*reference, POLICY], start)
 

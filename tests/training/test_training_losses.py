@@ -164,11 +164,6 @@ def test_the_kl_price_rises_fast_and_falls_slowly():
     assert losses.steer_kl(0.1, 99.0, 0.0) == 0.1
 
 
-def test_the_length_penalty_is_the_coefficient_at_double_and_at_half():
-    out = losses.length_penalty(torch.tensor([20, 40, 10, 80]), 20.0, 0.5)
-    torch.testing.assert_close(out, torch.tensor([0.0, 0.5, 0.5, 2.0]))
-
-
 def test_rloo_compares_with_the_mean_of_the_others():
     totals = torch.tensor([1.0, 0.0, 2.0, 5.0, 3.0])
     out = losses.group_advantages(totals, [3, 2], "rloo")

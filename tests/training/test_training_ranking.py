@@ -32,6 +32,33 @@ def test_marks_are_ordinal_pairs_by_attribute_and_a_missing_mark_is_no_pair(base
     assert attributes_of([group]) == ["kind", "true"]
 
 
+RANKED = RankedAnswers(prompt=ASK, completions=[RankedText(text=t, rank=r) for t, r in (("a", 1), ("bb", 2), ("a", 1), ("c", 3))])
+
+
+def marks_of(**kind):
+    return RatedAnswers(prompt=ASK, completions=[RatedText(text=t, ratings={"kind": mark}) for t, mark in kind.items()])
+
+
+def test_marks_of_ranked_answers_join_the_ranking_which_alone_speaks_of_the_whole(base):
+    (group,) = encode_rankings(base, [RANKED, marks_of(c=3, a=1, bb=3)], "train", 100)
+    (alone,) = encode_rankings(base, [RANKED], "train", 100)
+    assert (group.group, group.wins, group.ties) == (alone.group, alone.wins, alone.ties)
+    assert group.marks == {"kind": Pairs([(3, 2), (1, 2)], [(3, 1)])}
+
+
+def test_marks_by_two_people_are_all_learned_from(base):
+    (group,) = encode_rankings(base, [RANKED, marks_of(a=1, bb=3, c=3), marks_of(a=2, bb=2, c=1)], "train", 100)
+    assert group.marks["kind"] == Pairs([(1, 2), (3, 2), (2, 3), (1, 3)], [(1, 3), (2, 1)])
+
+
+def test_marks_of_other_answers_or_another_prompt_stay_by_themselves(base):
+    elsewhere = RatedAnswers(prompt=[{"role": "user", "content": "Oh"}], completions=marks_of(a=1, bb=2, c=3).completions)
+    ranked, *others = encode_rankings(base, [RANKED, marks_of(a=1, bb=2), elsewhere], "train", 100)
+    assert not ranked.marks
+    assert [sorted(item.marks) for item in others] == [["kind"], ["kind"]]
+    assert all(item.wins for item in others)
+
+
 def test_a_marked_span_is_the_tokens_it_touches(base):
     row = MarkedAnswer(
         prompt=ASK,

@@ -14,6 +14,7 @@ from rlhf_desktop.feedback.snapshot import (
     margin_of,
     parse_row,
     read_snapshot,
+    with_their_marks,
     write_snapshot,
 )
 
@@ -63,3 +64,10 @@ def test_rows_that_can_teach_nothing_are_refused():
         RatedText(text="a", ratings={})
     with pytest.raises(ValidationError):
         ThumbedAnswer(prompt=ASK, text="a", desirable=True, weight=0)
+
+
+def test_marks_of_ranked_answers_are_no_row_of_their_own():
+    demonstration, ranking, marks, *others = ROWS
+    assert with_their_marks(ROWS) == [(demonstration, []), (ranking, [marks]), *((row, []) for row in others)]
+    elsewhere = marks.model_copy(update={"prompt": [{"role": "user", "content": "?"}]})
+    assert with_their_marks([elsewhere, ranking]) == [(elsewhere, []), (ranking, [])]

@@ -11,6 +11,7 @@ from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.protocol import Completion, LikelihoodResult
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.feedback.snapshot import RankedAnswers, read_snapshot
+from rlhf_desktop.feedback.support_rule import PARTS
 from rlhf_desktop.jobs.queue import Queue, run_folders
 from rlhf_desktop.operations.demo import QUICK, RULE_ANNOTATOR, SAMPLE_PROJECT, STEPS, THOROUGH, Demo, finish, read_report
 from rlhf_desktop.operations.demo_report import WIDTH, render_report
@@ -159,6 +160,24 @@ def test_every_answer_is_kept_and_ranked_in_a_shuffled_order(make, store):
     assert len(answers) == 8 * 4 + 5 * 3 * 2
 
 
+def test_the_reward_model_and_ppo_start_from_what_the_examples_made(make, looked):
+    demo, _ = make()
+    finish(demo)
+    starts = {plan.algorithm: plan.start for plan in looked["plans"]}
+    assert starts == {"sft": None, "reward": demo.adapter("sft"), "ppo": demo.adapter("sft")}
+
+
+def test_the_rule_marks_the_parts_beside_its_ranking(make, store):
+    demo, _ = make()
+    finish(demo)
+    for item in (j for j in store.judged(demo.project.id) if j.judgement.who == RULE_ANNOTATOR):
+        (said,) = item.judgement.also
+        assert [rating.attribute for rating in said.ratings] == [*PARTS, "manner"]
+        given = dict(zip(item.completions, zip(*(rating.scores for rating in said.ratings), strict=True), strict=True))
+        assert given.pop(POOR) == (1, 1, 1, 2, 1, 2)
+        assert set(given.values()) <= {(2, 2, 2, 2, 2, 2)}
+
+
 def test_heldout_prompts_reach_no_training_row(make):
     demo, _ = make()
     finish(demo)
@@ -234,6 +253,13 @@ def test_thorough_is_as_large_as_promised():
     assert THOROUGH.base_answers + THOROUGH.sft_answers >= 4
     assert THOROUGH.heldout_prompts == 64
     assert THOROUGH.feedback_prompts + THOROUGH.check_prompts <= 112
+
+
+def test_the_thorough_reward_model_judges_mostly_what_practice_will_show_it():
+    assert THOROUGH.sft_answers > 2 * THOROUGH.base_answers > 0
+    practised = THOROUGH.ppo["temperature"]
+    assert practised <= THOROUGH.feedback_sampling.temperature <= practised + 0.2
+    assert THOROUGH.feedback_sampling.max_new_tokens >= THOROUGH.ppo["max_new_tokens"]
 
 
 def test_the_state_file_is_plain_json(make, workspace):
