@@ -308,6 +308,21 @@ def test_start_and_result_are_drawn_as_a_small_lineage(qtbot, context, room):
     assert panel.lineage.names == ("Tiny", "Taught", "Kinder")
 
 
+def test_a_reward_model_may_start_from_what_the_examples_made(qtbot, context, room):
+    finished(context, "Taught")
+    judge(context, 12)
+    ready(qtbot, room)
+    room.overview.open_panel("reward")
+    panel = room.overview.panel
+    asked = []
+    panel.started.connect(asked.append)
+    panel._start.setCurrentIndex(1)
+    assert panel.lineage.names == ("Tiny", "Taught", "My preferences")
+    panel._submit()
+    assert asked[0].start.name == "Taught"
+    assert asked[0].algorithm == "reward"
+
+
 def test_the_card_says_what_more_feedback_would_buy(qtbot, context, room):
     judge(context, 12)
     ready(qtbot, room)

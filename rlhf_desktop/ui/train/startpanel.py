@@ -79,8 +79,7 @@ class StartPanel(Card):
 
     def _form(self, algorithm: Algorithm) -> Form:
         form = Form()
-        if algorithm != "reward":
-            form.add("Start from", self._start)
+        form.add("Start from", self._start)
         if algorithm == "ppo":
             form.add("Marked by", self._reward)
         form.add("Makes", self._name)
@@ -170,7 +169,7 @@ class StartPanel(Card):
         self.button.setEnabled(self.form.valid() and not self._refused and not waits)
 
     def _show_lineage(self) -> None:
-        start = self._start.currentData() if self.algorithm != "reward" else None
+        start = self._start.currentData()
         before = self._chains.get(start.hash, (start.name,)) if start else ()
         self.lineage.show_chain([self._base_name, *before, self._name.text().strip() or "…"])
 
@@ -180,7 +179,7 @@ class StartPanel(Card):
             self.planChanged.emit(self._request())
 
     def _request(self) -> plan.StartRequest:
-        start = self._start.currentData() if self.algorithm != "reward" else None
+        start = self._start.currentData()
         reward = self._reward.currentData() if self.algorithm == "ppo" else None
         return plan.check_request(plan.StartRequest(self.algorithm, self._name.text(), start, reward, self.form.values()))
 
