@@ -68,22 +68,26 @@ def test_upkeep_ends_with_the_store(path, large):
 @pytest.mark.parametrize("moment", ["before the check", "during the check", "during the backup"])
 def test_closing_waits_for_neither_check_nor_backup(path, large, monkeypatch, moment):
     """Closed at the given moment, which is held until it is asked to end: no backup, nothing half written, nothing said."""
-    began, said, check, copy = threading.Event(), [], upkeep.check_health, upkeep.back_up_daily
+    began, there, said, check, copy = threading.Event(), threading.Event(), [], upkeep.check_health, upkeep.back_up_daily
     monkeypatch.setattr(upkeep, "_STEPS", 1)
     monkeypatch.setattr(backups, "_PAGES", 1)
 
-    def held(connection):
+    def wait_until_stopped():
         began.set()
+        there.wait(30)
+        made._ending.wait(30)
+
+    def held(connection):
         if moment == "before the check":
-            made._ending.wait(30)
+            wait_until_stopped()
         elif moment == "during the check":
+            began.set()
             with plainly():
                 connection.raw.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n")
         check(connection)
 
     def late(*arguments, **more):
-        began.set()
-        made._ending.wait(30)
+        wait_until_stopped()
         return copy(*arguments, **more)
 
     if moment == "during the backup":
@@ -91,6 +95,7 @@ def test_closing_waits_for_neither_check_nor_backup(path, large, monkeypatch, mo
     else:
         monkeypatch.setattr(upkeep, "check_health", held)
     made = upkeep.Upkeep(path, path.parent / "backups", said.append)
+    there.set()
     assert began.wait(30)
     made.stop()
     assert not made._thread.is_alive()
