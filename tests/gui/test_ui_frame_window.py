@@ -348,7 +348,9 @@ def test_a_chosen_server_outlasts_the_search_for_a_model_and_comes_back_with_the
     window.desk._model_chosen((base, None))  # found only now
     assert session.server == kept
     assert session.base == base
-    session.set_project(store.projects.create("Another"))
+    another = store.projects.create("Another")
+    store.settings.set("model", base.name, another.id)  # or the starter would be unpacked for it
+    session.set_project(another)
     window.desk._model_chosen((base, None))
     assert session.server is None
     session.set_project(first)
