@@ -73,15 +73,16 @@ class Seed:
             worker.load(self.demo.base())
             asked = [messages(self.prompts[answer.prompt_id]) for answer in answers]
             likelihood = worker.likelihood(None, asked, [[answer.text] for answer in answers])
-        mine, sft = model_report(scores["tuned"], answers, likelihood), self.report.models["sft"]
+        mine, before = model_report(scores["tuned"], answers, likelihood), self.report.models
         return {
             "bench": "demo",
             "variant": variant,
             "seed": self.demo.seed,
             **{f"over_{other}": [round(v, 3) for v in (win.rate, win.low, win.high)] for other, win in wins.items()},
             "report": mine.model_dump(mode="json"),
-            "words_ratio_to_sft": mine.mean_words / sft.mean_words,
-            "perplexity_ratio_to_sft": mine.perplexity / sft.perplexity,
+            "words_ratio_to_sft": mine.mean_words / before["sft"].mean_words,
+            "perplexity_ratio_to_sft": mine.perplexity / before["sft"].perplexity,
+            "perplexity_ratio_to_base": mine.perplexity / before["base"].perplexity,  # of what each wrote, both under the base
             **{name: measured[name] for name in ("objective/scores", "objective/kl", "rewards/margins") if name in measured},
             "warnings": measured["warnings"],
         }
