@@ -99,6 +99,8 @@ class Supervisor:
                 state="starting", queued_at=run.status().queued_at, supervisor=self._me, heartbeat=time.time(), message="Starting."
             )
             run.write_status(status)
+        news = EventReader(run.events)
+        news.read_new()  # what earlier sessions wrote; before this one can write anything
         began = time.time()
         try:
             child = self._start(run)
@@ -107,7 +109,7 @@ class Supervisor:
             return
         status = status.model_copy(update={"worker": process_ref(child.pid)})
         run.write_status(status)
-        status = self._wait(run, child, status)
+        status = self._wait(run, child, status, news)
         kill_group(child.pid)
         code = child.returncode
         ended = {"exit_code": code} if code >= 0 else {"signal": signal_name(-code)}
@@ -119,9 +121,7 @@ class Supervisor:
             command = [*self._trainer, str(run.path)]
             return start_child(command, cwd=package_parent(), env=worker_environment(), output=log, held_lock=self._device)
 
-    def _wait(self, run: RunFolder, child: subprocess.Popen[bytes], status: RunStatus) -> RunStatus:
-        news = EventReader(run.events)
-        news.read_new()  # what earlier sessions wrote
+    def _wait(self, run: RunFolder, child: subprocess.Popen[bytes], status: RunStatus, news: EventReader) -> RunStatus:
         while True:
             try:
                 child.wait(_STARTING_POLL_S if status.state == "starting" else _HEARTBEAT_S)

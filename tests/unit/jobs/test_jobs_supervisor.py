@@ -190,3 +190,25 @@ def test_a_trainer_that_cannot_be_started_fails_and_the_queue_goes_on(workspace:
     for run in runs:
         reaches(run, "failed")
         assert "could not be started" in run.state().message
+
+
+def test_a_trainer_that_is_quicker_than_its_supervisor_is_running(workspace: Workspace, tmp_path, gate, monkeypatch) -> None:
+    """It had begun before the supervisor could look, and the run stayed "starting" for as long as it lasted."""
+    run = RunFolder.create(workspace, make_config(gate=str(gate)), ROWS)
+    start, states = Supervisor._start, []
+
+    def slowly(self: Supervisor, started: RunFolder) -> subprocess.Popen[bytes]:
+        child = start(self, started)
+        wait_until(lambda: started.events.exists() and b"metrics" in started.events.read_bytes())
+        return child
+
+    def beat(self: Supervisor, beaten: RunFolder, status: RunStatus) -> RunStatus:
+        states.append(status.state)
+        gate.touch()
+        return status
+
+    monkeypatch.setattr(Supervisor, "_start", slowly)
+    monkeypatch.setattr(Supervisor, "_beat", beat)
+    Supervisor(workspace, STUB, FileLock(tmp_path / "device.lock")).work()
+    assert states[0] == "running"
+    assert run.status().state == "done"
