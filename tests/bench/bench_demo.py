@@ -2,9 +2,12 @@
 
     make bench ARGS="demo --work FOLDER [--seeds 0 1 2] [--variants ppo dpo]"
 
-Each seed has a workspace in FOLDER: the thorough demo, then PPO without the watchdog and DPO from the same SFT adapter and
-feedback, all answering the same held-out prompts, judged by the rule. Stopped and started again, it goes on where it was. A row a
-seed and way of training is appended to results.jsonl. About 25 minutes a seed on two cores.
+Each seed has a workspace in FOLDER: the thorough demo; then from the same SFT adapter and feedback DPO, PPO without the watchdog,
+and PPO pushed too hard (four times the rate, no price on drift or length) with the watchdog and without. All answer the same
+held-out prompts, judged by the rule. A watchdog that never spoke changes nothing, to the bit (a test holds it): then the demo's own
+PPO is also what it is without. Stopped and started again, it goes on where it was. A row a seed and way of training is appended to
+results.jsonl. About an hour a seed on one core of 2026, and as much again for the variants. Seeds side by side need an
+RLHF_DESKTOP_STATE each.
 """
 
 import argparse
@@ -30,9 +33,13 @@ from rlhf_desktop.operations.training import start_run  # noqa: E402
 from rlhf_desktop.store.database import Store  # noqa: E402
 from tests.bench.results import keep  # noqa: E402
 
+UNGUARDED = "ppo, watchdog off"
+PUSHED = {"learning_rate": 1.2e-3, "kl_coef": 0.0, "length_penalty": 0.0, "episodes": 448}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ppo": ("ppo", {}),
-    "ppo, watchdog off": ("ppo", {"watchdog": "off"}),
+    UNGUARDED: ("ppo", {"watchdog": "off"}),
+    "ppo, pushed": ("ppo", PUSHED),
+    "ppo, pushed, watchdog off": ("ppo", {**PUSHED, "watchdog": "off"}),
     "dpo": ("dpo", {}),
 }
 
@@ -62,6 +69,8 @@ class Seed:
 
     def row(self, variant: str) -> dict[str, Any]:
         """Train a variant, let it answer, and judge it."""
+        if variant == UNGUARDED and not self._spoke(self.demo.state.runs["ppo"]):
+            return {**self.row("ppo"), "variant": UNGUARDED}
         algorithm, changes = VARIANTS[variant]
         run, measured = self._trained(variant, algorithm, changes)
         answers = self._answers(variant, run)
@@ -108,10 +117,13 @@ class Seed:
                 measured |= event.values
             elif isinstance(event, Finished):
                 print(f"\r{self.demo.seed} {variant}: {event.outcome}".ljust(78))
-        warnings = [row["message"] for row in read_jsonl(run.events) if row["type"] == "warning"]
+        warnings = self._spoke(known)
         found = resolve_adapter(self.workspace, known, "policy")
         assert found is not None
         return found, {**measured, "warnings": warnings}
+
+    def _spoke(self, run_id: str) -> list[str]:
+        return [row["message"] for row in read_jsonl(self.queue.find(run_id).events) if row["type"] == "warning"]
 
     def _answers(self, variant: str, adapter: AdapterRef) -> list[DemoAnswer]:
         if variant == "ppo":

@@ -1,5 +1,6 @@
 """TRL's RewardTrainer on given pairs, then its scores of held-out ones. Run by bench_reward_quality.py with a python that has trl.
 
+A batch is accumulated pair by pair: the same update, without padding each pair to the longest of the batch (a third of the time).
 Reads JSON lines {"prompt": [...], "chosen": [...], "rejected": [...]}; writes {"margins": [...], …}: for each held-out pair by how
 much the chosen answer is scored higher.
 """
@@ -46,8 +47,9 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(a.model)
     model = AutoModelForSequenceClassification.from_pretrained(a.model, num_labels=1, dtype=getattr(torch, a.dtype))
     config = RewardConfig(
-        output_dir=tempfile.mkdtemp(), per_device_train_batch_size=a.batch, num_train_epochs=a.epochs, max_length=a.max_length,
-        learning_rate=a.learning_rate, seed=a.seed, report_to=[], save_strategy="no", logging_steps=50, disable_tqdm=True,
+        output_dir=tempfile.mkdtemp(), per_device_train_batch_size=1, gradient_accumulation_steps=a.batch,
+        num_train_epochs=a.epochs, max_length=a.max_length, learning_rate=a.learning_rate, seed=a.seed, report_to=[],
+        save_strategy="no", logging_steps=50, disable_tqdm=True,
         use_cpu=not torch.cuda.is_available(), bf16=a.dtype == "bfloat16", gradient_checkpointing=False,
     )  # fmt: skip
     lora = LoraConfig(

@@ -3,10 +3,11 @@
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rlhf_desktop.core.files import append_jsonl
+from rlhf_desktop.core.files import append_jsonl, read_jsonl
 
 HERE = Path(__file__).resolve().parent
 
@@ -17,6 +18,18 @@ def keep(row: dict[str, Any], file: Path = HERE / "results.jsonl") -> dict[str, 
     whole = {**row, **machine}
     append_jsonl(file, whole)
     return whole
+
+
+def find(wanted: dict[str, Any], covered: Sequence[str], file: Path = HERE / "results.jsonl") -> dict[str, Any] | None:
+    """The newest row with these values that still counts: the covered paths (from the project's folder) are as they were then."""
+    rows = [row for row in read_jsonl(file) if wanted.items() <= row.items()] if file.exists() else []
+    return next((row for row in reversed(rows) if _unchanged(row["commit"], covered)), None)
+
+
+def _unchanged(since: str, paths: Sequence[str]) -> bool:
+    """Whether the working tree's paths are as they were at a commit; not, where that commit isn't known."""
+    asked = subprocess.run(["git", "diff", "--quiet", since, "--", *paths], cwd=HERE.parents[1], stderr=subprocess.DEVNULL)
+    return asked.returncode == 0
 
 
 def commit() -> str:

@@ -61,7 +61,7 @@ def world(tmp_path_factory):
     return root, base, adapter_of(reward, base)
 
 
-def practise(world, watchdog):
+def practise(world, watchdog, name="", **gently):
     """PPO with none of its own guards against length, and a watchdog or not."""
     root, base, reward = world
     rows = [PracticePrompt(prompt=ask(prompt), split="heldout" if i % 2 else "train") for i, prompt in enumerate(PROMPTS)]
@@ -75,7 +75,9 @@ def practise(world, watchdog):
         "learning_rate": 1e-2,
         "ppo_epochs": 4,
     }
-    folder = make_run(root / watchdog, "ppo", base, rows, reward=reward, watchdog=watchdog, **loose, **sizes)
+    folder = make_run(
+        root / (name or watchdog), "ppo", base, rows, reward=reward, watchdog=watchdog, **{**loose, **sizes, **gently}
+    )
     assert main([str(folder)]) == 0
     return folder
 
@@ -117,3 +119,11 @@ def test_the_reward_went_up_while_the_answers_went_away(world):
     root, _, _ = world
     scores = [e["values"]["objective/scores"] for e in events(root / "off", "metrics") if "objective/scores" in e["values"]]
     assert scores[-1] > scores[0] + 0.5
+
+
+def test_a_watchdog_that_never_speaks_changes_nothing(world):
+    gently = {"learning_rate": 5e-4, "episodes": 96}
+    silent, none = (practise(world, mode, f"gently-{mode}", **gently) for mode in ("stop", "off"))
+    assert not events(silent, "warning")
+    written = [(run / "adapter" / "adapter_model.safetensors").read_bytes() for run in (silent, none)]
+    assert written[0] == written[1]
