@@ -23,6 +23,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 from rlhf_desktop.core.files import read_jsonl, sha256_text, write_jsonl  # noqa: E402
 from rlhf_desktop.core.paths import Workspace  # noqa: E402
+from rlhf_desktop.core.recipes import RewardSettings  # noqa: E402
 from rlhf_desktop.core.runs import ModelRef, RunConfig  # noqa: E402
 from rlhf_desktop.feedback.formats import read_feedback  # noqa: E402
 from rlhf_desktop.feedback.rows import RankingRow  # noqa: E402
@@ -33,8 +34,9 @@ from tests.bench.results import commit, find, keep  # noqa: E402
 
 HELDOUT_SHARE = 0.25
 RESAMPLES = 10_000
+LORA_RANK, LORA_ALPHA = 16, 32
 COVERED = {
-    "ours": ["rlhf_desktop/training", "rlhf_desktop/inference", "rlhf_desktop/core/recipes.py"],
+    "ours": ["rlhf_desktop/training", "rlhf_desktop/inference"],
     "trl": ["tests/bench/peer_trl_reward.py"],
 }
 
@@ -89,16 +91,24 @@ def fitting(pairs: Sequence[RankedAnswers], base: ModelRef, max_length: int) -> 
     ]
 
 
+def our_settings(o: argparse.Namespace) -> dict:
+    """All of them but the seed, so that a row tells them and a changed default counts."""
+    asked = RewardSettings(
+        epochs=o.epochs, batch_size=o.batch, max_length=o.max_length, learning_rate=o.learning_rate, dtype=o.dtype,
+        lora_rank=LORA_RANK, lora_alpha=LORA_ALPHA,
+    )  # fmt: skip
+    return asked.model_dump(mode="json", exclude={"seed"})
+
+
 def train_ours(root: Path, base: ModelRef, pairs: Sequence[RankedAnswers], seed: int, o: argparse.Namespace) -> dict:
     """Train in a process of its own, then score each held-out answer in another."""
     folder = root / f"{seed}-{commit()[:12]}"  # taken up again, but only by the code that began it
     if not (folder / "adapter").is_dir():
         folder.mkdir(exist_ok=True)
         digest = write_snapshot(folder / "data.jsonl", pairs)
-        settings = {"epochs": o.epochs, "batch_size": o.batch, "max_length": o.max_length, "learning_rate": o.learning_rate}
         config = RunConfig(
             run_id=folder.name, created="", title="reward quality", project_id="bench", algorithm="reward", base=base,
-            settings={**settings, "seed": seed, "dtype": o.dtype, "lora_rank": 16, "lora_alpha": 32}, data_sha256=digest,
+            settings={**our_settings(o), "seed": seed}, data_sha256=digest,
         )  # fmt: skip
         (folder / "run.json").write_text(config.model_dump_json())
         subprocess.run([sys.executable, "-m", "rlhf_desktop.worker", "train", str(folder)], check=True, stderr=subprocess.DEVNULL)
@@ -128,8 +138,8 @@ def train_theirs(root: Path, base: ModelRef, pairs: Sequence[RankedAnswers], see
     out = root / f"trl-{seed}.part"
     command = [o.peer_python, str(HERE / "peer_trl_reward.py"), "--model", base.path, "--train", str(root / "train.jsonl")]
     command += ["--heldout", str(root / "heldout.jsonl"), "--out", str(out), "--seed", str(seed), "--epochs", str(o.epochs)]
-    command += ["--batch", str(o.batch), "--max-length", str(o.max_length), "--rank", "16", "--alpha", "32", "--dtype", o.dtype]
-    command += ["--learning-rate", str(o.peer_learning_rate)]
+    command += ["--batch", str(o.batch), "--max-length", str(o.max_length), "--rank", str(LORA_RANK), "--alpha", str(LORA_ALPHA)]
+    command += ["--learning-rate", str(o.peer_learning_rate), "--dtype", o.dtype]
     quiet = {**os.environ, "HF_HUB_OFFLINE": "1"}
     subprocess.run(command, check=True, env=quiet, stdout=subprocess.DEVNULL)
     return json.loads(out.read_text())
@@ -175,8 +185,9 @@ def main() -> None:
     base = Library(Workspace(o.work / "workspace").ensure()).ensure_starter()
     pairs = fitting(load_pairs(o.pairs, o.limit), base, o.max_length)
     prompts = [prompt_hash(pair.prompt) for pair in pairs if pair.split == "heldout"]
-    shared = {"pairs": len(pairs), "epochs": o.epochs, "batch": o.batch, "max_length": o.max_length, "dtype": o.dtype}
-    setups = {"ours": {**shared, "learning_rate": o.learning_rate}, "trl": {**shared, "learning_rate": o.peer_learning_rate}}
+    theirs = {"epochs": o.epochs, "batch": o.batch, "max_length": o.max_length, "dtype": o.dtype}
+    theirs |= {"learning_rate": o.peer_learning_rate, "lora_rank": LORA_RANK, "lora_alpha": LORA_ALPHA}
+    setups = {"ours": {"pairs": len(pairs), **our_settings(o)}, "trl": {"pairs": len(pairs), **theirs}}
     halves: dict[str, dict[int, dict]] = {side: {} for side in COVERED}
     for seed in o.seeds:
         for side, train in (("ours", train_ours), ("trl", train_theirs)):
