@@ -13,7 +13,7 @@ import torch
 
 from rlhf_desktop.inference.model import default_device, fast_dtype
 
-PACKAGES = ("torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers")
+PACKAGES = ("transformers", "peft", "accelerate", "safetensors", "tokenizers")
 
 
 def main(argv: Sequence[str], out: BinaryIO) -> int:  # noqa: ARG001 - all jobs are called alike
@@ -39,7 +39,7 @@ def probe() -> dict[str, Any]:
         "ram_total_bytes": ram.total,
         "ram_available_bytes": ram.available,
         "fast_dtype": str(fast_dtype(device)).removeprefix("torch."),
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "versions": {"torch": torch.__version__, **{name: metadata.version(name) for name in PACKAGES}},  # torch's tells its build
     }
 
 
