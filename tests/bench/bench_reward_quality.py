@@ -23,7 +23,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 from rlhf_desktop.core.files import read_jsonl, sha256_text, write_jsonl  # noqa: E402
 from rlhf_desktop.core.paths import Workspace  # noqa: E402
-from rlhf_desktop.core.recipes import RewardSettings  # noqa: E402
+from rlhf_desktop.core.recipes import describe, make_settings  # noqa: E402
 from rlhf_desktop.core.runs import ModelRef, RunConfig  # noqa: E402
 from rlhf_desktop.feedback.formats import read_feedback  # noqa: E402
 from rlhf_desktop.feedback.rows import RankingRow  # noqa: E402
@@ -93,11 +93,9 @@ def fitting(pairs: Sequence[RankedAnswers], base: ModelRef, max_length: int) -> 
 
 def our_settings(o: argparse.Namespace) -> dict:
     """All of them but the seed, so that a row tells them and a changed default counts."""
-    asked = RewardSettings(
-        epochs=o.epochs, batch_size=o.batch, max_length=o.max_length, learning_rate=o.learning_rate, dtype=o.dtype,
-        lora_rank=LORA_RANK, lora_alpha=LORA_ALPHA,
-    )  # fmt: skip
-    return asked.model_dump(mode="json", exclude={"seed"})
+    asked = {"epochs": o.epochs, "batch_size": o.batch, "max_length": o.max_length, "learning_rate": o.learning_rate, "dtype": o.dtype}
+    whole = make_settings("reward", {**asked, "lora_rank": LORA_RANK, "lora_alpha": LORA_ALPHA}).model_dump(mode="json")
+    return {setting.name: whole[setting.name] for setting in describe("reward") if setting.name != "seed"}
 
 
 def train_ours(root: Path, base: ModelRef, pairs: Sequence[RankedAnswers], seed: int, o: argparse.Namespace) -> dict:
