@@ -93,8 +93,9 @@ def fitting(pairs: Sequence[RankedAnswers], base: ModelRef, max_length: int) -> 
 
 def our_settings(o: argparse.Namespace) -> dict:
     """All of them but the seed, so that a row tells them and a changed default counts."""
-    asked = {"epochs": o.epochs, "batch_size": o.batch, "max_length": o.max_length, "learning_rate": o.learning_rate, "dtype": o.dtype}
-    whole = make_settings("reward", {**asked, "lora_rank": LORA_RANK, "lora_alpha": LORA_ALPHA}).model_dump(mode="json")
+    asked = {"epochs": o.epochs, "batch_size": o.batch, "max_length": o.max_length, "learning_rate": o.learning_rate}
+    asked |= {"dtype": o.dtype, "lora_rank": LORA_RANK, "lora_alpha": LORA_ALPHA}
+    whole = make_settings("reward", asked).model_dump(mode="json")
     return {setting.name: whole[setting.name] for setting in describe("reward") if setting.name != "seed"}
 
 
