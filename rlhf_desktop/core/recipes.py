@@ -79,7 +79,6 @@ class RewardSettings(CommonSettings):
 class DpoSettings(CommonSettings):
     """Quick improve: learn from comparisons directly, without a reward model."""
 
-    learning_rate: float = _rate(5e-5)
     epochs: int = _passes(2)
     beta: float = _number(0.1, "(0, 10]", "How strongly the model is held to where it started.")
     loss: Literal["sigmoid", "robust", "ipo"] = Field(

@@ -40,7 +40,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     UNGUARDED: ("ppo", {"watchdog": "off"}),
     "ppo, pushed": ("ppo", PUSHED),
     "ppo, pushed, watchdog off": ("ppo", {**PUSHED, "watchdog": "off"}),
-    "dpo": ("dpo", {"learning_rate": 2e-4}),  # the default, meant for thousands of pairs, moves little in the few updates there are
+    "dpo": ("dpo", {}),
 }
 
 
