@@ -3,7 +3,7 @@
     make bench ARGS="demo --work FOLDER [--seeds 0 1 2] [--variants ppo dpo]"
 
 Each seed has a workspace in FOLDER: the thorough demo; then from the same SFT adapter and feedback DPO, PPO without the watchdog,
-and PPO pushed too hard (four times the rate, no price on drift or length) with the watchdog and without. All answer the same
+and PPO pushed too hard (thirteen times the rate, no price on drift or length) with the watchdog and without. All answer the same
 held-out prompts, judged by the rule. A watchdog that never spoke changes nothing, to the bit (a test holds it): then the demo's own
 PPO is also what it is without. Stopped and started again, it goes on where it was. A row a seed and way of training is appended to
 results.jsonl. About an hour a seed on one core of 2026, and as much again for the variants. Seeds side by side need an
@@ -34,7 +34,7 @@ from rlhf_desktop.store.database import Store  # noqa: E402
 from tests.bench.results import keep  # noqa: E402
 
 UNGUARDED = "ppo, watchdog off"
-PUSHED = {"learning_rate": 1.2e-3, "kl_coef": 0.0, "length_penalty": 0.0, "episodes": 448}
+PUSHED = {"learning_rate": 4e-3, "kl_coef": 0.0, "length_penalty": 0.0, "episodes": 448}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ppo": ("ppo", {}),
     UNGUARDED: ("ppo", {"watchdog": "off"}),
