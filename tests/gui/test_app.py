@@ -44,7 +44,7 @@ from pathlib import Path
 qt = QApplication([])
 desktop = app.Desktop(qt, Workspace(Path(sys.argv[1])).ensure())
 def fail():
-    raise KeyError("canary: what I wrote")
+    raise KeyError(sys.argv[2])
 QTimer.singleShot(0, fail)
 QTimer.singleShot(50, qt.quit)
 qt.exec()
@@ -55,7 +55,8 @@ desktop.put_away()
 def test_a_bugs_report_holds_no_words_of_the_users(tmp_path):
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "RLHF_DESKTOP_STATE": str(tmp_path / "state")}
     workspace = tmp_path / "workspace"
-    done = subprocess.run([sys.executable, "-c", BUG, str(workspace)], env=environment, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, "-c", BUG, str(workspace), "canary: what I wrote"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     (report,) = (workspace / "reports").iterdir()
     assert "KeyError" in report.read_text()
     assert "in fail" in report.read_text()

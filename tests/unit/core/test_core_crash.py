@@ -56,9 +56,9 @@ def test_a_circle_of_causes_ends():
 
 def test_a_worker_that_dies_says_no_more():
     """Its standard error is the log of a run."""
-    script = "from rlhf_desktop.worker import __main__ as w; "
-    script += f"w.importlib.import_module = lambda name: {{}}[{CANARY!r}]; w.main(['train'])"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    script = "import sys; from rlhf_desktop.worker import __main__ as w; "
+    script += "w.importlib.import_module = lambda name: {}[sys.argv[1]]; w.main(['train'])"
+    done = subprocess.run([sys.executable, "-c", script, CANARY], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "KeyError" in done.stderr
     assert CANARY not in done.stderr
