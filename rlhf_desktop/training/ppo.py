@@ -436,7 +436,11 @@ class PpoTrainer:
         }
 
     def evaluate(self, step: int) -> dict[str, float]:  # noqa: D102
-        self.watch.now(step, last=step == self.total_steps)
+        last = step == self.total_steps
+        if last and (reason := self.watchdog.end()):
+            self._fall_back()
+            self.run.emit("warning", code="watchdog", message=reason)
+        self.watch.now(step, last=last)
         return self._consider_heldout()
 
     def tensors(self) -> dict[str, Tensor]:  # noqa: D102

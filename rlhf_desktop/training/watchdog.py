@@ -1,8 +1,9 @@
 """Is the policy still answering, or gaming its reward model? Looks at each batch of answers and says so in one plain sentence.
 
 Each rule says how far gone the answers are, compared with the reference's own on the same kind of prompts: 0 as at the start, 1
-past what is bearable. From `WARN_AT` a rule warns, once; at 1 the step is halved; after `PATIENCE` such batches in a row the run
-stops and falls back to its best parameters. A reward model is a stand-in for the expert, and a policy finds where the two differ
+past what is bearable. From `WARN_AT` a rule warns, once; at 1 the step is halved; after `PATIENCE` such batches, with none between
+that is well again (below `WARN_AT`), the run stops and falls back to its best parameters; so it does if it ends before it is well
+again. A reward model is a stand-in for the expert, and a policy finds where the two differ
 (Gao et al., 2023, on over-optimisation); what it then writes is short, endless, repetitive, or all alike.
 """
 
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-PATIENCE = 3  # batches in a row, so that one odd batch stops nothing and smaller steps get a chance
+PATIENCE = 3  # batches, so that one odd batch stops nothing and smaller steps get a chance
 WARN_AT = 0.7
 LOWER = 0.5  # factor of the learning rate
 
@@ -156,7 +157,10 @@ class Watchdog:
         if self.mode == "off" or self.reference is None:
             return Verdict()
         gone, rule = self.worst(now)
-        self._broken = self._broken + 1 if gone >= 1 else 0
+        if gone >= 1:
+            self._broken += 1
+        elif gone < WARN_AT:  # well again; what only hovers below the limit is not
+            self._broken = 0
         sentence = rule.says(now, self.reference)
         if gone >= 1 and self.mode == "stop":
             return self._act(rule, sentence)
@@ -170,6 +174,13 @@ class Watchdog:
             return Verdict("slow", rule.code, f"{sentence} The run goes on in smaller steps.")
         self.reason = f"{sentence} The run was stopped, and the best model from before that was kept."
         return Verdict("stop", rule.code, self.reason)
+
+    def end(self) -> str:
+        """Why a run that ends should fall back; empty if its answers are well, or well again."""
+        if self.mode != "stop" or not self._broken or self.reason:
+            return ""
+        self.reason = "At the end the answers had not recovered, and the best model from before that was kept."
+        return self.reason
 
     def consider(self, score: float, now: Health, parameters: Mapping[str, Tensor]) -> None:
         """Keep these parameters if their held-out answers are healthy and score better than the best so far."""

@@ -35,8 +35,9 @@ from tests.bench.results import commit, find, keep  # noqa: E402
 HELDOUT_SHARE = 0.25
 RESAMPLES = 10_000
 LORA_RANK, LORA_ALPHA = 16, 32
+_PPO = [f":!rlhf_desktop/training/{name}.py" for name in ("ppo", "watchdog")]  # no part of a reward model's training
 COVERED = {
-    "ours": ["rlhf_desktop/training", "rlhf_desktop/inference"],
+    "ours": ["rlhf_desktop/training", "rlhf_desktop/inference", *_PPO],
     "trl": ["tests/bench/peer_trl_reward.py"],
 }
 

@@ -96,10 +96,16 @@ def mean_length(base, adapter=None):
     return sum(len(answer.ids) for answer in answers) / len(answers)
 
 
-def test_a_guarded_run_stops_where_an_unguarded_one_collapses(world):
+@pytest.fixture(scope="module")
+def unguarded(world):
+    """A run that nothing holds back."""
+    return practise(world, "off")
+
+
+def test_a_guarded_run_stops_where_an_unguarded_one_collapses(world, unguarded):
     _, base, _ = world
     usual = mean_length(base)
-    unguarded, guarded = practise(world, "off"), practise(world, "stop")
+    guarded = practise(world, "stop")
 
     assert mean_length(base, unguarded / "adapter") < 0.4 * usual
     assert not events(unguarded, "warning")
@@ -114,11 +120,19 @@ def test_a_guarded_run_stops_where_an_unguarded_one_collapses(world):
     assert events(guarded)[-1]["outcome"] == "done"
 
 
-def test_the_reward_went_up_while_the_answers_went_away(world):
+def test_the_reward_went_up_while_the_answers_went_away(unguarded):
     """What makes it hacking: by the reward model's own numbers the collapsed run looks like a success."""
-    root, _, _ = world
-    scores = [e["values"]["objective/scores"] for e in events(root / "off", "metrics") if "objective/scores" in e["values"]]
+    scores = [e["values"]["objective/scores"] for e in events(unguarded, "metrics") if "objective/scores" in e["values"]]
     assert scores[-1] > scores[0] + 0.5
+
+
+def test_a_run_that_ends_too_soon_to_be_stopped_keeps_its_best_all_the_same(world):
+    _, base, _ = world
+    folder = practise(world, "stop", "cut-short", episodes=96)
+    said = [warning["message"] for warning in events(folder, "warning")]
+    assert "smaller steps" in said[0]
+    assert "not recovered" in said[-1]
+    assert mean_length(base, folder / "adapter") > 0.5 * mean_length(base)
 
 
 def test_a_watchdog_that_never_speaks_changes_nothing(world):

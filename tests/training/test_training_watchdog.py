@@ -63,6 +63,25 @@ def test_one_odd_batch_stops_nothing():
     assert dog.reason == ""
 
 
+def test_answers_that_hover_below_the_limit_are_not_well_again():
+    dog = watchdog()
+    for _ in range(PATIENCE):
+        dog.look(broken(length=10))
+        dog.look(broken(length=20))
+    assert "shrank" in dog.reason
+
+
+@pytest.mark.parametrize(
+    ("mode", "last", "falls_back"),
+    [("stop", 20, True), ("stop", 40, False), ("warn", 20, False), ("off", 20, False)],
+)
+def test_a_run_that_ends_before_it_is_well_again_falls_back(mode, last, falls_back):
+    dog = watchdog(mode)
+    dog.look(broken(length=10))
+    dog.look(broken(length=last))
+    assert bool(dog.end()) == falls_back
+
+
 def test_a_rule_warns_once_before_it_acts():
     dog = watchdog()
     assert [dog.look(broken(length=20)).action for _ in range(3)] == ["warn", "none", "none"]
