@@ -128,11 +128,11 @@ def test_the_reward_went_up_while_the_answers_went_away(unguarded):
 
 def test_a_run_that_ends_too_soon_to_be_stopped_keeps_its_best_all_the_same(world):
     _, base, _ = world
-    folder = practise(world, "stop", "cut-short", episodes=96)
+    folder = practise(world, "stop", "cut-short", episodes=128)
     said = [warning["message"] for warning in events(folder, "warning")]
-    assert "smaller steps" in said[0]
+    assert any("smaller steps" in words for words in said)
     assert "not recovered" in said[-1]
-    assert mean_length(base, folder / "adapter") > 0.5 * mean_length(base)
+    assert mean_length(base, folder / "adapter") > mean_length(base) / 2.5  # the rule's own limit
 
 
 def test_a_watchdog_that_never_speaks_changes_nothing(world):
