@@ -177,7 +177,7 @@ class Watchdog:
 
     def end(self) -> str:
         """Why a run that ends should fall back; empty if its answers are well, or well again."""
-        if self.mode != "stop" or not self._broken or self.reason:
+        if self.mode != "stop" or not self._broken or not self.best or self.reason:
             return ""
         self.reason = "At the end the answers had not recovered, and the best model from before that was kept."
         return self.reason

@@ -77,6 +77,7 @@ def test_answers_that_hover_below_the_limit_are_not_well_again():
 )
 def test_a_run_that_ends_before_it_is_well_again_falls_back(mode, last, falls_back):
     dog = watchdog(mode)
+    dog.consider(0.5, HEALTHY, {"w": torch.ones(1)})
     dog.look(broken(length=10))
     dog.look(broken(length=last))
     assert bool(dog.end()) == falls_back
