@@ -2,17 +2,18 @@
 
     make bench ARGS="demo --work FOLDER [--seeds 0 1 2] [--variants ppo dpo]"
 
-Each seed has a workspace in FOLDER: the thorough demo; then from the same SFT adapter and feedback DPO, PPO without the watchdog,
-and PPO pushed too hard (thirteen times the rate, no price on drift or length) with the watchdog and without. All answer the same
-held-out prompts, judged by the rule. A watchdog that never spoke changes nothing, to the bit (a test holds it): then the demo's own
-PPO is also what it is without. Stopped and started again, it goes on where it was. A row a seed and way of training is appended to
-results.jsonl. About an hour a seed on one core of 2026, and as much again for the variants. Seeds side by side need an
-RLHF_DESKTOP_STATE each.
+Each seed has a workspace in FOLDER: the thorough demo, as far as a variant needs it; then from the same SFT adapter and feedback
+DPO, PPO without the watchdog, and PPO pushed too hard (thirteen times the rate, no price on drift or length) with the watchdog and
+without. All answer the same held-out prompts, as the demo does, judged by the rule. A watchdog that never spoke changes nothing, to
+the bit (a test holds it): then the demo's own PPO is also what it is without. Stopped and started again, it goes on where it was. A
+row a seed and way of training is appended to results.jsonl. About an hour a seed on one core of 2026, and as much again for the
+variants. Seeds side by side need an RLHF_DESKTOP_STATE each.
 """
 
 import argparse
 import json
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,91 +22,119 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 from rlhf_desktop.core.files import read_jsonl, write_json  # noqa: E402
 from rlhf_desktop.core.paths import Workspace  # noqa: E402
+from rlhf_desktop.core.recipes import Algorithm  # noqa: E402
 from rlhf_desktop.core.runs import AdapterRef, Finished, Metrics  # noqa: E402
+from rlhf_desktop.feedback.support_rule import RuleScore  # noqa: E402
 from rlhf_desktop.hub.library import Library  # noqa: E402
 from rlhf_desktop.jobs.adapters import resolve_adapter  # noqa: E402
 from rlhf_desktop.jobs.chat_client import ChatWorker  # noqa: E402
 from rlhf_desktop.jobs.queue import Queue  # noqa: E402
-from rlhf_desktop.operations.demo import Demo, finish, flat, read_report, sample_answers  # noqa: E402
-from rlhf_desktop.operations.demo_plan import THOROUGH, DemoState, messages  # noqa: E402
-from rlhf_desktop.operations.demo_report import DemoAnswer, judge_answers, model_report, points_by_prompt, win_report  # noqa: E402
+from rlhf_desktop.operations.demo import STEPS, Demo, flat, sample_answers  # noqa: E402
+from rlhf_desktop.operations.demo_plan import THOROUGH, messages  # noqa: E402
+from rlhf_desktop.operations.demo_report import (  # noqa: E402
+    DemoAnswer,
+    ModelReport,
+    judge_answers,
+    model_report,
+    points_by_prompt,
+    win_report,
+)
 from rlhf_desktop.operations.training import start_run  # noqa: E402
 from rlhf_desktop.store.database import Store  # noqa: E402
 from tests.bench.results import keep  # noqa: E402
 
-UNGUARDED = "ppo, watchdog off"
 PUSHED = {"learning_rate": 4e-3, "kl_coef": 0.0, "length_penalty": 0.0, "episodes": 448}
-VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "ppo": ("ppo", {}),
-    UNGUARDED: ("ppo", {"watchdog": "off"}),
-    "ppo, pushed": ("ppo", PUSHED),
-    "ppo, pushed, watchdog off": ("ppo", {**PUSHED, "watchdog": "off"}),
-    "dpo": ("dpo", {}),
+UNGUARDED = "ppo, watchdog off"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way of training. Settings are those that differ from the demo's."""
+
+    algorithm: Algorithm
+    after: str  # the last step of the demo that it needs
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+VARIANTS = {
+    "ppo": Variant("ppo", after="ppo"),
+    UNGUARDED: Variant("ppo", after="ppo", changes={"watchdog": "off"}),
+    "ppo, pushed": Variant("ppo", after="reward", changes=PUSHED),
+    "ppo, pushed, watchdog off": Variant("ppo", after="reward", changes={**PUSHED, "watchdog": "off"}),
+    "dpo": Variant("dpo", after="feedback"),
 }
 
 
-class _DoneOrNot(Demo):
-    """A demo that is taken up where it is, also when that is its end."""
-
-    def _unfinished(self) -> DemoState | None:
-        file = self.workspace.root / "demo.json"
-        return DemoState.model_validate_json(file.read_bytes()) if file.exists() else None
-
-
 class Seed:
-    """One seed's workspace, with the demo done."""
+    """One seed's workspace: its demo, its variants, and how each answered the held-out prompts."""
 
     def __init__(self, root: Path, store: Store, seed: int) -> None:
         self.workspace, self.store = Workspace(root), store
-        self.queue, self.library = Queue(self.workspace), Library(self.workspace)
-        self.demo = _DoneOrNot(
-            self.workspace, store, self.queue, self.library, size=THOROUGH, seed=seed,
+        self.queue = Queue(self.workspace)
+        self.demo = Demo(
+            self.workspace, store, self.queue, Library(self.workspace), size=THOROUGH, seed=seed,
             progress=lambda event: print(f"\r{seed} {event.step} {event.text}"[:78].ljust(78), end="", flush=True),
         )  # fmt: skip
-        self.report = finish(self.demo) if self.demo.remaining() else read_report(self.workspace)
         self.prompts = {p.id: p for p in self.demo.prompts["heldout"]}
         self.known = root / "variants.json"
-        self.answers: dict[str, list[dict]] = json.loads(self.known.read_text("utf-8")) if self.known.exists() else {}
+        self.answers: dict[str, list[dict[str, Any]]] = json.loads(self.known.read_text("utf-8")) if self.known.exists() else {}
 
     def row(self, variant: str) -> dict[str, Any]:
         """Train a variant, let it answer, and judge it."""
+        self._demo_until(VARIANTS[variant].after)
         if variant == UNGUARDED and not self._spoke(self.demo.state.runs["ppo"]):
             return {**self.row("ppo"), "variant": UNGUARDED}
-        algorithm, changes = VARIANTS[variant]
-        run, measured = self._trained(variant, algorithm, changes)
-        answers = self._answers(variant, run)
-        given = {**self.demo.state.heldout, "tuned": answers}
-        scores = {model: judge_answers(self.prompts, texts) for model, texts in given.items()}
-        points = {model: points_by_prompt(texts, scores[model]) for model, texts in given.items()}
+        trained, measured = self._trained(variant)
+        given = {
+            "base": self._answers("base", None),
+            "sft": self._answers("sft", self.demo.adapter("sft")),
+            "tuned": self._answers(variant, trained),
+        }
+        scores = {model: judge_answers(self.prompts, answers) for model, answers in given.items()}
+        points = {model: points_by_prompt(answers, scores[model]) for model, answers in given.items()}
         wins = {other: win_report(other, points, self.demo.seed) for other in ("base", "sft")}
-        with ChatWorker() as worker:
-            worker.load(self.demo.base())
-            asked = [messages(self.prompts[answer.prompt_id]) for answer in answers]
-            likelihood = worker.likelihood(None, asked, [[answer.text] for answer in answers])
-        mine, before = model_report(scores["tuned"], answers, likelihood), self.report.models
+        reports = {model: self._report(answers, scores[model]) for model, answers in given.items()}
+        mine, sft, base = reports["tuned"], reports["sft"], reports["base"]
         return {
             "bench": "demo",
             "variant": variant,
             "seed": self.demo.seed,
             **{f"over_{other}": [round(v, 3) for v in (win.rate, win.low, win.high)] for other, win in wins.items()},
             "report": mine.model_dump(mode="json"),
-            "words_ratio_to_sft": mine.mean_words / before["sft"].mean_words,
-            "perplexity_ratio_to_sft": mine.perplexity / before["sft"].perplexity,
-            "perplexity_ratio_to_base": mine.perplexity / before["base"].perplexity,  # of what each wrote, both under the base
+            "words_ratio_to_sft": mine.mean_words / sft.mean_words,
+            "perplexity_ratio_to_sft": mine.perplexity / sft.perplexity,
+            "perplexity_ratio_to_base": mine.perplexity / base.perplexity,  # of what each wrote, both under the base
             **{name: measured[name] for name in ("objective/scores", "objective/kl", "rewards/margins") if name in measured},
             "warnings": measured["warnings"],
         }
 
-    def _trained(self, variant: str, algorithm: str, changes: dict[str, Any]) -> tuple[AdapterRef, dict[str, Any]]:
-        title = f"Bench: {variant}"
+    def _demo_until(self, last: str) -> None:
+        names = [step.name for step in STEPS]
+        for step in self.demo.remaining():
+            if names.index(step.name) <= names.index(last):
+                self.demo.take(step)
+
+    def _report(self, answers: list[DemoAnswer], scores: list[RuleScore]) -> ModelReport:
+        with ChatWorker() as worker:
+            worker.load(self.demo.base())
+            asked = [messages(self.prompts[answer.prompt_id]) for answer in answers]
+            likelihood = worker.likelihood(None, asked, [[answer.text] for answer in answers])
+        return model_report(scores, answers, likelihood)
+
+    def _trained(self, variant: str) -> tuple[AdapterRef, dict[str, Any]]:
+        title, way = f"Bench: {variant}", VARIANTS[variant]
         known = (
             self.demo.state.runs["ppo"] if variant == "ppo" else next((r.id for r in self.queue.runs() if r.title == title), None)
         )
         if known is None:
-            settings = {**(THOROUGH.ppo if algorithm == "ppo" else {"watched_prompts": 0}), **changes, "seed": self.demo.seed}
-            reward = self.demo.adapter("reward") if algorithm == "ppo" else None
+            settings = {
+                **(THOROUGH.ppo if way.algorithm == "ppo" else {"watched_prompts": 0}),
+                **way.changes,
+                "seed": self.demo.seed,
+            }
+            reward = self.demo.adapter("reward") if way.algorithm == "ppo" else None
             known = start_run(
-                self.store, self.queue, self.demo.project, algorithm, base=self.demo.base(), title=title,
+                self.store, self.queue, self.demo.project, way.algorithm, base=self.demo.base(), title=title,
                 start=self.demo.adapter("sft"), reward=reward, settings=settings,
             ).id  # fmt: skip
         run = self.queue.find(known)
@@ -125,18 +154,17 @@ class Seed:
     def _spoke(self, run_id: str) -> list[str]:
         return [row["message"] for row in read_jsonl(self.queue.find(run_id).events) if row["type"] == "warning"]
 
-    def _answers(self, variant: str, adapter: AdapterRef) -> list[DemoAnswer]:
-        if variant == "ppo":
-            return self.demo.state.heldout["tuned"]
-        if variant not in self.answers:
+    def _answers(self, model: str, adapter: AdapterRef | None) -> list[DemoAnswer]:
+        """As the demo asks them, once."""
+        if model not in self.answers:
             prompts = self.demo.prompts["heldout"]
             with ChatWorker() as worker:
                 rows = list(
                     sample_answers(worker, self.demo.base(), prompts, 1, adapter, THOROUGH.heldout_sampling, self.demo.seed + 1)
                 )
-            self.answers[variant] = [answer.model_dump(mode="json") for answer in flat(prompts, rows)]
+            self.answers[model] = [answer.model_dump(mode="json") for answer in flat(prompts, rows)]
             write_json(self.known, self.answers)
-        return [DemoAnswer.model_validate(answer) for answer in self.answers[variant]]
+        return [DemoAnswer.model_validate(answer) for answer in self.answers[model]]
 
 
 def main() -> None:
