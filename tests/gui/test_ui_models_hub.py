@@ -60,7 +60,11 @@ def find(qtbot, room, text):
 
 
 def wait_for(qtbot, room, words):
-    qtbot.waitUntil(lambda: room.notice.isVisible() and words in room.notice.words.text())
+    def says_so():
+        assert room.notice.isVisible(), "nothing is said"
+        assert words in room.notice.words.text()
+
+    qtbot.waitUntil(says_so)
 
 
 def test_a_search_says_size_licence_and_whether_it_fits(qtbot, room, tiny, server):
