@@ -3,11 +3,11 @@
     make bench ARGS="demo --work FOLDER [--seeds 0 1 2] [--variants ppo dpo]"
 
 Each seed has a workspace in FOLDER: the thorough demo, as far as a variant needs it; then from the same SFT adapter and feedback
-DPO (also at half its default rate), PPO without the watchdog, and PPO pushed too hard (thirteen times the rate, no price on drift
-or length) with the watchdog and without. All answer the same held-out prompts, as the demo does, judged by the rule. A watchdog
-that never spoke changes nothing, to the bit (a test holds it): then the demo's own PPO is also what it is without. Stopped and
-started again, it goes on where it was. A row a seed and way of training is appended to results.jsonl. About an hour a seed on one
-core of 2026, and as much again for the variants. Seeds side by side need an RLHF_DESKTOP_STATE each.
+DPO (also at half and twice its default rate), PPO without the watchdog, and PPO pushed too hard (thirteen times the rate, no price
+on drift or length) with the watchdog and without. All answer the same held-out prompts, as the demo does, judged by the rule. A
+watchdog that never spoke changes nothing, to the bit (a test holds it): then the demo's own PPO is also what it is without. Stopped
+and started again, it goes on where it was. A row a seed and way of training is appended to results.jsonl. About an hour a seed on
+one core of 2026, and as much again for the variants. Seeds side by side need an RLHF_DESKTOP_STATE each.
 """
 
 import argparse
@@ -63,6 +63,7 @@ VARIANTS = {
     "ppo, pushed, watchdog off": Variant("ppo", after="reward", changes={**PUSHED, "watchdog": "off"}),
     "dpo": Variant("dpo", after="feedback"),
     "dpo, half the rate": Variant("dpo", after="feedback", changes={"learning_rate": 1e-4}),
+    "dpo, twice the rate": Variant("dpo", after="feedback", changes={"learning_rate": 4e-4}),
 }
 
 
