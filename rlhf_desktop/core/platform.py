@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -134,6 +135,36 @@ def kill_group(pid: int) -> None:
         return
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process has computed and holds."""
+
+    cpu_s: float
+    rss_bytes: int
+
+
+def usage(pid: int) -> Usage:
+    """Of a process and those it has started (an environment's Python on Windows starts another)."""
+    cpu_s, rss_bytes = 0.0, 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                times = one.cpu_times()
+                cpu_s, rss_bytes = cpu_s + times.user + times.system, rss_bytes + one.memory_info().rss
+    return Usage(cpu_s, rss_bytes)
+
+
+def peak_rss_bytes() -> int:
+    """The most memory this process has had resident so far."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def signal_name(number: int) -> str:

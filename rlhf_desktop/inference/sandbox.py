@@ -1,18 +1,24 @@
 """Chat templates rendered in a process of their own (`template_process`), which is killed when it takes too long."""
 
 import atexit
+import contextlib
 import json
 import queue
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 from rlhf_desktop.core.commands import package_parent, worker_environment
 from rlhf_desktop.core.errors import ModelTrouble
+from rlhf_desktop.core.platform import usage
+from rlhf_desktop.inference.template_process import MEMORY_BYTES
 
 CPU_LIMIT_S = 2.0  # real templates take milliseconds
 WALL_LIMIT_S = 60.0  # a machine under load is slow without being attacked
+_LOOK_EVERY_S = 0.05
+_STARTING_CPU_S = 2.0  # seen from outside, the process's own start counts as the first text's
 _HINT = "Choose another model, or one whose chat template comes from its makers. Nothing was run outside the sandbox."
 
 
@@ -46,7 +52,7 @@ class TemplateRenderer:
         try:
             process.stdin.write(request)
             process.stdin.flush()
-            line = self._replies.get(timeout=self._wall_limit_s)
+            line = self._await(process.pid)
         except (OSError, queue.Empty):
             line = b""
         if not line.endswith(b"\n"):
@@ -54,6 +60,23 @@ class TemplateRenderer:
             raise ModelTrouble("The chat template of this model takes too long or too much memory, so it was stopped.", _HINT)
         reply: dict[str, str] = json.loads(line)
         return reply
+
+    def _await(self, pid: int) -> bytes:
+        """The reply. Where the system enforces no limits, they are watched from here.
+
+        Raises:
+            queue.Empty: it takes too long, or too much.
+        """
+        if sys.platform == "linux":
+            return self._replies.get(timeout=self._wall_limit_s)
+        begun_s, end = usage(pid).cpu_s, time.monotonic() + self._wall_limit_s
+        while time.monotonic() < end:
+            with contextlib.suppress(queue.Empty):
+                return self._replies.get(timeout=_LOOK_EVERY_S)
+            used = usage(pid)
+            if used.cpu_s - begun_s > self._cpu_limit_s + _STARTING_CPU_S or used.rss_bytes > MEMORY_BYTES:
+                break
+        raise queue.Empty
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "rlhf_desktop.inference.template_process", str(self._cpu_limit_s)]

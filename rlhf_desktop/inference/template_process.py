@@ -17,9 +17,6 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-if sys.platform != "win32":
-    import resource
-
 MEMORY_BYTES = 1 << 30
 TEXT_LIMIT_CHARS = 8_000_000
 _templates: dict[str, jinja2.Template] = {}
@@ -112,12 +109,21 @@ def limit_cpu(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
+def limit_memory() -> None:
+    """Have the system refuse this process more memory; macOS and Windows know no such limit, so there `sandbox` watches."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform != "darwin":
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+
+
 def main() -> None:
     """Serve until the input ends."""
     seconds = float(sys.argv[1])
-    if sys.platform != "win32":
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_memory()
     for line in sys.stdin.buffer:
         limit_cpu(seconds)
         reply = json.dumps(answer(line)).encode() + b"\n"

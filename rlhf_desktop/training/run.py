@@ -2,9 +2,7 @@
 
 import json
 import os
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from torch import Tensor
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.files import append_jsonl, fsync_dir, read_jsonl, sha256_file
+from rlhf_desktop.core.platform import peak_rss_bytes
 from rlhf_desktop.core.recipes import CommonSettings, make_settings
 from rlhf_desktop.core.runs import RunConfig
 from rlhf_desktop.feedback.snapshot import SnapshotRow, read_snapshot
@@ -295,12 +294,6 @@ def _finish(run: RunFiles, trainer: Trainer, outcome: Outcome, clock: _Clock, la
 def _finite(values: Mapping[str, float]) -> dict[str, float]:
     """JSON has no NaN: a metric that is not a number is left out."""
     return {name: float(value) for name, value in values.items() if value == value and abs(value) != float("inf")}
-
-
-def peak_rss_bytes() -> int:
-    """Peak resident memory of this process."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def peak_cuda_bytes() -> int | None:

@@ -8,7 +8,6 @@ import gc
 import json
 import os
 import queue
-import resource
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ import torch
 from pydantic import ValidationError
 
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.platform import peak_rss_bytes
 from rlhf_desktop.core.protocol import (
     Cancel,
     Done,
@@ -162,12 +162,6 @@ def describe(request_id: str, problem: Exception) -> Trouble:
         return Trouble(id=request_id, message="There is not enough memory for this.", hint=hint, detail=detail)
     hint = "This is a fault of the program. Nothing you wrote is lost; trying again may help."
     return Trouble(id=request_id, message="Something went wrong inside the model process.", hint=hint, detail=detail)
-
-
-def peak_rss_bytes() -> int:
-    """The most memory this process has had."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _id_of(line: bytes) -> str:

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -111,3 +112,21 @@ def test_replace_tries_again_where_windows_forbids_it_for_a_moment(tmp_path, mon
     monkeypatch.setattr(platform.os, "replace", lambda *_: (_ for _ in ()).throw(PermissionError))
     with pytest.raises(PermissionError):  # elsewhere a refusal is final
         replace(tmp_path / "old", tmp_path / "new")
+
+
+@pytest.mark.parametrize(("system", "peak"), [("linux", 7 * 1024), ("darwin", 7), ("win32", 11)])
+def test_the_peak_of_memory_is_bytes_on_every_system(monkeypatch, system: str, peak: int) -> None:
+    monkeypatch.setattr(platform.sys, "platform", system)
+    monkeypatch.setattr("resource.getrusage", lambda who: SimpleNamespace(ru_maxrss=7))
+    monkeypatch.setattr(platform.psutil, "Process", lambda: SimpleNamespace(memory_info=lambda: SimpleNamespace(peak_wset=11)))
+    assert platform.peak_rss_bytes() == peak
+
+
+def test_what_a_process_uses_counts_what_it_has_started_and_is_nothing_once_it_is_gone(tmp_path) -> None:
+    parent = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    child = "held = bytearray(200_000_000); print('up', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", parent, child], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"up\n"
+        assert platform.usage(process.pid).rss_bytes > 200_000_000
+        assert platform.usage(process.pid).cpu_s > 0
+    assert platform.usage(process.pid) == platform.Usage(0.0, 0)

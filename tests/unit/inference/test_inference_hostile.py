@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from rlhf_desktop.core.errors import AppError, ModelTrouble
 from rlhf_desktop.core.gguf_header import check_gguf
 from rlhf_desktop.core.modelfiles import adapter_fits, check_adapter, check_model
 from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.platform import Usage
 from rlhf_desktop.core.rewardfiles import check_reward
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.library import Library
+from rlhf_desktop.inference import sandbox, template_process
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.inference.sandbox import TemplateRenderer
@@ -119,6 +122,27 @@ def test_templates(renderer, tripwire, name):
     assert isinstance(trouble, ModelTrouble)
     assert "template" in trouble.message
     assert renderer.render("{{ messages[0].content }}", SEEN) == "Hello"  # and the next one is served
+
+
+@pytest.mark.parametrize(("system", "limits"), [("darwin", ["CORE"]), ("win32", []), ("linux", ["CORE", "AS"])])
+def test_the_template_process_asks_for_no_limit_its_system_refuses(monkeypatch, system, limits):
+    asked = []
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, bounds: asked.append(kind))
+    monkeypatch.setattr(template_process.sys, "platform", system)
+    template_process.limit_memory()
+    assert asked == [getattr(resource, f"RLIMIT_{name}") for name in limits]
+
+
+@pytest.mark.parametrize("reached", [Usage(99.0, 0), Usage(0.0, 2 << 30)])
+def test_templates_are_watched_where_the_system_limits_nothing(monkeypatch, tripwire, reached):
+    used = iter([Usage(0.0, 0), reached])
+    monkeypatch.setattr(sandbox.sys, "platform", "darwin")
+    monkeypatch.setattr(sandbox, "usage", lambda pid: next(used))
+    made = TemplateRenderer(cpu_limit_s=60.0)
+    assert isinstance(refused(lambda: made.render(TEMPLATES["endless-loop"], SEEN), tripwire), ModelTrouble)
+    monkeypatch.undo()
+    assert made.render("{{ messages[0].content }}", SEEN) == "Hello"
+    made.close()
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
