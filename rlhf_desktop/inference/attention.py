@@ -6,14 +6,22 @@ the rows side by side, pads them, and takes the padding off again; linear layers
 On a CPU, short rows go through the plain products (softmax(QKᵀ/√d + mask)·V and their derivatives): torch's fused attention is made
 for long rows, and at 128 tokens its backward takes four times as long. The price is to keep the probabilities until backward. The
 accuracy in bfloat16 is the same: log-probabilities by either differ from float32's by 0.04 nats a token on average. A decoding
-step's single query goes the same way. Long rows, and all on a GPU, go to the fused attention.
+step's single query goes the same way. Long rows, and all on a card, go to the fused attention.
+
+On a card that is one of several kernels, and each refuses something (torch's sdp_utils.cpp): flash a mask, memory-efficient grouped
+heads. What all refuse goes to plain products in float32 with T² numbers a head. So a mask and grouped heads never go together:
+rows that need only causality go without a mask, with grouped heads where flash will take them; others have their keys and values
+repeated for every head, and an additive mask in the queries' format whose rows start at multiples of eight numbers, as the
+memory-efficient kernel wants it, made once for all layers.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.backends.cuda import SDPAParams, can_use_flash_attention
 from torch.nn import functional as F
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -21,15 +29,63 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 NAME = "rows"
 LONGEST = 512  # tokens of a row that goes through the plain products
+ALIGNED = 8  # numbers, of which the rows of a mask in memory are a multiple
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the N tokens of a sequence stand when its B rows are padded to T and put side by side."""
+    """Where the N tokens of a sequence stand when its B rows are padded to T (at the right) and put side by side.
 
-    mask: Tensor  # (B, 1, T, T) true where a query may look
+    A token sees itself and what stands before it in the prompt or in its own answer.
+    """
+
+    segment: Tensor  # (B, T) 0 where the prompt is, 1… its answers, -1 padding
+    position: Tensor  # (B, T) counted along prompt and answer; any in padding
     slots: Tensor  # (N,) a token's place among the B·T
     source: Tensor  # (B·T,) the token at a place; any token where there is padding
+    single: bool  # whether no row has two answers: then causality alone says what a token sees
+    _made: dict[object, Tensor] = field(default_factory=dict, repr=False, compare=False)
+
+    def mask(self, window: int | None = None) -> Tensor:
+        """(B, 1, T, T), true where a query may look; with a window only at keys less than so many positions before it."""
+        near = window if self._cuts(window) else None
+        return self._once(near, lambda: _visible(self.segment, self.position, near))
+
+    def bias(self, dtype: torch.dtype, window: int | None = None) -> Tensor:
+        """The mask as 0 and -∞ to add, (B, 1, T, T) in memory whose rows start at multiples of eight numbers."""
+        near = window if self._cuts(window) else None
+        return self._once((dtype, near), lambda: _additive(self.mask(near), dtype))
+
+    def causal(self, window: int | None = None) -> bool:
+        """Whether causality alone gives real tokens what the mask does; what padding sees is nobody's concern."""
+        return self.single and not self._cuts(window)
+
+    def _cuts(self, window: int | None) -> bool:
+        return window is not None and window < self.segment.shape[1]
+
+    def _once(self, key: object, make: Callable[[], Tensor]) -> Tensor:
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+
+def _visible(segment: Tensor, position: Tensor, window: int | None) -> Tensor:
+    """(B, T) segments → (B, 1, T, T): earlier tokens of the prompt or the same answer. Padding is seen by padding alone."""
+    width = segment.shape[1]
+    causal = torch.ones(width, width, dtype=torch.bool, device=segment.device).tril()
+    same = segment.unsqueeze(2) == segment.unsqueeze(1)
+    prompt = (segment == 0).unsqueeze(1) & (segment >= 0).unsqueeze(2)
+    seen = (same | prompt) & causal
+    if window is not None:
+        seen &= position.unsqueeze(2) - position.unsqueeze(1) < window
+    return seen.unsqueeze(1)
+
+
+def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    width = mask.shape[-1]
+    wide = torch.zeros(*mask.shape[:-1], -(-width // ALIGNED) * ALIGNED, dtype=dtype, device=mask.device)
+    bias = wide[..., :width]
+    return bias.masked_fill_(~mask, float("-inf"))
 
 
 def use_rows(model: Any) -> None:
@@ -55,18 +111,18 @@ def attend(
         module: The layer; its number of query heads is a multiple G of the key heads.
         query: (B, heads, T, D); with a layout (1, heads, N, D).
         key: (B, heads / G, S, D); with a layout (1, heads / G, N, D).
-        value: As key.
+        value: As key; D may be another.
         attention_mask: (B, 1, T, S), true where a query may look; not used with a layout.
         scaling: Of the products.
         layout: Which tokens form a row, when rows lie end to end.
-        options: For the fused attention.
+        options: For the fused attention; of them "sliding_window" is heeded with a layout.
 
     Returns:
         (B, T, heads, D), with a layout (1, N, heads, D), and no weights.
     """
     if layout is not None:
         rows = [_side_by_side(x, layout) for x in (query, key, value)]
-        out = _attend_rows(rows[0], rows[1], rows[2], layout.mask, scaling)  # (B, heads, T, D)
+        out = _attend_rows(rows[0], rows[1], rows[2], layout, scaling, options.get("sliding_window"))  # (B, heads, T, D)
         flat = out.transpose(1, 2).flatten(0, 1)  # (B·T, heads, D)
         return flat.index_select(0, layout.slots).unsqueeze(0), None
     if query.shape[2] == 1 and query.device.type == "cpu" and (attention_mask is None or attention_mask.dtype == torch.bool):
@@ -76,15 +132,34 @@ def attend(
 
 def _side_by_side(x: Tensor, layout: Layout) -> Tensor:
     """(1, heads, N, D) → (B, heads, T, D)."""
-    rows, length = layout.mask.shape[0], layout.mask.shape[-1]
     placed = x[0].transpose(0, 1).index_select(0, layout.source)  # (B·T, heads, D)
-    return placed.view(rows, length, *placed.shape[1:]).transpose(1, 2)
+    return placed.view(*layout.segment.shape, *placed.shape[1:]).transpose(1, 2)
 
 
-def _attend_rows(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float) -> Tensor:
-    if query.device.type == "cpu" and query.shape[2] <= LONGEST:
-        return _Attention.apply(query, key, value, mask, scaling)  # type: ignore[no-any-return, no-untyped-call]
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling, enable_gqa=True)
+def _attend_rows(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scaling: float, window: int | None) -> Tensor:
+    if query.device.type != "cpu":
+        return _attend_on_card(query, key, value, layout, scaling, window)
+    if query.shape[2] <= LONGEST:
+        return _Attention.apply(query, key, value, layout.mask(window), scaling)  # type: ignore[no-any-return, no-untyped-call]
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=layout.mask(window), scale=scaling, enable_gqa=True)
+
+
+def _attend_on_card(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scaling: float, window: int | None) -> Tensor:
+    """Without a mask where that is enough, else with keys and values for every head: never a mask and grouped heads."""
+    causal, heads = layout.causal(window), query.shape[1]
+    grouped = causal and key.shape[1] != heads and can_use_flash_attention(SDPAParams(query, key, value, None, 0.0, True, True))
+    if not grouped:
+        key, value = (_for_every_head(x, heads) for x in (key, value))
+    bias = None if causal else layout.bias(query.dtype, window)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, is_causal=causal, scale=scaling, enable_gqa=grouped)
+
+
+def _for_every_head(x: Tensor, heads: int) -> Tensor:
+    """(B, heads / G, T, D) → (B, heads, T, D)."""
+    rows, groups, length, size = x.shape
+    if groups == heads:
+        return x
+    return x.unsqueeze(2).expand(rows, groups, heads // groups, length, size).reshape(rows, heads, length, size)
 
 
 class _Attention(torch.autograd.Function):
@@ -100,11 +175,17 @@ class _Attention(torch.autograd.Function):
         weights = torch.softmax(scores, dim=-1)
         ctx.save_for_backward(stacked, key, value, weights)
         ctx.scaling = scaling
-        return (weights @ value).view(rows, heads, length, size)
+        return (weights @ value).view(rows, heads, length, value.shape[-1])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         stacked, key, value, weights = ctx.saved_tensors
-        up = grad.reshape(stacked.shape)  # (B, K, G·T, D)
+        up = grad.reshape(*stacked.shape[:-1], value.shape[-1])  # (B, K, G·T, D)
         slope = torch._softmax_backward_data(up @ value.transpose(-1, -2), weights, -1, weights.dtype).mul_(ctx.scaling)
-        return (slope @ key).view(grad.shape), slope.transpose(-1, -2) @ stacked, weights.transpose(-1, -2) @ up, None, None
+        return (
+            (slope @ key).view(*grad.shape[:-1], key.shape[-1]),
+            slope.transpose(-1, -2) @ stacked,
+            weights.transpose(-1, -2) @ up,
+            None,
+            None,
+        )

@@ -62,7 +62,7 @@ def collate(groups: Sequence[Group], device: torch.device | str = "cpu") -> Tree
     return TreeBatch(
         input_ids=torch.tensor([ids], device=device),
         position_ids=torch.tensor([positions], device=device),
-        layout=_layout(groups, device),
+        layout=_layout(groups, positions, device),
         before=torch.tensor(before, device=device),
         targets=torch.tensor([token for answer in answers for token in answer], device=device),
         owner=torch.arange(len(answers)).repeat_interleave(lengths).to(device),
@@ -71,7 +71,7 @@ def collate(groups: Sequence[Group], device: torch.device | str = "cpu") -> Tree
     )
 
 
-def _layout(groups: Sequence[Group], device: torch.device | str) -> Layout:
+def _layout(groups: Sequence[Group], positions: Sequence[int], device: torch.device | str) -> Layout:
     rows, width = len(groups), max(group.tokens for group in groups)
     segment = torch.full((rows, width), -1)  # -1 padding, 0 prompt, 1… answers
     for row, group in enumerate(groups):
@@ -79,16 +79,13 @@ def _layout(groups: Sequence[Group], device: torch.device | str) -> Layout:
         segment[row, : group.tokens] = torch.arange(len(parts)).repeat_interleave(parts)
     real = (segment >= 0).flatten()  # (B·T)
     source = (real.cumsum(0) - 1).clamp(min=0)
-    return Layout(_tree_mask(segment).to(device), real.nonzero().squeeze(1).to(device), source.to(device))
-
-
-def _tree_mask(segment: Tensor) -> Tensor:
-    """(B, T) segments → (B, 1, T, T): earlier tokens of the prompt or the same answer. Padding is seen by padding alone."""
-    width = segment.shape[1]
-    causal = torch.ones(width, width, dtype=torch.bool).tril()
-    same = segment.unsqueeze(2) == segment.unsqueeze(1)
-    prompt = (segment == 0).unsqueeze(1) & (segment >= 0).unsqueeze(2)
-    return ((same | prompt) & causal).unsqueeze(1)
+    return Layout(
+        segment=segment.to(device),
+        position=torch.tensor(positions)[source].view(rows, width).to(device),
+        slots=real.nonzero().squeeze(1).to(device),
+        source=source.to(device),
+        single=all(len(group.answers) <= 1 for group in groups),
+    )
 
 
 def micro_batches(groups: Sequence[Group], max_tokens: int) -> Iterator[list[int]]:
