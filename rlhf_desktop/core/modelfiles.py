@@ -2,14 +2,14 @@
 
 Whoever made a folder is not trusted. Refused, each with its reason: weights that can run code (pickle), code of the folder's own
 (`auto_map`), headers that are huge or lie about what follows, configurations that would allocate far more than there is,
-patterns that take forever to match, and adapters that change the base or point to other places.
+and patterns that take forever to match. `core.adapterfiles` has the same for adapters.
 """
 
 import json
 import re
 import struct
 from dataclasses import dataclass
-from math import isfinite, prod
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,15 @@ MAX_TENSORS = 100_000
 MAX_JSON_BYTES = 4 * 2**20  # config.json and its kin
 MAX_TOKENIZER_BYTES = 128 * 2**20
 MAX_TEMPLATE_CHARS = 256 * 1024
-MAX_RANK = 4096
-ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 _BYTES = {"F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2, "I8": 1,
           "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1}  # fmt: skip
 _CONFIG_CAPS = {"hidden_size": 2**17, "intermediate_size": 2**20, "num_hidden_layers": 2048, "vocab_size": 2**22,
                 "num_attention_heads": 4096, "num_key_value_heads": 4096, "head_dim": 2**14, "max_position_embeddings": 2**27,
                 "num_local_experts": 4096, "num_experts": 4096}  # fmt: skip
 _NESTED_REPEAT = re.compile(r"\((?:[^()\\]|\\.)*[+*](?:[^()\\]|\\.)*\)(?:[+*]|\{\d*,)")
-_MODULE_NAME = re.compile(r"[\w.-]+")
 _CODE = ("auto_map", "custom_pipelines", "custom_generate")
-_CHANGES_BASE = ("pissa", "eva", "corda", "olora", "loftq", "lora_ga")
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         start = f.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         if length > MAX_HEADER_BYTES and 8 + length <= size:
-            raise _refused(file, f"its header is {length:,} bytes long, which no model needs")
+            raise refused(file, f"its header is {length:,} bytes long, which no model needs")
         if not 2 <= length <= size - 8 or length > MAX_HEADER_BYTES:
             raise _damaged(file)
         raw = f.read(length)
@@ -72,7 +68,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         raise _damaged(file) from None
     if len(described) > MAX_TENSORS:
-        raise _refused(file, f"it lists {len(described):,} tensors")
+        raise refused(file, f"it lists {len(described):,} tensors")
     _check_layout(file, sorted(place for _, place in described.values()), size - 8 - length)
     return {name: tensor for name, (tensor, _) in described.items()}
 
@@ -96,7 +92,7 @@ def _check_layout(file: Path, places: list[tuple[int, int]], data_bytes: int) ->
     if at > data_bytes:
         raise _damaged(file)
     if at < data_bytes:
-        raise _refused(file, f"{data_bytes - at:,} bytes follow its last tensor")
+        raise refused(file, f"{data_bytes - at:,} bytes follow its last tensor")
 
 
 # --- models -------------------------------------------------------------------------------------------------------------------
@@ -129,7 +125,7 @@ def read_config(file: Path) -> dict[str, Any]:
         ModelTrouble: damaged, too large, or asking for code.
     """
     if file.stat().st_size > MAX_JSON_BYTES:
-        raise _refused(file, "it is too large")
+        raise refused(file, "it is too large")
     try:
         config = json.loads(file.read_bytes())
         code = _asks_for_code(config)
@@ -164,7 +160,7 @@ def _weight_files(folder: Path) -> list[Path]:
     files = sorted(folder.glob("*.safetensors"))
     if files:
         return files
-    if any(file for pattern in _PICKLES for file in folder.glob(pattern)):
+    if any(file for pattern in PICKLES for file in folder.glob(pattern)):
         hint = "Get the model's *.safetensors files: the .bin and .pt formats can run code and are not loaded."
         raise ModelTrouble(f"The weights in {folder} are in a format that is not safe to load.", hint)
     raise ModelTrouble(f"{folder} has no weights.", "Copy the model's *.safetensors files into the folder, then add it again.")
@@ -179,7 +175,7 @@ def _check_index(folder: Path, files: list[Path]) -> None:
         raise ModelTrouble(f"{index.name} is damaged.", "Copy or download it again.")
     for name in sorted(set(places.values())):
         if name != Path(name).name or "\\" in name:
-            raise _refused(index, f"it points outside its folder ({name[:80]})")
+            raise refused(index, f"it points outside its folder ({name[:80]})")
         if name not in {file.name for file in files}:
             raise ModelTrouble(f"{folder} is not complete: {name} is missing.", "Copy the whole folder again.")
 
@@ -190,12 +186,12 @@ def _check_sizes(folder: Path, config: dict[str, Any], parameters: int) -> None:
     sizes = {name: inner.get(name, 0) or 0 for name in _CONFIG_CAPS}
     for name, value in sizes.items():
         if type(value) is not int or not 0 <= value <= _CONFIG_CAPS[name]:
-            raise _refused(folder / "config.json", f"{name} is {str(value)[:40]}")
+            raise refused(folder / "config.json", f"{name} is {str(value)[:40]}")
     hidden, layers = sizes["hidden_size"], sizes["num_hidden_layers"]
     promised = sizes["vocab_size"] * hidden + layers * (2 * hidden * hidden + 2 * hidden * sizes["intermediate_size"])
     if promised > 4 * parameters + 10**7:
         reason = f"it describes {promised:,} parameters, but the weights hold {parameters:,}"
-        raise _refused(folder / "config.json", reason)
+        raise refused(folder / "config.json", reason)
     if config.get("quantization_config"):
         hint = "Get the model's unquantised files, or a GGUF file, which is converted when it is added."
         raise ModelTrouble("This model is quantised in a form that cannot be loaded or trained here.", hint)
@@ -210,7 +206,7 @@ def check_tokenizer(folder: Path) -> None:
     file = folder / "tokenizer.json"
     if file.is_file():
         if file.stat().st_size > MAX_TOKENIZER_BYTES:
-            raise _refused(file, "it is too large")
+            raise refused(file, "it is too large")
         try:
             tokenizer = json.loads(file.read_bytes())
         except (ValueError, RecursionError):
@@ -223,14 +219,14 @@ def check_tokenizer(folder: Path) -> None:
         raise ModelTrouble(f"{folder} has its words only in SentencePiece's own file, which is not read here.", hint)
     for name in ("chat_template.jinja", "chat_template.json"):
         if (folder / name).is_file() and (folder / name).stat().st_size > MAX_TEMPLATE_CHARS:
-            raise _refused(folder / name, "it is too large")
+            raise refused(folder / name, "it is too large")
 
 
 def _check_patterns(file: Path, value: Any, depth: int) -> None:
     if isinstance(value, dict):
         pattern = value.get("Regex")
         if isinstance(pattern, str) and (len(pattern) > 4096 or _NESTED_REPEAT.search(pattern)):
-            raise _refused(file, "one of its patterns could take forever to match")
+            raise refused(file, "one of its patterns could take forever to match")
         for part in value.values():
             _check_patterns(file, part, depth + 1)
     elif isinstance(value, list):
@@ -238,101 +234,8 @@ def _check_patterns(file: Path, value: Any, depth: int) -> None:
             _check_patterns(file, part, depth + 1)
 
 
-# --- adapters -----------------------------------------------------------------------------------------------------------------
-
-
-def check_adapter(folder: Path) -> dict[str, Any]:
-    """Whether a folder is a plain LoRA adapter that may be loaded. Returns its configuration.
-
-    Raises:
-        ModelTrouble: it is damaged, of another kind, changes its base, points to other places, or could run code.
-    """
-    if not (folder / ADAPTER_CONFIG).is_file():
-        raise ModelTrouble(f"There is no adapter in {folder}.", f"Choose a folder that has {ADAPTER_CONFIG} in it.")
-    config = read_config(folder / ADAPTER_CONFIG)
-    if not (folder / ADAPTER_WEIGHTS).is_file():
-        if any(file for pattern in _PICKLES for file in folder.glob(pattern)):
-            hint = f"Ask for {ADAPTER_WEIGHTS}: the .bin format can run code and is not loaded."
-            raise ModelTrouble(f"The adapter in {folder} is in a format that is not safe to load.", hint)
-        hint = "Copy the folder again, or train again: the feedback is safe."
-        raise ModelTrouble(f"The adapter in {folder} has no weights ({ADAPTER_WEIGHTS} is missing).", hint)
-    if reason := _adapter_reason(config):
-        hint = "Only plain LoRA adapters in safetensors files can be loaded here."
-        raise ModelTrouble(f"The adapter in {folder} is refused: {reason}.", hint)
-    _check_ranks(folder, config)
-    return config
-
-
-def _adapter_reason(config: dict[str, Any]) -> str:
-    """Why an adapter's configuration is refused; "" when it is not."""
-    if config.get("peft_type") != "LORA":
-        return "it is not a LoRA adapter"
-    if config.get("use_dora") or config.get("lora_bias") or config.get("layer_replication") or config.get("target_parameters"):
-        return "it uses a form of LoRA that is not supported"
-    if config.get("trainable_token_indices") or any(config.get(key) for key in ("megatron_config", "arrow_config")):
-        return "it uses a form of LoRA that is not supported"
-    start = config.get("init_lora_weights")
-    if isinstance(start, str) and start.lower().startswith(_CHANGES_BASE):
-        return f"it was started with “{start[:20]}”, which also changes the base model"
-    where = config.get("base_model_name_or_path")
-    if isinstance(where, str) and ("://" in where or where.startswith(("\\\\", "//")) or ".." in re.split(r"[\\/]", where)):
-        return f"it points to another place for its base model ({where[:80]})"
-    return _target_reason(config)
-
-
-def _target_reason(config: dict[str, Any]) -> str:
-    """Patterns are refused: they are matched against every module, and a bad one never ends."""
-    targets = config.get("target_modules")
-    if targets != "all-linear" and not (
-        isinstance(targets, list) and targets and all(isinstance(name, str) and _MODULE_NAME.fullmatch(name) for name in targets)
-    ):
-        return "the layers it adapts are not given as a list of names"
-    for key in ("exclude_modules", "layers_pattern"):
-        if isinstance(config.get(key), str):
-            return f"{key} is a pattern"
-    for key in ("rank_pattern", "alpha_pattern"):
-        pattern = config.get(key) or {}
-        if not isinstance(pattern, dict) or not all(_MODULE_NAME.fullmatch(str(name)) for name in pattern):
-            return f"{key} is not a list of names"
-    kept = config.get("modules_to_save") or []
-    if kept and not (config.get("task_type") == "SEQ_CLS" and set(kept) <= {"score", "classifier"}):
-        return "it replaces whole layers of the base model"
-    return ""
-
-
-def _check_ranks(folder: Path, config: dict[str, Any]) -> None:
-    """Ranks are small whole numbers, and those of the weights."""
-    rank, alpha = config.get("r"), config.get("lora_alpha")
-    ranks = [rank, *(config.get("rank_pattern") or {}).values()]
-    alphas = [alpha, *(config.get("alpha_pattern") or {}).values()]
-    numbers = all(type(n) is int and 1 <= n <= MAX_RANK for n in ranks) and all(
-        isinstance(n, int | float) and not isinstance(n, bool) and isfinite(n) and 0 < n < 10**6 for n in alphas
-    )
-    if not numbers:
-        raise _refused(folder / ADAPTER_CONFIG, "its rank or scale is out of bounds")
-    for name, tensor in read_tensors(folder / ADAPTER_WEIGHTS).items():
-        if ".lora_A." in name and (len(tensor.shape) != 2 or tensor.shape[0] not in ranks):
-            raise _refused(folder / ADAPTER_WEIGHTS, "its weights do not have the rank that its configuration says")
-
-
-def adapter_fits(adapter: Path, base: Path) -> bool:
-    """Whether an adapter's factors have the shapes of a base model's layers, from both headers alone."""
-    layers = {name: t.shape for file in base.glob("*.safetensors") for name, t in read_tensors(file).items()}
-    found = 0
-    for name, tensor in read_tensors(adapter / ADAPTER_WEIGHTS).items():
-        module, dot, factor = name.removeprefix("base_model.model.").partition(".lora_")
-        shape = layers.get(f"{module}.weight")
-        if not dot:
-            continue
-        if shape is None or len(shape) != 2 or len(tensor.shape) != 2:
-            return False
-        if (factor[0] == "A" and tensor.shape[1] != shape[1]) or (factor[0] == "B" and tensor.shape[0] != shape[0]):
-            return False
-        found += 1
-    return found > 0
-
-
-def _refused(file: Path, reason: str) -> ModelTrouble:
+def refused(file: Path, reason: str) -> ModelTrouble:
+    """The trouble that says why a file is not loaded."""
     return ModelTrouble(f"{file.name} is refused: {reason}.", "Get the model from a source you trust; nothing of it was loaded.")
 
 

@@ -7,8 +7,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from rlhf_desktop.core.adapterfiles import ADAPTER_CONFIG, ADAPTER_WEIGHTS, check_adapter
 from rlhf_desktop.core.errors import ModelTrouble
-from rlhf_desktop.core.modelfiles import ADAPTER_CONFIG, ADAPTER_WEIGHTS, check_adapter, read_config, read_tensors
+from rlhf_desktop.core.modelfiles import read_config, read_tensors
 
 REWARD, HEADS = "reward.json", "heads.safetensors"
 MEMBER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, HEADS)

@@ -12,10 +12,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
+from rlhf_desktop.core.adapterfiles import adapter_fits, check_adapter
 from rlhf_desktop.core.errors import BadInput, ModelTrouble, NoSpace
 from rlhf_desktop.core.files import fsync_dir, write_json
 from rlhf_desktop.core.imported import ImportedAdapter, origin_file
-from rlhf_desktop.core.modelfiles import adapter_fits, check_adapter, check_model, read_config
+from rlhf_desktop.core.modelfiles import check_model, read_config
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, free_disk_bytes
 from rlhf_desktop.core.rewardfiles import MEMBER_FILES, REWARD, check_reward

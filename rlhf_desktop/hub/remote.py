@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Any, Literal
 
+from rlhf_desktop.core.adapterfiles import ADAPTER_CONFIG
 from rlhf_desktop.core.errors import BadInput, ModelTrouble, NotFound
 from rlhf_desktop.core.gguf_header import check_architecture
-from rlhf_desktop.core.modelfiles import ADAPTER_CONFIG
 from rlhf_desktop.hub.client import Hub
 
 _DTYPE_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}

@@ -17,9 +17,9 @@ from peft.tuners.lora.layer import Linear as LoraLinear
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from rlhf_desktop.core.adapterfiles import check_adapter
 from rlhf_desktop.core.errors import ModelTrouble, NotFound
 from rlhf_desktop.core.files import fsync_dir, write_json
-from rlhf_desktop.core.modelfiles import check_adapter
 from rlhf_desktop.inference.model import BaseModel
 from rlhf_desktop.inference.packed import PackedLinear
 

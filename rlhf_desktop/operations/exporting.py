@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_desktop.core import errors
+from rlhf_desktop.core.adapterfiles import check_adapter
 from rlhf_desktop.core.commands import package_parent, worker_command, worker_environment
 from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace
 from rlhf_desktop.core.files import fsync_dir
-from rlhf_desktop.core.modelfiles import check_adapter
 from rlhf_desktop.core.platform import free_disk_bytes
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.hub.library import Library

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlhf_desktop.core.adapterfiles import ADAPTER_CONFIG, ADAPTER_WEIGHTS, check_adapter
 from rlhf_desktop.core.errors import BadInput, NotEnoughFeedback
-from rlhf_desktop.core.modelfiles import ADAPTER_CONFIG, ADAPTER_WEIGHTS, check_adapter
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.rewardfiles import HEADS, REWARD
 from rlhf_desktop.core.runs import AdapterRef, Finished, RunConfig

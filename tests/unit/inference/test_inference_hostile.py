@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from rlhf_desktop.core.adapterfiles import adapter_fits, check_adapter
 from rlhf_desktop.core.errors import AppError, ModelTrouble
 from rlhf_desktop.core.gguf_header import check_gguf
-from rlhf_desktop.core.modelfiles import adapter_fits, check_adapter, check_model
+from rlhf_desktop.core.modelfiles import check_model
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import Usage
 from rlhf_desktop.core.rewardfiles import check_reward
