@@ -91,8 +91,15 @@ def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
 def use_rows(model: Any) -> None:
     """Make a model attend with this module."""
     AttentionInterface.register(NAME, attend)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
+    AttentionMaskInterface.register(NAME, _mask)
     model.set_attn_implementation(NAME)
+
+
+def _mask(*, attention_mask: Tensor | None = None, **options: Any) -> Tensor | None:
+    """The mask as transformers makes it. A card is not asked whether one masks anything: each step would wait."""
+    if attention_mask is not None and attention_mask.device.type != "cpu":
+        options["allow_is_causal_skip"] = False
+    return sdpa_mask(attention_mask=attention_mask, **options)  # type: ignore[no-any-return]
 
 
 def attend(

@@ -139,9 +139,7 @@ class _Batch:
             if logits is None or stop():
                 break
             tokens = choose(logits, self.uniforms[:, step], self.sampling)  # (B,)
-            if self.with_logprobs:
-                self._weigh(logits, tokens)
-            on_tokens(self._take(tokens.tolist(), end_ids))
+            on_tokens(self._take(*self._fetch(logits, tokens), end_ids))
             self._complete(on_answer, everything=step == last)
             logits = None if len(self.answers) == len(self.ids) else self._step(self._compact(tokens))
         self.finish.update({owner: "cancelled" for owner in self.ids if owner not in self.answers})
@@ -181,21 +179,23 @@ class _Batch:
         logits: torch.Tensor = out.logits[:, -1]
         return logits[rows]
 
-    def _weigh(self, logits: torch.Tensor, tokens: torch.Tensor) -> None:
-        """Note how likely each living row's token was."""
+    def _fetch(self, logits: torch.Tensor, tokens: torch.Tensor) -> tuple[list[int], list[float]]:
+        """The tokens, and how likely each was if that is asked for: all that a step reads from the device, and read at once."""
+        if not self.with_logprobs:
+            return tokens.tolist(), []
         scaled = logits.float() / (self.sampling.temperature or 1.0)  # (B, V)
         found = scaled.gather(1, tokens[:, None])[:, 0] - scaled.logsumexp(-1)
-        for owner, logprob in zip(self.owners, found.tolist(), strict=True):
-            if owner not in self.finish:
-                self.logprobs[owner].append(logprob)
+        numbers = torch.stack([tokens.int(), found.view(torch.int32)]).cpu()  # (2, B), the logarithms as their bits
+        return numbers[0].tolist(), numbers[1].view(torch.float32).tolist()
 
-    def _take(self, tokens: list[int], end_ids: set[int]) -> list[tuple[int, int, int]]:
+    def _take(self, tokens: list[int], logprobs: list[float], end_ids: set[int]) -> list[tuple[int, int, int]]:
         """Give each living row its token. Returns those that are text."""
         news = []
-        for owner, token in zip(self.owners, tokens, strict=True):
+        for row, (owner, token) in enumerate(zip(self.owners, tokens, strict=True)):
             if owner in self.finish:
                 continue
             self.ids[owner].append(token)
+            self.logprobs[owner] += logprobs[row : row + 1]
             if token in end_ids:
                 self.finish[owner] = "end"
             else:
@@ -207,7 +207,7 @@ class _Batch:
         alive = [b for b, owner in enumerate(self.owners) if owner not in self.finish]
         if 2 * len(alive) > len(self.owners):
             return tokens
-        rows = torch.tensor(alive, device=self.device)
+        rows = torch.tensor(alive).to(self.device, non_blocking=True)
         self.owners = [self.owners[b] for b in alive]
         self.uniforms, self.positions = self.uniforms[rows], self.positions[rows]
         self.mask = None if self.mask is None else self.mask[rows]
@@ -255,19 +255,35 @@ def _invert(probabilities: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor
 
 
 def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
-    """(B, V) probabilities with 0 for all but the likeliest tokens that together reach `top_p`, and any as likely as the last.
+    """(B, V) probabilities with 0 for all but the likeliest tokens that together reach `top_p`, and any as likely as the last."""
+    least_kept = _least_kept if probabilities.device.type == "cpu" else _least_kept_by_sorting
+    cut = least_kept(probabilities, top_p)
+    return probabilities.where(probabilities >= cut[:, None], probabilities.new_zeros(()))
+
+
+def _least_kept(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+    """(B,) the least probability kept.
 
     Sorting a vocabulary takes longer than a small model's layer, so a row sorts only as many tokens as it needs.
     """
     size = probabilities.shape[-1]
-    cut = probabilities.new_empty(len(probabilities))  # (B,) the least probability kept
-    rows = torch.arange(len(probabilities), device=probabilities.device)
+    least = probabilities.new_empty(len(probabilities))  # (B,)
+    rows = torch.arange(len(probabilities))
     for guess in (*(n for n in NUCLEUS_GUESSES if n < size), size):
-        top = probabilities[rows].topk(guess, dim=-1).values  # likeliest first
-        cumulative = top.cumsum(-1)
-        last = (cumulative < top_p).sum(-1, keepdim=True).clamp(max=guess - 1)
-        cut[rows] = top.gather(1, last)[:, 0]
-        rows = rows[cumulative[:, -1] < top_p]
+        least[rows], enough = _cut(probabilities[rows].topk(guess, dim=-1).values, top_p)
+        rows = rows[~enough]
         if len(rows) == 0:
             break
-    return probabilities.where(probabilities >= cut[:, None], probabilities.new_zeros(()))
+    return least
+
+
+def _least_kept_by_sorting(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+    """As above, on a card: it sorts quickly, and waiting to hear which rows need more would take longer."""
+    return _cut(probabilities.sort(descending=True).values, top_p)[0]
+
+
+def _cut(likeliest: torch.Tensor, top_p: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of each row's likeliest tokens, (B, n) and the likeliest first: the least that is needed, and whether n were enough."""
+    cumulative = likeliest.cumsum(-1)
+    last = (cumulative < top_p).sum(-1, keepdim=True).clamp(max=likeliest.shape[-1] - 1)
+    return likeliest.gather(1, last)[:, 0], cumulative[:, -1] >= top_p

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.inference import sampler
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.inference.sampler import choose, sample
 from rlhf_desktop.inference.template import prompt_ids
@@ -134,6 +135,13 @@ def test_top_p_keeps_the_smallest_set_that_reaches_it(vocabulary):
             total += float(probabilities[row, token])
         assert set(drawn[:, row].tolist()) <= kept
         assert ordered[0] in drawn[:, row]
+
+
+@pytest.mark.parametrize("flatness", [0.3, 3.0])  # the likeliest 64 tokens of 5000 are enough, and are not
+def test_a_whole_vocabulary_sorted_gives_the_cut_of_one_sorted_in_part(flatness):
+    probabilities = (torch.randn(6, 5000, generator=torch.Generator().manual_seed(1)) / flatness).softmax(-1)
+    in_part, whole = sampler._least_kept(probabilities, 0.9), sampler._least_kept_by_sorting(probabilities, 0.9)
+    assert torch.equal(in_part, whole)
 
 
 def test_extreme_uniform_numbers_never_draw_the_impossible():
