@@ -3,6 +3,7 @@
 from typing import Literal
 
 from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.core.recipes import Dtype
 from rlhf_desktop.core.runs import ModelRef, Value
 
 
@@ -48,7 +49,7 @@ class CalibrateRequest(Value):
     """What `worker calibrate` reads on stdin."""
 
     base: ModelRef
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    dtype: Dtype = "auto"
 
 
 class Line(Value):

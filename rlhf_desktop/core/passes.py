@@ -6,7 +6,7 @@ queries, keys, values and gates, and the float32 copies inside the two norms. Gr
 and computes the rest again: a third more work, so it is taken only when nothing else fits.
 """
 
-PLATEAU_TOKENS = {"cpu": 1024, "cuda": 16384}  # of a micro-batch: more at once is no faster
+PLATEAU_TOKENS = {"cpu": 1024, "cuda": 16384, "xpu": 16384, "mps": 16384}  # of a micro-batch: more at once is no faster
 ACTIVATION_SHARE = 0.6  # of the free memory that activations may take
 HEAD_CHUNK_TOKENS = 128  # answer tokens that go through the vocabulary together: their logits fit in a processor's cache
 HEAD_CHUNK_BYTES = HEAD_CHUNK_TOKENS * 12  # for each word of the vocabulary: logits, their softmax and its product

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.core.recipes import Dtype
 from rlhf_desktop.core.runs import AdapterRef, ModelRef, Value
 
 
@@ -26,7 +27,7 @@ class Load(Value):
     op: Literal["load"] = "load"
     id: str
     base: ModelRef
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    dtype: Dtype = "auto"
 
 
 class Unload(Value):

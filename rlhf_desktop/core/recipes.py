@@ -14,6 +14,8 @@ from rlhf_desktop.core.errors import BadInput, ModelTrouble
 
 Algorithm = Literal["sft", "reward", "ppo", "dpo", "kto"]
 ALGORITHMS: tuple[Algorithm, ...] = ("sft", "reward", "ppo", "dpo", "kto")
+Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+Quantization = Literal["none", "4bit"]
 
 
 def _number(default: Any, bounds: str, text: str, unit: str = "") -> Any:
@@ -46,10 +48,8 @@ class CommonSettings(BaseModel):
     max_grad_norm: float = _number(1.0, "(0, 100]", "Longest step allowed: gradients are shortened to this norm.")
     seed: int = _number(0, "[0, 2147483647]", "Starts the random numbers; the same seed repeats the run.")
     watched_prompts: int = _number(3, "[0, 20]", "Fixed prompts whose answers you see change while the run goes on.", "prompts")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Number format; auto takes bfloat16 where this machine is fast at it."
-    )
-    quantization: Literal["none", "4bit"] = Field(
+    dtype: Dtype = Field("auto", description="Number format; auto takes the smallest that this machine is fast at.")
+    quantization: Quantization = Field(
         "none", description="4bit holds the frozen model in a quarter of the memory: for NVIDIA cards, a little less exact, slower."
     )
 

@@ -1,10 +1,9 @@
 """Load a frozen base model, and know how its turns end."""
 
 import logging
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -12,14 +11,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from rlhf_desktop.core.errors import ModelTrouble, NoSpace
 from rlhf_desktop.core.messages import Message
 from rlhf_desktop.core.modelfiles import check_model
+from rlhf_desktop.core.recipes import Dtype, Quantization
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.inference.attention import use_rows
+from rlhf_desktop.inference.device import allow_tf32, fast_dtype, find_device, is_out_of_memory, make_current
 from rlhf_desktop.inference.packed import pack
 from rlhf_desktop.inference.quantized import loading_options, treat_as_plain
 from rlhf_desktop.inference.template import render
-
-Dtype = Literal["auto", "float32", "bfloat16"]
-Quantization = Literal["none", "4bit"]
 
 END_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|end_of_turn|>", "<turn|>", "<|return|>")
 """Tokens that end an assistant's turn in the chat formats in use; a model may list only its end of text as `eos`."""
@@ -53,18 +51,21 @@ def load_base(
     Args:
         ref: The model in the library.
         dtype: "auto" takes `fast_dtype`.
-        device: Defaults to the first CUDA device, else the CPU.
+        device: Defaults to the one the environment names, else the card with the most free memory, else the CPU.
         quantization: "4bit" for `inference.quantized`.
 
     Raises:
         ModelTrouble: the folder is missing, has no weights, is damaged, or its architecture is unknown; or bitsandbytes is missing.
         NoSpace: the model does not fit in memory.
+        NotFound: the device that was chosen is not there.
     """
     folder = Path(ref.path)
     _check_folder(folder, ref.name)
     check_model(folder)
-    where = torch.device(device) if device is not None else default_device()
+    where = find_device(None if device is None else str(device))
+    make_current(where)
     kind = fast_dtype(where) if dtype == "auto" else getattr(torch, dtype)
+    allow_tf32(where, kind)
     tokenizer = load_tokenizer(folder, ref.name)
     render(tokenizer, [Message(role="user", content="Hello")])  # a template that misbehaves is better met now than in a run
     options = loading_options(kind, where) if quantization == "4bit" else {}
@@ -79,11 +80,10 @@ def load_base(
                 treat_as_plain(model)
             else:
                 model = model.to(where)
-    except (MemoryError, torch.OutOfMemoryError) as problem:
-        raise NoSpace(
-            f"“{ref.name}” does not fit in memory.", "Close other programs or choose a smaller model.", str(problem)
-        ) from None
     except Exception as problem:  # transformers raises many kinds for a damaged or unknown model
+        if is_out_of_memory(problem):
+            hint = "Close other programs or choose a smaller model."
+            raise NoSpace(f"“{ref.name}” does not fit in memory.", hint, str(problem)) from None
         raise problem if isinstance(problem, ModelTrouble) else _load_trouble(ref.name, problem) from problem
     model.eval().requires_grad_(False)
     pack(model)
@@ -105,45 +105,6 @@ def load_tokenizer(folder: Path, name: str) -> Any:
     except Exception as problem:  # as above: many kinds
         hint = "Its tokenizer.json or tokenizer_config.json is missing or damaged: copy the whole model folder again."
         raise ModelTrouble(f"The tokenizer of “{name}” cannot be read.", hint, str(problem)) from problem
-
-
-def default_device() -> torch.device:
-    """The first CUDA device where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def fast_dtype(device: torch.device | None = None) -> torch.dtype:
-    """bfloat16 where the hardware is fast at it (CUDA from compute capability 8.0, a CPU that shows it), else float32."""
-    where = device or default_device()
-    if where.type == "cuda":
-        return torch.bfloat16 if torch.cuda.get_device_capability(where) >= (8, 0) else torch.float32
-    return torch.bfloat16 if where.type == "cpu" and _cpu_likes_bfloat16() else torch.float32
-
-
-def _cpu_likes_bfloat16() -> bool:
-    """Whether a bfloat16 matrix product is at least as fast as the float32 one: flags tell what exists, not what is fast."""
-    global _bfloat16_wins
-    if _bfloat16_wins is None:
-        _bfloat16_wins = _bfloat16_share() < 0.9
-    return _bfloat16_wins
-
-
-_bfloat16_wins: bool | None = None  # measured once a process: about 30 ms
-
-
-def _bfloat16_share() -> float:
-    """Time of a bfloat16 product the size of a small model's layer, as a share of the float32 one's.
-
-    The two take turns and the best of each counts, so that another program's work does not fall on one of them.
-    """
-    best = {torch.bfloat16: float("inf"), torch.float32: float("inf")}
-    layers = {dtype: (torch.ones(256, 576, dtype=dtype), torch.ones(1536, 576, dtype=dtype)) for dtype in best}  # (tokens, hidden)
-    for _ in range(15):
-        for dtype, (x, weight) in layers.items():
-            start = time.perf_counter()
-            torch.nn.functional.linear(x, weight)
-            best[dtype] = min(best[dtype], time.perf_counter() - start)
-    return best[torch.bfloat16] / best[torch.float32]
 
 
 def find_end_ids(tokenizer: Any, generation_config: Any = None) -> tuple[int, ...]:

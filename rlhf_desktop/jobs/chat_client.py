@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import IO, Literal, TypeVar
+from typing import IO, TypeVar
 
 from rlhf_desktop.core.errors import ModelTrouble, WorkerTrouble
 from rlhf_desktop.core.ids import new_id
@@ -34,6 +34,7 @@ from rlhf_desktop.core.protocol import (
     Trouble,
     Unload,
 )
+from rlhf_desktop.core.recipes import Dtype
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.jobs.commands import package_parent, worker_command, worker_environment
 from rlhf_desktop.jobs.framing import ReplyFramer
@@ -83,7 +84,7 @@ class ChatWorker:
 
     # --- what to ask ----------------------------------------------------------------------------------------------------------
 
-    def load(self, base: ModelRef, dtype: Literal["auto", "float32", "bfloat16"] = "auto") -> Loaded:
+    def load(self, base: ModelRef, dtype: Dtype = "auto") -> Loaded:
         """Make this the base model; quick when it already is."""
         return self._only(Loaded, Load(id=new_id(), base=base, dtype=dtype))
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.inference.device import devices
 
 T = TypeVar("T")
 UNTESTED = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DeepSpeed", "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM"}
@@ -38,7 +39,7 @@ class Cohort:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             from accelerate import PartialState  # a second to import, and only needed here
 
-            state = PartialState(cpu=not torch.cuda.is_available())
+            state = PartialState(cpu=len(devices()) == 1)
             self.rank, self.size = state.process_index, state.num_processes
 
     @property

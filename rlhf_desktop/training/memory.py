@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import psutil
-import torch
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rlhf_desktop.core.errors import NoSpace
 from rlhf_desktop.core.passes import activation_bytes, micro_batch, usable_bytes
+from rlhf_desktop.inference.device import empty_cache, is_out_of_memory
 
 GIB = 1024**3
 
@@ -72,11 +71,6 @@ def bytes_per_token(config: Any, number_bytes: int, *, checkpointing: bool) -> i
     )
 
 
-def free_bytes(device: torch.device) -> int:
-    """Memory that is free on a device now."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-
-
 def checkpoint_layers(model: Any) -> None:
     """Keep one hidden state a layer and compute the rest again in backward; dropout stays off."""
     for module in model.modules():
@@ -111,8 +105,7 @@ class Budget:
             if _fits(work, picks):
                 continue
             undo()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            empty_cache()
             self._halve()
             middle = len(picks) // 2
             todo.extendleft([picks[middle:], picks[:middle]])
@@ -126,13 +119,8 @@ def _fits(work: Callable[[list[int]], None], picks: Sequence[int]) -> bool:
     """Do the work; False when memory ran out and it can be cut. The exception is gone on return, and with it what it held."""
     try:
         work(list(picks))
-    except (torch.OutOfMemoryError, RuntimeError) as problem:
-        if not _out_of_memory(problem) or len(picks) == 1:
+    except (MemoryError, RuntimeError) as problem:
+        if not is_out_of_memory(problem) or len(picks) == 1:
             raise
         return False
     return True
-
-
-def _out_of_memory(problem: Exception) -> bool:
-    """On the CPU torch says so in a plain RuntimeError."""
-    return isinstance(problem, torch.OutOfMemoryError) or "can't allocate memory" in str(problem)

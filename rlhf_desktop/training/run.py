@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import torch
 from torch import Tensor
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.files import append_jsonl, fsync_dir, read_jsonl, sha256_file
 from rlhf_desktop.core.platform import peak_rss_bytes
-from rlhf_desktop.core.recipes import CommonSettings, make_settings
+from rlhf_desktop.core.recipes import CommonSettings, Dtype, make_settings
 from rlhf_desktop.core.runs import RunConfig
 from rlhf_desktop.feedback.snapshot import SnapshotRow, read_snapshot
 from rlhf_desktop.inference.adapters import AdapterHost
+from rlhf_desktop.inference.device import peak_bytes
 from rlhf_desktop.training import checkpoint
 from rlhf_desktop.training.checkpoint import Checkpoint
 from rlhf_desktop.training.cohort import Cohort
@@ -51,7 +51,7 @@ class RunFiles:
             os.truncate(self._events, whole)
 
     @property
-    def dtype(self) -> Literal["auto", "float32", "bfloat16"]:
+    def dtype(self) -> Dtype:
         """The number format: a run that goes on keeps the one it began with, whatever "auto" would choose by now."""
         return self.cohort.agree(self.started["dtype"] if self.started else self.settings.dtype)
 
@@ -266,7 +266,7 @@ def _report(run: RunFiles, trainer: Trainer, step: int, start: int, metrics: dic
         eta_s=clock.here_s() / (step - start) * (trainer.total_steps - step),
         tokens_per_s=(trainer.counts.tokens - clock.tokens_before) / clock.here_s(),
         peak_rss_bytes=peak_rss_bytes(),
-        peak_cuda_bytes=peak_cuda_bytes(),
+        peak_cuda_bytes=peak_bytes(trainer.host.base.device),
     )
 
 
@@ -283,7 +283,7 @@ def _finish(run: RunFiles, trainer: Trainer, outcome: Outcome, clock: _Clock, la
             "tokens_per_s": trainer.counts.tokens / wall_s,
             "trainable_parameters": trainer.trainable_parameters,
             "peak_rss_bytes": peak_rss_bytes(),
-            "peak_cuda_bytes": peak_cuda_bytes(),
+            "peak_cuda_bytes": peak_bytes(trainer.host.base.device),
             **trainer.counts.extra,
             **_finite(last),
         },
@@ -294,11 +294,6 @@ def _finish(run: RunFiles, trainer: Trainer, outcome: Outcome, clock: _Clock, la
 def _finite(values: Mapping[str, float]) -> dict[str, float]:
     """JSON has no NaN: a metric that is not a number is left out."""
     return {name: float(value) for name, value in values.items() if value == value and abs(value) != float("inf")}
-
-
-def peak_cuda_bytes() -> int | None:
-    """Peak GPU memory of this process, None without one."""
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
 
 
 def model_card(config: RunConfig, metrics: Mapping[str, Any]) -> str:

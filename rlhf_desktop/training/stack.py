@@ -11,8 +11,9 @@ from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.recipes import CommonSettings
 from rlhf_desktop.core.runs import AdapterRef, RunConfig
 from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, concatenate, write_adapter
+from rlhf_desktop.inference.device import free_bytes
 from rlhf_desktop.inference.model import BaseModel, load_base
-from rlhf_desktop.training.memory import Budget, MemoryPlan, checkpoint_layers, free_bytes, plan_memory
+from rlhf_desktop.training.memory import Budget, MemoryPlan, checkpoint_layers, plan_memory
 from rlhf_desktop.training.optimizer import MasterAdamW
 from rlhf_desktop.training.policy import check_supported
 from rlhf_desktop.training.reward_model import START

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from rlhf_desktop.core.errors import AppError, NoSpace
+from rlhf_desktop.inference.device import is_out_of_memory
 
 
 def answer(out: BinaryIO, work: Callable[[], dict[str, Any]]) -> int:
@@ -19,7 +20,7 @@ def answer(out: BinaryIO, work: Callable[[], dict[str, Any]]) -> int:
 
 
 def _described(problem: Exception) -> dict[str, str]:
-    if isinstance(problem, MemoryError) or "out of memory" in str(problem).lower():
+    if is_out_of_memory(problem):
         problem = NoSpace(
             "There is not enough memory for this model.", "Close other programs, or choose a smaller model.", str(problem)
         )

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-import psutil
 import torch
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from rlhf_desktop.core.measures import CalibrateRequest, Line, Rates
 from rlhf_desktop.core.paths import state_dir
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.inference.adapters import AdapterHost
+from rlhf_desktop.inference.device import allocated_bytes, synchronize
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.inference.sampler import sample
 from rlhf_desktop.inference.template import prompt_ids
@@ -62,7 +62,7 @@ def calibrate(request: CalibrateRequest) -> Rates:
     """
     host = AdapterHost(load_base(request.base, dtype=request.dtype))
     host.model.config.use_cache = False
-    loaded_bytes = _memory(host)
+    loaded_bytes = allocated_bytes(host.base.device)
     host.add("narrow", rank=NARROW, alpha=NARROW, seed=0)
     host.add("wide", rank=WIDE, alpha=WIDE, seed=0)
     parameters = host.parameters("narrow")
@@ -105,12 +105,6 @@ def calibrate(request: CalibrateRequest) -> Rates:
         answer_tokens=lengths,
         loaded_bytes=loaded_bytes,
     )
-
-
-def _memory(host: AdapterHost) -> int:
-    if host.base.device.type == "cuda":
-        return int(torch.cuda.memory_allocated())
-    return int(psutil.Process().memory_info().rss)
 
 
 def _batch(host: AdapterHost, rows: Sequence[Row]) -> TreeBatch:
@@ -183,8 +177,7 @@ def _best(host: AdapterHost, work: Callable[[], object]) -> float:
 def _timed(host: AdapterHost, work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
-    if host.base.device.type == "cuda":
-        torch.cuda.synchronize()
+    synchronize(host.base.device)
     return time.perf_counter() - start
 
 

@@ -15,7 +15,6 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
-import torch
 from pydantic import ValidationError
 
 from rlhf_desktop.core.errors import AppError
@@ -36,6 +35,7 @@ from rlhf_desktop.core.protocol import (
     Unload,
     parse_request,
 )
+from rlhf_desktop.inference.device import empty_cache, is_out_of_memory
 from rlhf_desktop.worker.session import Session, Stop
 
 
@@ -139,8 +139,7 @@ class Server:
     def _unload(self) -> None:
         self._session = None
         gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        empty_cache()
 
     def _send(self, reply: Reply) -> None:
         line = reply.model_dump_json().encode() + b"\n"
@@ -157,7 +156,7 @@ def describe(request_id: str, problem: Exception) -> Trouble:
     if isinstance(problem, AppError):
         return Trouble(id=request_id, message=problem.message, hint=problem.hint, detail=problem.detail)
     detail = "".join(traceback.format_exception(problem))
-    if isinstance(problem, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(problem):
+    if is_out_of_memory(problem):
         hint = "Ask for fewer or shorter answers, or choose a smaller model."
         return Trouble(id=request_id, message="There is not enough memory for this.", hint=hint, detail=detail)
     hint = "This is a fault of the program. Nothing you wrote is lost; trying again may help."

@@ -2,16 +2,14 @@
 
 import json
 import os
-import platform
 from collections.abc import Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import psutil
 import torch
 
-from rlhf_desktop.inference.model import default_device, fast_dtype
+from rlhf_desktop.inference.device import DeviceFacts, describe, devices, find_device
 
 PACKAGES = ("transformers", "peft", "accelerate", "safetensors", "tokenizers")
 
@@ -23,29 +21,43 @@ def main(argv: Sequence[str], out: BinaryIO) -> int:  # noqa: ARG001 - all jobs 
 
 
 def probe() -> dict[str, Any]:
-    """Device, memory, the number format that is fast, and versions. Memory is in bytes.
+    """Devices, memory, the number format that is fast, and versions. Memory is in bytes.
 
-    `memory_*` is where models live: the graphics card's on CUDA, else the computer's (`ram_*` is always the computer's).
+    `memory_*` is where models live: the graphics card's where there is one, else the computer's (`ram_*` is always the computer's).
+    `devices` has all there are, the processor last; what is said outside it is of the one a job would take.
     """
-    device = default_device()
+    default = find_device(None)
+    facts = [describe(device) for device in devices()]
+    chosen = next(each for each in facts if each.device == default)
     ram = psutil.virtual_memory()
-    free, total = torch.cuda.mem_get_info(device) if device.type == "cuda" else (ram.available, ram.total)
     return {
-        "device": device.type,
-        "name": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
+        "device": chosen.device.type,
+        "name": chosen.name,
+        "uuid": chosen.uuid,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_total_bytes": total,
-        "memory_available_bytes": free,
+        "memory_total_bytes": chosen.total_bytes,
+        "memory_available_bytes": chosen.free_bytes,
         "ram_total_bytes": ram.total,
         "ram_available_bytes": ram.available,
-        "fast_dtype": str(fast_dtype(device)).removeprefix("torch."),
+        "fast_dtype": _word(chosen.fast_dtype),
+        "devices": [_device(each) for each in facts],
         "versions": {"torch": torch.__version__, **{name: metadata.version(name) for name in PACKAGES}},  # torch's tells its build
     }
 
 
-def cpu_name() -> str:
-    """The processor's name as its maker writes it, where the system tells."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text("utf-8", "replace").splitlines() if info.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+def _device(facts: DeviceFacts) -> dict[str, Any]:
+    return {
+        "id": str(facts.device),
+        "kind": facts.kind,
+        "index": facts.index,
+        "name": facts.name,
+        "uuid": facts.uuid,
+        "capability": facts.capability,
+        "memory_total_bytes": facts.total_bytes,
+        "memory_available_bytes": facts.free_bytes,
+        "fast_dtype": _word(facts.fast_dtype),
+    }
+
+
+def _word(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

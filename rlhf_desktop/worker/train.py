@@ -14,6 +14,7 @@ import torch
 from rlhf_desktop.core.crash import bug_report
 from rlhf_desktop.core.errors import AppError, NoSpace
 from rlhf_desktop.core.recipes import Algorithm
+from rlhf_desktop.inference.device import is_out_of_memory
 from rlhf_desktop.training.cohort import refuse_untested
 from rlhf_desktop.training.dpo import DpoTrainer
 from rlhf_desktop.training.kto import KtoTrainer
@@ -39,7 +40,9 @@ def main(argv: Sequence[str]) -> int:
     except AppError as trouble:
         run.emit("error", message=trouble.message, hint=trouble.hint, detail=trouble.detail)
         return 1
-    except torch.OutOfMemoryError as problem:
+    except (MemoryError, RuntimeError) as problem:
+        if not is_out_of_memory(problem):
+            raise
         _report(run, NoSpace("The run does not fit in memory.", "Close other programs, or lower max_length.", str(problem)))
         return 1
     except OSError as problem:

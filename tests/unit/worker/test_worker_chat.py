@@ -260,7 +260,11 @@ def test_shutdown():
 def test_probe_prints_one_json_object():
     done = subprocess.run(worker_command("probe"), cwd=package_parent(), env=worker_environment(), capture_output=True, check=True)
     facts = json.loads(done.stdout)
-    assert facts["fast_dtype"] in ("float32", "bfloat16")
+    assert facts["fast_dtype"] in ("float32", "float16", "bfloat16")
+    *_, last = facts["devices"]
+    assert (last["id"], last["kind"], last["uuid"]) == ("cpu", "cpu", "")
+    default = next(each for each in facts["devices"] if (each["name"], each["uuid"]) == (facts["name"], facts["uuid"]))
+    assert all(default[key] == facts[key] for key in ("memory_total_bytes", "memory_available_bytes", "fast_dtype"))
     assert 0 < facts["memory_available_bytes"] <= facts["memory_total_bytes"]
     assert facts["versions"]["torch"] == torch.__version__
 
