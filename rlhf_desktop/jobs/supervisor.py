@@ -16,6 +16,7 @@ from rlhf_desktop.core import offline
 from rlhf_desktop.core.paths import Workspace, state_dir
 from rlhf_desktop.core.platform import FileLock, is_alive, kill_group, process_ref, signal_name, start_child
 from rlhf_desktop.core.runs import RunStatus, Started
+from rlhf_desktop.jobs.awake import awake
 from rlhf_desktop.jobs.commands import package_parent, worker_command, worker_environment
 from rlhf_desktop.jobs.follow import EventReader
 from rlhf_desktop.jobs.outcome import Outcome, decide
@@ -84,9 +85,10 @@ class Supervisor:
     def _settle(self, run: RunFolder) -> None:
         """Wait for a training process that has lost its supervisor, and record how it ended, as far as can be known."""
         status = run.status().model_copy(update={"supervisor": self._me})
-        while is_alive(status.worker):
-            status = self._beat(run, status)
-            time.sleep(_HEARTBEAT_S)
+        with awake():
+            while is_alive(status.worker):
+                status = self._beat(run, status)
+                time.sleep(_HEARTBEAT_S)
         self._record(run, status, decide(status.exit_code, status.signal, run.words_of(status), asked=run.asked()))
 
     # --- a run of ours --------------------------------------------------------------------------------------------------------
@@ -109,7 +111,8 @@ class Supervisor:
             return
         status = status.model_copy(update={"worker": process_ref(child.pid)})
         run.write_status(status)
-        status = self._wait(run, child, status, news)
+        with awake():
+            status = self._wait(run, child, status, news)
         kill_group(child.pid)
         code = child.returncode
         ended = {"exit_code": code} if code >= 0 else {"signal": signal_name(-code)}
