@@ -197,7 +197,8 @@ class _LeanLoraLinear(LoraLinear):  # type: ignore[misc]
 def concatenate(parts: Sequence[AdapterFiles]) -> AdapterFiles:
     """One adapter that does what the stack does: Σ sᵢBᵢAᵢ = [s₁B₁ … sₙBₙ]·[A₁; …; Aₙ], with scaling 1 (rank = alpha = Σ rankᵢ).
 
-    A layer that one part leaves alone gets zeros there. Computed in float32.
+    A layer that one part leaves alone gets zeros there. Computed in float32 on the CPU: a part that was trained may lie on a card,
+    one that was read from a file does not.
     """
     if len(parts) == 1:
         return parts[0]
@@ -211,8 +212,8 @@ def concatenate(parts: Sequence[AdapterFiles]) -> AdapterFiles:
         down, up = [], []
         for part in parts:
             r = part.config["r"]
-            down.append(part.lora[key_a].float() if key_a in part.lora else torch.zeros(r, size_in))
-            up.append(_scaling(part.config) * part.lora[key_b].float() if key_b in part.lora else torch.zeros(size_out, r))
+            down.append(part.lora[key_a].cpu().float() if key_a in part.lora else torch.zeros(r, size_in))
+            up.append(_scaling(part.config) * part.lora[key_b].cpu().float() if key_b in part.lora else torch.zeros(size_out, r))
         lora[key_a], lora[key_b] = torch.cat(down), torch.cat(up, dim=1)
     targets = sorted({name for part in parts for name in part.config["target_modules"]})
     config = {**parts[-1].config, "r": rank, "lora_alpha": rank, "target_modules": targets, "use_rslora": False}

@@ -1,6 +1,8 @@
 """AdamW over float32 masters of parameters that compute in another dtype, and gradients summed in float32 over micro-batches."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -36,9 +38,7 @@ class MasterAdamW:
         self.total_steps = total_steps
         self.warmup_steps = max(1, round(warmup * total_steps))
         self.max_grad_norm = max_grad_norm
-        self.rates = [(rates or {}).get(name, 1.0) for name in self.masters]
-        groups = [{"params": [master], "lr": learning_rate} for master in self.masters.values()]
-        self._adam = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
+        self.rates, self._adam = _adam_of(self.masters, rates or {}, learning_rate)
         self.steps = 0
         self.scale = 1.0  # of the rate, lowered by a watchdog
 
@@ -107,5 +107,27 @@ class MasterAdamW:
         for name, master in self.masters.items():
             master.copy_(state[f"master.{name}"])
             keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in state]
-            self._adam.state[master] = {key: state[f"{key}.{name}"].clone() for key in keys}
+            places = {"step": self._step_device(master)}
+            self._adam.state[master] = {key: state[f"{key}.{name}"].to(places.get(key, master.device), copy=True) for key in keys}
         self.publish()
+
+    def _step_device(self, master: Tensor) -> torch.device:
+        """Where AdamW counts its steps: beside the moments when one kernel does it all, else on the CPU."""
+        return master.device if self._adam.defaults["fused"] else torch.device("cpu")
+
+
+def _adam_of(
+    masters: Mapping[str, Tensor], rates: Mapping[str, float], learning_rate: float
+) -> tuple[list[float], torch.optim.AdamW]:
+    """AdamW with a group for each different rate (a step launches once a group), and the factor of each group's rate.
+
+    On an accelerator one kernel does the whole step of a group where torch has it; on the CPU the plain loop gives the same numbers
+    as ever.
+    """
+    factors = sorted({rates.get(name, 1.0) for name in masters})
+    groups = [{"params": [m for name, m in masters.items() if rates.get(name, 1.0) == factor]} for factor in factors]
+    made = partial(torch.optim.AdamW, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
+    if all(master.device.type != "cpu" for master in masters.values()):
+        with suppress(RuntimeError):  # this device has no such kernel
+            return factors, made(groups, fused=True)
+    return factors, made(groups)
