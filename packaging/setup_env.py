@@ -64,6 +64,8 @@ LINT = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy",),
+    ("mypy", "--platform", "win32", "--cache-dir", ".mypy_cache/win32"),  # a cache holds one system's answers
+    ("mypy", "--platform", "darwin", "--cache-dir", ".mypy_cache/darwin"),
     ("lint-imports",),
 )
 

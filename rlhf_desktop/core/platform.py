@@ -1,6 +1,6 @@
 """What differs between operating systems: processes, locks, durable renames, signals, disk space.
 
-Linux is supported and tested. Windows and macOS are designed for; on Windows a lock is not handed on to a child process.
+Linux is supported and tested; Windows and macOS are tested in imitation (packaging/windows.md, packaging/macos.md).
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,18 @@ from typing import IO, Any
 
 import psutil
 
+from rlhf_desktop.core import windows_jobs
 from rlhf_desktop.core.runs import ProcessRef
 
 _START_TOLERANCE_S = 2.0  # a start time is computed from the boot time, which systems report to the second
+if sys.platform == "win32":
+    NO_WINDOW = subprocess.CREATE_NO_WINDOW  # `creationflags` of whatever we start: it would be given a console otherwise
+    _APART = NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+    _OUT_OF_JOB = subprocess.CREATE_BREAKAWAY_FROM_JOB
+else:
+    NO_WINDOW = _APART = _OUT_OF_JOB = 0
+_SUSPENDED = 0x4  # Windows' CREATE_SUSPENDED
+_KINDNESS = 10  # as `nice` says it
 _REPLACE_TRIES = 10
 _LOCKED_BYTE = 1 << 30  # far behind the holder's information, which must stay readable where locks are mandatory
 
@@ -88,10 +98,7 @@ def spawn_detached(command: Sequence[str], *, cwd: Path, env: Mapping[str, str],
     """Start a program in a session of its own that outlives this one; its output is appended to `log`."""
     with log.open("ab") as output:
         if sys.platform == "win32":
-            flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
-            child = subprocess.Popen(
-                command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, creationflags=flags
-            )
+            child = _spawn_on_windows(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
             child.returncode = 0  # ours to start, not to wait for
             return
         # The shell ends at once and leaves the program to the system, so it never becomes our zombie.
@@ -101,6 +108,17 @@ def spawn_detached(command: Sequence[str], *, cwd: Path, env: Mapping[str, str],
         )  # fmt: skip
 
 
+def _spawn_on_windows(command: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":
+    """Outside the job of whoever started us, which may end with it (a terminal, an editor); inside where that is forbidden.
+
+    With a console that nobody sees rather than none: else the Python that an environment's `python.exe` starts opens its own.
+    """
+    try:
+        return subprocess.Popen(command, creationflags=_APART | _OUT_OF_JOB, text=False, **options)
+    except PermissionError:
+        return subprocess.Popen(command, creationflags=_APART, text=False, **options)
+
+
 def start_child(
     command: Sequence[str],
     *,
@@ -108,10 +126,13 @@ def start_child(
     env: Mapping[str, str],
     stdin: int = subprocess.DEVNULL,
     output: IO[bytes] | int,
-    errors: int = subprocess.STDOUT,
+    errors: int | None = subprocess.STDOUT,
     held_lock: "FileLock | None" = None,
+    memory_bytes: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a child in a process group of its own, so that Ctrl+C in a terminal does not reach it.
+
+    On Windows the group is a job, which ends with this process: a lock cannot be handed on there, so it must not be outlived.
 
     Args:
         command: The program and its arguments.
@@ -119,22 +140,54 @@ def start_child(
         env: Its whole environment.
         stdin: As for `Popen`.
         output: Its stdout, as for `Popen`.
-        errors: Its stderr, as for `Popen`; by default the same as `output`.
+        errors: Its stderr, as for `Popen`; by default the same as `output`; None: this process's.
         held_lock: Stays locked until the child has ended too, even if this process is killed first (not on Windows).
+        memory_bytes: What each process of the group may allocate at most (on Windows; elsewhere a process limits itself).
     """
     if sys.platform == "win32":
-        group = subprocess.CREATE_NEW_PROCESS_GROUP
-        return subprocess.Popen(command, cwd=cwd, env=env, stdin=stdin, stdout=output, stderr=errors, creationflags=group)
+        return _start_in_job(command, memory_bytes, cwd=cwd, env=env, stdin=stdin, stdout=output, stderr=errors)
     passed = () if held_lock is None else (held_lock.fileno(),)
     return subprocess.Popen(command, cwd=cwd, env=env, stdin=stdin, stdout=output, stderr=errors, process_group=0, pass_fds=passed)
+
+
+def _start_in_job(command: Sequence[str], memory_bytes: int | None, **options: Any) -> "subprocess.Popen[bytes]":
+    """Start a child that goes on only once it is in its job, so that none of its own children escapes."""
+    child = subprocess.Popen(command, creationflags=_APART | _SUSPENDED, text=False, **options)
+    if let_go := windows_jobs.hold(child.pid, windows_jobs.system_kernel32(), memory_bytes=memory_bytes):
+        weakref.finalize(child, let_go)
+    try:
+        psutil.Process(child.pid).resume()
+    except psutil.Error as problem:
+        child.kill()
+        raise OSError(f"the process could not be let go: {problem}") from problem
+    return child
 
 
 def kill_group(pid: int) -> None:
     """Kill what is left of the process group a `start_child` began; none left is fine."""
     if sys.platform == "win32":
+        if not windows_jobs.end(pid, windows_jobs.system_kernel32()):
+            _kill_tree(pid)
         return
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def _kill_tree(pid: int) -> None:
+    """A process and its descendants, one by one: for a process without a job, as where Windows refused it."""
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for one in (*process.children(recursive=True), process):
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+
+
+def be_kind() -> None:
+    """Let everything else on this computer go before this process."""
+    if sys.platform == "win32":
+        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        return
+    os.nice(_KINDNESS)
 
 
 @dataclass(frozen=True)
@@ -165,6 +218,13 @@ def peak_rss_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def signal_of(exit_code: int) -> str | None:
+    """The name of the signal that ended a process, from `Popen.returncode`; None: it ended by itself."""
+    if sys.platform == "win32" and exit_code == windows_jobs.KILLED_CODE:
+        return "SIGKILL"
+    return signal_name(-exit_code) if exit_code < 0 else None
 
 
 def signal_name(number: int) -> str:

@@ -23,7 +23,7 @@ from rlhf_desktop.core.files import canonical_json, fsync_dir, sha256_file, sha2
 from rlhf_desktop.core.gguf_header import check_gguf
 from rlhf_desktop.core.modelfiles import check_model
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.platform import FileLock, free_disk_bytes
+from rlhf_desktop.core.platform import NO_WINDOW, FileLock, free_disk_bytes
 from rlhf_desktop.core.runs import ModelRef, Value
 
 STARTER = "SmolLM2-135M-Instruct"
@@ -293,8 +293,9 @@ class Library:
     def _run_converter(self, source: Path, target: Path) -> dict[str, Any]:
         command = [*self._convert_command, str(source), str(target)]
         done = subprocess.run(
-            command, cwd=package_parent(), env=worker_environment(), stdin=subprocess.DEVNULL, capture_output=True
-        )
+            command, cwd=package_parent(), env=worker_environment(), stdin=subprocess.DEVNULL, capture_output=True,
+            creationflags=NO_WINDOW,
+        )  # fmt: skip
         said = done.stderr.decode("utf-8", "replace")[-4000:]
         try:
             answer: dict[str, Any] = json.loads(done.stdout)

@@ -12,7 +12,7 @@ from typing import Any
 
 from rlhf_desktop.core.commands import package_parent, worker_environment
 from rlhf_desktop.core.errors import ModelTrouble
-from rlhf_desktop.core.platform import usage
+from rlhf_desktop.core.platform import start_child, usage
 from rlhf_desktop.inference.template_process import MEMORY_BYTES
 
 CPU_LIMIT_S = 2.0  # real templates take milliseconds
@@ -80,8 +80,9 @@ class TemplateRenderer:
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "rlhf_desktop.inference.template_process", str(self._cpu_limit_s)]
-        process = subprocess.Popen(
-            command, cwd=package_parent(), env=worker_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        pipe = subprocess.PIPE
+        process = start_child(
+            command, cwd=package_parent(), env=worker_environment(), stdin=pipe, output=pipe, errors=None, memory_bytes=MEMORY_BYTES
         )
         self._process, self._replies = process, queue.SimpleQueue()
         threading.Thread(target=_read, args=(process, self._replies), daemon=True).start()

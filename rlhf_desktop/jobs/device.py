@@ -12,6 +12,7 @@ import rlhf_desktop
 from rlhf_desktop.core.errors import WorkerTrouble
 from rlhf_desktop.core.files import canonical_json, sha256_text, write_json
 from rlhf_desktop.core.paths import state_dir
+from rlhf_desktop.core.platform import NO_WINDOW
 from rlhf_desktop.jobs.commands import package_parent, worker_command, worker_environment
 
 _PROBE_TIMEOUT_S = 180
@@ -48,7 +49,7 @@ def _ask(command: Sequence[str]) -> dict[str, Any]:
     try:
         done = subprocess.run(
             command, cwd=package_parent(), env=worker_environment(), stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=_PROBE_TIMEOUT_S, check=True,
+            timeout=_PROBE_TIMEOUT_S, check=True, creationflags=NO_WINDOW,
         )  # fmt: skip
         answer = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as problem:

@@ -13,6 +13,7 @@ from rlhf_desktop.core.errors import ModelTrouble, WorkerTrouble
 from rlhf_desktop.core.files import canonical_json, sha256_text, write_json
 from rlhf_desktop.core.measures import CalibrateRequest, CheckRequest, ModelCheck, Rates, TextRow
 from rlhf_desktop.core.paths import state_dir
+from rlhf_desktop.core.platform import NO_WINDOW
 from rlhf_desktop.core.runs import ModelRef, Value
 from rlhf_desktop.jobs.commands import package_parent, worker_command, worker_environment
 from rlhf_desktop.jobs.device import installation_key
@@ -85,7 +86,7 @@ def _answer(command: Sequence[str], request: bytes) -> dict[str, Any]:
     try:
         done = subprocess.run(
             command, cwd=package_parent(), env=worker_environment(), input=request, capture_output=True, timeout=_TIMEOUT_S,
-            check=False,
+            check=False, creationflags=NO_WINDOW,
         )  # fmt: skip
         answer = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as problem:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rlhf_desktop.core import offline
 from rlhf_desktop.core.paths import Workspace, state_dir
-from rlhf_desktop.core.platform import FileLock, is_alive, kill_group, process_ref, signal_name, start_child
+from rlhf_desktop.core.platform import FileLock, is_alive, kill_group, process_ref, signal_of, start_child
 from rlhf_desktop.core.runs import RunStatus, Started
 from rlhf_desktop.jobs.awake import awake
 from rlhf_desktop.jobs.commands import package_parent, worker_command, worker_environment
@@ -114,8 +114,8 @@ class Supervisor:
         with awake():
             status = self._wait(run, child, status, news)
         kill_group(child.pid)
-        code = child.returncode
-        ended = {"exit_code": code} if code >= 0 else {"signal": signal_name(-code)}
+        killed_by = signal_of(child.returncode)
+        ended = {"signal": killed_by} if killed_by else {"exit_code": child.returncode}
         status = status.model_copy(update=ended)
         self._record(run, status, decide(status.exit_code, status.signal, run.words_since(began), asked=run.asked()))
 

@@ -13,7 +13,7 @@ from rlhf_desktop.core.adapterfiles import check_adapter
 from rlhf_desktop.core.commands import package_parent, worker_command, worker_environment
 from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace
 from rlhf_desktop.core.files import fsync_dir
-from rlhf_desktop.core.platform import free_disk_bytes
+from rlhf_desktop.core.platform import NO_WINDOW, free_disk_bytes
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.operations.projects import check_fits
@@ -117,7 +117,7 @@ def _check_space(library: Library, base: ModelRef, form: str, target: Path) -> N
 def _run(command: Sequence[str], request: dict[str, Any]) -> dict[str, Any]:
     done = subprocess.run(
         [*command, json.dumps(request)], cwd=package_parent(), env=worker_environment(), stdin=subprocess.DEVNULL,
-        capture_output=True, check=False,
+        capture_output=True, check=False, creationflags=NO_WINDOW,
     )  # fmt: skip
     try:
         answer: dict[str, Any] = json.loads(done.stdout)

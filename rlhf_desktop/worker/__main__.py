@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from rlhf_desktop.core import crash, offline
+from rlhf_desktop.core.platform import be_kind
 
 JOBS = ("chat", "train", "probe", "convert", "export", "check", "calibrate")
 FILE_JOBS = ("convert", "export")  # nobody looks on, so the window comes first
-KINDNESS = 10  # as `nice` says it
 
 
 def private_stdout() -> BinaryIO:
@@ -34,8 +34,8 @@ def main(argv: Sequence[str]) -> int:
     job, *rest = argv
     if job == "train":  # speaks through files; its output is the run's log
         return int(importlib.import_module("rlhf_desktop.worker.train").main(rest))
-    if job in FILE_JOBS and hasattr(os, "nice"):
-        os.nice(KINDNESS)
+    if job in FILE_JOBS:
+        be_kind()
     with private_stdout() as protocol:
         return int(importlib.import_module(f"rlhf_desktop.worker.{job}").main(rest, protocol))
 

@@ -1,7 +1,9 @@
+import ast
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -130,3 +132,24 @@ def test_what_a_process_uses_counts_what_it_has_started_and_is_nothing_once_it_i
         assert platform.usage(process.pid).rss_bytes > 200_000_000
         assert platform.usage(process.pid).cpu_s > 0
     assert platform.usage(process.pid) == platform.Usage(0.0, 0)
+
+
+def test_everything_the_program_starts_is_told_to_open_no_console() -> None:
+    package = Path(platform.__file__).parent.parent
+    for file in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("subprocess.run", "subprocess.Popen"):
+                told = "creationflags" in [keyword.arg for keyword in node.keywords]
+                assert told or (file.name == "platform.py" and "sys.platform" not in ast.unparse(node)), f"{file}:{node.lineno}"
+
+
+def test_a_process_without_a_job_is_killed_with_its_children() -> None:
+    parent = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    child = "import os; print(os.getpid(), flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", parent, child], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        grandchild = process_ref(int(process.stdout.readline()))
+        platform._kill_tree(process.pid)
+        assert process.wait() == -signal.SIGKILL
+        assert process.stdout.read() == b""  # whoever held it has gone
+        assert not is_alive(grandchild)
+    platform._kill_tree(process.pid)  # none left is fine
