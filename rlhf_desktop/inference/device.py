@@ -8,6 +8,7 @@ no finer, so what is left in float32 beside them only gets faster. Where a model
 and training would round the same sum differently, and PPO's ratio of new to old probability would not be 1 before the first update.
 """
 
+import gc
 import os
 import platform
 import subprocess
@@ -293,6 +294,12 @@ def empty_cache() -> None:
         module = getattr(torch, backend)
         if module.is_available():
             module.empty_cache()
+
+
+def free_cache() -> None:
+    """Make room after memory has run out: what a dropped exception held in cycles goes first."""
+    gc.collect()
+    empty_cache()
 
 
 def synchronize(device: torch.device) -> None:

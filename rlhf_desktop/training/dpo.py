@@ -11,7 +11,7 @@ from torch import Tensor
 from rlhf_desktop.core.errors import NotEnoughFeedback
 from rlhf_desktop.core.recipes import DpoSettings
 from rlhf_desktop.feedback.snapshot import RankedAnswers
-from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
+from rlhf_desktop.training.batch import Group, TreeBatch, collate
 from rlhf_desktop.training.losses import dpo_loss, sum_by_owner
 from rlhf_desktop.training.policy import answer_pass
 from rlhf_desktop.training.policy_trainer import PolicyTrainer
@@ -53,7 +53,7 @@ class DpoTrainer(PolicyTrainer):
             for item, part in zip(chosen, torch.split(logprobs, [len(item.group.answers) for item in chosen]), strict=True):
                 self.reference[id(item)] = part
 
-        self.budget.run(micro_batches([item.group for item in everything], self.budget.tokens), work)
+        self.budget.run([item.group for item in everything], work)
         self.host.activate(self.stack.policy)
 
     def _collate(self, items: list[RankedGroup]) -> TreeBatch:
@@ -99,8 +99,6 @@ class DpoTrainer(PolicyTrainer):
             return {}
         parts: list[tuple[Tensor, Tensor]] = []
         groups = [item.group for item in self.heldout]
-        self.budget.run(
-            micro_batches(groups, self.budget.tokens), lambda picks: parts.append(self._pairs([self.heldout[i] for i in picks]))
-        )
+        self.budget.run(groups, lambda picks: parts.append(self._pairs([self.heldout[i] for i in picks])))
         losses, margins = (torch.cat(part) for part in zip(*parts, strict=True))
         return {"eval/loss": float(losses.mean()), **margin_metrics(margins, len(margins), "eval/")}

@@ -17,7 +17,7 @@ from rlhf_desktop.core.errors import NotEnoughFeedback
 from rlhf_desktop.core.recipes import KtoSettings
 from rlhf_desktop.feedback.snapshot import ThumbedAnswer
 from rlhf_desktop.inference.template import encode_pair
-from rlhf_desktop.training.batch import Group, collate, micro_batches
+from rlhf_desktop.training.batch import Group, collate
 from rlhf_desktop.training.losses import kto_loss, sum_by_owner
 from rlhf_desktop.training.policy import answer_pass
 from rlhf_desktop.training.policy_trainer import PolicyTrainer
@@ -87,7 +87,7 @@ class KtoTrainer(PolicyTrainer):
         def work(picks: list[int]) -> None:
             found.update(zip(picks, of([groups[i] for i in picks]), strict=True))
 
-        self.budget.run(micro_batches(groups, self.budget.tokens), work)
+        self.budget.run(groups, work)
         return torch.stack([found[i] for i in range(len(groups))])
 
     def _logprobs(self, groups: Sequence[Group]) -> Tensor:

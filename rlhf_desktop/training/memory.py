@@ -4,7 +4,7 @@
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +14,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rlhf_desktop.core.errors import NoSpace
 from rlhf_desktop.core.passes import activation_bytes, micro_batch, usable_bytes
-from rlhf_desktop.inference.device import empty_cache, is_out_of_memory
+from rlhf_desktop.inference.device import free_cache, is_out_of_memory
+from rlhf_desktop.training.batch import Group, micro_batches
 
 GIB = 1024**3
 
@@ -81,38 +82,67 @@ def checkpoint_layers(model: Any) -> None:
 
 
 class Budget:
-    """Runs work over micro-batches, and halves them when memory runs out in spite of the plan.
+    """Runs work over micro-batches, and makes them smaller when memory runs out in spite of the plan.
 
     Args:
         plan: What was chosen before the run.
         say: Told in one sentence when the budget shrinks.
+        agree: Given this process's budget, the least of all that share the run: they must cut a batch alike.
     """
 
-    def __init__(self, plan: MemoryPlan, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: MemoryPlan, say: Callable[[str], None], agree: Callable[[int], int] = int) -> None:
         self.plan = plan
         self.tokens = plan.tokens
-        self._say = say
+        self._say, self._agree = say, agree
 
-    def run(self, batches: Iterable[list[int]], work: Callable[[list[int]], None], undo: Callable[[], None] = lambda: None) -> None:
-        """Do `work` on each micro-batch; one that does not fit is undone, cut in two, and done again.
+    def run(
+        self,
+        groups: Sequence[Group],
+        work: Callable[[list[int]], None],
+        undo: Callable[[], None] = lambda: None,
+        batches: Iterable[list[int]] | None = None,
+    ) -> None:
+        """Do `work` on each micro-batch; where one does not fit it is undone, and it and all that follow are packed anew.
+
+        Args:
+            groups: What the micro-batches are of.
+            work: Given indices of groups.
+            undo: Forgets what `work` left behind when it was cut short.
+            batches: Micro-batches made before, perhaps under a larger budget; by default all groups in new ones.
 
         Raises:
-            torch.OutOfMemoryError: a single row does not fit.
+            RuntimeError: a single row does not fit (`is_out_of_memory`), or another trouble.
         """
-        todo = deque(batches)
+        todo = deque(micro_batches(groups, self.tokens) if batches is None else self._cut(groups, batches))
         while todo:
             picks = todo.popleft()
             if _fits(work, picks):
                 continue
             undo()
-            empty_cache()
-            self._halve()
-            middle = len(picks) // 2
-            todo.extendleft([picks[middle:], picks[:middle]])
+            free_cache()
+            self._shrink(_tokens(groups, picks))
+            todo = deque(self._packed(groups, [i for rest in (picks, *todo) for i in rest]))
+        self.tokens = self._agree(self.tokens)
 
-    def _halve(self) -> None:
-        self.tokens = max(1, self.tokens // 2)
+    def _cut(self, groups: Sequence[Group], batches: Iterable[list[int]]) -> Iterator[list[int]]:
+        """The same, with those cut that are larger than the budget."""
+        for picks in batches:
+            if len(picks) == 1 or _tokens(groups, picks) <= self.tokens:
+                yield picks
+            else:
+                yield from self._packed(groups, picks)
+
+    def _packed(self, groups: Sequence[Group], picks: Sequence[int]) -> Iterator[list[int]]:
+        return ([picks[i] for i in part] for part in micro_batches([groups[i] for i in picks], self.tokens))
+
+    def _shrink(self, tried: int) -> None:
+        """Half of what was tried, which may have been less than the budget."""
+        self.tokens = max(1, min(self.tokens, tried) // 2)
         self._say(f"Memory ran out: the run goes on with {self.tokens:,} tokens at a time, a little slower.")
+
+
+def _tokens(groups: Sequence[Group], picks: Sequence[int]) -> int:
+    return sum(groups[i].tokens for i in picks)
 
 
 def _fits(work: Callable[[list[int]], None], picks: Sequence[int]) -> bool:

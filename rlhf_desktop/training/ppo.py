@@ -307,7 +307,7 @@ class PpoTrainer:
             sizes = [sum(map(len, groups[i].answers)) for i in picks]
             mine.update(zip(picks, torch.split(parts, sizes, dim=1), strict=True))
 
-        self.budget.run(self.run.cohort.share(micro), work)
+        self.budget.run(groups, work, batches=self.run.cohort.share(micro))
         everyone = {i: part for parts in self.run.cohort.gather(mine) for i, part in parts.items()}
         logprobs, values, entropies = torch.cat([everyone[i] for i in range(len(groups))], dim=1)
         return logprobs, values, entropies
@@ -379,7 +379,7 @@ class PpoTrainer:
             worst.append(float((ratio - 1).abs().max()))
             return loss, numbers
 
-        numbers = self.updater.step_in(micro, loss_of)
+        numbers = self.updater.step_in(answers.groups, micro, loss_of)
         return {**numbers, "policy/ratio_error": max(self.run.cohort.gather(max(worst)))}
 
     # --- the watchdog -------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from rlhf_desktop.core.errors import NotEnoughFeedback
 from rlhf_desktop.core.recipes import SftSettings
 from rlhf_desktop.feedback.snapshot import Demonstration
 from rlhf_desktop.inference.template import encode_pair
-from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
+from rlhf_desktop.training.batch import Group, TreeBatch, collate
 from rlhf_desktop.training.policy import answer_pass
 from rlhf_desktop.training.policy_trainer import PolicyTrainer
 from rlhf_desktop.training.run import RunFiles
@@ -76,7 +76,7 @@ class SftTrainer(PolicyTrainer):
         def work(picks: list[int]) -> None:
             costs.append(-float(answer_pass(self.host.model, self._collate([self.heldout[i] for i in picks])).logprobs.sum()))
 
-        self.budget.run(micro_batches(self.heldout, self.budget.tokens), work)
+        self.budget.run(self.heldout, work)
         return {"eval/loss": sum(costs) / sum(len(item.answers[0]) for item in self.heldout)}
 
     def evaluate(self, step: int) -> dict[str, float]:  # noqa: D102

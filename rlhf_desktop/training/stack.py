@@ -78,7 +78,11 @@ def memory_budget(run: RunFiles, host: AdapterHost, longest: int) -> Budget:
     plan: MemoryPlan = run.cohort.agree(planned)
     if plan.checkpointing:
         checkpoint_layers(host.model)
-    return Budget(plan, lambda sentence: run.emit("warning", code="memory", message=sentence))
+    return Budget(
+        plan,
+        lambda sentence: run.emit("warning", code="memory", message=sentence),
+        lambda tokens: min(run.cohort.gather(tokens)),
+    )
 
 
 def check_fits(adapter: AdapterRef, config: RunConfig) -> None:

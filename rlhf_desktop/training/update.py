@@ -29,10 +29,12 @@ class Updater:
         Returns:
             The numbers summed over the batch, the gradient's norm and the learning rate.
         """
-        return self.step_in(list(micro_batches(groups, self.budget.tokens)), loss_of)
+        return self.step_in(groups, list(micro_batches(groups, self.budget.tokens)), loss_of)
 
-    def step_in(self, batches: Sequence[list[int]], loss_of: Callable[[list[int]], tuple[Tensor, Numbers]]) -> dict[str, float]:
-        """The same with the micro-batches given."""
+    def step_in(
+        self, groups: Sequence[Group], batches: Sequence[list[int]], loss_of: Callable[[list[int]], tuple[Tensor, Numbers]]
+    ) -> dict[str, float]:
+        """The same with the micro-batches given, and of these groups alone."""
         parts: list[Numbers] = []
 
         def work(picks: list[int]) -> None:
@@ -42,7 +44,7 @@ class Updater:
             parts.append(numbers)
             self.run.beat()
 
-        self.budget.run(self.run.cohort.share(batches), work, self.optimizer.discard)
+        self.budget.run(groups, work, self.optimizer.discard, self.run.cohort.share(batches))
         self.run.cohort.add_up(self.optimizer.gradients())
         rate = self.optimizer.rate()
         norm = self.optimizer.step()

@@ -1,5 +1,7 @@
 """The memory plan, the budget that halves, and gradient checkpointing."""
 
+import weakref
+
 import pytest
 import torch
 from transformers import LlamaConfig
@@ -71,26 +73,80 @@ def test_what_a_token_costs_is_what_torch_keeps(tiny_model):
     assert 0.6 * measured < planned < 1.4 * measured, (planned, measured)
 
 
-def budget(tokens=100):
+def budget(tokens=100, agree=int):
     said = []
-    return Budget(MemoryPlan(tokens, False, 0, 0), said.append), said
+    return Budget(MemoryPlan(tokens, False, 0, 0), said.append, agree), said
+
+
+def rows(*sizes):
+    return [Group([1] * (size - 1), [[2]]) for size in sizes]
+
+
+def cramped(groups, room, done):
+    """Work that fails, in a form not yet known, when it is given more tokens than there is room for."""
+
+    def work(picks):
+        if sum(groups[i].tokens for i in picks) > room:
+            raise torch.AcceleratorError("CUDA error: out of memory")
+        done.append(picks)
+
+    return work
 
 
 def test_work_that_does_not_fit_is_undone_cut_and_done_again():
     memory, said = budget()
-    done, undone = [], []
+    groups, done, undone = rows(*[20] * 7), [], []
+    memory.run(groups, cramped(groups, 50, done), lambda: undone.append(1))
+    assert sorted(i for picks in done for i in picks) == list(range(7))
+    assert len(undone) == len(said) == 1
+    assert memory.tokens == 50
+    assert "50 tokens" in said[-1]
+
+
+def test_a_batch_of_many_micro_batches_halves_the_budget_once():
+    memory, said = budget()
+    groups, done = rows(*[20] * 40), []  # eight micro-batches, none of which fits
+    memory.run(groups, cramped(groups, 60, done))
+    assert (memory.tokens, len(said)) == (50, 1)
+    assert sorted(i for picks in done for i in picks) == list(range(40))
+    assert all(len(picks) == 2 for picks in done)
+
+
+def test_micro_batches_made_before_the_budget_shrank_are_cut_before_they_are_tried():
+    memory, said = budget()
+    groups, done = rows(*[20] * 10), []
+    made = [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    for _ in range(3):  # as PPO's passes and updates go through one batch again and again
+        memory.run(groups, cramped(groups, 60, done), batches=made)
+    assert (memory.tokens, len(said)) == (50, 1)
+
+
+def test_what_was_tried_counts_and_not_what_the_plan_would_have_allowed():
+    memory, said = budget(tokens=16384)
+    groups, done = rows(*[20] * 10), []
+    memory.run(groups, cramped(groups, 100, done))
+    assert (memory.tokens, len(said)) == (100, 1)
+
+
+def test_processes_that_share_a_run_go_on_with_the_least_budget_of_all():
+    memory, _ = budget(agree=lambda tokens: min(tokens, 30))
+    memory.run(rows(10), lambda picks: None)
+    assert memory.tokens == 30
+
+
+def test_what_the_failed_try_held_is_gone_before_the_next():
+    memory, _ = budget()
+    groups, alive, seen = rows(20, 20), [], []
 
     def work(picks):
-        if len(picks) > 2:
+        seen.append([ref() is None for ref in alive])
+        held = torch.zeros(3)
+        alive.append(weakref.ref(held))
+        if len(picks) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        done.append(picks)
 
-    memory.run([[0, 1, 2, 3, 4], [5]], work, lambda: undone.append(1))
-    assert sorted(i for picks in done for i in picks) == [0, 1, 2, 3, 4, 5]
-    assert max(map(len, done)) == 2
-    assert len(undone) == len(said) == 2
-    assert memory.tokens == 25
-    assert "25 tokens" in said[-1]
+    memory.run(groups, work)
+    assert seen == [[], [True], [True, True]]
 
 
 def test_a_single_row_that_does_not_fit_and_any_other_error_are_raised():
@@ -100,13 +156,13 @@ def test_a_single_row_that_does_not_fit_and_any_other_error_are_raised():
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     with pytest.raises(RuntimeError, match="allocate"):
-        memory.run([[0]], starve)
+        memory.run(rows(20), starve)
 
     def fail(picks):
         raise RuntimeError("shapes differ")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        memory.run([[0, 1]], fail)
+        memory.run(rows(20, 20), fail)
 
 
 def test_a_run_that_meets_the_end_of_memory_says_so_and_learns_the_same(tiny_model, tmp_path, monkeypatch):
@@ -114,12 +170,12 @@ def test_a_run_that_meets_the_end_of_memory_says_so_and_learns_the_same(tiny_mod
     whole = make_run(tmp_path / "whole", "sft", tiny_model, demonstrations(), **settings)
     assert main([str(whole)]) == 0
 
-    def cramped(model, batch, *args, **kwargs):
+    def starved(model, batch, *args, **kwargs):
         if len(batch.lengths) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return answer_pass(model, batch, *args, **kwargs)
 
-    monkeypatch.setattr(sft, "answer_pass", cramped)
+    monkeypatch.setattr(sft, "answer_pass", starved)
     small = make_run(tmp_path / "small", "sft", tiny_model, demonstrations(), **settings)
     assert main([str(small)]) == 0
     assert "Memory ran out" in events(small, "warning")[0]["message"]
