@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.platform import fsync_dir as fsync_dir  # offered here too, beside its kin
-from rlhf_desktop.core.platform import replace
+from rlhf_desktop.core.platform import remove_tree, rename, replace
+
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows otherwise writes two bytes for each end of a line
 
 
 def is_disk_full(problem: BaseException) -> bool:
@@ -57,6 +60,29 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     fsync_dir(path.parent)
 
 
+def fsync_file(path: Path) -> None:
+    """Make a file's content durable that somebody else has written. Windows wants it open for writing."""
+    with path.open("r+b") as f:
+        os.fsync(f.fileno())
+
+
+def discard(folder: Path, name: str) -> None:
+    """Delete a folder. Renamed first: it is gone at once for everyone, and a half-deleted one never looks like a whole one.
+
+    Raises:
+        BadInput: a process has its files open, which Windows forbids to touch; nothing was changed.
+    """
+    for left in folder.parent.glob(".*.removed"):  # by a process that was killed, or still held then
+        remove_tree(left, ignore_errors=True)
+    doomed = folder.with_name(f".{folder.name}.removed")
+    try:
+        rename(folder, doomed)
+    except PermissionError as problem:
+        hint = "Choose another model in Chat, or wait for the run that uses it, then try again."
+        raise BadInput(f"“{name}” is in use, so it was not removed.", hint, str(problem)) from None
+    remove_tree(doomed)
+
+
 def write_json(path: Path, value: Any) -> None:
     """`write_atomic` of indented JSON."""
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
@@ -71,7 +97,7 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
 def append_jsonl(path: Path, row: Any) -> None:
     """Append one whole line in a single write, so that readers that frame on newlines never see a mixture."""
     line = (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8")
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, 0o600)
     try:
         os.write(fd, line)
     finally:

@@ -4,15 +4,17 @@ Linux is supported and tested; Windows and macOS are tested in imitation (packag
 """
 
 import contextlib
+import errno
 import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -31,7 +33,9 @@ else:
     NO_WINDOW = _APART = _OUT_OF_JOB = 0
 _SUSPENDED = 0x4  # Windows' CREATE_SUSPENDED
 _KINDNESS = 10  # as `nice` says it
-_REPLACE_TRIES = 10
+_PAUSES_S = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0, 1.0)
+_MOMENTARY = (errno.EACCES, errno.EPERM, errno.ENOTEMPTY)  # the last: a deleted file stays until its last handle is closed
+_MAPPED = 1224  # Windows' ERROR_USER_MAPPED_FILE
 _LOCKED_BYTE = 1 << 30  # far behind the holder's information, which must stay readable where locks are mandatory
 
 
@@ -50,15 +54,46 @@ def fsync_dir(path: Path) -> None:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Rename over an existing file, trying again where another program's open handle forbids it for a moment (Windows)."""
-    for attempt in range(_REPLACE_TRIES):
+    """Rename over an existing file, however long (within seconds) a reader's open handle forbids it on Windows."""
+    _insist(lambda: os.replace(source, target))
+
+
+def rename(source: Path, target: Path) -> None:
+    """Give a file or folder a name that is free. On Windows a scanner that looks into a folder forbids that for a moment."""
+    _insist(lambda: source.rename(target))
+
+
+def remove_tree(folder: Path, *, ignore_errors: bool = False) -> None:
+    """Delete a folder, also where read-only files or a scanner forbid it for a moment (Windows)."""
+    try:
+        _insist(lambda: _remove(folder))
+    except OSError:
+        if not ignore_errors:
+            raise
+        shutil.rmtree(folder, ignore_errors=True)  # what can be
+
+
+def _remove(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except PermissionError:
+        if sys.platform == "win32":  # where a file's own mark forbids it, not its folder's
+            for path in folder.rglob("*"):
+                path.chmod(stat.S_IWRITE)
+        raise
+
+
+def _insist(do: Callable[[], object]) -> None:
+    """Do it, on Windows again while another program's open handle may be what forbids it."""
+    for pause_s in _PAUSES_S if sys.platform == "win32" else ():
         try:
-            os.replace(source, target)
+            do()
             return
-        except PermissionError:
-            if sys.platform != "win32" or attempt == _REPLACE_TRIES - 1:
+        except OSError as problem:
+            if problem.errno not in _MOMENTARY and getattr(problem, "winerror", 0) != _MAPPED:
                 raise
-            time.sleep(0.02 * (attempt + 1))
+            time.sleep(pause_s)
+    do()
 
 
 def free_disk_bytes(path: Path) -> int:

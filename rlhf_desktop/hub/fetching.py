@@ -8,6 +8,7 @@ from typing import IO, Any, BinaryIO, cast
 
 from rlhf_desktop.core.errors import HubTrouble
 from rlhf_desktop.core.files import sha256_file
+from rlhf_desktop.core.platform import rename
 from rlhf_desktop.hub.client import Hub
 from rlhf_desktop.hub.remote import RemoteFile, RemoteModel
 
@@ -58,7 +59,7 @@ class Fetch:
             part.unlink()
             hint = "It was thrown away; trying again fetches it anew."
             raise HubTrouble(f"{self.entry.path} did not arrive as the Hub describes it.", hint)
-        part.rename(self.target)
+        rename(part, self.target)
 
     def _go_on(self, api: Any, part: Path) -> None:
         from huggingface_hub import hf_hub_url

@@ -6,7 +6,6 @@ hash of its source (and, converted, of the converter's version), never its name 
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -19,11 +18,11 @@ from pydantic import ValidationError
 from rlhf_desktop.core import errors
 from rlhf_desktop.core.commands import package_parent, worker_command, worker_environment
 from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace, NotFound
-from rlhf_desktop.core.files import canonical_json, fsync_dir, sha256_file, sha256_text, write_json
+from rlhf_desktop.core.files import canonical_json, discard, fsync_dir, sha256_file, sha256_text, write_json
 from rlhf_desktop.core.gguf_header import check_gguf
 from rlhf_desktop.core.modelfiles import check_model
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.platform import NO_WINDOW, FileLock, free_disk_bytes
+from rlhf_desktop.core.platform import NO_WINDOW, FileLock, free_disk_bytes, remove_tree, rename
 from rlhf_desktop.core.runs import ModelRef, Value
 
 STARTER = "SmolLM2-135M-Instruct"
@@ -142,9 +141,7 @@ class Library:
         with self._lock().held():
             if name not in [model.name for model in self.list()]:
                 raise NotFound(f"There is no model called “{name}”.", "rlhf-desktop models list shows what there is.")
-            doomed = self._root / f".{name}.removed"
-            (self._root / name).rename(doomed)  # gone at once for everyone, however long deleting takes
-            shutil.rmtree(doomed)
+            discard(self._root / name, name)
 
     def ensure_starter(self, progress: OnProgress | None = None) -> ModelRef:
         """The starter model, converted on first use (some 20 seconds; half a minute on a busy machine).
@@ -159,7 +156,7 @@ class Library:
                 return ready
             source = _starter_source()
             (progress or _silent)("Preparing the starter model (once, about 20 seconds)")
-            shutil.rmtree(self._root / STARTER, ignore_errors=True)
+            remove_tree(self._root / STARTER, ignore_errors=True)
             return self._convert(source, STARTER_SHA256, STARTER, licence="Apache-2.0", notes=STARTER_NOTES)
 
     def _starter(self) -> ModelRef | None:
@@ -185,7 +182,7 @@ class Library:
         with self._lock().held():
             identity = folder_hash(folder)
             if known := self._known(identity, name):
-                shutil.rmtree(folder)
+                remove_tree(folder)
                 return known
             model = LibraryModel(
                 name=name,
@@ -198,7 +195,7 @@ class Library:
                 size_bytes=_weights_bytes(folder),
             )
             write_json(folder / DESCRIPTION, model.model_dump(mode="json"))
-            folder.rename(self._root / name)
+            rename(folder, self._root / name)
             fsync_dir(self._root)
             return self._ref(model)
 
@@ -265,7 +262,7 @@ class Library:
                 f"Converting the model needs about {needed // 10**6} MB on this disk.", "Free some space, then try again."
             )
         temporary = self._root / f".{name}.converting"
-        shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
+        remove_tree(temporary, ignore_errors=True)  # left by a process that was killed
         temporary.mkdir(parents=True)
         try:
             facts = self._run_converter(source, temporary)
@@ -284,9 +281,9 @@ class Library:
             write_json(temporary / DESCRIPTION, model.model_dump(mode="json"))
             with self._lock().held():
                 self.check_free(name)  # somebody may have taken it meanwhile
-                temporary.rename(self._root / name)
+                rename(temporary, self._root / name)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            remove_tree(temporary, ignore_errors=True)
         fsync_dir(self._root)
         return self._ref(model)
 

@@ -6,7 +6,6 @@ goes on where the first ended, across restarts of the program.
 """
 
 import re
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -18,7 +17,7 @@ from rlhf_desktop.core.files import fsync_dir, write_json
 from rlhf_desktop.core.imported import ImportedAdapter, origin_file
 from rlhf_desktop.core.modelfiles import check_model, read_config
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.platform import FileLock, free_disk_bytes
+from rlhf_desktop.core.platform import FileLock, free_disk_bytes, remove_tree, rename
 from rlhf_desktop.core.rewardfiles import MEMBER_FILES, REWARD, check_reward
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.client import Hub
@@ -73,7 +72,7 @@ class Puller:
             folder = self._fetch(remote, [wanted], 5 * wanted.size, on_transfer, stop)
             note(f"Converting {wanted.path}")
             ref = self._library.add(folder / wanted.path, called, note, origin=remote.source, licence=remote.licence)
-            shutil.rmtree(folder)
+            remove_tree(folder)
             return ref
         files = _pick(remote.files, MODEL_FILES)
         folder = self._fetch(remote, files, sum(entry.size for entry in files), on_transfer, stop, first=read_config)
@@ -81,7 +80,7 @@ class Puller:
         try:
             check_model(folder)
         except ModelTrouble:
-            shutil.rmtree(folder)  # it is as the Hub has it: nothing to go on with
+            remove_tree(folder)  # it is as the Hub has it: nothing to go on with
             raise
         return self._library.adopt(folder, called, source=remote.source, licence=remote.licence)
 
@@ -112,14 +111,14 @@ class Puller:
                 check_reward(folder)
             base = self._base_of(folder, bases)
         except ModelTrouble:
-            shutil.rmtree(folder)  # nothing to go on with
+            remove_tree(folder)  # nothing to go on with
             raise
         facts = _own_facts(folder)
         kind: AdapterKind = "reward" if config.get("task_type") == "SEQ_CLS" else "policy"
         origin = ImportedAdapter.new(called, kind, facts.get("algorithm", ""), base.name, base.hash, remote.source, remote.licence)
         write_json(origin_file(folder), origin.model_dump(mode="json"))
         target.parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(target)
+        rename(folder, target)
         fsync_dir(target.parent)
         return origin
 

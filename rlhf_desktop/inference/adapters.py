@@ -48,7 +48,7 @@ def read_adapter(folder: Path) -> AdapterFiles:
         raise NotFound(f"There is no adapter in {folder}: {CONFIG} is missing.", "Choose a folder that a run or PEFT has saved.")
     config = check_adapter(folder)
     try:
-        tensors = load_file(folder / WEIGHTS)
+        tensors = {key: tensor.clone() for key, tensor in load_file(folder / WEIGHTS).items()}  # not mapped: others may replace it
     except (ValueError, SafetensorError) as problem:
         hint = "Copy it again, or train it again: the feedback is safe."
         raise ModelTrouble(f"The adapter in {folder} is damaged.", hint, str(problem)) from None

@@ -22,6 +22,7 @@ import psutil
 import torch
 
 from rlhf_desktop.core.errors import NotFound
+from rlhf_desktop.core.platform import NO_WINDOW
 
 Kind = Literal["nvidia", "rocm", "xpu", "mps", "cpu"]
 VARIABLE = "RLHF_DESKTOP_DEVICE"  # a card's UUID, or "cuda:1", "cpu", "auto": how a process is told where to work
@@ -347,5 +348,11 @@ def cpu_name() -> str:
 @cache
 def apple_chip() -> str:
     """“Apple M2 Pro”; the machine's kind where the system does not tell."""
-    asked = subprocess.run(["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False)
+    asked = subprocess.run(
+        ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        creationflags=NO_WINDOW,
+    )
     return asked.stdout.strip() or platform.machine()

@@ -1,14 +1,13 @@
 """The adapters of a workspace: the results of its runs, found by name, and any other adapter folder."""
 
 import json
-import shutil
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NotFound
-from rlhf_desktop.core.files import sha256_file
+from rlhf_desktop.core.files import discard, sha256_file
 from rlhf_desktop.core.imported import imported_adapters
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.rewardfiles import REWARD, check_reward
@@ -62,9 +61,7 @@ def remove_imported(workspace: Workspace, name: str) -> bool:
     """Delete an adapter that came from elsewhere. Whether there was one of this name."""
     for folder, origin in imported_adapters(workspace):
         if origin.name == name:
-            doomed = folder.with_name(f".{folder.name}.removed")  # a half-deleted adapter must never look like a whole one
-            folder.rename(doomed)
-            shutil.rmtree(doomed)
+            discard(folder, name)
             return True
     return False
 

@@ -1,6 +1,5 @@
 """The queue of a workspace: its run folders, in the order they were asked for, and the buttons that act on them."""
 
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from typing import Literal
 
 from rlhf_desktop.core.errors import AppError, BadInput, NotFound
 from rlhf_desktop.core.paths import Workspace, state_dir
-from rlhf_desktop.core.platform import FileLock, spawn_detached
+from rlhf_desktop.core.platform import FileLock, remove_tree, spawn_detached
 from rlhf_desktop.core.runs import Finished, Metrics, Progress, RunConfig, RunEvent, RunState
 from rlhf_desktop.feedback.snapshot import SnapshotRow
 from rlhf_desktop.jobs.commands import package_parent, supervisor_command, worker_environment
@@ -152,7 +151,7 @@ class Queue:
         said = "Cancelled as you asked. Nothing of it was kept; your feedback is as it was."
         self._ask(run, "cancel", at_once=dict.fromkeys(("queued", "paused", "interrupted", "failed"), said))
         if run.state().state == "cancelled":
-            shutil.rmtree(run.checkpoints, ignore_errors=True)
+            remove_tree(run.checkpoints, ignore_errors=True)
 
     def _ask(self, run: RunFolder, action: Literal["pause", "stop", "cancel"], at_once: Mapping[RunState, str]) -> None:
         targets: dict[str, RunState] = {"pause": "paused", "stop": "stopped", "cancel": "cancelled"}

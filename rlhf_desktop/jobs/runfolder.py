@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pydantic import ValidationError
 from rlhf_desktop.core.errors import BadInput, NoSpace, NotFound
 from rlhf_desktop.core.files import append_jsonl, write_json
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.platform import FileLock, free_disk_bytes, fsync_dir, is_alive
+from rlhf_desktop.core.platform import FileLock, free_disk_bytes, fsync_dir, is_alive, remove_tree, rename
 from rlhf_desktop.core.runs import Control, RunConfig, RunEvent, RunState, RunStatus, Value
 from rlhf_desktop.feedback.snapshot import SnapshotRow, write_snapshot
 from rlhf_desktop.jobs.follow import tail_events
@@ -91,10 +90,10 @@ class RunFolder:
         try:
             building.mkdir(mode=0o700)
             cls(building)._fill(config, rows)
-            building.rename(final)
+            rename(building, final)
             fsync_dir(workspace.runs)
         except BaseException as problem:
-            shutil.rmtree(building, ignore_errors=True)
+            remove_tree(building, ignore_errors=True)
             if isinstance(problem, OSError) and problem.errno in _DISK_FULL:
                 raise _no_space(workspace) from problem
             raise

@@ -16,6 +16,7 @@ from rlhf_desktop.core.errors import AppError, BadInput
 from rlhf_desktop.core.files import canonical_json, read_jsonl, sha256_file, write_atomic, write_json, write_jsonl
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.platform import replace
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.judgements import Correction
 from rlhf_desktop.jobs.queue import run_folders
@@ -259,7 +260,7 @@ def _rewrite_backup(path: Path, ids: Sequence[str]) -> None:
             scrub(connection)
             connection.close_readers()
             connection.raw.execute("PRAGMA journal_mode=DELETE")
-        working.replace(path)
+        replace(working, path)
     finally:
         for left in path.parent.glob(f"{working.name}*"):
             left.unlink()

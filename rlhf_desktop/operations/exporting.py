@@ -1,7 +1,6 @@
 """Writing an adapter or model as files for other programs, whole or not at all. The work is the worker's."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from rlhf_desktop.core.adapterfiles import check_adapter
 from rlhf_desktop.core.commands import package_parent, worker_command, worker_environment
 from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace
 from rlhf_desktop.core.files import fsync_dir
-from rlhf_desktop.core.platform import NO_WINDOW, free_disk_bytes
+from rlhf_desktop.core.platform import NO_WINDOW, free_disk_bytes, remove_tree, rename
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.operations.projects import check_fits
@@ -79,7 +78,7 @@ def export_adapter(
     _check_space(library, base, form, target)
     (on_note or (lambda _: None))(f"Writing {FORMATS[form]}")
     temporary = target.with_name(f".{target.name}.exporting")
-    shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
+    remove_tree(temporary, ignore_errors=True)  # left by a process that was killed
     temporary.mkdir(parents=True)
     try:
         request = {
@@ -87,9 +86,9 @@ def export_adapter(
             "target": str(temporary), "title": name or (adapter.name if adapter else base.name),
         }  # fmt: skip
         answer = _run(command or worker_command("export"), request)
-        temporary.rename(target)
+        rename(temporary, target)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_tree(temporary, ignore_errors=True)
     fsync_dir(target.parent)
     return Exported(target, tuple(target / file for file in answer["files"]), _HOW[form].format(folder=target))
 

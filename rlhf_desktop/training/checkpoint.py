@@ -5,8 +5,6 @@ Written to a temporary name with a manifest of SHA-256s, fsynced, renamed. Tenso
 
 import errno
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlhf_desktop.core.errors import NoSpace
-from rlhf_desktop.core.files import fsync_dir, sha256_file, write_json
+from rlhf_desktop.core.files import fsync_dir, fsync_file, sha256_file, write_json
+from rlhf_desktop.core.platform import remove_tree, rename
 
 KEEP = 2
 TENSORS, EXTRAS, MANIFEST = "state.safetensors", "state.json", "manifest.json"
@@ -39,26 +38,25 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     final = folder / f"step-{checkpoint.step:08d}"
     temporary = folder / f".{final.name}.tmp"
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_tree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         save_file({name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}, temporary / TENSORS)
         write_json(temporary / EXTRAS, {"step": checkpoint.step, **checkpoint.extras})
-        with (temporary / TENSORS).open("rb") as f:
-            os.fsync(f.fileno())
+        fsync_file(temporary / TENSORS)
         files = {name: sha256_file(temporary / name) for name in (TENSORS, EXTRAS)}
         write_json(temporary / MANIFEST, {"v": 1, "files": files})
-        shutil.rmtree(final, ignore_errors=True)
-        temporary.rename(final)
+        remove_tree(final, ignore_errors=True)
+        rename(temporary, final)
         fsync_dir(folder)
     except OSError as problem:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_tree(temporary, ignore_errors=True)
         if problem.errno != errno.ENOSPC:
             raise
         raise NoSpace(
             "The disk is full.", "Free some space, then press Resume: the last checkpoint is safe.", str(problem)
         ) from None
     for old in _steps(folder)[KEEP:]:
-        shutil.rmtree(old)
+        remove_tree(old, ignore_errors=True)  # what cannot be deleted yet is at the next checkpoint
     return final
 
 
@@ -68,9 +66,14 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     for path in _steps(folder):
         if _whole(path):
             extras = json.loads((path / EXTRAS).read_text("utf-8"))
-            return Checkpoint(extras.pop("step"), load_file(path / TENSORS), extras), damaged
+            return Checkpoint(extras.pop("step"), _read(path / TENSORS), extras), damaged
         damaged.append(path.name)
     return None, damaged
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    """The tensors in memory of their own: those mapped from the file would keep Windows from pruning it."""
+    return {name: tensor.clone() for name, tensor in load_file(file).items()}
 
 
 def _steps(folder: Path) -> list[Path]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.files import append_jsonl, fsync_dir, read_jsonl, sha256_file
-from rlhf_desktop.core.platform import peak_rss_bytes
+from rlhf_desktop.core.platform import peak_rss_bytes, remove_tree, rename
 from rlhf_desktop.core.recipes import CommonSettings, Dtype, make_settings
 from rlhf_desktop.core.runs import RunConfig
 from rlhf_desktop.feedback.snapshot import SnapshotRow, read_snapshot
@@ -98,20 +97,20 @@ class RunFiles:
         if not self.cohort.leads:
             return
         final, temporary = self.folder / "adapter", self.folder / ".adapter.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_tree(temporary, ignore_errors=True)
         temporary.mkdir()
         write(temporary)
         (temporary / "README.md").write_text(card, "utf-8")
         fsync_dir(temporary)
-        shutil.rmtree(final, ignore_errors=True)
-        temporary.rename(final)
+        remove_tree(final, ignore_errors=True)
+        rename(temporary, final)
         fsync_dir(self.folder)
         self.emit("artifact", path="adapter", kind=kind)
 
     def drop_work(self) -> None:
         """Delete the checkpoints of a cancelled run. Its folder stays, as a record that it was."""
         if self.cohort.leads:
-            shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+            remove_tree(self.folder / "checkpoints", ignore_errors=True)
 
 
 class Writer(Protocol):

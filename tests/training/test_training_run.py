@@ -1,6 +1,8 @@
 """Whole runs on the tiny model: every algorithm through its run folder, stopped, paused, killed, resumed, with damaged files."""
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -286,4 +288,33 @@ def test_a_damaged_checkpoint_is_never_trusted(tmp_path, name, damage):
 def test_two_checkpoints_are_kept(tmp_path):
     for step in range(1, 5):
         checkpoint.save(tmp_path, Checkpoint(step, {"w": torch.ones(1)}, {}))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]
+
+
+def test_a_checkpoint_that_was_read_is_not_held_open(tmp_path):
+    """Windows neither prunes nor replaces a file that is mapped into a process."""
+    checkpoint.save(tmp_path, Checkpoint(1, {"w": torch.ones(4096)}, {}))
+    found, _ = checkpoint.newest(tmp_path)
+    assert found is not None
+    held = Path(f"/proc/{os.getpid()}/maps").read_text() if sys.platform == "linux" else ""
+    assert str(tmp_path) not in held
+    assert found.tensors["w"].tolist() == [1.0] * 4096
+
+
+def test_a_checkpoint_that_cannot_be_pruned_yet_ends_no_run(tmp_path, monkeypatch):
+    for step in (1, 2):
+        checkpoint.save(tmp_path, Checkpoint(step, {"w": torch.ones(1)}, {}))
+    really = shutil.rmtree
+
+    def held(folder, ignore_errors=False):
+        if Path(folder).name == "step-00000001" and not ignore_errors:
+            raise PermissionError("a scanner looks into it")
+        if Path(folder).name != "step-00000001":
+            really(folder, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", held)
+    checkpoint.save(tmp_path, Checkpoint(3, {"w": torch.ones(1)}, {}))
+    assert (tmp_path / "step-00000003").is_dir()
+    monkeypatch.undo()
+    checkpoint.save(tmp_path, Checkpoint(4, {"w": torch.ones(1)}, {}))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]

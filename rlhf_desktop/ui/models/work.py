@@ -1,6 +1,5 @@
 """What the Models room does with the library and the Hub, off the GUI thread. Qt-free."""
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rlhf_desktop.core.errors import NotFound
+from rlhf_desktop.core.files import discard
 from rlhf_desktop.core.imported import ImportedAdapter
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import free_disk_bytes
@@ -78,14 +78,12 @@ def delete_base(workspace: Workspace, library: Library, model: LibraryModel) -> 
 
 
 def delete_adapter(workspace: Workspace, entry: AdapterEntry) -> None:
-    """Delete an adapter that no run needs. Renamed first: a half-deleted adapter must never look like a whole one."""
+    """Delete an adapter that no run needs."""
     check_unneeded(workspace, entry.ref.hash, entry.ref.name)
     folder = Path(entry.ref.path)
     if not folder.is_dir():
         raise NotFound(f"{entry.ref.name} is gone already.", "The list has been read again.")
-    doomed = folder.with_name(f".{folder.name}.removed")
-    folder.rename(doomed)
-    shutil.rmtree(doomed)
+    discard(folder, entry.ref.name)
 
 
 class HubWork:

@@ -1,6 +1,9 @@
 import ast
+import errno
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +18,8 @@ from rlhf_desktop.core.platform import (
     is_alive,
     kill_group,
     process_ref,
+    remove_tree,
+    rename,
     replace,
     signal_name,
     start_child,
@@ -96,24 +101,78 @@ def test_names_and_space(tmp_path) -> None:
     assert free_disk_bytes(tmp_path / "not" / "there" / "yet") > 0
 
 
-def test_replace_tries_again_where_windows_forbids_it_for_a_moment(tmp_path, monkeypatch) -> None:
-    refusals = [PermissionError(), PermissionError()]
-    really = os.replace
-
-    def busy(source, target) -> None:
-        if refusals:
-            raise refusals.pop()
-        really(source, target)
-
-    (tmp_path / "new").write_text("new")
-    monkeypatch.setattr(platform.os, "replace", busy)
+@pytest.fixture
+def windows(monkeypatch):
+    """Windows as far as a refusal that lasts for a moment goes; what was waited is returned, not waited."""
+    waited: list[float] = []
     monkeypatch.setattr(platform.sys, "platform", "win32")
-    replace(tmp_path / "new", tmp_path / "old")
-    monkeypatch.undo()
-    assert (tmp_path / "old").read_text() == "new"
-    monkeypatch.setattr(platform.os, "replace", lambda *_: (_ for _ in ()).throw(PermissionError))
-    with pytest.raises(PermissionError):  # elsewhere a refusal is final
+    monkeypatch.setattr(platform.time, "sleep", waited.append)
+    return waited
+
+
+def refusing(times: int, really, problem: OSError):
+    """What Windows does while another program holds a file: it refuses so often, then it does the thing."""
+    left = [problem] * times
+
+    def do(*args, **kwargs):
+        if left:
+            raise left.pop()
+        return really(*args, **kwargs)
+
+    return do
+
+
+MAPPED = OSError(errno.EINVAL, "a mapped section is open")
+MAPPED.winerror = 1224
+
+
+@pytest.mark.parametrize("problem", [PermissionError(errno.EACCES, "in use"), MAPPED])
+@pytest.mark.parametrize(("change", "call"), [(rename, "rename"), (replace, "replace")])
+def test_a_name_is_given_once_a_scanner_lets_go(tmp_path, monkeypatch, windows, change, call, problem) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "file").write_text("new")
+    monkeypatch.setattr(platform.os, call, refusing(3, getattr(os, call), problem))
+    change(tmp_path / "new", tmp_path / "name")
+    assert (tmp_path / "name" / "file").read_text() == "new"
+    assert len(windows) == 3
+
+
+def test_a_refusal_that_lasts_is_said_in_the_end_and_one_elsewhere_at_once(tmp_path, monkeypatch, windows) -> None:
+    monkeypatch.setattr(platform.os, "replace", refusing(99, os.replace, PermissionError(errno.EACCES, "in use")))
+    with pytest.raises(PermissionError):
         replace(tmp_path / "old", tmp_path / "new")
+    assert 3 < sum(windows) < 10  # seconds
+    windows.clear()
+    monkeypatch.setattr(platform.sys, "platform", "linux")
+    with pytest.raises(PermissionError):
+        replace(tmp_path / "old", tmp_path / "new")
+    assert windows == []
+
+
+def test_a_missing_file_is_not_waited_for(tmp_path, windows) -> None:
+    with pytest.raises(FileNotFoundError):
+        rename(tmp_path / "none", tmp_path / "new")
+    with pytest.raises(FileNotFoundError):
+        remove_tree(tmp_path / "none")
+    remove_tree(tmp_path / "none", ignore_errors=True)
+    assert windows == []
+
+
+def test_read_only_files_are_deleted_on_windows(tmp_path, monkeypatch, windows) -> None:
+    file = tmp_path / "folder" / "inside" / "file"
+    file.parent.mkdir(parents=True)
+    file.write_text("")
+    file.chmod(0o400)
+    really = shutil.rmtree
+
+    def windows_rmtree(folder, **options) -> None:
+        if not file.stat().st_mode & stat.S_IWRITE:
+            raise PermissionError(errno.EACCES, "read-only")
+        really(folder, **options)
+
+    monkeypatch.setattr(platform.shutil, "rmtree", windows_rmtree)
+    remove_tree(tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()
 
 
 @pytest.mark.parametrize(("system", "peak"), [("linux", 7 * 1024), ("darwin", 7), ("win32", 11)])

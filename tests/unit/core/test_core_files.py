@@ -1,0 +1,62 @@
+import ast
+import os
+from pathlib import Path
+
+import pytest
+
+import rlhf_desktop
+from rlhf_desktop.core import files, platform
+from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.core.files import append_jsonl, discard, fsync_file, read_jsonl
+
+
+def test_a_folder_that_is_held_is_not_removed_and_the_user_is_told(tmp_path, monkeypatch) -> None:
+    (tmp_path / "model").mkdir()
+    monkeypatch.setattr(files, "rename", lambda *_: (_ for _ in ()).throw(PermissionError("in use")))
+    with pytest.raises(BadInput, match="“tiny” is in use"):
+        discard(tmp_path / "model", "tiny")
+    assert (tmp_path / "model").is_dir()
+
+
+def test_what_was_left_of_an_earlier_removal_goes_with_the_next(tmp_path) -> None:
+    for name in ("model", ".other.removed", ".model.removed"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_bytes(b"")
+    discard(tmp_path / "model", "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lines_end_as_they_were_written_where_the_system_would_translate_them(tmp_path, monkeypatch) -> None:
+    asked = []
+    really = os.open
+
+    def look(path, flags, mode=0o777):
+        asked.append(flags)
+        return really(path, flags & ~0x8000, mode)
+
+    monkeypatch.setattr(files, "_BINARY", 0x8000)  # as on Windows
+    monkeypatch.setattr(files.os, "open", look)
+    append_jsonl(tmp_path / "rows", {"a": "é"})
+    assert asked[0] & 0x8000
+    assert list(read_jsonl(tmp_path / "rows")) == [{"a": "é"}]
+
+
+def test_a_file_is_made_durable_through_a_handle_that_may_write(tmp_path, monkeypatch) -> None:
+    (tmp_path / "file").write_bytes(b"text")
+    monkeypatch.setattr(files.os, "fsync", lambda fd: os.write(fd, b"T"))  # Windows refuses a handle that may only read
+    fsync_file(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"Text"
+
+
+def test_nothing_is_renamed_or_deleted_past_the_helpers_that_insist() -> None:
+    """A folder's rename or deletion that Windows refuses for a moment would end a run; core.platform tries again."""
+    package = Path(rlhf_desktop.__file__).parent
+    for file in sorted(package.rglob("*.py")):
+        if file == Path(platform.__file__):
+            continue
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                called = ast.unparse(node.func)
+                assert called not in ("shutil.rmtree", "shutil.move", "os.rename", "os.replace"), f"{file}:{node.lineno}"
+                path_like = len(node.args) == 1 and node.func.attr in ("rename", "replace")
+                assert not path_like, f"{file}:{node.lineno}: {called}"
