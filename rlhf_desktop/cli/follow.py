@@ -25,9 +25,9 @@ class RunLine:
     def tell(self, event: RunEvent) -> None:
         """Draw what the event changes."""
         if isinstance(event, Progress):
-            share = 100 * event.step // event.total if event.total else 0
+            share = f"{100 * event.step // event.total:3d}%  " if event.step < event.total else ""  # what follows has no share
             left = f", {duration(event.eta_s)} left" if event.eta_s else ""
-            self._console.progress(f"{share:3d}%  {event.phase}{left}{self._numbers}")
+            self._console.progress(f"{share}{event.phase}{left}{self._numbers}")
         elif isinstance(event, Metrics):
             shown = [f"{word} {event.values[name]:.3g}" for name, word in _SHOWN.items() if name in event.values]
             self._numbers = "  ·  " + "  ".join(shown) if shown else self._numbers

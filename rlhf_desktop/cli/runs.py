@@ -14,6 +14,10 @@ from rlhf_desktop.jobs.turns import move, waiting_runs
 from rlhf_desktop.operations.plain_words import exact, measure
 from rlhf_desktop.operations.training import run_result
 
+_OBEYING = {"pause": "pausing", "stop": "stopping", "cancel": "cancelling"}
+_LIVE = ("starting", "running")
+_USUALLY = 1.5  # of what an update takes on the average
+
 
 @click.group(cls=Group)
 def runs() -> None:
@@ -36,8 +40,8 @@ def list_runs(ctx: click.Context) -> None:
 
 
 def _state(run: RunSummary) -> str:
-    if run.not_responding:
-        return "not responding"
+    if run.hung or run.asked or run.slow:
+        return "not responding" if run.hung else _OBEYING.get(run.asked) or "slow"
     return f"{run.state} {100 * run.step // run.total}%" if run.state == "running" and run.total else run.state
 
 
@@ -54,7 +58,9 @@ def as_json(run: RunSummary) -> dict[str, Any]:
         "hint": run.hint,
         "signal": status.signal if status else None,
         "exit_code": status.exit_code if status else None,
-        "not_responding": run.not_responding,
+        "slow": run.slow,
+        "not_responding": run.hung,
+        "asked": run.asked or None,
         "resumable": run.resumable,
         "phase": run.phase,
         "step": run.step,
@@ -124,9 +130,18 @@ def _control(name: str, text: str, done: str) -> click.Command:
             raise BadInput(f"The run {folder.id} has ended already ({before.state}).", "“runs show” says what came of it.")
         getattr(desk.queue, name)(folder)
         state = folder.state().state
-        desk.console.result({"run": folder.id, "asked": name, "state": state, "adapter": _adapter(folder)}, done)
+        summary = desk.queue.summary(folder)
+        said = f"{done} {_when(summary)}" if name != "resume" and summary.state in _LIVE else done
+        desk.console.result({"run": folder.id, "asked": name, "state": state, "adapter": _adapter(folder)}, said)
 
     return Command(name, callback=act, params=[click.Argument(["run"])], help=text)
+
+
+def _when(run: RunSummary) -> str:
+    """How soon a run under way will do what it was asked to."""
+    left = run.total - run.step
+    usually = f", usually within {duration(_USUALLY * run.eta_s / left)}" if run.eta_s and left > 0 else ""
+    return f"It will after this update{usually}."
 
 
 def _adapter(folder: Any) -> str | None:
@@ -134,7 +149,7 @@ def _adapter(folder: Any) -> str | None:
     return str(result.adapter) if result.adapter else None
 
 
-runs.add_command(_control("pause", "Write a checkpoint and wait.", "Asked to pause: it ends at its next checkpoint."))
+runs.add_command(_control("pause", "Write a checkpoint and wait.", "Asked to pause: it writes a checkpoint and waits."))
 runs.add_command(_control("resume", "Go on from the last checkpoint.", "Queued: it goes on from its last checkpoint."))
 _STILL_CAN = {"pause": (), "stop": ("paused", "interrupted"), "cancel": ("paused", "interrupted", "failed")}  # of ended runs
 

@@ -90,6 +90,12 @@ class Progress(Event):
     peak_rss_bytes: int | None = None
     peak_cuda_bytes: int | None = None
 
+    @property
+    def step_s(self) -> float | None:
+        """What one step takes, as far as the steps so far tell; None where they do not."""
+        left = self.total - self.step
+        return self.eta_s / left if self.eta_s is not None and left > 0 else None
+
 
 class Metrics(Event):
     """Numbers of one update, by TRL's names: loss, rewards/margins, rewards/accuracies, and so on."""
@@ -191,6 +197,14 @@ class ProcessRef(Value):
     start_time: float
 
 
+class Signs(Value):
+    """How long a training process has given none, in seconds while the computer was awake; see `jobs.pulse`."""
+
+    silent_s: float = 0.0  # nothing written: no step, no other phase
+    idle_s: float = 0.0  # no processor time used
+    asleep_s: float = 0.0  # how long the computer has slept since the process began
+
+
 class RunStatus(Value):
     """`status.json`: written by whoever queues the run, then only by the supervisor, atomically."""
 
@@ -200,6 +214,7 @@ class RunStatus(Value):
     supervisor: ProcessRef | None = None
     worker: ProcessRef | None = None
     heartbeat: float | None = None  # seconds since the epoch
+    signs: Signs = Signs()
     exit_code: int | None = None
     signal: str | None = None  # "SIGKILL"
     message: str = ""  # why, in one plain sentence

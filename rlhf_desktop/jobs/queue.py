@@ -39,7 +39,9 @@ class RunSummary:
     eta_s: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)  # of the last update
     result: dict[str, float | int | None] = field(default_factory=dict)  # of the whole run, once it has finished
-    not_responding: bool = False
+    slow: bool = False
+    hung: bool = False
+    asked: str = ""  # "pause", "stop" or "cancel", of a run under way that has not obeyed yet
     resumable: bool = False
     notes: str = ""
     archived: bool = False
@@ -244,7 +246,9 @@ def _summary(run: RunFolder, condition: RunCondition) -> RunSummary:
         eta_s=progress.eta_s if progress and condition.state == "running" else None,
         metrics=metrics.values if metrics else {},
         result=finished.metrics if finished and condition.ended else {},
-        not_responding=condition.not_responding,
+        slow=condition.slow,
+        hung=condition.hung,
+        asked=condition.asked or "",
         resumable=condition.resumable,
         notes=notes.notes,
         archived=notes.archived,

@@ -19,10 +19,10 @@ from rlhf_desktop.core.runs import Control, RunConfig, RunEvent, RunState, RunSt
 from rlhf_desktop.feedback.snapshot import SnapshotRow, write_snapshot
 from rlhf_desktop.jobs.follow import tail_events
 from rlhf_desktop.jobs.outcome import decide
+from rlhf_desktop.jobs.pulse import SLOW_S
 
 ENDED: frozenset[RunState] = frozenset({"paused", "done", "stopped", "cancelled", "failed", "interrupted"})
 RESUMABLE: frozenset[RunState] = frozenset({"paused", "stopped", "failed", "interrupted"})
-STALE_HEARTBEAT_S = 120.0
 _LEAST_FREE_BYTES = 64 * 1024 * 1024  # below this a run could not write its first checkpoint
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOCK_SLACK_S = 2.0  # process start times are known to the second or so
@@ -38,7 +38,9 @@ class RunCondition:
     hint: str
     status: RunStatus
     worker_alive: bool = False
-    not_responding: bool = False  # alive, but silent for long
+    slow: bool = False  # alive, but no step for long
+    hung: bool = False  # and no processor time used either
+    asked: Literal["pause", "stop", "cancel"] | None = None  # of a run under way, which will obey after its step
 
     @property
     def ended(self) -> bool:
@@ -162,18 +164,18 @@ class RunFolder:
         if not alive and not is_alive(status.supervisor):
             outcome = decide(status.exit_code, status.signal, self.words_of(status), asked=self.asked())
             return RunCondition(outcome.state, outcome.message, outcome.hint, status)
-        return RunCondition(
-            status.state, status.message, status.hint, status, worker_alive=alive, not_responding=alive and self._silent(status)
-        )
+        slow = alive and status.signs.silent_s > SLOW_S
+        hung = slow and status.signs.idle_s > SLOW_S
+        said = (status.state, status.message, status.hint, status)
+        return RunCondition(*said, worker_alive=alive, slow=slow, hung=hung, asked=self._wish())
 
     def words_of(self, status: RunStatus) -> list[RunEvent]:
         """The latest events of the worker in `status`; none when it never began."""
         return self.words_since(status.worker.start_time - _CLOCK_SLACK_S) if status.worker else []
 
-    def _silent(self, status: RunStatus) -> bool:
-        assert status.worker is not None
-        last = self.heartbeat.stat().st_mtime if self.heartbeat.exists() else 0.0
-        return time.time() - max(last, status.worker.start_time) > STALE_HEARTBEAT_S
+    def _wish(self) -> Literal["pause", "stop", "cancel"] | None:
+        asked = self.asked()
+        return None if asked == "resume" else asked
 
 
 def waiting() -> RunStatus:

@@ -20,6 +20,7 @@ from rlhf_desktop.jobs.awake import awake
 from rlhf_desktop.jobs.commands import package_parent, worker_command, worker_environment
 from rlhf_desktop.jobs.follow import EventReader
 from rlhf_desktop.jobs.outcome import Outcome, decide
+from rlhf_desktop.jobs.pulse import Pulse
 from rlhf_desktop.jobs.queue import needs_work, run_folders, supervisor_lock
 from rlhf_desktop.jobs.runfolder import RunFolder, waiting
 
@@ -43,6 +44,7 @@ class Supervisor:
         self._device = device
         self._lock = supervisor_lock(workspace)
         self._me = process_ref()
+        self._pulse: Pulse | None = None  # of the training process under way
 
     def work(self) -> None:
         """Work until the queue is empty; return at once if another supervisor is at it."""
@@ -85,6 +87,7 @@ class Supervisor:
     def _settle(self, run: RunFolder) -> None:
         """Wait for a training process that has lost its supervisor, and record how it ended, as far as can be known."""
         status = run.status().model_copy(update={"supervisor": self._me})
+        self._pulse = _pulse(run, status)
         with awake():
             while is_alive(status.worker):
                 status = self._beat(run, status)
@@ -125,6 +128,7 @@ class Supervisor:
             return start_child(command, cwd=package_parent(), env=worker_environment(), output=log, held_lock=self._device)
 
     def _wait(self, run: RunFolder, child: subprocess.Popen[bytes], status: RunStatus, news: EventReader) -> RunStatus:
+        self._pulse = _pulse(run, status)
         while True:
             try:
                 child.wait(_STARTING_POLL_S if status.state == "starting" else _HEARTBEAT_S)
@@ -137,7 +141,8 @@ class Supervisor:
     # --- writing --------------------------------------------------------------------------------------------------------------
 
     def _beat(self, run: RunFolder, status: RunStatus) -> RunStatus:
-        beaten = status.model_copy(update={"heartbeat": time.time()})
+        signs = self._pulse.feel() if self._pulse else status.signs
+        beaten = status.model_copy(update={"heartbeat": time.time(), "signs": signs})
         try:
             run.write_status(beaten)
         except OSError as problem:  # a full disk for one: the training process goes on, and we try again at the next beat
@@ -157,6 +162,10 @@ class Supervisor:
             except OSError as problem:
                 print(f"{run.id}: end not written: {problem}", file=sys.stderr)
                 time.sleep(_HEARTBEAT_S)
+
+
+def _pulse(run: RunFolder, status: RunStatus) -> Pulse | None:
+    return Pulse(status.worker, (run.heartbeat, run.events)) if status.worker else None
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -51,10 +51,12 @@ def end_now(run: RunFolder) -> None:
     """Kill a run's process: for one that does not answer. Its checkpoints are kept, so it can be resumed.
 
     Raises:
-        BadInput: it has ended already.
+        BadInput: it has ended already, or still works.
     """
     worker = run.status().worker
     if run.state().ended or worker is None or not is_alive(worker):
         raise BadInput("This run's process has ended already.", "Its page says what came of it.")
+    if not run.state().hung:
+        raise BadInput("This run's process still works, only slowly.", "Press Pause or Stop: it will, after its step.")
     run.append_control("pause")  # so that it is not blamed on the memory, and nobody starts it again
     kill_group(worker.pid)

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
+from rlhf_desktop.core.clock import asleep_s, awake_s
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.files import append_jsonl, fsync_dir, read_jsonl, sha256_file
 from rlhf_desktop.core.platform import peak_rss_bytes, remove_tree, rename
@@ -25,6 +26,7 @@ from rlhf_desktop.training.memory import Budget
 
 Outcome = Literal["done", "stopped", "paused", "cancelled"]
 CHECKPOINT_EVERY_S = 60.0
+_SLEPT_S = 60.0  # worth a line in the log
 
 
 class RunFiles:
@@ -183,6 +185,7 @@ def run_loop(run: RunFiles, trainer: Trainer, device: str, dtype: str) -> Outcom
     )
     run.emit("log", message=trainer.budget.plan.sentence)
     clock = _Clock(trainer.counts)
+    _enter(run, trainer, start, "getting ready")
     trainer.prepare(start > 0)
     metrics: dict[str, float] = {}
     saved_at = time.monotonic()
@@ -191,6 +194,7 @@ def run_loop(run: RunFiles, trainer: Trainer, device: str, dtype: str) -> Outcom
     while step < trainer.total_steps:
         wanted = run.wanted()
         if wanted == "pause":
+            _enter(run, trainer, step, "saving a checkpoint")
             _save(run, trainer, step, clock)
             return _finish(run, trainer, "paused", clock, {})
         if wanted == "cancel":
@@ -202,6 +206,7 @@ def run_loop(run: RunFiles, trainer: Trainer, device: str, dtype: str) -> Outcom
         metrics = trainer.step(step)
         step += 1
         run.beat()
+        clock.note_sleep(run)
         if step % trainer.eval_every == 0 and step < trainer.total_steps:
             metrics |= trainer.evaluate(step)
         _report(run, trainer, step, start, metrics, clock)
@@ -211,28 +216,37 @@ def run_loop(run: RunFiles, trainer: Trainer, device: str, dtype: str) -> Outcom
         if time.monotonic() - saved_at > CHECKPOINT_EVERY_S or step % max(1, trainer.total_steps // 10) == 0:
             _save(run, trainer, step, clock)
             saved_at = time.monotonic()
+    _enter(run, trainer, step, "measuring the result")
     if final := trainer.evaluate(step):
         run.emit("metrics", step=step, values=_finite(final))
     measures = {**metrics, **final}
+    _enter(run, trainer, step, "saving the result")
     run.publish(trainer.write_result, trainer.kind, model_card(run.config, _finite(measures)))
     return _finish(run, trainer, outcome, clock, measures)
 
 
 class _Clock:
-    """Seconds of training, carried over from before a pause."""
+    """Seconds of training, carried over from before a pause. Those in which the computer slept do not count."""
 
     def __init__(self, counts: Counts) -> None:
         self.before_s = counts.wall_s
-        self.start = time.monotonic()
+        self.start, self.slept_s = awake_s(), asleep_s()
         self.tokens_before = counts.tokens
 
     def here_s(self) -> float:
         """Seconds since this process began to train."""
-        return time.monotonic() - self.start
+        return max(awake_s() - self.start, 1e-3)  # a coarse clock may not have moved yet
 
     def total_s(self) -> float:
         """Seconds including earlier parts of the run."""
         return self.before_s + self.here_s()
+
+    def note_sleep(self, run: RunFiles) -> None:
+        """Tell the log when the computer has slept."""
+        slept_s = asleep_s() - self.slept_s
+        if slept_s > _SLEPT_S:
+            run.emit("log", message=f"The computer slept for {slept_s / 60:,.0f} min, and the run went on when it woke.")
+            self.slept_s += slept_s
 
 
 def _restore(run: RunFiles, trainer: Trainer) -> int:
@@ -253,6 +267,12 @@ def _save(run: RunFiles, trainer: Trainer, step: int, clock: _Clock) -> None:
     counts = {"examples": trainer.counts.examples, "tokens": trainer.counts.tokens, "wall_s": clock.total_s()}
     path = checkpoint.save(run.folder / "checkpoints", Checkpoint(step, trainer.tensors(), {**trainer.extras(), "counts": counts}))
     run.emit("checkpoint", step=step, name=path.name)
+
+
+def _enter(run: RunFiles, trainer: Trainer, step: int, phase: str) -> None:
+    """Say what is done beside the updates: it takes its time, and nobody knows how much."""
+    run.beat()
+    run.emit("progress", phase=phase, step=step, total=trainer.total_steps)
 
 
 def _report(run: RunFiles, trainer: Trainer, step: int, start: int, metrics: dict[str, float], clock: _Clock) -> None:

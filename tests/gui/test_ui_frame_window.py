@@ -25,9 +25,10 @@ from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.hub.servers import NamedServer
 from rlhf_desktop.hub.tokens import TokenKeeper
+from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.operations.servers import keep_server
 from rlhf_desktop.ui.frame.desk import Desk
-from rlhf_desktop.ui.frame.standing import Seen
+from rlhf_desktop.ui.frame.standing import Seen, run_words
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.theme import tokens as t
 
@@ -364,3 +365,19 @@ def test_a_chosen_server_elsewhere_does_not_come_back_while_offline_is_on(window
     session.set_network(NetworkRule(offline=True))
     window.desk._model_chosen((session.base, None))
     assert session.server is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "Kinder 40% · 2 min"),
+        ({"slow": True}, "Kinder · slow"),
+        ({"slow": True, "asked": "pause"}, "Kinder · pausing"),
+        ({"slow": True, "hung": True, "asked": "stop"}, "Kinder · not responding"),
+        ({"step": 10, "eta_s": None, "phase": "measuring the result"}, "Kinder · measuring the result"),
+        ({"step": 4, "eta_s": 0.0}, "Kinder 40%"),
+    ],
+)
+def test_the_status_bar_says_how_the_run_is(changes, said):
+    run = RunSummary("1", None, "Kinder", "sft", "p", "", "running", step=4, total=10, eta_s=120.0)
+    assert run_words(replace(run, **changes)) == said

@@ -17,7 +17,6 @@ from rlhf_desktop.core.errors import NoSpace
 from rlhf_desktop.core.platform import process_ref
 from rlhf_desktop.core.recipes import describe
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
-from rlhf_desktop.jobs import runfolder
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runnotes import run_notes
 from rlhf_desktop.jobs.turns import waiting_runs
@@ -89,6 +88,12 @@ def open_page(qtbot, room, run):
         pass
     room.page._draw()
     return room.page
+
+
+def row_of(qtbot, room, run):
+    room.refresh()
+    qtbot.waitUntil(lambda: run.folder.id in room.overview.runs.rows)
+    return room.overview.runs.rows[run.folder.id]
 
 
 # --- the overview
@@ -382,25 +387,124 @@ def test_the_end_of_a_run_that_is_watched_is_told_at_once(qtbot, context, room):
         room.follower.poll()
 
 
-def test_a_run_that_gives_no_sign_can_be_ended(qtbot, context, room, monkeypatch):
+SLOW = runs.Signs(silent_s=180.0)
+HUNG = runs.Signs(silent_s=180.0, idle_s=180.0)
+
+
+@pytest.fixture
+def worker():
+    """A process that stands still."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], process_group=0)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_slow_run_says_so_and_can_still_be_paused_and_stopped(qtbot, context, room):
     run = ScriptedRun(context)
     run.steps(1, 30)
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], process_group=0)
-    try:
-        worker = process_ref(process.pid)
-        run.folder.write_status(runs.RunStatus(state="running", queued_at=1.0, supervisor=None, worker=worker))
-        monkeypatch.setattr(runfolder, "STALE_HEARTBEAT_S", -1.0)
-        page = open_page(qtbot, room, run)
-        qtbot.waitUntil(lambda: page._hung.isVisibleTo(page))
-        assert page.chip.word.text() == "Not responding"
-        page._hung.button.click()
-        process.wait(60)
-    finally:
-        process.kill()
-        process.wait()
+    run.state("running", signs=SLOW)
+    page = open_page(qtbot, room, run)
+    assert page.chip.word.text() == "Slow"
+    assert page._silent.words.text().startswith("No step for 3 min.")
+    assert page.pause.isVisibleTo(page)
+    assert page.stop.isVisibleTo(page)
+    assert not page._silent.button.isVisibleTo(page)
+    run.state("running")
+    qtbot.waitUntil(lambda: page.chip.word.text() == "Running")
+    assert not page._silent.isVisibleTo(page)
+
+
+def test_a_run_that_stands_still_is_ended_only_once_that_is_confirmed(qtbot, context, room, worker):
+    run = ScriptedRun(context)
+    run.steps(1, 30)
+    run.folder.write_status(runs.RunStatus(state="running", queued_at=1.0, worker=process_ref(worker.pid), signs=HUNG))
+    page = open_page(qtbot, room, run)
+    assert page.chip.word.text() == "Not responding"
+    assert page.pause.isVisibleTo(page)
+    assert not page.end.isVisibleTo(page)
+    page._silent.button.click()
+    assert page.end.isVisibleTo(page)
+    page.end.no.click()
+    assert not page.end.isVisibleTo(page)
+    assert worker.poll() is None
+    page._silent.button.click()
+    page.end.yes.click()
+    worker.wait(60)
     qtbot.waitUntil(lambda: page.chip.word.text() == "Interrupted")
-    assert "SIGKILL" in page._outcome.words.text() or "ended" in page._outcome.words.text()
+    assert "ended" in page._outcome.words.text()
     assert page.resume.isVisibleTo(page)
+
+
+def test_a_row_of_a_slow_run_keeps_its_buttons_and_ends_only_what_stands_still(qtbot, context, room, worker):
+    run = ScriptedRun(context)
+    run.steps(1, 30)
+    run.folder.write_status(runs.RunStatus(state="running", queued_at=1.0, worker=process_ref(worker.pid), signs=SLOW))
+    row = row_of(qtbot, room, run)
+    assert "no step for two minutes" in row._words.text()
+    assert [button.isVisibleTo(row) for button in (row.pause, row.stop, row.end)] == [True, True, False]
+    run.folder.write_status(runs.RunStatus(state="running", queued_at=1.0, worker=process_ref(worker.pid), signs=HUNG))
+    room.refresh()
+    qtbot.waitUntil(lambda: row.end.isVisibleTo(row))
+    assert row.pause.isVisibleTo(row)
+    row.end.click()
+    assert row.sure.isVisibleTo(row)
+    assert worker.poll() is None
+    row.sure.yes.click()
+    worker.wait(60)
+
+
+@pytest.mark.parametrize(("button", "word"), [("pause", "Pausing"), ("stop", "Stopping"), ("cancel", "Cancelling")])
+def test_a_wish_is_acknowledged_at_once(qtbot, context, room, button, word):
+    run = ScriptedRun(context)
+    run.steps(1, 60, total=100)  # the 40 that are left take 120 s
+    page = open_page(qtbot, room, run)
+    pressed = getattr(page, button)
+    pressed.click()
+    qtbot.waitUntil(lambda: page._headline.text() == f"{word}: after this update, usually within 4 s")
+    assert page.chip.word.text() == word
+    assert not pressed.isEnabled()
+    others = [each for each in (page.pause, page.stop, page.cancel) if each is not pressed]
+    assert all(each.isEnabled() for each in others)
+    run.say(runs.Progress, phase="saving a checkpoint", step=60, total=100)
+    qtbot.waitUntil(lambda: page._headline.text() == f"{word}: saving a checkpoint")
+
+
+def test_a_wish_before_the_first_update_is_acknowledged_too(qtbot, context, room):
+    run = ScriptedRun(context)
+    page = open_page(qtbot, room, run)
+    page.pause.click()
+    qtbot.waitUntil(lambda: page._headline.text() == "Pausing: before the first update")
+
+
+def test_a_row_says_what_its_run_was_asked(qtbot, context, room):
+    run = ScriptedRun(context)
+    run.steps(1, 60)
+    row = row_of(qtbot, room, run)
+    row.pause.click()
+    qtbot.waitUntil(lambda: row.chip.word.text() == "Pausing")
+    assert "after this update" in row._words.text()
+    assert row._left.text() == "60%"
+    assert not row.pause.isEnabled()
+
+
+@pytest.mark.parametrize("phase", ["measuring the result", "saving the result"])
+def test_what_follows_the_last_update_has_its_own_words(qtbot, context, room, phase):
+    run = ScriptedRun(context)
+    run.steps(1, 100)
+    run.say(runs.Progress, phase=phase, step=100, total=100)
+    row = row_of(qtbot, room, run)
+    assert row._left.text() == "Nearly done"
+    assert phase in row._words.text()
+    page = open_page(qtbot, room, run)
+    assert page._headline.text() == phase.capitalize()
+
+
+def test_an_earlier_trainers_last_word_is_not_that_nothing_is_left(qtbot, context, room):
+    run = ScriptedRun(context)
+    run.say(runs.Progress, phase="practising", step=100, total=100, eta_s=0.0)
+    page = open_page(qtbot, room, run)
+    assert page._headline.text() == "Practising"
 
 
 def test_the_log_is_folded_and_only_grows(qtbot, context, room):

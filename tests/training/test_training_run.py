@@ -19,6 +19,7 @@ from rlhf_desktop.core.recipes import make_settings
 from rlhf_desktop.core.runs import parse_event
 from rlhf_desktop.training import checkpoint
 from rlhf_desktop.training.checkpoint import Checkpoint
+from rlhf_desktop.training.run import Counts, _Clock
 from rlhf_desktop.worker.train import main
 from tests.training.folders import adapter_of, demonstrations, events, make_run, practice, rankings, thumbs
 
@@ -174,6 +175,42 @@ def test_a_paused_run_goes_on_to_the_same_weights(finished, algorithm, tmp_path,
     assert events(folder, "started")[-1]["resumed_step"] == 3
     assert events(folder)[-1]["outcome"] == "done"
     assert same(weights(folder), weights(original))
+
+
+def phases(folder):
+    """What a run said it was doing, each once."""
+    said = [event["phase"] for event in events(folder, "progress")]
+    return [phase for place, phase in enumerate(said) if place == 0 or phase != said[place - 1]]
+
+
+def test_what_is_done_beside_the_updates_has_its_own_words_and_no_time_left(tiny_model, tmp_path, monkeypatch):
+    folder = make_run(tmp_path / "run", "sft", tiny_model, demonstrations(), epochs=2, watched_prompts=0)
+    _pause_after(monkeypatch, steps=1)
+    assert main([str(folder)]) == 0
+    assert phases(folder) == ["getting ready", "learning from examples", "saving a checkpoint"]
+    monkeypatch.undo()
+    assert main([str(folder)]) == 0
+    rest = ["getting ready", "learning from examples", "measuring the result", "saving the result"]
+    assert phases(folder)[-4:] == rest
+    assert all(event.get("eta_s") is None for event in events(folder, "progress") if event["phase"] != rest[1])
+
+
+def test_what_the_computer_slept_through_is_told_and_does_not_count(tiny_model, tmp_path, monkeypatch):
+    """A laptop that sleeps for eight hours in the middle of a run."""
+    folder = make_run(tmp_path / "run", "sft", tiny_model, demonstrations(), epochs=4, watched_prompts=0)
+    slept = iter([0.0, 0.0, 8 * 3600.0])  # asked when the training begins, then after each update
+    monkeypatch.setattr("rlhf_desktop.training.run.asleep_s", lambda: next(slept, 8 * 3600.0))
+    assert main([str(folder)]) == 0
+    told = [event["message"] for event in events(folder, "log") if "slept" in event["message"]]
+    assert told == ["The computer slept for 480 min, and the run went on when it woke."]
+
+
+def test_the_clock_of_a_run_stands_still_while_the_computer_sleeps(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("rlhf_desktop.training.run.awake_s", lambda: now[0])
+    clock = _Clock(Counts(wall_s=50.0))
+    now[0] += 10.0
+    assert (clock.here_s(), clock.total_s()) == (10.0, 60.0)
 
 
 def _pause_after(monkeypatch, steps):

@@ -14,6 +14,7 @@ from rlhf_desktop.ui import words
 
 LIVE = ("queued", "starting", "running")
 _TRAINING = ("starting", "running")
+_OBEYING = {"pause": "pausing", "stop": "stopping", "cancel": "cancelling"}
 _WEIGHTS_TIMES = 3  # of the weights' size, beside _REST_BYTES, where no run has shown what it takes
 _REST_BYTES = 10**9
 
@@ -90,11 +91,14 @@ def needed_bytes(run: RunSummary, runs: Sequence[RunSummary]) -> int:
 
 def run_words(run: RunSummary) -> str:
     """A run on the status bar."""
-    if run.not_responding:
-        return f"{run.title} · not responding"
+    said = "not responding" if run.hung else _OBEYING.get(run.asked) or ("slow" if run.slow else "")
+    if said:
+        return f"{run.title} · {said}"
     if run.state != "running" or not run.total:
         return f"{run.title} · {run.state}"
-    left = f" · {words.duration(run.eta_s)}" if run.eta_s is not None else ""
+    if run.step >= run.total:
+        return f"{run.title} · {run.phase}"
+    left = f" · {words.duration(run.eta_s)}" if run.eta_s else ""
     return f"{run.title} {run.step / run.total:.0%}{left}"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QMenu, QWidget
+from PySide6.QtWidgets import QMenu, QWidget
 
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.hub.library import STARTER, LibraryModel
@@ -13,27 +13,8 @@ from rlhf_desktop.ui.models.lineage import AdapterEntry, LineageRow, lineage
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.wording import RECIPES
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
-from rlhf_desktop.ui.widgets.surfaces import Card, clear, column, hairline, row
+from rlhf_desktop.ui.widgets.surfaces import Card, ConfirmRow, clear, column, hairline, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption
-
-
-class ConfirmRow(QFrame):
-    """“Remove?” in place, with Remove and Keep; nothing modal."""
-
-    confirmed = Signal()
-
-    def __init__(self, question: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setProperty("kind", "notice")
-        across = row(self, t.SPACE_S, t.SPACE_S)
-        across.addWidget(Label(question, wrap=True), 1)
-        self.yes = Button("Remove", "danger", "trash")
-        keep = Button("Keep")
-        self.yes.clicked.connect(self.confirmed)
-        keep.clicked.connect(self.hide)
-        across.addWidget(self.yes)
-        across.addWidget(keep)
-        self.hide()
 
 
 class _ModelLine(QWidget):

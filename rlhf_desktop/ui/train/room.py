@@ -212,7 +212,7 @@ class TrainRoom(QObject):
         if late is not None:
             self._look_next = None
             self._look_before(late)
-        elif self.overview.panel is found[0]:  # still open
+        elif found[0] is not None and self.overview.panel is found[0]:  # still open
             found[0].show_preflight(found[1])
 
     def _look_failed(self, trouble: AppError) -> None:

@@ -13,7 +13,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.statechip import StateChip
 from rlhf_desktop.ui.train.wording import LIVE, RECIPES
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
-from rlhf_desktop.ui.widgets.surfaces import Card, column, row, widgets_in
+from rlhf_desktop.ui.widgets.surfaces import Card, ConfirmRow, column, row, widgets_in
 from rlhf_desktop.ui.widgets.text import ElidedLabel, caption
 
 
@@ -45,6 +45,9 @@ class RunRow(Card):
         for button in self._buttons():
             across.addWidget(button)
         self.body.addLayout(across)
+        self.sure = ConfirmRow("End its process? What came after the last checkpoint is lost.", "End it now", "x", "Wait")
+        self.sure.confirmed.connect(lambda: self.asked.emit(self.run_id, "end"))
+        self.body.addWidget(self.sure)
 
     def _progress(self):
         box = column(spacing=t.SPACE_XS)
@@ -65,7 +68,7 @@ class RunRow(Card):
         self.stop = IconButton("stop", "Stop and keep what it has learnt")
         self.earlier = IconButton("chevron-up", "Earlier")
         self.later = IconButton("chevron-down", "Later")
-        self.end = Button("End it now", "danger")
+        self.end = Button("End it now…", "danger")
         self.cancel = IconButton("x", "Take out of the queue")
         self.open = Button("Open")
         actions = {
@@ -75,16 +78,16 @@ class RunRow(Card):
             "resume": self.resume,
             "stop": self.stop,
             "remove": self.cancel,
-            "end": self.end,
         }
+        self.end.clicked.connect(lambda: self.sure.show())
         for action, button in actions.items():
             button.clicked.connect(lambda _checked=False, action=action: self.asked.emit(self.run_id, action))
         self.open.clicked.connect(lambda: self.opened.emit(self.run_id))
-        return *actions.values(), self.open
+        return *actions.values(), self.end, self.open
 
     def show_run(self, run: RunSummary, place: int = 0, waiting: int = 0) -> None:
         """Show how the run is now, and for one that waits its `place` among those `waiting`."""
-        self.chip.show_state(run.state, run.not_responding)
+        self.chip.show_state(run.state, run.slow, run.hung, run.asked)
         self._title.setText(run.title)
         self._words.setText(_subtitle(run, place, waiting))
         live = run.state in LIVE
@@ -94,9 +97,12 @@ class RunRow(Card):
         self._left.setText(_time_left(run))
         self._left.setVisible(bool(self._left.text()))
         queued = run.state == "queued"
-        self.pause.setVisible(live and not run.not_responding)
-        self.stop.setVisible(live and not queued and not run.not_responding)
-        self.end.setVisible(run.not_responding)
+        self.pause.setVisible(live)
+        self.pause.setEnabled(run.asked != "pause")
+        self.stop.setVisible(live and not queued)
+        self.stop.setEnabled(run.asked != "stop")
+        self.end.setVisible(run.hung)
+        self.sure.setVisible(run.hung and not self.sure.isHidden())
         self.cancel.setVisible(queued)
         for button, usable in ((self.earlier, place > 0), (self.later, place < waiting - 1)):
             button.setVisible(queued and waiting > 1)
@@ -117,15 +123,22 @@ class RunRow(Card):
 def _subtitle(run: RunSummary, place: int, waiting: int) -> str:
     recipe = RECIPES.get(run.algorithm)  # type: ignore[call-overload]
     made = words.ago(datetime.fromisoformat(run.created).timestamp()) if run.created else ""
-    said = run.phase if run.state == "running" else run.message if run.state in ("interrupted", "failed") else ""
+    said = _doing(run) if run.state == "running" else run.message if run.state in ("interrupted", "failed") else ""
     said = ("next" if place == 0 else f"{words.ordinal(place + 1)} of {waiting} waiting") if run.state == "queued" else said
     return "  ·  ".join(part for part in (recipe.title if recipe else "", said, made) if part)
+
+
+def _doing(run: RunSummary) -> str:
+    slow = "no step for two minutes" if run.slow else "after this update" if run.asked and run.eta_s else ""
+    return slow or run.phase
 
 
 def _time_left(run: RunSummary) -> str:
     if run.state not in ("starting", "running") or not run.total:
         return ""
-    left = f" · {words.duration(run.eta_s)} left" if run.eta_s is not None else ""
+    if run.step >= run.total:
+        return "Nearly done"  # 100% would say that nothing is done any more
+    left = f" · {words.duration(run.eta_s)} left" if run.eta_s and not run.asked else ""
     return f"{run.step / run.total:.0%}{left}"
 
 

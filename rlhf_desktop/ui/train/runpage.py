@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QGridLayout, QProgressBar, QWidget
 
 from rlhf_desktop.core.runs import RunConfig
 from rlhf_desktop.jobs.runfolder import RunCondition
+from rlhf_desktop.ui import words
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import Theme
 from rlhf_desktop.ui.train.aboutrun import AboutRun
@@ -17,16 +18,15 @@ from rlhf_desktop.ui.train.runlog import RunLog
 from rlhf_desktop.ui.train.runview import outcome_sentence
 from rlhf_desktop.ui.train.samples import SampleList
 from rlhf_desktop.ui.train.statechip import StateChip
-from rlhf_desktop.ui.train.wording import CHARTS, LIVE, RECIPES, STATES, Chart
+from rlhf_desktop.ui.train.wording import CHARTS, LIVE, OBEYING, RECIPES, STATES, Chart
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.surfaces import Notice, Page, clear, column, row, widgets_in
+from rlhf_desktop.ui.widgets.surfaces import ConfirmRow, Notice, Page, clear, column, row, widgets_in
 from rlhf_desktop.ui.widgets.text import Label, caption, title
 
 _TRIED = ("done", "stopped")  # states that leave something to chat with
-_HUNG = (
-    "The training process has not given a sign for two minutes. It may be busy with one very long step, or hang. Ending it now "
-    "loses what came after the last checkpoint; Resume goes on from there."
-)
+_SLOW = "No step for {}. The computer may be busy with something else, or the step be long. Pause and Stop take effect after it."
+_HUNG = "No step for {}, and no processor time used either: the training process may hang. It can be ended now."
+_END = "End the training process? What came after the last checkpoint is lost; Resume goes on from there."
 
 
 class RunPage(Page):
@@ -55,11 +55,14 @@ class RunPage(Page):
         self.body.addLayout(self._progress(chain))
         self._outcome = Notice("info", "")
         self._outcome.hide()
-        self._hung = Notice("alert", _HUNG, "warning", "End it now")
-        self._hung.hide()
-        self._hung.acted.connect(lambda: self.asked.emit("end"))
+        self._silent = Notice("clock", "")
+        self._silent.hide()
+        self.end = ConfirmRow(_END, "End it now", "x", "Wait")
+        self._silent.acted.connect(self.end.show)
+        self.end.confirmed.connect(lambda: self.asked.emit("end"))
         self.body.addWidget(self._outcome)
-        self.body.addWidget(self._hung)
+        self.body.addWidget(self._silent)
+        self.body.addWidget(self.end)
         self._warnings = column()
         self.body.addLayout(self._warnings)
         self._build_charts(theme)
@@ -185,9 +188,11 @@ class RunPage(Page):
     def _show_condition(self, condition: RunCondition) -> None:
         state = condition.state
         live = state in LIVE
-        self.chip.show_state(state, condition.not_responding)
-        self._hung.setVisible(condition.not_responding)
-        self._headline.setText(self._view.headline() if state in ("starting", "running") else self._ended_headline(condition))
+        self.chip.show_state(state, condition.slow, condition.hung, condition.asked or "")
+        self._show_silence(condition)
+        self._headline.setText(
+            self._live_headline(condition) if state in ("starting", "running") else self._ended_headline(condition)
+        )
         self._bar.setVisible((live and state != "queued") or (bool(self._view.fraction) and state != "done"))
         sentence = outcome_sentence(state, condition.message, condition.hint, self._view, self._recipe.makes)
         tone = STATES[state].tone
@@ -195,9 +200,24 @@ class RunPage(Page):
         self._outcome.setVisible(bool(sentence) and state not in ("starting", "running", "done"))
         self._offer(condition, live)
 
+    def _live_headline(self, condition: RunCondition) -> str:
+        return self._view.obeying(OBEYING[condition.asked].word) if condition.asked else self._view.headline()
+
+    def _show_silence(self, condition: RunCondition) -> None:
+        """A run without a step for long; its process can be ended where it stands still as well."""
+        self._silent.setVisible(condition.slow)
+        self.end.setVisible(condition.hung and not self.end.isHidden())
+        silent = words.duration(condition.status.signs.silent_s)
+        if condition.hung:
+            self._silent.say("alert", _HUNG.format(silent), "danger", "End it now…")
+        else:
+            self._silent.say("clock", _SLOW.format(silent), "warning")
+
     def _offer(self, condition: RunCondition, live: bool) -> None:
         """The buttons that make sense now."""
         state, made = condition.state, self._view.artifact if condition.state in _TRIED else None
+        for button, action in ((self.pause, "pause"), (self.stop, "stop"), (self.cancel, "cancel")):
+            button.setEnabled(condition.asked != action)  # it was heard
         for button in (self.pause, self.stop):
             button.setVisible(live)
         self.cancel.setVisible(live or state in ("paused", "interrupted"))

@@ -9,6 +9,7 @@ from rlhf_desktop.ui import words
 from rlhf_desktop.ui.train.series import Series
 
 LOG_LINES = 2000
+_USUALLY = 1.5  # of what an update takes on the average
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class RunView:
     step: int = 0
     total: int = 0
     eta_s: float | None = None
+    step_s: float | None = None  # seconds an update takes
     tokens_per_s: float | None = None
     peak_rss_bytes: int | None = None
     peak_cuda_bytes: int | None = None
@@ -91,7 +93,20 @@ class RunView:
     def headline(self) -> str:
         """The big line while it runs: the phase and the time left."""
         phase = (self.phase or "getting ready").capitalize()
-        return f"{phase} · {words.duration(self.eta_s)} left" if self.eta_s is not None else phase
+        return f"{phase} · {words.duration(self.eta_s)} left" if self.eta_s else phase
+
+    def obeying(self, word: str) -> str:
+        """The big line once something was asked of the run: `word`, such as “Pausing”, and when."""
+        if self.finishing:
+            return f"{word}: {self.phase}"
+        if not self.step_s:
+            return f"{word}: before the first update" if not self.step else f"{word}: after this update"
+        return f"{word}: after this update, usually within {words.duration(max(1.0, _USUALLY * self.step_s))}"
+
+    @property
+    def finishing(self) -> bool:
+        """Whether the updates are over and what follows is under way."""
+        return self.eta_s is None and bool(self.phase) and self.step > 0
 
     def facts(self) -> list[tuple[str, str]]:
         """The line of small numbers: name and value, only those that are known."""
@@ -112,11 +127,13 @@ class RunView:
         self.device, self.dtype = event.device, event.dtype
         self.trainable_parameters = event.trainable_parameters
         self.failure = self.finished = None  # it runs again
+        self.phase, self.eta_s = "", None
         begun = "Started" if event.resumed_step is None else f"Resumed from step {event.resumed_step:,}"
         self._say(event, f"{begun} on {event.device} ({event.dtype}), {event.trainable_parameters:,} trainable parameters")
 
     def _on_progress(self, event: runs.Progress) -> None:
         self.phase, self.step, self.total, self.eta_s = event.phase, event.step, event.total, event.eta_s
+        self.step_s = event.step_s or self.step_s
         self.tokens_per_s = event.tokens_per_s or self.tokens_per_s
         self.peak_rss_bytes = event.peak_rss_bytes or self.peak_rss_bytes
         self.peak_cuda_bytes = event.peak_cuda_bytes or self.peak_cuda_bytes

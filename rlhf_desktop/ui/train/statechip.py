@@ -4,7 +4,7 @@ from PySide6.QtWidgets import QFrame, QWidget
 
 from rlhf_desktop.core.runs import RunState
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.train.wording import STATES
+from rlhf_desktop.ui.train.wording import HUNG, OBEYING, SLOW, STATES
 from rlhf_desktop.ui.widgets.surfaces import row
 from rlhf_desktop.ui.widgets.text import IconLabel, Label
 
@@ -21,11 +21,10 @@ class StateChip(QFrame):
         across.addWidget(self.word)
         across.addStretch(1)
 
-    def show_state(self, state: RunState, not_responding: bool = False) -> None:
-        """Show a state; a worker that has been silent for long is said to be so."""
-        words = STATES[state]
-        said, tone = ("Not responding", "warning") if not_responding else (words.word, words.tone)
-        self._icon.set_icon("alert" if not_responding else words.icon, tone)
-        self.word.setText(said)
-        self.word.set_tone(tone)
-        self.setAccessibleName(f"State: {said}")
+    def show_state(self, state: RunState, slow: bool = False, hung: bool = False, asked: str = "") -> None:
+        """Show a state; of one under way also whether it is slow or stands still, and what it has been asked to do."""
+        words = HUNG if hung else OBEYING[asked] if asked else SLOW if slow else STATES[state]
+        self._icon.set_icon(words.icon, words.tone)
+        self.word.setText(words.word)
+        self.word.set_tone(words.tone)
+        self.setAccessibleName(f"State: {words.word}")

@@ -91,6 +91,14 @@ STATES: dict[RunState, StateWords] = {
     "interrupted": StateWords("Interrupted", "alert", "warning"),
 }
 
+SLOW = StateWords("Slow", "clock", "warning")
+HUNG = StateWords("Not responding", "alert", "danger")
+OBEYING: dict[str, StateWords] = {
+    "pause": StateWords("Pausing", "pause", "accent"),
+    "stop": StateWords("Stopping", "square", "accent"),
+    "cancel": StateWords("Cancelling", "x", "accent"),
+}
+
 LIVE: frozenset[RunState] = frozenset({"queued", "starting", "running"})
 
 

@@ -217,6 +217,26 @@ class Notice(QFrame):
             self.button.set_text(button)
 
 
+class ConfirmRow(QFrame):
+    """A question in place, such as “Remove?”, with a dangerous yes and a harmless no; nothing modal."""
+
+    confirmed = Signal()
+
+    def __init__(
+        self, question: str, yes: str = "Remove", icon: str = "trash", no: str = "Keep", parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setProperty("kind", "notice")
+        across = row(self, t.SPACE_S, t.SPACE_S)
+        across.addWidget(Label(question, wrap=True), 1)
+        self.yes, self.no = Button(yes, "danger", icon), Button(no)
+        for button in (self.yes, self.no):
+            button.clicked.connect(self.hide)
+            across.addWidget(button)
+        self.yes.clicked.connect(self.confirmed)
+        self.hide()
+
+
 class Toast(QFrame):
     """One line over `host` for five seconds, with Undo when there is something to undo. It stays in its lane, on no button.
 

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from rlhf_desktop.core.files import append_jsonl
-from rlhf_desktop.core.runs import RunStatus
+from rlhf_desktop.core.platform import process_ref
+from rlhf_desktop.core.runs import RunStatus, Signs
 from rlhf_desktop.jobs import queue as queue_module
 from rlhf_desktop.jobs.runfolder import RunFolder
 
@@ -63,6 +64,32 @@ def test_a_run_without_a_result_is_a_trouble_with_its_reason(cli, run, state, mo
     assert said.code == 1
     assert message in said.json["error"]["message"]
     assert said.json["error"]["hint"]
+
+
+def test_what_follows_the_last_update_is_not_a_hundred_percent(cli, run):
+    tell(run, STARTED, {"type": "progress", "phase": "measuring the result", "step": 12, "total": 12})
+    end(run, "failed", message="The disk is full.", exit_code=1)
+    said = cli("runs", "follow", run.id).err
+    assert "measuring the result" in said
+    assert "100%" not in said
+
+
+def test_a_pause_says_when_it_takes_effect(cli, run):
+    tell(run, STARTED, PROGRESS)
+    me = process_ref()
+    end(run, "running", supervisor=me, worker=me)
+    said = cli("runs", "pause", run.id)
+    assert said.out == "Asked to pause: it writes a checkpoint and waits. It will after this update, usually within 20 s.\n"
+    assert "pausing" in cli("runs", "list").out
+    assert cli("runs", "show", run.id, "--json").json["asked"] == "pause"
+
+
+def test_a_run_without_a_step_for_long_is_slow_and_one_that_stands_still_does_not_respond(cli, run):
+    me = process_ref()
+    end(run, "running", supervisor=me, worker=me, signs=Signs(silent_s=150.0))
+    assert "slow" in cli("runs", "list").out
+    end(run, "running", supervisor=me, worker=me, signs=Signs(silent_s=150.0, idle_s=150.0))
+    assert "not responding" in cli("runs", "list").out
 
 
 def test_show_names_the_signal(cli, run):

@@ -1,6 +1,5 @@
 import errno
 import os
-import time
 
 import pytest
 from jobs_helpers import ROWS, make_config
@@ -10,10 +9,11 @@ from rlhf_desktop.core.errors import BadInput, NoSpace, NotFound
 from rlhf_desktop.core.files import sha256_file
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import process_ref
-from rlhf_desktop.core.runs import ProcessRef, RunStatus
+from rlhf_desktop.core.runs import ProcessRef, RunStatus, Signs
 from rlhf_desktop.feedback.snapshot import read_snapshot
 from rlhf_desktop.jobs import runfolder
-from rlhf_desktop.jobs.runfolder import STALE_HEARTBEAT_S, RunFolder
+from rlhf_desktop.jobs.pulse import SLOW_S
+from rlhf_desktop.jobs.runfolder import RunFolder
 
 GONE = ProcessRef(pid=2**22 - 1, start_time=1.0)
 
@@ -87,20 +87,34 @@ def test_a_later_process_with_the_same_number_is_another(run: RunFolder) -> None
     assert run.state().state == "interrupted"
 
 
-def test_long_silence_of_a_living_worker_is_not_death(run: RunFolder) -> None:
+@pytest.mark.parametrize(
+    ("silent_s", "idle_s", "slow", "hung"),
+    [(0, 0, False, False), (SLOW_S - 1, 600, False, False), (SLOW_S + 1, 0, True, False), (SLOW_S + 1, SLOW_S + 1, True, True)],
+)
+def test_a_silent_worker_is_slow_and_one_that_stands_still_may_hang(run: RunFolder, silent_s, idle_s, slow, hung) -> None:
+    me, signs = process_ref(), Signs(silent_s=silent_s, idle_s=idle_s)
+    run.write_status(RunStatus(state="running", queued_at=0, supervisor=me, worker=me, signs=signs))
+    condition = run.state()
+    assert (condition.state, condition.slow, condition.hung) == ("running", slow, hung)
+
+
+def test_an_old_heartbeat_alone_means_nothing(run: RunFolder) -> None:
+    """A computer that has slept for a night finds one, and the run is well."""
     me = process_ref()
-    old = me.model_copy(update={"start_time": me.start_time})
-    run.write_status(RunStatus(state="running", queued_at=0, supervisor=old, worker=old))
     run.heartbeat.touch()
-    assert not run.state().not_responding
-    condition = _state_at(run, time.time() + STALE_HEARTBEAT_S + 60)
-    assert (condition.state, condition.not_responding) == ("running", True)
+    os.utime(run.heartbeat, (1.0, 1.0))
+    run.write_status(RunStatus(state="running", queued_at=0, supervisor=me, worker=me))
+    assert not run.state().slow
 
 
-def _state_at(run: RunFolder, now: float) -> runfolder.RunCondition:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runfolder.time, "time", lambda: now)
-        return run.state()
+def test_what_a_run_under_way_was_asked_is_known_at_once_and_taken_back(run: RunFolder) -> None:
+    me = process_ref()
+    run.write_status(RunStatus(state="running", queued_at=0, supervisor=me, worker=me))
+    assert run.state().asked is None
+    run.append_control("pause")
+    assert run.state().asked == "pause"
+    run.append_control("resume")
+    assert run.state().asked is None
 
 
 def test_missing_and_damaged_folders_say_so(workspace: Workspace, run: RunFolder) -> None:

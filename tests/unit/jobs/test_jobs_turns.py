@@ -3,6 +3,7 @@ from jobs_helpers import ROWS, make_config, reaches
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.jobs import runfolder
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.jobs.turns import end_now, move, waiting_runs
@@ -28,9 +29,12 @@ def test_waiting_runs_change_places(workspace: Workspace) -> None:
         move(workspace, runs[2], -1)
 
 
-def test_a_process_that_does_not_answer_is_ended_and_its_run_goes_on_later(queue: Queue, tmp_path) -> None:
+def test_a_process_that_does_not_answer_is_ended_and_its_run_goes_on_later(queue: Queue, tmp_path, monkeypatch) -> None:
     run = queue.submit(make_config(gate=str(tmp_path / "gate")), ROWS)
     reaches(run, "running")
+    with pytest.raises(BadInput, match="still works"):
+        end_now(run)
+    monkeypatch.setattr(runfolder, "SLOW_S", -1.0)
     end_now(run)
     reaches(run, "interrupted", "paused")
     assert "memory" not in run.state().message
