@@ -10,7 +10,7 @@ from rlhf_desktop.core.offline import OFFLINE, QUIET, SECRETS
 
 WorkerJob = Literal["chat", "train", "probe", "convert", "export", "check", "calibrate"]
 
-_WORKER_ENV = {**QUIET, OFFLINE: "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+_WORKER_ENV = {**QUIET, "PYTHONUTF8": "1", OFFLINE: "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 
 def worker_command(kind: WorkerJob) -> list[str]:
@@ -19,8 +19,11 @@ def worker_command(kind: WorkerJob) -> list[str]:
 
 
 def worker_environment() -> dict[str, str]:
-    """This process's environment without its tokens, with everything that could reach for the network turned off, always."""
-    kept = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    """This process's environment without its tokens, with everything that could reach for the network turned off, always.
+
+    And UTF-8 whatever the system's code page is, so that what a library prints about a text never ends a worker.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in (*SECRETS, "PYTHONIOENCODING")}
     return {**kept, **_WORKER_ENV, "PYTHONUNBUFFERED": "1"}
 
 

@@ -5,6 +5,7 @@ Linux is supported and tested; Windows and macOS are tested in imitation (packag
 
 import contextlib
 import errno
+import io
 import json
 import os
 import shutil
@@ -268,6 +269,13 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def write_utf8() -> None:
+    """Print UTF-8 into files and pipes; a terminal keeps its own encoding and gets escapes for what that lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
 
 
 # --- locks --------------------------------------------------------------------------------------------------------------------

@@ -188,3 +188,12 @@ def test_a_crash_report_keeps_what_was_typed_to_itself(tmp_path):
     assert "canary" not in text
     assert "KeyError" in text
     assert "chat --prompt … --limits=… --seed 3" in text
+
+
+def test_a_text_of_any_script_gets_through_a_pipe_of_an_old_code_page(tmp_path):
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "rlhf_desktop", "--workspace", str(tmp_path), "--json", "runs", "show", "متى😀"]
+    done = subprocess.run(command, capture_output=True, check=False, env=environment)
+    assert done.returncode == 1, done.stderr
+    assert "متى😀" in json.loads(done.stdout.decode("utf-8"))["error"]["message"]
+    assert "متى😀" in done.stderr.decode("utf-8")

@@ -1,5 +1,6 @@
 import ast
 import errno
+import io
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from rlhf_desktop.core import platform
+from rlhf_desktop.core.commands import worker_environment
 from rlhf_desktop.core.platform import (
     FileLock,
     free_disk_bytes,
@@ -212,3 +214,22 @@ def test_a_process_without_a_job_is_killed_with_its_children() -> None:
         assert process.stdout.read() == b""  # whoever held it has gone
         assert not is_alive(grandchild)
     platform._kill_tree(process.pid)  # none left is fine
+
+
+@pytest.mark.parametrize(("terminal", "written"), [(False, "é😀".encode()), (True, b"\xe9\\U0001f600")])
+def test_a_pipe_gets_utf8_and_a_terminal_escapes_for_what_it_lacks(monkeypatch, terminal: bool, written: bytes) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, "cp1252", write_through=True)
+    monkeypatch.setattr(raw, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr(platform.sys, "stdout", stream)
+    monkeypatch.setattr(platform.sys, "stderr", None)  # as in a window without a console
+    platform.write_utf8()
+    stream.write("é😀")
+    assert raw.getvalue() == written
+
+
+def test_workers_read_and_write_utf8(monkeypatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    code = "import sys; print('😀'); open(sys.argv[1], 'w').write('😀')"
+    done = subprocess.run([sys.executable, "-c", code, os.devnull], env=worker_environment(), capture_output=True, check=True)
+    assert done.stdout.decode("utf-8").strip() == "😀"
