@@ -22,10 +22,16 @@ class CheckRequest(Value):
 
 
 class RowSize(Value):
-    """Tokens of a row: of its prompt, as the template writes it, and of each answer with its end-of-turn token."""
+    """Tokens of a row: of its prompt, as the template writes it, and of each answer with its end-of-turn token.
+
+    `question` is what remains of the prompt when all turns are dropped that may be; 0 where that is not known. `trouble` says why
+    the template refuses the row, which then has no tokens.
+    """
 
     prompt: int
     answers: list[int]
+    question: int = 0
+    trouble: str = ""
 
     @property
     def tokens(self) -> int:

@@ -281,7 +281,8 @@ def _check_enough(algorithm: str, rows: Sequence[SnapshotRow]) -> None:
         )
     if algorithm in ("reward", "dpo") and not any(_decides(row) for row in training):
         raise NotEnoughFeedback(
-            "All the rankings are ties, so nothing says which answer is better.", "Rank some answers above others."
+            "All the rankings are ties, or of one text with itself, so nothing says which answer is better.",
+            "Rank some answers above others.",
         )
 
 
@@ -289,4 +290,6 @@ def _decides(row: SnapshotRow) -> bool:
     if isinstance(row, RatedAnswers):
         attributes = {name for answer in row.completions for name in answer.ratings}
         return any(len({a.ratings[name] for a in row.completions if name in a.ratings}) > 1 for name in attributes)
-    return isinstance(row, RankedAnswers) and len({answer.rank for answer in row.completions}) > 1
+    return isinstance(row, RankedAnswers) and any(
+        a.rank < b.rank and a.text != b.text for a in row.completions for b in row.completions
+    )

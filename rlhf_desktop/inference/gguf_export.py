@@ -22,6 +22,7 @@ from rlhf_desktop.core.modelfiles import check_model
 from rlhf_desktop.inference.adapters import read_adapter
 from rlhf_desktop.inference.export import Factors, layer_factors, merged_tensors
 from rlhf_desktop.inference.model import find_end_ids, find_pad_id, load_tokenizer
+from rlhf_desktop.inference.template import adds_bos
 
 _ARCHITECTURES = {
     "llama": gguf.MODEL_ARCH.LLAMA,
@@ -257,11 +258,6 @@ def _write_tokenizer(writer: Any, base: Path, tokenizer: Any, pre: str, vocab_si
     writer.add_add_bos_token(adds_bos(tokenizer))
     if tokenizer.chat_template:
         writer.add_chat_template(str(tokenizer.chat_template))
-
-
-def adds_bos(tokenizer: Any) -> bool:
-    """Whether the tokenizer itself puts a beginning token before every text."""
-    return tokenizer.bos_token_id is not None and tokenizer.encode("a")[:1] == [tokenizer.bos_token_id]
 
 
 def _token_type(index: int, by_id: Mapping[int, str], added: Mapping[int, Mapping[str, Any]]) -> Any:

@@ -13,9 +13,8 @@ from typing import Any
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.messages import Message, Role
 from rlhf_desktop.core.protocol import Sampling
-from rlhf_desktop.inference.gguf_export import adds_bos
 from rlhf_desktop.inference.model import END_OF_TURN, find_end_ids
-from rlhf_desktop.inference.template import render
+from rlhf_desktop.inference.template import adds_bos, render
 
 _MARK = "\x02{}\x03"
 

@@ -2,9 +2,13 @@
 
 The one property everything rests on: the ids of a prompt are a prefix of the ids of the prompt and its answer. Templates that
 rewrite earlier turns (to drop a reasoning part, say) do so only before the last user turn: a prompt that ends in one is safe.
+
+What somebody wrote is text, never markup: a `<|im_end|>` in a question or an answer is spelled out, and only the template writes
+control tokens. Otherwise a question could forge a system turn.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rlhf_desktop.core.errors import BadInput, ModelTrouble
@@ -17,9 +21,32 @@ PLAIN_NAMES = {"system": "System", "user": "User", "assistant": "Assistant"}
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     """Ids of the conversation, ending where the assistant's answer begins."""
-    ids = encode(tokenizer, render(tokenizer, messages))
-    first = tokenizer.bos_token_id if not tokenizer.chat_template and getattr(tokenizer, "add_bos_token", False) else None
-    return ids if first is None else [first, *ids]
+    ids = _written(tokenizer, messages, answer_next=True)
+    return [tokenizer.bos_token_id, *ids] if not tokenizer.chat_template and adds_bos(tokenizer) else ids
+
+
+def adds_bos(tokenizer: Any) -> bool:
+    """Whether the tokenizer itself puts a beginning token before every text. Its `add_bos_token` may say no and be wrong."""
+    return tokenizer.bos_token_id is not None and tokenizer.encode("a")[:1] == [tokenizer.bos_token_id]
+
+
+def _written(tokenizer: Any, messages: Sequence[Message], *, answer_next: bool) -> list[int]:
+    """Ids of the rendered conversation. Control tokens that stand in a message pass the template as one unused character each."""
+    typed = "".join(message["content"] for message in messages)
+    control = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special and token.content in typed]
+    if not control:
+        return encode(tokenizer, render(tokenizer, messages, answer_next=answer_next))
+    unused = (chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in typed)  # for private use
+    marks = dict(zip(sorted(control, key=len, reverse=True), unused, strict=False))
+    hidden = [Message(role=m["role"], content=_replaced(m["content"], marks)) for m in messages]
+    text = render(tokenizer, hidden, answer_next=answer_next)
+    tokens = {mark: token for token, mark in marks.items()}
+    parts = re.split(f"([{''.join(tokens)}])", text)
+    return [i for part in parts for i in (spell(tokenizer, tokens[part]) if part in tokens else encode(tokenizer, part))]
+
+
+def _replaced(text: str, marks: Mapping[str, str]) -> str:
+    return re.sub("|".join(map(re.escape, marks)), lambda found: marks[found[0]], text)
 
 
 def render(tokenizer: Any, messages: Sequence[Message], *, answer_next: bool = True) -> str:
@@ -53,20 +80,25 @@ def encode(tokenizer: Any, text: str) -> list[int]:
     return list(tokenizer.encode(text, add_special_tokens=False))
 
 
+def spell(tokenizer: Any, text: str) -> list[int]:
+    """Ids of what somebody wrote: control tokens in it are letters like any others."""
+    return list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+
+
 def completion_ids(tokenizer: Any, text: str, end_id: int | None) -> list[int]:
     """Ids of an answer, then the end-of-turn token (None: an answer that was cut off)."""
     before = "" if tokenizer.chat_template else " "  # after the plain "Assistant:"
-    return encode(tokenizer, before + text) + ([] if end_id is None else [end_id])
+    return spell(tokenizer, before + text) + ([] if end_id is None else [end_id])
 
 
 def mark_tokens(tokenizer: Any, text: str, spans: Sequence[tuple[int, int, float]]) -> list[float]:
     """For each token of an answer the largest weight of the spans (start, end, weight; in characters) that it touches, or 0."""
     before = "" if tokenizer.chat_template else " "
-    places = tokenizer(before + text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    spelled = tokenizer(before + text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
     shift = len(before)
     return [
         max((weight for start, end, weight in spans if first < end + shift and last > start + shift), default=0.0)
-        for first, last in places
+        for first, last in spelled["offset_mapping"]
     ]
 
 
@@ -75,24 +107,19 @@ def encode_pair(
 ) -> tuple[list[int], list[int]]:
     """Ids of a prompt and of its answer, together at most `max_length`.
 
-    Too long: the prompt's oldest turns go first (never the system message or the last turn), then the prompt's oldest tokens, and
-    only an answer longer than everything is cut at its end, losing its end-of-turn token.
+    Too long: the prompt's oldest turns go first, never the system message or the last turn, which is kept whole; then the answer is
+    cut at its end, losing its end-of-turn token.
 
     Raises:
-        BadInput: the conversation has no turn.
+        BadInput: the conversation has no turn, or its last turn alone leaves no room for an answer.
     """
-    answer = completion_ids(tokenizer, text, end_id)[: max_length - 1]
-    prompt = fit_prompt(tokenizer, messages, max_length - len(answer))
-    return prompt, answer
-
-
-def fit_prompt(tokenizer: Any, messages: Messages, max_length: int) -> list[int]:
-    """`prompt_ids` of at most `max_length`: without the oldest turns, or at last without its first tokens.
-
-    Raises:
-        BadInput: the conversation has no turn.
-    """
-    return fit_turns(tokenizer, messages, max_length)[-max_length:]
+    answer = completion_ids(tokenizer, text, end_id)
+    prompt = fit_turns(tokenizer, messages, max_length - len(answer))
+    if len(prompt) >= max_length:
+        raise BadInput(
+            f"A question of {len(prompt):,} tokens leaves no room for an answer in {max_length:,}.", "Shorten the question."
+        )
+    return prompt, answer[: max_length - len(prompt)]
 
 
 def fit_turns(tokenizer: Any, messages: Messages, max_length: int) -> list[int]:
@@ -119,8 +146,15 @@ def without_oldest_turn(messages: Messages) -> Messages | None:
     return head + turns[later[0] :] if later else None
 
 
+def last_turn(messages: Messages) -> Messages:
+    """What is never dropped of a conversation: its system message and its last turn."""
+    while (shorter := without_oldest_turn(messages)) is not None:
+        messages = shorter
+    return messages
+
+
 def is_prefix_stable(tokenizer: Any, messages: Messages, text: str) -> bool:
     """Whether the template writes the prompt the same way once it has been answered, so training sees what sampling saw."""
-    whole = render(tokenizer, [*messages, Message(role="assistant", content=text)], answer_next=False)
-    ids = prompt_ids(tokenizer, messages)
-    return encode(tokenizer, whole)[: len(ids)] == ids
+    answered = [*messages, Message(role="assistant", content=text)]
+    ids = _written(tokenizer, messages, answer_next=True)
+    return _written(tokenizer, answered, answer_next=False)[: len(ids)] == ids

@@ -23,6 +23,7 @@ from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.checkup import Finding
 from rlhf_desktop.operations.estimates import Estimate, estimate
+from rlhf_desktop.operations.fitting import fit_findings
 from rlhf_desktop.operations.model_shape import model_shape
 from rlhf_desktop.operations.projects import check_fits
 from rlhf_desktop.operations.training import gather, readiness, start_run
@@ -73,8 +74,17 @@ class _Findings:
         try:
             self.found.append(look())
         except AppError as trouble:
-            self.troubles.append(trouble)
-            self.found.append(Finding(name, "trouble", trouble.message, trouble.hint))
+            self._trouble(name, trouble)
+
+    def look_all(self, name: str, look: Callable[[], list[Finding]]) -> None:
+        try:
+            self.found += look()
+        except AppError as trouble:
+            self._trouble(name, trouble)
+
+    def _trouble(self, name: str, trouble: AppError) -> None:
+        self.troubles.append(trouble)
+        self.found.append(Finding(name, "trouble", trouble.message, trouble.hint))
 
 
 def preflight(
@@ -120,6 +130,7 @@ def preflight(
     seen.look("template", template)
     if not seen.troubles:
         seen.look("end of turn", lambda: _end_of_turn(plan.base, checked))
+        seen.look_all("rows", lambda: _fit(plan, rows, elements, checked))
     sizes = row_sizes(elements, checked)
     found = _estimate(plan, sizes, seen) if not seen.troubles else None
     return Preflight(tuple(seen.found), tuple(seen.troubles), sizes, found)
@@ -228,6 +239,13 @@ def _end_of_turn(base: ModelRef, checked: ModelCheck) -> Finding:
         said = f"The end of a turn of “{base.name}” ({checked.end_token}) would not be learned: its template does not write it."
         raise ModelTrouble(said, remedy)
     return Finding("end of turn", "well", f"Answers are learned with their end ({checked.end_token}).")
+
+
+def _fit(plan: RunPlan, rows: Sequence[SnapshotRow], measured: Sequence[SnapshotRow], checked: ModelCheck) -> list[Finding]:
+    """Which rows are cut or set aside; their numbers are those of the run's data.jsonl."""
+    numbers = {id(row): number for number, row in enumerate(rows, 1)}
+    numbered = [(numbers[id(row)], size) for row, size in zip(measured, checked.sizes, strict=False)]
+    return fit_findings(numbered, make_settings(plan.algorithm, plan.settings))
 
 
 def as_text_row(row: SnapshotRow) -> TextRow:

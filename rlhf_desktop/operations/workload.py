@@ -22,6 +22,7 @@ from rlhf_desktop.core.passes import (
 )
 from rlhf_desktop.core.recipes import Algorithm, DpoSettings, KtoSettings, PpoSettings, RewardSettings, SftSettings, make_settings
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.operations.fitting import fitted
 from rlhf_desktop.operations.model_shape import model_shape, number_bytes, scorers
 
 WATCHED_TOKENS = 96  # longest watched answer
@@ -124,8 +125,8 @@ class Workload:
         self.number_bytes = number_bytes(self.dtype)
         self.members = s.ensemble if isinstance(s, RewardSettings) else scorers(plan.reward)
         self._talks = answer_tokens
-        self.train = [_cut(row, s.max_length) for row in sizes.train]
-        self.heldout = [_cut(row, s.max_length) for row in sizes.heldout]
+        self.train = [found for row in sizes.train if (found := fitted(row, s))]
+        self.heldout = [found for row in sizes.heldout if (found := fitted(row, s))]
         if isinstance(s, PpoSettings):
             self.train = [self._practised(row, s, s.samples_per_prompt) for row in self.train]
             self.heldout = [self._practised(row, s, 1) for row in self.heldout[:HELDOUT_PROMPTS]]
@@ -246,12 +247,6 @@ def packed(rows: Sequence[RowSize], budget: int) -> list[list[RowSize]]:
 def row_tokens(rows: Sequence[RowSize]) -> int:
     """Tokens of all the rows."""
     return sum(row.tokens for row in rows)
-
-
-def _cut(row: RowSize, most: int) -> RowSize:
-    """A row whose prompt has been shortened until its longest answer fits."""
-    longest = min(max(row.answers, default=0), most - 1)
-    return RowSize(prompt=min(row.prompt, most - longest), answers=[min(answer, most - 1) for answer in row.answers])
 
 
 def _forwards(rows: Sequence[RowSize], budget: int, batch: int = 0) -> list[Pass]:

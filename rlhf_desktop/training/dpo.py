@@ -12,6 +12,7 @@ from rlhf_desktop.core.errors import NotEnoughFeedback
 from rlhf_desktop.core.recipes import DpoSettings
 from rlhf_desktop.feedback.snapshot import RankedAnswers
 from rlhf_desktop.training.batch import Group, TreeBatch, collate
+from rlhf_desktop.training.encoding import Encoder
 from rlhf_desktop.training.losses import dpo_loss, sum_by_owner
 from rlhf_desktop.training.policy import answer_pass
 from rlhf_desktop.training.policy_trainer import PolicyTrainer
@@ -29,16 +30,20 @@ class DpoTrainer(PolicyTrainer):
     def __init__(self, run: RunFiles) -> None:
         assert isinstance(run.settings, DpoSettings)
         self.settings = run.settings
-        rows = [row for row in run.rows() if isinstance(row, RankedAnswers)]
+        everything = run.rows()
+        rows = [row for row in everything if isinstance(row, RankedAnswers)]
         self._load(run)
-        self.items = [g for g in encode_rankings(self.host.base, rows, "train", self.settings.max_length) if g.wins]
-        self.heldout = [g for g in encode_rankings(self.host.base, rows, "heldout", self.settings.max_length) if g.wins]
+        encoder = Encoder(self.host.base, self.settings.max_length, everything)
+        self.items = [g for g in encode_rankings(encoder, rows, "train") if g.wins]
+        self.heldout = [g for g in encode_rankings(encoder, rows, "heldout") if g.wins]
+        encoder.check_left(self.items)
+        encoder.say(run)
         if not self.items:
             raise NotEnoughFeedback(
                 "There are no comparisons to learn from.", "Rank some answers in Chat or Label, then start again."
             )
         longest = max(item.group.tokens for item in (*self.items, *self.heldout))
-        self._begin(len(self.items), longest, [row.prompt for row in rows])
+        self._begin(len(self.items), longest, [row.prompt for row in encoder.kept(rows)])
         self.reference: dict[int, Tensor] = {}  # id of a group → (K,) reference log-probabilities
 
     @torch.no_grad()

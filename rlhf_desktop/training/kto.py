@@ -18,6 +18,7 @@ from rlhf_desktop.core.recipes import KtoSettings
 from rlhf_desktop.feedback.snapshot import ThumbedAnswer
 from rlhf_desktop.inference.template import encode_pair
 from rlhf_desktop.training.batch import Group, collate
+from rlhf_desktop.training.encoding import Encoder
 from rlhf_desktop.training.losses import kto_loss, sum_by_owner
 from rlhf_desktop.training.policy import answer_pass
 from rlhf_desktop.training.policy_trainer import PolicyTrainer
@@ -44,25 +45,32 @@ class KtoTrainer(PolicyTrainer):
     def __init__(self, run: RunFiles) -> None:
         assert isinstance(run.settings, KtoSettings)
         self.settings = s = run.settings
-        rows = [row for row in run.rows() if isinstance(row, ThumbedAnswer)]
+        everything = run.rows()
+        rows = [row for row in everything if isinstance(row, ThumbedAnswer)]
         if not any(row.split == "train" for row in rows):
             hint = "Give answers a thumb up or down, or say that none will do, then start again."
             raise NotEnoughFeedback("There are no answers called good or bad to learn from.", hint)
         self._load(run)
-        self.items = self._encode([row for row in rows if row.split == "train"])
-        self.heldout = self._encode([row for row in rows if row.split == "heldout"])
+        encoder = Encoder(self.host.base, s.max_length, everything)
+        self.items = self._encode(encoder, [row for row in rows if row.split == "train"])
+        self.heldout = self._encode(encoder, [row for row in rows if row.split == "heldout"])
+        encoder.check_left(self.items)
+        encoder.say(run)
         self.class_weights = class_weights(self.items, s.desirable_weight)
         longest = max(max(item.own.tokens, item.foreign.tokens) for item in (*self.items, *self.heldout))
-        self._begin(len(self.items), longest, [row.prompt for row in rows])
+        self._begin(len(self.items), longest, [row.prompt for row in encoder.kept(rows)])
         self.reference: dict[int, Tensor] = {}  # id of a group → () the reference's log-probability of its answer
 
-    def _encode(self, rows: Sequence[ThumbedAnswer]) -> list[Thumbed]:
+    def _encode(self, encoder: Encoder, rows: Sequence[ThumbedAnswer]) -> list[Thumbed]:
+        """The rows that can be learned from. A partner's answer only measures drift, so it may be cut."""
+        own = [(row, group) for row in rows if (group := encoder.compared(row, [row.text]))]
+        kept = [row for row, _ in own]
         return [
-            Thumbed(self._group(row, row.text), self._group(row, rows[other].text), row.desirable, row.weight)
-            for row, other in zip(rows, partners(rows, self.settings.seed), strict=True)
+            Thumbed(group, self._foreign(row, kept[other].text), row.desirable, row.weight)
+            for (row, group), other in zip(own, partners(kept, self.settings.seed), strict=True)
         ]
 
-    def _group(self, row: ThumbedAnswer, text: str) -> Group:
+    def _foreign(self, row: ThumbedAnswer, text: str) -> Group:
         base = self.host.base
         prompt, answer = encode_pair(base.tokenizer, row.prompt, text, self.settings.max_length, end_id=base.end_ids[0])
         return Group(prompt, [answer])

@@ -30,8 +30,8 @@ from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.recipes import PpoSettings
 from rlhf_desktop.feedback.snapshot import PracticePrompt
 from rlhf_desktop.inference.sampler import sample
-from rlhf_desktop.inference.template import fit_prompt
 from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
+from rlhf_desktop.training.encoding import Encoder
 from rlhf_desktop.training.losses import (
     gae,
     group_advantages,
@@ -114,7 +114,8 @@ class PpoTrainer:
         self.run, self.settings, self.counts = run, run.settings, Counts()
         if run.config.reward is None:
             raise AppError("PPO needs a reward model.", "Train one first: “learn my preferences”.")
-        rows = [row for row in run.rows() if isinstance(row, PracticePrompt)]
+        everything = run.rows()
+        rows = [row for row in everything if isinstance(row, PracticePrompt)]
         if not any(row.split == "train" for row in rows):
             raise NotEnoughFeedback("There are no prompts to practise on.", "Chat, or add a set of prompts, then start again.")
         s = self.settings
@@ -123,16 +124,19 @@ class PpoTrainer:
         self.stack = policy_stack(self.host, run.config, s)
         check_fits(run.config.reward, run.config)
         self.reward = RewardModel.load(self.host, Path(run.config.reward.path))
-        fit = [(row, fit_prompt(self.host.base.tokenizer, row.prompt, s.max_length - s.max_new_tokens)) for row in rows]
-        self.prompts = [ids for row, ids in fit if row.split == "train"]
-        self.heldout = [ids for row, ids in fit if row.split == "heldout"][:HELDOUT_PROMPTS]
+        encoder = Encoder(self.host.base, s.max_length, everything)
+        fit = [(row, encoder.asked(row, s.max_new_tokens)) for row in rows]
+        self.prompts = [ids for row, ids in fit if ids and row.split == "train"]
+        self.heldout = [ids for row, ids in fit if ids and row.split == "heldout"][:HELDOUT_PROMPTS]
+        encoder.check_left(self.prompts)
+        encoder.say(run)
         self._schedule()
         self._prepare_updates()
         self.kl_coef = s.kl_coef
         self.scale: Scale | None = None  # until it is calibrated
         self.watchdog = Watchdog(s.kl_target, s.watchdog)
         self._kept: dict[tuple[int, ...], AnswerPass] = {}  # passes whose graph waits for the first update
-        self.watch = SampleWatch(run, self.stack, [row.prompt for row in rows if row.split == "train"], self._marks)
+        self.watch = SampleWatch(run, self.stack, [row.prompt for row in encoder.kept(rows) if row.split == "train"], self._marks)
 
     def _schedule(self) -> None:
         """Which prompts each batch practises on: all of them in a new order, again and again, K answers to each."""

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from rlhf_desktop.feedback.snapshot import MarkedAnswer, RankedAnswers, RatedAnswers, RatedText, Split, with_their_marks
 from rlhf_desktop.feedback.split import prompt_hash
-from rlhf_desktop.inference.model import BaseModel
-from rlhf_desktop.inference.template import encode_pair, mark_tokens
+from rlhf_desktop.inference.template import mark_tokens
 from rlhf_desktop.training.batch import Group
+from rlhf_desktop.training.encoding import ALIKE, Encoder
 
 Pair = tuple[int, int]
 
@@ -52,18 +52,20 @@ class Comparisons:
 
 
 def encode_rankings(
-    base: BaseModel, rows: Sequence[RankedAnswers | RatedAnswers | MarkedAnswer], split: Split, max_length: int
+    encoder: Encoder, rows: Sequence[RankedAnswers | RatedAnswers | MarkedAnswer], split: Split
 ) -> list[RankedGroup]:
-    """Token ids and pairs of the rows in one half of the split. Answers get their end-of-turn token.
+    """Token ids and pairs of the rows in one half of the split, but for those set aside. Answers get their end-of-turn token.
 
     Marks of answers that were ranked too join the ranking: one batch element, and the ranking alone says what is better overall.
     """
     groups = []
     for row, marks in with_their_marks([row for row in rows if row.split == split]):
-        group = _encode(base, row, max_length)
+        group = _encode(encoder, row)
         for marked in marks:
-            group = replace(group, marks=_joined(group, _encode(base, marked, max_length)))
-        groups.append(group)
+            part = _encode(encoder, marked) if group else None
+            group = replace(group, marks=_joined(group, part)) if group and part else group
+        if group:
+            groups.append(group)
     return groups
 
 
@@ -79,24 +81,37 @@ def _joined(ranked: RankedGroup, marked: RankedGroup) -> dict[str, Pairs]:
     return marks
 
 
-def _encode(base: BaseModel, row: RankedAnswers | RatedAnswers | MarkedAnswer, max_length: int) -> RankedGroup:
+def _encode(encoder: Encoder, row: RankedAnswers | RatedAnswers | MarkedAnswer) -> RankedGroup | None:
     if isinstance(row, MarkedAnswer):
-        return _encode_marked(base, row, max_length)
-    encoded = [encode_pair(base.tokenizer, row.prompt, c.text, max_length, end_id=base.end_ids[0]) for c in row.completions]
-    prompt = min((prompt for prompt, _ in encoded), key=len)  # the longest answer decides how many old turns stay
-    group, key = Group(prompt, [answer for _, answer in encoded]), prompt_hash(row.prompt)
+        return _encode_marked(encoder, row)
+    texts = [answer.text for answer in row.completions]
+    if len(set(texts)) == 1:
+        encoder.set_aside(row, ALIKE)
+        return None
+    group, key = encoder.compared(row, texts), prompt_hash(row.prompt)
+    if group is None:
+        return None
     if isinstance(row, RatedAnswers):
-        return RankedGroup(group, dominating(row.completions), [], key, marks=_marks(row.completions))
-    order = _ordered({i: -c.rank for i, c in enumerate(row.completions)})
+        wins = _unlike(group, Pairs(dominating(row.completions), [])).wins
+        return RankedGroup(group, wins, [], key, marks=_marks(group, row.completions))
+    order = _unlike(group, _ordered({i: -c.rank for i, c in enumerate(row.completions)}))
     return RankedGroup(group, order.wins, order.ties, key, row.margin)
 
 
-def _encode_marked(base: BaseModel, row: MarkedAnswer, max_length: int) -> RankedGroup:
+def _unlike(group: Group, pairs: Pairs) -> Pairs:
+    """The pairs without those of one text with itself, which say nothing."""
+    wins, ties = ([(i, j) for i, j in part if group.answers[i] != group.answers[j]] for part in (pairs.wins, pairs.ties))
+    return Pairs(wins, ties)
+
+
+def _encode_marked(encoder: Encoder, row: MarkedAnswer) -> RankedGroup | None:
     """An answer with a penalty for each token: that of the worst part it touches."""
-    prompt, answer = encode_pair(base.tokenizer, row.prompt, row.text, max_length, end_id=base.end_ids[0])
-    penalties = mark_tokens(base.tokenizer, row.text, [(span.start, span.end, span.penalty) for span in row.spans])
-    ended = [*penalties, 0.0][: len(answer)]  # the end of the turn is no part of the text
-    return RankedGroup(Group(prompt, [answer]), [], [], prompt_hash(row.prompt), penalties=ended)
+    group = encoder.compared(row, [row.text])
+    if group is None:
+        return None
+    penalties = mark_tokens(encoder.base.tokenizer, row.text, [(span.start, span.end, span.penalty) for span in row.spans])
+    ended = [*penalties, 0.0]  # the end of the turn is no part of the text
+    return RankedGroup(group, [], [], prompt_hash(row.prompt), penalties=ended)
 
 
 def _ordered(values: Mapping[int, float]) -> Pairs:
@@ -105,9 +120,10 @@ def _ordered(values: Mapping[int, float]) -> Pairs:
     return Pairs(wins, [(i, j) for i, j in combinations(values, 2) if values[i] == values[j]])
 
 
-def _marks(answers: Sequence[RatedText]) -> dict[str, Pairs]:
+def _marks(group: Group, answers: Sequence[RatedText]) -> dict[str, Pairs]:
     names = sorted({name for answer in answers for name in answer.ratings})
-    found = {name: _ordered({i: a.ratings[name] for i, a in enumerate(answers) if name in a.ratings}) for name in names}
+    orders = {name: _ordered({i: a.ratings[name] for i, a in enumerate(answers) if name in a.ratings}) for name in names}
+    found = {name: _unlike(group, order) for name, order in orders.items()}
     return {name: pairs for name, pairs in found.items() if pairs.wins or pairs.ties}
 
 

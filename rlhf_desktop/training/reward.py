@@ -23,6 +23,7 @@ from rlhf_desktop.core.recipes import RewardSettings
 from rlhf_desktop.evaluation.reward_report import Heldout, Judged, RewardReport, reward_report
 from rlhf_desktop.feedback.snapshot import MarkedAnswer, RankedAnswers, RatedAnswers
 from rlhf_desktop.training.batch import collate
+from rlhf_desktop.training.encoding import Encoder
 from rlhf_desktop.training.losses import bad_parts_loss, centering_loss, davidson_loss
 from rlhf_desktop.training.optimizer import MasterAdamW
 from rlhf_desktop.training.ranking import RankedGroup, attributes_of, comparisons, encode_rankings, margin_metrics
@@ -46,11 +47,15 @@ class RewardTrainer:
     def __init__(self, run: RunFiles) -> None:
         assert isinstance(run.settings, RewardSettings)
         self.run, self.settings, self.counts = run, run.settings, Counts()
-        rows = [row for row in run.rows() if isinstance(row, RankedAnswers | RatedAnswers | MarkedAnswer)]
+        all_rows = run.rows()
+        rows = [row for row in all_rows if isinstance(row, RankedAnswers | RatedAnswers | MarkedAnswer)]
         self.host = load_host(run)
         s = self.settings
-        everything = encode_rankings(self.host.base, rows, "train", s.max_length)
-        self.heldout = encode_rankings(self.host.base, rows, "heldout", s.max_length)
+        encoder = Encoder(self.host.base, s.max_length, all_rows)
+        everything = encode_rankings(encoder, rows, "train")
+        self.heldout = encode_rankings(encoder, rows, "heldout")
+        encoder.check_left(everything)
+        encoder.say(run)
         self.attributes = attributes_of(everything) if s.attribute_weight else []
         self.part_tokens = usual_part([item.penalties for item in everything]) if s.part_weight else 0.0
         self.items = [item for item in everything if any(self._counts([item]))]

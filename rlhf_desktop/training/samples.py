@@ -8,7 +8,7 @@ import torch
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.inference.sampler import sample
-from rlhf_desktop.inference.template import fit_prompt
+from rlhf_desktop.inference.template import fit_turns
 from rlhf_desktop.training.run import RunFiles
 from rlhf_desktop.training.stack import PolicyStack
 
@@ -65,7 +65,7 @@ class SampleWatch:
         start = time.monotonic()
         host = self.stack.host
         host.activate(adapters)
-        prompts = [fit_prompt(host.base.tokenizer, prompt, self.run.settings.max_length) for prompt in self.prompts]
+        prompts = [fit_turns(host.base.tokenizer, prompt, self.run.settings.max_length) for prompt in self.prompts]
         answers = sample(
             host.model,
             prompts=prompts,

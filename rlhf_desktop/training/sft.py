@@ -11,8 +11,8 @@ from torch import Tensor
 from rlhf_desktop.core.errors import NotEnoughFeedback
 from rlhf_desktop.core.recipes import SftSettings
 from rlhf_desktop.feedback.snapshot import Demonstration
-from rlhf_desktop.inference.template import encode_pair
 from rlhf_desktop.training.batch import Group, TreeBatch, collate
+from rlhf_desktop.training.encoding import Encoder
 from rlhf_desktop.training.policy import answer_pass
 from rlhf_desktop.training.policy_trainer import PolicyTrainer
 from rlhf_desktop.training.run import RunFiles
@@ -28,21 +28,21 @@ class SftTrainer(PolicyTrainer):
     def __init__(self, run: RunFiles) -> None:
         assert isinstance(run.settings, SftSettings)
         self.settings = run.settings
-        rows = [row for row in run.rows() if isinstance(row, Demonstration)]
+        everything = run.rows()
+        rows = [row for row in everything if isinstance(row, Demonstration)]
         if not any(row.split == "train" for row in rows):
             raise NotEnoughFeedback(
                 "There are no examples to learn from.", "Write an answer yourself, or correct one, then start again."
             )
         self._load(run)
-        self.items = [self._encode(row) for row in rows if row.split == "train"]
-        self.heldout = [self._encode(row) for row in rows if row.split == "heldout"]
+        encoder = Encoder(self.host.base, self.settings.max_length, everything)
+        found = [(row, encoder.imitated(row, row.completion)) for row in rows]
+        self.items = [group for row, group in found if group and row.split == "train"]
+        self.heldout = [group for row, group in found if group and row.split == "heldout"]
+        encoder.check_left(self.items)
+        encoder.say(run)
         longest = max(item.tokens for item in (*self.items, *self.heldout))
-        self._begin(len(self.items), longest, [row.prompt for row in rows])
-
-    def _encode(self, row: Demonstration) -> Group:
-        base = self.host.base
-        prompt, answer = encode_pair(base.tokenizer, row.prompt, row.completion, self.settings.max_length, end_id=base.end_ids[0])
-        return Group(prompt, [answer])
+        self._begin(len(self.items), longest, [row.prompt for row in encoder.kept(rows)])
 
     def prepare(self, resumed: bool) -> None:  # noqa: D102
         self.watch.before(resumed)

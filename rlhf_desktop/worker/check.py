@@ -7,11 +7,11 @@ from typing import Any, BinaryIO
 
 from transformers import GenerationConfig
 
-from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.errors import AppError, ModelTrouble
 from rlhf_desktop.core.measures import CheckRequest, ModelCheck, RowSize, TextRow
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.inference.model import find_end_ids, find_pad_id, load_tokenizer
-from rlhf_desktop.inference.template import completion_ids, encode, is_prefix_stable, prompt_ids, render
+from rlhf_desktop.inference.template import completion_ids, encode, is_prefix_stable, last_turn, prompt_ids, render
 from rlhf_desktop.worker.answer import answer
 
 _QUESTION: Messages = [{"role": "user", "content": "Where is my parcel?"}]
@@ -69,5 +69,9 @@ def _ends(tokenizer: Any, end_ids: tuple[int, ...]) -> bool:
 
 
 def _size(tokenizer: Any, row: TextRow, end_id: int | None) -> RowSize:
+    try:
+        prompt, question = (len(prompt_ids(tokenizer, messages)) for messages in (row.prompt, last_turn(row.prompt)))
+    except ModelTrouble as problem:
+        return RowSize(prompt=0, answers=[], trouble=problem.message)
     answers = [len(completion_ids(tokenizer, text, end_id)) for text in row.answers]
-    return RowSize(prompt=len(prompt_ids(tokenizer, row.prompt)), answers=answers)
+    return RowSize(prompt=prompt, question=question, answers=answers)

@@ -122,11 +122,12 @@ def score_ours(adapter: Path, base: ModelRef, heldout: Sequence[RankedAnswers], 
     """By how much each chosen answer is scored higher, by the saved adapter."""
     from rlhf_desktop.inference.adapters import AdapterHost
     from rlhf_desktop.inference.model import load_base
+    from rlhf_desktop.training.encoding import Encoder
     from rlhf_desktop.training.ranking import encode_rankings
     from rlhf_desktop.training.reward_model import RewardModel
 
     host = AdapterHost(load_base(base, dtype=dtype))
-    groups = [item.group for item in encode_rankings(host.base, heldout, "heldout", max_length)]
+    groups = [item.group for item in encode_rankings(Encoder(host.base, max_length), heldout, "heldout")]
     scores = RewardModel.load(host, adapter).score_groups(groups).mean(0).reshape(-1, 2)
     return (scores[:, 0] - scores[:, 1]).tolist()
 

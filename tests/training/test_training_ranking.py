@@ -3,6 +3,7 @@ import pytest
 from rlhf_desktop.feedback.snapshot import MarkedAnswer, MarkedSpan, RankedAnswers, RankedText, RatedAnswers, RatedText
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.training.batch import Group
+from rlhf_desktop.training.encoding import Encoder
 from rlhf_desktop.training.ranking import Pairs, RankedGroup, attributes_of, comparisons, dominating, encode_rankings
 
 ASK = [{"role": "user", "content": "Help me"}]
@@ -17,17 +18,17 @@ def test_a_ranking_is_all_its_pairs(base):
     row = RankedAnswers(
         prompt=ASK, completions=[RankedText(text=t, rank=r) for t, r in (("a", 2), ("bb", 1), ("c", 2))], margin=0.4
     )
-    (group,) = encode_rankings(base, [row], "train", 100)
+    (group,) = encode_rankings(Encoder(base, 100), [row], "train")
     assert sorted(group.wins) == [(1, 0), (1, 2)]
     assert group.ties == [(0, 2)]
     assert group.margin == 0.4
-    assert encode_rankings(base, [row], "heldout", 100) == []
+    assert encode_rankings(Encoder(base, 100), [row], "heldout") == []
 
 
 def test_marks_are_ordinal_pairs_by_attribute_and_a_missing_mark_is_no_pair(base):
     marks = ({"kind": 5, "true": 1}, {"kind": 2}, {"kind": 2, "true": 1})
-    answers = [RatedText(text="a", ratings=each) for each in marks]
-    (group,) = encode_rankings(base, [RatedAnswers(prompt=ASK, completions=answers)], "train", 100)
+    answers = [RatedText(text="a" * n, ratings=each) for n, each in enumerate(marks, 1)]
+    (group,) = encode_rankings(Encoder(base, 100), [RatedAnswers(prompt=ASK, completions=answers)], "train")
     assert group.marks == {"kind": Pairs([(0, 1), (0, 2)], [(1, 2)]), "true": Pairs([], [(0, 2)])}
     assert attributes_of([group]) == ["kind", "true"]
 
@@ -40,20 +41,20 @@ def marks_of(**kind):
 
 
 def test_marks_of_ranked_answers_join_the_ranking_which_alone_speaks_of_the_whole(base):
-    (group,) = encode_rankings(base, [RANKED, marks_of(c=3, a=1, bb=3)], "train", 100)
-    (alone,) = encode_rankings(base, [RANKED], "train", 100)
+    (group,) = encode_rankings(Encoder(base, 100), [RANKED, marks_of(c=3, a=1, bb=3)], "train")
+    (alone,) = encode_rankings(Encoder(base, 100), [RANKED], "train")
     assert (group.group, group.wins, group.ties) == (alone.group, alone.wins, alone.ties)
     assert group.marks == {"kind": Pairs([(3, 2), (1, 2)], [(3, 1)])}
 
 
 def test_marks_by_two_people_are_all_learned_from(base):
-    (group,) = encode_rankings(base, [RANKED, marks_of(a=1, bb=3, c=3), marks_of(a=2, bb=2, c=1)], "train", 100)
+    (group,) = encode_rankings(Encoder(base, 100), [RANKED, marks_of(a=1, bb=3, c=3), marks_of(a=2, bb=2, c=1)], "train")
     assert group.marks["kind"] == Pairs([(1, 2), (3, 2), (2, 3), (1, 3)], [(1, 3), (2, 1)])
 
 
 def test_marks_of_other_answers_or_another_prompt_stay_by_themselves(base):
     elsewhere = RatedAnswers(prompt=[{"role": "user", "content": "Oh"}], completions=marks_of(a=1, bb=2, c=3).completions)
-    ranked, *others = encode_rankings(base, [RANKED, marks_of(a=1, bb=2), elsewhere], "train", 100)
+    ranked, *others = encode_rankings(Encoder(base, 100), [RANKED, marks_of(a=1, bb=2), elsewhere], "train")
     assert not ranked.marks
     assert [sorted(item.marks) for item in others] == [["kind"], ["kind"]]
     assert all(item.wins for item in others)
@@ -65,15 +66,22 @@ def test_a_marked_span_is_the_tokens_it_touches(base):
         text="Fine. é😀 bad words, ok",
         spans=[MarkedSpan(start=9, end=18, penalty=2.0), MarkedSpan(start=6, end=7, penalty=0.5)],
     )
-    (item,) = encode_rankings(base, [row], "train", 100)
+    (item,) = encode_rankings(Encoder(base, 100), [row], "train")
     (answer,) = item.group.answers
     assert len(item.penalties) == len(answer)
     assert item.penalties[-1] == 0  # the end of the turn
     said = {p: base.tokenizer.decode([t for t, q in zip(answer, item.penalties, strict=True) if q == p]) for p in (0.5, 2.0)}
     assert said[2.0].strip() == "bad words"
     assert said[0.5].strip() == "é"
-    cut = encode_rankings(base, [row], "train", 12)[0]
-    assert len(cut.penalties) == len(cut.group.answers[0]) == 11
+
+
+def test_pairs_of_one_text_with_itself_say_nothing(base):
+    texts = [RankedText(text=t, rank=r) for t, r in (("a", 1), ("a", 2), ("b", 3))]
+    encoder = Encoder(base, 100)
+    (group,) = encode_rankings(encoder, [RankedAnswers(prompt=ASK, completions=texts)], "train")
+    assert (group.wins, group.ties) == ([(0, 2), (1, 2)], [])
+    assert encode_rankings(encoder, [RankedAnswers(prompt=ASK, completions=texts[:2])], "train") == []
+    assert list(encoder.aside) == ["the answers are the same text"]
 
 
 def test_only_an_answer_at_least_as_good_in_everything_is_better_overall():
