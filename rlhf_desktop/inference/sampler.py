@@ -2,10 +2,12 @@
 
 A prompt is read once and its cache copied to its K answers; prompts of different lengths share a batch by left padding; rows that
 have ended leave the batch. Every draw uses its own uniform number, fixed by (seed, prompt, answer, position), through the inverse
-of the cumulative distribution: who shares a batch with whom changes no draw.
+of the cumulative distribution: who shares a batch with whom changes no draw. Where memory runs out, the answers go on from where
+they are, half as many at a time.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,6 +15,7 @@ import torch
 from transformers import DynamicCache
 
 from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.inference.device import free_cache, is_out_of_memory
 
 Finish = Literal["end", "length", "cancelled"]
 OnTokens = Callable[[list[tuple[int, int, int]]], None]
@@ -52,6 +55,7 @@ def sample(
     max_rows: int = MAX_ROWS,
     only: Sequence[int] | None = None,
     with_logprobs: bool = False,
+    on_fewer: Callable[[int], None] | None = None,
 ) -> list[SampledAnswer]:
     """`k` answers to each prompt.
 
@@ -69,16 +73,34 @@ def sample(
         max_rows: Answers decoded together.
         only: Answer these prompts alone; their draws are those they would get among all.
         with_logprobs: Also say how likely each token was at this temperature, before top_p.
+        on_fewer: Told how many answers are decoded together from now on when memory has run out.
 
     Returns:
         The answers, by prompt, then completion.
+
+    Raises:
+        RuntimeError: not even one answer fits in memory (`is_out_of_memory`), or a fault.
     """
     uniforms = torch.rand(len(prompts), k, sampling.max_new_tokens, generator=generator, device=generator.device)
     stop = should_stop or (lambda: False)
     answers: list[SampledAnswer] = []
-    for group in _groups(prompts, range(len(prompts)) if only is None else only, k, max_rows):
-        batch = _Batch(model, prompts, group, uniforms, sampling, pad_id, with_logprobs)
-        answers += batch.run(set(end_ids), on_tokens or _ignore, on_answer or _ignore, stop)
+    begun: dict[Owner, Draft] = {}
+    waiting = deque(_groups(prompts, range(len(prompts)) if only is None else only, k, max_rows))
+
+    def decode(group: Group) -> dict[Owner, Draft]:
+        batch = _Batch(model, prompts, group, uniforms, sampling, pad_id, with_logprobs, begun)
+        drafts = _fits(batch, lambda: batch.run(set(end_ids), on_tokens or _ignore, on_answer or _ignore, stop))
+        answers.extend(batch.answers.values())
+        return drafts
+
+    while waiting:
+        if drafts := decode(waiting.popleft()):  # nothing of the batch is left by now but these
+            free_cache()
+            rows = max(1, len(drafts) // 2)
+            begun |= {owner: draft for owner, draft in drafts.items() if draft[0]}
+            left = [list(drafts), *map(_owners, waiting)]
+            waiting = deque(group for owners in left for group in _at_most(rows, owners, begun))
+            (on_fewer or _ignore)(rows)
     return sorted(answers, key=lambda a: (a.prompt, a.completion))
 
 
@@ -86,7 +108,35 @@ def _ignore(_: object) -> None:
     """Nobody listens."""
 
 
+Owner = tuple[int, int]  # a prompt and an answer to it
+Draft = tuple[list[int], list[float]]  # tokens of an answer so far, and how likely each was where that is asked for
 Group = list[tuple[int, range]]  # which answers of which prompts
+
+
+def _owners(group: Group) -> list[Owner]:
+    return [(prompt, answer) for prompt, part in group for answer in part]
+
+
+def _at_most(rows: int, owners: Sequence[Owner], begun: Mapping[Owner, Draft]) -> Iterator[Group]:
+    """Answers in batches of at most `rows`. One that has begun has its prompt to itself: it is read on from where it is."""
+    for start in range(0, len(owners), rows):
+        group: Group = []
+        for prompt, answer in owners[start : start + rows]:
+            shares = group and group[-1][0] == prompt and (prompt, answer) not in begun
+            first = group.pop()[1].start if shares else answer
+            group.append((prompt, range(first, answer + 1)))
+        yield group
+
+
+def _fits(batch: "_Batch", work: Callable[[], object]) -> dict[Owner, Draft]:
+    """Do the work; what has been written of the answers that are not complete when memory ran out and fewer may fit."""
+    try:
+        work()
+    except (MemoryError, RuntimeError) as problem:
+        if not is_out_of_memory(problem) or len(batch.owners) == 1:
+            raise
+        return batch.drafts()
+    return {}
 
 
 def _groups(prompts: Sequence[list[int]], only: Sequence[int], k: int, max_rows: int) -> Iterator[Group]:
@@ -106,7 +156,10 @@ def _groups(prompts: Sequence[list[int]], only: Sequence[int], k: int, max_rows:
 
 
 class _Batch:
-    """The rows of one group while they are decoded. B rows are alive; `owners[b]` says which answer row b writes."""
+    """The rows of one group while they are decoded. B rows are alive; `owners[b]` says which answer row b writes.
+
+    Either all of them have begun, and are equally long, or none has.
+    """
 
     def __init__(
         self,
@@ -117,17 +170,19 @@ class _Batch:
         sampling: Sampling,
         pad_id: int,
         with_logprobs: bool,
+        begun: Mapping[Owner, Draft],
     ) -> None:
         self.model, self.with_logprobs = model, with_logprobs
         self.sampling = sampling
         self.device = next(model.parameters()).device
-        self.owners = [(prompt, answer) for prompt, part in group for answer in part]
-        self.ids: dict[tuple[int, int], list[int]] = {owner: [] for owner in self.owners}
-        self.logprobs: dict[tuple[int, int], list[float]] = {owner: [] for owner in self.owners}
+        self.owners = _owners(group)
+        self.ids: dict[Owner, list[int]] = {owner: [*begun.get(owner, ((), ()))[0]] for owner in self.owners}
+        self.logprobs: dict[Owner, list[float]] = {owner: [*begun.get(owner, ((), ()))[1]] for owner in self.owners}
+        self.start = len(self.ids[self.owners[0]])
         self.finish: dict[tuple[int, int], Finish] = {}
         self.answers: dict[tuple[int, int], SampledAnswer] = {}
         self.uniforms = torch.stack([uniforms[o] for o in self.owners]).to(self.device)  # (B, T)
-        self.prompts = [prompts[prompt] for prompt, _ in group]
+        self.prompts = [prompts[prompt] + self.ids[prompt, part.start] for prompt, part in group]
         self.repeats = torch.tensor([len(part) for _, part in group], device=self.device)
         self.pad_id = pad_id
 
@@ -135,7 +190,7 @@ class _Batch:
         """Decode until every row has ended, is long enough, or `stop` says so."""
         last = self.sampling.max_new_tokens - 1
         logits = None if stop() else self._prefill()
-        for step in range(last + 1):
+        for step in range(self.start, last + 1):
             if logits is None or stop():
                 break
             tokens = choose(logits, self.uniforms[:, step], self.sampling)  # (B,)
@@ -145,6 +200,10 @@ class _Batch:
         self.finish.update({owner: "cancelled" for owner in self.ids if owner not in self.answers})
         self._complete(on_answer)
         return list(self.answers.values())
+
+    def drafts(self) -> dict[Owner, Draft]:
+        """What there is of the answers that are not complete."""
+        return {owner: (self.ids[owner], self.logprobs[owner]) for owner in self.ids if owner not in self.answers}
 
     def _complete(self, on_answer: OnAnswer, everything: bool = False) -> None:
         """Report the rows that have ended since the last time, and with `everything` those that are long enough."""

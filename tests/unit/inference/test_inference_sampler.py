@@ -110,6 +110,49 @@ def test_stop_before_the_first_token(base, prompts):
     assert [(a.ids, a.finish) for a in answers] == [([], "cancelled")] * 8
 
 
+@pytest.mark.parametrize("calls", [0, 1, 9])  # memory runs out when prompts are read, at the first step, and in the midst
+def test_where_memory_runs_out_fewer_answers_go_on_from_where_they_are(base, prompts, monkeypatch, calls):
+    stops = {draw(base, prompts, k=3, end_ids=())[0].ids[3]}
+    whole = draw(base, prompts, k=3, end_ids=stops, with_logprobs=True)
+    left, fewer, told, done = [calls], [], {}, []
+    plain = type(base.model).forward
+
+    def cramped(self, input_ids, past_key_values, **options):
+        held = past_key_values.get_seq_length() and past_key_values.layers[0].keys.shape[0]
+        if max(held, len(input_ids)) > 3:
+            left[0] -= 1
+            if left[0] < 0:
+                raise torch.AcceleratorError("CUDA error: out of memory")
+        return plain(self, input_ids=input_ids, past_key_values=past_key_values, **options)
+
+    def tell(news):
+        for prompt, completion, token in news:
+            told.setdefault((prompt, completion), []).append(token)
+
+    monkeypatch.setattr(type(base.model), "forward", cramped)
+    found = draw(
+        base, prompts, k=3, end_ids=stops, with_logprobs=True, on_tokens=tell, on_answer=done.append, on_fewer=fewer.append
+    )
+    assert [answer.ids for answer in found] == [answer.ids for answer in whole]
+    assert [answer.finish for answer in found] == [answer.finish for answer in whole]
+    for mine, theirs in zip(found, whole, strict=True):
+        assert mine.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
+        assert told.get((mine.prompt, mine.completion), []) == [token for token in mine.ids if token not in stops]  # each once
+    assert sorted(done, key=lambda answer: (answer.prompt, answer.completion)) == found
+    assert fewer == sorted(fewer, reverse=True)
+    assert 1 <= len(fewer) <= 2
+
+
+def test_one_answer_that_does_not_fit_and_any_fault_are_raised(base, prompts, monkeypatch):
+    def fail(self, **options):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(type(base.model), "forward", fail)
+    for said in ("CUDA out of memory", "shapes differ"):
+        with pytest.raises(RuntimeError, match=said):
+            draw(base, prompts)
+
+
 def test_draws_follow_the_distribution():
     logits = torch.tensor([2.0, 1.0, 0.0, float("-inf"), -1.0]).log_softmax(-1)
     uniforms = torch.rand(40_000, generator=torch.Generator().manual_seed(0))
