@@ -157,7 +157,7 @@ class Done(Value):
     type: Literal["done"] = "done"
     id: str
     cancelled: bool = False
-    stats: dict[str, Any] = {}  # wall_s, tokens, tokens_per_s, peak_rss_bytes
+    stats: dict[str, Any] = {}  # wall_s, tokens, tokens_per_s, peak_rss_bytes; rows_at_once or tokens_at_once where memory ran out
 
 
 class Trouble(Value):

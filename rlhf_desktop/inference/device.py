@@ -13,6 +13,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -321,6 +322,21 @@ def is_out_of_memory(problem: BaseException) -> bool:
     if not isinstance(problem, RuntimeError) or is_dead(problem):
         return False
     return _has_code(problem, (OUT_OF_MEMORY_CODE,)) or any(text in str(problem).lower() for text in OUT_OF_MEMORY)
+
+
+def fits(work: Callable[[], object], divisible: bool) -> bool:
+    """Do some work; False when memory ran out and less can be tried. By then the exception is gone, and with it what it held.
+
+    Raises:
+        RuntimeError: memory ran out of work that cannot be divided, or another fault.
+    """
+    try:
+        work()
+    except (MemoryError, RuntimeError) as problem:
+        if not divisible or not is_out_of_memory(problem):
+            raise
+        return False
+    return True
 
 
 def is_dead(problem: BaseException) -> bool:

@@ -9,13 +9,14 @@ they are, half as many at a time.
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from transformers import DynamicCache
 
 from rlhf_desktop.core.protocol import Sampling
-from rlhf_desktop.inference.device import free_cache, is_out_of_memory
+from rlhf_desktop.inference.device import fits, free_cache
 
 Finish = Literal["end", "length", "cancelled"]
 OnTokens = Callable[[list[tuple[int, int, int]]], None]
@@ -89,7 +90,8 @@ def sample(
 
     def decode(group: Group) -> dict[Owner, Draft]:
         batch = _Batch(model, prompts, group, uniforms, sampling, pad_id, with_logprobs, begun)
-        drafts = _fits(batch, lambda: batch.run(set(end_ids), on_tokens or _ignore, on_answer or _ignore, stop))
+        run = partial(batch.run, set(end_ids), on_tokens or _ignore, on_answer or _ignore, stop)
+        drafts = {} if fits(run, divisible=len(batch.owners) > 1) else batch.drafts()
         answers.extend(batch.answers.values())
         return drafts
 
@@ -126,17 +128,6 @@ def _at_most(rows: int, owners: Sequence[Owner], begun: Mapping[Owner, Draft]) -
             first = group.pop()[1].start if shares else answer
             group.append((prompt, range(first, answer + 1)))
         yield group
-
-
-def _fits(batch: "_Batch", work: Callable[[], object]) -> dict[Owner, Draft]:
-    """Do the work; what has been written of the answers that are not complete when memory ran out and fewer may fit."""
-    try:
-        work()
-    except (MemoryError, RuntimeError) as problem:
-        if not is_out_of_memory(problem) or len(batch.owners) == 1:
-            raise
-        return batch.drafts()
-    return {}
 
 
 def _groups(prompts: Sequence[list[int]], only: Sequence[int], k: int, max_rows: int) -> Iterator[Group]:

@@ -14,7 +14,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rlhf_desktop.core.errors import NoSpace
 from rlhf_desktop.core.passes import activation_bytes, micro_batch, usable_bytes
-from rlhf_desktop.inference.device import free_cache, is_out_of_memory
+from rlhf_desktop.inference.device import fits, free_cache
 from rlhf_desktop.training.batch import Group, micro_batches
 
 GIB = 1024**3
@@ -87,13 +87,16 @@ class Budget:
     Args:
         plan: What was chosen before the run.
         say: Told in one sentence when the budget shrinks.
+        what: Goes on with less, as the sentence says.
         agree: Given this process's budget, the least of all that share the run: they must cut a batch alike.
     """
 
-    def __init__(self, plan: MemoryPlan, say: Callable[[str], None], agree: Callable[[int], int] = int) -> None:
+    def __init__(
+        self, plan: MemoryPlan, say: Callable[[str], None], agree: Callable[[int], int] = int, what: str = "the run"
+    ) -> None:
         self.plan = plan
         self.tokens = plan.tokens
-        self._say, self._agree = say, agree
+        self._say, self._agree, self._what = say, agree, what
 
     def run(
         self,
@@ -116,7 +119,7 @@ class Budget:
         todo = deque(micro_batches(groups, self.tokens) if batches is None else self._cut(groups, batches))
         while todo:
             picks = todo.popleft()
-            if _fits(work, picks):
+            if fits(partial(work, picks), divisible=len(picks) > 1):
                 continue
             undo()
             free_cache()
@@ -138,19 +141,8 @@ class Budget:
     def _shrink(self, tried: int) -> None:
         """Half of what was tried, which may have been less than the budget."""
         self.tokens = max(1, min(self.tokens, tried) // 2)
-        self._say(f"Memory ran out: the run goes on with {self.tokens:,} tokens at a time, a little slower.")
+        self._say(f"Memory ran out: {self._what} goes on with {self.tokens:,} tokens at a time, a little slower.")
 
 
 def _tokens(groups: Sequence[Group], picks: Sequence[int]) -> int:
     return sum(groups[i].tokens for i in picks)
-
-
-def _fits(work: Callable[[list[int]], None], picks: Sequence[int]) -> bool:
-    """Do the work; False when memory ran out and it can be cut. The exception is gone on return, and with it what it held."""
-    try:
-        work(list(picks))
-    except (MemoryError, RuntimeError) as problem:
-        if not is_out_of_memory(problem) or len(picks) == 1:
-            raise
-        return False
-    return True

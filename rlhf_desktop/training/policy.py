@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.passes import HEAD_CHUNK_TOKENS
+from rlhf_desktop.inference.device import is_dead, is_out_of_memory
 from rlhf_desktop.training.batch import Group, TreeBatch, collate
 
 
@@ -102,9 +103,15 @@ def check_supported(model: Any, token: int) -> None:
     try:
         ours = answer_pass(model, collate(groups, model.device), entropy=False).logprobs
         fits = torch.allclose(ours, torch.cat([alone, alone[1:]]), rtol=1e-2, atol=5e-2)
-    except torch.OutOfMemoryError:
-        raise
-    except (TypeError, ValueError, RuntimeError, LookupError, AttributeError):  # whatever attention does that lacks its mask
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+        LookupError,
+        AttributeError,
+    ) as problem:  # as attention without its mask
+        if is_out_of_memory(problem) or is_dead(problem):
+            raise
         fits = False
     if not fits:
         family = model.config.model_type

@@ -42,7 +42,7 @@ from rlhf_desktop.training.losses import (
     whiten,
 )  # fmt: skip
 from rlhf_desktop.training.policy import AnswerPass, answer_pass
-from rlhf_desktop.training.reward_model import RewardModel
+from rlhf_desktop.training.reward_model import RewardModel, scoring_budget
 from rlhf_desktop.training.run import Counts, RunFiles
 from rlhf_desktop.training.samples import SampleWatch
 from rlhf_desktop.training.scale import Scale
@@ -124,6 +124,8 @@ class PpoTrainer:
         self.stack = policy_stack(self.host, run.config, s)
         check_fits(run.config.reward, run.config)
         self.reward = RewardModel.load(self.host, Path(run.config.reward.path))
+        self.reward.budget = scoring_budget(lambda sentence: run.emit("warning", code="memory", message=sentence))
+        self.rows = max(s.batch_size, 32)  # answered together
         encoder = Encoder(self.host.base, s.max_length, everything)
         fit = [(row, encoder.asked(row, s.max_new_tokens)) for row in rows]
         self.prompts = [ids for row, ids in fit if ids and row.split == "train"]
@@ -237,14 +239,20 @@ class PpoTrainer:
                 end_ids=self.host.base.end_ids,
                 pad_id=self.host.base.pad_id,
                 generator=torch.Generator().manual_seed(seed),
-                max_rows=max(s.batch_size, 32),
+                max_rows=self.rows,
                 only=self.run.cohort.share(range(len(prompts))),
                 with_logprobs=True,
+                on_fewer=self._answer_fewer,
             )
         answers = sorted((a for part in self.run.cohort.gather(mine) for a in part), key=lambda a: (a.prompt, a.completion))
         groups = [Group(prompt, [a.ids for a in answers if a.prompt == j]) for j, prompt in enumerate(prompts)]
         logprobs = torch.tensor([value for a in answers for value in a.logprobs])
         return groups, torch.tensor([a.finish == "end" for a in answers]), logprobs
+
+    def _answer_fewer(self, rows: int) -> None:
+        """Memory has run out: the batches to come begin with as many answers as fitted."""
+        self.rows = rows
+        self.run.say_fewer(rows)
 
     def _raw_scores(self, groups: Sequence[Group]) -> tuple[Tensor, float]:
         """The reward model's own scores (E,), pessimistic over its members, and the mean spread of these."""

@@ -7,7 +7,7 @@ attributes and holds each member's mean and spread.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from torch import Tensor
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.files import write_json
 from rlhf_desktop.inference.adapters import PREFIX, AdapterFiles, AdapterHost, concatenate, write_adapter
-from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
+from rlhf_desktop.training.batch import Group, TreeBatch, collate
+from rlhf_desktop.training.memory import Budget, MemoryPlan
 from rlhf_desktop.training.policy import hidden_states
 
 HEAD = f"{PREFIX}score.weight"
@@ -79,6 +80,7 @@ class RewardModel:
         self.attributes = list(attributes)
         self.part_tokens = part_tokens
         self.start = start
+        self.budget = scoring_budget(lambda _: None)
 
     @classmethod
     def create(
@@ -169,11 +171,14 @@ class RewardModel:
         """(M, C, H) raw scores of every answer by every member under every head, answers numbered group by group."""
         starts = torch.tensor([0] + [len(group.answers) for group in groups]).cumsum(0).tolist()
         out = torch.empty(len(self.members), starts[-1], 1 + len(self.attributes))
-        for picks in micro_batches(groups, MICRO_BATCH_TOKENS):
+
+        def work(picks: list[int]) -> None:
             batch = collate([groups[i] for i in picks], self.host.base.device)
             rows = [c for i in picks for c in range(starts[i], starts[i + 1])]
             for m, member in enumerate(self.members):
                 out[m, rows] = self.raw(member, batch).cpu()
+
+        self.budget.run(groups, work)
         return out
 
     def score_groups(self, groups: Sequence[Group]) -> Tensor:
@@ -187,16 +192,24 @@ class RewardModel:
         if not self.part_tokens:
             return torch.zeros(sum(len(answer) for group in groups for answer in group.answers))
         found: dict[int, Tensor] = {}
-        for picks in micro_batches(groups, MICRO_BATCH_TOKENS):
+
+        def work(picks: list[int]) -> None:
             batch = collate([groups[i] for i in picks], self.host.base.device)
             odds = torch.stack([torch.sigmoid(self.both(member, batch)[1]) for member in self.members]).mean(0).cpu()
             sizes = [sum(map(len, groups[i].answers)) for i in picks]
             found.update(zip(picks, torch.split((2 * odds - 1).clamp(min=0) / self.part_tokens, sizes), strict=True))
+
+        self.budget.run(groups, work)
         return torch.cat([found[i] for i in range(len(groups))])
 
     def score(self, groups: Sequence[Group]) -> Scores:
         """The ensemble's view of every answer."""
         return Scores.of(self.score_groups(groups))
+
+
+def scoring_budget(say: Callable[[str], None]) -> Budget:
+    """How much is scored at once, until memory runs out; `say` is told."""
+    return Budget(MemoryPlan(MICRO_BATCH_TOKENS, checkpointing=False, free_bytes=0, bytes_per_token=0), say, what="scoring")
 
 
 def _token_places(batch: TreeBatch) -> Tensor:

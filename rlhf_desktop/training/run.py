@@ -81,6 +81,10 @@ class RunFiles:
         append_jsonl(self._events, {"v": 1, "seq": self._seq, "time": time.time(), "type": event, **fields})
         self._seq += 1
 
+    def say_fewer(self, rows: int) -> None:
+        """Say that memory has run out while answers were written."""
+        self.emit("warning", code="memory", message=f"Memory ran out: answers are written {rows} at a time, a little slower.")
+
     def beat(self) -> None:
         """Show that the worker is alive and moving."""
         if self.cohort.leads:

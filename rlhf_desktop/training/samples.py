@@ -74,6 +74,7 @@ class SampleWatch:
             end_ids=host.base.end_ids,
             pad_id=host.base.pad_id,
             generator=torch.Generator().manual_seed(self.run.settings.seed),
+            on_fewer=self.run.say_fewer,
         )
         self._looked_at = time.monotonic()
         self._look_s = self._looked_at - start

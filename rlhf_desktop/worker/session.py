@@ -24,7 +24,7 @@ from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.inference.sampler import SampledAnswer, sample
-from rlhf_desktop.inference.score import token_logprobs
+from rlhf_desktop.inference.score import MAX_TOKENS, Pair, token_logprobs
 from rlhf_desktop.inference.streaming import TextStream
 from rlhf_desktop.inference.template import encode_pair, fit_turns
 from rlhf_desktop.training.batch import Group
@@ -49,6 +49,7 @@ class Session:
         self.host = AdapterHost(load_base(request.base, dtype=request.dtype))
         self._adapters: OrderedDict[str, str] = OrderedDict()  # hash → name on the host
         self._reward: tuple[str, RewardModel] | None = None  # its hash
+        self._likelihood_tokens = MAX_TOKENS  # at once; fewer when memory has run out
 
     def is_for(self, request: Load) -> bool:
         """Whether this is the model asked for."""
@@ -61,6 +62,7 @@ class Session:
         base = self.host.base
         prompts = [self._prompt_ids(messages, request.sampling.max_new_tokens) for messages in request.prompts]
         teller = _Teller(request, base.tokenizer, send)
+        fewer: list[int] = []
         self._use(request.adapter)
         sample(
             self.host.model,
@@ -73,8 +75,9 @@ class Session:
             on_tokens=teller.on_tokens,
             on_answer=teller.on_answer,
             should_stop=stop,
+            on_fewer=fewer.append,
         )
-        return {"tokens": teller.sent_tokens}
+        return {"tokens": teller.sent_tokens, **({"rows_at_once": fewer[-1]} if fewer else {})}
 
     def _prompt_ids(self, messages: Messages, max_new_tokens: int) -> list[int]:
         """Ids of the conversation, without its oldest turns where it is too long.
@@ -115,7 +118,8 @@ class Session:
         mean, std, least = ([part.tolist() for part in _by_prompt(parts, name, shape)] for name in ("mean", "std", "least"))
         alone = len(reward.members) == 1
         send(ScoreResult(id=request.id, scores=mean, std=None if alone else std, least=None if alone else least))
-        return {"tokens": tokens}
+        shrunk = reward.budget.tokens < reward.budget.plan.tokens
+        return {"tokens": tokens, **({"tokens_at_once": reward.budget.tokens} if shrunk else {})}
 
     def likelihood(self, request: Likelihood, send: Send, stop: Stop) -> dict[str, Any]:
         """Answer with summed log-probabilities and token counts."""
@@ -126,14 +130,22 @@ class Session:
             if stop():
                 break
             pairs = [pair for row in chunk for pair in row]
-            found = iter(token_logprobs(self.host.model, pairs, pad_id=self.host.base.pad_id))
+            found = iter(self._token_logprobs(pairs))
             for row in chunk:
                 logprobs = [next(found) for _ in row]
                 sums.append([float(values.sum()) for values in logprobs])
                 counts.append([len(values) for values in logprobs])
         else:
             send(LikelihoodResult(id=request.id, logprobs=sums, tokens=counts))
-        return {"tokens": sum(map(sum, counts))}
+        shrunk = self._likelihood_tokens < MAX_TOKENS
+        return {"tokens": sum(map(sum, counts)), **({"tokens_at_once": self._likelihood_tokens} if shrunk else {})}
+
+    def _token_logprobs(self, pairs: Sequence[Pair]) -> list[torch.Tensor]:
+        def shrink(tokens: int) -> None:
+            self._likelihood_tokens = tokens
+
+        model, pad_id = self.host.model, self.host.base.pad_id
+        return token_logprobs(model, pairs, pad_id=pad_id, max_tokens=self._likelihood_tokens, on_smaller=shrink)
 
     def _encoded(
         self, prompts: Sequence[Messages], completions: Sequence[Sequence[str]]

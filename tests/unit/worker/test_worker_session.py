@@ -1,0 +1,75 @@
+"""A session in this process: what it does when memory runs out."""
+
+import pytest
+import torch
+from transformers import LlamaModel
+
+from rlhf_desktop.core.files import sha256_file
+from rlhf_desktop.core.protocol import Generate, Likelihood, Load, Sampling, Score
+from rlhf_desktop.core.runs import AdapterRef
+from rlhf_desktop.inference.adapters import AdapterHost
+from rlhf_desktop.inference.model import load_base
+from rlhf_desktop.training.reward_model import HEAD, RewardModel
+from rlhf_desktop.worker.session import Session
+
+PROMPTS = [[{"role": "user", "content": "Why?"}], [{"role": "user", "content": "My printer does not print."}]]
+COMPLETIONS = [["It is off.", "I do not know. Is it plugged in?"], ["Why?", "Turn it on and off again."]]
+
+
+@pytest.fixture
+def session(tiny_model):
+    return Session(Load(id="l", base=tiny_model, dtype="float32"))
+
+
+@pytest.fixture(scope="module")
+def reward(tiny_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reward")
+    made = RewardModel.create(AdapterHost(load_base(tiny_model, dtype="float32")), count=1, rank=4, alpha=8, seed=0)
+    (member,) = made.members
+    masters = {f"{member.name}/{name}": p.detach().clone() for name, p in made.host.parameters(member.name).items()}
+    made.save(folder, masters | {f"{member.name}/{HEAD}": member.head.detach()}, {})
+    digest = sha256_file(folder / "adapter_model.safetensors")
+    return AdapterRef(name="r", path=str(folder), hash=digest, base_hash=tiny_model.hash)
+
+
+@pytest.fixture
+def cramp(monkeypatch):
+    """Make the trunk refuse more than so many tokens at once."""
+    plain = LlamaModel.forward
+
+    def to(room):
+        def cramped(self, input_ids, **options):
+            if input_ids.numel() > room:
+                raise torch.AcceleratorError("CUDA error: out of memory")
+            return plain(self, input_ids=input_ids, **options)
+
+        monkeypatch.setattr(LlamaModel, "forward", cramped)
+
+    return to
+
+
+def asked(work, request):
+    """What is sent, and what is said about it."""
+    sent = []
+    stats = work(request, sent.append, lambda: False)
+    return [reply.model_dump() for reply in sent], stats
+
+
+def test_answers_scores_and_likelihoods_survive_the_end_of_memory_and_say_so(session, reward, cramp):
+    generate = Generate(id="g", prompts=PROMPTS, k=2, sampling=Sampling(temperature=0.0, max_new_tokens=6))
+    score = Score(id="s", reward=reward, prompts=PROMPTS, completions=COMPLETIONS)
+    likelihood = Likelihood(id="k", prompts=PROMPTS, completions=COMPLETIONS)
+    (told, said), (scored, score_said), (likely, likely_said) = (
+        asked(session.generate, generate), asked(session.score, score), asked(session.likelihood, likelihood)
+    )  # fmt: skip
+    assert said.keys() == score_said.keys() == likely_said.keys() == {"tokens"}
+    cramp(70)
+    less, said = asked(session.generate, generate)
+    assert sorted(map(str, less)) == sorted(map(str, told))
+    assert said["rows_at_once"] == 2
+    (less,), said = asked(session.score, score)
+    torch.testing.assert_close(torch.tensor(less["scores"]), torch.tensor(scored[0]["scores"]), atol=1e-5, rtol=1e-4)
+    assert 0 < said["tokens_at_once"] <= 70
+    (less,), said = asked(session.likelihood, likelihood)
+    torch.testing.assert_close(torch.tensor(less["logprobs"]), torch.tensor(likely[0]["logprobs"]), atol=1e-3, rtol=1e-4)
+    assert 0 < said["tokens_at_once"] < 4096
