@@ -19,11 +19,15 @@ from PySide6.QtWidgets import QApplication  # noqa: E402
 from screenshot_feedback import FEEDBACK_SCENES  # noqa: E402
 from screenshot_studio import Scene, Studio  # noqa: E402
 
+from rlhf_desktop.core.runs import Signs  # noqa: E402
 from rlhf_desktop.hub.fetching import Transfer  # noqa: E402
 from rlhf_desktop.hub.push import PlannedFile, PushPlan  # noqa: E402
 from rlhf_desktop.hub.remote import RemoteModel  # noqa: E402
 from rlhf_desktop.ui.models.panels import PublishPanel  # noqa: E402
 from rlhf_desktop.ui.widgets.surfaces import widgets_in  # noqa: E402
+
+_SLOW = Signs(silent_s=190.0)
+_HUNG = Signs(silent_s=300.0, idle_s=290.0)
 
 
 def _room(key: str) -> Scene:
@@ -88,6 +92,26 @@ def _about_run(studio: Studio) -> None:
     page.about.fold.setChecked(True)
     studio.settle()
     page.verticalScrollBar().setValue(page.about.y())
+
+
+def _troubled_run(signs: Signs, asked: bool, *, on_page: bool) -> Scene:
+    """The run under way without a step for long, or asked to pause: in the list, or on its page, asked whether to end it."""
+
+    def scene(studio: Studio) -> None:
+        run = studio.story.runs["Kinder, round 2"]
+        run.append_control("pause" if asked else "resume")
+        run.write_status(run.status().model_copy(update={"signs": signs}))
+        studio.window.show_room("train")
+        room = studio.window.room("train")
+        room.show_overview()
+        room.refresh()
+        if on_page:
+            room.show_run(run.id)
+            studio.settle()
+            room.page._silent.button.click()
+        studio.settle()
+
+    return scene
 
 
 def _reward(studio: Studio) -> None:
@@ -163,6 +187,12 @@ SCENES: dict[str, Scene] = {
     "settings": _room("settings"),
     "palette": _palette,
     "welcome": _welcome,
+    # last: they change the run under way
+    "run-slow-list": _troubled_run(_SLOW, False, on_page=False),
+    "run-slow": _troubled_run(_SLOW, False, on_page=True),
+    "run-hung": _troubled_run(_HUNG, False, on_page=True),
+    "run-pausing": _troubled_run(Signs(), True, on_page=True),
+    "run-pausing-list": _troubled_run(Signs(), True, on_page=False),
 }
 
 

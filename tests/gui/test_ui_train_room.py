@@ -407,6 +407,7 @@ def test_a_slow_run_says_so_and_can_still_be_paused_and_stopped(qtbot, context, 
     page = open_page(qtbot, room, run)
     assert page.chip.word.text() == "Slow"
     assert page._silent.words.text().startswith("No step for 3 min.")
+    assert page._headline.text() == "Practising"  # nobody knows how long it will take now
     assert page.pause.isVisibleTo(page)
     assert page.stop.isVisibleTo(page)
     assert not page._silent.button.isVisibleTo(page)
@@ -442,6 +443,7 @@ def test_a_row_of_a_slow_run_keeps_its_buttons_and_ends_only_what_stands_still(q
     run.folder.write_status(runs.RunStatus(state="running", queued_at=1.0, worker=process_ref(worker.pid), signs=SLOW))
     row = row_of(qtbot, room, run)
     assert "no step for two minutes" in row._words.text()
+    assert row._left.text() == "30%"
     assert [button.isVisibleTo(row) for button in (row.pause, row.stop, row.end)] == [True, True, False]
     run.folder.write_status(runs.RunStatus(state="running", queued_at=1.0, worker=process_ref(worker.pid), signs=HUNG))
     room.refresh()

@@ -138,7 +138,7 @@ def _time_left(run: RunSummary) -> str:
         return ""
     if run.step >= run.total:
         return "Nearly done"  # 100% would say that nothing is done any more
-    left = f" · {words.duration(run.eta_s)} left" if run.eta_s and not run.asked else ""
+    left = f" · {words.duration(run.eta_s)} left" if run.eta_s and not run.asked and not run.slow else ""
     return f"{run.step / run.total:.0%}{left}"
 
 

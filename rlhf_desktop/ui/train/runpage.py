@@ -201,7 +201,7 @@ class RunPage(Page):
         self._offer(condition, live)
 
     def _live_headline(self, condition: RunCondition) -> str:
-        return self._view.obeying(OBEYING[condition.asked].word) if condition.asked else self._view.headline()
+        return self._view.obeying(OBEYING[condition.asked].word) if condition.asked else self._view.headline(slow=condition.slow)
 
     def _show_silence(self, condition: RunCondition) -> None:
         """A run without a step for long; its process can be ended where it stands still as well."""

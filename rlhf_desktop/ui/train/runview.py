@@ -90,10 +90,10 @@ class RunView:
         """From the first event to the newest."""
         return (self.last_time or 0.0) - (self.first_time or 0.0)
 
-    def headline(self) -> str:
-        """The big line while it runs: the phase and the time left."""
+    def headline(self, *, slow: bool = False) -> str:
+        """The big line while it runs: the phase, and the time left unless it is so `slow` that nobody knows."""
         phase = (self.phase or "getting ready").capitalize()
-        return f"{phase} · {words.duration(self.eta_s)} left" if self.eta_s else phase
+        return f"{phase} · {words.duration(self.eta_s)} left" if self.eta_s and not slow else phase
 
     def obeying(self, word: str) -> str:
         """The big line once something was asked of the run: `word`, such as “Pausing”, and when."""
