@@ -20,13 +20,17 @@ _SIGNS = {"well": "✓", "note": "·", "trouble": "✗"}
 def demo(ctx: click.Context, thorough: bool, seed: int) -> None:
     """Show the whole loop on the starter model and sample feedback, in a project of its own."""
     desk = desk_of(ctx)
-    announced = 0
+    announced, foreseen = 0, False
 
     def progress(event: DemoEvent) -> None:
-        nonlocal announced
+        nonlocal announced, foreseen
         if event.number != announced:
             announced = event.number
             desk.console.note(f"[{event.number}/{event.of}] {event.title}")
+        if event.foreseen_s is not None and not foreseen:
+            foreseen = True
+            part = "" if event.share == 1 else f", with {event.share:.0%} of its prompts and practice so that it ends in time"
+            desk.console.note(f"The demo takes about {duration(event.foreseen_s)} on this computer{part}.")
         share = "" if event.fraction is None else f"{event.fraction:4.0%}  "
         left = f", {duration(event.eta_s)} left" if event.eta_s else ""
         if event.text or share:

@@ -9,13 +9,14 @@ start of their step. Feedback answers come partly from the base and partly from 
 will show it.
 """
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rlhf_desktop.core.errors import WorkerTrouble
+from rlhf_desktop.core.errors import AppError, WorkerTrouble
 from rlhf_desktop.core.files import write_json
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.protocol import Completion, Sampling
@@ -30,7 +31,16 @@ from rlhf_desktop.jobs.adapters import resolve_adapter
 from rlhf_desktop.jobs.chat_client import ChatWorker
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
-from rlhf_desktop.operations.demo_plan import QUICK, THOROUGH, DemoSize, DemoState, chosen_prompts, messages, written
+from rlhf_desktop.operations.demo_plan import (
+    QUICK,
+    ROWS_AT_ONCE,
+    THOROUGH,
+    DemoSize,
+    DemoState,
+    chosen_prompts,
+    messages,
+    written,
+)
 from rlhf_desktop.operations.demo_report import (
     DemoAnswer,
     DemoPrompt,
@@ -41,6 +51,7 @@ from rlhf_desktop.operations.demo_report import (
     side_by_side,
     win_report,
 )
+from rlhf_desktop.operations.demo_time import Foresight, foresee
 from rlhf_desktop.operations.preflight import start_checked
 from rlhf_desktop.operations.workload import RunPlan
 from rlhf_desktop.store.conversations import NewCompletion
@@ -49,7 +60,6 @@ from rlhf_desktop.store.database import Store
 SAMPLE_PROJECT = "Support tone (sample)"
 RULE_ANNOTATOR = f"{RULE_NAME} (rule)"
 EXAMPLES_ANNOTATOR = "sample examples"
-_ROWS_AT_ONCE = 32  # answers a request, so that progress is seen
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,8 @@ class DemoEvent:
     text: str = ""
     fraction: float | None = None  # of this step
     eta_s: float | None = None  # of this step
+    foreseen_s: float | None = None  # of the whole demo, once this computer was measured
+    share: float = 1.0  # of the demo that is done, where the computer is slow
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,7 @@ class Demo:
         seed: Of sampling and training.
         progress: Told where the demo is; may raise to end it (it can be taken up again).
         chat: Starts an inference worker.
+        foresight: Measures this computer, and says how much of the demo it does in what time.
     """
 
     def __init__(
@@ -99,14 +112,24 @@ class Demo:
         seed: int = 0,
         progress: Callable[[DemoEvent], None],
         chat: Callable[[], ChatWorker] = ChatWorker,
+        foresight: Callable[[DemoSize, ModelRef], Foresight] = foresee,
     ) -> None:
         self.workspace, self.store, self.queue, self.library = workspace, store, queue, library
-        self.size, self.seed, self.chat = size, seed, chat
+        self.whole, self.seed, self.chat, self.foresight = size, seed, chat, foresight
         self._progress = progress
         self._file = workspace.root / "demo.json"
-        self.prompts = chosen_prompts(size)
         self.state = self._unfinished() or self._new_state()
         self._step = STEPS[0]
+
+    @property
+    def size(self) -> DemoSize:
+        """How much of everything, on this computer."""
+        return self.whole.scaled(self.state.share)
+
+    @property
+    def prompts(self) -> dict[str, list[DemoPrompt]]:
+        """The prompts of each part."""
+        return chosen_prompts(self.size)
 
     @property
     def project(self) -> Project:
@@ -134,7 +157,16 @@ class Demo:
     def say(self, text: str = "", fraction: float | None = None, eta_s: float | None = None) -> None:
         """Tell where the current step is."""
         number = STEPS.index(self._step) + 1
-        self._progress(DemoEvent(self._step.name, self._step.title, number, len(STEPS), text, fraction, eta_s))
+        state, step = self.state, self._step
+        self._progress(DemoEvent(step.name, step.title, number, len(STEPS), text, fraction, eta_s, state.foreseen_s, state.share))
+
+    def measure(self, base: ModelRef) -> None:
+        """Find out how long the demo takes here and how much of it is done; where that fails, all of it is."""
+        self.say("Measuring how fast this computer is (once, about a minute)")
+        with contextlib.suppress(AppError):
+            found = self.foresight(self.whole, base)
+            self.note(share=found.share, foreseen_s=found.seconds)
+            self.say()
 
     def base(self) -> ModelRef:
         """The starter model, installed at need."""
@@ -151,7 +183,7 @@ class Demo:
         if not self._file.exists():
             return None
         state = DemoState.model_validate_json(self._file.read_bytes())
-        same = (state.size, state.seed) == (self.size.name, self.seed)
+        same = (state.size, state.seed) == (self.whole.name, self.seed)
         known = any(project.id == state.project_id for project in self.store.projects.all())
         return state if same and known and len(state.done) < len(STEPS) else None
 
@@ -160,7 +192,7 @@ class Demo:
         names = (SAMPLE_PROJECT if n == 1 else f"{SAMPLE_PROJECT} {n}" for n in range(1, len(taken) + 2))
         name = next(name for name in names if name.casefold() not in taken)
         project = self.store.projects.create(name, sample=True)
-        state = DemoState(size=self.size.name, seed=self.seed, project_id=project.id)
+        state = DemoState(size=self.whole.name, seed=self.seed, project_id=project.id)
         write_json(self._file, state.model_dump(mode="json"))
         return state
 
@@ -199,11 +231,12 @@ def read_report(workspace: Workspace) -> DemoReport:
 
 
 def _prepare(demo: Demo) -> None:
-    """The model; and prompts, split and written examples in the project, whole or not at all."""
-    demo.base()
+    """The model; how much this computer can do; and prompts, split and written examples in the project, whole or not at all."""
+    base = demo.base()
     store, project = demo.store, demo.project.id
     if store.prompts.sets(project):
         return
+    demo.measure(base)
     sets: tuple[tuple[str, str, Split], ...] = (
         ("Examples", "sft", "train"),
         ("Feedback", "feedback", "train"),
@@ -392,7 +425,7 @@ def sample_answers(
 ) -> Iterator[list[Completion]]:
     """`k` answers to each prompt in order, some prompts a request. Each request has its own seed, from its first prompt's place."""
     worker.load(base)
-    chunk = max(1, _ROWS_AT_ONCE // k)
+    chunk = max(1, ROWS_AT_ONCE // k)
     for first in range(0, len(prompts), chunk):
         asked = [messages(prompt) for prompt in prompts[first : first + chunk]]
         yield from worker.generate(asked, k, adapter, sampling, seed * 100_003 + first)

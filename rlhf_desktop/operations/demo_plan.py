@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rlhf_desktop.core.messages import Messages
@@ -14,6 +14,7 @@ from rlhf_desktop.feedback.support_rule import RULE_NAME
 from rlhf_desktop.operations.demo_report import DemoAnswer, DemoPrompt
 
 AS_PRACTISED = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=96)  # as PPO samples, or freer
+ROWS_AT_ONCE = 32  # answers a request, so that progress is seen
 CALMER = Sampling(temperature=0.8, top_p=1.0, max_new_tokens=96)
 AS_IN_CHAT = Sampling()
 
@@ -34,12 +35,28 @@ class DemoSize:
     sft: dict[str, Any] = field(default_factory=dict)
     reward: dict[str, Any] = field(default_factory=dict)
     ppo: dict[str, Any] = field(default_factory=dict)
+    shrinks: bool = False  # on a slow computer, so that it ends in time
+
+    def scaled(self, share: float) -> "DemoSize":
+        """A share of its prompts and of its practice, of which there is always some."""
+        if share == 1:
+            return self
+        return replace(
+            self,
+            feedback_prompts=max(12, round(share * self.feedback_prompts)),
+            check_prompts=max(4, round(share * self.check_prompts)),
+            heldout_prompts=max(8, round(share * self.heldout_prompts)),
+            ppo={**self.ppo, "episodes": max(2, round(share * self.ppo["episodes"] / PPO_BATCH)) * PPO_BATCH},
+        )
 
 
+PPO_BATCH = 24  # answers, as the recipe has it
 _SFT = {"epochs": 4, "watched_prompts": 2}
 _PPO = {"samples_per_prompt": 4, "max_new_tokens": 80, "learning_rate": 1.5e-4, "watched_prompts": 2}
 # Few steps, so larger ones.
-QUICK = DemoSize("quick", 40, 8, 24, sft=_SFT, reward={"epochs": 1}, ppo={**_PPO, "episodes": 192, "learning_rate": 4e-4})
+QUICK = DemoSize(
+    "quick", 40, 8, 24, sft=_SFT, reward={"epochs": 1}, ppo={**_PPO, "episodes": 192, "learning_rate": 4e-4}, shrinks=True
+)
 # Most answers to judge are the SFT model's own, as freely varied as PPO will show them: a reward model that is trained on half of
 # the base's ramblings learns to tell those, and nothing of what makes one decent answer better than another. Each ranking of eight
 # has 28 pairs, so two make a batch; and what is said of the parts of an answer counts most, as it says why.
@@ -67,6 +84,8 @@ class DemoState(Value):
     size: str
     seed: int
     project_id: str
+    share: float = 1.0  # of the size, which a slow computer does not do whole
+    foreseen_s: float | None = None  # of the whole demo
     done: tuple[str, ...] = ()
     runs: dict[str, str] = {}  # algorithm → run id
     seconds: dict[str, float] = {}

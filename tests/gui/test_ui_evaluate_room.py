@@ -18,6 +18,7 @@ from rlhf_desktop.ui.evaluate import lookup
 from rlhf_desktop.ui.evaluate.answers import AnswerMaker
 from rlhf_desktop.ui.evaluate.effects import EffectDial
 from rlhf_desktop.ui.evaluate.room import EvaluateRoom
+from rlhf_desktop.ui.evaluate.sample import SampleCard
 from rlhf_desktop.ui.widgets.surfaces import widgets_in
 
 
@@ -330,6 +331,16 @@ def test_a_long_work_reports_its_steps_and_its_end(qtbot):
     with qtbot.waitSignals([work.progressed, work.succeeded]):
         work.start(steps)
     work.wait()
+
+
+def test_the_sample_project_says_how_long_it_will_take(qtbot):
+    card = SampleCard()
+    qtbot.addWidget(card)
+    card.show_running(True)
+    card.show_progress(DemoEvent("sft", "Examples", 2, 7, foreseen_s=660.0))
+    assert "Step 2 of 7: Examples  ·  about 11 min in all" in words(card)
+    card.show_progress(DemoEvent("prepare", "Getting ready", 1, 7))
+    assert "in all" not in words(card)
 
 
 def test_stopping_and_failing_are_told_apart(qtbot):

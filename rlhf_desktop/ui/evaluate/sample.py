@@ -14,8 +14,8 @@ from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, column, row
 from rlhf_desktop.ui.widgets.text import Label
 
 _WHAT = (
-    "Written examples, 240 ranked answers, a reward model and PPO on the small starter model: watch it learn to acknowledge a "
-    "customer's trouble before offering a solution. About 8 minutes on two cores, in the background, in a project of its own."
+    "Written examples, some 200 ranked answers, a reward model and PPO on the small starter model: watch it learn to acknowledge a "
+    "customer's trouble before offering a solution. A quarter of an hour at most, in the background, in a project of its own."
 )
 
 
@@ -62,7 +62,8 @@ class SampleCard(Card):
 
     def show_progress(self, event: DemoEvent) -> None:
         """Where it is."""
-        self._step.setText(f"Step {event.number} of {event.of}: {event.title}")
+        whole = "" if event.foreseen_s is None else f"  ·  about {words.duration(event.foreseen_s)} in all"
+        self._step.setText(f"Step {event.number} of {event.of}: {event.title}{whole}")
         left = f"about {words.duration(event.eta_s)} left in this step" if event.eta_s is not None else ""
         said = "  ·  ".join(part for part in (event.text, left) if part)
         done = event.number - 1 + (event.fraction or 0.0)

@@ -14,6 +14,7 @@ from rlhf_desktop.cli import main as module
 from rlhf_desktop.cli import run
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.operations import feedback
+from rlhf_desktop.operations.demo import DemoEvent
 
 GROUPS = {
     "models": {"list", "add", "remove", "search", "pull", "push", "push-data", "export"},
@@ -197,3 +198,17 @@ def test_a_text_of_any_script_gets_through_a_pipe_of_an_old_code_page(tmp_path):
     assert done.returncode == 1, done.stderr
     assert "متى😀" in json.loads(done.stdout.decode("utf-8"))["error"]["message"]
     assert "متى😀" in done.stderr.decode("utf-8")
+
+
+def test_the_demo_says_how_long_it_takes_before_it_begins(cli, monkeypatch):
+    def begin(_workspace, *, progress, **_):
+        progress(DemoEvent("prepare", "Preparing", 1, 7, "Measuring"))
+        progress(DemoEvent("prepare", "Preparing", 1, 7, foreseen_s=660.0, share=0.5))
+        progress(DemoEvent("sft", "Learning", 2, 7, foreseen_s=660.0, share=0.5))
+        raise AppError("It was stopped.", "Start it again.")
+
+    monkeypatch.setattr("rlhf_desktop.cli.general.run_demo", begin)
+    said = cli("demo").err
+    sentence = "The demo takes about 11 min on this computer, with 50% of its prompts and practice so that it ends in time."
+    assert said.count(sentence) == 1
+    assert said.index("[1/7]") < said.index(sentence) < said.index("[2/7]")

@@ -15,6 +15,7 @@ from rlhf_desktop.feedback.support_rule import PARTS
 from rlhf_desktop.jobs.queue import Queue, run_folders
 from rlhf_desktop.operations.demo import QUICK, RULE_ANNOTATOR, SAMPLE_PROJECT, STEPS, THOROUGH, Demo, finish, read_report
 from rlhf_desktop.operations.demo_report import WIDTH, render_report
+from rlhf_desktop.operations.demo_time import Foresight
 from rlhf_desktop.operations.preflight import Preflight
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.shelf import ConversationQuery
@@ -110,9 +111,11 @@ def looked(monkeypatch):
 
 @pytest.fixture
 def make(workspace, store):
-    def build(queue=None, size=SIZE, chat=None):
+    def build(queue=None, size=SIZE, chat=None, foresight=lambda *_: Foresight(1.0, 500.0)):
         events = []
-        demo = Demo(workspace, store, queue or FakeQueue(workspace), FakeLibrary(), size=size, progress=events.append)
+        demo = Demo(
+            workspace, store, queue or FakeQueue(workspace), FakeLibrary(), size=size, progress=events.append, foresight=foresight
+        )
         products = {row.prompt: row.product[0] for part in demo.prompts.values() for row in part}
         demo.chat = chat or (lambda: FakeWorker(products))
         return demo, events
@@ -209,6 +212,38 @@ def test_an_interrupted_demo_goes_on_where_it_ended(make, store):
     assert again.state.runs == demo.state.runs
     finish(again)
     assert [project.name for project in store.projects.all()] == [SAMPLE_PROJECT]
+
+
+def test_how_long_it_takes_is_said_before_it_begins(make):
+    demo, events = make()
+    finish(demo)
+    first = next(event for event in events if event.step == "sft")
+    assert (first.foreseen_s, first.share) == (500.0, 1.0)
+    assert any(event.step == "prepare" and event.foreseen_s == 500.0 for event in events)
+
+
+def test_a_slow_computer_does_a_share_and_keeps_to_it_when_it_goes_on(make):
+    def no_worker():
+        raise ModelTrouble("The worker is gone.", "Try again.")
+
+    size = replace(SIZE, feedback_prompts=40, check_prompts=8, heldout_prompts=24, heldout_answers=1)
+    demo, _ = make(size=size, chat=no_worker, foresight=lambda *_: Foresight(0.5, 700.0))
+    with pytest.raises(ModelTrouble):
+        finish(demo)
+    again, events = make(size=size, foresight=lambda *_: pytest.fail("it measures again"))
+    report = finish(again)
+    assert report.feedback_answers == (20 + 4) * 4
+    assert report.wins[0].prompts == 12
+    assert {event.share for event in events} == {0.5}
+
+
+def test_a_computer_that_cannot_be_measured_does_all_of_it(make):
+    def fails(*_):
+        raise WorkerTrouble("The model could not be measured.", "Try again.")
+
+    demo, events = make(foresight=fails)
+    assert finish(demo).feedback_answers == 8 * 4
+    assert {(event.foreseen_s, event.share) for event in events} == {(None, 1.0)}
 
 
 def test_a_failed_run_is_told_and_trained_anew(make, workspace):
