@@ -12,6 +12,9 @@ from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.recipes import Dtype
 from rlhf_desktop.core.runs import AdapterRef, ModelRef, Value
 
+RESTART_EXIT = 75
+"""The worker's exit code when it can do nothing more and a new process can, as when the card's context is broken."""
+
 
 class Sampling(Value):
     """How answers are drawn. The defaults are those of the chat, and of every evaluation that says "as in chat"."""

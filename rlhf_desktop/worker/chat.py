@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.platform import peak_rss_bytes
 from rlhf_desktop.core.protocol import (
+    RESTART_EXIT,
     Cancel,
     Done,
     Generate,
@@ -35,13 +36,16 @@ from rlhf_desktop.core.protocol import (
     Unload,
     parse_request,
 )
-from rlhf_desktop.inference.device import empty_cache, is_out_of_memory
+from rlhf_desktop.inference.device import empty_cache, is_dead, is_out_of_memory
 from rlhf_desktop.worker.session import Session, Stop
 
 
 def main(argv: Sequence[str], out: BinaryIO) -> int:  # noqa: ARG001 - all jobs are called alike
-    """Serve until `shutdown` or the end of the input."""
-    Server(read_lines(sys.stdin.fileno()), out).serve()
+    """Serve until `shutdown` or the end of the input, or until the graphics card has failed under the model."""
+    server = Server(read_lines(sys.stdin.fileno()), out)
+    server.serve()
+    if server.is_lost:
+        os._exit(RESTART_EXIT)  # not by the usual way, on which torch would ask the card to clean up
     return 0
 
 
@@ -67,6 +71,7 @@ class Server:
         self._cancelled: set[str] = set()
         self._ended = threading.Event()
         self._session: Session | None = None
+        self.is_lost = False  # the card answers nothing that this process asks any more
 
     def serve(self) -> None:
         """Work until there is nothing more to come."""
@@ -75,7 +80,7 @@ class Server:
         while (request := self._requests.get()) is not None and not self._ended.is_set():
             self._answer(request)
             self._cancelled.discard(request.id)
-            if isinstance(request, Shutdown):
+            if isinstance(request, Shutdown) or self.is_lost:
                 break
 
     def _read(self) -> None:
@@ -102,6 +107,7 @@ class Server:
         try:
             stats = self._run(request, lambda: self._ended.is_set() or request.id in self._cancelled)
         except Exception as problem:  # reported with its traceback, as a bug, unless expected
+            self.is_lost = is_dead(problem)
             self._send(describe(request.id, problem))
             return
         wall_s = time.perf_counter() - start
@@ -156,6 +162,9 @@ def describe(request_id: str, problem: Exception) -> Trouble:
     if isinstance(problem, AppError):
         return Trouble(id=request_id, message=problem.message, hint=problem.hint, detail=problem.detail)
     detail = "".join(traceback.format_exception(problem))
+    if is_dead(problem):
+        hint = "Nothing you wrote is lost: the model process starts anew by itself, then ask again."
+        return Trouble(id=request_id, message="The graphics card has failed while the model was at work.", hint=hint, detail=detail)
     if is_out_of_memory(problem):
         hint = "Ask for fewer or shorter answers, or choose a smaller model."
         return Trouble(id=request_id, message="There is not enough memory for this.", hint=hint, detail=detail)

@@ -14,7 +14,7 @@ import torch
 from rlhf_desktop.core.crash import bug_report
 from rlhf_desktop.core.errors import AppError, NoSpace
 from rlhf_desktop.core.recipes import Algorithm
-from rlhf_desktop.inference.device import is_out_of_memory
+from rlhf_desktop.inference.device import is_dead, is_out_of_memory
 from rlhf_desktop.training.cohort import refuse_untested
 from rlhf_desktop.training.dpo import DpoTrainer
 from rlhf_desktop.training.kto import KtoTrainer
@@ -41,9 +41,13 @@ def main(argv: Sequence[str]) -> int:
         run.emit("error", message=trouble.message, hint=trouble.hint, detail=trouble.detail)
         return 1
     except (MemoryError, RuntimeError) as problem:
-        if not is_out_of_memory(problem):
+        if is_dead(problem):
+            trouble = AppError("The graphics card has failed.", "Press Resume: the last checkpoint is safe.", str(problem))
+        elif is_out_of_memory(problem):
+            trouble = NoSpace("The run does not fit in memory.", "Close other programs, or lower max_length.", str(problem))
+        else:
             raise
-        _report(run, NoSpace("The run does not fit in memory.", "Close other programs, or lower max_length.", str(problem)))
+        _report(run, trouble)
         return 1
     except OSError as problem:
         if problem.errno != errno.ENOSPC:

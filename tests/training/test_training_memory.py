@@ -183,6 +183,17 @@ def test_a_run_that_meets_the_end_of_memory_says_so_and_learns_the_same(tiny_mod
         torch.testing.assert_close(weights(small)[name], tensor, atol=1e-4, rtol=1e-3)
 
 
+def test_a_run_whose_card_is_lost_says_so_and_can_be_resumed(tiny_model, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+    folder = make_run(tmp_path / "lost", "sft", tiny_model, demonstrations(), epochs=1, watched_prompts=0)
+    monkeypatch.setattr(sft, "answer_pass", fail)
+    assert main([str(folder)]) == 1
+    (error,) = events(folder, "error")
+    assert (error["message"], "Resume" in error["hint"]) == ("The graphics card has failed.", True)
+
+
 def gradients_of(tiny_model, *, checkpointing):
     """Gradients by name, and how many numbers were kept for them."""
     host = AdapterHost(load_base(tiny_model, dtype="float32", device="cpu"))

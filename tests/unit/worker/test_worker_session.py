@@ -1,15 +1,19 @@
-"""A session in this process: what it does when memory runs out."""
+"""A session in this process: what it does when memory runs out, and when the card is lost."""
+
+import io
+import threading
 
 import pytest
 import torch
 from transformers import LlamaModel
 
 from rlhf_desktop.core.files import sha256_file
-from rlhf_desktop.core.protocol import Generate, Likelihood, Load, Sampling, Score
+from rlhf_desktop.core.protocol import RESTART_EXIT, Generate, Likelihood, Load, Sampling, Score, Trouble, parse_reply
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.training.reward_model import HEAD, RewardModel
+from rlhf_desktop.worker import chat
 from rlhf_desktop.worker.session import Session
 
 PROMPTS = [[{"role": "user", "content": "Why?"}], [{"role": "user", "content": "My printer does not print."}]]
@@ -73,3 +77,37 @@ def test_answers_scores_and_likelihoods_survive_the_end_of_memory_and_say_so(ses
     (less,), said = asked(session.likelihood, likelihood)
     torch.testing.assert_close(torch.tensor(less["logprobs"]), torch.tensor(likely[0]["logprobs"]), atol=1e-3, rtol=1e-4)
     assert 0 < said["tokens_at_once"] < 4096
+
+
+def test_a_process_whose_card_is_lost_says_so_and_ends_to_be_started_anew(tiny_model, monkeypatch):
+    def fail(self, **_):
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    class Ended(BaseException):
+        pass
+
+    def leave(code):
+        raise Ended(code)
+
+    monkeypatch.setattr(LlamaModel, "forward", fail)
+    monkeypatch.setattr(chat.os, "_exit", leave)
+    question = Likelihood(id="k", prompts=PROMPTS, completions=COMPLETIONS)
+    asked = [Load(id="l", base=tiny_model, dtype="float32"), question, question.model_copy(update={"id": "never"})]
+    over = threading.Event()
+
+    def lines(_):
+        yield from (request.model_dump_json().encode() for request in asked)
+        over.wait()  # the input stays open
+
+    monkeypatch.setattr(chat, "read_lines", lines)
+    monkeypatch.setattr(chat.sys, "stdin", io.FileIO(0, closefd=False))
+    out = io.BytesIO()
+    with pytest.raises(Ended) as ended:
+        chat.main([], out)
+    over.set()
+    replies = [parse_reply.validate_json(line) for line in out.getvalue().splitlines()]
+    assert ended.value.args == (RESTART_EXIT,)
+    assert isinstance(replies[-1], Trouble)
+    assert (replies[-1].id, "graphics card has failed" in replies[-1].message, "illegal memory" in replies[-1].detail) == (
+        "k", True, True,
+    )  # fmt: skip
