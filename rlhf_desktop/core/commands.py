@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import rlhf_desktop
+from rlhf_desktop.core.devices import DEVICE, chosen_device
 from rlhf_desktop.core.offline import OFFLINE, QUIET, SECRETS
 
 WorkerJob = Literal["chat", "train", "probe", "convert", "export", "check", "calibrate"]
@@ -21,10 +22,13 @@ def worker_command(kind: WorkerJob) -> list[str]:
 def worker_environment() -> dict[str, str]:
     """This process's environment without its tokens, with everything that could reach for the network turned off, always.
 
-    And UTF-8 whatever the system's code page is, so that what a library prints about a text never ends a worker.
+    And UTF-8 whatever the system's code page is, so that what a library prints about a text never ends a worker. It names the
+    device that the user has chosen, unless this process was told one itself.
     """
     kept = {name: value for name, value in os.environ.items() if name not in (*SECRETS, "PYTHONIOENCODING")}
-    return {**kept, **_WORKER_ENV, "PYTHONUNBUFFERED": "1"}
+    chosen = chosen_device()
+    device = {DEVICE: chosen.key} if chosen is not None and not kept.get(DEVICE) else {}
+    return {**kept, **device, **_WORKER_ENV, "PYTHONUNBUFFERED": "1"}
 
 
 def package_parent() -> Path:

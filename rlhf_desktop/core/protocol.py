@@ -13,7 +13,11 @@ from rlhf_desktop.core.recipes import Dtype
 from rlhf_desktop.core.runs import AdapterRef, ModelRef, Value
 
 RESTART_EXIT = 75
-"""The worker's exit code when it can do nothing more and a new process can, as when the card's context is broken."""
+"""The worker's exit code when it can do nothing more and a new process can, as when the card's context is broken. It has told the
+trouble of its last request before. (EX_TEMPFAIL: a failure that may be gone the next time.)"""
+
+RESTART_AFTER_S = 60.0
+"""A new process that ends so within this time is not replaced: what broke the first one is still there."""
 
 
 class Sampling(Value):

@@ -37,6 +37,19 @@ class AdapterRef(Value):
     base_hash: str
 
 
+class DeviceRef(Value):
+    """A graphics card, or the processor. `uuid` is the card itself ("" where the driver tells none); `id` torch's number for it."""
+
+    id: str
+    uuid: str = ""
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        """What a worker is told, and what the lock is called by: the same whatever order the cards are in."""
+        return self.uuid or self.id
+
+
 class RunConfig(Value):
     """`run.json`: frozen when the run is queued."""
 
@@ -52,6 +65,8 @@ class RunConfig(Value):
     settings: dict[str, Any]  # validated by `core.recipes.make_settings`
     data_sha256: str  # of data.jsonl
     versions: dict[str, str] = {}  # this program, torch, transformers, peft, …
+    device: DeviceRef | None = None  # the one asked for; None: whichever card is free, the one with the most free memory first
+    foreseen_bytes: int | None = None  # the memory the run was thought to need when it was queued
 
 
 # --- events.jsonl -------------------------------------------------------------------------------------------------------------
@@ -71,6 +86,8 @@ class Started(Event):
     type: Literal["started"] = "started"
     pid: int
     device: str
+    device_name: str = ""
+    device_uuid: str = ""
     dtype: str
     resumed_step: int | None
     trainable_parameters: int
@@ -219,3 +236,5 @@ class RunStatus(Value):
     signal: str | None = None  # "SIGKILL"
     message: str = ""  # why, in one plain sentence
     hint: str = ""
+    wanted: DeviceRef | None = None  # asked for when it was resumed, instead of the one in `run.json`
+    device: DeviceRef | None = None  # the one it was started on

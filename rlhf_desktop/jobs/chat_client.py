@@ -8,6 +8,7 @@ import os
 import queue
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -18,6 +19,8 @@ from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.platform import signal_name, start_child
 from rlhf_desktop.core.protocol import (
+    RESTART_AFTER_S,
+    RESTART_EXIT,
     Cancel,
     Completion,
     Done,
@@ -50,23 +53,38 @@ _Inbox = queue.SimpleQueue[Reply | None]  # None: the worker is gone
 class ChatWorker:
     """A running inference worker; started at once, usable as a context manager. Safe to call from several threads.
 
+    One that ends because only a new process can go on is replaced at the next request, with its model; not twice in a minute.
+
     Args:
         command: What to start; None: this program's own worker.
         env: Its whole environment; None: this one's, offline.
+        clock: Seconds, for the minute.
 
     Raises:
         WorkerTrouble: it could not be started.
     """
 
-    def __init__(self, command: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._command, self._environment = command or worker_command("chat"), env or worker_environment()
+        self._clock, self._replaced_s = clock, -RESTART_AFTER_S
+        self._replacing = threading.Lock()
+        self._model: Load | None = None  # what a new process has to load
+        self._lock = threading.Lock()  # around _inboxes and _gone
+        self._start()
+
+    def _start(self) -> None:
         pipe = subprocess.PIPE
-        program, environment = command or worker_command("chat"), env or worker_environment()
+        where, environment = package_parent(), self._environment
         try:
-            self._process = start_child(program, cwd=package_parent(), env=environment, stdin=pipe, output=pipe, errors=pipe)
+            self._process = start_child(self._command, cwd=where, env=environment, stdin=pipe, output=pipe, errors=pipe)
         except OSError as problem:
             hint = "Installing the program again helps."
             raise WorkerTrouble("The model process could not be started.", hint, str(problem)) from None
-        self._lock = threading.Lock()  # around _inboxes and _gone
         self._sending = threading.Lock()  # one whole line at a time
         self._inboxes: dict[str, _Inbox] = {}
         self._gone = False
@@ -141,6 +159,14 @@ class ChatWorker:
             ModelTrouble: the worker says why it cannot; it lives on.
             WorkerTrouble: the worker has died; what it last wrote is in `detail`.
         """
+        self._replace_if_due()
+        if isinstance(request, Load):
+            self._model = request
+        elif isinstance(request, Unload):
+            self._model = None
+        yield from self._exchange(request)
+
+    def _exchange(self, request: Request) -> Iterator[Reply]:
         inbox: _Inbox = queue.SimpleQueue()
         with self._lock:
             if self._gone:
@@ -166,6 +192,10 @@ class ChatWorker:
 
     def close(self) -> None:
         """End the worker: it ends by itself when its input does, and is killed if it does not."""
+        with self._replacing:
+            self._close_process()
+
+    def _close_process(self) -> None:
         pipes = (self._process.stdin, self._process.stdout, self._process.stderr)
         with self._sending, contextlib.suppress(OSError):  # it may be gone already
             _close(pipes[0])
@@ -177,6 +207,18 @@ class ChatWorker:
         for thread in self._threads:
             thread.join()
         _close(*pipes[1:])
+
+    def _replace_if_due(self) -> None:
+        """Start a new process, with the model, if the old one has ended because only a new one can go on."""
+        with self._replacing:
+            if not self._gone or self._exit_code() != RESTART_EXIT or self._clock() - self._replaced_s < RESTART_AFTER_S:
+                return
+            self._replaced_s = self._clock()
+            self._close_process()
+            self._start()
+            if self._model is not None:
+                for _ in self._exchange(self._model.model_copy(update={"id": new_id()})):
+                    pass
 
     # --- how it is carried ----------------------------------------------------------------------------------------------------
 
@@ -217,11 +259,18 @@ class ChatWorker:
         for line in self._process.stderr:
             self._stderr.append(line.decode("utf-8", "replace").rstrip())
 
-    def _death(self) -> WorkerTrouble:
+    def _exit_code(self) -> int | None:
+        """Of a process that is gone."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_S)  # its output has ended, so it is about to
             self._threads[1].join(_END_S)  # so that its last words are complete
-        code = self._process.returncode
+        return self._process.returncode
+
+    def _death(self) -> WorkerTrouble:
+        code = self._exit_code()
+        if code == RESTART_EXIT:
+            hint = "Nothing you wrote is lost. Ask once more; should it happen again at once, restart the computer."
+            return WorkerTrouble("The model process could not go on and has to be started anew.", hint, self._last_words())
         how = f"signal {signal_name(-code)}" if code is not None and code < 0 else f"exit code {code}"
         return WorkerTrouble(
             f"The model process has ended unexpectedly ({how}).",

@@ -9,7 +9,7 @@ from typing import Literal
 from rlhf_desktop.core.errors import AppError, BadInput, NotFound
 from rlhf_desktop.core.paths import Workspace, state_dir
 from rlhf_desktop.core.platform import FileLock, remove_tree, spawn_detached
-from rlhf_desktop.core.runs import Finished, Metrics, Progress, RunConfig, RunEvent, RunState
+from rlhf_desktop.core.runs import DeviceRef, Finished, Metrics, Progress, RunConfig, RunEvent, RunState, RunStatus
 from rlhf_desktop.feedback.snapshot import SnapshotRow
 from rlhf_desktop.jobs.commands import package_parent, supervisor_command, worker_environment
 from rlhf_desktop.jobs.follow import follow, tail_events
@@ -59,12 +59,18 @@ def supervisor_lock(workspace: Workspace) -> FileLock:
     return FileLock(workspace.root / "supervisor.lock")
 
 
-def needs_work(run: RunFolder) -> bool:
-    """Whether a supervisor has something to do for this run: start it, wait for it, or record how it ended."""
+def working_status(run: RunFolder) -> RunStatus | None:
+    """The status of a run that a supervisor has something to do for: start it, wait for it, or record how it ended. Else None."""
     try:
-        return run.status().state in ("queued", "starting", "running")
+        status = run.status()
     except AppError:
-        return False  # damaged: the list of runs says so
+        return None  # damaged: the list of runs says so
+    return status if status.state in ("queued", "starting", "running") else None
+
+
+def needs_work(run: RunFolder) -> bool:
+    """Whether a supervisor has something to do for this run."""
+    return working_status(run) is not None
 
 
 class Queue:
@@ -179,8 +185,12 @@ class Queue:
             status = run.status().model_copy(update={"state": "stopped", "message": "Taken out of the queue.", "hint": ""})
             run.write_status(status)
 
-    def resume(self, run: RunFolder) -> None:
+    def resume(self, run: RunFolder, device: DeviceRef | None = None) -> None:
         """Queue a paused, stopped, interrupted or failed run again: it goes on from its last checkpoint.
+
+        Args:
+            run: Which.
+            device: Where it goes on; None: where it was to run before.
 
         Raises:
             BadInput: the run is complete, or under way.
@@ -195,7 +205,7 @@ class Queue:
                 raise BadInput("This run is complete.", "Start a new run on its result to train further.")
             run.append_control("resume")
             if condition.resumable:
-                run.write_status(waiting())
+                run.write_status(waiting(device or condition.status.wanted))
         self.ensure_supervisor()
 
     def ensure_supervisor(self) -> None:

@@ -15,7 +15,7 @@ from rlhf_desktop.core.errors import BadInput, NoSpace, NotFound
 from rlhf_desktop.core.files import append_jsonl, write_json
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, free_disk_bytes, fsync_dir, is_alive, remove_tree, rename
-from rlhf_desktop.core.runs import Control, RunConfig, RunEvent, RunState, RunStatus, Value
+from rlhf_desktop.core.runs import Control, DeviceRef, RunConfig, RunEvent, RunState, RunStatus, Value
 from rlhf_desktop.feedback.snapshot import SnapshotRow, write_snapshot
 from rlhf_desktop.jobs.follow import tail_events
 from rlhf_desktop.jobs.outcome import decide
@@ -178,9 +178,9 @@ class RunFolder:
         return None if asked == "resume" else asked
 
 
-def waiting() -> RunStatus:
-    """The status of a run that has just been queued."""
-    return RunStatus(state="queued", queued_at=time.time(), message="Waiting for its turn.")
+def waiting(wanted: DeviceRef | None = None) -> RunStatus:
+    """The status of a run that has just been queued, for another device than the one in `run.json` if one is given."""
+    return RunStatus(state="queued", queued_at=time.time(), message="Waiting for its turn.", wanted=wanted)
 
 
 def _drop_torn_line(path: Path) -> None:

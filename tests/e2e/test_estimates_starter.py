@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import pytest
 
 from rlhf_desktop.core.files import read_jsonl, sha256_file
-from rlhf_desktop.core.paths import Workspace, resources_dir
+from rlhf_desktop.core.paths import resources_dir
 from rlhf_desktop.core.runs import AdapterRef, RunConfig
 from rlhf_desktop.feedback.snapshot import Demonstration, PracticePrompt, RankedAnswers, RankedText, write_snapshot
 from rlhf_desktop.hub.library import Library
@@ -66,8 +66,8 @@ def prompts():
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return Library(Workspace(tmp_path_factory.mktemp("starter")).ensure()).ensure_starter()
+def base(starter):
+    return Library(starter).ensure_starter()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from rlhf_desktop.core.paths import Workspace, resources_dir
+from rlhf_desktop.core.paths import resources_dir
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.hub.library import STARTER_PACKAGE, Library
 from rlhf_desktop.inference.adapters import AdapterHost
@@ -39,8 +39,8 @@ SHAPES = {
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return Library(Workspace(tmp_path_factory.mktemp("starter")).ensure()).ensure_starter()
+def base(starter):
+    return Library(starter).ensure_starter()
 
 
 @pytest.fixture(scope="module")

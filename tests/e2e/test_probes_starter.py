@@ -34,8 +34,8 @@ CLAIMS = [
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory):
-    return Workspace(tmp_path_factory.mktemp("probes")).ensure()
+def workspace(lend_starter, tmp_path_factory):
+    return lend_starter(Workspace(tmp_path_factory.mktemp("probes")))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The real starter model: converted from its package, loaded, and asked."""
 
-import importlib.util
 import math
 
 import pytest
@@ -8,29 +7,36 @@ import torch
 
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.protocol import Sampling
-from rlhf_desktop.hub.library import STARTER_PACKAGE, Library
+from rlhf_desktop.hub.library import Library
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.inference.sampler import sample
 from rlhf_desktop.inference.score import token_logprobs
 from rlhf_desktop.inference.streaming import TextStream
 from rlhf_desktop.inference.template import encode_pair, is_prefix_stable, prompt_ids
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec(STARTER_PACKAGE) is None, reason="the starter model's package is not installed (make test installs it)"
-)
-
 QUESTION = [{"role": "user", "content": "What is the capital of France? Answer in one short sentence."}]
 SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    return Library(Workspace(tmp_path_factory.mktemp("starter")).ensure())
+def library(starter):
+    return Library(starter)
 
 
 @pytest.fixture(scope="module")
 def base(library):
     return load_base(library.ensure_starter(), dtype="float32", device="cpu")
+
+
+def test_waiting_until_it_is_prepared_counts_against_no_test(request, starter):
+    marker = request.node.get_closest_marker("timeout")
+    assert marker.kwargs == {"func_only": True}
+    assert marker.args == (float(request.config.getini("timeout")),)
+
+
+def test_another_workspace_has_it_without_preparing_it(lend_starter, tmp_path):
+    lent = Library(lend_starter(Workspace(tmp_path)), convert_command=["false"])
+    assert lent.ensure_starter().hash
 
 
 def test_it_takes_little_room_and_says_where_it_comes_from(library, base):

@@ -1,6 +1,7 @@
 """Speaks the inference worker's protocol without a model. Answers are "answer <n> to <last message>", streamed in two parts.
 
-A prompt that holds "forever" streams one part and waits to be cancelled; "crash" ends the process; "trouble" is refused.
+A prompt that holds "forever" streams one part and waits to be cancelled; "crash" ends the process; "trouble" is refused; "broken"
+is refused too, and the process ends because only a new one can go on.
 """
 
 import json
@@ -19,6 +20,9 @@ def generate(request, waiting):
     if "trouble" in last:
         say(type="trouble", id=key, message="The model is out of memory.", hint="Ask for fewer answers.")
         return
+    if "broken" in last:
+        say(type="trouble", id=key, message="The graphics card has stopped working.", hint="Ask again.")
+        sys.exit(75)
     if len(request["prompts"]) > 1:  # answers to several prompts are not streamed, and end in no order one could rely on
         for prompt, messages in reversed(list(enumerate(request["prompts"]))):
             text = f"answer 0 to {messages[-1]['content']}"

@@ -117,6 +117,25 @@ def test_a_crash_keeps_what_was_written(qtbot, presenter):
     assert last_turns(presenter)[-1].text == "answer 0"
 
 
+def test_a_question_without_an_answer_can_be_asked_again_in_one_go(qtbot, presenter, client):
+    with qtbot.waitSignal(client.restarted):
+        presenter.send("broken", 2)
+    assert presenter.unanswered
+    assert [turn.text for turn in last_turns(presenter)] == ["broken"]
+    asked = []
+    client.generate = lambda prompt, k, *rest: asked.append((prompt[-1]["content"], k)) or "request"
+    presenter.ask_again()
+    assert asked == [("broken", 2)]
+    assert not presenter.unanswered
+
+
+def test_another_conversation_has_no_question_to_ask_again(qtbot, presenter, client):
+    with qtbot.waitSignal(client.restarted):
+        presenter.send("broken", 1)
+    presenter.new_conversation()
+    assert not presenter.unanswered
+
+
 def test_a_killed_program_keeps_what_was_noted(qtbot, presenter, store, session, client, chance, clock):
     with qtbot.waitSignal(presenter.answerGrew):
         presenter.send("forever", 2)

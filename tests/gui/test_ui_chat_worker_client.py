@@ -102,3 +102,50 @@ def test_closing_before_the_process_has_started_ends_it_too(qtbot, client):
         client.start()
         client.close()
     assert client.state == "off"
+
+
+def test_a_process_that_can_only_be_replaced_is_replaced_by_itself_with_its_model(qtbot, client):
+    client.load(BASE)
+    troubles, states = [], []
+    client.troubleHappened.connect(lambda request, trouble: troubles.append((request, trouble.message)))
+    client.stateChanged.connect(states.append)
+    with qtbot.waitSignal(client.restarted) as told, qtbot.assertNotEmitted(client.ended):
+        failed, waiting = ask(client, "broken"), ask(client, "hello")
+    assert "started anew" in told.args[0].message
+    assert troubles == [(failed, "The graphics card has stopped working."), (waiting, told.args[0].message)]
+    with qtbot.waitSignal(client.modelLoaded):
+        pass
+    with qtbot.waitSignal(client.requestDone) as done:
+        again = ask(client, "hello")
+    assert done.args[0].id == again
+    assert "failed" not in states
+
+
+def test_one_that_ends_so_twice_within_a_minute_is_left_alone_until_it_is_asked_for(qtbot, client):
+    now = [1000.0]
+    client = WorkerClient(client._command, clock=lambda: now[0])
+    client.load(BASE)
+    for _ in range(2):
+        with qtbot.waitSignal(client.restarted):
+            ask(client, "broken")
+        now[0] += 61.0
+    now[0] -= 2.0
+    with qtbot.waitSignal(client.ended), qtbot.assertNotEmitted(client.restarted):
+        ask(client, "broken")
+    assert client.state == "failed"
+    with qtbot.waitSignal(client.modelLoaded):
+        client.restart()
+    with qtbot.waitSignal(client.ended):
+        client.close()
+
+
+def test_whoever_hears_of_the_trouble_can_ask_again_at_once(qtbot, client):
+    client.load(BASE)
+    again = []
+    client.troubleHappened.connect(lambda request, _: again.append(ask(client, "hello")) if request == waiting else None)
+    with qtbot.waitSignal(client.restarted):
+        ask(client, "broken")
+        waiting = ask(client, "hello")
+    with qtbot.waitSignal(client.requestDone) as done:
+        pass
+    assert done.args[0].id == again[0]

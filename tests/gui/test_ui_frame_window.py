@@ -367,6 +367,21 @@ def test_a_chosen_server_elsewhere_does_not_come_back_while_offline_is_on(window
     assert session.server is None
 
 
+def test_a_model_that_was_started_anew_is_said_and_the_question_is_asked_again_with_one_click(qtbot, window, room, context):
+    type_and_send(qtbot, room, "broken", 1)
+    assert room.notice.isVisibleTo(room.widget())
+    assert room.notice.button.text() == "Ask again"
+    qtbot.waitUntil(lambda: "started anew" in window.trouble.words.text())
+    with qtbot.waitSignal(context.chat.ended):
+        room.notice.button.click()
+        assert room.presenter.writing
+        assert not room.notice.isVisibleTo(room.widget())
+    assert "twice within a minute" in window.trouble.words.text()
+    assert room.notice.button.text() == "Restart"
+    room.notice.button.click()
+    assert room.notice.button.text() == "Ask again"
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

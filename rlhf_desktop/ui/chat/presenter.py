@@ -54,6 +54,7 @@ class ChatPresenter(QObject):
     writingEnded = Signal()
     judged = Signal(object)  # Saved: after the conversation goes on from the best answer
     troubled = Signal(object)  # AppError
+    unansweredChanged = Signal()
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class ChatPresenter(QObject):
         self._chance = chance or random.Random()
         self._tree: Tree | None = None
         self._writing: Writing | None = None
+        self._unanswered: tuple[str, int] | None = None  # the message a trouble left without an answer; how many were asked
         self._instructions = ""  # of a conversation not yet begun
         self._sampling = Sampling()
         self.judging = Judging(store, session, who, clock, self)
@@ -96,6 +98,11 @@ class ChatPresenter(QObject):
     def writing(self) -> bool:
         """Whether answers are being written."""
         return self._writing is not None
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether a trouble has left the last message without an answer: it can be asked again."""
+        return self._unanswered is not None
 
     # --- conversations
 
@@ -177,6 +184,7 @@ class ChatPresenter(QObject):
 
     def _leave(self) -> None:
         """Before another branch is shown: stop writing (what is there is kept), put an unsaved ranking away."""
+        self._leave_unanswered(None)
         if self._writing:
             self._answerer.cancel(self._writing.request)
             self._keep_unfinished()
@@ -215,6 +223,11 @@ class ChatPresenter(QObject):
             self._store.conversations.set_active_leaf(self.conversation_id, parent)
             self._ask(parent, 1, keep_leaf=parent)
 
+    def ask_again(self) -> None:
+        """Ask once more what a trouble has left without an answer."""
+        if self._unanswered and not self._writing and self._has_model():
+            self._ask(*self._unanswered)
+
     def edit(self, message_id: str, text: str, answers: int) -> None:
         """Say it differently: a new message beside this one, and answers to it."""
         if text.strip() and self._has_model() and not self._writing:
@@ -243,6 +256,7 @@ class ChatPresenter(QObject):
         return True
 
     def _ask(self, parent: str, answers: int, keep_leaf: str | None = None) -> None:
+        self._leave_unanswered(None)
         conversation = self.conversation_id
         self._tree = self._store.conversations.tree(conversation)
         prompt = [node.message for node in self._tree.path(parent)]
@@ -301,9 +315,17 @@ class ChatPresenter(QObject):
             self._finish_writing()
 
     def _trouble(self, request: str, trouble: AppError) -> None:
-        if self._writing and self._writing.request == request:
+        writing = self._writing
+        if writing and writing.request == request:
             self._finish_writing()
+            if not writing.stored:
+                self._leave_unanswered((writing.parent, len(writing.order)))
             self.troubled.emit(trouble)
+
+    def _leave_unanswered(self, question: tuple[str, int] | None) -> None:
+        if self._unanswered != question:
+            self._unanswered = question
+            self.unansweredChanged.emit()
 
     def note(self) -> None:
         """Write down what has come in of answers that have not ended, in case the program does not live to see their end."""

@@ -113,7 +113,8 @@ class ChatRoom(QObject):
         self.composer.sendRequested.connect(self._send)
         self.composer.stopRequested.connect(p.stop)
         self.composer.modelMenuRequested.connect(self._model_menu)
-        self.notice.acted.connect(self._context.chat.restart)
+        self.notice.acted.connect(self._mend)
+        p.unansweredChanged.connect(lambda: self._show_state(self._context.chat.state))
         p.conversationShown.connect(self._show_turns)
         p.titleChanged.connect(self.name.setText)
         p.writingStarted.connect(self._writing_started)
@@ -347,7 +348,16 @@ class ChatRoom(QObject):
     def _show_state(self, state: str) -> None:
         if state == "failed":
             self.notice.say("alert", "The model has stopped. Your conversation is saved.", "warning", "Restart")
-        self.notice.setVisible(state == "failed")
+        elif self.presenter.unanswered:
+            self.notice.say("alert", "Your last message has not been answered.", "warning", "Ask again")
+        self.notice.setVisible(state == "failed" or self.presenter.unanswered)
+
+    def _mend(self) -> None:
+        """What the notice's button does: a process that has ended comes first."""
+        if self._context.chat.state == "failed":
+            self._context.chat.restart()
+        else:
+            self.presenter.ask_again()
 
     def show_trouble(self, trouble: AppError) -> None:
         """Say what is wrong, beside the composer."""

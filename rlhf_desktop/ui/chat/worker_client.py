@@ -1,6 +1,7 @@
 """The window's end of the inference worker: a child process that speaks JSON lines (core/protocol.py)."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,8 @@ from rlhf_desktop.core.errors import AppError, WorkerTrouble
 from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import (
+    RESTART_AFTER_S,
+    RESTART_EXIT,
     Cancel,
     Completion,
     Done,
@@ -43,10 +46,21 @@ class ProcessEnd:
     last_words: str
 
     @property
+    def wants_restart(self) -> bool:
+        """Whether it has ended because only a new process can go on."""
+        return not self.asked and not self.by_signal and self.exit_code == RESTART_EXIT
+
+    @property
     def trouble(self) -> AppError | None:
         """None when we asked it to end."""
         if self.asked:
             return None
+        if self.wants_restart:
+            return WorkerTrouble(
+                "The model's process had to end twice within a minute, so it is not started again by itself.",
+                "Your conversation is saved. Restarting the computer, or a smaller model, may help; then press Restart.",
+                self.last_words,
+            )
         how = f"was ended by signal {self.exit_code}" if self.by_signal else f"ended with code {self.exit_code}"
         return WorkerTrouble(
             "The model stopped unexpectedly.",
@@ -68,6 +82,7 @@ class WorkerClient(QObject):
     troubleHappened = Signal(str, object)  # request ("" for the worker itself), AppError
     modelLoaded = Signal(object)  # core.protocol.Loaded
     stateChanged = Signal(str)
+    restarted = Signal(object)  # AppError: why a new process was started by itself; the model comes back
     quietened = Signal()  # nothing but background work is under way
     ended = Signal()
 
@@ -77,8 +92,10 @@ class WorkerClient(QObject):
         environment: dict[str, str] | None = None,
         cwd: Path | None = None,
         parent: QObject | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(parent)
+        self._clock, self._restarted_s = clock, -RESTART_AFTER_S
         self._command, self._environment, self._cwd = list(command), environment or {}, cwd
         self._process: QProcess | None = None
         self._framer = ReplyFramer()
@@ -258,14 +275,37 @@ class WorkerClient(QObject):
         self._read()
         self._listen()
         end = ProcessEnd(self._asked_to_end, exit_code, status == QProcess.ExitStatus.CrashExit, self._last_words)
-        self._give_up(end.trouble)
+        if end.wants_restart and self._clock() - self._restarted_s >= RESTART_AFTER_S:
+            self._begin_anew(end)
+        else:
+            self._give_up(end.trouble)
 
-    def _give_up(self, trouble: AppError | None) -> None:
-        """The process is gone: forget it, and say so to whoever waits."""
+    def _begin_anew(self, end: ProcessEnd) -> None:
+        """A new process with the same model, by itself. Whoever waited is told to ask again."""
+        self._restarted_s = self._clock()
+        trouble = WorkerTrouble(
+            "The model's process could not go on and was started anew.",
+            "Your conversation is saved. The model is being loaded again; ask once more.",
+            end.last_words,
+        )
+        waiting = self._forget_process()
+        self._set_state("off")
+        self.restart()  # first: who hears of the trouble may ask again at once
+        for request_id in waiting:
+            self.troubleHappened.emit(request_id, trouble)
+        self.restarted.emit(trouble)
+
+    def _forget_process(self) -> list[str]:
+        """The requests that were open."""
         self._process.deleteLater()
         self._process, self.loaded = None, None
         waiting, self._open = list(self._open), {}
         self._background.clear()
+        return waiting
+
+    def _give_up(self, trouble: AppError | None) -> None:
+        """The process is gone: forget it, and say so to whoever waits."""
+        waiting = self._forget_process()
         self._set_state("failed" if trouble else "off")
         if trouble:
             for request_id in [*waiting, ""]:

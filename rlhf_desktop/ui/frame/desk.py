@@ -80,6 +80,7 @@ class Desk(QObject):
         chat.stateChanged.connect(self._show_model)
         chat.modelLoaded.connect(self._show_model)
         chat.troubleHappened.connect(self._trouble)
+        chat.restarted.connect(session.troubled)
         window.header.projectMenuRequested.connect(self._project_menu)
         window.header.nextRequested.connect(self._go_to_next_step)
         window.status.modelRequested.connect(lambda: window.show_room("models"))

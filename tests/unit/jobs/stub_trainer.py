@@ -2,7 +2,8 @@
 
 `steps`: how many; `gate`: a file it waits for after its first step, obeying control meanwhile; `end`: "finished" (default),
 "error", "silent" (exit 0 without a word), "crash" (exit 7). Each process adds a line to `alive.jsonl` in the folder of `runs`
-when it begins and when it ends, so that tests can see whether two were ever alive together.
+when it begins and when it ends, and to one in the user's state for all workspaces, so that tests can see whether two were ever
+alive together on a device.
 """
 
 import json
@@ -11,17 +12,24 @@ import sys
 import time
 from pathlib import Path
 
+from rlhf_desktop.core.devices import DEVICE
 from rlhf_desktop.core.files import append_jsonl, read_jsonl
+from rlhf_desktop.core.paths import state_dir
 
 
 def main(folder: Path) -> int:
     settings = json.loads((folder / "run.json").read_text())["settings"]
-    diary = folder.parent / "alive.jsonl"
-    append_jsonl(diary, {"pid": os.getpid(), "run": folder.name, "what": "begin"})
+    diaries = folder.parent / "alive.jsonl", state_dir() / "alive.jsonl"
+
+    def note(what: str) -> None:
+        for diary in diaries:
+            append_jsonl(diary, {"pid": os.getpid(), "run": folder.name, "what": what, "device": os.environ.get(DEVICE)})
+
+    note("begin")
     try:
         return train(folder, settings)
     finally:
-        append_jsonl(diary, {"pid": os.getpid(), "run": folder.name, "what": "end"})
+        note("end")
 
 
 def train(folder: Path, settings: dict) -> int:

@@ -63,6 +63,40 @@ def test_death_says_how_and_what_it_last_wrote(worker: ChatWorker) -> None:
         worker.load(BASE)
 
 
+def which(worker: ChatWorker) -> tuple[str, str]:
+    """The process that answers, and the model it has loaded."""
+    text = worker.generate([ask("which")])[0][0].text.split()
+    return text[0], text[1]
+
+
+def test_a_process_that_can_only_be_replaced_is_replaced_with_its_model_at_the_next_question(worker: ChatWorker) -> None:
+    worker.load(BASE)
+    before = which(worker)
+    with pytest.raises(ModelTrouble, match="stopped working"):
+        worker.generate([ask("broken")])
+    worker._threads[0].join(60)
+    after = which(worker)
+    assert after[0] != before[0]
+    assert after[1] == before[1] == "tiny"
+
+
+def test_it_is_not_replaced_twice_within_a_minute() -> None:
+    now = [500.0]
+
+    def breaks(worker: ChatWorker) -> None:
+        with pytest.raises(ModelTrouble, match="stopped working"):
+            worker.generate([ask("broken")])
+        worker._threads[0].join(60)
+
+    with ChatWorker(STUB, clock=lambda: now[0]) as worker:
+        breaks(worker)
+        breaks(worker)
+        with pytest.raises(WorkerTrouble, match="has to be started anew"):
+            which(worker)
+        now[0] += 61.0
+        assert which(worker)[1] == "nothing"
+
+
 def test_requests_from_several_threads_get_their_own_replies(worker: ChatWorker) -> None:
     with ThreadPoolExecutor(4) as pool:
         rows = list(pool.map(lambda i: worker.generate([ask(str(i))], k=3)[0], range(20)))

@@ -156,7 +156,7 @@ for i in range(4):
 
 
 def test_no_wakeup_is_lost_between_processes_that_queue(workspace: Workspace) -> None:
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(package_parent())])}
 
     def submit(_: int) -> int:
         return subprocess.run([sys.executable, "-c", SUBMIT, str(workspace.root)], cwd=package_parent(), env=env).returncode
@@ -179,7 +179,7 @@ def test_a_run_queued_while_the_supervisor_is_leaving_is_still_its_own(workspace
         release(lock)
 
     monkeypatch.setattr(FileLock, "release", leave)
-    Supervisor(workspace, STUB, FileLock(tmp_path / "device.lock")).work()
+    Supervisor(workspace, STUB).work()
     assert spawned == []  # whoever queued it relied on the name
     assert late[0].state().state == "done"
 
@@ -197,18 +197,21 @@ def test_a_trainer_that_is_quicker_than_its_supervisor_is_running(workspace: Wor
     run = RunFolder.create(workspace, make_config(gate=str(gate)), ROWS)
     start, states = Supervisor._start, []
 
-    def slowly(self: Supervisor, started: RunFolder) -> subprocess.Popen[bytes]:
-        child = start(self, started)
+    def slowly(self: Supervisor, started: RunFolder, *on: object) -> subprocess.Popen[bytes]:
+        child = start(self, started, *on)
         wait_until(lambda: started.events.exists() and b"metrics" in started.events.read_bytes())
         return child
 
-    def beat(self: Supervisor, beaten: RunFolder, status: RunStatus) -> RunStatus:
-        states.append(status.state)
-        gate.touch()
-        return status
+    def write(self: RunFolder, status: RunStatus) -> None:
+        keep(self, status)
+        if status.heartbeat and status.worker:
+            states.append(status.state)
+        if status.state == "running":
+            gate.touch()
 
+    keep = RunFolder.write_status
     monkeypatch.setattr(Supervisor, "_start", slowly)
-    monkeypatch.setattr(Supervisor, "_beat", beat)
-    Supervisor(workspace, STUB, FileLock(tmp_path / "device.lock")).work()
-    assert states[0] == "running"
+    monkeypatch.setattr(RunFolder, "write_status", write)
+    Supervisor(workspace, STUB).work()
+    assert states[:2] == ["starting", "running"]  # as it was started, and at the first look
     assert run.status().state == "done"
