@@ -1,15 +1,22 @@
 """How a batch is cut into passes through the model: what the trainers do, and what an estimate before a run must count with.
 
-A pass that keeps gradients holds, for each token and layer, what backward needs. For a Llama-like layer in b-byte numbers with
-LoRA on every linear layer that is about b · (16·hidden + 4·key-values + 4·intermediate): the inputs of the seven adapters, the
-queries, keys, values and gates, and the float32 copies inside the two norms. Gradient checkpointing keeps one hidden state a layer
-and computes the rest again: a third more work, so it is taken only when nothing else fits.
+What a token of a pass holds until backward is in `core.trunk`. Gradient checkpointing computes a third more, so it is taken only
+when nothing else fits.
 """
 
-PLATEAU_TOKENS = {"cpu": 1024, "cuda": 16384, "xpu": 16384, "mps": 16384}  # of a micro-batch: more at once is no faster
+from dataclasses import dataclass
+
+from rlhf_desktop.core.trunk import Trunk, token_bytes
+
+CPU_PLATEAU_TOKENS = 1024  # of a micro-batch: more at once is no faster …
+CARD_PLATEAU_TOKENS = 16384  # … on a card of any kind
 ACTIVATION_SHARE = 0.6  # of the free memory that activations may take
-HEAD_CHUNK_TOKENS = 128  # answer tokens that go through the vocabulary together: their logits fit in a processor's cache
-HEAD_CHUNK_BYTES = HEAD_CHUNK_TOKENS * 12  # for each word of the vocabulary: logits, their softmax and its product
+CPU_SLACK = 1.4  # by what allocators keep back and backward needs for itself (fitted on twelve runs of the starter model) …
+CARD_SLACK = 1.1  # … and on a card, whose allocator is torch's own
+HEAD_CHUNK_TOKENS = 128  # answer tokens that go through the vocabulary together at least: their logits fit in a processor's cache
+HEAD_CHUNK_MOST = 4096  # and at most …
+CARD_HEAD_BYTES = 512 * 1024**2  # … on a card, where a longer product keeps it busy: as many as need so much memory
+LOGIT_BYTES = 12  # for each answer token and word of the vocabulary: logits, their softmax and its product
 WASTE = 2  # at most so many places side by side for each token: attention alone pays for them
 KEPT_TOKENS = 2048  # at most so much of PPO's first pass is kept for the first update, which has the same parameters
 HELDOUT_PROMPTS = 12  # answered at each of PPO's looks; the best parameters are chosen by them
@@ -18,28 +25,58 @@ CALIBRATION_PROMPTS = 64  # their mean score is known to an eighth of the scores
 CALIBRATION_SHARE = 16  # at most the sixteenth part of a PPO run's answers are for knowing the scale
 
 
-def activation_bytes(
-    *, hidden: int, layers: int, key_values: int, intermediate: int, number_bytes: int, checkpointing: bool = False
-) -> int:
-    """Bytes a token of a pass with gradients holds until backward; `key_values` is the width of a layer's keys."""
-    layer = number_bytes * (16 * hidden + 4 * key_values + 4 * intermediate)
-    return layers * number_bytes * hidden + layer if checkpointing else layers * layer
+def plateau_tokens(device: str) -> int:
+    """Tokens of a micro-batch beyond which it is no faster: "cpu", or a card of any kind."""
+    return CPU_PLATEAU_TOKENS if device == "cpu" else CARD_PLATEAU_TOKENS
 
 
-def micro_batch(plain_bytes: int, checkpointed_bytes: int, usable_bytes: int, longest: int, device: str) -> tuple[int, bool] | None:
-    """Tokens of a micro-batch, and whether gradients are checkpointed; None when not even the longest row fits.
+def head_chunk_tokens(device: str, vocabulary: int) -> int:
+    """Answer tokens that go through the vocabulary together."""
+    if device == "cpu":
+        return HEAD_CHUNK_TOKENS
+    return min(HEAD_CHUNK_MOST, max(HEAD_CHUNK_TOKENS, CARD_HEAD_BYTES // (LOGIT_BYTES * vocabulary)))
+
+
+def head_bytes(device: str, vocabulary: int) -> int:
+    """What they take meanwhile."""
+    return head_chunk_tokens(device, vocabulary) * LOGIT_BYTES * vocabulary
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How passes that keep gradients are cut: tokens of a micro-batch, and whether one layer at a time is computed again."""
+
+    tokens: int
+    checkpointing: bool
+    bytes_per_token: int
+
+
+def cut_passes(
+    trunk: Trunk, *, free_bytes: int, vocabulary: int, longest: int, number_bytes: int, device: str, rank: int
+) -> Cut | None:
+    """The largest micro-batch that is of use and fits; None when not even the longest row fits.
 
     Args:
-        plain_bytes: Bytes a token holds.
-        checkpointed_bytes: The same with checkpointing.
-        usable_bytes: Memory that activations may take.
+        trunk: The model's sizes.
+        free_bytes: Memory that is free beside the loaded model.
+        vocabulary: Words that answers are chosen from.
         longest: Tokens of the longest row, which cannot be cut.
-        device: "cpu" or "cuda".
+        number_bytes: Of the dtype that computes.
+        device: "cpu", or a card of any kind.
+        rank: Of the adapter that learns.
     """
-    for each, checkpointing in ((plain_bytes, False), (checkpointed_bytes, True)):
-        if longest * each <= usable_bytes:
-            return min(usable_bytes // each, max(longest, PLATEAU_TOKENS.get(device, PLATEAU_TOKENS["cpu"]))), checkpointing
+    usable = usable_bytes(free_bytes, vocabulary, device)
+    for checkpointing in (False, True):
+        held = token_bytes(trunk, longest, number_bytes=number_bytes, device=device, rank=rank, checkpointing=checkpointing)
+        each = round(slack(device) * held)
+        if longest * each <= usable:
+            return Cut(min(usable // each, max(longest, plateau_tokens(device))), checkpointing, each)
     return None
+
+
+def slack(device: str) -> float:
+    """How much more memory a pass takes than it holds until backward."""
+    return CPU_SLACK if device == "cpu" else CARD_SLACK
 
 
 def calibration_answers(prompts: int, batch_prompts: int, episodes: int) -> int:
@@ -48,6 +85,6 @@ def calibration_answers(prompts: int, batch_prompts: int, episodes: int) -> int:
     return count if count > batch_prompts else 0
 
 
-def usable_bytes(free_bytes: int, vocabulary: int) -> int:
+def usable_bytes(free_bytes: int, vocabulary: int, device: str) -> int:
     """Of the free memory, what activations may take."""
-    return int(ACTIVATION_SHARE * max(0, free_bytes)) - HEAD_CHUNK_BYTES * vocabulary
+    return int(ACTIVATION_SHARE * max(0, free_bytes)) - head_bytes(device, vocabulary)

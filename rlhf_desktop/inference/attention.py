@@ -27,8 +27,9 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from rlhf_desktop.core.trunk import is_plain
+
 NAME = "rows"
-LONGEST = 512  # tokens of a row that goes through the plain products
 ALIGNED = 8  # numbers, of which the rows of a mask in memory are a multiple
 
 
@@ -144,11 +145,12 @@ def _side_by_side(x: Tensor, layout: Layout) -> Tensor:
 
 
 def _attend_rows(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scaling: float, window: int | None) -> Tensor:
+    if is_plain(query.shape[2], query.device.type):
+        return _Attention.apply(query, key, value, layout.mask(window), scaling)  # type: ignore[no-any-return, no-untyped-call]
     if query.device.type != "cpu":
         return _attend_on_card(query, key, value, layout, scaling, window)
-    if query.shape[2] <= LONGEST:
-        return _Attention.apply(query, key, value, layout.mask(window), scaling)  # type: ignore[no-any-return, no-untyped-call]
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=layout.mask(window), scale=scaling, enable_gqa=True)
+    bias = layout.bias(query.dtype, window)  # of true and false torch would make one for each layer, and keep it
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scaling, enable_gqa=True)
 
 
 def _attend_on_card(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scaling: float, window: int | None) -> Tensor:

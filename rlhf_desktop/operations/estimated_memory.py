@@ -1,9 +1,8 @@
 """Memory of a run at its fullest moment, before it starts.
 
 In the process are then: the loaded model, the adapters with their optimiser (two bytes to compute in, sixteen for float32 copies,
-gradients and moments), and either a training pass or a batch of answers being sampled, whichever is more. A training pass holds,
-for each token and layer, what backward needs: about b·(16·hidden + 4·key-values + 4·intermediate) bytes in b-byte numbers with LoRA
-on every linear layer, and for attention b·heads·width of the row.
+gradients and moments), and either a training pass or a batch of answers being sampled, whichever is more. What a training pass
+holds for each token and layer is in `core.trunk`.
 
 On a CPU in bfloat16 oneDNN compiles each matrix product anew for each number of tokens and keeps about a thousand of them: 14 MiB
 for each different pass, at most 1.15 GiB (fitted on five runs of the starter model).
@@ -11,8 +10,11 @@ for each different pass, at most 1.15 GiB (fitted on five runs of the starter mo
 Left out: other programs, which take what they take.
 """
 
-from rlhf_desktop.core.measures import Rates
-from rlhf_desktop.core.passes import HEAD_CHUNK_BYTES
+from collections.abc import Sequence
+
+from rlhf_desktop.core.measures import Rates, RowSize
+from rlhf_desktop.core.passes import head_bytes, slack
+from rlhf_desktop.core.trunk import pass_bytes
 from rlhf_desktop.operations.model_shape import adapter_rank
 from rlhf_desktop.operations.workload import WATCHED_TOKENS, Workload, row_tokens
 
@@ -21,7 +23,6 @@ KERNEL_BYTES = 14 * 1024**2  # oneDNN compiles each product anew for each number
 KERNELS_MOST_BYTES = int(1.15 * 1024**3)  # … up to 1,024 of them; in bfloat16 on a CPU only
 SIZES_KEPT = KERNELS_MOST_BYTES // KERNEL_BYTES
 JOINED_SHARE = 1.33  # of the layers' bytes, once packed with an adapter below them: rows are filled up to whole blocks
-SLACK = 1.08  # what allocators keep back
 
 
 def memory_parts(work: Workload, rates: Rates | None = None) -> dict[str, int]:
@@ -34,7 +35,7 @@ def memory_parts(work: Workload, rates: Rates | None = None) -> dict[str, int]:
     return {
         "model": _model_bytes(work, rates),
         "adapters": _adapter_bytes(work),
-        "working": round(SLACK * max(_pass_bytes(work), _sampling_bytes(work))),
+        "working": round(slack(work.device) * max(_pass_bytes(work), _sampling_bytes(work))),
         "joined for sampling": _joined_bytes(work),
         "compiled products": _kernel_bytes(work),
     }
@@ -55,16 +56,27 @@ def _adapter_bytes(work: Workload) -> int:
 
 
 def _pass_bytes(work: Workload) -> int:
-    """The largest micro-batch of a training pass."""
+    """The largest micro-batch of a training pass, or what PPO keeps of its first look at the answers."""
     size = len(work.train) if work.practice else work.settings.batch_size
-    each = work.shape.activation_bytes(work.number_bytes, checkpointing=work.checkpointing)
-    layers = 1 if work.checkpointing else work.shape.layers
-    widest = work.practice.kept_tokens * each if work.practice else 0
+    widest = sum(_kept_bytes(work, rows) for rows in work.practice.kept) if work.practice else 0
     for rows in work.micro_batches(max(1, size)):
-        attention = layers * work.shape.heads * work.number_bytes * rows[0].tokens ** 2 * len(rows)
-        widest = max(widest, row_tokens(rows) * each + attention)
-    head = 0 if work.plan.algorithm == "reward" else HEAD_CHUNK_BYTES * work.shape.vocabulary
+        widest = max(widest, _kept_bytes(work, rows))
+    head = 0 if work.plan.algorithm == "reward" else head_bytes(work.device, work.shape.vocabulary)
     return widest + head
+
+
+def _kept_bytes(work: Workload, rows: Sequence[RowSize]) -> int:
+    width = rows[0].tokens  # the longest comes first
+    return pass_bytes(
+        work.shape.trunk,
+        tokens=row_tokens(rows),
+        places=width * len(rows),
+        width=width,
+        number_bytes=work.number_bytes,
+        device=work.device,
+        rank=work.settings.lora_rank,
+        checkpointing=work.checkpointing,
+    )
 
 
 def _sampling_bytes(work: Workload) -> int:
@@ -74,7 +86,8 @@ def _sampling_bytes(work: Workload) -> int:
     else:
         rows, new = work.settings.watched_prompts, WATCHED_TOKENS
     prompt = max((row.prompt for row in work.train), default=0)
-    cache = rows * (prompt + new) * work.shape.layers * 2 * work.shape.key_values * work.number_bytes
+    trunk = work.shape.trunk
+    cache = rows * (prompt + new) * trunk.layers * (trunk.key_width + trunk.value_width) * work.number_bytes
     return round(1.5 * cache) + 4 * 4 * rows * work.shape.vocabulary
 
 
@@ -84,7 +97,7 @@ def _joined_bytes(work: Workload) -> int:
     is_packed = work.device == "cpu" and work.number_bytes == 2 and work.settings.quantization == "none"
     if not (samples and is_packed):
         return 0
-    layers = work.shape.linear_parameters - work.shape.vocabulary * work.shape.hidden
+    layers = work.shape.linear_parameters - work.shape.vocabulary * work.shape.trunk.hidden
     return int(JOINED_SHARE * work.number_bytes * layers)
 
 

@@ -55,7 +55,7 @@ def _practice_phases(work: Workload, practice: Practice, rates: Rates) -> dict[s
     forward = sum(_forward_pass_s(part, rates) for part in practice.micro)
     words = rates.head_forward_s * _answer_tokens(practice.rows)
     learning = s.ppo_epochs * sum(_train_pass_s(work, part, rates) for part in practice.micro)
-    kept = practice.kept_tokens / max(1, row_tokens(practice.rows))  # passes that serve the first update too
+    kept = sum(map(row_tokens, practice.kept)) / max(1, row_tokens(practice.rows))  # passes that serve the first update too
     phases = {
         "sampling": batches * _sampling_s(work, rates, prompts, prompts * s.samples_per_prompt, s.max_new_tokens),
         "marking": batches * work.members * forward,

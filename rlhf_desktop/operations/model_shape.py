@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlhf_desktop.core.errors import ModelTrouble
-from rlhf_desktop.core.passes import activation_bytes
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.core.trunk import Trunk, expert_count, shared_width, text_config, trunk_of
 
 SOFTWARE_BYTES = int(0.45 * 1024**3)  # of a process that has imported torch and transformers
 FOUR_BIT_BYTES = 0.52  # a weight in NF4 with its share of the scales
@@ -20,30 +20,15 @@ _NUMBER_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 class ModelShape:
     """What a model's config.json says of its size. `parameters` is the number of weights; tied embeddings count once."""
 
-    hidden: int
-    layers: int
-    heads: int
-    key_values: int  # width of keys and values together in one layer's projections, each
-    intermediate: int
+    trunk: Trunk
+    dense_inner: int  # width of the gates that every token goes through: not of routed experts, which adapters leave alone
     vocabulary: int
     parameters: int
     linear_parameters: int  # of them in the linear layers
 
     def adapter_parameters(self, rank: int) -> int:
         """Of a LoRA adapter on every linear layer of a Llama-like model."""
-        ends = 2 * (self.hidden + self.hidden) + 2 * (self.hidden + self.key_values) + 3 * (self.hidden + self.intermediate)
-        return rank * ends * self.layers
-
-    def activation_bytes(self, number_bytes: int, *, checkpointing: bool = False) -> int:
-        """Bytes a token of a training pass holds until backward."""
-        return activation_bytes(
-            hidden=self.hidden,
-            layers=self.layers,
-            key_values=self.key_values,
-            intermediate=self.intermediate,
-            number_bytes=number_bytes,
-            checkpointing=checkpointing,
-        )
+        return rank * self.trunk.layers * sum(ins + outs for ins, outs in _linear(self.trunk, self.dense_inner))
 
     def loaded_bytes(self, number_bytes: int, device: str, *, quantized: bool = False) -> int:
         """Bytes once loaded; on a CPU with those of the process, which are in the same memory."""
@@ -63,28 +48,26 @@ def model_shape(base: ModelRef) -> ModelShape:
         ModelTrouble: config.json is missing or does not describe a language model like Llama.
     """
     try:
-        config = json.loads((Path(base.path) / "config.json").read_bytes())
-        config = config.get("text_config", config)
-        hidden, heads, layers = config["hidden_size"], config["num_attention_heads"], config["num_hidden_layers"]
-    except (OSError, ValueError, KeyError, AttributeError) as problem:
+        config = text_config(json.loads((Path(base.path) / "config.json").read_bytes()))
+        trunk, vocabulary = trunk_of(config), config["vocab_size"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as problem:
         hint = "Add the model again, or choose another."
         raise ModelTrouble(f"The size of “{base.name}” cannot be read from its folder.", hint, str(problem)) from None
-    head = config.get("head_dim") or hidden // heads
-    key_values = head * (config.get("num_key_value_heads") or heads)
-    intermediate, vocabulary = config.get("intermediate_size") or 4 * hidden, config["vocab_size"]
-    layer = 2 * hidden * hidden + 2 * hidden * key_values + 3 * hidden * intermediate
-    words = vocabulary * hidden * (1 if config.get("tie_word_embeddings", False) else 2)
-    norms = hidden * (2 * layers + 1)
-    return ModelShape(
-        hidden,
-        layers,
-        heads,
-        key_values,
-        intermediate,
-        vocabulary,
-        layers * layer + words + norms,
-        layers * layer + vocabulary * hidden,
-    )
+    experts = expert_count(config) if trunk.experts else 0
+    dense = shared_width(config) if experts else trunk.inner
+    layer = sum(ins * outs for ins, outs in _linear(trunk, dense)) + experts * trunk.hidden
+    layer += experts * 3 * trunk.hidden * ((trunk.inner - dense) // max(1, trunk.experts))
+    words = vocabulary * trunk.hidden * (1 if config.get("tie_word_embeddings", False) else 2)
+    norms = trunk.hidden * (trunk.norms * trunk.layers + 1) + trunk.heads_normed * 2 * trunk.head_size * trunk.layers
+    linear = trunk.layers * layer
+    return ModelShape(trunk, dense, vocabulary, linear + words + norms, linear + vocabulary * trunk.hidden)
+
+
+def _linear(trunk: Trunk, dense_inner: int) -> list[tuple[int, int]]:
+    """Inputs and outputs of a layer's linear layers: of attention, and of the gates that every token goes through."""
+    hidden, gate = trunk.hidden, (trunk.hidden, dense_inner)
+    attention = [(hidden, trunk.query_width), (hidden, trunk.key_width), (hidden, trunk.value_width), (trunk.output_width, hidden)]
+    return attention + ([gate, gate, gate[::-1]] if dense_inner else [])
 
 
 def number_bytes(dtype: str) -> int:

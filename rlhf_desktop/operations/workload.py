@@ -14,11 +14,10 @@ from rlhf_desktop.core.measures import RowSize
 from rlhf_desktop.core.passes import (
     HELDOUT_PROMPTS,
     KEPT_TOKENS,
-    PLATEAU_TOKENS,
     PPO_LOOKS,
     WASTE,
-    micro_batch,
-    usable_bytes,
+    cut_passes,
+    plateau_tokens,
 )
 from rlhf_desktop.core.recipes import Algorithm, DpoSettings, KtoSettings, PpoSettings, RewardSettings, SftSettings, make_settings
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
@@ -82,11 +81,14 @@ class Practice:
         return self.batches * self.settings.ppo_epochs * self.settings.minibatches
 
     @property
-    def kept_tokens(self) -> int:
-        """Of the first update's passes, which are kept from when the answers were looked at."""
-        kept = 0
+    def kept(self) -> list[list[RowSize]]:
+        """The first update's passes that are kept from when the answers were looked at."""
+        kept: list[list[RowSize]] = []
+        tokens = 0
         for part in self.micro[: ceil(len(self.micro) / self.settings.minibatches)]:
-            kept += row_tokens(part) if kept + row_tokens(part) <= KEPT_TOKENS else 0
+            if tokens + row_tokens(part) <= KEPT_TOKENS:
+                kept.append(part)
+                tokens += row_tokens(part)
         return kept
 
 
@@ -189,10 +191,17 @@ class Workload:
         """Tokens of a micro-batch and whether gradients are checkpointed: planned as the trainer does."""
         longest = max((row.tokens for row in (*self.train, *self.heldout)), default=1)
         if free_bytes is None:
-            return max(longest, PLATEAU_TOKENS.get(self.device, PLATEAU_TOKENS["cpu"])), False
-        usable = usable_bytes(free_bytes - self.shape_bytes, self.shape.vocabulary)
-        plain, checkpointed = (self.shape.activation_bytes(self.number_bytes, checkpointing=c) for c in (False, True))
-        return micro_batch(plain, checkpointed, usable, longest, self.device) or (longest, True)
+            return max(longest, plateau_tokens(self.device)), False
+        cut = cut_passes(
+            self.shape.trunk,
+            free_bytes=free_bytes - self.shape_bytes,
+            vocabulary=self.shape.vocabulary,
+            longest=longest,
+            number_bytes=self.number_bytes,
+            device=self.device,
+            rank=self.settings.lora_rank,
+        )
+        return (cut.tokens, cut.checkpointing) if cut else (longest, True)
 
     def _practice(self, s: PpoSettings) -> Practice:
         rows = [self.train[i % len(self.train)] for i in range(max(1, s.batch_size // s.samples_per_prompt))]

@@ -13,7 +13,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rlhf_desktop.core.errors import NoSpace
-from rlhf_desktop.core.passes import activation_bytes, micro_batch, usable_bytes
+from rlhf_desktop.core.passes import cut_passes
+from rlhf_desktop.core.trunk import trunk_of
 from rlhf_desktop.inference.device import fits, free_cache
 from rlhf_desktop.training.batch import Group, micro_batches
 
@@ -37,39 +38,33 @@ class MemoryPlan:
         return f"{self.tokens:,} tokens at a time{how}: about {need:.1f} of {self.free_bytes / GIB:.1f} GiB free memory."
 
 
-def plan_memory(config: Any, *, number_bytes: int, device: str, free_bytes: int, longest: int) -> MemoryPlan:
+def plan_memory(config: Any, *, number_bytes: int, device: str, free_bytes: int, longest: int, rank: int = 16) -> MemoryPlan:
     """Choose the micro-batch size.
 
     Args:
         config: The model's text configuration.
         number_bytes: Of the dtype that computes.
-        device: "cpu" or "cuda".
+        device: "cpu", or a card of any kind.
         free_bytes: Memory that is free now that the model is loaded.
         longest: Tokens of the longest row, which cannot be cut.
+        rank: Of the adapter that learns.
 
     Raises:
         NoSpace: even one row with gradient checkpointing is too much.
     """
-    plain, checkpointed = (bytes_per_token(config, number_bytes, checkpointing=checkpointing) for checkpointing in (False, True))
-    chosen = micro_batch(plain, checkpointed, usable_bytes(free_bytes, config.vocab_size), longest, device)
-    if chosen is None:
+    cut = cut_passes(
+        trunk_of(config.to_dict()),
+        free_bytes=free_bytes,
+        vocabulary=config.vocab_size,
+        longest=longest,
+        number_bytes=number_bytes,
+        device=device,
+        rank=rank,
+    )
+    if cut is None:
         hint = "Close other programs, lower max_length, or choose a smaller model."
         raise NoSpace(f"A conversation of {longest:,} tokens does not fit in the {free_bytes / GIB:.1f} GiB that are free.", hint)
-    tokens, checkpointing = chosen
-    return MemoryPlan(tokens, checkpointing, free_bytes, checkpointed if checkpointing else plain)
-
-
-def bytes_per_token(config: Any, number_bytes: int, *, checkpointing: bool) -> int:
-    """`core.passes.activation_bytes` of a transformers text configuration."""
-    hidden, heads = config.hidden_size, config.num_attention_heads
-    return activation_bytes(
-        hidden=hidden,
-        layers=config.num_hidden_layers,
-        key_values=hidden * (getattr(config, "num_key_value_heads", None) or heads) // heads,
-        intermediate=getattr(config, "intermediate_size", None) or 4 * hidden,
-        number_bytes=number_bytes,
-        checkpointing=checkpointing,
-    )
+    return MemoryPlan(cut.tokens, cut.checkpointing, free_bytes, cut.bytes_per_token)
 
 
 def checkpoint_layers(model: Any) -> None:

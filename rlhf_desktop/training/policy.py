@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rlhf_desktop.core.errors import ModelTrouble
-from rlhf_desktop.core.passes import HEAD_CHUNK_TOKENS
+from rlhf_desktop.core.passes import head_chunk_tokens
 from rlhf_desktop.inference.device import is_dead, is_out_of_memory
 from rlhf_desktop.training.batch import Group, TreeBatch, collate
 
@@ -62,8 +62,9 @@ class _HeadLogprobs(torch.autograd.Function):
         weight, bias = head.weight, head.bias
         logprobs, entropy = (torch.zeros(before.shape[0], device=before.device) for _ in range(2))
         slope = torch.empty_like(before) if need_grad else None
-        for at in range(0, before.shape[0], HEAD_CHUNK_TOKENS):
-            rows = slice(at, at + HEAD_CHUNK_TOKENS)
+        chunk = head_chunk_tokens(before.device.type, weight.shape[0])
+        for at in range(0, before.shape[0], chunk):
+            rows = slice(at, at + chunk)
             h, target = before[rows], targets[rows].unsqueeze(-1)
             scaled = head(h).float() if temperature == 1.0 else head(h).float() / temperature  # (n, V)
             log_p = torch.log_softmax(scaled, dim=-1)
@@ -103,13 +104,7 @@ def check_supported(model: Any, token: int) -> None:
     try:
         ours = answer_pass(model, collate(groups, model.device), entropy=False).logprobs
         fits = torch.allclose(ours, torch.cat([alone, alone[1:]]), rtol=1e-2, atol=5e-2)
-    except (
-        TypeError,
-        ValueError,
-        RuntimeError,
-        LookupError,
-        AttributeError,
-    ) as problem:  # as attention without its mask
+    except (TypeError, ValueError, RuntimeError, LookupError, AttributeError) as problem:  # whatever attention does without a mask
         if is_out_of_memory(problem) or is_dead(problem):
             raise
         fits = False

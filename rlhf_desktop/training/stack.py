@@ -72,6 +72,7 @@ def memory_budget(run: RunFiles, host: AdapterHost, longest: int) -> Budget:
         device=device.type,
         free_bytes=free_bytes(device),
         longest=longest,
+        rank=run.settings.lora_rank,
     )
     if (first := run.started) and first.get("micro_batch_tokens"):
         planned = replace(planned, tokens=first["micro_batch_tokens"], checkpointing=first["gradient_checkpointing"])

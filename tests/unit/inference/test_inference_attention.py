@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from rlhf_desktop.core import trunk
 from rlhf_desktop.inference import attention
 from rlhf_desktop.inference.attention import attend
 from rlhf_desktop.training.batch import Group, collate
@@ -49,7 +50,7 @@ def row_by_row(query, key, value):
 
 @pytest.mark.parametrize("longest", [512, 1], ids=["plain products", "fused"])
 def test_rows_end_to_end_give_what_each_gives_alone(longest, monkeypatch):
-    monkeypatch.setattr(attention, "LONGEST", longest)
+    monkeypatch.setattr(trunk, "PLAIN_WIDTH", longest)
     inputs = tensors(sum(LENGTHS))
     grad = torch.randn(1, sum(LENGTHS), HEADS, SIZE, dtype=torch.float64)
     ours, _ = attend(torch.nn.Module(), *inputs, None, scaling=0.3, layout=layout())

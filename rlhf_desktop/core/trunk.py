@@ -1,0 +1,182 @@
+"""The sizes of a language model's layers, and what a training pass through them keeps in memory until backward.
+
+What torch keeps for each token of a Llama-like layer, in b-byte numbers, with LoRA on every linear layer (a test has torch count
+it: within 15%):
+
+* 4·hidden bytes for each norm, which works in float32; as much of queries and keys where these are normed too;
+* b·(2·hidden + heads·size): what goes into the adapters of attention and of the gates; and their narrow middles, b·7·rank;
+* b·4·inner: the gate before and after its activation, what it multiplies, and the product;
+* for each place when rows are put side by side, b·(heads·size + keys·(size + value size)) of queries, keys and values. Plain
+  products keep b·heads·width of probabilities besides; fused attention its output and a float32 logsumexp for each head instead,
+  and on a card keys and values for every head.
+
+Gradient checkpointing keeps one hidden state a layer and computes one layer at a time again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PLAIN_WIDTH = 512  # rows up to so many tokens go through plain products on a CPU, longer ones through fused attention
+_FOUR_NORMS = ("gemma2", "gemma3", "gemma4", "glm4")  # around attention and around the gates
+_HEADS_NORMED = ("qwen3", "gemma3", "gemma4", "olmo2", "olmo3", "olmoe", "exaone4", "glm4_moe", "hunyuan", "lfm2")
+_OTHER_NAMES = {"hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head"}  # GPT-2's
+_UNSAID = {  # what files of a family leave out because transformers has it as the usual
+    "gemma3_text": {"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "vocab_size": 262208},
+}
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A model's layers. All numbers but `layers` are of one layer."""
+
+    hidden: int
+    layers: int
+    heads: int
+    key_heads: int
+    head_size: int  # of a query and of a key
+    value_size: int  # of a head
+    inner: int  # width of the gate, over all experts that a token goes through
+    norms: int = 2  # over the hidden state
+    heads_normed: bool = False  # queries and keys too
+    experts: int = 0  # that a token goes through; each is given a copy of it
+
+    @property
+    def query_width(self) -> int:
+        """Width of the projection to queries."""
+        return self.heads * self.head_size
+
+    @property
+    def key_width(self) -> int:
+        """Width of the projection to keys."""
+        return self.key_heads * self.head_size
+
+    @property
+    def value_width(self) -> int:
+        """Width of the projection to values."""
+        return self.key_heads * self.value_size
+
+    @property
+    def output_width(self) -> int:
+        """Width of what attention gives."""
+        return self.heads * self.value_size
+
+
+def text_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a whole config.json, the part about language, with what its family leaves out."""
+    text = config.get("text_config", config)
+    return {**_UNSAID.get(str(text.get("model_type", "")), {}), **text}
+
+
+def trunk_of(config: Mapping[str, Any]) -> Trunk:
+    """From a transformers text configuration, as `text_config` or transformers' own `to_dict` gives it.
+
+    Raises:
+        KeyError: it does not say what every language model's says.
+    """
+    hidden, layers, heads = (config.get(_OTHER_NAMES[name]) or config[name] for name in _OTHER_NAMES)
+    family = str(config.get("model_type", ""))
+    key_heads = config.get("num_key_value_heads") or heads
+    head_size = value_size = config.get("head_dim") or hidden // heads
+    if config.get("qk_nope_head_dim"):  # DeepSeek's attention: keys and values are made for every head from a narrow middle
+        key_heads, value_size = heads, config["v_head_dim"]
+        head_size = config["qk_nope_head_dim"] + config["qk_rope_head_dim"]
+    inner, experts = _inner(config, hidden)
+    return Trunk(
+        hidden=hidden,
+        layers=layers,
+        heads=heads,
+        key_heads=key_heads,
+        head_size=head_size,
+        value_size=value_size,
+        inner=inner,
+        norms=4 if family.startswith(_FOUR_NORMS) and not family.startswith("glm4_moe") else 2,
+        heads_normed=family.startswith(_HEADS_NORMED),
+        experts=experts,
+    )
+
+
+def _inner(config: Mapping[str, Any], hidden: int) -> tuple[int, int]:
+    """Width of the gate over the experts a token goes through, and how many these are (0 without experts)."""
+    width = config.get("intermediate_size") or config.get("n_inner") or 4 * hidden
+    width = max(width) if isinstance(width, list | tuple) else width
+    active, routed = config.get("num_experts_per_tok") or 0, expert_count(config)
+    if not (active and routed):
+        return width, 0
+    expert = config.get("moe_intermediate_size") or width
+    return active * expert + shared_width(config), active
+
+
+def expert_count(config: Mapping[str, Any]) -> int:
+    """Routed experts of a layer; 0 without."""
+    return next((int(config[name]) for name in ("num_local_experts", "num_experts", "n_routed_experts") if config.get(name)), 0)
+
+
+def shared_width(config: Mapping[str, Any]) -> int:
+    """Width of the experts that every token goes through."""
+    each = config.get("shared_expert_intermediate_size") or config.get("shared_intermediate_size")
+    return int(each or (config.get("n_shared_experts") or 0) * (config.get("moe_intermediate_size") or 0))
+
+
+def pass_bytes(
+    trunk: Trunk,
+    *,
+    tokens: int,
+    places: int,
+    width: int,
+    number_bytes: int,
+    device: str,
+    rank: int = 16,
+    checkpointing: bool = False,
+) -> int:
+    """Bytes that a pass with gradients holds until backward.
+
+    Args:
+        trunk: The model's sizes.
+        tokens: Of all rows.
+        places: The rows' count times `width`, which attention puts side by side.
+        width: Tokens of the longest row.
+        number_bytes: Of the dtype that computes.
+        device: "cpu", or a card of any kind.
+        rank: Of the adapter that learns.
+        checkpointing: Whether one layer at a time is computed again.
+    """
+    layer = tokens * _token_bytes(trunk, number_bytes, rank) + places * _place_bytes(trunk, number_bytes, width, device)
+    ends = tokens * (4 + 2 * number_bytes) * trunk.hidden + places * width * _mask_bytes(number_bytes, width, device)
+    if checkpointing:
+        return (trunk.layers - 1) * tokens * number_bytes * trunk.hidden + layer + ends
+    return trunk.layers * layer + ends
+
+
+def token_bytes(trunk: Trunk, longest: int, *, number_bytes: int, device: str, rank: int = 16, checkpointing: bool = False) -> int:
+    """The most that a token can hold in a pass over full rows of up to `longest` tokens."""
+    widths = {longest, min(longest, PLAIN_WIDTH)}  # rows that just go through plain products may hold more than longer ones
+    return max(
+        pass_bytes(
+            trunk, tokens=1, places=1, width=width, number_bytes=number_bytes, device=device, rank=rank, checkpointing=checkpointing
+        )
+        for width in widths
+    )
+
+
+def is_plain(width: int, device: str) -> bool:
+    """Whether rows of this width go through plain products, which keep their probabilities."""
+    return device == "cpu" and width <= PLAIN_WIDTH
+
+
+def _token_bytes(trunk: Trunk, number_bytes: int, rank: int) -> int:
+    norms = trunk.norms * trunk.hidden + trunk.heads_normed * (trunk.query_width + trunk.key_width)
+    inputs = 2 * trunk.hidden + trunk.output_width + 2 * trunk.experts * trunk.hidden
+    return 4 * norms + number_bytes * (inputs + 4 * trunk.inner + 7 * rank)
+
+
+def _place_bytes(trunk: Trunk, number_bytes: int, width: int, device: str) -> int:
+    keys = trunk.key_width + trunk.value_width if device == "cpu" else trunk.query_width + trunk.output_width
+    if is_plain(width, device):
+        return number_bytes * (trunk.query_width + keys + trunk.heads * width)
+    return number_bytes * (trunk.query_width + keys + trunk.output_width) + 4 * trunk.heads
+
+
+def _mask_bytes(number_bytes: int, width: int, device: str) -> int:
+    """For each pair of places, once for all layers: true and false, and what fused attention adds."""
+    return 1 if is_plain(width, device) else 1 + number_bytes
