@@ -26,6 +26,7 @@ from rlhf_desktop.inference.packed import PackedLinear
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 PREFIX = "base_model.model."
+Stack = Sequence[tuple[torch.Tensor, torch.Tensor, float]]  # adapters on one layer: lower factor, upper factor, scaling
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ class AdapterHost:
 class _LeanLoraLinear(LoraLinear):  # type: ignore[misc]
     """PEFT's LoRA layer with the forward reduced to y = W x + Σ scaling · B A x over the active stack."""
 
-    stack: Sequence[tuple[torch.Tensor, torch.Tensor, float]] = ()
+    stack: Stack = ()
     joined: Callable[[torch.Tensor], torch.Tensor] | None = None  # x → [W x + bias, A x] in one product
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:  # noqa: ARG002
@@ -192,6 +193,11 @@ class _LeanLoraLinear(LoraLinear):  # type: ignore[misc]
             flat = torch.addmm(y.reshape(-1, y.shape[-1]), low.reshape(-1, low.shape[-1]), b.t(), alpha=scaling)
             y = flat.view(y.shape)
         return y
+
+
+def active_stack(layer: torch.nn.Module) -> tuple[torch.nn.Module, Stack]:
+    """A linear layer below its adapters, and those that take part."""
+    return (layer.base_layer, layer.stack) if isinstance(layer, _LeanLoraLinear) else (layer, ())
 
 
 def concatenate(parts: Sequence[AdapterFiles]) -> AdapterFiles:

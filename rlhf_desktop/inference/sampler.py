@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from transformers import DynamicCache
 
 from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.inference.decoding import Decoder, find_decoder, new_cache
 from rlhf_desktop.inference.device import fits, free_cache
 
 Finish = Literal["end", "length", "cancelled"]
@@ -84,12 +84,13 @@ def sample(
     """
     uniforms = torch.rand(len(prompts), k, sampling.max_new_tokens, generator=generator, device=generator.device)
     stop = should_stop or (lambda: False)
+    decoder = find_decoder(model, next(model.parameters()).device)
     answers: list[SampledAnswer] = []
     begun: dict[Owner, Draft] = {}
     waiting = deque(_groups(prompts, range(len(prompts)) if only is None else only, k, max_rows))
 
     def decode(group: Group) -> dict[Owner, Draft]:
-        batch = _Batch(model, prompts, group, uniforms, sampling, pad_id, with_logprobs, begun)
+        batch = _Batch(model, decoder, prompts, group, uniforms, sampling, pad_id, with_logprobs, begun)
         run = partial(batch.run, set(end_ids), on_tokens or _ignore, on_answer or _ignore, stop)
         drafts = {} if fits(run, divisible=len(batch.owners) > 1) else batch.drafts()
         answers.extend(batch.answers.values())
@@ -155,6 +156,7 @@ class _Batch:
     def __init__(
         self,
         model: Any,
+        decoder: Decoder | None,
         prompts: Sequence[list[int]],
         group: Group,
         uniforms: torch.Tensor,
@@ -163,7 +165,7 @@ class _Batch:
         with_logprobs: bool,
         begun: Mapping[Owner, Draft],
     ) -> None:
-        self.model, self.with_logprobs = model, with_logprobs
+        self.model, self.decoder, self.with_logprobs = model, decoder, with_logprobs
         self.sampling = sampling
         self.device = next(model.parameters()).device
         self.owners = _owners(group)
@@ -214,7 +216,7 @@ class _Batch:
         attention = torch.tensor(mask, device=self.device)
         self.mask = attention.repeat_interleave(self.repeats, dim=0) if padded else None  # (B, L)
         self.positions = attention.sum(1).repeat_interleave(self.repeats)  # (B,): where the next token stands
-        self.cache = DynamicCache(config=self.model.config)
+        self.cache = new_cache(self.model, self.device)
         out = self.model(
             input_ids=input_ids,
             attention_mask=attention if padded else None,
@@ -268,15 +270,17 @@ class _Batch:
         """One more token for each row. Returns logits, (B, V)."""
         if self.mask is not None:
             self.mask = torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
+        positions, self.positions = self.positions, self.positions + 1
+        if self.decoder is not None:
+            return self.decoder(tokens, positions, self.cache, self.mask)
         out = self.model(
             input_ids=tokens[:, None],
             attention_mask=self.mask,
-            position_ids=self.positions[:, None],
+            position_ids=positions[:, None],
             past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        self.positions = self.positions + 1
         logits: torch.Tensor = out.logits[:, -1]
         return logits
 
