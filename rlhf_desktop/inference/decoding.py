@@ -39,8 +39,7 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     def write(self, keys: Tensor, values: Tensor) -> None:
         """Put tokens, (B, heads, T, D), at the end."""
         if not self.is_initialized:
-            self.lazy_initialization(keys, values)
-            self.keys, self.values = keys, values
+            self.keys, self.values, self.is_initialized = keys, values, True
         else:
             end = self.length + keys.shape[-2]
             if _aligned(end) > self.keys.shape[-2]:

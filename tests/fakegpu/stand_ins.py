@@ -33,7 +33,20 @@ def install(cards: tuple[Any, ...], undo: ExitStack) -> None:
     functional = torch.nn.functional
     seen = on_cards(functional.scaled_dot_product_attention, cards[0].capability)
     undo.enter_context(patch.object(functional, "scaled_dot_product_attention", seen))
+    undo.enter_context(patch.object(functional, "rms_norm", _norm(functional.rms_norm)))
     undo.enter_context(patch.object(safetensors.torch, "_flatten_as_ptr", _brought_down(safetensors.torch._flatten_as_ptr)))
+
+
+def _norm(original: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """One kernel on a card, where a build of torch for the CPU takes it apart. With gradients it stays apart."""
+
+    def norm(x: torch.Tensor, shape: Any, weight: torch.Tensor | None = None, eps: float | None = None) -> torch.Tensor:
+        if not isinstance(x, Card) or not isinstance(weight, Card) or torch.is_grad_enabled():
+            return original(x, shape, weight, eps)
+        TALLY.launch("aten::_fused_rms_norm")
+        return Card(original(x.inner, shape, weight.inner, eps), x.index)
+
+    return norm
 
 
 def _cuda() -> dict[str, Any]:
