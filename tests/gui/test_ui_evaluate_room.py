@@ -341,6 +341,9 @@ def test_the_sample_project_says_how_long_it_will_take(qtbot):
     assert "Step 2 of 7: Examples  ·  about 11 min in all" in words(card)
     card.show_progress(DemoEvent("prepare", "Getting ready", 1, 7))
     assert "in all" not in words(card)
+    card.show_progress(DemoEvent("sft", "Examples", 2, 7, "measuring the result", 1.0, 0.0))
+    assert "measuring the result" in words(card)
+    assert "left" not in words(card)
 
 
 def test_stopping_and_failing_are_told_apart(qtbot):

@@ -64,7 +64,7 @@ class SampleCard(Card):
         """Where it is."""
         whole = "" if event.foreseen_s is None else f"  ·  about {words.duration(event.foreseen_s)} in all"
         self._step.setText(f"Step {event.number} of {event.of}: {event.title}{whole}")
-        left = f"about {words.duration(event.eta_s)} left in this step" if event.eta_s is not None else ""
+        left = f"about {words.duration(event.eta_s)} left in this step" if event.eta_s else ""
         said = "  ·  ".join(part for part in (event.text, left) if part)
         done = event.number - 1 + (event.fraction or 0.0)
         self.meter.set_value(done, event.of, said)

@@ -212,3 +212,14 @@ def test_the_demo_says_how_long_it_takes_before_it_begins(cli, monkeypatch):
     sentence = "The demo takes about 11 min on this computer, with 50% of its prompts and practice so that it ends in time."
     assert said.count(sentence) == 1
     assert said.index("[1/7]") < said.index(sentence) < said.index("[2/7]")
+
+
+def test_the_demo_does_not_say_a_hundred_percent_while_a_step_still_works(cli, monkeypatch):
+    def begin(_workspace, *, progress, **_):
+        progress(DemoEvent("sft", "Learning", 2, 7, "measuring the result", 1.0, None))
+        raise AppError("It was stopped.", "Start it again.")
+
+    monkeypatch.setattr("rlhf_desktop.cli.general.run_demo", begin)
+    said = cli("demo").err
+    assert "measuring the result" in said
+    assert "%" not in said
