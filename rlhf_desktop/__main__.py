@@ -35,6 +35,10 @@ def open_window(options: Options) -> int:
         from rlhf_desktop import app
     except ImportError as problem:
         raise _missing_library(problem) from problem
+    if options.device:
+        from rlhf_desktop.jobs.device import tell_device
+
+        tell_device(options.device)
     return app.main([sys.argv[0]], options.workspace, options.project, offline=options.offline)
 
 

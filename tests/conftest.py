@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from rlhf_desktop.core import offline
+from rlhf_desktop.core.devices import DEVICE
 from rlhf_desktop.store import driver
 from tests.tiny import make_tiny_model
 
@@ -27,9 +28,10 @@ def pytest_configure(config):
 
 @pytest.fixture(autouse=True)
 def _network_rule_restored():
-    """A command run with --offline in this process holds it to that; the next test starts without."""
+    """A command run with --offline or --device in this process holds it to that; the next test starts without."""
     yield
     offline.set_guard(False)
+    os.environ.pop(DEVICE, None)
 
 
 @pytest.fixture(autouse=True)

@@ -27,6 +27,7 @@ class Options:
     workspace_root: Path | None = None
     project: str | None = None
     model: str | None = None
+    device: str | None = None
     offline: bool = False
     as_json: bool = False
     open_window: "Callable[[Options], int] | None" = None  # what to do when there is no command
@@ -125,6 +126,7 @@ def global_options() -> list[click.Option]:
         _option("workspace_root", "--workspace", "The folder for everything.", type=click.Path(path_type=Path), metavar="DIR"),
         _option("project", "--project", "Which project (default: the last used).", metavar="NAME"),
         _option("model", "--model", "Which base model (default: the project's, else the starter).", metavar="NAME"),
+        _option("device", "--device", "Where models compute: auto, cpu, cuda:1, a card's UUID or part of its name.", metavar="D"),
         _option("offline", "--offline", "Never use the network.", is_flag=True),
         _option("as_json", "--json", "Print one JSON document on stdout, and nothing else there.", is_flag=True),
     ]

@@ -15,6 +15,7 @@ from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs.adapters import AdapterKind
 from rlhf_desktop.jobs.chat_client import ChatWorker
+from rlhf_desktop.jobs.device import tell_device
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.operations import projects
 from rlhf_desktop.operations.rows import disk_troubles
@@ -29,6 +30,8 @@ class Desk:
         self._opened = ExitStack()
         self.console = console
         obey(network_rule(options.workspace, asked=options.offline))
+        if options.device:
+            tell_device(options.device)
 
     def __enter__(self) -> "Desk":
         return self

@@ -9,6 +9,7 @@ from rlhf_desktop.cli.desk import desk_of
 from rlhf_desktop.cli.follow import finish_with, follow_run
 from rlhf_desktop.cli.records import COMMANDS
 from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.jobs.device import wanted_device
 from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.jobs.turns import move, waiting_runs
 from rlhf_desktop.operations.plain_words import exact, measure
@@ -128,7 +129,8 @@ def _control(name: str, text: str, done: str) -> click.Command:
         before = folder.state()
         if name != "resume" and before.ended and before.state not in _STILL_CAN[name]:
             raise BadInput(f"The run {folder.id} has ended already ({before.state}).", "“runs show” says what came of it.")
-        getattr(desk.queue, name)(folder)
+        again = (wanted_device(),) if name == "resume" else ()
+        getattr(desk.queue, name)(folder, *again)
         state = folder.state().state
         summary = desk.queue.summary(folder)
         said = f"{done} {_when(summary)}" if name != "resume" and summary.state in _LIVE else done

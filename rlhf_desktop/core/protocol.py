@@ -110,6 +110,8 @@ class Loaded(Value):
     type: Literal["loaded"] = "loaded"
     id: str
     device: str
+    device_name: str = ""
+    device_uuid: str = ""
     dtype: str
     load_s: float
 

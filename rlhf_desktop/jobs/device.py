@@ -29,6 +29,9 @@ from rlhf_desktop.jobs import nvml
 from rlhf_desktop.jobs.commands import package_parent, worker_command, worker_environment
 
 __all__ = ["Device", "choose_device"]
+AUTOMATIC = DeviceRef(id=AUTO)
+"""The choice to leave it to the program, where a run had been meant for one device."""
+
 _PROBE_TIMEOUT_S = 180
 _ANSWER = 2  # counts up when the probe tells more, so that what an older one said is not taken for all there is
 _SHORTEST_PART = 3  # letters of a name or UUID
@@ -156,17 +159,30 @@ def _plain(uuid: str) -> str:
     return uuid.casefold().removeprefix("gpu-")
 
 
-def wanted_device(devices: Sequence[Device]) -> DeviceRef | None:
+def wanted_device(devices: Sequence[Device] | None = None) -> DeviceRef | None:
     """What this process was told, else what the user has chosen; None: automatic.
 
+    Args:
+        devices: Those there are; None: they are looked up, if need be.
+
     Raises:
-        AppError: it was told a device that is not there.
+        AppError: it was told a device that is not there, or the training software cannot be asked which there are.
     """
     told = os.environ.get(DEVICE, "")
     if not told:
         return chosen_device()
-    found = find_device(told, devices)
+    found = find_device(told, devices_of(probe_device()) if devices is None else devices)
     return found.ref if found else None
+
+
+def tell_device(text: str) -> None:
+    """Have this process and all that it starts use the device someone names, whatever was chosen.
+
+    Raises:
+        AppError: there is none, several fit, or the training software cannot be asked which there are.
+    """
+    found = None if text in (AUTO, "cpu") else find_device(text, devices_of(probe_device()))
+    os.environ[DEVICE] = found.key if found else text
 
 
 def candidates(wanted: DeviceRef | None, devices: Sequence[Device]) -> list[Device]:
@@ -175,13 +191,13 @@ def candidates(wanted: DeviceRef | None, devices: Sequence[Device]) -> list[Devi
     Raises:
         NotFound: the one that is wanted is not there.
     """
-    if wanted is None:
+    if wanted is None or wanted == AUTOMATIC:
         return [each for each in devices if each.is_card] or list(devices)
     found = same_device(wanted, devices)
     if found is None:
         name = wanted.name or wanted.key
         raise NotFound(
-            f"“{name}” is not in this computer now.", "Choose another device in Settings (or --device), then resume the run."
+            f"“{name}” is not in this computer now.", "Resume goes on on another device; Settings (or --device) choose it."
         )
     return [found]
 
@@ -236,6 +252,35 @@ def held_bytes(device: Device, pid: int) -> int | None:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0
+
+
+def likely_device(devices: Sequence[Device], *, ask: bool = True) -> Device:
+    """The one that a run queued now would go to: one that no run has, if there is any.
+
+    Args:
+        devices: Those there are.
+        ask: As for `free_bytes`.
+
+    Raises:
+        AppError: the one that is wanted is not there.
+    """
+    usable = candidates(wanted_device(devices), devices)
+    return freest([each for each in usable if not is_taken(each)] or usable, ask=ask)
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A process of ours that gives way to runs: chat's. `device` is the key or number of where its model is; "" for nowhere."""
+
+    pid: int = 0
+    device: str = ""
+    weights_bytes: int = 0  # of its model, for where nobody can tell what the process holds
+
+    def holds(self, device: Device) -> int:
+        """What a device gains when it gives way."""
+        if not self.pid or self.device not in (device.key, device.id):
+            return 0
+        return held_bytes(device, self.pid) or self.weights_bytes
 
 
 def freest(devices: Sequence[Device], *, ask: bool = True) -> Device:

@@ -12,6 +12,7 @@ from rlhf_desktop.core.platform import FileLock, remove_tree, spawn_detached
 from rlhf_desktop.core.runs import DeviceRef, Finished, Metrics, Progress, RunConfig, RunEvent, RunState, RunStatus
 from rlhf_desktop.feedback.snapshot import SnapshotRow
 from rlhf_desktop.jobs.commands import package_parent, supervisor_command, worker_environment
+from rlhf_desktop.jobs.device import AUTOMATIC, devices_of, known_device, same_device
 from rlhf_desktop.jobs.follow import follow, tail_events
 from rlhf_desktop.jobs.runfolder import ENDED, RunCondition, RunFolder, waiting
 from rlhf_desktop.jobs.runnotes import notes_file, run_notes
@@ -190,7 +191,7 @@ class Queue:
 
         Args:
             run: Which.
-            device: Where it goes on; None: where it was to run before.
+            device: Where it goes on; None: where it was to run before, or on any card if that one is gone.
 
         Raises:
             BadInput: the run is complete, or under way.
@@ -205,7 +206,7 @@ class Queue:
                 raise BadInput("This run is complete.", "Start a new run on its result to train further.")
             run.append_control("resume")
             if condition.resumable:
-                run.write_status(waiting(device or condition.status.wanted))
+                run.write_status(waiting(device or _wanted_again(run, condition)))
         self.ensure_supervisor()
 
     def ensure_supervisor(self) -> None:
@@ -219,6 +220,12 @@ class Queue:
         command = supervisor_command(self.workspace.root, self._worker_command)
         log = state_dir() / "supervisor.log"
         spawn_detached(command, cwd=package_parent(), env=worker_environment(), log=log)
+
+
+def _wanted_again(run: RunFolder, condition: RunCondition) -> DeviceRef | None:
+    meant, known = condition.status.wanted or run.config().device, known_device()
+    is_gone = meant is not None and known is not None and same_device(meant, devices_of(known)) is None
+    return AUTOMATIC if is_gone else condition.status.wanted
 
 
 def _stamp(run: RunFolder) -> _Stamp:

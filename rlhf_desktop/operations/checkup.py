@@ -1,7 +1,8 @@
 """What is well on this computer and in this workspace, what isn't, and what to do about it."""
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,8 +11,10 @@ import psutil
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import free_disk_bytes
+from rlhf_desktop.core.runs import DeviceRef
 from rlhf_desktop.hub.library import Library
-from rlhf_desktop.jobs.device import probe_device
+from rlhf_desktop.jobs import nvml
+from rlhf_desktop.jobs.device import Device, devices_of, free_bytes, likely_device, probe_device, same_device
 from rlhf_desktop.store.database import Store
 
 State = Literal["well", "note", "trouble"]
@@ -40,20 +43,21 @@ def checkup(workspace: Workspace, library: Library, *, probe: Callable[[], dict[
     """
     looks: dict[str, Callable[[], Finding]] = {
         "system": _system,
-        "device": lambda: _device((probe or probe_device)()),
+        "device": lambda: _devices((probe or probe_device)()),
         "memory": _memory,
         "disk": lambda: _disk(workspace),
         "database": lambda: _database(workspace),
         "starter model": lambda: _starter(library),
     }
-    return [_looked(name, look) for name, look in looks.items()]
+    return [finding for name, look in looks.items() for finding in _looked(name, look)]
 
 
-def _looked(name: str, look: Callable[[], Finding]) -> Finding:
+def _looked(name: str, look: Callable[[], Finding | list[Finding]]) -> list[Finding]:
     try:
-        return look()
+        found = look()
     except AppError as trouble:
-        return Finding(name, "trouble", trouble.message, trouble.hint)
+        return [Finding(name, "trouble", trouble.message, trouble.hint)]
+    return found if isinstance(found, list) else [found]
 
 
 def _system() -> Finding:
@@ -62,11 +66,35 @@ def _system() -> Finding:
     return Finding("system", "note", f"{sys.platform} is designed for but untested.", "Report what doesn't work.")
 
 
-def _device(device: dict[str, Any]) -> Finding:
-    said = f"Training runs on {device['device']} ({device['name']}) in {device['fast_dtype']}."
-    if device["device"] == "cpu":
-        return Finding("device", "note", said, "Small models train well on it; larger ones want a graphics card.")
-    return Finding("device", "well", said)
+def _devices(probed: dict[str, Any]) -> list[Finding]:
+    """The device that runs go to, the others there are, and the cards that nothing can be done with."""
+    devices = devices_of(probed)
+    chosen = likely_device(devices)
+    said = f"Training runs on {chosen.id} ({_described(chosen)})."
+    advice = "" if chosen.is_card else "Small models train well on it; larger ones want a graphics card."
+    main = Finding("device", "well" if chosen.is_card else "note", said, advice)
+    others = [Finding(each.id, "well", f"Also here: {_described(each)}.") for each in devices if each is not chosen]
+    return [main, *others, *_unusable(devices, str(probed.get("versions", {}).get("torch", "")))]
+
+
+def _described(device: Device) -> str:
+    total = f", {device.total_bytes / _GIB:.1f} GiB, {free_bytes(device, ask=False) / _GIB:.1f} free" if device.total_bytes else ""
+    return f"{device.name}{total}, computes in {device.fast_dtype}"
+
+
+def _unusable(devices: Sequence[Device], torch: str) -> list[Finding]:
+    """Cards that the driver knows and torch does not."""
+    why, remedy = (
+        f"torch {torch} does not see it",
+        "Close the program and start it with “make run”: it installs the torch that fits.",
+    )
+    if torch.endswith("+cpu"):
+        why = f"torch {torch} is a build for the processor alone"
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None and not torch.endswith("+cpu"):
+        why, remedy = f"CUDA_VISIBLE_DEVICES is “{hidden}”", "Unset it to use every card."
+    blind = [card for card in nvml.cards() if same_device(DeviceRef(id="", uuid=card.uuid), devices) is None]
+    return [Finding("card", "note", f"{card.name} is here, with its driver, but cannot be used: {why}.", remedy) for card in blind]
 
 
 def _memory() -> Finding:

@@ -23,6 +23,8 @@ class Estimate:
     parts: dict[str, int]  # bytes by what they are for: model, adapters, working, joined for sampling, compiled products
     phases: dict[str, float]  # seconds by what they are for
     free_bytes: int | None
+    device_name: str = ""  # of the card; "" on the processor
+    waits: bool = False  # another run has the device now, so that `free_bytes` is all of its memory
 
     @property
     def fits(self) -> bool | None:
@@ -35,20 +37,35 @@ class Estimate:
         said = f"About {self.peak_bytes / 1e9:.1f} GB"
         if self.wall_s is not None:
             said += f" and {_minutes(self.wall_s)}"
-        return said + (f"; {self.free_bytes / 1e9:.0f} GB are free." if self.free_bytes is not None else ".")
+        return f"{said}; {self.free_words}." if self.free_bytes is not None else f"{said}."
+
+    @property
+    def free_words(self) -> str:
+        """For instance “22 GB are free on NVIDIA GeForce RTX 4090”."""
+        free = f"{(self.free_bytes or 0) / 1e9:.0f} GB"
+        if self.waits:
+            return f"{self.device_name} has {free}, and another run uses it now"
+        return f"{free} are free on {self.device_name}" if self.device_name else f"{free} are free"
 
 
 def estimate(
-    plan: RunPlan, sizes: RowSizes, device: dict[str, Any], rates: Rates | None = None, *, free_bytes: int | None = None
+    plan: RunPlan,
+    sizes: RowSizes,
+    device: dict[str, Any],
+    rates: Rates | None = None,
+    *,
+    free_bytes: int | None = None,
+    waits: bool = False,
 ) -> Estimate:
     """Memory and time of a run. Instant, so it may follow every keystroke of a form.
 
     Args:
         plan: What is asked for.
         sizes: Tokens of the feedback; `jobs.measuring.check_model` counts them.
-        device: What the probe said: "device" and "fast_dtype".
-        rates: Of this model on this computer; without them there is no time.
+        device: What the probe said: "device" and "fast_dtype", and a card's "name".
+        rates: Of this model on this device; without them there is no time.
         free_bytes: Memory that is free where the model will be.
+        waits: Another run has the device now.
 
     Raises:
         BadInput: a setting that does not work.
@@ -69,6 +86,8 @@ def estimate(
         parts=parts,
         phases=phases,
         free_bytes=free_bytes,
+        device_name=str(device.get("name", "")) if work.device != "cpu" else "",
+        waits=waits,
     )
 
 

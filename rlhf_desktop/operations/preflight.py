@@ -4,9 +4,6 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace, NotEnoughFeedback
 from rlhf_desktop.core.measures import ModelCheck, RowSize, TextRow
@@ -17,7 +14,7 @@ from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.signals import snapshot_rows
 from rlhf_desktop.feedback.snapshot import Demonstration, PracticePrompt, RankedAnswers, RatedAnswers, SnapshotRow, with_their_marks
-from rlhf_desktop.jobs.device import known_device, probe_device
+from rlhf_desktop.jobs.device import Device, Tenant, devices_of, free_bytes, is_taken, known_device, likely_device, probe_device
 from rlhf_desktop.jobs.measuring import check_model, known_rates
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
@@ -95,6 +92,7 @@ def preflight(
     *,
     data_file: Path | None = None,
     prompts_file: Path | None = None,
+    chat: Tenant | None = None,
 ) -> Preflight:
     """Look at everything a run needs. Some seconds the first time; nothing is queued or changed.
 
@@ -105,6 +103,7 @@ def preflight(
         plan: What is asked for.
         data_file: Learn from this file instead.
         prompts_file: Practise on these prompts instead.
+        chat: The process that gives way to runs.
     """
     seen = _Findings()
     rows: list[SnapshotRow] = []
@@ -132,7 +131,7 @@ def preflight(
         seen.look("end of turn", lambda: _end_of_turn(plan.base, checked))
         seen.look_all("rows", lambda: _fit(plan, rows, elements, checked))
     sizes = row_sizes(elements, checked)
-    found = _estimate(plan, sizes, seen) if not seen.troubles else None
+    found = _estimate(plan, sizes, chat or Tenant(), seen) if not seen.troubles else None
     return Preflight(tuple(seen.found), tuple(seen.troubles), sizes, found)
 
 
@@ -145,6 +144,7 @@ def start_checked(
     title: str = "",
     data_file: Path | None = None,
     prompts_file: Path | None = None,
+    chat: Tenant | None = None,
     on_look: Callable[[Preflight], None] | None = None,
 ) -> RunFolder:
     """Queue a run once nothing stands in its way: how the window, the command line and the demo start one.
@@ -157,12 +157,13 @@ def start_checked(
         title: What the result is called; "" makes one up.
         data_file: Learn from this file instead.
         prompts_file: Practise on these prompts instead.
+        chat: The process that gives way to runs.
         on_look: Told what was found, before the run is queued.
 
     Raises:
         AppError: the first trouble the look has found, or one of `start_run`; nothing was queued.
     """
-    found = preflight(store, queue.workspace, project, plan, data_file=data_file, prompts_file=prompts_file)
+    found = preflight(store, queue.workspace, project, plan, data_file=data_file, prompts_file=prompts_file, chat=chat)
     found.raise_first()
     if on_look is not None:
         on_look(found)
@@ -178,6 +179,7 @@ def start_checked(
         settings=plan.settings,
         data_file=data_file,
         prompts_file=prompts_file,
+        foreseen_bytes=found.estimate.peak_bytes if found.estimate else None,
     )
 
 
@@ -277,17 +279,21 @@ def rough_estimates(store: Store, project: Project, base: ModelRef, reward: Adap
         base: The model to train on.
         reward: PPO's reward model; without one there is no estimate for PPO.
     """
-    device, found = known_device(), {}
-    if device is None:
+    known, found = known_device(), {}
+    if known is None:
         return {}
-    judged, rates, free_bytes = store.judged(project.id), known_rates(base), _free(device)
+    try:
+        device = likely_device(devices_of(known), ask=False)
+    except AppError:
+        return {}  # the one that is wanted is not there; the preflight says so
+    judged, rates, free = store.judged(project.id), known_rates(base, "auto", device), free_bytes(device, ask=False)
     for algorithm in ALGORITHMS:
         if algorithm == "ppo" and reward is None:
             continue
         plan = RunPlan(algorithm, base, reward=reward if algorithm == "ppo" else None)
         with contextlib.suppress(NotEnoughFeedback, ModelTrouble):
             rows = store.snapshot_rows(project.id, "ppo") if algorithm == "ppo" else snapshot_rows(algorithm, judged)
-            found[algorithm] = estimate(plan, _rough_sizes(rows), device, rates, free_bytes=free_bytes)
+            found[algorithm] = estimate(plan, _rough_sizes(rows), device.facts, rates, free_bytes=free)
     return found
 
 
@@ -304,35 +310,45 @@ def _rough_tokens(text: str) -> int:
     return len(text.encode()) // _TOKEN_BYTES + _TURN_TOKENS
 
 
-def _estimate(plan: RunPlan, sizes: RowSizes | None, seen: _Findings) -> Estimate | None:
+def _estimate(plan: RunPlan, sizes: RowSizes | None, chat: Tenant, seen: _Findings) -> Estimate | None:
     """What the run takes, and whether that is free. A device that cannot be asked is a trouble like any other."""
     found: list[Estimate] = []
 
     def memory() -> Finding:
         assert sizes is not None
-        device = probe_device()
-        rates = known_rates(plan.base, str(plan.settings.get("dtype", "auto")))
-        found.append(estimate(plan, sizes, device, rates, free_bytes=_free(device)))
-        return _memory(found[0])
+        device = likely_device(devices_of(probe_device()))
+        rates = known_rates(plan.base, str(plan.settings.get("dtype", "auto")), device)
+        room = _room(device, chat)
+        found.append(estimate(plan, sizes, device.facts, rates, free_bytes=room.free, waits=room.waits))
+        return _memory(found[0], room)
 
     if sizes is not None:
         seen.look("memory", memory)
     return found[0] if found else None
 
 
-def _free(device: dict[str, Any]) -> int:
-    """Memory that is free where the model will be; the computer's own is asked for anew."""
-    if device["device"] == "cuda":
-        return int(device["memory_available_bytes"])
-    return int(psutil.virtual_memory().available)
+@dataclass(frozen=True)
+class _Room:
+    """The memory a run will find on its device: what is free there once chat has given way, or all of it where it has to wait."""
+
+    free: int
+    from_chat: int = 0
+    waits: bool = False
 
 
-def _memory(found: Estimate) -> Finding:
+def _room(device: Device, chat: Tenant) -> _Room:
+    if device.is_card and is_taken(device):
+        return _Room(device.total_bytes, waits=True)
+    held = chat.holds(device)
+    return _Room(free_bytes(device) + held, held)
+
+
+def _memory(found: Estimate, room: _Room) -> Finding:
     if found.fits:
-        return Finding("memory", "well", found.sentence)
-    free = found.free_bytes or 0
-    said = f"The run needs about {found.peak_bytes / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free."
-    if found.peak_bytes > _HOPELESS * free:
+        away = " Chat’s model leaves memory meanwhile." if found.peak_bytes > room.free - room.from_chat else ""
+        return Finding("memory", "well", found.sentence + away)
+    said = f"The run needs about {found.peak_bytes / 1e9:.1f} GB of memory, and {found.free_words}."
+    if found.peak_bytes > _HOPELESS * room.free:
         raise NoSpace(said, "Choose a smaller model, lower max_length, or close other programs.")
     return Finding("memory", "note", said, "Close other programs first, or lower max_length.")
 

@@ -20,6 +20,7 @@ from rlhf_desktop.feedback.rows import Problem
 from rlhf_desktop.feedback.signals import Judged, demonstrations, rankings, snapshot_rows, thumbs
 from rlhf_desktop.feedback.snapshot import SnapshotRow
 from rlhf_desktop.feedback.split import Splitter
+from rlhf_desktop.jobs.device import wanted_device
 from rlhf_desktop.jobs.follow import tail_events
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
@@ -91,6 +92,7 @@ def start_run(
     settings: dict[str, Any] | None = None,
     data_file: Path | None = None,
     prompts_file: Path | None = None,
+    foreseen_bytes: int | None = None,
 ) -> RunFolder:
     """Freeze a run and queue it; it starts by itself as soon as the device is free.
 
@@ -106,6 +108,7 @@ def start_run(
         settings: What differs from the defaults; texts are converted.
         data_file: Learn from this file instead of the project's feedback (its prompts still follow the project's split).
         prompts_file: PPO practises on these prompts instead of the project's.
+        foreseen_bytes: The memory it is thought to need.
 
     Raises:
         BadInput: a setting, file or combination that does not work.
@@ -128,6 +131,8 @@ def start_run(
         settings=chosen.model_dump(mode="json", include={setting.name for setting in describe(algorithm)}),
         data_sha256="",
         versions=versions(),
+        device=wanted_device(),
+        foreseen_bytes=foreseen_bytes,
     )
     run = queue.submit(config, rows)
     if data_file is None:

@@ -17,6 +17,7 @@ from rlhf_desktop.core.platform import peak_rss_bytes, remove_tree, rename
 from rlhf_desktop.core.recipes import CommonSettings, Dtype, make_settings
 from rlhf_desktop.core.runs import RunConfig
 from rlhf_desktop.feedback.snapshot import SnapshotRow, read_snapshot
+from rlhf_desktop.inference import device as places
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.device import peak_bytes
 from rlhf_desktop.training import checkpoint
@@ -181,6 +182,8 @@ def run_loop(run: RunFiles, trainer: Trainer, device: str, dtype: str) -> Outcom
         "started",
         pid=os.getpid(),
         device=device,
+        device_name=places.name(trainer.host.base.device),
+        device_uuid=places.uuid(trainer.host.base.device),
         dtype=dtype,
         resumed_step=start or None,
         trainable_parameters=trainer.trainable_parameters,

@@ -36,7 +36,7 @@ from rlhf_desktop.core.protocol import (
     Unload,
     parse_request,
 )
-from rlhf_desktop.inference.device import empty_cache, is_dead, is_out_of_memory
+from rlhf_desktop.inference.device import empty_cache, is_dead, is_out_of_memory, name, uuid
 from rlhf_desktop.worker.session import Session, Stop
 
 
@@ -138,8 +138,9 @@ class Server:
             self._unload()  # first, so that two models are never in memory together
             self._session = Session(request)
         base = self._session.host.base
+        where = {"device": str(base.device), "device_name": name(base.device), "device_uuid": uuid(base.device)}
         dtype = str(base.dtype).removeprefix("torch.")
-        self._send(Loaded(id=request.id, device=str(base.device), dtype=dtype, load_s=round(time.perf_counter() - start, 3)))
+        self._send(Loaded(id=request.id, **where, dtype=dtype, load_s=round(time.perf_counter() - start, 3)))
         return {}
 
     def _unload(self) -> None:

@@ -11,7 +11,7 @@ from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters, resolve_adapter
-from rlhf_desktop.jobs.device import known_device
+from rlhf_desktop.jobs.device import known_device, wanted_device
 from rlhf_desktop.jobs.follow import EventReader
 from rlhf_desktop.jobs.measuring import calibrate, known_rates
 from rlhf_desktop.jobs.runfolder import RunFolder
@@ -260,6 +260,7 @@ class TrainRoom(QObject):
             "later": lambda: move(workspace, run, 1),
             "end": lambda: end_now(run),
             "remove": lambda: queue.remove_from_queue(run),
+            "resume": lambda: queue.resume(run, wanted_device()),
         }
         act = acts.get(action) or functools.partial(getattr(queue, action), run)
         self._context.tasks.run(act, on_success=lambda _: self._asked(run, action), on_failure=troubled.emit)

@@ -177,8 +177,9 @@ def test_a_card_that_is_gone_fails_the_run_in_words_and_resuming_elsewhere_works
     reaches(run, "failed")
     assert "Old Card" in run.state().message
     assert "--device" in run.state().hint
-    queue.resume(run, ref_of(SMALL))
+    queue.resume(run)
     reaches(run, "done")
+    assert devices_of_runs() == {run.id: key_of(LARGE)}
 
 
 def test_the_card_with_most_free_memory_now_whatever_the_probe_saw(queue: Queue) -> None:

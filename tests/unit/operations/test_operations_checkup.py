@@ -4,6 +4,7 @@ import pytest
 from operations_helpers import BASE
 
 from rlhf_desktop.core.errors import ModelTrouble, WorkerTrouble
+from rlhf_desktop.jobs.nvml import Card
 from rlhf_desktop.operations import checkup as module
 from rlhf_desktop.operations.checkup import checkup
 
@@ -31,8 +32,41 @@ def test_a_sound_computer(workspace, store):
     found = findings(workspace)
     assert list(found) == ["system", "device", "memory", "disk", "database", "starter model"]
     assert not [f for f in found.values() if f.state == "trouble"]
-    assert found["device"].sentence == "Training runs on cpu (A processor) in bfloat16."
+    assert found["device"].sentence == "Training runs on cpu (A processor, computes in bfloat16)."
     assert found["database"].state == "well" or store.notice
+
+
+CARDS = [
+    {"id": f"cuda:{n}", "kind": "nvidia", "name": f"Card {n}", "uuid": f"GPU-{n}", "memory_total_bytes": 8 * 1024**3,
+     "memory_available_bytes": (n + 1) * 1024**3, "fast_dtype": "float16"}
+    for n in range(2)
+]  # fmt: skip
+
+
+def test_every_device_is_said_with_its_memory_and_number_format(workspace, store):
+    processor = {**CPU, "id": "cpu", "kind": "cpu"}
+    found = findings(workspace, probe=lambda: {"devices": [*CARDS, processor], "versions": {"torch": "2.9+cu126"}})
+    assert found["device"].sentence == "Training runs on cuda:1 (Card 1, 8.0 GiB, 2.0 free, computes in float16)."
+    assert found["cuda:0"].sentence == "Also here: Card 0, 8.0 GiB, 1.0 free, computes in float16."
+    assert found["cpu"].sentence == "Also here: A processor, computes in bfloat16."
+    assert "card" not in found
+
+
+@pytest.mark.parametrize(
+    ("torch", "visible", "why", "remedy"),
+    [
+        ("2.9+cpu", None, "build for the processor alone", "make run"),
+        ("2.9+cu126", None, "does not see it", "make run"),
+        ("2.9+cu126", "1", "CUDA_VISIBLE_DEVICES", "Unset"),
+    ],
+)
+def test_a_card_that_torch_cannot_use_is_said_with_the_reason(workspace, store, monkeypatch, torch, visible, why, remedy):
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(module.nvml, "cards", lambda: [Card("GPU-7", "Unseen Card")])
+    finding = findings(workspace, probe=lambda: {**CPU, "versions": {"torch": torch}})["card"]
+    assert (finding.state, "Unseen Card" in finding.sentence, why in finding.sentence) == ("note", True, True)
+    assert remedy in finding.remedy
 
 
 def test_troubles_have_a_remedy_and_do_not_hide_each_other(workspace):

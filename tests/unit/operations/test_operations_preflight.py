@@ -5,9 +5,11 @@ import json
 import pytest
 from operations_helpers import QuietQueue, adapter, example, ranking, write_lines
 
-from rlhf_desktop.core.errors import BadInput, ModelTrouble, NoSpace, NotEnoughFeedback, WorkerTrouble
+from rlhf_desktop.core.errors import BadInput, ModelTrouble, NoSpace, NotEnoughFeedback, NotFound, WorkerTrouble
 from rlhf_desktop.core.measures import ModelCheck, RowSize
-from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.core.runs import DeviceRef, ModelRef
+from rlhf_desktop.jobs import device
+from rlhf_desktop.jobs.device import Tenant, choose_device
 from rlhf_desktop.operations import preflight as module
 from rlhf_desktop.operations.feedback import import_feedback
 from rlhf_desktop.operations.preflight import preflight, rough_estimates, start_checked
@@ -132,7 +134,7 @@ def test_a_full_disk_is_refused(look, taught, monkeypatch):
 @pytest.mark.parametrize(("share", "state"), [(0.5, "trouble"), (0.9, "note"), (1.5, "well")])
 def test_memory_that_is_not_free(look, taught, monkeypatch, share, state):
     need = look().estimate.peak_bytes
-    monkeypatch.setattr(module, "_free", lambda _: int(share * need))
+    monkeypatch.setattr(module, "free_bytes", lambda _: int(share * need))
     assert named(look())["memory"].state == state
 
 
@@ -168,6 +170,67 @@ def test_a_run_that_cannot_work_is_not_queued(look, store, project, workspace, b
     with pytest.raises(ModelTrouble, match="no token that ends a turn"):
         start_checked(store, queue, project, RunPlan("dpo", base), on_look=lambda _: pytest.fail("told all the same"))
     assert queue.runs() == []
+
+
+GB = 10**9
+CARD = {"id": "cuda:0", "kind": "nvidia", "name": "Card A", "uuid": "GPU-a", "memory_total_bytes": 8 * GB, "fast_dtype": "bfloat16"}
+OTHER = {**CARD, "id": "cuda:1", "name": "Card B", "uuid": "GPU-b", "memory_total_bytes": 24 * GB}
+PROCESSOR = {"id": "cpu", "kind": "cpu", "name": "Processor", "uuid": "", "fast_dtype": "float32"}
+
+
+@pytest.fixture
+def cards(look, monkeypatch):
+    """Two cards, of whose free memory the driver tells."""
+    look()
+    free = {"GPU-a": 6 * GB, "GPU-b": 20 * GB}
+    monkeypatch.setattr(module, "probe_device", lambda: {"devices": [CARD, OTHER, PROCESSOR]})
+    monkeypatch.setattr(module, "known_device", lambda: {"devices": [CARD, OTHER, PROCESSOR]})
+    monkeypatch.setattr(device.nvml, "free_bytes", free.get)
+    return free
+
+
+def test_the_memory_is_that_of_the_card_the_run_goes_to_now(cards, store, workspace, project, base, taught):
+    found = preflight(store, workspace, project, RunPlan("dpo", base))
+    assert found.estimate.sentence.endswith("; 20 GB are free on Card B.")
+    cards["GPU-b"] = GB  # somebody has begun to use it
+    assert preflight(store, workspace, project, RunPlan("dpo", base)).estimate.sentence.endswith("; 6 GB are free on Card A.")
+    assert rough_estimates(store, project, base)["dpo"].device_name == "Card A"
+
+
+def test_the_chosen_card_is_looked_at_and_frozen_in_the_run(cards, store, workspace, project, base, taught):
+    choose_device(DeviceRef(id="cuda:0", uuid="GPU-a", name="Card A"))
+    seen = []
+    run = start_checked(store, QuietQueue(workspace), project, RunPlan("dpo", base), on_look=seen.append)
+    assert seen[0].estimate.free_bytes == 6 * GB
+    assert run.config().device.uuid == "GPU-a"
+    assert run.config().foreseen_bytes == seen[0].estimate.peak_bytes
+    choose_device(DeviceRef(id="cuda:5", uuid="GPU-gone", name="Old card"))
+    with pytest.raises(NotFound, match="Old card"):
+        start_checked(store, QuietQueue(workspace), project, RunPlan("dpo", base))
+
+
+def test_what_chat_holds_on_the_runs_card_counts_as_free_and_is_said(cards, store, workspace, project, base, taught, monkeypatch):
+    cards["GPU-b"], cards["GPU-a"] = 0, -1
+    monkeypatch.setattr(device.nvml, "held_bytes", lambda uuid, pid: {("GPU-b", 7): 12 * GB}.get((uuid, pid)))
+    beside = preflight(store, workspace, project, RunPlan("dpo", base), chat=Tenant(7, "GPU-b"))
+    assert beside.estimate.free_bytes == 12 * GB
+    assert named(beside)["memory"].sentence.endswith("Chat’s model leaves memory meanwhile.")
+    unseen = preflight(store, workspace, project, RunPlan("dpo", base), chat=Tenant(8, "cuda:1", weights_bytes=3 * GB))
+    assert unseen.estimate.free_bytes == 3 * GB  # the driver does not tell: at least its model goes
+    elsewhere = preflight(store, workspace, project, RunPlan("dpo", base), chat=Tenant(7, "GPU-a"))
+    assert isinstance(elsewhere.troubles[0], NoSpace)
+    assert "Card B" in elsewhere.troubles[0].message
+
+
+def test_a_run_that_has_to_wait_for_a_card_may_have_all_of_it(cards, store, workspace, project, base, taught):
+    choose_device(DeviceRef(id="cuda:0", uuid="GPU-a", name="Card A"))
+    cards["GPU-a"] = 0  # another run has it
+    lock = device.device_lock(device.devices_of({"devices": [CARD]})[0])
+    assert lock.acquire()
+    found = preflight(store, workspace, project, RunPlan("dpo", base))
+    lock.release()
+    assert found.estimate.sentence.endswith("; Card A has 8 GB, and another run uses it now.")
+    assert not found.troubles
 
 
 def test_rough_estimates_are_near_the_counted_ones_and_only_for_what_could_start(look, store, project, base, taught, monkeypatch):
