@@ -41,7 +41,7 @@ def checkup(workspace: Workspace, library: Library, *, probe: Callable[[], dict[
         library: Its models.
         probe: Asks the worker about the device; takes seconds when the answer isn't known yet.
     """
-    looks: dict[str, Callable[[], Finding]] = {
+    looks: dict[str, Callable[[], Finding | list[Finding]]] = {
         "system": _system,
         "device": lambda: _devices((probe or probe_device)()),
         "memory": _memory,
