@@ -14,7 +14,7 @@ from rlhf_desktop.core.modelfiles import check_model
 from rlhf_desktop.core.recipes import Dtype, Quantization
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.inference.attention import use_rows
-from rlhf_desktop.inference.device import allow_tf32, fast_dtype, find_device, is_out_of_memory, make_current
+from rlhf_desktop.inference.device import allow_tf32, fast_dtype, find_device, free_cache, is_out_of_memory, make_current
 from rlhf_desktop.inference.packed import pack
 from rlhf_desktop.inference.quantized import loading_options, treat_as_plain
 from rlhf_desktop.inference.template import render
@@ -41,6 +41,7 @@ class BaseModel:
     pad_id: int
     end_ids: tuple[int, ...]
     hash: str
+    note: str = ""  # what the user should know of how it was loaded
 
 
 def load_base(
@@ -65,33 +66,51 @@ def load_base(
     where = find_device(None if device is None else str(device))
     make_current(where)
     kind = fast_dtype(where) if dtype == "auto" else getattr(torch, dtype)
-    allow_tf32(where, kind)
     tokenizer = load_tokenizer(folder, ref.name)
-    render(tokenizer, [Message(role="user", content="Hello")])  # a template that misbehaves is better met now than in a run
-    options = loading_options(kind, where) if quantization == "4bit" else {}
+    # A template that misbehaves is better met now than in a run.
+    hello = render(tokenizer, [Message(role="user", content="Hello")])
+    model, note = _load_weights(ref, kind, where, quantization), ""
+    if kind == torch.float16 and not _is_finite(model, tokenizer(hello, add_special_tokens=False).input_ids, where):
+        del model
+        free_cache()
+        kind, note = torch.float32, f"“{ref.name}” computes in float32 here: its numbers are too large for float16."
+        model = _load_weights(ref, kind, where, quantization)
+    allow_tf32(where, kind)
+    pack(model)
+    use_rows(model)
+    end_ids = find_end_ids(tokenizer, model.generation_config)
+    pad_id = find_pad_id(tokenizer, end_ids)
+    model.config.pad_token_id = model.generation_config.pad_token_id = pad_id
+    return BaseModel(model, tokenizer, where, kind, pad_id, end_ids, ref.hash, note)
+
+
+def _load_weights(ref: ModelRef, dtype: torch.dtype, device: torch.device, quantization: Quantization) -> Any:
+    """The frozen model where it will stay; raises as `load_base` does."""
+    options = loading_options(dtype, device) if quantization == "4bit" else {}
     try:
         with quiet_transformers():
             model, loaded = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=kind, attn_implementation="sdpa", use_safetensors=True, local_files_only=True,
+                ref.path, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, local_files_only=True,
                 trust_remote_code=False, token=False, output_loading_info=True, **options,
             )  # fmt: skip
             _check_whole(ref.name, loaded)
             if options:
                 treat_as_plain(model)
             else:
-                model = model.to(where)
+                model = model.to(device)
     except Exception as problem:  # transformers raises many kinds for a damaged or unknown model
         if is_out_of_memory(problem):
             hint = "Close other programs or choose a smaller model."
             raise NoSpace(f"“{ref.name}” does not fit in memory.", hint, str(problem)) from None
         raise problem if isinstance(problem, ModelTrouble) else _load_trouble(ref.name, problem) from problem
-    model.eval().requires_grad_(False)
-    pack(model)
-    use_rows(model)
-    end_ids = find_end_ids(tokenizer, model.generation_config)
-    pad_id = find_pad_id(tokenizer, end_ids)
-    model.config.pad_token_id = model.generation_config.pad_token_id = pad_id
-    return BaseModel(model, tokenizer, where, kind, pad_id, end_ids, ref.hash)
+    return model.eval().requires_grad_(False)
+
+
+@torch.inference_mode()
+def _is_finite(model: Any, ids: list[int], device: torch.device) -> bool:
+    """Whether a first prompt gives numbers: a model trained in bfloat16 may go beyond what float16 can say (65,504)."""
+    logits = model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits
+    return bool(logits.isfinite().all())
 
 
 def load_tokenizer(folder: Path, name: str) -> Any:

@@ -7,12 +7,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from rlhf_desktop.training.scaling import LossScale
+
 
 class MasterAdamW:
     """AdamW (Loshchilov & Hutter, 2019) whose steps are not lost to bfloat16 rounding.
 
     Args:
-        parameters: name → the parameter that computes (bfloat16 or float32).
+        parameters: name → the parameter that computes (bfloat16, float16 or float32).
         learning_rate: peak rate.
         rates: factor of the rate for some names (a fresh head learns faster than an adapter).
         total_steps: length of the schedule: linear warm-up, then linear decay to a tenth.
@@ -41,6 +43,7 @@ class MasterAdamW:
         self.rates, self._adam = _adam_of(self.masters, rates or {}, learning_rate)
         self.steps = 0
         self.scale = 1.0  # of the rate, lowered by a watchdog
+        self.loss_scale = LossScale(self.parameters.values())
 
     def accumulate(self) -> None:
         """Add the gradients of a backward pass to the masters', in float32, and clear them."""
@@ -53,6 +56,10 @@ class MasterAdamW:
         """Forget the gradients of a backward pass that was cut short."""
         for parameter in self.parameters.values():
             parameter.grad = None
+
+    def skip(self) -> None:
+        """Forget the summed gradients: this batch is not learned from."""
+        self._adam.zero_grad(set_to_none=False)
 
     def gradients(self) -> Iterator[Tensor]:
         """The accumulated gradients, to be summed over processes."""
@@ -92,6 +99,7 @@ class MasterAdamW:
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, as named tensors."""
         out = {"steps": torch.tensor(self.steps), "scale": torch.tensor(self.scale, dtype=torch.float64)}
+        out["loss_scale"] = self.loss_scale.state()
         for name, master in self.masters.items():
             out[f"master.{name}"] = master
             moments = self._adam.state[master]
@@ -104,6 +112,8 @@ class MasterAdamW:
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Continue from `state()`."""
         self.steps, self.scale = int(state["steps"]), float(state["scale"])
+        if "loss_scale" in state:  # runs of before there was float16 have none
+            self.loss_scale.load(state["loss_scale"])
         for name, master in self.masters.items():
             master.copy_(state[f"master.{name}"])
             keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in state]

@@ -42,6 +42,7 @@ class RunFiles:
         self.config = RunConfig.model_validate_json((folder / "run.json").read_text("utf-8"))
         self.settings: CommonSettings = make_settings(self.config.algorithm, self.config.settings)
         self._events = folder / "events.jsonl"
+        self._wider: Dtype | None = None  # when a narrower number format has overflown
         if self.cohort.leads:
             self._repair_torn_event()
         self._seq = sum(1 for _ in read_jsonl(self._events))
@@ -55,7 +56,13 @@ class RunFiles:
     @property
     def dtype(self) -> Dtype:
         """The number format: a run that goes on keeps the one it began with, whatever "auto" would choose by now."""
-        return self.cohort.agree(self.started["dtype"] if self.started else self.settings.dtype)
+        begun = [event["dtype"] for event in read_jsonl(self._events) if event["type"] == "started"]
+        return self.cohort.agree(self._wider or (begun[-1] if begun else self.settings.dtype))
+
+    def widen(self) -> None:
+        """Go on in float32, from the last checkpoint if there is one, and say so."""
+        self._wider = "float32"
+        self.emit("warning", code="dtype", message="This model's numbers are too large for float16: the run goes on in float32.")
 
     @property
     def started(self) -> Mapping[str, Any] | None:

@@ -49,6 +49,8 @@ def load_host(run: RunFiles) -> AdapterHost:
         ModelTrouble: the base changed since the run was queued, or its family is not supported.
     """
     base: BaseModel = load_base(run.config.base, dtype=run.dtype, quantization=run.settings.quantization)
+    if base.note and not run.started:
+        run.emit("warning", code="dtype", message=base.note)
     check_supported(base.model, base.end_ids[0])
     base.model.config.use_cache = False
     return AdapterHost(base)

@@ -8,6 +8,7 @@ from rlhf_desktop.training.batch import Group, micro_batches
 from rlhf_desktop.training.memory import Budget
 from rlhf_desktop.training.optimizer import MasterAdamW
 from rlhf_desktop.training.run import RunFiles
+from rlhf_desktop.training.scaling import FormatOverflow
 
 Numbers = Mapping[str, float]
 
@@ -39,7 +40,7 @@ class Updater:
 
         def work(picks: list[int]) -> None:
             loss, numbers = loss_of(picks)
-            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.loss_scale.scaled(loss).backward()  # type: ignore[no-untyped-call]
             self.optimizer.accumulate()
             parts.append(numbers)
             self.run.beat()
@@ -47,8 +48,22 @@ class Updater:
         self.budget.run(groups, work, self.optimizer.discard, self.run.cohort.share(batches))
         self.run.cohort.add_up(self.optimizer.gradients())
         rate = self.optimizer.rate()
-        norm = self.optimizer.step()
+        norm = self._learn()
         return {**self._total(parts), "grad_norm": norm, "learning_rate": rate}
+
+    def _learn(self) -> float:
+        """Take the step. Returns the gradients' norm; not a number where they have overflown, and no step is taken.
+
+        Raises:
+            FormatOverflow: this format will not do.
+        """
+        if self.optimizer.loss_scale.unscale(self.optimizer.gradients()):
+            return self.optimizer.step()
+        if any(self.run.cohort.gather(self.optimizer.loss_scale.is_hopeless())):
+            raise FormatOverflow
+        self.optimizer.skip()
+        self.run.emit("log", message="An update was left out: its gradients were too large for float16. The next are scaled less.")
+        return float("nan")
 
     def _total(self, parts: list[Numbers]) -> dict[str, float]:
         everyone = [part for part_list in self.run.cohort.gather(parts) for part in part_list]

@@ -14,13 +14,14 @@ import torch
 from rlhf_desktop.core.crash import bug_report
 from rlhf_desktop.core.errors import AppError, NoSpace
 from rlhf_desktop.core.recipes import Algorithm
-from rlhf_desktop.inference.device import is_dead, is_out_of_memory
+from rlhf_desktop.inference.device import free_cache, is_dead, is_out_of_memory
 from rlhf_desktop.training.cohort import refuse_untested
 from rlhf_desktop.training.dpo import DpoTrainer
 from rlhf_desktop.training.kto import KtoTrainer
 from rlhf_desktop.training.ppo import PpoTrainer
 from rlhf_desktop.training.reward import RewardTrainer
 from rlhf_desktop.training.run import RunFiles, Trainer, run_loop
+from rlhf_desktop.training.scaling import FormatOverflow
 from rlhf_desktop.training.sft import SftTrainer
 
 TRAINERS: dict[Algorithm, type] = {
@@ -41,13 +42,9 @@ def main(argv: Sequence[str]) -> int:
         run.emit("error", message=trouble.message, hint=trouble.hint, detail=trouble.detail)
         return 1
     except (MemoryError, RuntimeError) as problem:
-        if is_dead(problem):
-            trouble = AppError("The graphics card has failed.", "Press Resume: the last checkpoint is safe.", str(problem))
-        elif is_out_of_memory(problem):
-            trouble = NoSpace("The run does not fit in memory.", "Close other programs, or lower max_length.", str(problem))
-        else:
+        if not (known := _known(problem)):
             raise
-        _report(run, trouble)
+        _report(run, known)
         return 1
     except OSError as problem:
         if problem.errno != errno.ENOSPC:
@@ -60,10 +57,30 @@ def main(argv: Sequence[str]) -> int:
 def train(run: RunFiles) -> None:
     """Load, train, and write the result; raises `AppError` for what the user can mend."""
     refuse_untested()
+    try:
+        _train(run)
+    except FormatOverflow:
+        run.widen()
+    else:
+        return
+    free_cache()
+    _train(run)
+
+
+def _train(run: RunFiles) -> None:
     torch.manual_seed(run.settings.seed)
     trainer: Trainer = TRAINERS[run.config.algorithm](run)
     base = trainer.host.base
     run_loop(run, trainer, str(base.device), str(base.dtype).removeprefix("torch."))
+
+
+def _known(problem: Exception) -> AppError | None:
+    """What the card or the memory has done to us, if it is that."""
+    if is_dead(problem):
+        return AppError("The graphics card has failed.", "Press Resume: the last checkpoint is safe.", str(problem))
+    if is_out_of_memory(problem):
+        return NoSpace("The run does not fit in memory.", "Close other programs, or lower max_length.", str(problem))
+    return None
 
 
 def _report(run: RunFiles, trouble: AppError) -> None:
