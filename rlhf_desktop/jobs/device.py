@@ -248,8 +248,13 @@ def held_bytes(device: Device, pid: int) -> int | None:
         return 0
     if device.is_card and device.kind != "mps":
         return nvml.held_bytes(device.uuid, pid) if device.kind == "nvidia" else None
+    return process_bytes(pid)
+
+
+def process_bytes(pid: int) -> int:
+    """What a process has of the computer's memory; 0 when it is gone."""
     try:
-        return int(psutil.Process(pid).memory_info().rss)
+        return int(psutil.Process(pid).memory_info().rss) if pid else 0
     except psutil.Error:
         return 0
 

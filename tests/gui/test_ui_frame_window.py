@@ -246,11 +246,11 @@ def test_a_run_that_ends_is_told_once_in_words(qtbot, window, context, monkeypat
     told = []
     monkeypatch.setattr(window.desk._notifier, "notify", told.append)
     run = ScriptedRun(context, title="Kinder")
-    window.desk._saw(Seen([summary(context, run)], 0, 10**10))
+    window.desk._saw(Seen([summary(context, run)], 0))
     run.say(runs.Finished, outcome="done")
     run.state("done")
     for _ in range(2):
-        window.desk._saw(Seen([summary(context, run)], 0, 10**10))
+        window.desk._saw(Seen([summary(context, run)], 0))
     assert told == ["“Kinder” is ready."]
     assert window.toast.words.text() == "“Kinder” is ready."
 
@@ -271,14 +271,14 @@ def test_chat_leaves_its_memory_to_a_run_that_needs_it_and_comes_back(qtbot, win
     context.chat.load(context.session.base)
     qtbot.waitUntil(lambda: context.chat.loaded is not None and context.chat.state == "ready")
     run = ScriptedRun(context, title="Kinder", state="starting")
-    roomy = Seen([summary(context, run)], 600_000_000, 8 * 10**9)
+    roomy = Seen([summary(context, run)], 600_000_000)
     window.desk._saw(roomy)
     assert context.chat.loaded is not None
-    window.desk._saw(replace(roomy, free_bytes=200_000_000))
+    window.desk._saw(replace(roomy, crowding=roomy.runs[0]))
     assert context.chat.loaded is None
     assert "left memory to “Kinder”" in window.toast.words.text()
     assert "while a run trains" in window.status._model.text()
-    window.desk._saw(Seen([summary(context, run, state="done")], 0, 10**10))
+    window.desk._saw(Seen([summary(context, run, state="done")], 0))
     qtbot.waitUntil(lambda: context.chat.loaded is not None)
 
 
@@ -287,7 +287,7 @@ def test_the_status_bar_says_memory_and_who_shares_the_cores(qtbot, window, cont
     qtbot.waitUntil(lambda: context.chat.loaded is not None and context.chat.state == "ready")
     run = ScriptedRun(context, title="Kinder")
     run.steps(1, 41)
-    window.desk._saw(Seen([summary(context, run)], 600_000_000, 10**10))
+    window.desk._saw(Seen([summary(context, run)], 600_000_000))
     assert window.status._model.text() == "Tiny · float32 on cpu · 600 MB · slower while a run trains"
     assert window.status._run.text() == "Kinder 41% · 2 min"
 

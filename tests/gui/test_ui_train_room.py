@@ -48,7 +48,7 @@ def looked(monkeypatch):
     asked = []
     answer = {"found": Preflight((WELL,), estimate=ESTIMATE)}
 
-    def look(store, workspace, project, wanted):
+    def look(store, workspace, project, wanted, **_chat):
         asked.append(wanted)
         return answer["found"]
 
@@ -221,7 +221,7 @@ def test_start_looks_before_it_queues_and_says_so_meanwhile(qtbot, context, room
 def test_one_look_at_a_time_and_the_newest_choices_count(qtbot, context, room, looked, monkeypatch):
     gate, inside = threading.Event(), threading.Event()
 
-    def look(store, workspace, project, wanted):
+    def look(store, workspace, project, wanted, **_chat):
         looked[0].append(wanted.settings.get("epochs"))
         inside.set()
         assert gate.wait(60)

@@ -24,7 +24,7 @@ from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.frame.notify import Notifier
 from rlhf_desktop.ui.frame.palette import Command, Deliver
 from rlhf_desktop.ui.frame.room import ROOMS
-from rlhf_desktop.ui.frame.standing import LIVE, Seen, Standing, ended_words, look, run_words, standing
+from rlhf_desktop.ui.frame.standing import LIVE, Seen, Standing, chat_tenant, ended_words, look, standing
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.judging.undoing import Undoing
 from rlhf_desktop.ui.people import who_am_i
@@ -238,8 +238,8 @@ class Desk(QObject):
             self._context.session.troubled.emit(AppError(notice, "It stays readable in Settings."))
         if not self._looking:
             self._looking = True
-            queue, chat = self._context.queue, self._context.chat
-            self._context.tasks.run(look, queue, chat.process_id, on_success=self._saw, on_failure=self._saw_nothing)
+            queue, tenant = self._context.queue, chat_tenant(self._context.chat, self._context.session.base)
+            self._context.tasks.run(look, queue, tenant, on_success=self._saw, on_failure=self._saw_nothing)
 
     def _saw_nothing(self, trouble: AppError) -> None:
         self._looking = False
@@ -247,8 +247,8 @@ class Desk(QObject):
 
     def _saw(self, seen: Seen) -> None:
         self._looking = False
-        self._chat_bytes, self._training = seen.chat_bytes, seen.training is not None
-        self._window.status.show_run(run_words(seen.live) if seen.live else "")
+        self._chat_bytes, self._training = seen.chat_bytes, bool(seen.training)
+        self._window.status.show_run(seen.words)
         self._share_memory(seen)
         self._show_model()
         states = {run.id: run.state for run in seen.runs}
@@ -267,10 +267,10 @@ class Desk(QObject):
     def _share_memory(self, seen: Seen) -> None:
         """Chat and a run that don't fit together: the chat's model leaves memory, and comes back afterwards or when asked."""
         chat, session = self._context.chat, self._context.session
-        if seen.crowded() and chat.state == "ready" and chat.loaded is not None:
-            self._asleep_for = seen.training.id
+        if seen.crowding is not None and chat.state == "ready" and chat.loaded is not None:
+            self._asleep_for = seen.crowding.id
             chat.unload()
-            session.announce(f"The chat's model has left memory to “{seen.training.title}”. A message brings it back.")
+            session.announce(f"The chat's model has left memory to “{seen.crowding.title}”. A message brings it back.")
         elif self._asleep_for and (chat.loaded is not None or not any(run.id == self._asleep_for for run in _live(seen))):
             self._asleep_for = ""
             if session.base is not None:

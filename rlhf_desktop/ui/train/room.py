@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
+from rlhf_desktop.core.devices import chosen_device
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
@@ -28,6 +29,7 @@ from rlhf_desktop.operations.training import Readiness, lineage, readiness
 from rlhf_desktop.operations.workload import RunPlan
 from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.frame.standing import chat_tenant
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.reports import show_report
 from rlhf_desktop.ui.train.comparepage import Compared, ComparePage
@@ -147,7 +149,7 @@ class TrainRoom(QObject):
         waiting = [run.id for run in waiting_runs(context.workspace)]
         ended = frozenset(run.id for run in runs if run.state == "done")
         measured = base and known_rates(base)
-        stamp = (ended, base and base.hash, known_device() is not None, measured is not None)
+        stamp = (ended, base and base.hash, known_device() is not None, chosen_device(), measured is not None)
         if known is None or known.stamp != stamp:
             known = self._know(stamp, base, adapters)
         return known, TrainFacts(known.readiness, runs, adapters, waiting, archived, known.hints, known.chains, known.costs)
@@ -197,8 +199,9 @@ class TrainRoom(QObject):
         elif base is not None:
             self._looking = True
             panel, project, wanted = self.overview.panel, context.session.project, self._plan(request, base)
+            chat = chat_tenant(context.chat, base)
             context.tasks.run(
-                lambda: (panel, preflight(context.store, context.workspace, project, wanted)),
+                lambda: (panel, preflight(context.store, context.workspace, project, wanted, chat=chat)),
                 on_success=self._looked,
                 on_failure=self._look_failed,
             )
@@ -229,9 +232,10 @@ class TrainRoom(QObject):
         """Queue a run as the panel asks."""
         context = self._context
         base, project = context.session.base, context.session.project
+        chat = chat_tenant(context.chat, base)
 
         def queue() -> RunFolder:
-            return start_checked(context.store, context.queue, project, self._plan(request, base), title=request.title)
+            return start_checked(context.store, context.queue, project, self._plan(request, base), title=request.title, chat=chat)
 
         context.tasks.run(queue, on_success=self._queued, on_failure=self._not_queued)
 
