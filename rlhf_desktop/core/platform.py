@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import psutil
 
@@ -26,6 +26,8 @@ from rlhf_desktop.core import windows_jobs
 from rlhf_desktop.core.runs import ProcessRef
 
 _START_TOLERANCE_S = 2.0  # a start time is computed from the boot time, which systems report to the second
+_T = TypeVar("_T")
+
 if sys.platform == "win32":
     NO_WINDOW = subprocess.CREATE_NO_WINDOW  # `creationflags` of whatever we start: it would be given a console otherwise
     _APART = NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
@@ -84,17 +86,21 @@ def _remove(folder: Path) -> None:
         raise
 
 
-def _insist(do: Callable[[], object]) -> None:
+def read_replaced(path: Path) -> bytes:
+    """The content of a file that another process may be replacing just now, which Windows lets nobody open for that moment."""
+    return _insist(path.read_bytes)
+
+
+def _insist(do: Callable[[], _T]) -> _T:
     """Do it, on Windows again while another program's open handle may be what forbids it."""
     for pause_s in _PAUSES_S if sys.platform == "win32" else ():
         try:
-            do()
-            return
+            return do()
         except OSError as problem:
             if problem.errno not in _MOMENTARY and getattr(problem, "winerror", 0) != _MAPPED:
                 raise
             time.sleep(pause_s)
-    do()
+    return do()
 
 
 def free_disk_bytes(path: Path) -> int:
@@ -316,11 +322,17 @@ class FileLock:
     def release(self) -> None:
         """Let go. What `say` wrote is removed before, so nobody relies on a holder that has stopped looking.
 
-        Closing instead of unlocking: a child that was given the lock keeps it.
+        Closing instead of unlocking: a child that was given the lock keeps it. Not on Windows, where nobody was given it and the
+        system lifts the lock of a closed file when it finds the time.
         """
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.truncate(0)
+            if sys.platform == "win32":
+                import msvcrt
+
+                self._file.seek(_LOCKED_BYTE)
+                msvcrt.locking(self._file.fileno(), msvcrt.LK_UNLCK, 1)
             self._file.close()
             self._file = None
 

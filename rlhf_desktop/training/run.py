@@ -114,7 +114,7 @@ class RunFiles:
         remove_tree(temporary, ignore_errors=True)
         temporary.mkdir()
         write(temporary)
-        (temporary / "README.md").write_text(card, "utf-8")
+        (temporary / "README.md").write_text(card, "utf-8", newline="\n")
         fsync_dir(temporary)
         remove_tree(final, ignore_errors=True)
         rename(temporary, final)

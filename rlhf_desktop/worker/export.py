@@ -38,7 +38,7 @@ def export(request: dict[str, Any]) -> dict[str, Any]:
     elif form == "gguf":
         name = f"{_file_name(title)}-F16.gguf"
         tokenizer = export_gguf(base, adapter, target / name, title)
-        (target / "Modelfile").write_text(modelfile(name, tokenizer), "utf-8")
+        (target / "Modelfile").write_text(modelfile(name, tokenizer), "utf-8", newline="\n")
     elif adapter is None:
         raise BadInput("There is no adapter to export.", "Name one; the base model itself can be exported merged or as gguf.")
     elif form == "peft":
@@ -47,7 +47,7 @@ def export(request: dict[str, Any]) -> dict[str, Any]:
         base_file, name = f"{_file_name(request['base_name'])}-F16.gguf", f"{_file_name(title)}-lora.gguf"
         export_gguf_adapter(base, adapter, target / name, title)
         export_gguf(base, None, target / base_file, request["base_name"])
-        (target / "Modelfile").write_text(modelfile(base_file, load_tokenizer(base, title), name), "utf-8")
+        (target / "Modelfile").write_text(modelfile(base_file, load_tokenizer(base, title), name), "utf-8", newline="\n")
     return {"files": sorted(file.relative_to(target).as_posix() for file in target.rglob("*") if file.is_file())}
 
 

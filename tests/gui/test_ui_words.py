@@ -1,8 +1,13 @@
+import ast
+import re
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.widgets.buttons import keys
 
 
 @pytest.mark.parametrize(
@@ -49,3 +54,18 @@ def test_ordinal():
 
 def test_a_day_of_a_plot():
     assert words.day("2026-11-07") == "7 Nov"
+
+
+def test_keys_in_texts_are_written_as_the_system_writes_them():
+    """“Ctrl+F” is right on no Mac: texts take it from `keys`, whose argument is a shortcut and nothing else."""
+    for file in sorted(Path(words.__file__).parent.rglob("*.py")):
+        tree = ast.parse(file.read_text("utf-8"))
+        documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents:
+                text = node.value
+                assert re.search(r"\b(Ctrl|Alt|Shift)\+", text) is None or re.fullmatch(r"(\w+\+)+\w+", text), f"{file}: {text}"
+
+
+def test_keys_are_native(qapp):
+    assert keys("Ctrl+F") == ("⌘F" if sys.platform == "darwin" else "Ctrl+F")

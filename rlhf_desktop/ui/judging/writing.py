@@ -5,7 +5,7 @@ from PySide6.QtGui import QKeyEvent, Qt
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.buttons import Button, keys
 from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.surfaces import column
 from rlhf_desktop.ui.widgets.text import align_as_written, caption, either_way
@@ -68,7 +68,7 @@ class WritingPane(QWidget):
         self.edit = LongEdit(name, text)
         box.addWidget(self.edit)
         lower = Flow(t.SPACE_S)  # in as many lines as it takes: cards stay equal
-        lower.addWidget(caption("Ctrl+Enter keeps · Esc leaves"))
+        lower.addWidget(caption(f"{keys('Ctrl+Enter')} keeps · Esc leaves"))
         cancel = Button("Leave", "quiet")
         self.keep = Button(keep, "primary")
         lower.addWidget(cancel)

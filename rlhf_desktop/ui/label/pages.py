@@ -11,7 +11,7 @@ from rlhf_desktop.ui import words
 from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.label.presenter import Sitting
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.buttons import Button, keys
 from rlhf_desktop.ui.widgets.surfaces import Card, Page, clear, row
 from rlhf_desktop.ui.widgets.text import Label, caption, title
 
@@ -54,7 +54,8 @@ class WritePrompts(Page):
 
     def _refresh(self) -> None:
         prompts = prompts_from_text(self.edit.toPlainText())
-        self._count.setText(words.count(len(prompts), "prompt") if prompts else "Ctrl+Enter adds them  ·  Esc goes back")
+        how = f"{keys('Ctrl+Enter')} adds them  ·  Esc goes back"
+        self._count.setText(words.count(len(prompts), "prompt") if prompts else how)
         self.add.setEnabled(bool(prompts))
 
     def _add(self) -> None:

@@ -15,7 +15,12 @@ Kind = Literal["normal", "primary", "quiet", "danger", "link", "row", "status"]
 
 def hint(name: str, shortcut: str) -> str:
     """A tooltip: the name, and its keys as this system writes them."""
-    return f"{name}  ({QKeySequence(shortcut).toString(QKeySequence.SequenceFormat.NativeText)})" if shortcut else name
+    return f"{name}  ({keys(shortcut)})" if shortcut else name
+
+
+def keys(shortcut: str) -> str:
+    """Keys as this system writes them: Ctrl+F, and ⌘F on a Mac."""
+    return QKeySequence(shortcut).toString(QKeySequence.SequenceFormat.NativeText)
 
 
 def _role_of(kind: Kind) -> t.Role:

@@ -60,3 +60,13 @@ def test_nothing_is_renamed_or_deleted_past_the_helpers_that_insist() -> None:
                 assert called not in ("shutil.rmtree", "shutil.move", "os.rename", "os.replace"), f"{file}:{node.lineno}"
                 path_like = len(node.args) == 1 and node.func.attr in ("rename", "replace")
                 assert not path_like, f"{file}:{node.lineno}: {called}"
+
+
+def test_a_written_text_has_the_same_bytes_on_every_system() -> None:
+    """Windows turns the end of each line into two bytes unless told not to: a Modelfile's template would hold both."""
+    for file in sorted(Path(rlhf_desktop.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "write_text":
+                told = ast.unparse(node)
+                assert "utf-8" in told, f"{file}:{node.lineno}"
+                assert "newline" in told or "svg" in told or file.parts[-2:] in (("cli", "main.py"), ("theme", "style.py")), told

@@ -233,3 +233,12 @@ def test_workers_read_and_write_utf8(monkeypatch) -> None:
     code = "import sys; print('😀'); open(sys.argv[1], 'w').write('😀')"
     done = subprocess.run([sys.executable, "-c", code, os.devnull], env=worker_environment(), capture_output=True, check=True)
     assert done.stdout.decode("utf-8").strip() == "😀"
+
+
+def test_a_file_is_read_once_its_replacement_is_there(tmp_path, windows) -> None:
+    (tmp_path / "status").write_bytes(b"new")
+    path = SimpleNamespace(
+        read_bytes=refusing(2, (tmp_path / "status").read_bytes, PermissionError(errno.EACCES, "being replaced"))
+    )
+    assert platform.read_replaced(path) == b"new"
+    assert len(windows) == 2

@@ -288,3 +288,10 @@ def test_two_at_once_convert_once(workspace, starter_package):
     assert len(found) == 3
     assert len(set(found)) == 1
     assert calls(starter_package) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("nul", "model-nul"), ("COM1.gguf", "model-COM1.gguf"), ("Con tent", "Con-tent"), ("a:b", "a-b")]
+)
+def test_no_model_is_called_as_a_device_of_windows(name, kept):
+    assert module.clean_name(name) == kept
