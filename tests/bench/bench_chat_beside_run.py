@@ -1,11 +1,13 @@
 """A chat and a run at once on the same cores: what is left of each one's speed?
 
-    make bench ARGS="chat_beside_run [--rounds 4] [--window-s 10] [--before]"
+    make bench ARGS="chat_beside_run [--rounds 4] [--window-s 10] [--before | --alone]"
 
 A run on the starter model (written examples) and a chat worker, both as the program starts them. Each round has three windows: the
 run alone, both, the chat alone (the run is suspended meanwhile). A share is the median of both over the median of alone: of the
-run's updates a second, of the chat's tokens a second. `--before` lets waiting threads spin as long as OpenMP has it by itself.
-About five minutes on two cores; rounds are kept beside the model, so a second call goes on. A row is appended to results.jsonl.
+run's updates a second, of the chat's tokens a second. `--before` lets waiting threads spin as long as OpenMP has it by itself;
+`--alone` sets both ways of waiting side by side, one process at a time: none may be slower for it.
+
+About five minutes on two quiet cores; rounds are kept beside the model, so a second call goes on. A row goes to results.jsonl.
 """
 
 import argparse
@@ -90,11 +92,15 @@ class Pair:
             tokens += answer.tokens
         return tokens / (time.monotonic() - began)
 
-    def round(self, window_s: float) -> dict[str, float]:
-        """The three windows."""
+    def run_alone(self, window_s: float) -> float:
+        """The run's pace while the chat is silent."""
         at = time.time()
         time.sleep(window_s)
-        figures = {"run_alone": self.pace(at)}
+        return self.pace(at)
+
+    def round(self, window_s: float) -> dict[str, float]:
+        """The three windows."""
+        figures = {"run_alone": self.run_alone(window_s)}
         at = time.time()
         figures["chat_beside"] = self.talk(window_s)
         figures["run_beside"] = self.pace(at)
@@ -122,22 +128,62 @@ def shares(rounds: list[dict[str, float]]) -> dict[str, float]:
     }
 
 
+class Rivals:
+    """Both ways of waiting, one process at a time."""
+
+    def __init__(self, root: Path, environment: dict[str, str]) -> None:
+        self.pairs: dict[str, Pair] = {}
+        for name, spin in (("ours", {}), ("spinning", SPINNING)):
+            (root / name).mkdir()
+            self.pairs[name] = Pair(root / name, {**environment, **spin})
+            self.pairs[name].process.suspend()
+        self._turn = 0
+
+    def round(self, window_s: float) -> dict[str, float]:
+        """Four windows: each run, each chat; who is first changes from round to round."""
+        self._turn += 1
+        names = sorted(self.pairs, reverse=self._turn % 2 == 0)
+        figures = {}
+        for name in names:
+            self.pairs[name].process.resume()
+            figures[f"run_{name}"] = self.pairs[name].run_alone(window_s)
+            self.pairs[name].process.suspend()
+        for name in names:
+            figures[f"chat_{name}"] = self.pairs[name].talk(window_s)
+        return figures
+
+    def close(self) -> None:
+        """End all."""
+        for pair in self.pairs.values():
+            pair.close()
+
+
+def ratios(rounds: list[dict[str, float]]) -> dict[str, float]:
+    """Medians over the rounds of ours over spinning: 1 is as fast, less is slower."""
+    return {
+        f"{kind}_ratio": round(statistics.median(row[f"{kind}_ours"] / row[f"{kind}_spinning"] for row in rounds), 3)
+        for kind in ("run", "chat")
+    }
+
+
 def main() -> None:
     """Measure the rounds that are not there yet, and say what is left of each speed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--window-s", type=float, default=10.0)
-    parser.add_argument("--before", action="store_true")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--before", action="store_const", const="spinning", dest="variant", default="ours")
+    kind.add_argument("--alone", action="store_const", const="alone", dest="variant")
     options = parser.parse_args()
-    environment = {**worker_environment(), **(SPINNING if options.before else {})}
+    environment = {**worker_environment(), **(SPINNING if options.variant == "spinning" else {})}
     environment.pop("OMP_NUM_THREADS", None)
     KEPT.mkdir(exist_ok=True)
-    asked = {"commit": commit(), "before": options.before, "window_s": options.window_s}
+    asked = {"commit": commit(), "variant": options.variant, "window_s": options.window_s}
     file = KEPT / "rounds.jsonl"
     rounds = [row for row in read_jsonl(file) if asked.items() <= row.items()] if file.exists() else []
     if len(rounds) < options.rounds:
         with tempfile.TemporaryDirectory() as root:
-            pair = Pair(Path(root), environment)
+            pair = (Rivals if options.variant == "alone" else Pair)(Path(root), environment)
             try:
                 while len(rounds) < options.rounds:
                     rounds.append({**asked, **pair.round(options.window_s)})
@@ -145,8 +191,8 @@ def main() -> None:
                     print(json.dumps(rounds[-1]), flush=True)
             finally:
                 pair.close()
-    variant = "spinning" if options.before else "ours"
-    row = {"bench": "chat_beside_run", "variant": variant, "rounds": len(rounds), "threads": os.cpu_count(), **shares(rounds)}
+    figures = ratios(rounds) if options.variant == "alone" else shares(rounds)
+    row = {"bench": "chat_beside_run", "variant": options.variant, "rounds": len(rounds), "threads": os.cpu_count(), **figures}
     keep(row)
     print(json.dumps(row), flush=True)
 

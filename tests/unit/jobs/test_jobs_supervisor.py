@@ -96,6 +96,21 @@ def test_a_run_that_ended_with_nobody_there_says_how_it_ended(queue: Queue, work
     wait_until(lambda: finished.status().state == "done")
 
 
+def test_a_process_that_stands_still_is_felt_and_one_that_goes_on_again_too(queue: Queue, gate) -> None:
+    run = running(queue, gate)
+    worker = run.status().worker
+    os.kill(worker.pid, signal.SIGSTOP)
+    wait_until(lambda: run.status().signs.idle_s > 0)
+    assert run.status().signs.silent_s > 0
+    assert run.state().state == "running"
+    os.kill(worker.pid, signal.SIGCONT)
+    before = run.status().signs.silent_s
+    run.heartbeat.touch()  # as at the end of a step
+    wait_until(lambda: run.status().signs.silent_s < before)
+    gate.touch()
+    reaches(run, "done")
+
+
 def test_both_killed_is_interrupted(queue: Queue, workspace: Workspace, gate) -> None:
     run = running(queue, gate)
     worker = run.status().worker
