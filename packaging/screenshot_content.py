@@ -39,6 +39,17 @@ from rlhf_desktop.store.profiles import Profile
 if TYPE_CHECKING:
     from rlhf_desktop.ui.frame.window import Window
 
+_GIB = 2**30
+_RTX = {"id": "cuda:0", "kind": "nvidia", "name": "NVIDIA GeForce RTX 4090", "uuid": "GPU-4090", "fast_dtype": "bfloat16"}
+_QUADRO = {"id": "cuda:1", "kind": "nvidia", "name": "Quadro RTX 4000", "uuid": "GPU-4000", "fast_dtype": "float16"}
+_INTEL = {"id": "cpu", "kind": "cpu", "name": "13th Gen Intel(R) Core(TM) i7-1360P", "uuid": "", "fast_dtype": "bfloat16"}
+WORKSTATION = [
+    {**_RTX, "memory_total_bytes": 24 * _GIB, "memory_available_bytes": 21 * _GIB},
+    {**_QUADRO, "memory_total_bytes": 8 * _GIB, "memory_available_bytes": 7 * _GIB},
+    {**_INTEL, "memory_total_bytes": 32 * _GIB, "memory_available_bytes": 21 * _GIB},
+]
+"""The devices of a computer with two cards."""
+
 DEVICE = {
     "device": "cpu",
     "name": "13th Gen Intel(R) Core(TM) i7-1360P",

@@ -19,10 +19,13 @@ from PySide6.QtWidgets import QApplication  # noqa: E402
 from screenshot_feedback import FEEDBACK_SCENES  # noqa: E402
 from screenshot_studio import Scene, Studio  # noqa: E402
 
+from rlhf_desktop.core.files import write_json  # noqa: E402
+from rlhf_desktop.core.paths import state_dir  # noqa: E402
 from rlhf_desktop.core.runs import Signs  # noqa: E402
 from rlhf_desktop.hub.fetching import Transfer  # noqa: E402
 from rlhf_desktop.hub.push import PlannedFile, PushPlan  # noqa: E402
 from rlhf_desktop.hub.remote import RemoteModel  # noqa: E402
+from rlhf_desktop.jobs.device import installation_key  # noqa: E402
 from rlhf_desktop.ui.models.panels import PublishPanel  # noqa: E402
 from rlhf_desktop.ui.widgets.surfaces import widgets_in  # noqa: E402
 
@@ -154,6 +157,17 @@ def _publish(studio: Studio) -> None:
     panel.show_plan(PushPlan("amina/kinder", "model", files))
 
 
+def _devices(studio: Studio) -> None:
+    """Settings on a computer with two cards."""
+    probed = {**content.DEVICE, "devices": content.WORKSTATION}
+    write_json(state_dir() / "device.json", {"key": installation_key(), "device": probed})
+    studio.window.show_room("settings")
+    studio.settle()
+    card = studio.window.room("settings").device
+    page = studio.window.room("settings").widget()
+    page.verticalScrollBar().setValue(card.y())
+
+
 def _palette(studio: Studio) -> None:
     """Find anything, over a room."""
     studio.window.show_room("settings")
@@ -185,6 +199,7 @@ SCENES: dict[str, Scene] = {
     "models-add": _hub_search,
     "models-publish": _publish,
     "settings": _room("settings"),
+    "settings-devices": _devices,
     "palette": _palette,
     "welcome": _welcome,
     # last: they change the run under way

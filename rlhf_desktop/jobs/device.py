@@ -175,6 +175,11 @@ def wanted_device(devices: Sequence[Device] | None = None) -> DeviceRef | None:
     return found.ref if found else None
 
 
+def is_told() -> bool:
+    """Whether this process was told its device, which goes before what is chosen."""
+    return bool(os.environ.get(DEVICE))
+
+
 def tell_device(text: str) -> None:
     """Have this process and all that it starts use the device someone names, whatever was chosen.
 

@@ -36,6 +36,7 @@ class Session(QObject):
     modelsChanged = Signal()  # the library's list
     networkChanged = Signal()  # whether the network may be used
     offlineChosen = Signal(bool)  # the user's switch was turned
+    deviceChosen = Signal()  # models are to compute on another device
     roomRequested = Signal(str)  # a room's key
     runRequested = Signal(str)  # show this run's page, by run id (Train listens)
     evaluationRequested = Signal(str)  # show how good the result of this run is, by run id (Evaluate listens)

@@ -282,6 +282,19 @@ def test_chat_leaves_its_memory_to_a_run_that_needs_it_and_comes_back(qtbot, win
     qtbot.waitUntil(lambda: context.chat.loaded is not None)
 
 
+def test_chat_moves_to_another_device_once_nobody_waits_for_an_answer(qtbot, window, context, monkeypatch):
+    context.chat.load(context.session.base)
+    qtbot.waitUntil(lambda: context.chat.loaded is not None and context.chat.state == "ready")
+    before, moved = context.chat.process_id, []
+    monkeypatch.setattr("rlhf_desktop.ui.frame.desk.worker_environment", lambda: moved.append(context.chat.state) or {"A": "B"})
+    context.chat._set_state("busy")
+    context.session.deviceChosen.emit()
+    assert moved == []
+    context.chat._set_state("ready")
+    assert moved == ["ready"]
+    qtbot.waitUntil(lambda: context.chat.process_id not in (0, before) and context.chat.loaded is not None)
+
+
 def test_the_status_bar_says_memory_and_who_shares_the_cores(qtbot, window, context):
     context.chat.load(context.session.base)
     qtbot.waitUntil(lambda: context.chat.loaded is not None and context.chat.state == "ready")

@@ -1,11 +1,16 @@
 import pytest
 
+from rlhf_desktop.core.commands import worker_environment
+from rlhf_desktop.core.devices import DEVICE as DEVICE_VARIABLE
+from rlhf_desktop.core.devices import choose_device, chosen_device
 from rlhf_desktop.core.errors import WorkerTrouble
 from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.core.paths import resources_dir
+from rlhf_desktop.core.runs import DeviceRef
+from rlhf_desktop.jobs import device
 from rlhf_desktop.store.profiles import Profile
 from rlhf_desktop.ui.people import who_am_i
-from rlhf_desktop.ui.settings import room as settings_room
+from rlhf_desktop.ui.settings import device as settings_device
 from rlhf_desktop.ui.settings.privacy import SENT
 from rlhf_desktop.ui.settings.room import SettingsRoom
 from rlhf_desktop.ui.theme import tokens as t
@@ -70,16 +75,69 @@ def test_the_role_belongs_to_whoever_judges_here_and_stands_in_the_team(context,
 
 
 def test_the_computer_is_described_or_the_trouble_said(qtbot, monkeypatch, room):
-    monkeypatch.setattr(settings_room, "probe_device", lambda refresh: DEVICE)
+    monkeypatch.setattr(settings_device, "probe_device", lambda refresh: DEVICE)
     room.probe(refresh=True)
-    qtbot.waitUntil(lambda: room._facts.rowCount() == 5)
+    qtbot.waitUntil(lambda: room.device.facts.rowCount() == 5)
+    assert not room.device.choice.isVisible()  # there is but one
 
     def fail(refresh):
         raise WorkerTrouble("The training software is broken.", "Install again.")
 
-    monkeypatch.setattr(settings_room, "probe_device", fail)
+    monkeypatch.setattr(settings_device, "probe_device", fail)
     room.probe(refresh=True)
-    qtbot.waitUntil(lambda: "broken" in room._device_words.text())
+    qtbot.waitUntil(lambda: "broken" in room.device.words.text())
+
+
+CARD = {"kind": "nvidia", "memory_total_bytes": 24e9, "memory_available_bytes": 20e9, "fast_dtype": "float16"}
+CARDS = {
+    **DEVICE,
+    "devices": [
+        {**CARD, "id": "cuda:0", "name": "Small Card", "uuid": "GPU-a"},
+        {**CARD, "id": "cuda:1", "name": "Large Card", "uuid": "GPU-b"},
+        {"id": "cpu", "kind": "cpu", "name": "Test CPU", "uuid": "", "memory_total_bytes": 8e9, "fast_dtype": "bfloat16"},
+    ],
+}
+
+
+@pytest.fixture
+def cards(monkeypatch):
+    monkeypatch.setattr(settings_device, "probe_device", lambda refresh: CARDS)
+    free = {"GPU-a": 5e9, "GPU-b": 12e9}
+    monkeypatch.setattr(device.nvml, "free_bytes", free.get)
+    return free
+
+
+def texts(choice):
+    return [choice.itemText(index) for index in range(choice.count())]
+
+
+def test_every_device_is_offered_with_its_free_memory_and_the_choice_is_kept(qtbot, context, room, cards):
+    room.probe(refresh=False)
+    choice = room.device.choice
+    qtbot.waitUntil(choice.isVisible)
+    assert texts(choice)[:3] == [
+        "Automatic: the card with the most free memory",
+        "Small Card · 5.0 GB of 24 GB free",
+        "Large Card · 12 GB of 24 GB free",
+    ]
+    assert texts(choice)[3].startswith("Test CPU (the processor) · ")
+    assert room.device.facts.itemAt(0, room.device.facts.ItemRole.FieldRole).widget().text() == "Large Card (cuda:1)"
+    choice.setCurrentIndex(1)
+    with qtbot.waitSignal(context.session.deviceChosen):
+        choice.activated.emit(1)
+    assert chosen_device() == DeviceRef(id="cuda:0", uuid="GPU-a", name="Small Card")
+    assert worker_environment()[DEVICE_VARIABLE] == "GPU-a"
+    cards["GPU-a"] = 1e9
+    room.probe(refresh=False)
+    qtbot.waitUntil(lambda: choice.currentText() == "Small Card · 1.0 GB of 24 GB free")
+    choice.activated.emit(0)
+    assert chosen_device() is None
+
+
+def test_a_chosen_card_that_is_gone_is_said(qtbot, room, cards):
+    choose_device(DeviceRef(id="cuda:2", uuid="GPU-c", name="Old Card"))
+    room.probe(refresh=False)
+    qtbot.waitUntil(lambda: room.device.choice.currentText() == "Old Card: not in this computer now")
 
 
 @pytest.fixture

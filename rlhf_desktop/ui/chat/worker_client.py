@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Qt, QTimer, Signal
 
 from rlhf_desktop.core.errors import AppError, WorkerTrouble
 from rlhf_desktop.core.ids import new_id
@@ -143,6 +143,13 @@ class WorkerClient(QObject):
         self.start()
         if base is not None:
             self.load(base)
+
+    def move(self, environment: dict[str, str]) -> None:
+        """Go on in a new process with another environment, and the model in use. Not while somebody waits for an answer."""
+        self._environment = environment
+        if self._process is not None:
+            self.ended.connect(self.restart, Qt.ConnectionType.SingleShotConnection)
+            self.close()
 
     def close(self) -> None:
         """Ask the process to end; `ended` follows, at once when there is none."""

@@ -12,6 +12,7 @@ from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.conversations import Conversation, Project
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.hub.servers import NamedServer
+from rlhf_desktop.jobs.commands import worker_environment
 from rlhf_desktop.jobs.device import probe_device
 from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.operations.conversations import find_conversations
@@ -58,6 +59,7 @@ class Desk(QObject):
         self._looking = False
         self._undoing = Undoing(context.store, context.session, lambda: who_am_i(context.store), self)
         self._chat_bytes = 0
+        self._is_to_move = False  # chat, to another device, once nobody waits for an answer
         self._noticed = ""  # what was said of how the database is kept
         self._clock = QTimer(self)
         self._clock.setInterval(_LOOK_MS)
@@ -87,6 +89,8 @@ class Desk(QObject):
         window.status.runRequested.connect(lambda: window.show_room("train"))
         window.status.networkRequested.connect(lambda: window.show_room("settings"))
         session.networkChanged.connect(self._show_network)
+        session.deviceChosen.connect(self._move_chat)
+        chat.stateChanged.connect(self._move_when_quiet)
         self._show_network()
         window.palette_view.set_source(self.find, self.find_conversations)
         window.closed.connect(self._clock.stop)
@@ -168,6 +172,15 @@ class Desk(QObject):
         memory = f" · {words.size(self._chat_bytes)}" if self._chat_bytes else ""
         doing = " · writing" if chat.state == "busy" else " · slower while a run trains" if self._training else ""
         return f"{name} · {chat.loaded.dtype} on {chat.loaded.device}{memory}{doing}"
+
+    def _move_chat(self) -> None:
+        self._is_to_move = True
+        self._move_when_quiet(self._context.chat.state)
+
+    def _move_when_quiet(self, state: str) -> None:
+        if self._is_to_move and state != "busy":
+            self._is_to_move = False
+            self._context.chat.move(worker_environment())
 
     def _trouble(self, request: str, trouble: AppError) -> None:
         if not request or self._context.chat.loaded is None:

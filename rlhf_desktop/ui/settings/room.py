@@ -1,5 +1,6 @@
 """The Settings room: who you are, how it looks, where things are, what this computer offers, and what the program is."""
 
+import functools
 import platform
 from dataclasses import replace
 
@@ -8,14 +9,16 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QLineEdit, QWidget
 
 import rlhf_desktop
+from rlhf_desktop.core.devices import choose_device
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.runs import DeviceRef
 from rlhf_desktop.feedback.conversations import utc_now
 from rlhf_desktop.hub.client import endpoint_address
-from rlhf_desktop.jobs.device import known_device, probe_device
+from rlhf_desktop.jobs.device import known_device
 from rlhf_desktop.store.profiles import Profile
-from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.people import who_am_i
+from rlhf_desktop.ui.settings.device import DeviceCard, look_at_machine
 from rlhf_desktop.ui.settings.privacy import PrivacyCard
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
@@ -57,10 +60,9 @@ class SettingsRoom(QObject):
         return self._root
 
     def activated(self) -> None:
-        """Ask what the computer has, unless it is known, and whether a token is kept."""
+        """Ask what the computer has and what is free of it, and whether a token is kept."""
         self._context.tasks.run(self._keeper.get, on_success=self.privacy.show_token, on_failure=self._troubled)
-        if known_device() is None:
-            self.probe(refresh=False)
+        self.probe(refresh=False)
 
     def deactivated(self) -> None:
         """Keep what is being typed."""
@@ -175,46 +177,22 @@ class SettingsRoom(QObject):
     # --- device
 
     def _device(self) -> Card:
-        card = Card("This computer")
-        self._facts = Form(field_rows=False, spacing=t.SPACE_S)
-        card.body.addLayout(self._facts)
-        self._device_words = caption("", wrap=True)
-        card.body.addWidget(self._device_words)
-        line = row()
-        again = Button("Look again", icon="refresh")
-        again.clicked.connect(lambda: self.probe(refresh=True))
-        line.addWidget(again)
-        line.addStretch(1)
-        card.body.addLayout(line)
-        self._show_device(known_device())
-        return card
+        self.device = DeviceCard()
+        self.device.deviceChosen.connect(self._choose_device)
+        self.device.lookRequested.connect(lambda: self.probe(refresh=True))
+        return self.device
 
     def probe(self, refresh: bool) -> None:
-        """Ask the training software what this computer offers."""
-        self._device_words.setText("Looking… this takes some seconds.")
-        self._device_words.show()
-        self._context.tasks.run(lambda: probe_device(refresh=refresh), on_success=self._show_device, on_failure=self._no_device)
+        """Ask the training software what this computer offers, unless it is known, and what memory is free now."""
+        if refresh or known_device() is None:
+            self.device.say("Looking… this takes some seconds.")
+        look = functools.partial(look_at_machine, refresh=refresh)
+        self._context.tasks.run(look, on_success=self.device.show_machine, on_failure=lambda trouble: self.device.say(str(trouble)))
 
-    def _show_device(self, device: dict | None) -> None:
-        while self._facts.rowCount():
-            self._facts.removeRow(0)
-        self._device_words.hide()
-        if not device:
-            return
-        versions = device.get("versions", {})
-        facts = [
-            ("Computes on", f"{device.get('name', '')} ({device.get('device', '')})"),
-            ("Memory for models", words.size(device.get("memory_total_bytes") or 0)),
-            ("Memory of the computer", words.size(device.get("ram_total_bytes") or 0)),
-            ("Fast number format", str(device.get("fast_dtype", ""))),
-            ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
-        ]
-        for name, value in facts:
-            self._facts.add(name, Label(value, tone="muted", wrap=True))
-
-    def _no_device(self, trouble: AppError) -> None:
-        self._device_words.setText(str(trouble))
-        self._device_words.show()
+    def _choose_device(self, device: DeviceRef | None) -> None:
+        choose_device(device)
+        self._context.session.deviceChosen.emit()
+        self.probe(refresh=False)
 
     # --- about
 

@@ -124,7 +124,8 @@ class RunView:
         return facts
 
     def _on_started(self, event: runs.Started) -> None:
-        self.device, self.dtype = event.device, event.dtype
+        self.device = f"{event.device_name} ({event.device})" if event.device_name else event.device
+        self.dtype = event.dtype
         self.trainable_parameters = event.trainable_parameters
         self.failure = self.finished = None  # it runs again
         self.phase, self.eta_s = "", None
