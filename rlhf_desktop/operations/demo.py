@@ -162,7 +162,7 @@ class Demo:
 
     def measure(self, base: ModelRef) -> None:
         """Find out how long the demo takes here and how much of it is done; where that fails, all of it is."""
-        self.say("Measuring how fast this computer is (once, about a minute)")
+        self.say("Measuring how fast this computer is (once, a minute or two)")
         with contextlib.suppress(AppError):
             found = self.foresight(self.whole, base)
             self.note(share=found.share, foreseen_s=found.seconds)
