@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rlhf_desktop.cli.common import Command, table
+from rlhf_desktop.cli.common import Command, holding, table
 from rlhf_desktop.cli.desk import Desk, desk_of
 from rlhf_desktop.cli.reports import report_option, written
 from rlhf_desktop.core.runs import AdapterRef
@@ -105,15 +105,17 @@ def _share(win: WinInterval) -> str:
 @click.option("--against", default="base", show_default=True, metavar="A", help="The model before.")
 @click.option("--refresh", is_flag=True, help="Measure again what was measured before.")
 @report_option
+@holding
 @click.pass_context
 def probes(ctx: click.Context, tuned: str, against: str, refresh: bool, report_to: Path | None) -> None:
     """Side effects: what training changed besides what it was meant to."""
     desk = desk_of(ctx)
+    adapters = {name: desk.adapter(name) for name in (against, tuned)}
     measures = [
         probe_model(
             desk.client,
-            base=desk.base,
-            adapter=desk.adapter(name),
+            base=desk.base.held(*adapters.values()),
+            adapter=adapters[name],
             workspace=desk.workspace,
             on_progress=desk.console.batch(f"Probing {name}:"),
             refresh=refresh,

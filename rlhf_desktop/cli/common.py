@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -28,6 +28,7 @@ class Options:
     project: str | None = None
     model: str | None = None
     device: str | None = None
+    quantization: Literal["none", "4bit"] | None = None
     offline: bool = False
     as_json: bool = False
     open_window: "Callable[[Options], int] | None" = None  # what to do when there is no command
@@ -118,6 +119,13 @@ def _keep(name: str) -> Any:
             setattr(options, name, value)
 
     return callback
+
+
+def holding(command: Any) -> Any:
+    """Adds the option that says how a command that asks the model holds it in memory."""
+    text = "4bit holds the model in a quarter of the memory (default: as chosen for the model, else as the adapter was trained)."
+    kinds = click.Choice(["none", "4bit"])
+    return click.option("--quantization", type=kinds, expose_value=False, callback=_keep("quantization"), help=text)(command)
 
 
 def global_options() -> list[click.Option]:

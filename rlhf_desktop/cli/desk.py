@@ -10,6 +10,7 @@ from rlhf_desktop.cli.common import Console, Options
 from rlhf_desktop.core.errors import NotFound
 from rlhf_desktop.core.offline import network_rule, obey
 from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.recipes import check_quantization
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.hub.library import Library
@@ -75,7 +76,11 @@ class Desk:
     @cached_property
     def base(self) -> ModelRef:
         """The base model named, else the project's, else the starter."""
-        return projects.choose_base(self.store, self.library, self.project, self._options.model, self.console.note)
+        found = projects.choose_base(self.store, self.library, self.project, self._options.model, self.console.note)
+        held = self._options.quantization
+        if held == "4bit":
+            check_quantization(held)
+        return found.model_copy(update={"quantization": held}) if held else found
 
     @cached_property
     def client(self) -> ChatWorker:

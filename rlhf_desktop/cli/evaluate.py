@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from rlhf_desktop.cli.blind import COMMANDS
-from rlhf_desktop.cli.common import Group
+from rlhf_desktop.cli.common import Group, holding
 from rlhf_desktop.cli.desk import desk_of
 from rlhf_desktop.cli.reports import report_option, written
 from rlhf_desktop.cli.talk import sampling_options
@@ -35,6 +35,7 @@ for _command in COMMANDS:
 @click.option("--reward", required=True, metavar="A", help="A reward model: name, run id or folder.")
 @click.option("--data", type=FILE, required=True, metavar="FILE", help="Rankings on prompts it has not learned from.")
 @report_option
+@holding
 @click.pass_context
 def reward(ctx: click.Context, reward: str, data: Path, report_to: Path | None) -> None:
     """How often the reward model prefers the answer that the expert preferred."""
@@ -67,6 +68,7 @@ def _percent(rate: WinRate) -> str:
 @click.option("--prompts", type=FILE, required=True, metavar="FILE", help="Prompts that neither was trained on.")
 @click.option("--reward", metavar="R", help="Let this reward model judge; without it you compare by reading.")
 @report_option
+@holding
 @sampling_options
 @click.pass_context
 def policy(

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from rlhf_desktop.cli.common import Command
+from rlhf_desktop.cli.common import Command, holding
 from rlhf_desktop.cli.desk import Desk, desk_of
 from rlhf_desktop.core.errors import AppError, NotFound
 from rlhf_desktop.core.messages import Messages
@@ -37,6 +37,7 @@ def sampling_options(command: Any) -> Any:
 @click.option("--adapter", metavar="A", help="A tuned model: name, run id or folder (default: the base model).")
 @click.option("--out", type=FILE, required=True, metavar="FILE.jsonl", help="Where the answers go.")
 @sampling_options
+@holding
 @click.pass_context
 def generate(
     ctx: click.Context,
@@ -69,6 +70,7 @@ def generate(
 @click.option("--reward", required=True, metavar="A", help="A reward model: name, run id or folder.")
 @click.option("--data", type=FILE, required=True, metavar="FILE", help="Answers, as generate writes them, or rankings.")
 @click.option("--out", type=FILE, required=True, metavar="FILE.jsonl", help="Where the scored answers go.")
+@holding
 @click.pass_context
 def score(ctx: click.Context, reward: str, data: Path, out: Path) -> None:
     """Let a reward model score answers."""
@@ -88,6 +90,7 @@ def score(ctx: click.Context, reward: str, data: Path, out: Path) -> None:
 @click.option("--adapter", metavar="A", help="A tuned model: name, run id or folder (default: the base model).")
 @click.option("--prompt", metavar="TEXT", help="Ask this, print the answer, and end.")
 @sampling_options
+@holding
 @click.pass_context
 def chat(
     ctx: click.Context,
@@ -102,7 +105,7 @@ def chat(
     desk = desk_of(ctx)
     base, tuned = desk.base, desk.adapter(adapter)
     sampling = Sampling(temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens)
-    desk.client.load(base)
+    desk.client.load(base.held(tuned))
     talk = Talk(desk, tuned, sampling, seed)
     if prompt is not None or desk.console.as_json:
         talk.ask_once(prompt)

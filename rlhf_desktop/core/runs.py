@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from rlhf_desktop.core.recipes import Algorithm
+from rlhf_desktop.core.recipes import Algorithm, Quantization
 
 
 class Value(BaseModel):
@@ -21,11 +21,20 @@ class ModelRef(Value):
     """A base model in the library: a transformers folder with safetensors weights.
 
     `hash` is the identity adapters are checked against: SHA-256 of the source file(s) and the converter's version.
+    `quantization` is how it is held to chat, compare and score; "auto" as the adapter on it was trained. A run has its own setting.
     """
 
     name: str
     path: str
     hash: str
+    quantization: Literal["auto", "none", "4bit"] = "auto"
+
+    def held(self, *adapters: "AdapterRef | None") -> "ModelRef":
+        """This model, held as the user has chosen, else in 4 bits if one of the adapters was trained on that."""
+        if self.quantization != "auto":
+            return self
+        found = any(adapter is not None and adapter.quantization == "4bit" for adapter in adapters)
+        return self.model_copy(update={"quantization": "4bit" if found else "none"})
 
 
 class AdapterRef(Value):
@@ -35,6 +44,7 @@ class AdapterRef(Value):
     path: str
     hash: str
     base_hash: str
+    quantization: Quantization = "none"  # of the base while the adapter was trained, as far as is known
 
 
 class DeviceRef(Value):

@@ -23,6 +23,7 @@ from rlhf_desktop.core.gguf_header import check_gguf
 from rlhf_desktop.core.modelfiles import check_model
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import NO_WINDOW, FileLock, free_disk_bytes, remove_tree, rename
+from rlhf_desktop.core.recipes import check_quantization
 from rlhf_desktop.core.runs import ModelRef, Value
 
 STARTER = "SmolLM2-135M-Instruct"
@@ -58,6 +59,7 @@ class LibraryModel(Value):
     parameters: int
     size_bytes: int
     notes: str = ""
+    quantization: Literal["auto", "none", "4bit"] = "auto"  # how it is held in memory to chat, compare and score
 
 
 class Library:
@@ -107,7 +109,7 @@ class Library:
         if not folder.is_dir():
             hint = f"Put the folder back, or remove the model and add it again: rlhf-desktop models remove {model.name}"
             raise ModelTrouble(f"The folder of “{model.name}” is gone: {folder}", hint)
-        return ModelRef(name=model.name, path=str(folder), hash=model.hash)
+        return ModelRef(name=model.name, path=str(folder), hash=model.hash, quantization=model.quantization)
 
     def add(
         self,
@@ -212,11 +214,25 @@ class Library:
         Raises:
             NotFound: there is no such model.
         """
+        self._change(name, notes=notes)
+
+    def hold(self, name: str, quantization: str) -> None:
+        """Say how the model is held in memory to chat, compare and score: "auto", "none" or "4bit".
+
+        Raises:
+            ModelTrouble: 4-bit numbers need a package that is not installed.
+            NotFound: there is no such model.
+        """
+        if quantization == "4bit":
+            check_quantization("4bit")
+        self._change(name, quantization=quantization)
+
+    def _change(self, name: str, **facts: str) -> None:
         with self._lock().held():
             model = _read(self._root / name)
             if model is None:
                 raise NotFound(f"There is no model called “{name}”.", "rlhf-desktop models list shows what there is.")
-            write_json(self._root / name / DESCRIPTION, model.model_copy(update={"notes": notes}).model_dump(mode="json"))
+            write_json(self._root / name / DESCRIPTION, model.model_copy(update=facts).model_dump(mode="json"))
 
     # --- adding ---------------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NotFound
 from rlhf_desktop.core.files import discard, sha256_file
 from rlhf_desktop.core.imported import imported_adapters
 from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.recipes import Quantization
 from rlhf_desktop.core.rewardfiles import REWARD, check_reward
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.jobs.queue import run_folders
@@ -117,7 +118,9 @@ def _info(run: RunFolder) -> AdapterInfo | None:
     try:
         config = run.config()
         title = title_of(run, config.title)
-        ref = AdapterRef(name=title, path=str(run.adapter), hash=weights_hash(run.adapter), base_hash=config.base.hash)
+        held: Quantization = "4bit" if config.settings.get("quantization") == "4bit" else "none"
+        where, digest = str(run.adapter), weights_hash(run.adapter)
+        ref = AdapterRef(name=title, path=where, hash=digest, base_hash=config.base.hash, quantization=held)
     except AppError:
         return None  # a damaged run is named in the list of runs; it has no result to offer
     kind: AdapterKind = "reward" if config.algorithm == "reward" else "policy"

@@ -126,6 +126,7 @@ def compare_policies(
     on_progress: OnProgress | None = None,
 ) -> PolicyReport:
     """One answer of each policy to each prompt; with `reward`, how often B's scores higher than A's."""
+    base = base.held(a, b)  # the same for both
     rows = [
         generate_answers(client, prompts, base=base, adapter=adapter, sampling=sampling, seed=seed, on_progress=on_progress)
         for adapter in (a, b)

@@ -56,7 +56,7 @@ def generate_answers(
     """
     if not 1 <= k <= MAX_ANSWERS:
         raise BadInput(f"{k} answers to each prompt do not work.", f"Ask for 1 to {MAX_ANSWERS}.")
-    client.load(base)
+    client.load(base.held(adapter))
     seen = _Counter(len(prompts) * k, on_progress)
 
     def on_reply(reply: Reply) -> None:
@@ -71,7 +71,7 @@ def score_answers(
     client: ChatWorker, rows: Sequence[AnswerRow], *, base: ModelRef, reward: AdapterRef, on_progress: OnProgress | None = None
 ) -> list[AnswerRow]:
     """The same rows with the reward model's score at each answer."""
-    client.load(base)
+    client.load(base.held(reward))
     seen = _Counter(len(rows), on_progress)
     scored: list[AnswerRow] = []
     for chunk in chunks(rows, _SCORED_AT_ONCE):

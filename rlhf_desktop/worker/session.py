@@ -20,6 +20,7 @@ from rlhf_desktop.core.protocol import (
     ScoreResult,
     Token,
 )
+from rlhf_desktop.core.recipes import Quantization
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.model import load_base
@@ -46,14 +47,16 @@ class Session:
     def __init__(self, request: Load) -> None:
         self._ref = request.base
         self._dtype = request.dtype
-        self.host = AdapterHost(load_base(request.base, dtype=request.dtype))
+        held: Quantization = "4bit" if request.base.quantization == "4bit" else "none"
+        self.host = AdapterHost(load_base(request.base, dtype=request.dtype, quantization=held))
         self._adapters: OrderedDict[str, str] = OrderedDict()  # hash → name on the host
         self._reward: tuple[str, RewardModel] | None = None  # its hash
         self._likelihood_tokens = MAX_TOKENS  # at once; fewer when memory has run out
 
     def is_for(self, request: Load) -> bool:
         """Whether this is the model asked for."""
-        return (self._ref.hash, self._ref.path, self._dtype) == (request.base.hash, request.base.path, request.dtype)
+        ours, theirs = ((base.hash, base.path, base.quantization == "4bit") for base in (self._ref, request.base))
+        return (ours, self._dtype) == (theirs, request.dtype)
 
     # --- answers --------------------------------------------------------------------------------------------------------------
 

@@ -261,6 +261,18 @@ def test_publishing_shows_exactly_what_goes_and_sends_just_that(qtbot, room, car
     assert str(room._context.workspace.root).encode() not in b"".join(repo.files.values())
 
 
+def test_a_model_can_be_held_in_4_bit_numbers(qtbot, room, card, context, monkeypatch):
+    line = cards(room)[0].line
+    assert ("hold:4bit", "Hold in memory: In 4-bit numbers: a quarter of the memory") in line._offers
+    monkeypatch.setattr("rlhf_desktop.core.recipes.find_spec", lambda _: object())
+    line.asked.emit("hold:4bit")
+    qtbot.waitUntil(lambda: context.session.base.quantization == "4bit")  # and chat loads it so
+    qtbot.waitUntil(lambda: ("hold:auto", "Hold in memory: As its adapters were trained") in cards(room)[0].line._offers)
+    monkeypatch.setattr("rlhf_desktop.core.recipes.find_spec", lambda _: None)
+    cards(room)[0].line.asked.emit("hold:auto")
+    qtbot.waitUntil(lambda: context.session.base.quantization == "auto")
+
+
 def test_notes_stay(qtbot, room, card, context):
     (line,) = card.lines.values()
     line.asked.emit("notes")

@@ -64,7 +64,7 @@ class Answerer(QObject):
         if self._session.server is not None:
             return self._ask_server(self._session.server, prompt, k, sampling, seed)
         base, adapter = self._session.base, self._session.adapter
-        self._client.load(base)
+        self._client.load(base.held(adapter))
         ask = self._client.generate_ahead if ahead else self._client.generate
         return Asked(ask(prompt, k, adapter, sampling, seed), Generator.of(base, adapter, sampling))
 

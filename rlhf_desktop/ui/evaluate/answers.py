@@ -51,7 +51,7 @@ class AnswerMaker(QObject):
         """Ask both models to answer every prompt."""
         self.stop()
         self._prompts, self._completions, self._first = prompts, {}, None
-        self._client.load(base)
+        self._client.load(base.held(old, new))
         for side, adapter in enumerate((old, new)):  # all of one side first: switching adapters costs time
             for first in range(0, len(prompts), _TOGETHER):
                 some = prompts[first : first + _TOGETHER]

@@ -115,9 +115,10 @@ def measure_effects(
     adapters = [adapter_of(workspace, side, base) for side in (made.old, made.new)]
     assert base is not None  # or `adapter_of` had refused
     with ChatWorker() as client:
-        client.load(base)
+        held = base.held(*adapters)
+        client.load(held)
         before, after = (
-            probe_model(client, base=base, adapter=adapter, workspace=workspace, on_progress=lambda p, n=name: progress((n, p)))
+            probe_model(client, base=held, adapter=adapter, workspace=workspace, on_progress=lambda p, n=name: progress((n, p)))
             for adapter, name in zip(adapters, (made.old_name, made.new_name), strict=True)
         )
     return compare_probes(before, after)

@@ -145,7 +145,7 @@ class Desk(QObject):
         if session.base:
             settings.set("model", session.base.name, session.project.id)
             settings.set("adapter", session.adapter.path if session.adapter else None, session.project.id)
-            self._context.chat.load(session.base)
+            self._context.chat.load(session.base.held(session.adapter))
         settings.set("server", session.server.reference.name if session.server else None, session.project.id)
         self._show_model()
 
@@ -287,7 +287,7 @@ class Desk(QObject):
         elif self._asleep_for and (chat.loaded is not None or not any(run.id == self._asleep_for for run in _live(seen))):
             self._asleep_for = ""
             if session.base is not None:
-                chat.load(session.base)
+                chat.load(session.base.held(session.adapter))
 
     # --- going places
 

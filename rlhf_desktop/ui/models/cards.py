@@ -23,7 +23,7 @@ class _ModelLine(QWidget):
     chosen = Signal()
     removed = Signal()
     opened = Signal()
-    asked = Signal(str)  # "current", "compare", "export", "publish", "notes"
+    asked = Signal(str)  # "current", "compare", "export", "publish", "hold:4bit" and its like, "notes"
 
     def __init__(
         self,
@@ -93,12 +93,17 @@ class _ModelLine(QWidget):
         menu.popup(self.more.mapToGlobal(self.more.rect().bottomLeft()))
 
 
-def _offers(current: bool, usable: bool = True, run: bool = True, base: bool = False) -> list[tuple[str, str]]:
+_HOLDINGS = {"auto": "As its adapters were trained", "4bit": "In 4-bit numbers: a quarter of the memory", "none": "Whole"}
+_HELD = {"4bit": "  ·  held in 4-bit numbers", "none": "  ·  held whole"}
+
+
+def _offers(current: bool, usable: bool = True, run: bool = True, base: LibraryModel | None = None) -> list[tuple[str, str]]:
     """What else can be done with a model, by key and words."""
     offers = [("current", "Make current")] if usable and not current else []
     offers += [("compare", "Compare it blind…")] if run and usable and not base else []
     offers += [("export", "Export to files…")]
     offers += [] if base else [("publish", "Publish on the Hub…")]
+    offers += [(f"hold:{key}", f"Hold in memory: {text}") for key, text in _HOLDINGS.items() if base and key != base.quantization]
     return [*offers, ("notes", "Notes…")]
 
 
@@ -129,9 +134,10 @@ class BaseCard(Card):
             question += f" {words.count(len(rows), 'adapter')} made on it cannot be used until it is added again."
         size = words.parameters(model.parameters)
         facts = f"{size}  ·  {model.licence or 'licence unknown'}  ·  {words.size(model.size_bytes)} on disk"
+        facts += _HELD.get(model.quantization, "")
         self._notes = notes or {}
         current = mine and adapter is None
-        self.line = _ModelLine(model.name, facts, "models", current, True, question, run=False, offers=_offers(current, base=True))
+        self.line = _ModelLine(model.name, facts, "models", current, True, question, run=False, offers=_offers(current, base=model))
         self.line.asked.connect(lambda what: self.asked.emit(None, what))
         self.line.chosen.connect(lambda: self.chosen.emit(None))
         self.line.removed.connect(self.removed)

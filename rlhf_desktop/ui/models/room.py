@@ -207,8 +207,25 @@ class ModelsRoom(QObject):
             self.make_current(model.name, entry.ref if entry else None)
         elif what == "compare":
             self._context.session.evaluationRequested.emit(entry.run_id)
+        elif what.startswith("hold:"):
+            self.hold(model, what.removeprefix("hold:"))
         else:
             self.sharing.open(what, line, model, entry)
+
+    def hold(self, model: LibraryModel, quantization: str) -> None:
+        """Hold the model in 4-bit numbers from now on, whole, or as the adapter on it was trained; in a run its settings count."""
+        library, session = self._context.library, self._context.session
+
+        def work() -> ModelRef:
+            library.hold(model.name, quantization)
+            return library.get(model.name)
+
+        def held(ref: ModelRef) -> None:
+            if session.base is not None and session.base.hash == ref.hash:
+                session.set_model(ref, session.adapter)
+            self.refresh()
+
+        self._context.tasks.run(work, on_success=held, on_failure=self._failed)
 
     def _toggle_adding(self) -> None:
         self.adding.setVisible(not self.adding.isVisible())

@@ -15,7 +15,7 @@ class EchoWorker:
     """Answers with the last question and the number of messages it was shown; remembers seeds."""
 
     def __init__(self):
-        self.asked, self.seeds, self.fail = [], [], False
+        self.asked, self.seeds, self.fail, self.held = [], [], False, []
 
     def __enter__(self):
         return self
@@ -24,7 +24,7 @@ class EchoWorker:
         pass
 
     def load(self, base):
-        pass
+        self.held.append(base.quantization)
 
     def generate(self, prompts, k=1, adapter=None, sampling=None, seed=0, on_reply=None):
         if self.fail:
@@ -105,6 +105,15 @@ def test_models_are_listed_and_removed(cli, model, tmp_path):
     assert cli("models", "remove", "tiny").code == 0
     assert (tmp_path / "tiny" / "config.json").exists()
     assert cli("models", "remove", "tiny").code == 1
+
+
+def test_the_model_is_held_as_asked_for(cli, model, worker, tmp_path):
+    prompts = write_rows(tmp_path / "p.jsonl", {"prompt": "Hello"})
+    words = ["generate", "--prompts", prompts, "--out", tmp_path / "o.jsonl", "--model", model]
+    for flags in ([], ["--quantization", "4bit"], ["--quantization", "none"]):
+        assert cli(*words, *flags).code == 0
+    assert cli("chat", "--prompt", "Hello", "--model", model, "--quantization", "4bit").code == 0
+    assert worker.held == ["none", "4bit", "none", "4bit"]
 
 
 def test_generate_writes_k_answers_a_prompt_whole(cli, model, worker, tmp_path):

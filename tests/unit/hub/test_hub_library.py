@@ -113,6 +113,19 @@ def test_nobody_waits_while_another_model_is_converted(library, workspace, tiny_
     assert library.add(gguf)
 
 
+def test_how_a_model_is_held_is_kept_beside_it(library, tiny_model, monkeypatch):
+    library.add(tiny_model.path, "mine")
+    assert library.get("mine").quantization == "auto"
+    library.hold("mine", "4bit")
+    library.annotate("mine", "good")
+    assert library.get("mine").quantization == "4bit"
+    monkeypatch.setattr("rlhf_desktop.core.recipes.find_spec", lambda _: None)
+    library.hold("mine", "auto")
+    with pytest.raises(ModelTrouble, match="bitsandbytes"):
+        library.hold("mine", "4bit")
+    assert library.get("mine").quantization == "auto"
+
+
 def test_a_name_taken_while_converting_stays_with_who_took_it(library, workspace, gguf, tiny_model, monkeypatch):
     convert = library._run_converter
 

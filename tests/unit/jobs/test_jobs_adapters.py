@@ -17,8 +17,8 @@ def save_adapter(folder, weights: bytes = b"weights", **config: object) -> None:
     (folder / "adapter_model.safetensors").write_bytes(weights)
 
 
-def finished(workspace: Workspace, title: str, algorithm: str = "sft") -> RunFolder:
-    config = make_config(title).model_copy(update={"algorithm": algorithm})
+def finished(workspace: Workspace, title: str, algorithm: str = "sft", **settings: object) -> RunFolder:
+    config = make_config(title, **settings).model_copy(update={"algorithm": algorithm})
     run = RunFolder.create(workspace, config, ROWS)
     save_adapter(run.adapter, title.encode())
     return run
@@ -48,6 +48,11 @@ def test_every_way_of_naming_one_gives_the_same_adapter(workspace: Workspace, po
     ref = refs.pop()
     assert ref.hash == sha256_file(polite.adapter / "adapter_model.safetensors")
     assert (ref.name, ref.path, ref.base_hash) == ("Polite", str(polite.adapter), polite.config().base.hash)
+
+
+def test_how_its_base_was_held_while_it_was_trained_is_known(workspace: Workspace, polite: RunFolder) -> None:
+    small = finished(workspace, "Small", quantization="4bit")
+    assert [resolve_adapter(workspace, run.id).quantization for run in (polite, small)] == ["none", "4bit"]
 
 
 @pytest.mark.parametrize("text", [None, "", "base"])

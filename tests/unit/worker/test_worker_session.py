@@ -79,6 +79,23 @@ def test_answers_scores_and_likelihoods_survive_the_end_of_memory_and_say_so(ses
     assert 0 < said["tokens_at_once"] < 4096
 
 
+def test_a_model_held_in_4_bits_answers_scores_and_weighs(tiny_model, reward):
+    small = tiny_model.model_copy(update={"quantization": "4bit"})
+    session = Session(Load(id="l", base=small, dtype="float32"))
+    assert session.is_for(Load(id="l", base=small, dtype="float32"))
+    assert not session.is_for(Load(id="l", base=tiny_model, dtype="float32"))
+    assert any(type(module).__name__ == "Linear4bit" for module in session.host.model.modules())
+    _, said = asked(session.generate, Generate(id="g", prompts=PROMPTS, sampling=Sampling(max_new_tokens=4)))
+    assert said["tokens"] > 0
+    (scored,), _ = asked(session.score, Score(id="s", reward=reward, prompts=PROMPTS, completions=COMPLETIONS))
+    (likely,), _ = asked(session.likelihood, Likelihood(id="k", prompts=PROMPTS, completions=COMPLETIONS))
+    whole = Session(Load(id="l", base=tiny_model, dtype="float32"))
+    (plain,), _ = asked(whole.likelihood, Likelihood(id="k", prompts=PROMPTS, completions=COMPLETIONS))
+    assert torch.isfinite(torch.tensor(scored["scores"])).all()
+    torch.testing.assert_close(torch.tensor(likely["logprobs"]), torch.tensor(plain["logprobs"]), rtol=0.1, atol=0.5)
+    assert likely["logprobs"] != plain["logprobs"]
+
+
 def test_a_process_whose_card_is_lost_says_so_and_ends_to_be_started_anew(tiny_model, monkeypatch):
     def fail(self, **_):
         raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
