@@ -6,6 +6,7 @@ computed with the value.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,11 +27,14 @@ class AnswerPass:
     entropy: Tensor  # (N,) no gradient
 
 
+_NO_MASK = torch.empty(0, 0, 0, 0, dtype=torch.bool)  # four dimensions: transformers makes none; our attention has the layout
+
+
 def hidden_states(model: Any, batch: TreeBatch) -> Tensor:
     """The trunk's final states, (T, H)."""
     out = model.base_model(
         input_ids=batch.input_ids,
-        attention_mask=batch.input_ids.new_empty(0, 0, 0, 0),  # four dimensions: transformers makes none; attention has the layout
+        attention_mask=_NO_MASK.to(batch.input_ids.device),
         position_ids=batch.position_ids,
         layout=batch.layout,
         use_cache=False,
@@ -43,57 +47,100 @@ def answer_pass(model: Any, batch: TreeBatch, temperature: float = 1.0, *, entro
     before = hidden_states(model, batch)[batch.before]
     head = model.get_output_embeddings()
     apply: Any = _HeadLogprobs.apply
-    logprobs, entropies = apply(before, head, batch.targets, temperature, entropy)
+    logprobs, entropies = apply(before, head, batch.targets, logit_shape(model.config), temperature, entropy)
     return AnswerPass(before, logprobs, entropies)
 
 
-class _HeadLogprobs(torch.autograd.Function):
-    """log softmax(W h / temperature)[target] and the entropy, from (N, H) states; the head's weights are frozen.
+@dataclass(frozen=True)
+class LogitShape:
+    """What makes logits of the head's products x: scale·x, softly capped as cap·tanh(scale·x / cap) where there is a cap."""
 
-    With z the logits and p their softmax, the gradient needs Σᵥ pᵥ W[v], and so does the entropy: it is logsumexp z − Σᵥ pᵥ zᵥ, and
-    Σᵥ pᵥ zᵥ = h · Σᵥ pᵥ W[v] / temperature (+ Σᵥ pᵥ bᵥ). p itself is made only where one of the two is wanted.
+    scale: float = 1.0
+    cap: float | None = None
+
+
+def logit_shape(config: Any) -> LogitShape:
+    """As families say it: Gemma and NanoChat cap, Granite divides, Cohere, Falcon-H1 and HyperCLOVA X multiply."""
+    text = config.get_text_config()
+    times, multiplier, over = (getattr(text, name, None) or 1.0 for name in ("logit_scale", "lm_head_multiplier", "logits_scaling"))
+    over = 1.0 / over if text.model_type.startswith("hyperclovax") else over
+    return LogitShape(times * multiplier / over, getattr(text, "final_logit_softcapping", None))
+
+
+class _HeadLogprobs(torch.autograd.Function):
+    """log softmax(z / temperature)[target] and the entropy, from (N, H) states; the head's weights W are frozen.
+
+    With z = W h·scale, a = scale / temperature and p the softmax, the gradient a·(W[target] − Σᵥ pᵥ W[v]) needs Σᵥ pᵥ W[v], and so
+    does the entropy: it is logsumexp(z / temperature) − Σᵥ pᵥ zᵥ / temperature, and Σᵥ pᵥ zᵥ / scale = h · Σᵥ pᵥ W[v] (+ Σᵥ pᵥ bᵥ).
+    p itself is made only where one of the two is wanted. Under a soft cap zᵥ has a slope of its own, 1 − (zᵥ / cap)²: the gradient
+    is a·(slope·W[target] − Σᵥ pᵥ slopeᵥ W[v]), and the entropy's sum is taken word by word.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, before: Tensor, head: Any, targets: Tensor, temperature: float, with_entropy: bool
+        ctx: Any, before: Tensor, head: Any, targets: Tensor, shape: LogitShape, temperature: float, with_entropy: bool
     ) -> tuple[Tensor, Tensor]:
         need_grad = ctx.needs_input_grad[0]
-        weight, bias = head.weight, head.bias
+        weight = head.weight
         logprobs, entropy = (torch.zeros(before.shape[0], device=before.device) for _ in range(2))
         slope = torch.empty_like(before) if need_grad else None
         chunk = head_chunk_tokens(before.device.type, weight.shape[0])
         for at in range(0, before.shape[0], chunk):
             rows = slice(at, at + chunk)
             h, target = before[rows], targets[rows].unsqueeze(-1)
-            scaled = head(h).float() if temperature == 1.0 else head(h).float() / temperature  # (n, V)
+            scaled, bent = _logits(head(h).float(), shape, temperature)  # (n, V)
             log_p = torch.log_softmax(scaled, dim=-1)
             logprobs[rows] = log_p.gather(-1, target).squeeze(-1)
             if slope is None and not with_entropy:
                 continue
             whole = (scaled.gather(-1, target) - log_p.gather(-1, target)).squeeze(-1)  # (n,) logsumexp z
-            p = log_p.exp_().to(weight.dtype)
-            mean = p @ weight  # (n, H) Σᵥ pᵥ W[v]
+            finish = _plain if bent is None else partial(_capped, scaled=scaled, bent=bent)
+            sums, slopes = finish(log_p.exp_(), h, target, head=head, rate=shape.scale / temperature)
             if with_entropy:
-                expected = (h.float() * mean.float()).sum(-1) + (0.0 if bias is None else (p @ bias).float())
-                entropy[rows] = whole - expected / temperature
+                entropy[rows] = whole - sums
             if slope is not None:
-                slope[rows] = (weight[targets[rows]] - mean) / temperature
+                slope[rows] = slopes
         ctx.slope = slope
         ctx.mark_non_differentiable(entropy)
         return logprobs, entropy
 
     @staticmethod
-    def backward(ctx: Any, grad_logprobs: Tensor, grad_entropy: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ARG004
-        return (grad_logprobs.unsqueeze(-1) * ctx.slope).to(ctx.slope.dtype), None, None, None, None
+    def backward(ctx: Any, grad_logprobs: Tensor, grad_entropy: Tensor) -> tuple[Tensor, None, None, None, None, None]:  # noqa: ARG004
+        return (grad_logprobs.unsqueeze(-1) * ctx.slope).to(ctx.slope.dtype), None, None, None, None, None
+
+
+def _logits(products: Tensor, shape: LogitShape, temperature: float) -> tuple[Tensor, Tensor | None]:
+    """Logits z over the temperature from the head's products, and z / cap where there is a cap. The products are used up."""
+    if shape.cap is not None:
+        bent = products.mul_(shape.scale / shape.cap).tanh_()
+        return bent * (shape.cap / temperature), bent
+    divisor = temperature / shape.scale
+    return (products if divisor == 1.0 else products / divisor), None
+
+
+def _plain(p: Tensor, h: Tensor, target: Tensor, *, head: Any, rate: float) -> tuple[Tensor, Tensor]:
+    """Σᵥ pᵥ zᵥ / temperature, (n,), and the gradient of a log-probability with respect to the state, (n, H)."""
+    weight, bias = head.weight, head.bias
+    p = p.to(weight.dtype)
+    mean = p @ weight  # (n, H) Σᵥ pᵥ W[v]
+    expected = (h.float() * mean.float()).sum(-1) + (0.0 if bias is None else (p @ bias).float())
+    return expected * rate, (weight[target.squeeze(-1)] - mean) * rate
+
+
+def _capped(p: Tensor, h: Tensor, target: Tensor, *, head: Any, rate: float, scaled: Tensor, bent: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG001 - as `_plain`
+    weight = head.weight
+    expected = (p * scaled).sum(-1)
+    slope = bent.square_().neg_().add_(1.0)  # (n, V) of z against scale·x
+    own = slope.gather(-1, target).to(weight.dtype) * weight[target.squeeze(-1)]
+    return expected, (own - p.mul_(slope).to(weight.dtype) @ weight) * rate
 
 
 @torch.no_grad()
 def check_supported(model: Any, token: int) -> None:
     """Refuse a model that our pass does not serve: two rows end to end must give what each gives alone through transformers.
 
-    Fails for logits that are not simply the head on the trunk's last states (a soft cap or a scale in between), and for attention
-    that is not handed the layout.
+    Fails for logits that are not the head on the trunk's last states in a shape we know, and for attention that is not handed the
+    layout.
 
     Raises:
         ModelTrouble: with the family's name.

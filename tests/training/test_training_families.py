@@ -1,0 +1,101 @@
+"""What families do differently, beside transformers' own eager attention: windows, soft caps, scales, values of another size.
+
+Tiny models with random weights, every norm and bias among them; windows of 8 tokens; rows shorter and longer than that, of one
+answer and of several.
+"""
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from rlhf_desktop.inference.attention import use_rows
+from rlhf_desktop.training.batch import Group, collate
+from rlhf_desktop.training.policy import answer_pass
+
+WORDS = 96
+SIZES = {
+    "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 48,
+    "vocab_size": WORDS, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "max_position_embeddings": 128,
+}  # fmt: skip
+FAMILIES = {
+    "llama": {},
+    "gemma3_text": {"sliding_window": 8, "head_dim": 16, "layer_types": ["sliding_attention", "full_attention"] * 2},
+    "gemma4_text": {"sliding_window": 8, "head_dim": 16, "final_logit_softcapping": 3.0},
+    "mistral": {"sliding_window": 8},
+    "ministral": {"sliding_window": 8, "head_dim": 8},
+    "qwen2": {"sliding_window": 8, "use_sliding_window": True, "max_window_layers": 1},
+    "qwen3": {"sliding_window": 8, "use_sliding_window": True, "max_window_layers": 1, "head_dim": 16},
+    "phi3": {"sliding_window": 8},
+    "olmo3": {"sliding_window": 8},
+    "exaone4": {"sliding_window": 8},
+    "smollm3": {"sliding_window": 8, "use_sliding_window": True},
+    "cohere2": {"sliding_window": 8, "logit_scale": 0.0625},
+    "granite": {"logits_scaling": 4.0, "residual_multiplier": 0.5},
+    "nanochat": {"final_logit_softcapping": 3.0},
+    "deepseek_v3": {
+        "num_key_value_heads": 4, "n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1, "v_head_dim": 12,
+        "moe_intermediate_size": 24, "kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 16,
+    },
+}  # fmt: skip
+
+
+def words(count, seed):
+    return torch.randint(3, WORDS, (count,), generator=torch.Generator().manual_seed(seed)).tolist()
+
+
+GROUPS = [
+    Group(words(3, 1), [words(2, 2), words(3, 3)]),
+    Group(words(20, 4), [words(15, 5), words(9, 6), words(30, 7)]),
+    Group(words(5, 8), [words(40, 9)]),
+]
+
+
+def made(family):
+    """A model whose attention and logits are transformers' own, and a weight of its first layer that gradients are asked for."""
+    settings = {**SIZES, **FAMILIES[family]}
+    if "layer_types" in settings:
+        settings["layer_types"] = settings["layer_types"][: settings["num_hidden_layers"]]
+    config = AutoConfig.for_model(family, **settings)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter += torch.randn(parameter.shape, generator=generator) * 0.15
+    learned = next(p for name, p in model.named_parameters() if "layers.0.self_attn.o_proj.weight" in name)
+    return model, learned.requires_grad_(True)
+
+
+def one_by_one(model):
+    """(N,) log-probabilities of each answer alone after its prompt."""
+    found = []
+    for group in GROUPS:
+        for answer in group.answers:
+            ids = torch.tensor([group.prompt + answer])
+            logits = model(input_ids=ids, use_cache=False).logits[0, len(group.prompt) - 1 : -1]
+            found.append(torch.log_softmax(logits.float(), -1)[torch.arange(len(answer)), torch.tensor(answer)])
+    return torch.cat(found)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_log_probabilities_and_gradients_are_those_of_transformers(family):
+    model, learned = made(family)
+    theirs = one_by_one(model)
+    weights = torch.linspace(-1, 1, len(theirs))
+    (slope,) = torch.autograd.grad((theirs * weights).sum(), learned)
+    use_rows(model)
+    ours = answer_pass(model, collate(GROUPS)).logprobs
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(torch.autograd.grad((ours * weights).sum(), learned)[0], slope, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma4_text", "granite"])
+def test_the_entropy_is_that_of_the_logits_that_are_sampled_from(family):
+    model, _ = made(family)
+    group = GROUPS[2]
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([group.prompt + group.answers[0]]), use_cache=False).logits[
+            0, len(group.prompt) - 1 : -1
+        ]
+        use_rows(model)
+        ours = answer_pass(model, collate([group]), temperature=0.7)
+    log_p = torch.log_softmax(logits.float() / 0.7, -1)
+    torch.testing.assert_close(ours.entropy, -(log_p.exp() * log_p).sum(-1), atol=1e-4, rtol=1e-4)
