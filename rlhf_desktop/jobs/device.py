@@ -20,7 +20,7 @@ import psutil
 
 import rlhf_desktop
 from rlhf_desktop.core.devices import AUTO, DEVICE, choose_device, chosen_device
-from rlhf_desktop.core.errors import BadInput, NotFound, WorkerTrouble
+from rlhf_desktop.core.errors import AppError, BadInput, NotFound, WorkerTrouble
 from rlhf_desktop.core.files import canonical_json, sha256_text, write_json
 from rlhf_desktop.core.paths import state_dir
 from rlhf_desktop.core.platform import NO_WINDOW, FileLock
@@ -35,6 +35,7 @@ AUTOMATIC = DeviceRef(id=AUTO)
 _PROBE_TIMEOUT_S = 180
 _ANSWER = 2  # counts up when the probe tells more, so that what an older one said is not taken for all there is
 _SHORTEST_PART = 3  # letters of a name or UUID
+_OF_ONE = ("name", "uuid", "memory_total_bytes", "memory_available_bytes", "fast_dtype")
 
 
 @dataclass(frozen=True)
@@ -80,15 +81,14 @@ class Device:
 
 def known_device() -> dict[str, Any] | None:
     """What the last probe of this installation said; None before the first. Costs one small file."""
-    try:
-        kept = json.loads(_cache().read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    return kept["device"] if isinstance(kept, dict) and kept.get("key") == installation_key() else None
+    kept = _kept()
+    return _as_used(kept["device"]) if kept else None
 
 
 def probe_device(*, refresh: bool = False, command: Sequence[str] | None = None) -> dict[str, Any]:
-    """The JSON of `worker probe`: devices, memory, the fast dtype, versions. Blocks for seconds when it isn't known yet.
+    """The JSON of `worker probe`: devices, memory, the fast dtype, versions; what is said outside `devices` is of the one wanted.
+
+    Blocks for seconds when it isn't known yet, or when NVIDIA's driver has other cards than the last time.
 
     Args:
         refresh: Ask again, for instance after a graphics card has been added.
@@ -97,11 +97,31 @@ def probe_device(*, refresh: bool = False, command: Sequence[str] | None = None)
     Raises:
         WorkerTrouble: the probe failed: torch is missing or broken.
     """
-    known = None if refresh else known_device()
-    if known is None:
-        known = _ask(command or worker_command("probe"))
-        write_json(_cache(), {"key": installation_key(), "device": known})
-    return known
+    kept, cards = None if refresh else _kept(), sorted(card.uuid for card in nvml.cards())
+    if kept is None or kept.get("cards", cards) != cards:
+        kept = {"key": installation_key(), "cards": cards, "device": _ask(command or worker_command("probe"))}
+        write_json(_cache(), kept)
+    return _as_used(kept["device"])
+
+
+def _kept() -> dict[str, Any] | None:
+    try:
+        kept = json.loads(_cache().read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return kept if isinstance(kept, dict) and kept.get("key") == installation_key() else None
+
+
+def _as_used(probed: dict[str, Any]) -> dict[str, Any]:
+    """The answer with the facts of the device that is wanted, if one is and it is there."""
+    devices = devices_of(probed) if "devices" in probed else []
+    with contextlib.suppress(AppError):
+        wanted = wanted_device(devices)
+        used = same_device(wanted, devices) if wanted else None
+        if used is not None:
+            facts = next(each for each in probed["devices"] if each["id"] == used.id)
+            return {**probed, **{name: facts[name] for name in _OF_ONE if name in facts}, "device": used.backend}
+    return probed
 
 
 def devices_of(probed: dict[str, Any]) -> list[Device]:

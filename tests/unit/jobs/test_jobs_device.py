@@ -3,11 +3,12 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from jobs_helpers import CARDS, PROCESSOR, drive
+from jobs_helpers import CARDS, PROCESSOR, drive, remember
 
 from rlhf_desktop.core.devices import DEVICE
 from rlhf_desktop.core.errors import BadInput, NotFound, WorkerTrouble
 from rlhf_desktop.core.paths import Workspace, state_dir
+from rlhf_desktop.core.runs import DeviceRef
 from rlhf_desktop.jobs import device
 from rlhf_desktop.jobs.commands import worker_environment
 from rlhf_desktop.jobs.device import (
@@ -152,6 +153,23 @@ def test_the_probe_looks_at_all_devices_whatever_was_chosen(devices: list[Device
     choose_device(devices[1].ref)
     script = f"import json, os; print(json.dumps({{'told': os.environ.get({DEVICE!r})}}))"
     assert probe_device(command=[sys.executable, "-c", script]) == {"told": None}
+
+
+def test_what_is_said_of_one_device_is_said_of_the_one_that_is_wanted(devices: list[Device], workspace: Workspace) -> None:
+    remember(*CARDS, PROCESSOR)
+    assert known_device()["device"] == "cpu"  # as it was remembered
+    choose_device(devices[1].ref)
+    known = known_device()
+    assert (known["device"], known["name"], known["memory_total_bytes"]) == ("cuda", "Test Card Small", 8 * 10**9)
+    choose_device(DeviceRef(id="cuda:0", uuid="GPU-gone"))
+    assert known_device()["device"] == "cpu"
+
+
+def test_another_card_in_the_computer_is_noticed(command: list[str], imitated_nvml: None) -> None:
+    drive(LARGE)
+    assert [probe_device(command=command)["n"] for _ in range(2)] == [1, 1]
+    drive(LARGE, SMALL)
+    assert [probe_device(command=command)["n"] for _ in range(2)] == [2, 2]
 
 
 def test_each_card_has_a_lock_of_its_own(devices: list[Device]) -> None:
