@@ -91,8 +91,8 @@ class AdapterHost:
 
     def add(self, name: str, *, rank: int, alpha: int, seed: int) -> None:
         """Put a new adapter on every linear layer: A random, B zero, so it changes nothing until trained. Made trainable."""
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):  # PEFT draws on the CPU; cards have generators of their own
+            torch.default_generator.manual_seed(seed)
             self._attach(name, LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM"))
         for parameter in self.parameters(name).values():
             parameter.requires_grad_(True)

@@ -315,6 +315,13 @@ def synchronize(device: torch.device) -> None:
 # --- troubles -----------------------------------------------------------------------------------------------------------------
 
 
+def send(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
+    """A tensor of the processor's on a device, without waiting until the device gets to it, where it can read it by itself."""
+    if torch.device(device).type in ("cuda", "xpu"):
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def is_out_of_memory(problem: BaseException) -> bool:
     """Whether memory has run out and less of it may work."""
     if isinstance(problem, MemoryError | torch.OutOfMemoryError):

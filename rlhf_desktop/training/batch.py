@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rlhf_desktop.core.passes import WASTE
 from rlhf_desktop.inference.attention import Layout
+from rlhf_desktop.inference.device import send
 
 
 @dataclass(frozen=True)
@@ -58,20 +59,32 @@ def collate(groups: Sequence[Group], device: torch.device | str = "cpu") -> Tree
             positions += range(len(group.prompt), len(group.prompt) + len(answer))
             last.append(len(ids) - 1)
     answers = [answer for group in groups for answer in group.answers]
-    lengths = torch.tensor([len(answer) for answer in answers])
-    return TreeBatch(
-        input_ids=torch.tensor([ids], device=device),
-        position_ids=torch.tensor([positions], device=device),
-        layout=_layout(groups, positions, device),
-        before=torch.tensor(before, device=device),
-        targets=torch.tensor([token for answer in answers for token in answer], device=device),
-        owner=torch.arange(len(answers)).repeat_interleave(lengths).to(device),
-        last=torch.tensor(last, device=device),
-        lengths=lengths.tolist(),
-    )
+    lengths = [len(answer) for answer in answers]
+    parts = {
+        "input_ids": torch.tensor([ids]),
+        "position_ids": torch.tensor([positions]),
+        "before": torch.tensor(before),
+        "targets": torch.tensor([token for answer in answers for token in answer]),
+        "owner": torch.arange(len(answers)).repeat_interleave(torch.tensor(lengths)),
+        "last": torch.tensor(last),
+        **_places(groups, positions),
+    }
+    there = dict(zip(parts, _sent(list(parts.values()), device), strict=True))
+    segment, position, slots, source = (there.pop(name) for name in ("segment", "position", "slots", "source"))
+    single = all(len(group.answers) <= 1 for group in groups)
+    return TreeBatch(layout=Layout(segment, position, slots, source, single), lengths=lengths, **there)
 
 
-def _layout(groups: Sequence[Group], positions: Sequence[int], device: torch.device | str) -> Layout:
+def _sent(parts: Sequence[Tensor], device: torch.device | str) -> Sequence[Tensor]:
+    """Whole numbers on a device; to a card they go in one piece, as each piece has its price."""
+    if torch.device(device).type == "cpu":
+        return parts
+    whole = send(torch.cat([part.flatten() for part in parts]), device)
+    return [flat.view(part.shape) for flat, part in zip(torch.split(whole, [part.numel() for part in parts]), parts, strict=True)]
+
+
+def _places(groups: Sequence[Group], positions: Sequence[int]) -> dict[str, Tensor]:
+    """What a `Layout` holds of these rows."""
     rows, width = len(groups), max(group.tokens for group in groups)
     segment = torch.full((rows, width), -1)  # -1 padding, 0 prompt, 1… answers
     for row, group in enumerate(groups):
@@ -79,13 +92,12 @@ def _layout(groups: Sequence[Group], positions: Sequence[int], device: torch.dev
         segment[row, : group.tokens] = torch.arange(len(parts)).repeat_interleave(parts)
     real = (segment >= 0).flatten()  # (B·T)
     source = (real.cumsum(0) - 1).clamp(min=0)
-    return Layout(
-        segment=segment.to(device),
-        position=torch.tensor(positions)[source].view(rows, width).to(device),
-        slots=real.nonzero().squeeze(1).to(device),
-        source=source.to(device),
-        single=all(len(group.answers) <= 1 for group in groups),
-    )
+    return {
+        "segment": segment,
+        "position": torch.tensor(positions)[source].view(rows, width),
+        "slots": real.nonzero().squeeze(1),
+        "source": source,
+    }
 
 
 def micro_batches(groups: Sequence[Group], max_tokens: int) -> Iterator[list[int]]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from rlhf_desktop.core.errors import NotEnoughFeedback
 from rlhf_desktop.core.recipes import DpoSettings
 from rlhf_desktop.feedback.snapshot import RankedAnswers
+from rlhf_desktop.inference.device import send
 from rlhf_desktop.training.batch import Group, TreeBatch, collate
 from rlhf_desktop.training.encoding import Encoder
 from rlhf_desktop.training.losses import dpo_loss, sum_by_owner
@@ -18,7 +19,7 @@ from rlhf_desktop.training.policy import answer_pass
 from rlhf_desktop.training.policy_trainer import PolicyTrainer
 from rlhf_desktop.training.ranking import RankedGroup, comparisons, encode_rankings, margin_metrics
 from rlhf_desktop.training.run import RunFiles
-from rlhf_desktop.training.update import Numbers
+from rlhf_desktop.training.update import Numbers, fetched
 
 
 class DpoTrainer(PolicyTrainer):
@@ -67,18 +68,18 @@ class DpoTrainer(PolicyTrainer):
 
     def _answer_logprobs(self, batch: TreeBatch) -> Tensor:
         """(C,) sums over tokens; means for IPO, so that β means the same for long and short answers."""
-        sums = sum_by_owner(answer_pass(self.host.model, batch).logprobs, batch.owner, len(batch.lengths))
-        return sums / torch.tensor(batch.lengths, device=sums.device) if self.settings.loss == "ipo" else sums
+        sums = sum_by_owner(answer_pass(self.host.model, batch, entropy=False).logprobs, batch.owner, len(batch.lengths))
+        return sums / send(torch.tensor(batch.lengths), sums.device) if self.settings.loss == "ipo" else sums
 
     def _pairs(self, items: list[RankedGroup]) -> tuple[Tensor, Tensor]:
         """Losses (P,) and implicit reward margins (P,) of some groups."""
         batch = self._collate(items)
-        found = comparisons(items, [], with_ties=False)
+        found = comparisons(items, [], with_ties=False).to(self.host.base.device)
         pairs, margins = found.pairs, self.settings.margin * found.margins
         policy = self._answer_logprobs(batch)
         reference = torch.cat([self.reference[id(item)] for item in items])
         options = {"beta": self.settings.beta, "kind": self.settings.loss, "label_smoothing": self.settings.label_smoothing}
-        losses = dpo_loss(policy, reference, pairs.to(policy.device), margins=margins.to(policy.device), **options)  # type: ignore[arg-type]
+        losses = dpo_loss(policy, reference, pairs, margins=margins, **options)  # type: ignore[arg-type]
         rewards = (self.settings.beta * (policy - reference)).detach()
         return losses, rewards[pairs[:, 0]] - rewards[pairs[:, 1]]
 
@@ -89,7 +90,7 @@ class DpoTrainer(PolicyTrainer):
         def loss_of(picks: list[int]) -> tuple[Tensor, Numbers]:
             losses, margins = self._pairs([items[i] for i in picks])
             loss = losses.sum() / count
-            return loss, {"loss": float(loss.detach()), **margin_metrics(margins, count)}
+            return loss, {"loss": loss.detach(), **margin_metrics(margins, count)}
 
         numbers = self.updater.step([item.group for item in items], loss_of)
         self.counts.examples += count
@@ -106,4 +107,4 @@ class DpoTrainer(PolicyTrainer):
         groups = [item.group for item in self.heldout]
         self.budget.run(groups, lambda picks: parts.append(self._pairs([self.heldout[i] for i in picks])))
         losses, margins = (torch.cat(part) for part in zip(*parts, strict=True))
-        return {"eval/loss": float(losses.mean()), **margin_metrics(margins, len(margins), "eval/")}
+        return fetched([{"eval/loss": losses.mean(), **margin_metrics(margins, len(margins), "eval/")}])[0]

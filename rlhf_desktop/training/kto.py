@@ -16,6 +16,7 @@ from torch import Tensor
 from rlhf_desktop.core.errors import NotEnoughFeedback
 from rlhf_desktop.core.recipes import KtoSettings
 from rlhf_desktop.feedback.snapshot import ThumbedAnswer
+from rlhf_desktop.inference.device import send
 from rlhf_desktop.inference.template import encode_pair
 from rlhf_desktop.training.batch import Group, collate
 from rlhf_desktop.training.encoding import Encoder
@@ -23,7 +24,7 @@ from rlhf_desktop.training.losses import kto_loss, sum_by_owner
 from rlhf_desktop.training.policy import answer_pass
 from rlhf_desktop.training.policy_trainer import PolicyTrainer
 from rlhf_desktop.training.run import RunFiles
-from rlhf_desktop.training.update import Numbers
+from rlhf_desktop.training.update import Numbers, fetched
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class KtoTrainer(PolicyTrainer):
     def _logprobs(self, groups: Sequence[Group]) -> Tensor:
         """(C,) log-probability of each group's one answer under the active adapters, summed over its tokens."""
         batch = collate(groups, self.host.base.device)
-        return sum_by_owner(answer_pass(self.host.model, batch).logprobs, batch.owner, len(batch.lengths))
+        return sum_by_owner(answer_pass(self.host.model, batch, entropy=False).logprobs, batch.owner, len(batch.lengths))
 
     def _gains(self, groups: Sequence[Group]) -> Tensor:
         """(C,) r = log π − log π_ref."""
@@ -114,8 +115,8 @@ class KtoTrainer(PolicyTrainer):
 
     def _losses(self, items: Sequence[Thumbed], gains: Tensor, drift: Tensor) -> Tensor:
         """(C,) weighted losses."""
-        desirable = torch.tensor([item.desirable for item in items], device=gains.device)
-        weights = torch.tensor([item.weight * self.class_weights[item.desirable] for item in items], device=gains.device)
+        desirable = _desirable(items, gains.device)
+        weights = send(torch.tensor([item.weight * self.class_weights[item.desirable] for item in items]), gains.device)
         return weights * kto_loss(gains, desirable, drift, self.settings.beta)
 
     def step(self, index: int) -> dict[str, float]:  # noqa: D102
@@ -126,22 +127,22 @@ class KtoTrainer(PolicyTrainer):
             part = [items[i] for i in picks]
             gains = self._gains([item.own for item in part])
             loss = self._losses(part, gains, drift).sum() / whole
-            return loss, {"loss": float(loss.detach()), **self._measure(part, gains.detach(), drift, items)}
+            return loss, {"loss": loss.detach(), **self._measure(part, gains.detach(), drift, items)}
 
         numbers = self.updater.step([item.own for item in items], loss_of)
         self.counts.examples += len(items)
         self.counts.tokens += sum(item.own.tokens + item.foreign.tokens for item in items)
         return _with_margin({**numbers, "objective/kl": float(drift)})
 
-    def _measure(self, part: Sequence[Thumbed], gains: Tensor, drift: Tensor, whole: Sequence[Thumbed]) -> dict[str, float]:
+    def _measure(self, part: Sequence[Thumbed], gains: Tensor, drift: Tensor, whole: Sequence[Thumbed]) -> dict[str, Tensor]:
         """Implicit rewards βr of good and bad answers, and how many are on their side of the drift: parts of means over `whole`."""
-        good = torch.tensor([item.desirable for item in part], device=gains.device)
+        good = _desirable(part, gains.device)
         right = torch.where(gains == drift, 0.5, ((gains > drift) == good).float())
-        found = {"rewards/accuracies": float(right.sum()) / len(whole)}
+        found = {"rewards/accuracies": right.sum() / len(whole)}
         for name, chosen, wanted in (("rewards/chosen", good, True), ("rewards/rejected", ~good, False)):
             count = sum(item.desirable == wanted for item in whole)
             if count:
-                found[name] = self.settings.beta * float(gains[chosen].sum()) / count
+                found[name] = self.settings.beta * gains.where(chosen, 0.0).sum() / count
         return found
 
     @torch.no_grad()
@@ -152,9 +153,14 @@ class KtoTrainer(PolicyTrainer):
             return {}
         drift = self._drift(self.heldout)
         gains = self._in_parts([item.own for item in self.heldout], self._gains)
-        loss = float(self._losses(self.heldout, gains, drift).sum()) / sum(item.weight for item in self.heldout)
-        measured = _with_margin({**self._measure(self.heldout, gains, drift, self.heldout), "objective/kl": float(drift)})
-        return {f"eval/{name}": value for name, value in {"loss": loss, **measured}.items()}
+        loss = self._losses(self.heldout, gains, drift).sum() / sum(item.weight for item in self.heldout)
+        measured = fetched([{"loss": loss, **self._measure(self.heldout, gains, drift, self.heldout), "objective/kl": drift}])[0]
+        return {f"eval/{name}": value for name, value in _with_margin(measured).items()}
+
+
+def _desirable(items: Sequence[Thumbed], device: torch.device) -> Tensor:
+    """(C,) true for the answers called good."""
+    return send(torch.tensor([item.desirable for item in items]), device)
 
 
 def _with_margin(numbers: dict[str, float]) -> dict[str, float]:

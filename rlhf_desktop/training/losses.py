@@ -121,18 +121,17 @@ def gae(rewards: Tensor, values: Tensor, lengths: list[int], lam: float) -> Tens
     Returns:
         Advantages (N,). Returns are advantages + values.
     """
-    out = torch.empty_like(rewards)
-    end = rewards.shape[0]
+    each_reward, each_value = rewards.tolist(), values.tolist()
+    out = [0.0] * len(each_reward)
+    end = len(out)
     for length in reversed(lengths):
         running, following = 0.0, 0.0
-        segment_rewards, segment_values = rewards[end - length : end].tolist(), values[end - length : end].tolist()
-        for t in range(length - 1, -1, -1):
-            delta = segment_rewards[t] + following - segment_values[t]
-            running = delta + lam * running
-            following = segment_values[t]
-            out[end - length + t] = running
+        for t in range(end - 1, end - length - 1, -1):
+            running = each_reward[t] + following - each_value[t] + lam * running
+            following = each_value[t]
+            out[t] = running
         end -= length
-    return out
+    return torch.tensor(out, dtype=rewards.dtype, device=rewards.device)
 
 
 def group_advantages(totals: Tensor, sizes: list[int], kind: str) -> Tensor:

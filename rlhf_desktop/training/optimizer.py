@@ -47,9 +47,11 @@ class MasterAdamW:
 
     def accumulate(self) -> None:
         """Add the gradients of a backward pass to the masters', in float32, and clear them."""
-        for name, parameter in self.parameters.items():
-            if parameter.grad is not None:
-                self._grad(name).add_(parameter.grad)
+        found = [(self._grad(name), p, p.grad) for name, p in self.parameters.items() if p.grad is not None]
+        if found:
+            sums, parameters, grads = zip(*found, strict=True)
+            torch._foreach_add_(sums, grads)
+            for parameter in parameters:
                 parameter.grad = None
 
     def discard(self) -> None:
@@ -78,8 +80,8 @@ class MasterAdamW:
         left = (self.total_steps - self.steps) / max(1, self.total_steps - self.warmup_steps)
         return peak * max(0.1, left)
 
-    def step(self) -> float:
-        """One update from the accumulated gradients. Returns their norm before shortening."""
+    def step(self) -> Tensor:
+        """One update from the accumulated gradients. Returns their norm before shortening, (), on the device."""
         norm = torch.nn.utils.clip_grad_norm_(self.masters.values(), self.max_grad_norm)
         rate = self.rate()
         for group, factor in zip(self._adam.param_groups, self.rates, strict=True):
@@ -88,13 +90,12 @@ class MasterAdamW:
         self._adam.zero_grad(set_to_none=False)
         self.publish()
         self.steps += 1
-        return float(norm)
+        return norm
 
     @torch.no_grad()
     def publish(self) -> None:
         """Copy the masters into the parameters that compute."""
-        for name, parameter in self.parameters.items():
-            parameter.copy_(self.masters[name])
+        torch._foreach_copy_(list(self.parameters.values()), list(self.masters.values()))
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, as named tensors."""

@@ -29,6 +29,7 @@ from rlhf_desktop.core.passes import HELDOUT_PROMPTS, KEPT_TOKENS, PPO_LOOKS, ca
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.recipes import PpoSettings
 from rlhf_desktop.feedback.snapshot import PracticePrompt
+from rlhf_desktop.inference.device import send
 from rlhf_desktop.inference.sampler import sample
 from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
 from rlhf_desktop.training.encoding import Encoder
@@ -315,12 +316,12 @@ class PpoTrainer:
                 result = answer_pass(self.host.model, batch, self.settings.temperature, entropy=entropy)
             if keeps:
                 self._kept[tuple(picks)] = result
-            parts = torch.stack([result.logprobs, self._values(result), result.entropy]).detach().cpu()  # (3, n)
+            parts = torch.stack([result.logprobs, self._values(result), result.entropy]).detach()  # (3, n)
             sizes = [sum(map(len, groups[i].answers)) for i in picks]
             mine.update(zip(picks, torch.split(parts, sizes, dim=1), strict=True))
 
         self.budget.run(groups, work, batches=self.run.cohort.share(micro))
-        everyone = {i: part for parts in self.run.cohort.gather(mine) for i, part in parts.items()}
+        everyone = {i: part for parts in self.run.cohort.gather(_on_cpu(mine)) for i, part in parts.items()}
         logprobs, values, entropies = torch.cat([everyone[i] for i in range(len(groups))], dim=1)
         return logprobs, values, entropies
 
@@ -370,29 +371,29 @@ class PpoTrainer:
         s = self.settings
         spans = _token_spans(answers.groups)
         count = sum(len(spans[i]) for picks in micro for i in picks)
-        worst: list[float] = [0.0]
+        known = torch.stack([answers.logprobs, advantages, returns, answers.values])  # (4, N)
 
         def loss_of(picks: list[int]) -> tuple[Tensor, Numbers]:
             tokens = torch.tensor([t for i in picks for t in spans[i]])
-            old, aimed, goal, before = (
-                part[tokens].to(self.device) for part in (answers.logprobs, advantages, returns, answers.values)
-            )
+            old, aimed, goal, before = send(known[:, tokens], self.device)
             result = self._kept.pop(tuple(picks), None)
             if result is None:
                 batch = self._collate([answers.groups[i] for i in picks])
                 result = answer_pass(self.host.model, batch, s.temperature, entropy=False)
             policy, ratio, clipped = ppo_policy_loss(result.logprobs, old, aimed, s.clip_range)
             loss = policy.sum() / count
-            numbers = {"loss/policy": float(loss.detach()), "policy/clipfrac": float(clipped.float().sum()) / count}
+            numbers = {
+                "loss/policy": loss.detach(),
+                "policy/clipfrac": clipped.float().sum() / count,
+                "policy/ratio_error": (ratio - 1).abs().max(),
+            }
             if s.baseline == "value":
                 value = ppo_value_loss(self._values(result), before, goal, s.value_clip).sum() / count
                 loss = loss + s.value_coef * value
-                numbers["loss/value"] = float(value.detach())
-            worst.append(float((ratio - 1).abs().max()))
+                numbers["loss/value"] = value.detach()
             return loss, numbers
 
-        numbers = self.updater.step_in(answers.groups, micro, loss_of)
-        return {**numbers, "policy/ratio_error": max(self.run.cohort.gather(max(worst)))}
+        return self.updater.step_in(answers.groups, micro, loss_of, peaks=["policy/ratio_error"])
 
     # --- the watchdog -------------------------------------------------------------------------------------------------------------
 
@@ -469,6 +470,14 @@ class PpoTrainer:
 
     def write_result(self, folder: Path) -> None:  # noqa: D102
         self.stack.write(folder, self.optimizer.masters)
+
+
+def _on_cpu(parts: Mapping[int, Tensor]) -> dict[int, Tensor]:
+    """Parts (3, n), brought over in one copy."""
+    if not parts:
+        return {}
+    whole = torch.cat(list(parts.values()), dim=1).cpu()
+    return dict(zip(parts, torch.split(whole, [part.shape[1] for part in parts.values()], dim=1), strict=True))
 
 
 def _token_spans(groups: Sequence[Group]) -> list[range]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rlhf_desktop.feedback.snapshot import MarkedAnswer, RankedAnswers, RatedAnswers, RatedText, Split, with_their_marks
 from rlhf_desktop.feedback.split import prompt_hash
+from rlhf_desktop.inference.device import send
 from rlhf_desktop.inference.template import mark_tokens
 from rlhf_desktop.training.batch import Group
 from rlhf_desktop.training.encoding import ALIKE, Encoder
@@ -47,8 +48,9 @@ class Comparisons:
     margins: Tensor  # (P,) 0 for ties and marks
 
     def to(self, device: torch.device) -> "Comparisons":
-        """The same on another device."""
-        return Comparisons(self.pairs.to(device), self.tied.to(device), self.heads.to(device), self.margins.to(device))
+        """The same, made on the CPU, on another device."""
+        pairs, tied, heads, margins = (send(part, device) for part in (self.pairs, self.tied, self.heads, self.margins))
+        return Comparisons(pairs, tied, heads, margins)
 
 
 def encode_rankings(
@@ -165,7 +167,7 @@ def comparisons(items: Sequence[RankedGroup], attributes: Sequence[str], *, with
     )
 
 
-def margin_metrics(margins: Tensor, count: int, prefix: str = "") -> dict[str, float]:
+def margin_metrics(margins: Tensor, count: int, prefix: str = "") -> dict[str, Tensor]:
     """Mean margin and share of pairs in the right order (a margin of 0 counts half), as parts of a mean over `count` pairs."""
     right = (margins > 0).float() + (margins == 0).float() / 2
-    return {f"{prefix}rewards/margins": float(margins.sum()) / count, f"{prefix}rewards/accuracies": float(right.sum()) / count}
+    return {f"{prefix}rewards/margins": margins.sum() / count, f"{prefix}rewards/accuracies": right.sum() / count}

@@ -22,6 +22,7 @@ from rlhf_desktop.core.files import write_json
 from rlhf_desktop.core.recipes import RewardSettings
 from rlhf_desktop.evaluation.reward_report import Heldout, Judged, RewardReport, reward_report
 from rlhf_desktop.feedback.snapshot import MarkedAnswer, RankedAnswers, RatedAnswers
+from rlhf_desktop.inference.device import send
 from rlhf_desktop.training.batch import collate
 from rlhf_desktop.training.encoding import Encoder
 from rlhf_desktop.training.losses import bad_parts_loss, centering_loss, davidson_loss
@@ -30,7 +31,7 @@ from rlhf_desktop.training.ranking import RankedGroup, attributes_of, comparison
 from rlhf_desktop.training.reward_model import HEAD, Member, RewardModel
 from rlhf_desktop.training.run import Counts, RunFiles
 from rlhf_desktop.training.stack import epoch_batches, load_host, load_start, memory_budget, policy_optimizer
-from rlhf_desktop.training.update import Numbers, Updater
+from rlhf_desktop.training.update import Numbers, Updater, fetched
 
 CALIBRATION_RANKINGS = 32  # enough to know the scale of the scores to a tenth
 HEAD_RATE = 5.0  # a fresh linear layer may learn faster than an adapter
@@ -121,7 +122,7 @@ class RewardTrainer:
 
         def loss_of(picks: list[int]) -> tuple[Tensor, Numbers]:
             loss, leads = self._loss(member, [items[i] for i in picks], weights, part_weight)
-            return loss, {"loss": float(loss.detach()), **(margin_metrics(leads, wins) if wins else {})}
+            return loss, {"loss": loss.detach(), **(margin_metrics(leads, wins) if wins else {})}
 
         numbers = Updater(self.run, optimizer, self.budget).step([item.group for item in items], loss_of)
         self.counts.examples += overall + marked + sum(bool(item.penalties) for item in items)
@@ -131,16 +132,18 @@ class RewardTrainer:
     def _loss(self, member: Member, items: list[RankedGroup], weights: Tensor, part_weight: float) -> tuple[Tensor, Tensor]:
         """The losses summed, pairs weighted by their head (H,) and tokens alike; and the leads in score of overall winners."""
         base, s = self.host.base, self.settings
-        c = comparisons(items, self.attributes, with_ties=s.tie_width > 0).to(base.device)
+        found = comparisons(items, self.attributes, with_ties=s.tie_width > 0)
+        c, weight = found.to(base.device), send(weights[found.heads], base.device)
         table, parts = self.model.both(member, collate([item.group for item in items], base.device))
         scores = table.reshape(-1)
         losses = davidson_loss(scores, c.pairs, c.tied, s.tie_width, s.margin * c.margins)
         losses = losses + s.centering * centering_loss(scores, c.pairs)
-        total = (losses * weights.to(base.device)[c.heads]).sum()
+        total = (losses * weight).sum()
         if self.part_tokens:
-            marked, penalties = (part.to(base.device) for part in marked_tokens(items))
+            judged, bad = marked_tokens(items)
+            marked, penalties = (send(part, base.device) for part in (judged.nonzero().squeeze(1), bad))
             total = total + part_weight * bad_parts_loss(parts[marked], penalties).sum()
-        won = c.pairs[~c.tied & (c.heads == 0)]
+        won = send(found.pairs[~found.tied & (found.heads == 0)], base.device)  # chosen on the CPU: a mask would let it wait
         return total, (scores[won[:, 0]] - scores[won[:, 1]]).detach()
 
     # --- what is held out ---------------------------------------------------------------------------------------------------------
@@ -154,7 +157,7 @@ class RewardTrainer:
             write_json(self.run.folder / REPORT, self.report.model_dump(mode="json"))
         first, second = heldout.scores.mean(0)[heldout.overall.pairs[~heldout.overall.tied]].T
         leads = torch.from_numpy(first - second)
-        return {**margin_metrics(leads, len(leads), "eval/"), **self.report.metrics(), **self._found_parts()}
+        return {**fetched([margin_metrics(leads, len(leads), "eval/")])[0], **self.report.metrics(), **self._found_parts()}
 
     def _found_parts(self) -> dict[str, float]:
         """How many of the held-out tokens that were marked are found, and how many of those found were marked."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.files import write_json
 from rlhf_desktop.inference.adapters import PREFIX, AdapterFiles, AdapterHost, concatenate, write_adapter
+from rlhf_desktop.inference.device import send
 from rlhf_desktop.training.batch import Group, TreeBatch, collate
 from rlhf_desktop.training.memory import Budget, MemoryPlan
 from rlhf_desktop.training.policy import hidden_states
@@ -170,15 +171,18 @@ class RewardModel:
     def raw_scores(self, groups: Sequence[Group]) -> Tensor:
         """(M, C, H) raw scores of every answer by every member under every head, answers numbered group by group."""
         starts = torch.tensor([0] + [len(group.answers) for group in groups]).cumsum(0).tolist()
-        out = torch.empty(len(self.members), starts[-1], 1 + len(self.attributes))
+        rows: list[int] = []
+        found: list[Tensor] = []  # (M, c, H), left on the device until all are there
 
         def work(picks: list[int]) -> None:
             batch = collate([groups[i] for i in picks], self.host.base.device)
-            rows = [c for i in picks for c in range(starts[i], starts[i + 1])]
-            for m, member in enumerate(self.members):
-                out[m, rows] = self.raw(member, batch).cpu()
+            found.append(torch.stack([self.raw(member, batch) for member in self.members]))
+            rows.extend(c for i in picks for c in range(starts[i], starts[i + 1]))
 
         self.budget.run(groups, work)
+        out = torch.empty(len(self.members), starts[-1], 1 + len(self.attributes))
+        if found:
+            out[:, rows] = torch.cat(found, dim=1).cpu()
         return out
 
     def score_groups(self, groups: Sequence[Group]) -> Tensor:
@@ -191,16 +195,19 @@ class RewardModel:
         """(N,) how bad each answer token is, so that a bad part of the usual length adds up to about 1; 0 up to even odds."""
         if not self.part_tokens:
             return torch.zeros(sum(len(answer) for group in groups for answer in group.answers))
-        found: dict[int, Tensor] = {}
+        order: list[int] = []
+        found: list[Tensor] = []  # left on the device until all are there
 
         def work(picks: list[int]) -> None:
             batch = collate([groups[i] for i in picks], self.host.base.device)
-            odds = torch.stack([torch.sigmoid(self.both(member, batch)[1]) for member in self.members]).mean(0).cpu()
-            sizes = [sum(map(len, groups[i].answers)) for i in picks]
-            found.update(zip(picks, torch.split((2 * odds - 1).clamp(min=0) / self.part_tokens, sizes), strict=True))
+            odds = torch.stack([torch.sigmoid(self.both(member, batch)[1]) for member in self.members]).mean(0)
+            found.append((2 * odds - 1).clamp(min=0) / self.part_tokens)
+            order.extend(picks)
 
         self.budget.run(groups, work)
-        return torch.cat([found[i] for i in range(len(groups))])
+        sizes = [sum(map(len, groups[i].answers)) for i in order]
+        parts = dict(zip(order, torch.split(torch.cat(found).cpu(), sizes), strict=True))
+        return torch.cat([parts[i] for i in range(len(groups))])
 
     def score(self, groups: Sequence[Group]) -> Scores:
         """The ensemble's view of every answer."""
@@ -214,7 +221,7 @@ def scoring_budget(say: Callable[[str], None]) -> Budget:
 
 def _token_places(batch: TreeBatch) -> Tensor:
     """(N,) where each answer token itself stands: one on from the state before it, and at an answer's end its last."""
-    ends = torch.tensor(batch.lengths, device=batch.last.device).cumsum(0) - 1
+    ends = send(torch.tensor(batch.lengths).cumsum(0) - 1, batch.last.device)
     return torch.roll(batch.before, -1).index_copy(0, ends, batch.last)
 
 

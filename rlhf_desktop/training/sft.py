@@ -16,7 +16,7 @@ from rlhf_desktop.training.encoding import Encoder
 from rlhf_desktop.training.policy import answer_pass
 from rlhf_desktop.training.policy_trainer import PolicyTrainer
 from rlhf_desktop.training.run import RunFiles
-from rlhf_desktop.training.update import Numbers
+from rlhf_desktop.training.update import Numbers, fetched
 
 
 class SftTrainer(PolicyTrainer):
@@ -57,7 +57,7 @@ class SftTrainer(PolicyTrainer):
         def loss_of(picks: list[int]) -> tuple[Tensor, Numbers]:
             result = answer_pass(self.host.model, self._collate([groups[i] for i in picks]))
             loss = -result.logprobs.sum() / count
-            return loss, {"loss": float(loss.detach()), "policy/entropy": float(result.entropy.sum()) / count}
+            return loss, {"loss": loss.detach(), "policy/entropy": result.entropy.sum() / count}
 
         numbers = self.updater.step(groups, loss_of)
         self.counts.examples += len(groups)
@@ -71,13 +71,14 @@ class SftTrainer(PolicyTrainer):
     def _heldout_loss(self) -> dict[str, float]:
         if not self.heldout:
             return {}
-        costs: list[float] = []
+        costs: list[Numbers] = []
 
         def work(picks: list[int]) -> None:
-            costs.append(-float(answer_pass(self.host.model, self._collate([self.heldout[i] for i in picks])).logprobs.sum()))
+            result = answer_pass(self.host.model, self._collate([self.heldout[i] for i in picks]), entropy=False)
+            costs.append({"loss": -result.logprobs.sum()})
 
         self.budget.run(self.heldout, work)
-        return {"eval/loss": sum(costs) / sum(len(item.answers[0]) for item in self.heldout)}
+        return {"eval/loss": sum(cost["loss"] for cost in fetched(costs)) / sum(len(item.answers[0]) for item in self.heldout)}
 
     def evaluate(self, step: int) -> dict[str, float]:  # noqa: D102
         self.watch.now(step, last=step == self.total_steps)

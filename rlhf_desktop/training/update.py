@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from rlhf_desktop.training.batch import Group, micro_batches
@@ -10,7 +11,14 @@ from rlhf_desktop.training.optimizer import MasterAdamW
 from rlhf_desktop.training.run import RunFiles
 from rlhf_desktop.training.scaling import FormatOverflow
 
-Numbers = Mapping[str, float]
+Numbers = Mapping[str, Tensor | float]  # tensors () stay on the device until the update is done: to read one lets the host wait
+
+
+def fetched(parts: Sequence[Numbers]) -> list[dict[str, float]]:
+    """The numbers as floats; those on the device come over in one copy."""
+    there = [value.detach().float() for part in parts for value in part.values() if isinstance(value, Tensor)]
+    found = iter(torch.stack(there).tolist() if there else [])
+    return [{name: next(found) if isinstance(value, Tensor) else value for name, value in part.items()} for part in parts]
 
 
 class Updater:
@@ -33,9 +41,13 @@ class Updater:
         return self.step_in(groups, list(micro_batches(groups, self.budget.tokens)), loss_of)
 
     def step_in(
-        self, groups: Sequence[Group], batches: Sequence[list[int]], loss_of: Callable[[list[int]], tuple[Tensor, Numbers]]
+        self,
+        groups: Sequence[Group],
+        batches: Sequence[list[int]],
+        loss_of: Callable[[list[int]], tuple[Tensor, Numbers]],
+        peaks: Sequence[str] = (),
     ) -> dict[str, float]:
-        """The same with the micro-batches given, and of these groups alone."""
+        """The same with the micro-batches given, and of these groups alone; of the numbers called `peaks` the largest counts."""
         parts: list[Numbers] = []
 
         def work(picks: list[int]) -> None:
@@ -48,10 +60,12 @@ class Updater:
         self.budget.run(groups, work, self.optimizer.discard, self.run.cohort.share(batches))
         self.run.cohort.add_up(self.optimizer.gradients())
         rate = self.optimizer.rate()
-        norm = self._learn()
-        return {**self._total(parts), "grad_norm": norm, "learning_rate": rate}
+        *found, norm = fetched([*parts, {"grad_norm": self._learn()}])
+        everyone = [part for part_list in self.run.cohort.gather(found) for part in part_list]
+        total = {name: (max if name in peaks else sum)(part[name] for part in everyone) for name in everyone[0]}
+        return {**total, **norm, "learning_rate": rate}
 
-    def _learn(self) -> float:
+    def _learn(self) -> Tensor | float:
         """Take the step. Returns the gradients' norm; not a number where they have overflown, and no step is taken.
 
         Raises:
@@ -64,7 +78,3 @@ class Updater:
         self.optimizer.skip()
         self.run.emit("log", message="An update was left out: its gradients were too large for float16. The next are scaled less.")
         return float("nan")
-
-    def _total(self, parts: list[Numbers]) -> dict[str, float]:
-        everyone = [part for part_list in self.run.cohort.gather(parts) for part in part_list]
-        return {name: sum(part[name] for part in everyone) for name in everyone[0]}

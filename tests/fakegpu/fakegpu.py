@@ -64,6 +64,10 @@ class FakeGpu(TorchDispatchMode):
         finally:
             self._undo.close()
 
+    def peak_bytes(self, index: int) -> int:
+        """Most bytes that tensors held on a card since this was entered."""
+        return MEMORY.peak[index]
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return execute(func, args, kwargs or {})
 
