@@ -35,6 +35,7 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     """
 
     length = 0
+    is_initialized: bool
 
     def write(self, keys: Tensor, values: Tensor) -> None:
         """Put tokens, (B, heads, T, D), at the end."""
