@@ -243,7 +243,7 @@ class Usage:
 def usage(pid: int) -> Usage:
     """Of a process and those it has started (an environment's Python on Windows starts another)."""
     cpu_s, rss_bytes = 0.0, 0
-    with contextlib.suppress(psutil.NoSuchProcess):
+    with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
         for one in (process, *process.children(recursive=True)):
             with contextlib.suppress(psutil.Error):

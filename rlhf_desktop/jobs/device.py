@@ -23,7 +23,7 @@ from rlhf_desktop.core.devices import AUTO, DEVICE, choose_device, chosen_device
 from rlhf_desktop.core.errors import AppError, BadInput, NotFound, WorkerTrouble
 from rlhf_desktop.core.files import canonical_json, sha256_text, write_json
 from rlhf_desktop.core.paths import state_dir
-from rlhf_desktop.core.platform import NO_WINDOW, FileLock
+from rlhf_desktop.core.platform import NO_WINDOW, FileLock, usage
 from rlhf_desktop.core.runs import DeviceRef
 from rlhf_desktop.jobs import nvml
 from rlhf_desktop.jobs.commands import package_parent, worker_command, worker_environment
@@ -277,11 +277,8 @@ def held_bytes(device: Device, pid: int) -> int | None:
 
 
 def process_bytes(pid: int) -> int:
-    """What a process has of the computer's memory; 0 when it is gone."""
-    try:
-        return int(psutil.Process(pid).memory_info().rss) if pid else 0
-    except psutil.Error:
-        return 0
+    """What a process and its children have of the computer's memory; 0 when it is gone."""
+    return usage(pid).rss_bytes if pid else 0
 
 
 def likely_device(devices: Sequence[Device], *, ask: bool = True) -> Device:
