@@ -276,6 +276,6 @@ def test_a_damaged_adapter_is_refused_and_the_next_one_works(worker, adapter, ti
     damaged = reference(folder, tiny_model)
     for _ in range(2):
         (reply,) = worker.ask(Likelihood(id="d", adapter=damaged, prompts=PROMPTS[:1], completions=[["Yes."]]))
-        assert "does not fit" in reply.message
+        assert "is refused" in reply.message
     result, _ = worker.ask(Likelihood(id="d", adapter=adapter, prompts=PROMPTS[:1], completions=[["Yes."]]))
     assert isinstance(result, LikelihoodResult)
