@@ -177,6 +177,26 @@ def test_4_bit_models_keep_their_own_step(card):
     assert find_decoder(host.model, CPU) is None
 
 
+def test_without_memory_to_lay_the_weights_anew_a_model_keeps_its_own_step(card, steps, monkeypatch):
+    host = make_host(CONFIGS["llama"])
+    host.activate(["first"])
+    plain = draw(host)
+    card()
+    laid = []
+
+    def full(*parts, **options):
+        if laid:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        laid.append(parts)
+        return weight(*parts, **options)
+
+    weight = decoding._weight
+    monkeypatch.setattr(decoding, "_weight", full)
+    same(draw(host), plain)
+    assert laid
+    assert not steps
+
+
 def test_a_cache_with_room_holds_what_was_written():
     layer, parts = RoomyLayer(), [torch.randn(2, 3, length, 4) for length in (5, 1, 1, 130, 1)]
     for part in parts:
