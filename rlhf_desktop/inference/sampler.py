@@ -16,7 +16,7 @@ import torch
 
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.inference.decoding import Decoder, find_decoder, new_cache
-from rlhf_desktop.inference.device import fits, free_cache
+from rlhf_desktop.inference.device import fits, free_cache, send
 
 Finish = Literal["end", "length", "cancelled"]
 OnTokens = Callable[[list[tuple[int, int, int]]], None]
@@ -174,9 +174,9 @@ class _Batch:
         self.start = len(self.ids[self.owners[0]])
         self.finish: dict[tuple[int, int], Finish] = {}
         self.answers: dict[tuple[int, int], SampledAnswer] = {}
-        self.uniforms = torch.stack([uniforms[o] for o in self.owners]).to(self.device)  # (B, T)
+        self.uniforms = send(torch.stack([uniforms[o] for o in self.owners]), self.device)  # (B, T)
         self.prompts = [prompts[prompt] + self.ids[prompt, part.start] for prompt, part in group]
-        self.repeats = torch.tensor([len(part) for _, part in group], device=self.device)
+        self.repeats = torch.tensor([len(part) for _, part in group])
         self.pad_id = pad_id
 
     def run(self, end_ids: set[int], on_tokens: OnTokens, on_answer: OnAnswer, stop: Callable[[], bool]) -> list[SampledAnswer]:
@@ -212,23 +212,25 @@ class _Batch:
         ids = [[self.pad_id] * (longest - len(p)) + p for p in self.prompts]
         mask = [[0] * (longest - len(p)) + [1] * len(p) for p in self.prompts]
         padded = any(len(p) < longest for p in self.prompts)
-        input_ids = torch.tensor(ids, device=self.device)  # (P, L)
-        attention = torch.tensor(mask, device=self.device)
-        self.mask = attention.repeat_interleave(self.repeats, dim=0) if padded else None  # (B, L)
-        self.positions = attention.sum(1).repeat_interleave(self.repeats)  # (B,): where the next token stands
+        rows = torch.arange(len(ids)).repeat_interleave(self.repeats)  # (B,): whose cache an answer gets
+        attention = torch.tensor(mask)  # (P, L)
+        there = send(attention, self.device)
+        self.mask = send(attention[rows], self.device) if padded else None  # (B, L)
+        self.positions = send(attention.sum(1)[rows], self.device)  # (B,): where the next token stands
         self.cache = new_cache(self.model, self.device)
         out = self.model(
-            input_ids=input_ids,
-            attention_mask=attention if padded else None,
-            position_ids=(attention.cumsum(1) - 1).clamp(min=0),
+            input_ids=send(torch.tensor(ids), self.device),
+            attention_mask=there if padded else None,
+            position_ids=(there.cumsum(1) - 1).clamp(min=0),
             past_key_values=self.cache,
             use_cache=True,
-            logits_to_keep=torch.tensor([longest - 1], device=self.device),  # an index: a slice would copy the head's weights a row
+            logits_to_keep=send(torch.tensor([longest - 1]), self.device),  # an index: a slice would copy the head's weights a row
         )
-        rows = torch.arange(len(self.prompts), device=self.device).repeat_interleave(self.repeats)
-        if len(rows) > len(self.prompts):
-            self.cache.batch_select_indices(rows)
         logits: torch.Tensor = out.logits[:, -1]
+        if len(rows) == len(ids):
+            return logits
+        rows = send(rows, self.device)
+        self.cache.batch_select_indices(rows)
         return logits[rows]
 
     def _fetch(self, logits: torch.Tensor, tokens: torch.Tensor) -> tuple[list[int], list[float]]:
@@ -259,7 +261,7 @@ class _Batch:
         alive = [b for b, owner in enumerate(self.owners) if owner not in self.finish]
         if 2 * len(alive) > len(self.owners):
             return tokens
-        rows = torch.tensor(alive).to(self.device, non_blocking=True)
+        rows = send(torch.tensor(alive), self.device)
         self.owners = [self.owners[b] for b in alive]
         self.uniforms, self.positions = self.uniforms[rows], self.positions[rows]
         self.mask = None if self.mask is None else self.mask[rows]

@@ -96,6 +96,17 @@ def test_a_step_is_few_kernels_and_one_wait(card, config, prompts, options, befo
     assert cost.launches <= 0.6 * before, TALLY.kernels.most_common()
 
 
+@pytest.mark.parametrize("prompts", [EQUAL, MIXED], ids=["equal lengths", "mixed"])
+def test_reading_the_prompts_and_dropping_ended_rows_wait_for_nothing(card, prompts):
+    """So an answer waits once a token and no more, whatever else the batch does."""
+    host = make_host(Qwen2Config(**SIZES, num_hidden_layers=2), CARD)
+    TALLY.clear()
+    answers = draw(host, prompts, 12, k=2, end_ids=range(200, 512))
+    steps = max(len(answer.ids) for answer in answers)
+    assert len({len(answer.ids) for answer in answers}) > 2
+    assert TALLY.stalls <= steps, "\n".join(TALLY.lines())
+
+
 GEMMA3 = Gemma3TextConfig(**SIZES, num_hidden_layers=2, head_dim=8, sliding_window=8)
 
 
