@@ -114,6 +114,7 @@ class Loaded(Value):
     device_uuid: str = ""
     dtype: str
     load_s: float
+    note: str = ""  # what the user should know of how it was loaded
 
 
 class Token(Value):

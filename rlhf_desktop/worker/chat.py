@@ -140,7 +140,8 @@ class Server:
         base = self._session.host.base
         where = {"device": str(base.device), "device_name": name(base.device), "device_uuid": uuid(base.device)}
         dtype = str(base.dtype).removeprefix("torch.")
-        self._send(Loaded(id=request.id, **where, dtype=dtype, load_s=round(time.perf_counter() - start, 3)))
+        load_s = round(time.perf_counter() - start, 3)
+        self._send(Loaded(id=request.id, **where, dtype=dtype, load_s=load_s, note=base.note))
         return {}
 
     def _unload(self) -> None:

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 
 from rlhf_desktop.core.errors import AppError, NoSpace
 from rlhf_desktop.inference.convert import convert_gguf
+from rlhf_desktop.inference.device import is_out_of_memory
 
 
 def main(argv: Sequence[str], out: BinaryIO) -> int:
@@ -30,7 +31,7 @@ def describe(problem: Exception, doing: str) -> dict[str, str]:
     full = (isinstance(problem, OSError) and problem.errno == errno.ENOSPC) or (
         isinstance(problem, SafetensorError) and "No space left" in str(problem)
     )
-    if full or isinstance(problem, MemoryError):
+    if full or is_out_of_memory(problem):
         what = "disk" if full else "memory"
         problem = NoSpace(f"There is not enough {what} to {doing} the model.", "Nothing was kept: free some space and try again.")
     if isinstance(problem, AppError):

@@ -12,7 +12,7 @@ from rlhf_desktop.training.optimizer import MasterAdamW
 from rlhf_desktop.training.policy import answer_pass
 from rlhf_desktop.training.scaling import GROW_AFTER, START, LossScale
 from rlhf_desktop.worker.train import main
-from tests.training.folders import demonstrations, events, make_run
+from tests.training.folders import adapter_of, demonstrations, events, make_run, practice, rankings, thumbs
 from tests.training.test_training_run import _pause_after, same, weights
 
 SETTINGS = {"epochs": 8, "learning_rate": 5e-3, "dtype": "float16", "watched_prompts": 0}
@@ -119,6 +119,26 @@ def test_a_loss_that_is_no_number_in_float16_sends_the_run_to_float32(tiny_model
     assert [event["dtype"] for event in events(folder, "started")] == ["float16", "float32", "float32"]
     assert "too large for float16" in events(folder, "warning")[0]["message"]
     assert events(folder)[-1]["outcome"] == "done"
+
+
+def test_every_other_algorithm_learns_in_float16(tiny_model, tmp_path):
+    settings = {"epochs": 2, "learning_rate": 1e-3, "dtype": "float16"}
+    reward = make_run(tmp_path / "reward", "reward", tiny_model, rankings(), ensemble=2, **settings)
+    dpo = make_run(tmp_path / "dpo", "dpo", tiny_model, rankings(), **settings)
+    kto = make_run(tmp_path / "kto", "kto", tiny_model, thumbs(), **settings)
+    for folder in (reward, dpo, kto):
+        assert main([str(folder)]) == 0
+    del settings["epochs"]
+    more = {"episodes": 16, "batch_size": 8, "samples_per_prompt": 2, "max_new_tokens": 10, "ppo_epochs": 1, "minibatches": 1}
+    more |= {"kl_target": 0, **settings}
+    ppo = make_run(tmp_path / "ppo", "ppo", tiny_model, practice(), reward=adapter_of(reward, tiny_model), **more)
+    assert main([str(ppo)]) == 0
+    for folder in (reward, dpo, kto, ppo):
+        assert [event["dtype"] for event in events(folder, "started")] == ["float16"]
+        assert not events(folder, "warning"), events(folder, "warning")
+        assert all(torch.isfinite(tensor).all() for tensor in weights(folder).values())
+    first = next(event["values"] for event in events(ppo, "metrics") if "policy/ratio_error" in event["values"])
+    assert first["policy/ratio_error"] < 1e-3  # before the first update the policy is what has sampled
 
 
 def test_a_model_that_overflows_when_it_is_loaded_is_loaded_in_float32(tiny_model, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.protocol import Loaded
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.conversations import Conversation, Project
 from rlhf_desktop.hub.library import Library
@@ -80,7 +81,7 @@ class Desk(QObject):
         session.conversationRequested.connect(self._show_conversation)
         session.welcomeRequested.connect(self.show_welcome)
         chat.stateChanged.connect(self._show_model)
-        chat.modelLoaded.connect(self._show_model)
+        chat.modelLoaded.connect(self._show_loaded)
         chat.troubleHappened.connect(self._trouble)
         chat.restarted.connect(session.troubled)
         window.header.projectMenuRequested.connect(self._project_menu)
@@ -148,6 +149,11 @@ class Desk(QObject):
             self._context.chat.load(session.base.held(session.adapter))
         settings.set("server", session.server.reference.name if session.server else None, session.project.id)
         self._show_model()
+
+    def _show_loaded(self, loaded: Loaded) -> None:
+        self._show_model()
+        if loaded.note:
+            self._context.session.announce(loaded.note)
 
     def _show_model(self, _change: object = None) -> None:
         words = self._model_words()
