@@ -55,6 +55,12 @@ def test_the_imitation_lacks_what_the_system_lacks(environment):
         assert tried.stdout.split() == ["darwin", "True", "False"]
 
 
+def test_the_imitated_windows_renames_nothing_that_is_open(environment):
+    code = "import os, pathlib\nfolder = pathlib.Path(os.environ['IMITATED_DISK'], 'held')\nfolder.mkdir()"
+    held = python(environment, f"{code}\nheld = (folder / 'file').open('w')\nfolder.rename(folder.with_name('other'))")
+    assert ("PermissionError: [Errno 13] in use by process" in held.stderr) == (environment["IMITATED_SYSTEM"] == "win32")
+
+
 def test_the_program_teaches_answers_and_ends_a_run(environment, tiny_model):
     """From the queue through supervisor and trainer to an adapter, which then answers; a second run is ended from outside."""
     disk = Path(environment["IMITATED_DISK"])
