@@ -83,9 +83,16 @@ class Child:
         self._note(heartbeat=time.time(), signs=self.pulse.feel() if self.pulse else self.status.signs)
         self.beaten_s = time.monotonic()
         try:
-            self.run.write_status(self.status)
-        except OSError as problem:  # a full disk for one: the training process goes on, and we try again at the next beat
+            self._write()
+        except (OSError, AppError) as problem:  # a full disk for one: the process goes on, and we try again at the next beat
             print(f"{self.run.id}: status not written: {problem}", file=sys.stderr)
+
+    def _write(self) -> None:
+        """Keep the status, unless the run was found dead and queued again since it was read: then the user's word stands."""
+        self.run.status()  # before the lock, whose file would make a folder anew that was thrown away
+        with self.run.claim.held():
+            if self.run.status().state in ("starting", "running"):
+                self.run.write_status(self.status)
 
     def wait(self, seconds: float) -> None:
         """Until the process has ended, but no longer than this."""

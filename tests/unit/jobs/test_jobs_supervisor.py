@@ -16,8 +16,8 @@ from rlhf_desktop.jobs import queue as queue_module
 from rlhf_desktop.jobs.commands import package_parent, supervisor_command
 from rlhf_desktop.jobs.follow import EventReader
 from rlhf_desktop.jobs.queue import Queue
-from rlhf_desktop.jobs.runfolder import RunFolder
-from rlhf_desktop.jobs.supervisor import Supervisor
+from rlhf_desktop.jobs.runfolder import RunFolder, waiting
+from rlhf_desktop.jobs.supervisor import Child, Supervisor
 
 
 @pytest.fixture
@@ -230,3 +230,15 @@ def test_a_trainer_that_is_quicker_than_its_supervisor_is_running(workspace: Wor
     Supervisor(workspace, STUB).work()
     assert states[:2] == ["starting", "running"]  # as it was started, and at the first look
     assert run.status().state == "done"
+
+
+def test_a_run_resumed_before_the_next_supervisor_has_seen_it_dead_stays_queued(queue: Queue, workspace: Workspace, gate) -> None:
+    """The next supervisor had read it as running, and wrote that over the user's word: the run was interrupted for good."""
+    run = running(queue, gate)
+    kill_supervisor(workspace)
+    child = Child(run, run.status())  # as the next one reads it …
+    os.kill(run.status().worker.pid, signal.SIGKILL)
+    reaches(run, "interrupted")
+    run.write_status(waiting())  # … and the user presses Resume
+    child.beat()
+    assert run.status().state == "queued"
