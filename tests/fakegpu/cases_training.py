@@ -7,30 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from rlhf_desktop.core.runs import AdapterRef
 from tests.fakegpu.runs import assert_alike, train, train_with_a_pause
-from tests.training.folders import adapter_of, demonstrations, make_run, marked, practice, rankings, ratings, thumbs
+from tests.training.folders import demonstrations, make_run, marked, practice, rankings, ratings, thumbs
 
 POLICY = {"epochs": 1, "batch_size": 3, "watched_prompts": 0}
 JUDGE = {"epochs": 1, "batch_size": 4}
 PPO = {"episodes": 8, "batch_size": 4, "samples_per_prompt": 2, "max_new_tokens": 6, "ppo_epochs": 2, "watched_prompts": 0}
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory, tiny_model) -> AdapterRef:
-    """An adapter to start from, made on the CPU."""
-    folder = make_run(tmp_path_factory.mktemp("start") / "run", "sft", tiny_model, demonstrations(), **POLICY)
-    train(folder)
-    return adapter_of(folder, tiny_model)
-
-
-@pytest.fixture(scope="module")
-def judge(tmp_path_factory, tiny_model) -> AdapterRef:
-    """A reward model of two members that knows attributes and bad parts, made on the CPU."""
-    rows = [*rankings(), *ratings(), *marked()]
-    folder = make_run(tmp_path_factory.mktemp("judge") / "run", "reward", tiny_model, rows, ensemble=2, **JUDGE)
-    train(folder)
-    return adapter_of(folder, tiny_model)
 
 
 @pytest.fixture
@@ -96,6 +78,7 @@ def test_ipo(tmp_path, make):
     _on_both(tmp_path, make("dpo", loss="ipo", margin=0.5))
 
 
+@pytest.mark.slow
 def test_watched_prompts(tmp_path, make):
     """Answers by chat's sampling, top_p too, with scores by the reward model."""
     _on_both(tmp_path, make("ppo", watched_prompts=1, episodes=4))

@@ -179,9 +179,9 @@ def _copy(func: Any, args: Any, kwargs: dict[str, Any]) -> Tensor:
 
 def _moved(there: int | None, target: int | None, source: Tensor, out: Tensor, free: bool) -> None:
     """Count a copy. Between host and card it waits, unless it is asked not to and the host's side is pinned."""
-    if there is None and target is None:
-        return
     size = out.numel() * source.element_size()
+    if (there is None and target is None) or not size:  # nothing goes nowhere
+        return
     if there is None:
         TALLY.up_bytes += size
         if not (free and _is_pinned(None, [source], None)):

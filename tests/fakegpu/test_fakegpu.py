@@ -20,6 +20,11 @@ def test_on_an_imitated_card(cases):
     _run(cases, "not slow")
 
 
+@pytest.mark.slow
+def test_training_on_an_imitated_card_with_watched_answers():
+    _run("cases_training.py", "slow")
+
+
 def _run(cases: str, which: str) -> None:
     command = [sys.executable, "-m", "pytest", "-p", "tests.fakegpu.plugin", "-p", "no:xdist", "-m", which, str(HERE / cases)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
