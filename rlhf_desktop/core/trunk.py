@@ -8,7 +8,7 @@ it: within 15%):
 * b·4·inner: the gate before and after its activation, what it multiplies, and the product;
 * for each place when rows are put side by side, b·(heads·size + keys·(size + value size)) of queries, keys and values. Plain
   products keep b·heads·width of probabilities besides; fused attention its output and a float32 logsumexp for each head instead,
-  and on a card keys and values for every head.
+  and on a card keys and values for every head; attention with a soft cap or sinks keeps scores and probabilities in float32 too.
 
 Gradient checkpointing keeps one hidden state a layer and computes one layer at a time again.
 """
@@ -20,6 +20,7 @@ from typing import Any
 PLAIN_WIDTH = 512  # rows up to so many tokens go through plain products on a CPU, longer ones through fused attention
 _FOUR_NORMS = ("gemma2", "gemma3", "gemma4", "glm4")  # around attention and around the gates
 _HEADS_NORMED = ("qwen3", "gemma3", "gemma4", "olmo2", "olmo3", "olmoe", "exaone4", "glm4_moe", "hunyuan", "lfm2")
+_SINKS = ("gpt_oss", "granite_swa", "granitemoe_swa", "mimo_v2_flash")
 _OTHER_NAMES = {"hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head"}  # GPT-2's
 _UNSAID = {  # what files of a family leave out because transformers has it as the usual
     "gemma3_text": {"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "vocab_size": 262208},
@@ -40,6 +41,7 @@ class Trunk:
     norms: int = 2  # over the hidden state
     heads_normed: bool = False  # queries and keys too
     experts: int = 0  # that a token goes through; each is given a copy of it
+    open: bool = False  # whether attention has a soft cap or sinks, and so is done step by step in float32
 
     @property
     def query_width(self) -> int:
@@ -93,6 +95,7 @@ def trunk_of(config: Mapping[str, Any]) -> Trunk:
         norms=4 if family.startswith(_FOUR_NORMS) and not family.startswith("glm4_moe") else 2,
         heads_normed=family.startswith(_HEADS_NORMED),
         experts=experts,
+        open=bool(config.get("attn_logit_softcapping")) or family in _SINKS,
     )
 
 
@@ -171,7 +174,11 @@ def _token_bytes(trunk: Trunk, number_bytes: int, rank: int) -> int:
 
 
 def _place_bytes(trunk: Trunk, number_bytes: int, width: int, device: str) -> int:
-    keys = trunk.key_width + trunk.value_width if device == "cpu" else trunk.query_width + trunk.output_width
+    grouped = device == "cpu" and not trunk.open
+    keys = trunk.key_width + trunk.value_width if grouped else trunk.query_width + trunk.output_width
+    if trunk.open:
+        copied = number_bytes if number_bytes < 4 else 0
+        return number_bytes * (trunk.query_width + keys) + (8 + copied) * trunk.heads * width
     if is_plain(width, device):
         return number_bytes * (trunk.query_width + keys + trunk.heads * width)
     return number_bytes * (trunk.query_width + keys + trunk.output_width) + 4 * trunk.heads

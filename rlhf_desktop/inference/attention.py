@@ -123,16 +123,25 @@ def attend(
         attention_mask: (B, 1, T, S), true where a query may look; not used with a layout.
         scaling: Of the products.
         layout: Which tokens form a row, when rows lie end to end.
-        options: For the fused attention; of them "sliding_window" is heeded with a layout.
+        options: For the fused attention. "sliding_window" is heeded with a layout; "softcap" and "s_aux" (sinks) always.
 
     Returns:
         (B, T, heads, D), with a layout (1, N, heads, D), and no weights.
     """
+    openly = options.get("softcap") is not None or options.get("s_aux") is not None
     if layout is not None:
-        rows = [_side_by_side(x, layout) for x in (query, key, value)]
-        out = _attend_rows(rows[0], rows[1], rows[2], layout, scaling, options.get("sliding_window"))  # (B, heads, T, D)
+        q, k, v = (_side_by_side(x, layout) for x in (query, key, value))
+        window = options.get("sliding_window")
+        if openly:
+            out = _attend_openly(q, k, v, layout.mask(window), scaling, options.get("softcap"), options.get("s_aux"))
+        else:
+            out = _attend_rows(q, k, v, layout, scaling, window)  # (B, heads, T, D)
         flat = out.transpose(1, 2).flatten(0, 1)  # (B·T, heads, D)
         return flat.index_select(0, layout.slots).unsqueeze(0), None
+    if openly:
+        mask = _causal(query, key) if attention_mask is None else attention_mask
+        out = _attend_openly(query, key, value, mask, scaling, options.get("softcap"), options.get("s_aux"))
+        return out.transpose(1, 2), None
     if query.shape[2] == 1 and query.device.type == "cpu" and (attention_mask is None or attention_mask.dtype == torch.bool):
         return _Attention.apply(query, key, value, attention_mask, scaling).transpose(1, 2), None  # type: ignore[no-untyped-call]
     return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)  # type: ignore[no-any-return]
@@ -161,6 +170,31 @@ def _attend_on_card(query: Tensor, key: Tensor, value: Tensor, layout: Layout, s
         key, value = (_for_every_head(x, heads) for x in (key, value))
     bias = None if causal else layout.bias(query.dtype, window)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, is_causal=causal, scale=scaling, enable_gqa=grouped)
+
+
+def _attend_openly(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float, softcap: float | None, sinks: Tensor | None
+) -> Tensor:
+    """What no fused attention has: scores under a soft cap (Gemma 2), and sinks (GPT-OSS), which take a share and give nothing.
+
+    Step by step in float32, with T² numbers a head for each step.
+    """
+    key, value = (_for_every_head(x, query.shape[1]) for x in (key, value))
+    scores = (query @ key.transpose(-1, -2)).float() * scaling  # (B, heads, T, S)
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min) if mask.dtype == torch.bool else scores + mask
+    if sinks is not None:
+        sink = sinks.to(scores.dtype).view(1, -1, 1, 1).expand(*scores.shape[:-1], 1)
+        scores = torch.cat([scores, sink], dim=-1)
+    weights = torch.softmax(scores, dim=-1)[..., : key.shape[2]]
+    return weights.to(value.dtype) @ value
+
+
+def _causal(query: Tensor, key: Tensor) -> Tensor:
+    """(1, 1, T, S): transformers makes no mask where the queries are the last keys and all may be seen."""
+    length, keys = query.shape[2], key.shape[2]
+    return torch.ones(length, keys, dtype=torch.bool, device=query.device).tril(keys - length).view(1, 1, length, keys)
 
 
 def _for_every_head(x: Tensor, heads: int) -> Tensor:

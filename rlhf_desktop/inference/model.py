@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from rlhf_desktop.core.errors import ModelTrouble, NoSpace
 from rlhf_desktop.core.messages import Message
@@ -90,7 +90,7 @@ def _load_weights(ref: ModelRef, dtype: torch.dtype, device: torch.device, quant
     try:
         with quiet_transformers():
             model, loaded = AutoModelForCausalLM.from_pretrained(
-                ref.path, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, local_files_only=True,
+                ref.path, dtype=dtype, attn_implementation=_attention(ref.path), use_safetensors=True, local_files_only=True,
                 trust_remote_code=False, token=False, output_loading_info=True, **options,
             )  # fmt: skip
             _check_whole(ref.name, loaded)
@@ -111,6 +111,14 @@ def _is_finite(model: Any, ids: list[int], device: torch.device) -> bool:
     """Whether a first prompt gives numbers: a model trained in bfloat16 may go beyond what float16 can say (65,504)."""
     logits = model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits
     return bool(logits.isfinite().all())
+
+
+def _attention(folder: str) -> str:
+    """What to ask transformers for: where a family has no fused attention but takes ours (a soft cap, sinks), its own."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False, token=False)
+    family = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    takes_ours = getattr(family, "_supports_attention_backend", False) and not getattr(family, "_supports_sdpa", True)
+    return "eager" if takes_ours else "sdpa"
 
 
 def load_tokenizer(folder: Path, name: str) -> Any:

@@ -4,13 +4,16 @@ Tiny models with random weights, every norm and bias among them; windows of 8 to
 answer and of several.
 """
 
+import shutil
+
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlhf_desktop.inference.attention import use_rows
+from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.training.batch import Group, collate
-from rlhf_desktop.training.policy import answer_pass
+from rlhf_desktop.training.policy import answer_pass, check_supported
 
 WORDS = 96
 SIZES = {
@@ -21,6 +24,8 @@ FAMILIES = {
     "llama": {},
     "gemma3_text": {"sliding_window": 8, "head_dim": 16, "layer_types": ["sliding_attention", "full_attention"] * 2},
     "gemma4_text": {"sliding_window": 8, "head_dim": 16, "final_logit_softcapping": 3.0},
+    "gemma2": {"sliding_window": 8, "head_dim": 16, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
+    "gpt_oss": {"sliding_window": 8, "head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2},
     "mistral": {"sliding_window": 8},
     "ministral": {"sliding_window": 8, "head_dim": 8},
     "qwen2": {"sliding_window": 8, "use_sliding_window": True, "max_window_layers": 1},
@@ -99,3 +104,30 @@ def test_the_entropy_is_that_of_the_logits_that_are_sampled_from(family):
         ours = answer_pass(model, collate([group]), temperature=0.7)
     log_p = torch.log_softmax(logits.float() / 0.7, -1)
     torch.testing.assert_close(ours.entropy, -(log_p.exp() * log_p).sum(-1), atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_prompt_and_the_words_after_it_are_read_as_transformers_does(family):
+    model, _ = made(family)
+    ids = torch.tensor([words(40, 10)])
+    theirs = model(input_ids=ids, use_cache=False).logits[0, -3:]
+    use_rows(model)
+    prompt = model(input_ids=ids[:, :-2], use_cache=True)
+    last = [prompt.logits[0, -1]]
+    for at in (-2, -1):
+        step = model(input_ids=ids[:, at:][:, :1], past_key_values=prompt.past_key_values, use_cache=True)
+        last.append(step.logits[0, -1])
+    torch.testing.assert_close(torch.stack(last), theirs, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["gemma2", "gpt_oss"])
+def test_families_without_fused_attention_are_loaded_and_trained_on(family, tiny_model, tmp_path):
+    """Their weights beside the tiny model's tokenizer; loading checks the files, and the trainers' own check passes."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model.path, folder)
+    words = AutoConfig.from_pretrained(folder).vocab_size
+    config = AutoConfig.for_model(family, **{**SIZES, **FAMILIES[family], "vocab_size": words})
+    AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().save_pretrained(folder)
+    base = load_base(tiny_model.model_copy(update={"path": str(folder)}), dtype="float32", device="cpu")
+    check_supported(base.model, base.end_ids[0])

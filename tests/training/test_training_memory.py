@@ -4,7 +4,7 @@ import weakref
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, Qwen2Config, Qwen3Config
+from transformers import AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, LlamaConfig, Qwen2Config, Qwen3Config
 
 from rlhf_desktop.core.errors import NoSpace
 from rlhf_desktop.core.trunk import pass_bytes, token_bytes, trunk_of
@@ -102,6 +102,18 @@ SHAPES = {
     "Gemma 3": (
         Gemma3TextConfig(
             hidden_size=128, num_attention_heads=2, num_key_value_heads=1, head_dim=256, intermediate_size=512, **SIZES
+        ),
+        groups_of(3, 40, 40),
+    ),
+    "Gemma 2, whose scores have a soft cap": (
+        Gemma2Config(
+            hidden_size=64,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=16,
+            intermediate_size=128,
+            attn_logit_softcapping=50.0,
+            **SIZES,
         ),
         groups_of(3, 40, 40),
     ),
