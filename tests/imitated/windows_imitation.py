@@ -103,7 +103,7 @@ def _holder(place):
         try:
             if ours not in process.joinpath("environ").read_bytes():
                 continue
-            held = [os.readlink(fd) for fd in process.joinpath("fd").iterdir()]
+            held = [os.readlink(fd) for fd in process.joinpath("fd").iterdir() if os.path.lexists(fd)]  # the listing's own is gone
             held += [line.split(maxsplit=5)[5] for line in process.joinpath("maps").read_text().splitlines() if disk_file(line)]
         except OSError:
             continue  # it has ended, or is another's
