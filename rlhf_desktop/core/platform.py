@@ -219,7 +219,7 @@ def _kill_tree(pid: int) -> None:
     """A process and its descendants, one by one: for a process without a job, as where Windows refused it."""
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
-        for one in (*process.children(recursive=True), process):
+        for one in (process, *process.children(recursive=True)):  # the parent first, or it may go on as its child ends
             with contextlib.suppress(psutil.Error):
                 one.kill()
 

@@ -1,6 +1,7 @@
 """Every setting of every trainer is read and matters; a bad one is refused with its bounds."""
 
 import hashlib
+from itertools import count
 
 import pytest
 
@@ -15,7 +16,7 @@ from rlhf_desktop.worker.train import TRAINERS
 from tests.training.folders import adapter_of, demonstrations, events, make_run, marked, practice, rankings, ratings, thumbs
 
 SHARED = {
-    "learning_rate": 2e-3, "epochs": 4, "batch_size": 2, "max_length": 32, "lora_rank": 2, "lora_alpha": 16, "warmup": 0.9,
+    "learning_rate": 2e-3, "epochs": 4, "batch_size": 2, "max_length": 60, "lora_rank": 2, "lora_alpha": 16, "warmup": 0.9,
     "max_grad_norm": 1e-3, "seed": 1, "watched_prompts": 1, "dtype": "bfloat16",
     "quantization": "4bit",
 }  # fmt: skip
@@ -28,9 +29,9 @@ CHANGES = {
     "dpo": {**SHARED, "beta": 1.0, "loss": "ipo", "label_smoothing": 0.3, "margin": 3.0},
     "kto": {**SHARED, "beta": 1.0, "desirable_weight": 3.0},
     "ppo": {
-        **SHARED, "batch_size": 16, "samples_per_prompt": 4, "episodes": 256, "max_new_tokens": 12, "ppo_epochs": 1,
-        "minibatches": 1, "baseline": "rloo", "temperature": 1.5, "kl_coef": 1.0, "kl_target": 0.5, "clip_range": 0.01,
-        "value_clip": 0.001,
+        **SHARED, "max_length": 69, "batch_size": 16, "samples_per_prompt": 4, "episodes": 256, "max_new_tokens": 12,
+        "ppo_epochs": 1, "minibatches": 1, "baseline": "rloo", "temperature": 1.5, "kl_coef": 1.0, "kl_target": 0.5,
+        "clip_range": 0.01, "value_clip": 0.001,
         "value_coef": 2.0, "gae_lambda": 0.5, "reward_std_coef": 2.0, "score_clip": 0.5, "length_penalty": 5.0,
         "missing_end_penalty": 5.0, "part_penalty": 5.0, "watchdog": "off",
     },
@@ -74,11 +75,12 @@ def learn(tiny_model, tmp_path_factory, scorer):
     """A function: what three updates with these settings lead to, as one hash of all numbers."""
     root = tmp_path_factory.mktemp("settings")
     known: dict[str, str] = {}
+    numbers = count()
 
     def run(algorithm, **changes):
         key = f"{algorithm}-{changes}"
         if key not in known:
-            folder = root / str(len(known))
+            folder = root / str(next(numbers))
             settings = {**START.get(algorithm, OTHERS), **changes}
             make_run(folder, algorithm, tiny_model, rows_of(algorithm), reward=scorer if algorithm == "ppo" else None, **settings)
             known[key] = fingerprint(TRAINERS[algorithm](RunFiles(folder)), folder)
