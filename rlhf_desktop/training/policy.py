@@ -136,27 +136,51 @@ def _capped(p: Tensor, h: Tensor, target: Tensor, *, head: Any, rate: float, sca
 
 
 @torch.no_grad()
-def check_supported(model: Any, token: int) -> None:
-    """Refuse a model that our pass does not serve: two rows end to end must give what each gives alone through transformers.
+def check_supported(model: Any) -> None:
+    """Refuse a model that our pass does not serve: rows end to end must give what each answer gives alone through transformers.
 
-    Fails for logits that are not the head on the trunk's last states in a shape we know, and for attention that is not handed the
-    layout.
+    Random tokens, several answers to a prompt: what a family does with places, neighbours or logits that we do not know shows in
+    the numbers, and an error, whatever it is, is a refusal too.
 
     Raises:
-        ModelTrouble: with the family's name.
+        ModelTrouble: with the family's name, and by how much it is off.
     """
-    groups = [Group([token], [[token, token]]), Group([token, token], [[token]])]
-    ids = torch.tensor([[token, token, token]], device=model.device)
-    alone = torch.log_softmax(model(input_ids=ids, use_cache=False).logits.float(), dim=-1)[0, :2, token]
+    groups = _random_groups(model.get_input_embeddings().num_embeddings)
+    pairs = [(group.prompt, answer) for group in groups for answer in group.answers]
     try:
-        ours = answer_pass(model, collate(groups, model.device), entropy=False).logprobs
-        fits = torch.allclose(ours, torch.cat([alone, alone[1:]]), rtol=1e-2, atol=5e-2)
-    except (TypeError, ValueError, RuntimeError, LookupError, AttributeError) as problem:  # whatever attention does without a mask
+        theirs = torch.cat([_alone(model, prompt, answer) for prompt, answer in pairs])
+        together = answer_pass(model, collate(groups, model.device), entropy=False).logprobs
+        alone = torch.cat([answer_pass(model, collate([Group(p, [a])], model.device), entropy=False).logprobs for p, a in pairs])
+    except Exception as problem:  # many kinds: what attention or a layer does without its mask
         if is_out_of_memory(problem) or is_dead(problem):
             raise
-        fits = False
+        raise _unsupported(model, str(problem)) from problem
+    off, leaked = (together - theirs).abs(), (together - alone).abs()
+    if model.get_input_embeddings().weight.dtype == torch.float32:
+        fits = off.max() < 1e-3 * (1 + theirs.abs().max())
+    else:  # two kernels round differently, a mixture's router with them, so there only most tokens can be compared with theirs
+        fits = off.median() < 0.25 and leaked.max() < 0.25
     if not fits:
-        family = model.config.model_type
-        raise ModelTrouble(
-            f"Models of the {family} family cannot be trained here yet.", "Choose a Llama, Qwen, Mistral or SmolLM model."
-        )
+        raise _unsupported(model, f"off by {float(off.max()):.2g} nats a token, by neighbours {float(leaked.max()):.2g}")
+
+
+def _random_groups(words: int) -> list[Group]:
+    generator = torch.Generator().manual_seed(0)
+
+    def some(count: int) -> list[int]:
+        return torch.randint(words, (count,), generator=generator).tolist()
+
+    return [Group(some(9), [some(5), some(3), some(6)]), Group(some(4), [some(12)])]
+
+
+def _alone(model: Any, prompt: list[int], answer: list[int]) -> Tensor:
+    """(N,) log-probabilities of an answer by transformers' own pass."""
+    ids = torch.tensor([prompt + answer], device=model.device)
+    logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1]
+    return torch.log_softmax(logits.float(), dim=-1).gather(1, ids[0, len(prompt) :, None])[:, 0]
+
+
+def _unsupported(model: Any, detail: str) -> ModelTrouble:
+    family = model.config.model_type
+    hint = "Choose a Llama, Qwen, Mistral, Gemma, Phi, OLMo, Granite or SmolLM model."
+    return ModelTrouble(f"Models of the {family} family cannot be trained here yet; chatting with them works.", hint, detail)

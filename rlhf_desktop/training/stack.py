@@ -51,7 +51,7 @@ def load_host(run: RunFiles) -> AdapterHost:
     base: BaseModel = load_base(run.config.base, dtype=run.dtype, quantization=run.settings.quantization)
     if base.note and not run.started:
         run.emit("warning", code="dtype", message=base.note)
-    check_supported(base.model, base.end_ids[0])
+    check_supported(base.model)
     base.model.config.use_cache = False
     return AdapterHost(base)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.inference.attention import use_rows
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.training.batch import Group, collate
@@ -42,6 +43,20 @@ FAMILIES = {
         "moe_intermediate_size": 24, "kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 16,
     },
 }  # fmt: skip
+NOT_SERVED = {  # states that run on from row to row, attention of their own, or a trunk of another shape
+    "lfm2": {"layer_types": ["conv", "full_attention", "conv"]},
+    "olmo_hybrid": {},
+    "recurrent_gemma": {},
+    "falcon_h1": {},
+    "qwen3_next": {},
+    "qwen3_5_text": {},
+    "jamba": {},
+    "minimax": {},
+    "mamba": {},
+    "stablelm": {},
+    "nemotron": {},
+    "llama4_text": {"num_local_experts": 2},
+}
 
 
 def words(count, seed):
@@ -57,7 +72,13 @@ GROUPS = [
 
 def made(family):
     """A model whose attention and logits are transformers' own, and a weight of its first layer that gradients are asked for."""
-    settings = {**SIZES, **FAMILIES[family]}
+    model = random_model(family)
+    learned = next(p for name, p in model.named_parameters() if "layers.0.self_attn.o_proj.weight" in name)
+    return model, learned.requires_grad_(True)
+
+
+def random_model(family):
+    settings = {**SIZES, **FAMILIES.get(family, {}), **NOT_SERVED.get(family, {})}
     if "layer_types" in settings:
         settings["layer_types"] = settings["layer_types"][: settings["num_hidden_layers"]]
     config = AutoConfig.for_model(family, **settings)
@@ -65,8 +86,7 @@ def made(family):
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
         parameter += torch.randn(parameter.shape, generator=generator) * 0.15
-    learned = next(p for name, p in model.named_parameters() if "layers.0.self_attn.o_proj.weight" in name)
-    return model, learned.requires_grad_(True)
+    return model
 
 
 def one_by_one(model):
@@ -130,4 +150,25 @@ def test_families_without_fused_attention_are_loaded_and_trained_on(family, tiny
     config = AutoConfig.for_model(family, **{**SIZES, **FAMILIES[family], "vocab_size": words})
     AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().save_pretrained(folder)
     base = load_base(tiny_model.model_copy(update={"path": str(folder)}), dtype="float32", device="cpu")
-    check_supported(base.model, base.end_ids[0])
+    check_supported(base.model)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", ["llama", "gemma3_text", "gpt_oss", "qwen3", "granite"])
+def test_the_check_before_a_run_lets_in_what_is_right(family, dtype):
+    model = random_model(family).to(dtype)
+    use_rows(model)
+    check_supported(model)
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", NOT_SERVED)
+def test_the_check_before_a_run_refuses_what_is_not(family, dtype):
+    """Whatever goes wrong inside, it is one sentence that names the family."""
+    model = random_model(family).to(dtype)
+    use_rows(model)
+    with pytest.raises(ModelTrouble, match=f"the {model.config.model_type} family cannot be trained here yet"):
+        check_supported(model)

@@ -53,7 +53,7 @@ class SettingsRoom(QObject):
         for card in (self._who(), self._privacy(), self._appearance(), self._places(), self._device(), self._about()):
             body.addWidget(card)
         body.addStretch(1)
-        context.theme.changed.connect(lambda: self.appearance.set_value(context.theme.mode))
+        context.theme.changed.connect(self._show_mode)  # a method: it is let go with this room
 
     def widget(self) -> QWidget:
         """The room."""
@@ -173,6 +173,9 @@ class SettingsRoom(QObject):
         if self._context.store.notice:
             card.body.addWidget(Notice("info", self._context.store.notice))
         return card
+
+    def _show_mode(self) -> None:
+        self.appearance.set_value(self._context.theme.mode)
 
     # --- device
 
