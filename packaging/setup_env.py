@@ -153,10 +153,16 @@ def ensure_environment(command: str, flag: str | None = None, environment: Mappi
     check_this_machine()
     check_venv_module()
     check_writable([ROOT, *([VENV] if VENV.is_dir() else [])])
+    cards = card_capabilities() if cuda else None
     try:
-        plan = plan_torch(platform.system(), cuda, card_capabilities() if cuda else None, target.wanted)
+        plan = plan_torch(platform.system(), cuda, cards, target.wanted)
     except NoBuild as trouble:
         raise Trouble(str(trouble)) from None
+    if cards == []:  # a driver that sees no card yet, as before a restart: look again at the next start
+        target = replace(target, driver="")
+    if replace(there, driver=target.driver) == target and plan.build == there.build and Path(venv_python()).exists():
+        write_stamp(target)  # another driver that the same build runs on: nothing to install
+        return
     set_up(target, plan, there)
 
 

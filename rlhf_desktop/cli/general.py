@@ -29,7 +29,7 @@ def demo(ctx: click.Context, thorough: bool, seed: int) -> None:
             desk.console.note(f"[{event.number}/{event.of}] {event.title}")
         if event.foreseen_s is not None and not foreseen:
             foreseen = True
-            part = "" if event.share == 1 else f", with {event.share:.0%} of its prompts and practice so that it ends in time"
+            part = "" if event.share == 1 else f", with {event.share:.0%} of its prompts and practice so that it ends sooner"
             desk.console.note(f"The demo takes about {duration(event.foreseen_s)} on this computer{part}.")
         share = "" if event.fraction is None or event.fraction >= 1 else f"{event.fraction:4.0%}  "  # it says when it is done
         left = f", {duration(event.eta_s)} left" if event.eta_s else ""

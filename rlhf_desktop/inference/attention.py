@@ -96,6 +96,30 @@ def use_rows(model: Any) -> None:
     model.set_attn_implementation(NAME)
 
 
+def names_its_windows(model: Any, run: Callable[[], object]) -> bool:
+    """Whether each layer says what window it has, or has none, while `run` goes through the model with a layout.
+
+    Some families only mask by their window, and with a layout they make no mask.
+    """
+    config = model.config.get_text_config()
+    window = getattr(config, "sliding_window", None)
+    if not window or not getattr(config, "use_sliding_window", True) or window >= config.max_position_embeddings:
+        return True
+    silent: list[Any] = []
+
+    def listen(module: Any, *args: Any, **options: Any) -> tuple[Tensor, None]:
+        if "sliding_window" not in options and not hasattr(module, "sliding_window"):
+            silent.append(module)
+        return attend(module, *args, **options)
+
+    AttentionInterface.register(NAME, listen)
+    try:
+        run()
+    finally:
+        AttentionInterface.register(NAME, attend)
+    return not silent
+
+
 def _mask(*, attention_mask: Tensor | None = None, **options: Any) -> Tensor | None:
     """The mask as transformers makes it. A card is not asked whether one masks anything: each step would wait."""
     if attention_mask is not None and attention_mask.device.type != "cpu":
@@ -131,7 +155,7 @@ def attend(
     openly = options.get("softcap") is not None or options.get("s_aux") is not None
     if layout is not None:
         q, k, v = (_side_by_side(x, layout) for x in (query, key, value))
-        window = options.get("sliding_window")
+        window = options.get("sliding_window", getattr(module, "sliding_window", None))  # some families only mask by it
         if openly:
             out = _attend_openly(q, k, v, layout.mask(window), scaling, options.get("softcap"), options.get("s_aux"))
         else:

@@ -131,7 +131,7 @@ def _freest(cards: list[torch.device]) -> torch.device:
 
 def _same_card(wanted: str, found: str) -> bool:
     """Whether two UUIDs are one: some tools write “GPU-” before it, some do not."""
-    plain = [text.lower().removeprefix("gpu-") for text in (wanted, found)]
+    plain = [text.lower().removeprefix("gpu-").removeprefix("mig-") for text in (wanted, found)]
     return bool(found) and plain[0] == plain[1]
 
 

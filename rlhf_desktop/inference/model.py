@@ -14,7 +14,7 @@ from rlhf_desktop.core.modelfiles import check_model
 from rlhf_desktop.core.recipes import Dtype, Quantization
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.inference.attention import use_rows
-from rlhf_desktop.inference.device import allow_tf32, fast_dtype, find_device, free_cache, is_out_of_memory, make_current
+from rlhf_desktop.inference.device import allow_tf32, fast_dtype, find_device, free_cache, is_dead, is_out_of_memory, make_current
 from rlhf_desktop.inference.packed import pack
 from rlhf_desktop.inference.quantized import loading_options, treat_as_plain
 from rlhf_desktop.inference.template import render
@@ -102,6 +102,8 @@ def _load_weights(ref: ModelRef, dtype: torch.dtype, device: torch.device, quant
         if is_out_of_memory(problem):
             hint = "Close other programs or choose a smaller model."
             raise NoSpace(f"“{ref.name}” does not fit in memory.", hint, str(problem)) from None
+        if is_dead(problem):
+            raise
         raise problem if isinstance(problem, ModelTrouble) else _load_trouble(ref.name, problem) from problem
     return model.eval().requires_grad_(False)
 

@@ -108,7 +108,7 @@ _plain_heads: "WeakKeyDictionary[Any, bool]" = WeakKeyDictionary()
 def is_plain_head(model: Any) -> bool:
     """Whether logits are the head on the trunk's last states and nothing else: no soft cap, no scale. Asked of each model once."""
     if model not in _plain_heads:
-        ids = torch.zeros(1, 1, dtype=torch.long, device=next(model.parameters()).device)
+        ids = torch.arange(1, 5, device=next(model.parameters()).device)[None]  # not 0: a padding token's state may be 0 throughout
         states = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
         ours, theirs = model.get_output_embeddings()(states), model(input_ids=ids, use_cache=False).logits
         _plain_heads[model] = torch.equal(ours, theirs)

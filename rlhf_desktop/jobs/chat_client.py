@@ -185,7 +185,7 @@ class ChatWorker:
                 yield reply
         finally:
             with self._lock:
-                del self._inboxes[request.id]
+                self._inboxes.pop(request.id, None)  # a new process has none of the old one's
             if not ended:  # the caller has lost interest
                 with contextlib.suppress(WorkerTrouble):
                     self.cancel(request.id)

@@ -151,7 +151,7 @@ def find_device(text: str, devices: Sequence[Device]) -> Device | None:
         NotFound: there is none; says which there are.
         BadInput: several fit.
     """
-    wanted = text.strip().casefold().removeprefix("gpu-")
+    wanted = text.strip().casefold().removeprefix("gpu-").removeprefix("mig-")
     if wanted in ("", AUTO):
         return None
     found = [each for each in devices if wanted in (each.id, _plain(each.uuid))]
@@ -176,7 +176,7 @@ def same_device(ref: DeviceRef, devices: Sequence[Device]) -> Device | None:
 
 
 def _plain(uuid: str) -> str:
-    return uuid.casefold().removeprefix("gpu-")
+    return uuid.casefold().removeprefix("gpu-").removeprefix("mig-")
 
 
 def wanted_device(devices: Sequence[Device] | None = None) -> DeviceRef | None:

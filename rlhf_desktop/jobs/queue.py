@@ -206,7 +206,7 @@ class Queue:
                 raise BadInput("This run is complete.", "Start a new run on its result to train further.")
             run.append_control("resume")
             if condition.resumable:
-                run.write_status(waiting(device or _wanted_again(run, condition)))
+                run.write_status(waiting(_wanted_again(run, condition, device)))
         self.ensure_supervisor()
 
     def ensure_supervisor(self) -> None:
@@ -222,10 +222,10 @@ class Queue:
         spawn_detached(command, cwd=package_parent(), env=worker_environment(), log=log)
 
 
-def _wanted_again(run: RunFolder, condition: RunCondition) -> DeviceRef | None:
-    meant, known = condition.status.wanted or run.config().device, known_device()
+def _wanted_again(run: RunFolder, condition: RunCondition, device: DeviceRef | None) -> DeviceRef | None:
+    meant, known = device or condition.status.wanted or run.config().device, known_device()
     is_gone = meant is not None and known is not None and same_device(meant, devices_of(known)) is None
-    return AUTOMATIC if is_gone else condition.status.wanted
+    return AUTOMATIC if is_gone else device or condition.status.wanted
 
 
 def _stamp(run: RunFolder) -> _Stamp:

@@ -21,9 +21,10 @@ from rlhf_desktop.core.errors import AppError, WorkerTrouble
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, is_alive, kill_group, process_ref, signal_of, start_child
 from rlhf_desktop.core.runs import RunStatus, Started
+from rlhf_desktop.jobs import nvml
 from rlhf_desktop.jobs.awake import awake
 from rlhf_desktop.jobs.commands import package_parent, worker_command, worker_environment
-from rlhf_desktop.jobs.device import Device, candidates, device_lock, devices_of, freest, known_device, probe_device
+from rlhf_desktop.jobs.device import Device, candidates, device_lock, devices_of, freest, probe_device
 from rlhf_desktop.jobs.follow import EventReader
 from rlhf_desktop.jobs.outcome import Outcome, decide
 from rlhf_desktop.jobs.pulse import Pulse
@@ -82,6 +83,10 @@ class Child:
             return
         self._note(heartbeat=time.time(), signs=self.pulse.feel() if self.pulse else self.status.signs)
         self.beaten_s = time.monotonic()
+        self.write()
+
+    def write(self) -> None:
+        """Keep its status, if the disk lets us."""
         try:
             self._write()
         except (OSError, AppError) as problem:  # a full disk for one: the process goes on, and we try again at the next beat
@@ -155,7 +160,7 @@ class Supervisor:
             child.beat()
         queued = [(run, status) for run, status in at_work if status.state == "queued"]
         for run, status in sorted(queued, key=lambda item: (item[1].queued_at, item[0].id)):
-            self._begin(run, status)
+            self._tried(run, status)
         return bool(self._children or queued or ended)
 
     def _at_work(self) -> list[tuple[RunFolder, RunStatus]]:
@@ -186,6 +191,13 @@ class Supervisor:
 
     # --- a run of ours --------------------------------------------------------------------------------------------------------
 
+    def _tried(self, run: RunFolder, status: RunStatus) -> None:
+        """Begin a run if it can be; what is wrong with one (a full disk, a folder that is gone) does not keep the others."""
+        try:
+            self._begin(run, status)
+        except (OSError, AppError) as problem:
+            print(f"{run.id}: not begun: {problem}", file=sys.stderr)
+
     def _begin(self, run: RunFolder, status: RunStatus) -> None:
         """Start a queued run if a device that it may use is free; else say what it waits for."""
         try:
@@ -201,7 +213,11 @@ class Supervisor:
             if device is not chosen:
                 locks[device].release()
         if chosen is not None:
-            self._train(run, chosen, locks[chosen])
+            try:
+                self._train(run, chosen, locks[chosen])
+            finally:
+                if all(child.lock is not locks[chosen] for child in self._children):
+                    locks[chosen].release()
         elif locks:  # else it waits for a run of ours, and its turn
             _say_waiting(run, usable)
 
@@ -209,8 +225,7 @@ class Supervisor:
         with run.claim.held():
             now = run.status()
             if now.state != "queued":
-                lock.release()  # taken back in the meantime
-                return
+                return  # taken back in the meantime
             given = {"wanted": now.wanted, "device": device.ref if device.key else None}
             status = RunStatus(
                 state="starting", queued_at=now.queued_at, supervisor=self._me, heartbeat=time.time(), message="Starting.", **given
@@ -223,11 +238,10 @@ class Supervisor:
             process = self._start(run, device, lock)
         except OSError as problem:
             _record(run, status, Outcome("failed", "The training process could not be started.", str(problem)))
-            lock.release()
             return
-        status = status.model_copy(update={"worker": process_ref(process.pid)})
-        run.write_status(status)
-        self._children.append(Child(run, status, process, lock, news, began))
+        child = Child(run, status.model_copy(update={"worker": process_ref(process.pid)}), process, lock, news, began)
+        self._children.append(child)  # first: whatever fails now, the process is looked after
+        child.write()
 
     def _start(self, run: RunFolder, device: Device, lock: FileLock) -> subprocess.Popen[bytes]:
         environment = {**worker_environment(), **({DEVICE: device.key} if device.key else {})}
@@ -238,12 +252,11 @@ class Supervisor:
 
 def devices_here() -> list[Device]:
     """What this computer has; one unknown device where the training software cannot be asked: a trainer will say what is wrong."""
-    known = known_device()
-    return devices_of(known) if known else _probed()
+    return _probed(tuple(sorted(card.uuid for card in nvml.cards())))
 
 
 @functools.cache
-def _probed() -> list[Device]:
+def _probed(cards: tuple[str, ...]) -> list[Device]:  # noqa: ARG001 - asked again when the driver knows other cards
     try:
         return devices_of(probe_device())
     except WorkerTrouble as trouble:
@@ -289,6 +302,8 @@ def _record(run: RunFolder, status: RunStatus, outcome: Outcome, among: Sequence
                 if run.status().state in among:  # or the user has queued it again meanwhile
                     again = outcome.state == "paused" and run.asked() == "resume"
                     run.write_status(waiting(status.wanted) if again else status.model_copy(update=text))
+            return
+        except AppError:  # the folder is gone, and with it whoever would read its end
             return
         except OSError as problem:
             print(f"{run.id}: end not written: {problem}", file=sys.stderr)

@@ -38,7 +38,8 @@ def foresee(size: DemoSize, base: ModelRef) -> Foresight:
     Raises:
         AppError: it cannot be measured.
     """
-    return choose(size, base, calibrate(base), probe_device())
+    device = probe_device()  # first: what is measured is kept under the device's name
+    return choose(size, base, calibrate(base), device)
 
 
 def choose(size: DemoSize, base: ModelRef, rates: Rates, device: dict[str, Any]) -> Foresight:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -72,8 +73,14 @@ def checkpoint_layers(model: Any) -> None:
     for module in model.modules():
         if isinstance(module, GradientCheckpointingLayer):
             module.gradient_checkpointing = True
-            module._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+            module._gradient_checkpointing_func = _recomputed
+            module._can_checkpoint_with_cache = True  # sampling has a cache and no gradients; it must keep the one
             module.training = True  # this module's own flag: transformers asks for it, its parts stay in eval
+
+
+def _recomputed(work: Callable[..., Any], *inputs: Any) -> Any:
+    """A layer whose inside is computed again in backward, where there will be one."""
+    return checkpoint(work, *inputs, use_reentrant=False) if torch.is_grad_enabled() else work(*inputs)
 
 
 class Budget:

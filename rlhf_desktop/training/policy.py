@@ -14,6 +14,8 @@ from torch import Tensor
 
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.passes import head_chunk_tokens
+from rlhf_desktop.inference.adapters import active_stack
+from rlhf_desktop.inference.attention import names_its_windows
 from rlhf_desktop.inference.device import is_dead, is_out_of_memory
 from rlhf_desktop.training.batch import Group, TreeBatch, collate
 
@@ -81,7 +83,7 @@ class _HeadLogprobs(torch.autograd.Function):
         ctx: Any, before: Tensor, head: Any, targets: Tensor, shape: LogitShape, temperature: float, with_entropy: bool
     ) -> tuple[Tensor, Tensor]:
         need_grad = ctx.needs_input_grad[0]
-        weight = head.weight
+        weight, bias = _weight_of(head), active_stack(head)[0].bias
         logprobs, entropy = (torch.zeros(before.shape[0], device=before.device) for _ in range(2))
         slope = torch.empty_like(before) if need_grad else None
         chunk = head_chunk_tokens(before.device.type, weight.shape[0])
@@ -95,7 +97,7 @@ class _HeadLogprobs(torch.autograd.Function):
                 continue
             whole = (scaled.gather(-1, target) - log_p.gather(-1, target)).squeeze(-1)  # (n,) logsumexp z
             finish = _plain if bent is None else partial(_capped, scaled=scaled, bent=bent)
-            sums, slopes = finish(log_p.exp_(), h, target, head=head, rate=shape.scale / temperature)
+            sums, slopes = finish(log_p.exp_(), h, target, weight=weight, bias=bias, rate=shape.scale / temperature)
             if with_entropy:
                 entropy[rows] = whole - sums
             if slope is not None:
@@ -118,17 +120,34 @@ def _logits(products: Tensor, shape: LogitShape, temperature: float) -> tuple[Te
     return (products if divisor == 1.0 else products / divisor), None
 
 
-def _plain(p: Tensor, h: Tensor, target: Tensor, *, head: Any, rate: float) -> tuple[Tensor, Tensor]:
+def _weight_of(head: Any) -> Tensor:
+    """(V, H): the head's weight with the adapters that take part in it."""
+    base, stack = active_stack(head)
+    weight: Tensor = base.weight
+    for a, b, scaling in stack:
+        weight = weight + scaling * (b @ a)
+    return weight
+
+
+def _plain(p: Tensor, h: Tensor, target: Tensor, *, weight: Tensor, bias: Tensor | None, rate: float) -> tuple[Tensor, Tensor]:
     """Σᵥ pᵥ zᵥ / temperature, (n,), and the gradient of a log-probability with respect to the state, (n, H)."""
-    weight, bias = head.weight, head.bias
     p = p.to(weight.dtype)
     mean = p @ weight  # (n, H) Σᵥ pᵥ W[v]
     expected = (h.float() * mean.float()).sum(-1) + (0.0 if bias is None else (p @ bias).float())
     return expected * rate, (weight[target.squeeze(-1)] - mean) * rate
 
 
-def _capped(p: Tensor, h: Tensor, target: Tensor, *, head: Any, rate: float, scaled: Tensor, bent: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG001 - as `_plain`
-    weight = head.weight
+def _capped(
+    p: Tensor,
+    h: Tensor,  # noqa: ARG001 - as `_plain`
+    target: Tensor,
+    *,
+    weight: Tensor,
+    bias: Tensor | None,  # noqa: ARG001 - as `_plain`
+    rate: float,
+    scaled: Tensor,
+    bent: Tensor,
+) -> tuple[Tensor, Tensor]:
     expected = (p * scaled).sum(-1)
     slope = bent.square_().neg_().add_(1.0)  # (n, V) of z against scale·x
     own = slope.gather(-1, target).to(weight.dtype) * weight[target.squeeze(-1)]
@@ -151,6 +170,7 @@ def check_supported(model: Any) -> None:
         theirs = torch.cat([_alone(model, prompt, answer) for prompt, answer in pairs])
         together = answer_pass(model, collate(groups, model.device), entropy=False).logprobs
         alone = torch.cat([answer_pass(model, collate([Group(p, [a])], model.device), entropy=False).logprobs for p, a in pairs])
+        windows_are_known = names_its_windows(model, lambda: hidden_states(model, collate(groups, model.device)))
     except Exception as problem:  # many kinds: what attention or a layer does without its mask
         if is_out_of_memory(problem) or is_dead(problem):
             raise
@@ -160,6 +180,8 @@ def check_supported(model: Any) -> None:
         fits = off.max() < 1e-3 * (1 + theirs.abs().max())
     else:  # two kernels round differently, a mixture's router with them, so there only most tokens can be compared with theirs
         fits = off.median() < 0.25 and leaked.max() < 0.25
+    if not windows_are_known:
+        raise _unsupported(model, "its attention has a window that it does not name")
     if not fits:
         raise _unsupported(model, f"off by {float(off.max()):.2g} nats a token, by neighbours {float(leaked.max()):.2g}")
 

@@ -393,7 +393,9 @@ class PpoTrainer:
                 numbers["loss/value"] = value.detach()
             return loss, numbers
 
-        return self.updater.step_in(answers.groups, micro, loss_of, peaks=["policy/ratio_error"])
+        numbers = self.updater.step_in(answers.groups, micro, loss_of, peaks=["policy/ratio_error"])
+        self._kept.clear()  # what this update did not use was made with parameters that are gone now
+        return numbers
 
     # --- the watchdog -------------------------------------------------------------------------------------------------------------
 

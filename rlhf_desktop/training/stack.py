@@ -57,7 +57,7 @@ def load_host(run: RunFiles) -> AdapterHost:
 
 
 def memory_budget(run: RunFiles, host: AdapterHost, longest: int) -> Budget:
-    """How much of a batch goes through the model at once; a run that goes on keeps what was planned when it began.
+    """How much of a batch goes through the model at once; a run that goes on where it began keeps what was planned then.
 
     Args:
         run: Its first `started` event is read, and warned if memory runs out in spite of the plan.
@@ -76,7 +76,8 @@ def memory_budget(run: RunFiles, host: AdapterHost, longest: int) -> Budget:
         longest=longest,
         rank=run.settings.lora_rank,
     )
-    if (first := run.started) and first.get("micro_batch_tokens"):
+    here = (str(device), str(host.base.dtype).removeprefix("torch."))
+    if (first := run.started) and first.get("micro_batch_tokens") and (first["device"], first["dtype"]) == here:
         planned = replace(planned, tokens=first["micro_batch_tokens"], checkpointing=first["gradient_checkpointing"])
     plan: MemoryPlan = run.cohort.agree(planned)
     if plan.checkpointing:

@@ -32,6 +32,10 @@ FAMILIES = {
     "qwen2": {"sliding_window": 8, "use_sliding_window": True, "max_window_layers": 1},
     "qwen3": {"sliding_window": 8, "use_sliding_window": True, "max_window_layers": 1, "head_dim": 16},
     "phi3": {"sliding_window": 8},
+    "qwen2_moe": {
+        "sliding_window": 8, "use_sliding_window": True, "max_window_layers": 1, "num_experts": 4, "num_experts_per_tok": 2,
+        "moe_intermediate_size": 24, "shared_expert_intermediate_size": 24,
+    },
     "olmo3": {"sliding_window": 8},
     "exaone4": {"sliding_window": 8},
     "smollm3": {"sliding_window": 8, "use_sliding_window": True},
@@ -56,6 +60,7 @@ NOT_SERVED = {  # states that run on from row to row, attention of their own, or
     "stablelm": {},
     "nemotron": {},
     "llama4_text": {"num_local_experts": 2},
+    "phimoe": {"sliding_window": 8, "num_local_experts": 4, "num_experts_per_tok": 2},
 }
 
 

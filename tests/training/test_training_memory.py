@@ -7,10 +7,12 @@ import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, LlamaConfig, Qwen2Config, Qwen3Config
 
 from rlhf_desktop.core.errors import NoSpace
+from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.trunk import pass_bytes, token_bytes, trunk_of
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.attention import use_rows
 from rlhf_desktop.inference.model import BaseModel, load_base
+from rlhf_desktop.inference.sampler import sample
 from rlhf_desktop.training import sft
 from rlhf_desktop.training.batch import Group, collate
 from rlhf_desktop.training.memory import Budget, MemoryPlan, checkpoint_layers, plan_memory
@@ -305,3 +307,20 @@ def test_checkpointing_changes_no_gradient(tiny_model):
     assert little < much / 2
     for name, gradient in plain.items():
         torch.testing.assert_close(again[name], gradient)
+
+
+def test_answers_sampled_under_gradient_checkpointing_are_the_same(tiny_model):
+    """transformers' wrapper drops the cache there: from the second token on an answer would see only itself."""
+    base = load_base(tiny_model, dtype="float32", device="cpu")
+
+    def answers():
+        sampling = Sampling(temperature=0, max_new_tokens=12)
+        seeds = torch.Generator().manual_seed(0)
+        prompts = [[5, 9, 30, 41], [7, 8]]
+        return sample(base.model, prompts=prompts, k=1, sampling=sampling, end_ids=(), pad_id=0, generator=seeds)
+
+    plain = answers()
+    checkpoint_layers(base.model)
+    assert answers() == plain
+    with torch.no_grad():
+        assert answers() == plain

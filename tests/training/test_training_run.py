@@ -19,7 +19,8 @@ from rlhf_desktop.core.recipes import make_settings
 from rlhf_desktop.core.runs import parse_event
 from rlhf_desktop.training import checkpoint
 from rlhf_desktop.training.checkpoint import Checkpoint
-from rlhf_desktop.training.run import Counts, _Clock
+from rlhf_desktop.training.ppo import PpoTrainer
+from rlhf_desktop.training.run import Counts, RunFiles, _Clock
 from rlhf_desktop.worker.train import main
 from tests.training.folders import adapter_of, demonstrations, events, make_run, practice, rankings, thumbs
 
@@ -105,6 +106,26 @@ def test_ppo_first_ratios_are_one_and_nothing_is_clipped(finished):
     assert first["policy/first_ratio_error"] < 1e-3
     assert first["objective/kl"] == pytest.approx(0, abs=1e-4)
     assert 0 < first["policy/sampler_mismatch"] < 1e-3  # nats a token, in float32
+
+
+def test_a_pass_of_the_first_parameters_is_never_learned_from_later(finished, tiny_model, tmp_path):
+    """Kept for the first update; one that it does not use (memory ran out, another process had it) would be backward through
+    parameters that have moved, which torch refuses."""
+    reward = adapter_of(finished["reward"], tiny_model)
+    trainer = PpoTrainer(RunFiles(make_run(tmp_path / "kept", "ppo", tiny_model, practice(), reward=reward, **PPO)))
+    trainer.prepare(resumed=False)
+    update, seen = trainer._minibatch, []
+
+    def beside(answers, micro, advantages, returns):
+        trainer._kept.setdefault((10**6,), "left over")
+        numbers = update(answers, micro, advantages, returns)
+        seen.append(dict(trainer._kept))
+        return numbers
+
+    trainer._minibatch = beside
+    trainer.step(0)
+    assert seen
+    assert not any(seen)
 
 
 def test_ppo_with_one_update_a_batch_always_has_ratio_one(finished, tiny_model, tmp_path):

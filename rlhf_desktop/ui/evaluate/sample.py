@@ -15,7 +15,7 @@ from rlhf_desktop.ui.widgets.text import Label
 
 _WHAT = (
     "Written examples, some 200 ranked answers, a reward model and PPO on the small starter model: watch it learn to acknowledge a "
-    "customer's trouble before offering a solution. A quarter of an hour at most, in the background, in a project of its own."
+    "customer's trouble before offering a solution. About a quarter of an hour, in the background, in a project of its own."
 )
 
 

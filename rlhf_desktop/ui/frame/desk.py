@@ -184,7 +184,7 @@ class Desk(QObject):
         self._move_when_quiet(self._context.chat.state)
 
     def _move_when_quiet(self, state: str) -> None:
-        if self._is_to_move and state != "busy":
+        if self._is_to_move and state != "busy" and self._context.chat.quiet:  # or a question behind a load would be lost
             self._is_to_move = False
             self._context.chat.move(worker_environment())
 

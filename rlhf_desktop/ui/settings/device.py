@@ -8,7 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox
 
 from rlhf_desktop.core.devices import chosen_device
-from rlhf_desktop.jobs.device import Device, devices_of, free_bytes, is_told, probe_device, same_device
+from rlhf_desktop.jobs.device import Device, devices_of, free_bytes, is_told, probe_device, same_device, wanted_device
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -32,7 +32,7 @@ class Machine:
     @property
     def used(self) -> Device:
         """The device that models compute on."""
-        chosen = chosen_device()
+        chosen = wanted_device(self.devices)
         found = same_device(chosen, self.devices) if chosen else None
         return found or max([each for each in self.devices if each.is_card] or self.devices, key=lambda each: self.free[each.key])
 

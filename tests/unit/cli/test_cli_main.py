@@ -209,7 +209,7 @@ def test_the_demo_says_how_long_it_takes_before_it_begins(cli, monkeypatch):
 
     monkeypatch.setattr("rlhf_desktop.cli.general.run_demo", begin)
     said = cli("demo").err
-    sentence = "The demo takes about 11 min on this computer, with 50% of its prompts and practice so that it ends in time."
+    sentence = "The demo takes about 11 min on this computer, with 50% of its prompts and practice so that it ends sooner."
     assert said.count(sentence) == 1
     assert said.index("[1/7]") < said.index(sentence) < said.index("[2/7]")
 

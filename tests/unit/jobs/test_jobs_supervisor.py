@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -230,6 +231,24 @@ def test_a_trainer_that_is_quicker_than_its_supervisor_is_running(workspace: Wor
     Supervisor(workspace, STUB).work()
     assert states[:2] == ["starting", "running"]  # as it was started, and at the first look
     assert run.status().state == "done"
+
+
+def test_a_disk_that_is_full_when_a_trainer_has_just_started_orphans_nobody(workspace: Workspace, monkeypatch) -> None:
+    """The supervisor died there, the trainer went on unseen, and Resume would have started a second one."""
+    runs = [RunFolder.create(workspace, make_config(), ROWS) for _ in range(2)]
+    keep, failed = RunFolder.write_status, []
+
+    def write(self: RunFolder, status: RunStatus) -> None:
+        if status.worker and not failed:
+            failed.append(self.id)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        keep(self, status)
+
+    monkeypatch.setattr(RunFolder, "write_status", write)
+    Supervisor(workspace, STUB).work()
+    assert failed == [runs[0].id]
+    assert [run.status().state for run in runs] == ["done", "done"]
+    assert all(run.status().worker is not None for run in runs)
 
 
 def test_a_run_resumed_before_the_next_supervisor_has_seen_it_dead_stays_queued(queue: Queue, workspace: Workspace, gate) -> None:

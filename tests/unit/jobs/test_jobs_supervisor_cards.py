@@ -182,6 +182,16 @@ def test_a_card_that_is_gone_fails_the_run_in_words_and_resuming_elsewhere_works
     assert devices_of_runs() == {run.id: key_of(LARGE)}
 
 
+def test_resuming_where_the_users_choice_is_gone_goes_to_another_card(queue: Queue) -> None:
+    """The window passes what Settings say, be it there or not."""
+    gone = ref_of({**LARGE, "uuid": "GPU-gone", "name": "Old Card"})
+    run = queue.submit(make_config(device=gone), ROWS)
+    reaches(run, "failed")
+    queue.resume(run, gone)
+    reaches(run, "done")
+    assert devices_of_runs() == {run.id: key_of(LARGE)}
+
+
 def test_the_card_with_most_free_memory_now_whatever_the_probe_saw(queue: Queue) -> None:
     drive({**LARGE, "free": 10**9}, SMALL)  # somebody else uses the large one
     run = queue.submit(make_config(), ROWS)

@@ -4,8 +4,9 @@ import pytest
 from estimates_helpers import CPU, RATES
 
 from rlhf_desktop.core.measures import Line
+from rlhf_desktop.operations import demo_time as module
 from rlhf_desktop.operations.demo_plan import QUICK, THOROUGH, chosen_prompts, written
-from rlhf_desktop.operations.demo_time import ANSWER_TOKENS, EXAMPLES, QUICK_LIMIT_S, SHARES, choose, demo_s
+from rlhf_desktop.operations.demo_time import ANSWER_TOKENS, EXAMPLES, QUICK_LIMIT_S, SHARES, choose, demo_s, foresee
 
 LINES = ("forward", "train", "train_wide", "new_forward", "new_train", "decode")
 NUMBERS = ("attention_forward_s", "attention_train_s", "head_forward_s", "head_train_s", "optimizer_s", "checkpoint_s")
@@ -63,3 +64,12 @@ def test_what_is_known_of_the_prompts_is_so():
     assert len(examples) == EXAMPLES
     words = [len(answer.split()) for _, answer in written(examples)]
     assert 1.35 * sum(words) / EXAMPLES == pytest.approx(ANSWER_TOKENS, rel=0.25)  # so many tokens a word
+
+
+def test_the_device_is_known_before_its_speed_is_kept(smol, monkeypatch):
+    """What is measured is kept under the device's name; measured first, it was kept under none and measured again."""
+    asked = []
+    monkeypatch.setattr(module, "probe_device", lambda: asked.append("device") or CPU)
+    monkeypatch.setattr(module, "calibrate", lambda base: asked.append("speed") or RATES)
+    assert foresee(QUICK, smol).seconds > 0
+    assert asked == ["device", "speed"]

@@ -112,13 +112,23 @@ def test_a_driver_that_was_installed_later_leads_to_its_build(machine):
     assert machine.start() == ["torch==2.13.0+cpu"]
     machine.cuda = (12, 8)
     assert machine.start() == ["torch==2.13.0+cu126"]
-    machine.cuda = (12, 9)  # another driver, the same build
-    assert machine.start() == []
+    machine.cuda = (12, 9)  # another driver, the same build: nothing to fetch, so it starts without a network
+    assert machine.start() is None
+    assert machine.start() is None
     machine.cuda = (13, 3)
     assert machine.start() == ["torch==2.13.0"]
     assert machine.start() is None
     machine.cuda = None  # any build computes on the processor
     assert machine.start() == []
+
+
+def test_a_driver_that_sees_no_card_before_a_restart_is_looked_at_again(machine, setup_env, monkeypatch):
+    machine.cuda = (13, 0)
+    with monkeypatch.context() as before:
+        before.setattr(setup_env, "card_capabilities", lambda: [])
+        assert machine.start() == ["torch==2.13.0+cpu"]
+        assert machine.start() is None
+    assert machine.start() == ["torch==2.13.0"]
 
 
 def test_a_build_that_was_asked_for_stays_until_another_is(machine):
