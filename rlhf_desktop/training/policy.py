@@ -83,7 +83,7 @@ class _HeadLogprobs(torch.autograd.Function):
         ctx: Any, before: Tensor, head: Any, targets: Tensor, shape: LogitShape, temperature: float, with_entropy: bool
     ) -> tuple[Tensor, Tensor]:
         need_grad = ctx.needs_input_grad[0]
-        weight, bias = _weight_of(head), active_stack(head)[0].bias
+        weight, bias = _weight_and_bias(head)
         logprobs, entropy = (torch.zeros(before.shape[0], device=before.device) for _ in range(2))
         slope = torch.empty_like(before) if need_grad else None
         chunk = head_chunk_tokens(before.device.type, weight.shape[0])
@@ -120,13 +120,14 @@ def _logits(products: Tensor, shape: LogitShape, temperature: float) -> tuple[Te
     return (products if divisor == 1.0 else products / divisor), None
 
 
-def _weight_of(head: Any) -> Tensor:
-    """(V, H): the head's weight with the adapters that take part in it."""
-    base, stack = active_stack(head)
+def _weight_and_bias(head: Any) -> tuple[Tensor, Tensor | None]:
+    """(V, H) and (V,): the head's weight with the adapters that take part in it, and its bias."""
+    layer, stack = active_stack(head)
+    base: Any = layer
     weight: Tensor = base.weight
     for a, b, scaling in stack:
         weight = weight + scaling * (b @ a)
-    return weight
+    return weight, base.bias
 
 
 def _plain(p: Tensor, h: Tensor, target: Tensor, *, weight: Tensor, bias: Tensor | None, rate: float) -> tuple[Tensor, Tensor]:

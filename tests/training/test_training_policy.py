@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from rlhf_desktop.core.errors import ModelTrouble, NotFound
 from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, concatenate, read_adapter, write_adapter
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.training.batch import Group, collate, micro_batches
-from rlhf_desktop.training.policy import answer_pass
+from rlhf_desktop.training.policy import _HeadLogprobs, answer_pass, logit_shape
 from rlhf_desktop.training.reward_model import HEAD, RewardModel
 
 GROUPS = [Group([5, 6, 7, 8], [[9, 10, 2], [11, 2]]), Group([12, 13], [[14, 15, 16, 17, 2]])]
@@ -159,3 +159,24 @@ def test_a_missing_or_damaged_adapter_is_said(host, tmp_path):
     (tmp_path / "adapter_model.safetensors").write_bytes(b"\x08\x00\x00\x00garbage")
     with pytest.raises(ModelTrouble, match="damaged"):
         read_adapter(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Model has .tie_word_embeddings:UserWarning")  # PEFT's advice on merging
+def test_the_gradient_goes_through_an_adapter_on_the_vocabulary_head(tiny_model):
+    """Beside autograd through the whole head: its base's weight alone gave another gradient, with the same values."""
+    base = load_base(tiny_model, dtype="float32", device="cpu")
+    host = AdapterHost(base)
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=["lm_head"], init_lora_weights=False)
+    host._attach("start", config)
+    host.activate(["start"])
+    head, targets = base.model.get_output_embeddings(), torch.tensor([5, 9, 30])
+    states = torch.randn(3, 64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    shape = logit_shape(base.model.config)
+    ours, entropy = _HeadLogprobs.apply(states, head, targets, shape, 0.7, True)
+    log_p = torch.log_softmax(head(states) / 0.7, dim=-1)
+    theirs = log_p.gather(1, targets[:, None])[:, 0]
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(entropy, -(log_p.exp() * log_p).sum(-1))
+    weights = torch.tensor([1.0, -2.0, 0.5])
+    wanted = torch.autograd.grad((theirs * weights).sum(), states)[0]
+    torch.testing.assert_close(torch.autograd.grad((ours * weights).sum(), states)[0], wanted, atol=1e-5, rtol=1e-4)
