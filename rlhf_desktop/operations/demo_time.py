@@ -17,7 +17,7 @@ from rlhf_desktop.operations.demo_plan import ROWS_AT_ONCE, DemoSize
 from rlhf_desktop.operations.estimates import estimate
 from rlhf_desktop.operations.workload import RowSizes, RunPlan
 
-QUICK_LIMIT_S = 10 * 60.0  # a quarter of an hour at most: measuring takes up to two minutes, and an estimate may be a quarter off
+QUICK_LIMIT_S = 8 * 60.0  # of a quarter of an hour: measuring takes minutes on a slow computer, and an estimate was a third too low
 SHARES = (1.0, 0.75, 0.5, 0.35)
 EXAMPLES, PROMPT_TOKENS, ANSWER_TOKENS = 24, 50, 49  # written examples; the prompts' and their answers' mean length
 STARTS_S = 4.0  # of a worker's process with the model in it, on two cores of 2020
