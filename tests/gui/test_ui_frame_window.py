@@ -23,6 +23,7 @@ from run_script import ScriptedRun
 from rlhf_desktop.core import runs
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.offline import NetworkRule
+from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.hub.servers import NamedServer
 from rlhf_desktop.hub.tokens import TokenKeeper
 from rlhf_desktop.jobs.queue import RunSummary
@@ -292,6 +293,18 @@ def test_chat_moves_to_another_device_once_nobody_waits_for_an_answer(qtbot, win
     assert moved == []
     context.chat._set_state("ready")
     assert moved == ["ready"]
+    qtbot.waitUntil(lambda: context.chat.process_id not in (0, before) and context.chat.loaded is not None)
+
+
+def test_a_question_that_waits_for_the_model_is_answered_before_chat_moves(qtbot, window, context):
+    answered = []
+    context.chat.requestDone.connect(lambda done: answered.append(done.id))
+    context.chat.load(context.session.base)
+    request = context.chat.generate([{"role": "user", "content": "hello"}], 1, None, Sampling(), 0)
+    assert context.chat.state != "busy"  # the model comes first
+    before = context.chat.process_id
+    context.session.deviceChosen.emit()
+    qtbot.waitUntil(lambda: request in answered)
     qtbot.waitUntil(lambda: context.chat.process_id not in (0, before) and context.chat.loaded is not None)
 
 
