@@ -33,5 +33,10 @@ def choose_device(device: DeviceRef | None) -> None:
         write_json(_file(), device.model_dump(mode="json"))
 
 
+def plain_uuid(uuid: str) -> str:
+    """A card's UUID as it can be compared: some tools write “GPU-” or “MIG-” before it, some do not."""
+    return uuid.strip().casefold().removeprefix("gpu-").removeprefix("mig-")
+
+
 def _file() -> Path:
     return state_dir() / "chosen-device.json"

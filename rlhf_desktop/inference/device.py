@@ -22,11 +22,11 @@ from typing import Any, Literal
 import psutil
 import torch
 
+from rlhf_desktop.core.devices import AUTO, DEVICE, plain_uuid
 from rlhf_desktop.core.errors import NotFound
 from rlhf_desktop.core.platform import NO_WINDOW
 
 Kind = Literal["nvidia", "rocm", "xpu", "mps", "cpu"]
-VARIABLE = "RLHF_DESKTOP_DEVICE"  # a card's UUID, or "cuda:1", "cpu", "auto": how a process is told where to work
 CPU = torch.device("cpu")
 BACKENDS = ("cuda", "xpu", "mps")
 MATRIX_BFLOAT16 = ("gfx90a", "gfx94", "gfx95", "gfx11", "gfx12")  # AMD's architectures with fast bfloat16 products
@@ -105,9 +105,9 @@ def find_device(text: str | None = None) -> torch.device:
     Raises:
         NotFound: there is no such device; says which there are.
     """
-    wanted = (text or os.environ.get(VARIABLE) or "auto").strip()
+    wanted = (text or os.environ.get(DEVICE) or AUTO).strip()
     present = devices()
-    if wanted == "auto":
+    if wanted == AUTO:
         return _freest(present[:-1]) if len(present) > 1 else CPU
     found = [device for device in present if wanted in (str(device), device.type)] or [
         device for device in present if _same_card(wanted, uuid(device))
@@ -130,9 +130,7 @@ def _freest(cards: list[torch.device]) -> torch.device:
 
 
 def _same_card(wanted: str, found: str) -> bool:
-    """Whether two UUIDs are one: some tools write “GPU-” before it, some do not."""
-    plain = [text.lower().removeprefix("gpu-").removeprefix("mig-") for text in (wanted, found)]
-    return bool(found) and plain[0] == plain[1]
+    return bool(found) and plain_uuid(wanted) == plain_uuid(found)
 
 
 def describe(device: torch.device) -> DeviceFacts:

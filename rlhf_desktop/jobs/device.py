@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 import rlhf_desktop
-from rlhf_desktop.core.devices import AUTO, DEVICE, choose_device, chosen_device
+from rlhf_desktop.core.devices import AUTO, DEVICE, choose_device, chosen_device, plain_uuid
 from rlhf_desktop.core.errors import AppError, BadInput, NotFound, WorkerTrouble
 from rlhf_desktop.core.files import canonical_json, sha256_text, write_json
 from rlhf_desktop.core.paths import state_dir
@@ -151,10 +151,10 @@ def find_device(text: str, devices: Sequence[Device]) -> Device | None:
         NotFound: there is none; says which there are.
         BadInput: several fit.
     """
-    wanted = text.strip().casefold().removeprefix("gpu-").removeprefix("mig-")
+    wanted = plain_uuid(text)
     if wanted in ("", AUTO):
         return None
-    found = [each for each in devices if wanted in (each.id, _plain(each.uuid))]
+    found = [each for each in devices if wanted in (each.id, plain_uuid(each.uuid))]
     found = found or [each for each in devices if len(wanted) >= _SHORTEST_PART and _mentions(each, wanted)]
     there = ", ".join(f"{each.id} ({each.name})" for each in devices)
     if not found:
@@ -165,18 +165,14 @@ def find_device(text: str, devices: Sequence[Device]) -> Device | None:
 
 
 def _mentions(device: Device, wanted: str) -> bool:
-    return wanted in device.name.casefold() or _plain(device.uuid).startswith(wanted) or wanted == device.backend
+    return wanted in device.name.casefold() or plain_uuid(device.uuid).startswith(wanted) or wanted == device.backend
 
 
 def same_device(ref: DeviceRef, devices: Sequence[Device]) -> Device | None:
     """The device a run or a setting means, wherever it is plugged in now; None when it is not there."""
-    by_uuid = [each for each in devices if ref.uuid and _plain(each.uuid) == _plain(ref.uuid)]
+    by_uuid = [each for each in devices if ref.uuid and plain_uuid(each.uuid) == plain_uuid(ref.uuid)]
     by_id = [each for each in devices if not ref.uuid and each.id == ref.id]
     return next(iter(by_uuid or by_id), None)
-
-
-def _plain(uuid: str) -> str:
-    return uuid.casefold().removeprefix("gpu-").removeprefix("mig-")
 
 
 def wanted_device(devices: Sequence[Device] | None = None) -> DeviceRef | None:

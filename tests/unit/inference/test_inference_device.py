@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import rlhf_desktop
+from rlhf_desktop.core.devices import plain_uuid
 from rlhf_desktop.core.errors import NotFound
 from rlhf_desktop.inference import device as module
 from rlhf_desktop.inference.device import (
@@ -283,3 +284,8 @@ def test_a_lost_card_by_its_number():
 def test_any_other_trouble_is_neither(problem):
     assert not is_out_of_memory(problem)
     assert not is_dead(problem)
+
+
+@pytest.mark.parametrize("written", ["GPU-ab12", "gpu-AB12", "MIG-ab12", " ab12 "])
+def test_a_card_is_the_same_however_its_uuid_is_written(written):
+    assert plain_uuid(written) == "ab12"
