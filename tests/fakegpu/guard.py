@@ -45,8 +45,11 @@ def _built_for_cpu() -> bool:
 
 
 def compiled() -> Path:
-    """The library, compiled half a minute long the first time, then kept for this source and this torch in the temporary folder."""
-    digest = hashlib.sha256(SOURCE.read_bytes() + _version().encode()).hexdigest()[:16]
+    """The library, compiled half a minute long the first time, then kept for this source and this torch in the temporary folder.
+
+    The place of this torch belongs to its name, since the library looks for torch's own there: another checkout's may be gone.
+    """
+    digest = hashlib.sha256(SOURCE.read_bytes() + _version().encode() + str(_torch()).encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"rlhf-desktop-fakegpu-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
