@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from rlhf_desktop.core.numbers import with_point
 from rlhf_desktop.core.paths import Workspace, default_workspace
 
 if TYPE_CHECKING:
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 
 _REDRAW_S = 0.2
 _PLAIN_LINE_S = 10.0  # between progress lines when nobody watches a terminal
+
+
+class Decimal(click.FloatRange):
+    """A number with decimals after a point or a comma."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number typed."""
+        return super().convert(with_point(value) if isinstance(value, str) else value, param, ctx)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from rlhf_desktop.cli.common import Command, holding
+from rlhf_desktop.cli.common import Command, Decimal, holding
 from rlhf_desktop.cli.desk import Desk, desk_of
 from rlhf_desktop.core.errors import AppError, NotFound
 from rlhf_desktop.core.messages import Messages
@@ -23,8 +23,8 @@ def sampling_options(command: Any) -> Any:
     """The options that say how answers are drawn; the defaults are the chat's."""
     for option in (
         click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Repeats the same answers."),
-        click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=_DEFAULTS.top_p, show_default=True),
-        click.option("--temperature", type=click.FloatRange(0, 2), default=_DEFAULTS.temperature, show_default=True),
+        click.option("--top-p", type=Decimal(0, 1, min_open=True), default=_DEFAULTS.top_p, show_default=True),
+        click.option("--temperature", type=Decimal(0, 2), default=_DEFAULTS.temperature, show_default=True),
         click.option("--max-new-tokens", type=click.IntRange(1, 8192), default=_DEFAULTS.max_new_tokens, show_default=True),
     ):
         command = option(command)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rlhf_desktop.core.errors import BadInput, ModelTrouble
+from rlhf_desktop.core.numbers import with_point
 
 Algorithm = Literal["sft", "reward", "ppo", "dpo", "kto"]
 ALGORITHMS: tuple[Algorithm, ...] = ("sft", "reward", "ppo", "dpo", "kto")
@@ -195,8 +196,9 @@ def make_settings(algorithm: Algorithm, values: dict[str, Any]) -> CommonSetting
     for name in values:
         if name not in known:
             raise BadInput(f"{algorithm} has no setting called “{name}”.", f"It has: {', '.join(known)}.")
+    typed = {name: with_point(value) if isinstance(value, str) else value for name, value in values.items()}
     try:
-        return SETTINGS[algorithm].model_validate(values)
+        return SETTINGS[algorithm].model_validate(typed)
     except ValidationError as problem:
         first = problem.errors()[0]
         if not first["loc"]:  # two settings that do not go together

@@ -1,13 +1,13 @@
 """What a conversation begins with: instructions for the model, and how answers are drawn."""
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QDoubleSpinBox, QSpinBox, QWidget
+from PySide6.QtWidgets import QSpinBox, QWidget
 
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.fields import named
+from rlhf_desktop.ui.widgets.fields import DecimalField, named
 from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.surfaces import Card, row
 from rlhf_desktop.ui.widgets.text import Label, caption
@@ -45,7 +45,7 @@ class SetupPanel(Card):
         close.clicked.connect(self.left)
 
     def _make_sampling(self):
-        self.temperature, self.top_p, self.length = QDoubleSpinBox(), QDoubleSpinBox(), QSpinBox()
+        self.temperature, self.top_p, self.length = DecimalField(), DecimalField(), QSpinBox()
         fields = Flow(t.SPACE_S)
         for field, name, words, step, meaning in (
             (self.temperature, "temperature", "Variety", 0.1, "0 always takes the likeliest word; higher values vary more"),

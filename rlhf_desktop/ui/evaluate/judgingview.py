@@ -1,10 +1,13 @@
 """Two answers, nobody says whose: press 1, 2, =, or 0 when neither will do."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
 
 from rlhf_desktop.operations.blind import BlindPair
+from rlhf_desktop.ui.judging.keys import is_plain, symbol
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.icons import grown
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -12,13 +15,7 @@ from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Page, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
 
-_KEYS = {
-    Qt.Key.Key_1: "left",
-    Qt.Key.Key_2: "right",
-    Qt.Key.Key_Equal: "tie",
-    Qt.Key.Key_0: "both_bad",
-    Qt.Key.Key_S: "skip",
-}
+_KEYS = {"1": "left", "2": "right", "=": "tie", "0": "both_bad", "S": "skip"}
 VERDICTS = {
     "left": "1 is better",
     "tie": "About equal (=)",
@@ -129,16 +126,22 @@ class JudgingView(QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """1, 2, =, 0, S, W, Backspace, Esc; arrows and the page keys scroll."""
-        if event.key() in _KEYS:
-            self._say(_KEYS[event.key()])
-        elif event.key() == Qt.Key.Key_Backspace and self.undo.isEnabled():
-            self.undone.emit()
-        elif event.key() == Qt.Key.Key_W:
-            self.why.setFocus()
-        elif event.key() == Qt.Key.Key_Escape:
-            self.stopped.emit()
-        else:
+        action = self._action(event)
+        if action is None:
             self.page.keyPressEvent(event)
+        elif not event.isAutoRepeat():
+            action()
+
+    def _action(self, event: QKeyEvent) -> Callable[[], None] | None:
+        said = symbol(event)
+        if said in _KEYS:
+            return lambda: self._say(_KEYS[said])
+        if said == "W":
+            return self.why.setFocus
+        if not is_plain(event):
+            return None
+        back = self.undone.emit if self.undo.isEnabled() else None
+        return {Qt.Key.Key_Backspace: back, Qt.Key.Key_Escape: self.stopped.emit}.get(event.key())
 
 
 def _conversation(pair: BlindPair) -> str:

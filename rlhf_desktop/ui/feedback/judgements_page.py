@@ -18,6 +18,7 @@ from rlhf_desktop.ui.feedback.erasing import ErasingPage
 from rlhf_desktop.ui.feedback.filters import Filters
 from rlhf_desktop.ui.feedback.revising import RevisingPage
 from rlhf_desktop.ui.feedback.table import COLUMNS, HistoryModel, HistoryTable
+from rlhf_desktop.ui.judging.keys import symbol
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -331,7 +332,7 @@ class JudgementsPage(QStackedWidget):
         return super().eventFilter(watched, event)
 
     def _key(self, event: QKeyEvent) -> bool:
-        if event.key() == Qt.Key.Key_R and not event.modifiers() and self.detail.revise.isVisible():
+        if symbol(event) == "R" and not event.isAutoRepeat() and self.detail.revise.isVisible():
             self.detail.revise.click()
             return True
         return False

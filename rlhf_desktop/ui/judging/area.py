@@ -1,18 +1,22 @@
 """Cards and panel of whatever is being judged, connected to its presenter: the same in Chat, Label and Feedback."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QComboBox, QGridLayout, QLineEdit, QPlainTextEdit, QSpinBox, QWidget
+from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QGridLayout, QLineEdit, QPlainTextEdit, QWidget
 
 from rlhf_desktop.ui.judging.card import AnswerCard
 from rlhf_desktop.ui.judging.draft import Draft
+from rlhf_desktop.ui.judging.keys import is_plain, symbol
 from rlhf_desktop.ui.judging.panel import JudgingPanel
 from rlhf_desktop.ui.judging.presenter import Judging, Showing
 from rlhf_desktop.ui.judging.writing import WritingPane
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import column
 
-_TEXT_FIELDS = (QLineEdit, QPlainTextEdit, QComboBox, QSpinBox)
+_TEXT_FIELDS = (QLineEdit, QPlainTextEdit, QComboBox, QAbstractSpinBox)
+_REPEATABLE = (Qt.Key.Key_Left, Qt.Key.Key_Right)  # looking along the answers says nothing of them
 
 
 class AnswerBoard(QWidget):
@@ -188,37 +192,43 @@ class JudgingArea(QObject):
         focus = self.board.window().focusWidget()
         if self.judging.showing is None or isinstance(focus, _TEXT_FIELDS):
             return False
-        if event.modifiers() & ~(Qt.KeyboardModifier.KeypadModifier | Qt.KeyboardModifier.ShiftModifier):
+        if not is_plain(event):
             return False
-        digit = event.key() - Qt.Key.Key_1
-        if 0 <= digit < 9:
-            self.judging.press(digit)
-            return True
-        action = self._actions().get(event.key()) or {"+": self._up, "-": self._down, "−": self._down}.get(event.text())
-        if action:
+        said = symbol(event)
+        action = self._by_symbol(said) if said else self._by_key().get(event.key())
+        if action and (not event.isAutoRepeat() or event.key() in _REPEATABLE):
             action()
         return action is not None
 
-    def _actions(self):
-        j, key = self.judging, Qt.Key
-        card = self.board.cards[j.current]
+    def _by_symbol(self, said: str) -> Callable[[], None] | None:
+        j = self.judging
+        if said in "123456789":
+            return lambda: j.press(int(said) - 1)
+        card, new = self.board.cards[j.current], not j.showing.revises
         thumbs_only = j.showing.protocol.comparison == "none" and j.showing.protocol.thumbs
         return {
-            key.Key_Equal: self._up if thumbs_only else j.tie,
-            key.Key_0: j.reject_all,
+            "=": self._up if thumbs_only else j.tie,
+            "+": self._up,
+            "-": self._down,
+            "0": j.reject_all,
+            "E": card.start_writing if j.showing.protocol.correction else None,
+            "M": card.toggle_marking,
+            "R": self._rate,
+            "C": j.next_confidence,
+            "Y": self._ask_why,
+            "W": self.write_own,
+            "S": j.skip if new else None,
+            "F": j.flag if new else None,
+        }.get(said)
+
+    def _by_key(self) -> dict[Qt.Key, Callable[[], None]]:
+        j, key = self.judging, Qt.Key
+        return {
             key.Key_Backspace: j.back,
             key.Key_Return: j.submit,
             key.Key_Enter: j.submit,
             key.Key_Left: lambda: j.choose(j.current - 1),
             key.Key_Right: lambda: j.choose(j.current + 1),
-            key.Key_E: card.start_writing if j.showing.protocol.correction else None,
-            key.Key_M: card.toggle_marking,
-            key.Key_R: self._rate,
-            key.Key_C: j.next_confidence,
-            key.Key_Y: self._ask_why,
-            key.Key_W: self.write_own,
-            key.Key_S: None if j.showing.revises else j.skip,
-            key.Key_F: None if j.showing.revises else j.flag,
         }
 
     def _up(self) -> None:

@@ -4,6 +4,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QButtonGroup, QFrame, QPushButton, QWidget
 
+from rlhf_desktop.ui.judging.keys import digit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.surfaces import column, reveal, row
@@ -87,12 +88,10 @@ class ChoiceRow(QFrame):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Numbers choose, left and right change, up and down go to the neighbour, Backspace clears, Esc leaves."""
-        key, plain = event.key(), not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
-        typed = key - Qt.Key.Key_1
-        if plain and 0 <= typed < len(self._replies):
-            self._press(typed)
-            if not self._several:
-                self.focusNextChild()
+        key, typed = event.key(), digit(event)
+        if typed is not None and 1 <= typed <= len(self._replies):
+            if not event.isAutoRepeat():
+                self._type(typed - 1)
         elif key in (Qt.Key.Key_Left, Qt.Key.Key_Right) and not self._several:
             self._step(1 if key == Qt.Key.Key_Right else -1)
         elif key in (Qt.Key.Key_Up, Qt.Key.Key_Down):
@@ -103,6 +102,11 @@ class ChoiceRow(QFrame):
             self.left.emit()
         else:
             super().keyPressEvent(event)
+
+    def _type(self, place: int) -> None:
+        self._press(place)
+        if not self._several:
+            self.focusNextChild()
 
     def focusInEvent(self, event) -> None:
         """Show where the numbers go."""

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QPlainTextEdit, QSizePolicy, QTextEdit, QW
 from rlhf_desktop.feedback.judgements import Span
 from rlhf_desktop.feedback.protocol import SpanCategory
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.judging.keys import symbol
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton, SegmentedControl
@@ -18,6 +19,7 @@ from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.surfaces import clear, column, reveal, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, align_as_written, caption, either_way
 
+_KEYPAD = Qt.KeyboardModifier.KeypadModifier  # a Mac's arrows have it
 SEVERITIES = ("slight", "serious", "grave")
 
 
@@ -87,17 +89,22 @@ class MarkableText(QPlainTextEdit):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Numbers mark what is selected, S changes how bad it is; Esc leaves."""
-        key, plain = event.key(), not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        key, said = event.key(), symbol(event)
         if key == Qt.Key.Key_Escape:
             self.left.emit()
-        elif plain and Qt.Key.Key_1 <= key <= Qt.Key.Key_9:
-            self.categoryPressed.emit(key - Qt.Key.Key_1)
-        elif plain and key == Qt.Key.Key_S:
-            self.severityPressed.emit()
-        elif plain and key in (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_End):
+        elif said == "S" or (said and said in "123456789"):
+            if not event.isAutoRepeat():
+                self._press(said)
+        elif not event.modifiers() & ~_KEYPAD and key in (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_End):
             self._move(key)
         else:
             super().keyPressEvent(event)
+
+    def _press(self, said: str) -> None:
+        if said == "S":
+            self.severityPressed.emit()
+        else:
+            self.categoryPressed.emit(int(said) - 1)
 
     def _move(self, key: Qt.Key) -> None:
         """Without Shift the arrows move the place where selecting begins; a read-only text would scroll instead."""

@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.protocol import ONE_TO_FIVE, PRESETS, Attribute, Protocol, protocol_from
 from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.fields import Form, choice, named
+from rlhf_desktop.ui.widgets.fields import DecimalField, Form, choice, named
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, Page, row
 from rlhf_desktop.ui.widgets.text import caption, title
 
@@ -98,14 +98,14 @@ class ProtocolPage(Page):
         form.add("Mark parts as", self._with_help(self.spans, "Commas between. Empty: nothing is marked."))
         self.reason = self._choice("A reason", _REASONS)
         form.add("A reason", self.reason)
-        self.repeats = QDoubleSpinBox()
+        self.repeats = DecimalField()
         self.repeats.setRange(0, 50)
         self.repeats.setDecimals(0)
         self.repeats.setSuffix(" %")
         named(self.repeats, "Share of items that silently return")
         self.repeats.setToolTip("They come back in another order, to measure how well you agree with yourself")
         form.add("Items that return", self.repeats)
-        self.overlap = QDoubleSpinBox()
+        self.overlap = DecimalField()
         self.overlap.setRange(0, 100)
         self.overlap.setDecimals(0)
         self.overlap.setSuffix(" %")

@@ -13,6 +13,7 @@ from rlhf_desktop.operations.labelling import LabelQueue, add_prompt_set
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.judging.area import JudgingArea
+from rlhf_desktop.ui.judging.keys import symbol
 from rlhf_desktop.ui.label.item_page import ItemPage
 from rlhf_desktop.ui.label.pages import SummaryPage, WritePrompts
 from rlhf_desktop.ui.label.presenter import LabelPresenter, Sitting
@@ -256,9 +257,7 @@ class LabelRoom(QObject):
         if self.area.key(event):
             return True
         in_text = isinstance(self._root.window().focusWidget(), (QLineEdit, QPlainTextEdit))
-        if in_text or event.modifiers() & ~Qt.KeyboardModifier.ShiftModifier:
-            return False
-        action = {Qt.Key.Key_G: self.page.fold_guidelines, Qt.Key.Key_P: self.page.prompt.fold}.get(event.key())
-        if action:
+        action = None if in_text else {"G": self.page.fold_guidelines, "P": self.page.prompt.fold}.get(symbol(event))
+        if action and not event.isAutoRepeat():
             action()
         return action is not None

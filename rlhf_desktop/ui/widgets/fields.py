@@ -1,7 +1,7 @@
 """Fields and the labels beside them."""
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QFormLayout, QLineEdit
+from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QFormLayout, QLineEdit
 
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.text import Label
@@ -13,6 +13,24 @@ def choice(name: str) -> QComboBox:
     made.setAccessibleName(name)
     made.view().setAccessibleName(name)
     return made
+
+
+class DecimalField(QDoubleSpinBox):
+    """A number with decimals. Shown as the user's country writes it; a point and a comma are both taken when it is typed.
+
+    Qt alone drops what it takes for a thousands separator: 0.7 typed in German became 0.
+    """
+
+    def validate(self, text: str, position: int) -> object:
+        """Qt's verdict on what is typed."""
+        return super().validate(self._as_shown(text), position)
+
+    def valueFromText(self, text: str) -> float:
+        """The number typed."""
+        return super().valueFromText(self._as_shown(text))
+
+    def _as_shown(self, text: str) -> str:
+        return text.replace(",", ".").replace(".", self.locale().decimalPoint())  # no field goes to thousands
 
 
 def named(field: QAbstractSpinBox, name: str) -> None:
