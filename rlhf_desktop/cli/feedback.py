@@ -1,7 +1,9 @@
 """`feedback import | export | merge | stats`: judgements in and out of a project."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,7 +12,15 @@ from rlhf_desktop.cli.desk import desk_of
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.feedback.formats import FORMATS
 from rlhf_desktop.operations.bundles import export_bundle, inspect_bundle, merge_bundle
-from rlhf_desktop.operations.feedback import EXPORT_FORMATS, export_feedback, feedback_stats, import_feedback, preview_import
+from rlhf_desktop.operations.feedback import (
+    EXPORT_FORMATS,
+    ImportPreview,
+    ImportReport,
+    export_feedback,
+    feedback_stats,
+    import_feedback,
+    preview_import,
+)
 
 FILE = click.Path(path_type=Path)
 
@@ -25,23 +35,31 @@ def feedback() -> None:
 @click.option("--annotator", default="", metavar="WHO", help="Who judged, where the rows don't say.")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), help="The file's format, when it is not recognised.")
 @click.option("--column", "columns", multiple=True, metavar="OURS=THEIRS", help="Which column holds a field; may be repeated.")
-@click.option("--preview", is_flag=True, help="Say what the file seems to be and import nothing.")
+@click.option("--answer", "answers", multiple=True, metavar="KEY=VALUE", help="What --preview asked for; may be repeated.")
+@click.option("--preview", is_flag=True, help="Say what the file seems to be and what it leaves open; import nothing.")
 @click.pass_context
-def import_file(ctx: click.Context, file: Path, annotator: str, form: str | None, columns: tuple[str, ...], preview: bool) -> None:
+def import_file(
+    ctx: click.Context,
+    file: Path,
+    annotator: str,
+    form: str | None,
+    columns: tuple[str, ...],
+    answers: tuple[str, ...],
+    preview: bool,
+) -> None:
     """Add a file's rankings, comparisons, marks or examples to the project.
 
     JSON lines, one JSON list, CSV, TSV or Parquet, in any of the formats of --format; each row is read in the one it fits best.
     Rows that cannot be used go to FILE.rejected.jsonl with the reason. Importing a file twice changes nothing.
     """
     desk = desk_of(ctx)
-    mapped = _columns(columns)
+    mapped, said = (
+        _columns(columns),
+        _pairs(answers, "An answer is given as KEY=VALUE.", "For example: --answer scale:quality=1-10"),
+    )
     if preview:
-        seen = preview_import(file, form=form, columns=mapped)
-        lines = [f"{guess.confidence:4.0%}  {guess.format.title}" for guess in seen.guesses[:5]] or ["None of the formats fits."]
-        lines += [f"line {problem.line}: {problem.reason}" for problem in seen.problems[:5]]
-        likely = [{"format": guess.format.name, "confidence": guess.confidence} for guess in seen.guesses]
-        found = {"guesses": likely, "sure": seen.sure, "columns": list(seen.columns), "usable": len(seen.rows)}
-        desk.console.result(found, "\n".join([*lines, f"Columns: {', '.join(seen.columns)}"]))
+        seen = preview_import(file, form=form, columns=mapped, answers=said)
+        desk.console.result(*_previewed(seen))
         return
     report = import_feedback(
         desk.store,
@@ -50,6 +68,7 @@ def import_file(ctx: click.Context, file: Path, annotator: str, form: str | None
         annotator=annotator,
         form=form,
         columns=mapped,
+        answers=said,
         on_progress=lambda n: desk.console.progress(f"{n:,} rows read"),
     )
     aside = str(report.rejected_file) if report.rejected_file else None
@@ -62,19 +81,53 @@ def import_file(ctx: click.Context, file: Path, annotator: str, form: str | None
         "duplicates": report.duplicates,
         "rejected": report.rejected,
         "rejected_file": aside,
+        "notes": [asdict(note) for note in report.notes],
+        "questions": [asdict(question) for question in report.questions],
     }
     text = f"{report.rankings} rankings and {report.demonstrations} examples added to “{desk.project.name}”"
     text += f", and {report.others} judgements of other forms" if report.others else ""
     text += f"; {report.duplicates} were there already." if report.duplicates else "."
     if aside:
         text += f"\n{report.rejected} rows could not be used ({report.first_reason}); they are in {aside}."
-    desk.console.result(value, text)
+    desk.console.result(value, "\n".join([text, *_open_ends(report)]))
+
+
+def _previewed(seen: ImportPreview) -> tuple[dict[str, Any], str]:
+    lines = [f"{guess.confidence:4.0%}  {guess.format.title}" for guess in seen.guesses[:5]] or ["None of the formats fits."]
+    lines.append(f"{seen.usable:,} rows can be used, {seen.unusable:,} cannot{'' if seen.whole else ' (of the first part)'}.")
+    lines += [f"line {problem.line}: {problem.reason}" for problem in seen.problems[:5]]
+    lines += [*_open_ends(seen), f"Columns: {', '.join(seen.columns)}"]
+    value = {
+        "guesses": [{"format": guess.format.name, "confidence": guess.confidence} for guess in seen.guesses],
+        "sure": seen.sure,
+        "columns": list(seen.columns),
+        "usable": seen.usable,
+        "unusable": seen.unusable,
+        "reasons": [asdict(reason) for reason in seen.reasons],
+        "questions": [asdict(question) for question in seen.questions],
+        "notes": [asdict(note) for note in seen.notes],
+    }
+    return value, "\n".join(lines)
+
+
+def _open_ends(found: ImportPreview | ImportReport) -> Iterator[str]:
+    """What was left out, and what the file does not say."""
+    for note in found.notes:
+        yield f"{note.text} ({note.rows:,} rows)."
+    for question in found.questions:
+        taken = f"taken as {question.proposal}" if question.proposal else "these rows wait for an answer"
+        yield f"{question.text} ({question.rows:,} rows: {taken}; --answer “{question.key}=…”)"
+        yield from (f"  {value}: {words}" for value, words in question.choices[:8])
 
 
 def _columns(given: tuple[str, ...]) -> dict[str, str] | None:
+    return _pairs(given, "A column is given as OURS=THEIRS.", "For example: --column prompt=Question --column chosen=Better")
+
+
+def _pairs(given: tuple[str, ...], wrong: str, remedy: str) -> dict[str, str] | None:
     parts = [one.split("=", 1) for one in given]
     if any(len(part) != 2 or not all(part) for part in parts):
-        raise BadInput("A column is given as OURS=THEIRS.", "For example: --column prompt=Question --column chosen=Better")
+        raise BadInput(wrong, remedy)
     return {part[0]: part[1] for part in parts} or None
 
 

@@ -54,12 +54,22 @@ def ranking_from(row: dict[str, Any]) -> RankingRow:
 
 
 def _rank(part: dict[str, Any]) -> int:
-    rank = part.get("rank")
-    if rank is None:
+    if part.get("rank") is None:
         raise Unusable('a completion has no rank; add "rank" (1 is best, equal ranks are ties)')
-    if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
-        raise Unusable(f"the rank {rank!r} is not a whole number from 1")
-    return rank
+    return rank_of(part["rank"])
+
+
+def rank_of(value: Any) -> int:
+    """A rank, 0 or more: 1, 1.0 (what pandas and Parquet write) and "1" are the same.
+
+    Raises:
+        Unusable: it is no whole number.
+    """
+    if isinstance(value, str) and value.strip().removesuffix(".0").isdecimal():
+        value = int(value.strip().removesuffix(".0"))
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6 or value != int(value):
+        raise Unusable(f"the rank {str(value)[:40]} is not a whole number from 0 or 1")
+    return int(value)
 
 
 def _confidence(value: Any) -> float | None:

@@ -182,11 +182,23 @@ def completion_of(value: Any, what: str = "completion") -> str:
 
 
 def annotator_of(row: dict[str, Any]) -> str:
-    """Who judged, if the row says so."""
-    value = row.get("annotator") or ""
-    if not isinstance(value, str) or len(value) > 200:
+    """Who judged, if the row says so: a name, a number, or an object with either."""
+    value = row.get("annotator")
+    who = who_of(value)
+    if value and not who:
         raise Unusable("the annotator is not a short text")
-    return value
+    return who
+
+
+def who_of(value: Any) -> str:
+    """A person as files name them: a text, a number, or an object with an e-mail address, a name or an id; "" for none."""
+    if isinstance(value, dict):
+        value = next((value[name] for name in ("email", "username", "name", "id") if value.get(name) not in (None, "")), None)
+    if isinstance(value, float) and value.is_integer():  # what pandas makes of a column of numbers with gaps
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, str | int) or len(str(value)) > 200:
+        return ""
+    return str(value).strip()
 
 
 def read_objects(path: Path) -> Iterator[tuple[int, Any | Problem]]:

@@ -1,17 +1,18 @@
 """Feedback in and out of a project: preview and import with bad rows set aside, export, and what there is."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rlhf_desktop.core.errors import AppError, BadInput
 from rlhf_desktop.core.files import atomic_file
 from rlhf_desktop.feedback.conversations import Project
-from rlhf_desktop.feedback.formats import FORMATS, SURE, Guess, Reading, format_named, guesses, read_feedback, sample
+from rlhf_desktop.feedback.formats import FORMATS, SURE, Guess, Reading, format_named, guesses, read_feedback, sample, surveyed
+from rlhf_desktop.feedback.formats.asking import Note, Question
 from rlhf_desktop.feedback.formats.base import Format, Record
 from rlhf_desktop.feedback.rankings import pairs
 from rlhf_desktop.feedback.rows import FeedbackRow, Problem
@@ -23,6 +24,8 @@ from rlhf_desktop.store.importing import exported, import_rows
 EXPORT_FORMATS = (*(name for name, form in FORMATS.items() if form.write), "demonstrations")
 _ALIASES = {"demonstrations": "messages"}
 _PREVIEWED = 20
+_LOOKED_AT = 200_000  # rows of a file that a preview counts
+_REASONS = 50  # that it tells apart
 _REPORTED = 500  # rows between two words on progress
 _SYNONYMS: dict[str, tuple[str, ...]] = {  # what others call our fields, for a first proposal
     "prompt": ("question", "query", "instruction", "input", "context", "user", "ask", "request"),
@@ -30,6 +33,7 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {  # what others call our fields, for a 
     "rejected": ("worse", "dispreferred", "loser", "bad", "worst", "negative", "answer_b"),
     "completion": ("answer", "response", "output", "reply", "assistant", "text"),
     "label": ("thumb", "thumbs", "vote", "is_good", "good", "feedback", "rating"),
+    "system": ("system_prompt", "system_message", "sys"),
     "annotator": ("who", "user_id", "labeler", "rater", "judge", "reviewer"),
     "instruction": ("prompt", "question"),
     "output": ("answer", "response", "completion"),
@@ -43,7 +47,10 @@ class ImportCancelled(AppError):
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import did. `rejected_file` holds the rows left out, with why, when there were any."""
+    """What an import did. `rejected_file` holds the rows left out, with why, when there were any.
+
+    `notes` say what of the other rows was left out, `questions` what was taken as likely because nobody answered.
+    """
 
     rankings: int
     demonstrations: int
@@ -52,6 +59,8 @@ class ImportReport:
     rejected_file: Path | None
     first_reason: str = ""
     others: int = 0
+    notes: tuple[Note, ...] = ()
+    questions: tuple[Question, ...] = ()
 
     @property
     def imported(self) -> int:
@@ -69,6 +78,12 @@ class ImportPreview:
         columns: The names in the file's first records.
         rows: The first rows, as they would be imported.
         problems: What is wrong with those of the first records that cannot be used.
+        usable: How many rows the whole file gives (the first part of a very large one: see `whole`).
+        unusable: How many of its records cannot be used.
+        reasons: Why not, each with its number.
+        questions: What the file does not say; answered by `answers` of the same keys.
+        notes: What of the usable rows is left out or taken in a way worth saying.
+        whole: Whether all of the file was looked at.
     """
 
     guesses: tuple[Guess, ...]
@@ -76,6 +91,12 @@ class ImportPreview:
     columns: tuple[str, ...]
     rows: tuple[FeedbackRow, ...]
     problems: tuple[Problem, ...]
+    usable: int = 0
+    unusable: int = 0
+    reasons: tuple[Note, ...] = ()
+    questions: tuple[Question, ...] = ()
+    notes: tuple[Note, ...] = ()
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -91,17 +112,62 @@ class FeedbackStats:
     prompt_sets: dict[str, int]
 
 
-def preview_import(path: Path, *, form: str | None = None, columns: Mapping[str, str] | None = None) -> ImportPreview:
-    """Look at the beginning of a file, as `import_feedback` with the same choices would read it."""
+def preview_import(
+    path: Path,
+    *,
+    form: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    answers: Mapping[str, str] | None = None,
+) -> ImportPreview:
+    """Look at a file, as `import_feedback` with the same choices would read it. Nothing is imported."""
     records = sample(path)
     found = guesses([_mapped(record, columns) for record in records])
-    reading = Reading(format_named(_ALIASES.get(form, form)) if form else None, columns)
-    first = list(islice(read_feedback(path, reading), _PREVIEWED))
-    rows = tuple(row for row in first if not isinstance(row, Problem))
+    reading = Reading(format_named(_ALIASES.get(form, form)) if form else None, columns, answers)
+    context = surveyed(path, reading)
+    look = _Look()
+    for row in read_feedback(path, reading, context=context):
+        if not look.at(row):
+            break
     second = found[1].confidence if len(found) > 1 else 0.0
-    sure = bool(rows) and bool(found) and found[0].confidence >= SURE and found[0].confidence > second
-    names = tuple(dict.fromkeys(str(key) for record in records for key in record))
-    return ImportPreview(tuple(found), sure, names, rows, tuple(row for row in first if isinstance(row, Problem)))
+    told = bool(found) and found[0].confidence >= SURE and found[0].confidence > second
+    return ImportPreview(
+        tuple(found),
+        bool(look.rows) and told and not context.questions,
+        tuple(dict.fromkeys(str(key) for record in records for key in record)),
+        tuple(look.rows),
+        tuple(look.problems),
+        look.usable,
+        look.unusable,
+        tuple(Note(reason, count) for reason, count in look.reasons.most_common()),
+        context.questions,
+        context.notes,
+        look.whole,
+    )
+
+
+class _Look:
+    """Counts the rows of a file, keeping the first of them."""
+
+    def __init__(self) -> None:
+        self.rows: list[FeedbackRow] = []
+        self.problems: list[Problem] = []
+        self.usable = self.unusable = 0
+        self.reasons: Counter[str] = Counter()
+        self.whole = True
+
+    def at(self, row: FeedbackRow | Problem) -> bool:
+        """Count one. Returns whether to go on."""
+        first = self.usable + self.unusable < _PREVIEWED
+        if isinstance(row, Problem):
+            self.unusable += 1
+            self.problems += [row] if first else []
+            if row.reason in self.reasons or len(self.reasons) < _REASONS:
+                self.reasons[row.reason] += 1
+        else:
+            self.usable += 1
+            self.rows += [row] if first else []
+        self.whole = self.usable + self.unusable < _LOOKED_AT
+        return self.whole
 
 
 def _mapped(record: Record, columns: Mapping[str, str] | None) -> Record:
@@ -128,6 +194,7 @@ def import_feedback(
     annotator: str = "",
     form: str | None = None,
     columns: Mapping[str, str] | None = None,
+    answers: Mapping[str, str] | None = None,
     on_progress: Callable[[int], None] | None = None,
     on_share: Callable[[float], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -143,6 +210,7 @@ def import_feedback(
         annotator: The judge of rows that name none.
         form: The format's name; by default each record is read in the one it fits best.
         columns: Our name of a field → the file's column.
+        answers: To the questions of a preview, by their keys.
         on_progress: Told the number of rows read, now and then.
         on_share: Told how much of the file is read, 0 to 1.
         cancelled: Asked now and then.
@@ -152,12 +220,13 @@ def import_feedback(
         BadInput: it is empty, or none of its rows can be used.
         ImportCancelled: nothing was imported.
     """
-    reading = Reading(format_named(_ALIASES.get(form, form)) if form else None, columns)
+    reading = Reading(format_named(_ALIASES.get(form, form)) if form else None, columns, answers)
+    context = surveyed(path, reading)
     watch = _Watch(path, on_progress, on_share, cancelled)
     aside = path.with_name(path.name + ".rejected.jsonl")
     with ExitStack() as files:
         rejects = _Rejects(aside, files)
-        rows = rejects.set_aside(watch.over(read_feedback(path, reading, watch.reached)))
+        rows = rejects.set_aside(watch.over(read_feedback(path, reading, watch.reached, context)))
         done = import_rows(store, project.id, rows, who=annotator)
         if rejects.count and not (done.rankings or done.demonstrations or done.others or done.duplicates):
             raise BadInput(
@@ -172,6 +241,8 @@ def import_feedback(
         aside if rejects.count else None,
         rejects.first,
         done.others,
+        context.notes,
+        context.questions,
     )
 
 

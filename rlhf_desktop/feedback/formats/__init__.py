@@ -22,6 +22,7 @@ Files are JSON lines, one JSON list, CSV, TSV or Parquet (see `containers`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -31,8 +32,10 @@ from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.feedback.formats.alpaca import ALPACA
 from rlhf_desktop.feedback.formats.arena import ARENA
 from rlhf_desktop.feedback.formats.argilla import ARGILLA
+from rlhf_desktop.feedback.formats.asking import Context
 from rlhf_desktop.feedback.formats.base import Format, Record
 from rlhf_desktop.feedback.formats.containers import read_items
+from rlhf_desktop.feedback.formats.declared import beside
 from rlhf_desktop.feedback.formats.hh import HH
 from rlhf_desktop.feedback.formats.hh import hh_messages as hh_messages
 from rlhf_desktop.feedback.formats.label_studio import LABEL_STUDIO
@@ -43,6 +46,7 @@ from rlhf_desktop.feedback.formats.sharegpt import SHAREGPT
 from rlhf_desktop.feedback.formats.trl import IMPLICIT, MESSAGES, PREFERENCE, PROMPT_COMPLETION, UNPAIRED
 from rlhf_desktop.feedback.formats.ultrafeedback import ULTRAFEEDBACK
 from rlhf_desktop.feedback.rows import FeedbackRow, Problem, Unusable
+from rlhf_desktop.feedback.verdicts import Ranking
 
 FORMATS: dict[str, Format] = {
     form.name: form
@@ -51,6 +55,8 @@ FORMATS: dict[str, Format] = {
         SHAREGPT, ALPACA, OPENAI, ARENA,
     )
 }  # fmt: skip
+_SURVEYORS = [form for form in FORMATS.values() if form.survey]
+_OPTIONAL = ("annotator", "system", "label")  # fields that a record may lack
 SURE = 0.8  # from here on a preview need not ask
 _SAMPLE = 50  # records that a guess is made from
 
@@ -92,25 +98,35 @@ class Reading:
     Attributes:
         format: The one format it is in; None: each record in the one it fits best.
         columns: Our name of a field → the file's name of it, where they differ.
+        answers: To what a preview asked, by the questions' keys.
     """
 
     format: Format | None = None
     columns: Mapping[str, str] | None = None
+    answers: Mapping[str, str] | None = None
 
-    def rows(self, value: Any) -> list[FeedbackRow]:
+    def rows(self, value: Any, context: Context | None = None) -> list[FeedbackRow]:
         """The rows of one record.
+
+        Args:
+            value: Any JSON.
+            context: What is known of its file; without one the record stands alone.
 
         Raises:
             Unusable: says what is wrong with it.
         """
+        if context is None:
+            context = Context(self.answers or {})
+            self.survey(value, context)
         if not isinstance(value, dict):
             raise Unusable("it is not a JSON object")
-        record = self._mapped(value)
-        form = self.format or _best(record)
-        if form.fits(record) == 0:
+        mapped = self._mapped(value)
+        form = self.format or _best(mapped)
+        if form.fits(mapped) == 0:
             raise Unusable(f"it is not in the format {form.title} ({form.keys})")
+        context.next_record()
         try:
-            return list(form.read(record))
+            return [_checked(row) for row in form.read({**self._others(value, form), **mapped}, context)]
         except Unusable:
             raise
         except (BadInput, RecursionError) as problem:
@@ -118,14 +134,43 @@ class Reading:
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as problem:  # a value of a kind the format never has
             raise Unusable(f"a value in it is not what the format {form.title} has there") from problem
 
+    def survey(self, value: Any, context: Context) -> None:
+        """Look at a record before any is read: what all of them together say."""
+        if not isinstance(value, dict):
+            return
+        record = {**value, **(self._renamed(value) if self.columns else {})}
+        forms = [self.format] if self.format else _SURVEYORS
+        for form in forms:
+            if form.survey and form.fits(record) > 0:
+                with suppress(Unusable, AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError):
+                    form.survey(record, context)
+
+    def _renamed(self, record: Record) -> Record:
+        return {ours: record[theirs] for ours, theirs in (self.columns or {}).items() if theirs in record}
+
     def _mapped(self, record: Record) -> Record:
         if not self.columns:
             return record
-        optional = self.columns.get("annotator")
-        missing = [theirs for theirs in self.columns.values() if theirs not in record and theirs != optional]
+        optional = [self.columns.get(name) for name in _OPTIONAL]
+        missing = [theirs for theirs in self.columns.values() if theirs not in record and theirs not in optional]
         if missing:
             raise Unusable(f"it has nothing in the column “{missing[0][:40]}”")
-        return {ours: record[theirs] for ours, theirs in self.columns.items() if theirs in record}
+        return self._renamed(record)
+
+    def _others(self, record: Record, form: Format) -> Record:
+        """The columns nobody mapped: a label, scores or a system message there still say what they say."""
+        if not self.columns:
+            return {}
+        used, left = set(self.columns.values()), {*form.fields} - {*_OPTIONAL}
+        return {name: value for name, value in record.items() if name not in used and name not in left}
+
+
+def _checked(row: FeedbackRow) -> FeedbackRow:
+    """A text that wins over itself says nothing, and is no judgement."""
+    for verdict in row.verdicts:
+        if isinstance(verdict, Ranking) and len(set(verdict.ranks)) > 1 and len({text.strip() for text in row.completions}) == 1:
+            raise Unusable("the better and the worse answer are the same text, so it says nothing")
+    return row
 
 
 def _best(record: Record) -> Format:
@@ -136,8 +181,24 @@ def _best(record: Record) -> Format:
     return form
 
 
+def surveyed(path: Path, reading: Reading) -> Context:
+    """What a whole file says of itself, with what lies beside it: nothing of it is guessed from one record.
+
+    Raises:
+        NotFound: there is no such file.
+        BadInput: it cannot be read.
+    """
+    context = Context(reading.answers or {}, beside(path))
+    for item in read_items(path):
+        reading.survey(item.value, context)
+    return context
+
+
 def read_feedback(
-    path: Path, reading: Reading | None = None, on_bytes: Callable[[int], None] | None = None
+    path: Path,
+    reading: Reading | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+    context: Context | None = None,
 ) -> Iterator[FeedbackRow | Problem]:
     """The rows of a feedback file in any of the formats, read piece by piece.
 
@@ -147,12 +208,14 @@ def read_feedback(
         path: The file.
         reading: How to read it; by default every record in the format it fits best.
         on_bytes: Told how far into the file each record reaches, before its rows come.
+        context: From `surveyed`; holds the open questions and what was left out, when all is read.
 
     Raises:
         NotFound: there is no such file.
         BadInput: it cannot be read, or is empty.
     """
     reading = reading or Reading()
+    context = context or surveyed(path, reading)
     anything = False
     for item in read_items(path):
         anything = True
@@ -162,7 +225,7 @@ def read_feedback(
             yield item.value
             continue
         try:
-            rows = reading.rows(item.value)
+            rows = reading.rows(item.value, context)
         except Unusable as reason:
             yield Problem(item.number, str(reason), item.text)
             continue

@@ -1,13 +1,17 @@
 """Alpaca: `instruction`, `input` (may be empty) and `output`; also with `system`, `history`, and `chosen` beside `rejected`.
 
+LLaMA-Factory's `kto_tag` beside them says whether the output is good.
+
 Several turns fit through `history`, a list of [question, answer].
 """
 
 from collections.abc import Iterator
 
 from rlhf_desktop.core.messages import Messages
-from rlhf_desktop.feedback.formats.base import Format, Record, examples, has, preferences
-from rlhf_desktop.feedback.rows import DemonstrationRow, FeedbackRow, RankingRow, Unusable, annotator_of, prompt_of, text_of
+from rlhf_desktop.feedback.formats.asking import Context
+from rlhf_desktop.feedback.formats.base import Format, Record, compared, examples, has, preferences
+from rlhf_desktop.feedback.formats.extras import answered, ranks_of, survey, with_system
+from rlhf_desktop.feedback.rows import FeedbackRow, RankingRow, Unusable, annotator_of, prompt_of, text_of
 
 
 def fits(record: Record) -> float:
@@ -16,20 +20,20 @@ def fits(record: Record) -> float:
     return 1.0 if "instruction" in record and answered else 0.0
 
 
-def read(record: Record) -> Iterator[FeedbackRow]:
-    """An example, or a comparison."""
+def read(record: Record, context: Context) -> Iterator[FeedbackRow]:
+    """An example, a thumb (`kto_tag`), or a comparison."""
     prompt = _prompt(record)
     if has(record, "chosen", "rejected"):
-        texts = (text_of(record["chosen"], "chosen answer"), text_of(record["rejected"], "rejected answer"))
-        yield RankingRow(prompt, texts, (1, 2), annotator_of(record))
+        prompt, texts = compared(prompt, record["chosen"], record["rejected"], context)
+        yield RankingRow(with_system(record, prompt), texts, ranks_of(record, context), annotator_of(record))
+        if record.get("output"):
+            context.note("The column “output” beside chosen and rejected is left out")
     else:
-        yield DemonstrationRow(prompt, text_of(record["output"], "output"), annotator_of(record))
+        yield answered(record, prompt, text_of(record["output"], "output"), context)
 
 
 def _prompt(record: Record) -> Messages:
     messages: Messages = []
-    if record.get("system"):
-        messages.append({"role": "system", "content": text_of(record["system"], "system message")})
     for turn in record.get("history") or []:
         if not isinstance(turn, list) or len(turn) != 2:
             raise Unusable("the history is not a list of [question, answer]")
@@ -68,5 +72,6 @@ def _frame(prompt: Messages) -> Record | None:
 
 ALPACA = Format(
     "alpaca", "Alpaca", "instruction, input, output", fits, read, write,
-    ("instruction", "input", "output", "chosen", "rejected", "system"), listed=True,
+    ("instruction", "input", "output", "chosen", "rejected", "system", "label"), listed=True,
+    survey=survey,
 )  # fmt: skip

@@ -6,16 +6,21 @@ A battle whose two conversations part before their last answer compares no two a
 from collections.abc import Iterator
 
 from rlhf_desktop.core.ids import new_id
+from rlhf_desktop.feedback.formats.asking import Context
 from rlhf_desktop.feedback.formats.base import Format, Record, assistant, chat_of, find, has, shared_prompt
+from rlhf_desktop.feedback.formats.extras import with_system
 from rlhf_desktop.feedback.judgements import AllBad, Ranking, Verdict
-from rlhf_desktop.feedback.rows import FeedbackRow, Unusable, row_of
+from rlhf_desktop.feedback.rows import FeedbackRow, Unusable, annotator_of, row_of, who_of
 
 _VERDICTS: dict[str, Verdict] = {
     "model_a": Ranking((1, 2)),
     "model_b": Ranking((2, 1)),
     "tie": Ranking((1, 1)),
     "tie (bothbad)": AllBad(),
+    "tie_bothbad": AllBad(),
+    "bothbad": AllBad(),
     "both_bad": AllBad(),
+    "both bad": AllBad(),
 }
 _WINNER = {(1, 2): "model_a", (2, 1): "model_b", (1, 1): "tie"}
 
@@ -25,15 +30,14 @@ def fits(record: Record) -> float:
     return 1.0 if has(record, "conversation_a", "conversation_b", "winner") else 0.0
 
 
-def read(record: Record) -> Iterator[FeedbackRow]:
+def read(record: Record, context: Context) -> Iterator[FeedbackRow]:
     """One battle."""
     verdict = _VERDICTS.get(str(record["winner"]).strip().casefold())
     if verdict is None:
         raise Unusable(f"the winner “{str(record['winner'])[:40]}” is neither model_a, model_b nor a tie")
-    sides = [chat_of(record[f"conversation_{side}"], f"conversation {side}") for side in "ab"]
+    sides = [chat_of(record[f"conversation_{side}"], f"conversation {side}", context=context) for side in "ab"]
     prompt, texts = shared_prompt(sides[0], sides[1])
-    judge = record.get("judge")
-    yield row_of(prompt, texts, [verdict], judge[:200] if isinstance(judge, str) else "")
+    yield row_of(with_system(record, prompt), texts, [verdict], who_of(record.get("judge")) or annotator_of(record))
 
 
 def write(row: FeedbackRow) -> Iterator[Record]:

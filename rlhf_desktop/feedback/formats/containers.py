@@ -243,4 +243,5 @@ def _cell(text: str) -> Any:
 def _parquet(path: Path) -> Iterator[Item]:
     size = path.stat().st_size
     for number, (value, share) in enumerate(read_parquet(path), 1):
-        yield Item(number, value, int(size * share))
+        text = json.dumps(value, ensure_ascii=False, default=str)[:_KEPT_CHARS]
+        yield Item(number, value, int(size * share), text)

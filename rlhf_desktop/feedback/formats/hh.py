@@ -1,7 +1,7 @@
 """HH-RLHF: whole transcripts as `chosen` and `rejected`, each turn after an empty line and “Human: ” or “Assistant: ”.
 
 A transcript has no system message, so a row whose prompt has one is not written; nor is one in which somebody's words look like
-a turn.
+a turn, or begin or end with a space, which reading would take away.
 """
 
 import re
@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from rlhf_desktop.core.messages import Messages, Role
+from rlhf_desktop.feedback.formats.asking import Context
 from rlhf_desktop.feedback.formats.base import Format, Record, has, preferences, shared_prompt
+from rlhf_desktop.feedback.formats.extras import ranks_of, with_system
 from rlhf_desktop.feedback.rows import FeedbackRow, RankingRow, Unusable, annotator_of, text_of
 
 _TURN = re.compile(r"\n\n(Human|Assistant): ?")
@@ -27,10 +29,10 @@ def fits(record: Record) -> float:
     return 1.0 if all("Human:" in text and "Assistant:" in text for text in texts) else 0.5
 
 
-def read(record: Record) -> Iterator[FeedbackRow]:
+def read(record: Record, context: Context) -> Iterator[FeedbackRow]:
     """One comparison."""
     prompt, texts = shared_prompt(hh_messages(record["chosen"]), hh_messages(record["rejected"]))
-    yield RankingRow(prompt, texts, (1, 2), annotator_of(record))
+    yield RankingRow(with_system(record, prompt), texts, ranks_of(record, context), annotator_of(record))
 
 
 def write(row: FeedbackRow) -> Iterator[Record]:
@@ -39,7 +41,8 @@ def write(row: FeedbackRow) -> Iterator[Record]:
         return
     before = "".join(f"\n\n{_NAME[m['role']]}: {m['content']}" for m in row.prompt)
     for chosen, rejected in preferences(row):
-        if _TURN.search(chosen) or _TURN.search(rejected):
+        texts = [chosen, rejected, *(m["content"] for m in row.prompt)]
+        if _TURN.search(chosen) or _TURN.search(rejected) or any(text != text.strip() for text in texts):
             continue
         yield {"chosen": f"{before}\n\nAssistant: {chosen}", "rejected": f"{before}\n\nAssistant: {rejected}"}
 

@@ -9,12 +9,17 @@ from typing import Any
 
 from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.core.messages import Messages, Role
+from rlhf_desktop.feedback.formats.asking import Context
 from rlhf_desktop.feedback.formats.base import Format, Record, find
-from rlhf_desktop.feedback.judgements import Ranking
+from rlhf_desktop.feedback.formats.extras import thumb_of
+from rlhf_desktop.feedback.formats.scales import number_of
+from rlhf_desktop.feedback.judgements import Ranking, dense
+from rlhf_desktop.feedback.rankings import rank_of
 from rlhf_desktop.feedback.rows import FeedbackRow, RankingRow, Unusable, prompt_of, text_of
 
 _ROLES: dict[str, Role] = {"prompter": "user", "assistant": "assistant", "system": "system"}
 _MAX_DEPTH = 100
+_STOPPED = ("aborted_low_grade", "halted_by_moderator", "prompt_lottery_waiting")
 
 
 def fits(record: Record) -> float:
@@ -25,39 +30,47 @@ def fits(record: Record) -> float:
     return 0.0
 
 
-def read(record: Record) -> Iterator[FeedbackRow]:
+def read(record: Record, context: Context) -> Iterator[FeedbackRow]:
     """Every ranking of the tree, from the top down."""
-    found = list(_walk(record.get("prompt"), [], 0))
+    if str(record.get("tree_state") or "") in _STOPPED:
+        raise Unusable("the tree was stopped by its moderators")
+    found = list(_walk(record.get("prompt"), [], 0, context))
     if not found:
         raise Unusable("no two answers to one message of this tree are ranked")
     yield from found
 
 
-def _walk(node: Any, before: Messages, depth: int) -> Iterator[FeedbackRow]:
+def _walk(node: Any, before: Messages, depth: int, context: Context) -> Iterator[FeedbackRow]:
     if depth > _MAX_DEPTH:
         raise Unusable("the tree is deeper than any conversation")
     if not isinstance(node, dict) or str(node.get("role", "prompter")) not in _ROLES:
         raise Unusable("a message of the tree has no text and role")
+    if _is_out(node):
+        context.note("Messages that were deleted, or that reviewers turned down, are left out with their replies")
+        return
     role = _ROLES[node.get("role", "prompter")]
     path: Messages = [*before, {"role": role, "content": text_of(node.get("text"), f"{role} message")}]
     replies = node.get("replies") or []
     if not isinstance(replies, list):
         raise Unusable("the replies of a message are not a list")
     if role == "user":
-        yield from _ranking(path, replies)
+        yield from ranking_of(path, replies)
     for reply in replies:
-        yield from _walk(reply, path, depth + 1)
+        yield from _walk(reply, path, depth + 1, context)
 
 
-def _ranking(path: Messages, replies: list[Any]) -> Iterator[FeedbackRow]:
-    ranked = [r for r in replies if isinstance(r, dict) and r.get("role") == "assistant" and _is_rank(r.get("rank"))]
+def _is_out(node: Record) -> bool:
+    """Whether a message was deleted or turned down by reviewers."""
+    return thumb_of(node.get("deleted")) is True or thumb_of(node.get("review_result")) is False
+
+
+def ranking_of(path: Messages, replies: list[Any]) -> Iterator[FeedbackRow]:
+    """The ranking of the answers to a conversation, where two of them that stand are ranked."""
+    standing = [r for r in replies if isinstance(r, dict) and r.get("role") == "assistant" and not _is_out(r)]
+    ranked = [reply for reply in standing if number_of(reply.get("rank")) is not None]
     if len(ranked) > 1:
         texts = tuple(text_of(reply.get("text"), "assistant message") for reply in ranked)
-        yield RankingRow(prompt_of(path), texts, tuple(reply["rank"] + 1 for reply in ranked))
-
-
-def _is_rank(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        yield RankingRow(prompt_of(path), texts, dense([rank_of(reply["rank"]) for reply in ranked]))
 
 
 def write(row: FeedbackRow) -> Iterator[Record]:

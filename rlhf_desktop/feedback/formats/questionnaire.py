@@ -1,7 +1,7 @@
-"""What Argilla's records and Label Studio's tasks share: named fields (a prompt, answers) and answers to named questions.
+"""What Argilla's records and Label Studio's tasks share: answers of one person to named questions about the fields shown.
 
-Neither says what a question is about, so it is told from its name and from what was answered. We write names we can tell:
-"preference", "reason", and "<what>-response-<n>" for what is said of one answer.
+What a question is about is told from the format's declaration, from its name and from what was answered. We write names we can
+tell: "preference", "reason", and "<what>-response-<n>" for what is said of one answer.
 """
 
 import re
@@ -9,8 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rlhf_desktop.core.messages import Messages
-from rlhf_desktop.feedback.formats.base import chat_of, single_turn
+from rlhf_desktop.feedback.formats.asking import Context, Question
+from rlhf_desktop.feedback.formats.base import as_words, single_turn
+from rlhf_desktop.feedback.formats.choosing import Chosen, chosen
+from rlhf_desktop.feedback.formats.extras import ask_scale, mark, thumb_of
+from rlhf_desktop.feedback.formats.roles import Fields, designators
+from rlhf_desktop.feedback.formats.scales import Scale, scale_of, scales_with
 from rlhf_desktop.feedback.judgements import (
     AllBad,
     Choice,
@@ -26,48 +30,18 @@ from rlhf_desktop.feedback.judgements import (
     Verdict,
     dense,
 )
-from rlhf_desktop.feedback.rows import FeedbackRow, Unusable, prompt_of, row_of, text_of
+from rlhf_desktop.feedback.rows import FeedbackRow, Unusable, row_of, text_of
 
-PROMPT_NAMES = ("prompt", "instruction", "question", "query", "input", "chat", "conversation", "dialogue", "messages", "context")
 PREFERENCE, REASON, ANSWER = "preference", "reason", "answer"
-_WHY = ("reason", "why", "comment", "feedback", "critique", "explanation", "rationale", "note")
-_RIGHT = ("correct", "rewrite", "improve", "edit", "better")
-_NONE = ("none", "both_bad", "both bad", "bothbad", "all_bad", "neither")
-_TIE = ("tie", "equal", "same", "both", "both_good", "draw")
-_THUMBS = {"up": True, "down": False, "👍": True, "👎": False, "thumbs_up": True, "thumbs_down": False}
+_WHY = ("reason", "why", "comment", "feedback", "critique", "explanation", "rationale", "note", "justif", "remark")
+_RIGHT = ("correct", "rewrite", "improve", "edit", "better", "revis", "fix")
+_PREFERS = ("prefer", "better", "best", "winner", "compar", "rank", "choose", "favourite", "favorite", "choice")
+WORST = re.compile(r"\b(?:worse|worst|bad|reject(?:ed)?|dispreferred|disliked?|least|weaker|weakest|loser)\b")
+_EITHER_WAY = re.compile(  # questions whose lowest mark may be the best
+    r"\b(?:rank(?:ing)?|place|position|order|toxic(?:ity)?|harm(?:ful(?:ness)?)?|severity|errors?|mistakes?|hallucinations?|bias|"
+    r"difficulty|effort|verbosity|offensive(?:ness)?|violence|risk|danger|unsafe|confusion|problems?|issues?|repetition|penalty)\b"
+)
 _LABEL_CHARS = 60
-
-
-@dataclass(frozen=True)
-class Fields:
-    """What was shown: the prompt, and the answers by name."""
-
-    prompt: Messages
-    answers: Mapping[str, str]
-
-    @property
-    def names(self) -> list[str]:
-        """The answers' names, in order."""
-        return list(self.answers)
-
-
-def fields_of(values: Any) -> Fields:
-    """The prompt is the field so called (or the first); the other texts are the answers."""
-    if not isinstance(values, dict) or not values:
-        raise Unusable("it has no fields")
-    shown = {str(name): value for name, value in values.items() if isinstance(value, str | list) and value}
-    first = next((name for wanted in PROMPT_NAMES for name in shown if name.casefold() == wanted), next(iter(shown), None))
-    if first is None:
-        raise Unusable("none of its fields is a text")
-    answers = {name: text_of(value, f"field {name}") for name, value in shown.items() if name != first and isinstance(value, str)}
-    return Fields(_prompt(shown[first]), answers)
-
-
-def _prompt(value: Any) -> Messages:
-    if isinstance(value, str):
-        return prompt_of(value)
-    authored = all(isinstance(turn, dict) and "author" in turn for turn in value)
-    return prompt_of(chat_of(value, "prompt", "author", "text") if authored else chat_of(value, "prompt"))
 
 
 @dataclass
@@ -75,53 +49,124 @@ class Said:
     """What one person answered, gathered question by question."""
 
     shown: Fields
+    context: Context
     verdicts: list[Verdict] = field(default_factory=list)
     ratings: dict[tuple[str, int], dict[int, int]] = field(default_factory=dict)
     labels: dict[str, dict[int, tuple[str, ...]]] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    partial: list[dict[str, int]] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
     written: str = ""
 
-    def rank(self, places: Mapping[str, int]) -> None:
-        """A rank for each answer's name."""
-        if set(places) != set(self.shown.answers):
-            raise Unusable("the ranking does not name each answer once")
-        self.verdicts.append(Ranking(dense([places[name] for name in self.shown.names])))
+    def miss(self, what: str) -> None:
+        """Something was said that is left out."""
+        self.missed.append(what)
+        self.context.note(what)
 
-    def choose(self, question: str, chosen: str, about: int | None) -> None:
-        """One of several words: an answer's name, a tie, none, a thumb, or a label."""
-        said = chosen.strip().casefold()
-        if chosen in self.shown.answers and len(self.shown.answers) > 1:
-            self.rank({name: 1 if name == chosen else 2 for name in self.shown.answers})
-        elif about is None and len(self.shown.answers) > 1 and said in _NONE:
-            self.verdicts.append(AllBad())
-        elif about is None and len(self.shown.answers) > 1 and said in _TIE:
-            self.rank(dict.fromkeys(self.shown.answers, 1))
-        elif said in _THUMBS and self.place(about) is not None:
-            self.verdicts.append(Thumbs(_THUMBS[said], self.place(about) or 0))
+    def rank(self, places: Mapping[str, int], strength: int | None = None) -> None:
+        """A rank for each answer's name, or for some of them: those alone are compared then."""
+        if not set(places) <= set(self.shown.answers):
+            raise Unusable("the ranking names an answer that was not shown")
+        if len(places) < 2:
+            raise Unusable("a ranking needs two answers")
+        if set(places) == set(self.shown.answers):
+            ranks = dense([places[name] for name in self.shown.names])
+            told = strength if len(ranks) == 2 and len(set(ranks)) == 2 else None
+            self.verdicts.append(Ranking(ranks, told))
         else:
-            self.label(question, (chosen,), about)
+            self.partial.append(dict(places))
 
-    def label(self, question: str, chosen: Iterable[str], about: int | None) -> None:
+    def choose(self, question: str, word: str, about: int | None) -> None:
+        """One of several words: an answer's name, a tie, none, a thumb, or a label."""
+        names, thumb = self.shown.names, _thumb(word)
+        found = chosen(word, names, by_place=about is None) if len(names) > 1 else None
+        if (found and found.says == "unclear") or (
+            found is None and len(names) > 1 and about is None and thumb is None and _prefers(question)
+        ):
+            found = self._ask(question, word)
+        if found and found.says == "better":
+            best, others = (2, 1) if WORST.search(as_words(question)) else (1, 2)
+            self.rank({name: best if place == found.place else others for place, name in enumerate(names)}, found.strength)
+        elif found and about is None:
+            self.verdicts.append(AllBad()) if found.says == "none" else self.rank(dict.fromkeys(names, 1))
+        elif thumb is not None and self.place(about) is not None:
+            self.verdicts.append(Thumbs(thumb, self.place(about) or 0))
+        else:
+            self.label(question, (word,), about)
+
+    def _ask(self, question: str, word: str) -> Chosen | None:
+        names = self.shown.names
+        known = designators(names)
+        choices = (
+            [(f"#{place + 1}", f"The answer “{name}”") for place, name in enumerate(names)] if known else [(n, n) for n in names]
+        )
+        also = [("tie", "They are equally good"), ("none", "None will do"), ("label", "It is a label, no comparison")]
+        answer = self.context.ask(Question(
+            f"choice:{word[:40]}", f"Which answer does “{word[:40]}” mean, chosen for “{question[:40]}”?", (*choices, *also),
+        ))  # fmt: skip
+        if answer == "label":
+            return None
+        if answer.startswith("#") and answer[1:].isdecimal() and 1 <= int(answer[1:]) <= len(names):
+            return Chosen("better", int(answer[1:]) - 1)
+        found = chosen(answer, names)
+        if found is None or found.says == "unclear":
+            raise Unusable(f"“{answer[:40]}” names none of the answers")
+        return found
+
+    def label(self, question: str, chosen_labels: Iterable[str], about: int | None) -> None:
         """Labels of one answer, or of all when the question names none."""
         places = range(len(self.shown.answers)) if self.place(about) is None else [self.place(about) or 0]
         for place in places:
-            self.labels.setdefault(question, {})[place] = tuple(chosen)
+            self.labels.setdefault(question, {})[place] = tuple(chosen_labels)
 
-    def rate(self, question: str, score: int, about: int | None) -> None:
-        """A mark of one answer. The scale is not in the file: it is taken as 5, 7 or 10 steps."""
+    def order(self, question: str, places: Mapping[str, int]) -> None:
+        """A ranking that a question gave: the best first, unless its name leaves that open."""
+        if WORST.search(as_words(question)):
+            choices = (("best", "It begins with the best"), ("worst", "It begins with the worst"))
+            asked = Question(f"order:{question}", f"Does “{question[:40]}” begin with the best answer or the worst?", choices)
+            if self.context.ask(asked) == "worst":
+                places = {name: -place for name, place in places.items()}
+        self.rank(places)
+
+    def rate(self, question: str, score: float, about: int | None, scale: Scale | None = None, directed: bool = False) -> None:
+        """A mark of one answer.
+
+        Args:
+            question: What is marked.
+            score: The mark.
+            about: Of which answer.
+            scale: As declared; without one, all marks of the question in the file tell it, or it is asked.
+            directed: Whether the declared scale says which end is the best.
+        """
         place = self.place(about)
         if place is None:
-            return  # of which answer?
-        levels = next((steps for steps in (5, 7, 10) if score <= steps), None)
-        if score < 1 or levels is None:
-            raise Unusable(f"the mark {score} is not from 1 to 10")
-        self.ratings.setdefault((question, levels), {})[place] = score
+            self.miss(f"The marks of “{question[:40]}” are about no one answer and are left out")
+            return
+        if not directed:
+            scale = self._scale(question, score, scale)
+        rating = mark(question, score, scale or Scale(1, 5), self.context)
+        self.ratings.setdefault((question, rating.levels), {})[place] = rating.scores[0] or 1
+
+    def _scale(self, question: str, score: float, declared: Scale | None) -> Scale:
+        key, context = f"scale:{question}", self.context
+        if key in context.answers:
+            return scale_of(context.answers[key])
+        marks = {float(value) for value in context.values(f"marks:{question}")} | {score}
+        if not _EITHER_WAY.search(as_words(question)):
+            return declared or ask_scale(key, question, marks, context)
+        both = [declared, Scale(declared.best, declared.worst, declared.step)] if declared else scales_with(marks)
+        return scale_of(context.ask(Question(
+            key,
+            f"Is a high mark of “{question[:40]}” good or bad? Its marks go from {min(marks):g} to {max(marks):g}.",
+            tuple((str(one), one.words) for one in both),
+        )))  # fmt: skip
 
     def mark(self, start: Any, end: Any, category: str, about: int | None, severity: Any = 1) -> None:
         """A part of one answer."""
         place = self.place(about)
         if place is None:
+            self.context.note("Parts marked in the question are left out")
             return
         text = list(self.shown.answers.values())[place]
         whole = isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= len(text)
@@ -134,7 +179,7 @@ class Said:
         name = question.casefold()
         if not self.shown.answers and not any(word in name for word in _WHY):
             self.written = text
-        elif any(word in name for word in _RIGHT) and self.place(about) is not None:
+        elif any(word in name for word in _RIGHT) and self.place(about) is not None and not _is_word(text, self.shown.names):
             self.verdicts.append(Correction(text, self.place(about) or 0))
         elif any(word in name for word in _WHY) or len(text) > _LABEL_CHARS or "\n" in text:
             self.reasons.append(text)
@@ -145,15 +190,24 @@ class Said:
         """Which answer is meant: the one named, or the only one."""
         return 0 if about is None and len(self.shown.answers) == 1 else about
 
-    def row(self, annotator: str) -> FeedbackRow:
-        """All of it."""
+    def rows(self, annotator: str) -> Iterator[FeedbackRow]:
+        """All of it: one row, and one for each ranking of some of the answers."""
         texts = tuple(self.shown.answers.values())
         if self.written:
-            return row_of(self.shown.prompt, [text_of(self.written, "answer")], [Demonstrated()], annotator)
+            yield row_of(self.shown.prompt, [text_of(self.written, "answer")], [Demonstrated()], annotator)
+            return
         if not texts:
             raise Unusable("there is no answer to judge")
+        critique = "\n".join(self.reasons)
+        for places in self.partial:
+            self.context.note("Answers that a ranking does not name are left out of it")
+            ranks = dense(list(places.values()))
+            yield row_of(self.shown.prompt, [self.shown.answers[n] for n in places], [Ranking(ranks)], annotator, critique=critique)
         verdicts = [*self.verdicts, *self._gathered(len(texts))]
-        return row_of(self.shown.prompt, texts, verdicts, annotator, critique="\n".join(self.reasons))
+        if not verdicts and not self.partial and self.missed:
+            raise Unusable(f"nothing else is said of the answers: {self.missed[0][0].lower()}{self.missed[0][1:]}")
+        if verdicts or not self.partial:
+            yield row_of(self.shown.prompt, texts, verdicts, annotator, critique=critique)
 
     def _gathered(self, count: int) -> Iterator[Verdict]:
         places = range(count)
@@ -165,18 +219,19 @@ class Said:
             yield Spans(tuple(self.spans))
 
 
-_OF_ANSWER = re.compile(r"^(?P<what>.*?)[-_ ]?(?P<name>response|answer|completion|text)[-_ ]?(?P<number>\d+)$", re.IGNORECASE)
+def _thumb(word: str) -> bool | None:
+    """A thumb's own words only: "good" and "no" may be labels of anything."""
+    said = word.strip().casefold()
+    return thumb_of(said) if said in ("up", "down") or "thumb" in said or "👍" in said or "👎" in said else None
 
 
-def subject(question: str, names: list[str]) -> tuple[str, int | None]:
-    """What a question asks and of which answer: "accuracy-response-2" is ("accuracy", 1)."""
-    for place, name in enumerate(names):
-        if question != name and question.endswith(name):
-            return question[: -len(name)].rstrip("-_ ") or question, place
-    found = _OF_ANSWER.match(question)
-    if found and 1 <= int(found["number"]) <= len(names) and found["what"]:
-        return found["what"], int(found["number"]) - 1
-    return question, None
+def _prefers(question: str) -> bool:
+    return any(word in question.casefold() for word in _PREFERS)
+
+
+def _is_word(text: str, names: list[str]) -> bool:
+    """Whether a text to a question such as "which is better" names an answer rather than being one."""
+    return len(names) > 1 and len(text) <= _LABEL_CHARS and chosen(text, names) is not None
 
 
 def response(place: int) -> str:
@@ -194,3 +249,8 @@ def shown_fields(row: FeedbackRow) -> dict[str, Any]:
     example = any(isinstance(verdict, Demonstrated) for verdict in row.verdicts)
     answers = {} if example else {response(place): text for place, text in enumerate(row.completions)}
     return {"prompt": single_turn(row.prompt) or row.prompt, **answers}
+
+
+def levels_name(attribute: str) -> str:
+    """Where our files keep a question's scale."""
+    return f"scale-{slug(attribute)}"

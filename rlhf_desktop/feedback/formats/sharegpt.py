@@ -1,10 +1,16 @@
-"""ShareGPT: `conversations` of `{"from": "human" | "gpt" | "system", "value": …}`; with `chosen` and `rejected` a comparison."""
+"""ShareGPT: `conversations` of `{"from": "human" | "gpt" | "system", "value": …}`; with `chosen` and `rejected` a comparison.
+
+LLaMA-Factory's `kto_tag` beside them says whether the last answer is good.
+"""
 
 from collections.abc import Iterator
+from typing import Any
 
 from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.feedback.formats.asking import Context
 from rlhf_desktop.feedback.formats.base import Format, Record, chat_of, cut, examples, preferences
-from rlhf_desktop.feedback.rows import DemonstrationRow, FeedbackRow, RankingRow, annotator_of, completion_of, prompt_of
+from rlhf_desktop.feedback.formats.extras import answered, ranks_of, survey, with_system
+from rlhf_desktop.feedback.rows import FeedbackRow, RankingRow, annotator_of, completion_of, prompt_of, text_of
 
 _FROM = {"user": "human", "assistant": "gpt", "system": "system"}
 
@@ -15,17 +21,26 @@ def fits(record: Record) -> float:
     return 1.0 if isinstance(turns, list) and turns and isinstance(turns[0], dict) and "from" in turns[0] else 0.0
 
 
-def read(record: Record) -> Iterator[FeedbackRow]:
-    """An example, or a comparison of the two answers to the conversation."""
-    messages = chat_of(record["conversations"], "conversation", "from", "value")
-    if isinstance(record.get("system"), str) and record["system"].strip() and messages[0]["role"] != "system":
-        messages.insert(0, {"role": "system", "content": record["system"]})
+def read(record: Record, context: Context) -> Iterator[FeedbackRow]:
+    """An example, a thumb (`kto_tag`), or a comparison of the two answers to the conversation."""
+    if record.get("tools"):
+        context.note("The tools that the model was offered are left out")
+    messages = chat_of(record["conversations"], "conversation", "from", "value", context)
     if "chosen" in record and "rejected" in record:
-        sides = [chat_of([record[side]], f"{side} answer", "from", "value") for side in ("chosen", "rejected")]
-        texts = (completion_of(sides[0], "chosen answer"), completion_of(sides[1], "rejected answer"))
-        yield RankingRow(prompt_of(messages), texts, (1, 2), annotator_of(record))
+        texts = (_answer(record["chosen"], "chosen answer"), _answer(record["rejected"], "rejected answer"))
+        prompt = with_system(record, prompt_of(messages))
+        yield RankingRow(prompt, texts, ranks_of(record, context), annotator_of(record))
     else:
-        yield DemonstrationRow(*cut(messages, "conversation"), annotator_of(record))
+        if sum(message["role"] == "assistant" for message in messages) > 1:
+            context.note("Of a conversation the last answer is the example; what comes before is its prompt")
+        prompt, text = cut(messages, "conversation")
+        yield answered(record, prompt, text, context, record["conversations"][-1])
+
+
+def _answer(value: Any, what: str) -> str:
+    if isinstance(value, str):
+        return text_of(value, what)
+    return completion_of(chat_of(value if isinstance(value, list) else [value], what, "from", "value"), what)
 
 
 def _turns(messages: Messages) -> list[dict[str, str]]:
@@ -41,4 +56,4 @@ def write(row: FeedbackRow) -> Iterator[Record]:
         yield {"conversations": _turns(row.prompt), **sides}
 
 
-SHAREGPT = Format("sharegpt", "ShareGPT", "conversations with from and value", fits, read, write, listed=True)
+SHAREGPT = Format("sharegpt", "ShareGPT", "conversations with from and value", fits, read, write, listed=True, survey=survey)

@@ -6,12 +6,14 @@ https://huggingface.co/docs/trl/dataset_formats
 from collections.abc import Iterator
 from typing import Any
 
+from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.feedback.formats.asking import Context
 from rlhf_desktop.feedback.formats.base import (
     Format,
     Record,
-    answer_to,
     assistant,
     chat_of,
+    compared,
     cut,
     examples,
     has,
@@ -19,7 +21,9 @@ from rlhf_desktop.feedback.formats.base import (
     shared_prompt,
     thumbed,
 )
-from rlhf_desktop.feedback.judgements import Thumbs
+from rlhf_desktop.feedback.formats.extras import answered, ranks_of, survey, with_system
+from rlhf_desktop.feedback.formats.hh import hh_messages
+from rlhf_desktop.feedback.formats.scales import number_of
 from rlhf_desktop.feedback.rows import (
     DemonstrationRow,
     FeedbackRow,
@@ -28,11 +32,7 @@ from rlhf_desktop.feedback.rows import (
     annotator_of,
     completion_of,
     prompt_of,
-    row_of,
 )
-
-_TRUE = {"true", "1", "1.0", "yes", "up", "good", "chosen", "thumbs up", "👍"}
-_FALSE = {"false", "0", "0.0", "-1", "no", "down", "bad", "rejected", "thumbs down", "👎"}
 
 
 def _explicit(record: Record) -> float:
@@ -41,10 +41,12 @@ def _explicit(record: Record) -> float:
     return 0.6 if has(record, "score_chosen", "score_rejected") else 1.0
 
 
-def _read_explicit(record: Record) -> Iterator[FeedbackRow]:
-    prompt = prompt_of(record["prompt"])
-    texts = (answer_to(record["chosen"], "chosen answer", prompt), answer_to(record["rejected"], "rejected answer", prompt))
-    yield RankingRow(prompt, texts, (1, 2), annotator_of(record))
+def _read_explicit(record: Record, context: Context) -> Iterator[FeedbackRow]:
+    sides = [record["chosen"], record["rejected"]]
+    if all(isinstance(side, str) and side.lstrip("\n").startswith("Human: ") and "\n\nAssistant: " in side for side in sides):
+        sides = [list(hh_messages("\n\n" + side.lstrip("\n"))) for side in sides]
+    prompt, texts = compared(record["prompt"], sides[0], sides[1], context)
+    yield RankingRow(with_system(record, prompt), texts, ranks_of(record, context), annotator_of(record))
 
 
 def _write_explicit(row: FeedbackRow) -> Iterator[Record]:
@@ -57,9 +59,10 @@ def _implicit(record: Record) -> float:
     return (0.9 if "prompt" not in record else 0.3) if listed else 0.0
 
 
-def _read_implicit(record: Record) -> Iterator[FeedbackRow]:
-    prompt, texts = shared_prompt(chat_of(record["chosen"], "chosen answer"), chat_of(record["rejected"], "rejected answer"))
-    yield RankingRow(prompt, texts, (1, 2), annotator_of(record))
+def _read_implicit(record: Record, context: Context) -> Iterator[FeedbackRow]:
+    sides = [chat_of(record[side], f"{side} answer", context=context) for side in ("chosen", "rejected")]
+    prompt, texts = shared_prompt(sides[0], sides[1])
+    yield RankingRow(with_system(record, prompt), texts, ranks_of(record, context), annotator_of(record))
 
 
 def _write_implicit(row: FeedbackRow) -> Iterator[Record]:
@@ -71,16 +74,26 @@ def _unpaired(record: Record) -> float:
     return 1.0 if has(record, "prompt", "completion", "label") else 0.0
 
 
-def _read_unpaired(record: Record) -> Iterator[FeedbackRow]:
-    texts = (completion_of(record["completion"]),)
-    yield row_of(prompt_of(record["prompt"]), texts, [Thumbs(_good(record["label"]))], annotator_of(record))
+def _read_unpaired(record: Record, context: Context) -> Iterator[FeedbackRow]:
+    row = _one_answer(record, context)
+    if isinstance(row, DemonstrationRow):
+        raise Unusable("the label says neither that the answer is good nor that it is not")
+    yield row
 
 
-def _good(label: Any) -> bool:
-    said = str(label).strip().casefold()
-    if isinstance(label, str | int | float) and said in _TRUE | _FALSE:
-        return said in _TRUE
-    raise Unusable(f"the label “{str(label)[:40]}” is neither true nor false")
+def _one_answer(record: Record, context: Context) -> FeedbackRow:
+    """A prompt with one answer, which may repeat it."""
+    answer = record["completion"]
+    prompt = prompt_of(record["prompt"])
+    if isinstance(answer, list) and len(answer) > 1:
+        before, _ = cut(chat_of(answer, "completion", context=context), "completion")
+        if before != prompt:
+            raise Unusable("the completion is not one assistant's message")
+        answer = answer[-1:]
+    message = answer[-1] if isinstance(answer, list) and answer else None
+    if message is not None:
+        chat_of(answer, "completion", context=context)
+    return answered(record, prompt, completion_of(answer), context, message)
 
 
 def _write_unpaired(row: FeedbackRow) -> Iterator[Record]:
@@ -94,8 +107,8 @@ def _prompt_completion(record: Record) -> float:
     return 0.2 if "label" in record else 1.0
 
 
-def _read_prompt_completion(record: Record) -> Iterator[FeedbackRow]:
-    yield DemonstrationRow(prompt_of(record["prompt"]), completion_of(record["completion"]), annotator_of(record))
+def _read_prompt_completion(record: Record, context: Context) -> Iterator[FeedbackRow]:
+    yield _one_answer(record, context)
 
 
 def _write_prompt_completion(row: FeedbackRow) -> Iterator[Record]:
@@ -109,9 +122,42 @@ def _messages(record: Record) -> float:
     return 0.3 if has(record, "chosen", "rejected") else 0.9
 
 
-def _read_messages(record: Record) -> Iterator[FeedbackRow]:
-    prompt, completion = cut(chat_of(record["messages"], "conversation"), "conversation")
-    yield DemonstrationRow(prompt, completion, annotator_of(record))
+def _read_messages(record: Record, context: Context) -> Iterator[FeedbackRow]:
+    if record.get("tools") or record.get("functions"):
+        context.note("The tools that the model was offered are left out")
+    yield from conversation(record, record["messages"], context)
+
+
+def conversation(record: Record, turns: Any, context: Context) -> Iterator[FeedbackRow]:
+    """A conversation's last answer, or those of its answers that a weight says are to be learned."""
+    messages = chat_of(turns, "conversation", context=context)
+    _check_prompt(record, messages, context)
+    weighed = [number_of(turn.get("weight")) for turn in turns]
+    spoken = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
+    if all(weighed[n] is None for n in spoken):
+        last = _last(messages, context)
+        yield answered(record, *cut(messages, "conversation"), context, turns[last])
+        return
+    learned = [n for n in spoken if weighed[n] != 0]
+    if len(learned) < len(spoken):
+        context.note("Answers of weight 0 stay in the conversation and are not learned")
+    if not learned:
+        raise Unusable("all its answers have weight 0: none is to be learned from")
+    for n in learned:
+        yield answered(record, *cut(messages[: n + 1], "conversation"), context, turns[n])
+
+
+def _last(messages: Messages, context: Context) -> int:
+    if sum(message["role"] == "assistant" for message in messages) > 1:
+        context.note("Of a conversation the last answer is the example; what comes before is its prompt")
+    return len(messages) - 1
+
+
+def _check_prompt(record: Record, messages: Messages, context: Context) -> None:
+    """A prompt beside a whole conversation is mostly its first question."""
+    prompt = record.get("prompt")
+    if isinstance(prompt, str) and prompt.strip() and not any(prompt.strip() in message["content"] for message in messages):
+        context.note("The column “prompt” says something else than the conversation beside it, which counts")
 
 
 def _write_messages(row: FeedbackRow) -> Iterator[Record]:
@@ -121,7 +167,7 @@ def _write_messages(row: FeedbackRow) -> Iterator[Record]:
 
 PREFERENCE = Format(
     "preference", "TRL preference", "prompt, chosen, rejected", _explicit, _read_explicit, _write_explicit,
-    ("prompt", "chosen", "rejected", "annotator"),
+    ("prompt", "chosen", "rejected", "system", "annotator"),
 )  # fmt: skip
 IMPLICIT = Format(
     "preference-implicit", "TRL preference, implicit prompt", "chosen, rejected: whole conversations",
@@ -129,10 +175,13 @@ IMPLICIT = Format(
 )  # fmt: skip
 UNPAIRED = Format(
     "unpaired", "TRL unpaired", "prompt, completion, label", _unpaired, _read_unpaired, _write_unpaired,
-    ("prompt", "completion", "label", "annotator"),
+    ("prompt", "completion", "label", "system", "annotator"), survey=survey,
 )  # fmt: skip
 PROMPT_COMPLETION = Format(
     "prompt-completion", "TRL prompt and completion", "prompt, completion",
-    _prompt_completion, _read_prompt_completion, _write_prompt_completion, ("prompt", "completion", "annotator"),
+    _prompt_completion, _read_prompt_completion, _write_prompt_completion,
+    ("prompt", "completion", "system", "annotator"), survey=survey,
 )  # fmt: skip
-MESSAGES = Format("messages", "Conversations (TRL, OpenAI)", "messages", _messages, _read_messages, _write_messages, ("messages",))
+MESSAGES = Format(
+    "messages", "Conversations (TRL, OpenAI)", "messages", _messages, _read_messages, _write_messages, ("messages",), survey=survey
+)

@@ -6,9 +6,11 @@ Equal scores are a tie. https://huggingface.co/datasets/HuggingFaceH4/ultrafeedb
 from collections.abc import Iterator
 
 from rlhf_desktop.core.files import sha256_text
-from rlhf_desktop.feedback.formats.base import Format, Record, answer_to, assistant, chat_of, find, has, preferences, shared_prompt
+from rlhf_desktop.feedback.formats.asking import Context
+from rlhf_desktop.feedback.formats.base import Format, Record, assistant, compared, find, has, preferences
+from rlhf_desktop.feedback.formats.extras import ranks_of, with_system
 from rlhf_desktop.feedback.judgements import Ranking
-from rlhf_desktop.feedback.rows import FeedbackRow, RankingRow, annotator_of, prompt_of
+from rlhf_desktop.feedback.rows import FeedbackRow, RankingRow, annotator_of
 
 _BEST, _WORST = 10.0, 1.0  # its scale; we know the order only
 
@@ -18,16 +20,10 @@ def fits(record: Record) -> float:
     return 0.95 if has(record, "prompt", "chosen", "rejected", "score_chosen", "score_rejected") else 0.0
 
 
-def read(record: Record) -> Iterator[FeedbackRow]:
+def read(record: Record, context: Context) -> Iterator[FeedbackRow]:
     """One comparison. The conversations go before `prompt`, which is only their first question."""
-    chosen, rejected = record["chosen"], record["rejected"]
-    if all(isinstance(side, list) and len(side) > 1 for side in (chosen, rejected)):
-        prompt, texts = shared_prompt(chat_of(chosen, "chosen answer"), chat_of(rejected, "rejected answer"))
-    else:
-        prompt = prompt_of(record["prompt"])
-        texts = (answer_to(chosen, "chosen answer", prompt), answer_to(rejected, "rejected answer", prompt))
-    tied = isinstance(record["score_chosen"], int | float) and record["score_chosen"] == record["score_rejected"]
-    yield RankingRow(prompt, texts, (1, 1) if tied else (1, 2), annotator_of(record))
+    prompt, texts = compared(record["prompt"], record["chosen"], record["rejected"], context)
+    yield RankingRow(with_system(record, prompt), texts, ranks_of(record, context), annotator_of(record))
 
 
 def write(row: FeedbackRow) -> Iterator[Record]:

@@ -27,3 +27,14 @@ def test_a_file_that_is_no_bundle_is_refused_in_a_sentence(cli, rankings):
     said = cli("feedback", "merge", rankings)
     assert said.code == 1
     assert "was refused: the archive is damaged" in said.err
+
+
+def test_what_a_file_does_not_say_is_asked_and_answered(cli, tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_text('{"fields": {"prompt": "Q", "response": "A"}, "responses": {"rank": [{"value": 2, "user_id": "u"}]}}\n')
+    seen = cli("feedback", "import", path, "--preview")
+    assert "Is a high mark of “rank” good or bad?" in seen.out
+    assert "these rows wait for an answer; --answer “scale:rank=…”" in seen.out
+    assert cli("feedback", "import", path).code == 1
+    assert cli("feedback", "import", path, "--answer", "scale:rank=5-1", "--json").json["others"] == 1
+    assert "KEY=VALUE" in cli("feedback", "import", path, "--answer", "x").err

@@ -334,7 +334,7 @@ def test_a_record_that_is_not_in_the_chosen_format_says_so():
         ({"prompt": {"text": "x", "role": "ghost", "replies": []}}, "no text and role"),
         ({"fields": {}, "responses": {}}, "no fields"),
         ({"fields": {"prompt": "x", "a": "y"}, "responses": {}}, "nobody has answered"),
-        ({"fields": {"prompt": "x", "a": "y"}, "responses": {"q": [{"value": 11}]}}, "not from 1 to 10"),
+        ({"fields": {"prompt": "x", "a": "y"}, "responses": {"q": [{"value": 11}]}}, "which scale has “q”"),
         ({"fields": {"prompt": "x", "a": "y"}, "responses": {"q": [{"value": [{"start": 0, "end": 9, "label": "z"}]}]}}, "outside"),
         ({"data": {"prompt": "x"}, "annotations": []}, "nobody has annotated"),
         ({"data": {"prompt": "x", "a": "y"}, "annotations": [{"result": [{"type": "video", "value": {}}]}]}, "not understood"),

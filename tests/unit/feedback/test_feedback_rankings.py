@@ -42,7 +42,11 @@ def test_pairs_give_the_ranking_back(ranks):
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(str.strip)
 
 
-@given(st.lists(st.tuples(TEXT, st.integers(1, 4)), min_size=2, max_size=5), TEXT, st.none() | st.floats(0, 1))
+@given(
+    st.lists(st.tuples(TEXT, st.integers(1, 4)), min_size=2, max_size=5, unique_by=lambda one: one[0].strip()),
+    TEXT,
+    st.none() | st.floats(0, 1),
+)
 def test_what_is_written_is_read_back(tmp_path_factory, answers, question, confidence):
     texts, ranks = zip(*answers, strict=True)
     row = RankingRow([{"role": "user", "content": question}], texts, dense(ranks), "Ada", confidence)
@@ -60,8 +64,8 @@ def completions(*pairs_of: tuple) -> list:
     [
         ({"prompt": USER, "completions": completions(("a", 1))}, "at least two completions"),
         ({"prompt": USER, "completions": [{"text": "a"}, {"text": "b"}]}, "has no rank"),
-        ({"prompt": USER, "completions": completions(("a", 1), ("b", 0))}, "not a whole number from 1"),
-        ({"prompt": USER, "completions": completions(("a", 1), ("b", True))}, "not a whole number from 1"),
+        ({"prompt": USER, "completions": completions(("a", 1), ("b", -1))}, "not a whole number from 0 or 1"),
+        ({"prompt": USER, "completions": completions(("a", 1), ("b", True))}, "not a whole number from 0 or 1"),
         ({"prompt": USER, "completions": completions(("a", 1), ("", 2))}, "completion is empty"),
         ({"prompt": USER, "completions": ["a", "b"]}, "not an object"),
         ({"prompt": USER, "completions": completions(*[("a", 1)] * 65)}, "at most 64"),

@@ -168,3 +168,13 @@ def test_a_full_disk_keeps_the_earlier_export(store, project, tmp_path, monkeypa
     with pytest.raises(NoSpace, match="disk is full"):
         export_feedback(store, project, out)
     assert out.read_text() == "earlier\n"
+
+
+def test_an_import_says_what_it_took_as_likely_and_an_answer_settles_it(store, project, tmp_path):
+    marks = {"fields": {"prompt": "Q", "response": "A"}, "responses": {"quality": [{"value": 4, "user_id": "u"}]}}
+    path = write_lines(tmp_path / "r.jsonl", marks)
+    report = import_feedback(store, project, path)
+    assert (report.imported, [(q.key, q.proposal) for q in report.questions]) == (1, [("scale:quality", "1-5")])
+    other = store.projects.create("other")
+    report = import_feedback(store, other, path, answers={"scale:quality": "1-10"})
+    assert (report.questions, store.judgements.effective(other.id)[0].verdict.ratings[0].levels) == ((), 10)

@@ -1,0 +1,223 @@
+"""What stands beside the texts of a record: a system message, a word on whether the answer is good, scores of two answers."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.feedback.formats.asking import Context, Question
+from rlhf_desktop.feedback.formats.base import Record, as_words
+from rlhf_desktop.feedback.formats.scales import Scale, number_of, scale_of, scales_with, told_by
+from rlhf_desktop.feedback.judgements import Rating, Ratings, Thumbs, Verdict
+from rlhf_desktop.feedback.rows import DemonstrationRow, FeedbackRow, Unusable, annotator_of, row_of, text_of
+from rlhf_desktop.feedback.verdicts import MAX_LEVELS
+
+_SYSTEM = ("system", "system prompt", "system message", "sys prompt")
+_GOOD = {
+    "true", "yes", "y", "up", "good", "chosen", "accepted", "accept", "approved", "desirable", "positive", "like",
+    "liked", "correct", "right", "thumbs_up", "thumb_up", "thumbsup", "upvote", "upvoted", "👍", "✓", "✅", "+",
+    "pass", "passed", "winner", "win", "preferred", "acceptable",
+}  # fmt: skip
+_BAD = {
+    "false", "no", "n", "down", "bad", "rejected", "reject", "declined", "undesirable", "negative", "dislike",
+    "disliked", "incorrect", "wrong", "thumbs_down", "thumb_down", "thumbsdown", "downvote", "downvoted", "👎",
+    "✗", "❌", "-", "−", "fail", "failed", "loser", "lose", "dispreferred", "unacceptable", "not_good",
+}  # fmt: skip
+_SKIN = re.compile("[\U0001f3fb-\U0001f3ff\ufe0f]")  # of a thumb
+_SAYS = (  # columns whose whole meaning is good or bad
+    "label", "kto tag", "thumb", "thumbs", "vote", "verdict", "is good", "good", "approved", "accepted",
+    "desirable", "is desirable", "liked", "is correct", "thumbs up", "thumb up", "upvoted", "chosen", "preferred",
+    "acceptable",
+)  # fmt: skip
+_DENIES = (
+    "is bad", "bad", "rejected", "disliked", "undesirable", "thumbs down", "thumb down", "downvoted",
+    "is rejected", "wrong",
+)  # fmt: skip
+_MAY_SAY = (
+    "feedback", "rating", "ratings", "score", "reward", "quality", "stars", "mark", "grade", "reaction", "status",
+    "judgement",
+)  # fmt: skip
+_IGNORE = ("ignore", "It says nothing of how good the answer is")
+
+
+def with_system(record: Record, prompt: Messages) -> Messages:
+    """The prompt with the record's system message, where it has one in a column of its own."""
+    given = next((value for name, value in _words(record) if name in _SYSTEM and value), None)
+    if given is None:
+        return prompt
+    text, first = text_of(given, "system message"), prompt[0]
+    if first["role"] != "system":
+        return [{"role": "system", "content": text}, *prompt]
+    if text.strip() in first["content"]:
+        return prompt
+    return [{"role": "system", "content": f"{text}\n\n{first['content']}"}, *prompt[1:]]
+
+
+def _words(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Each column's name as words, lower case ("ktoTag", "kto-tag" and "KTO_TAG" are "kto tag"), with its value."""
+    for name in list(record):
+        words = as_words(str(name))
+        if words in _SYSTEM or words in _SAYS or words in _DENIES or words in _MAY_SAY or words == "weight":
+            yield words, record[name]
+
+
+# --- good or bad
+
+
+def answered(record: Record, prompt: Messages, text: str, context: Context, message: Any = None) -> FeedbackRow:
+    """An answer with what the record (or the answer's own message) says of it; an example to imitate where nothing is said."""
+    said = list(_verdicts(record, context))
+    if isinstance(message, dict):
+        said += _verdicts(message, context)
+    prompt = with_system(record, prompt)
+    if not said:
+        return DemonstrationRow(prompt, text, annotator_of(record))
+    thumbs = {verdict for verdict in said if isinstance(verdict, Thumbs)}
+    if len(thumbs) > 1:
+        raise Unusable("one column says that the answer is good, another that it is not")
+    return row_of(prompt, [text], [*thumbs, *_together(said)], annotator_of(record))
+
+
+def _together(said: list[Verdict]) -> Iterator[Verdict]:
+    marks = {rating.attribute: rating for verdict in said if isinstance(verdict, Ratings) for rating in verdict.ratings}
+    if marks:
+        yield Ratings(tuple(marks.values()))
+
+
+def survey(record: Record, context: Context) -> None:
+    """Note what the columns that may say good or bad hold, in the whole file."""
+    for holder in _holders(record):
+        for words, value in _words(holder):
+            if isinstance(value, str | int | float) and words not in _SYSTEM:
+                context.saw(f"={words}", str(value).strip().casefold()[:40] if number_of(value) is None else number_of(value))
+
+
+def _holders(record: Record) -> Iterator[Mapping[str, Any]]:
+    yield record
+    for name in ("messages", "conversations", "conversation", "completion"):
+        turns = record.get(name)
+        if isinstance(turns, list) and turns and isinstance(turns[-1], dict):
+            yield turns[-1]
+
+
+def _verdicts(record: Mapping[str, Any], context: Context) -> Iterator[Verdict]:
+    for words, value in _words(record):
+        if words in _SYSTEM or value is None or value == "" or isinstance(value, dict | list):
+            continue
+        if words == "weight":
+            if number_of(value) == 0:
+                raise Unusable("its weight is 0: it is not to be learned from")
+            if number_of(value) != 1:
+                context.note("Weights are left out: every row counts alike")
+            continue
+        verdict = _verdict(words, value, context)
+        if verdict:
+            yield verdict
+
+
+def _verdict(words: str, value: Any, context: Context) -> Verdict | None:
+    answer = context.answers.get(words.replace(" ", "_"))
+    if answer == _IGNORE[0]:
+        return None
+    up = thumb_of(value)
+    number = number_of(value)
+    numbers = {n for n in context.values(f"={words}") if isinstance(n, float)} | ({number} if number is not None else set())
+    if number is not None and (not numbers <= {-1.0, 0.0, 1.0} or (answer and words not in _SAYS)):
+        return _mark(words, number, numbers, answer, context)
+    if number == 0 and -1.0 in numbers and 1.0 in numbers:
+        raise Unusable(f"“{words}” is 0 between −1 and 1: the answer is called neither good nor bad")
+    if up is not None:
+        return Thumbs(up != (words in _DENIES))
+    if words in _MAY_SAY or (answer is None and isinstance(value, str) and len(value) > _SHORT):
+        return None  # a remark
+    given = answer or _ask_label(words, context)
+    return Thumbs(str(value).strip().casefold() in {part.strip().casefold() for part in given.split(",")})
+
+
+_SHORT = 40  # characters; a longer text is a remark
+
+
+def thumb_of(value: Any) -> bool | None:
+    """Whether a value says good (True) or bad (False) by itself; None where it says neither."""
+    if isinstance(value, bool):
+        return value
+    number = number_of(value)
+    if number is not None:
+        return {1.0: True, 0.0: False, -1.0: False}.get(number)
+    raw = _SKIN.sub("", value.strip().casefold()) if isinstance(value, str) else ""
+    said = {raw, as_words(raw).replace(" ", "_")}
+    return True if said & _GOOD else False if said & _BAD else None
+
+
+def _ask_label(words: str, context: Context) -> str:
+    seen = ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in context.values(f"={words}")[:8])
+    return context.ask(Question(
+        words.replace(" ", "_"),
+        f"Some values of “{words}” are neither true nor false ({seen}). Which of them call an answer good? Name those, with commas "
+        "between, or say ignore.",
+        (_IGNORE,),
+    ))  # fmt: skip
+
+
+def _mark(words: str, number: float, numbers: set[float], answer: str | None, context: Context) -> Verdict:
+    if words in _SAYS or words in _DENIES:
+        given = answer or _ask_label(words, context)
+        wanted = {number_of(part) for part in given.split(",")}
+        return Thumbs(number in wanted)
+    key = words.replace(" ", "_")
+    scale = scale_of(answer) if answer else ask_scale(key, words, numbers, context)
+    return Ratings((mark(words, number, scale, context),))
+
+
+def ask_scale(key: str, name: str, marks: set[float], context: Context) -> Scale:
+    """The scale that the marks suggest: settled by them, or asked for.
+
+    Raises:
+        Unusable: nobody has said.
+    """
+    likely, settled = told_by(marks)
+    if likely and settled:
+        return likely
+    low, high = min(marks), max(marks)
+    seen = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    choices = [(str(scale), scale.words) for scale in scales_with(marks)]
+    text = f"Which scale has “{name}”? Its marks are {seen}; write the worst and the best mark, as 1-10."
+    if key.split(":")[0] != "scale":
+        choices.append(_IGNORE)
+    return scale_of(context.ask(Question(key, text, tuple(choices), str(likely or ""))))
+
+
+def mark(name: str, number: float, scale: Scale, context: Context) -> Rating:
+    """One answer's mark. A scale of more steps than a mark can have is kept in as many as it can."""
+    if scale.levels <= MAX_LEVELS:
+        return Rating(name[:80], scale.levels, (scale.level(number),))
+    level = scale.level(number)
+    context.note(f"The {scale.levels} steps of “{name}” are kept as {MAX_LEVELS}")
+    return Rating(name[:80], MAX_LEVELS, (1 + (level - 1) * (MAX_LEVELS - 1) // (scale.levels - 1),))
+
+
+# --- two answers
+
+
+def ranks_of(record: Record, context: Context) -> tuple[int, int]:
+    """Chosen before rejected, unless the record says that they are equally good."""
+    scores = list(_scores(record))
+    if record.get("tie") is True or record.get("is_tie") is True or (scores and all(a == b for a, b in scores)):
+        return (1, 1)
+    if any(a < b for a, b in scores):
+        context.note("The chosen answer has the lower score; what is called chosen counts as better")
+    return (1, 2)
+
+
+_SCORE = re.compile(r"score|rating|reward|mark|grade|points")
+
+
+def _scores(record: Record) -> Iterator[tuple[float, float]]:
+    """The scores of chosen and rejected, whatever they are called."""
+    names = {as_words(str(name)): name for name in list(record)}
+    for words, name in names.items():
+        other = names.get(words.replace("chosen", "rejected"))
+        if "chosen" in words and other and _SCORE.search(words):
+            first, second = number_of(record[name]), number_of(record[other])
+            if first is not None and second is not None:
+                yield first, second
