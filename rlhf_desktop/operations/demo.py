@@ -112,14 +112,14 @@ class Demo:
         seed: int = 0,
         progress: Callable[[DemoEvent], None],
         chat: Callable[[], ChatWorker] = ChatWorker,
-        foresight: Callable[[DemoSize, ModelRef], Foresight] = foresee,
+        foresight: Callable[[DemoSize, ModelRef, float], Foresight] = foresee,
     ) -> None:
         self.workspace, self.store, self.queue, self.library = workspace, store, queue, library
         self.whole, self.seed, self.chat, self.foresight = size, seed, chat, foresight
         self._progress = progress
         self._file = workspace.root / "demo.json"
         self.state = self._unfinished() or self._new_state()
-        self._step = STEPS[0]
+        self._step, self._began = STEPS[0], time.monotonic()
 
     @property
     def size(self) -> DemoSize:
@@ -142,11 +142,10 @@ class Demo:
 
     def take(self, step: DemoStep) -> None:
         """Take one step and write down that it is done."""
-        self._step = step
+        self._step, self._began = step, time.monotonic()
         self.say()
-        began = time.monotonic()
         step.work(self)
-        spent = self.state.seconds.get(step.name, 0.0) + time.monotonic() - began
+        spent = self.state.seconds.get(step.name, 0.0) + time.monotonic() - self._began
         self.note(done=(*self.state.done, step.name), seconds={**self.state.seconds, step.name: round(spent, 1)})
 
     def note(self, **changes: Any) -> None:
@@ -164,7 +163,7 @@ class Demo:
         """Find out how long the demo takes here and how much of it is done; where that fails, all of it is."""
         self.say("Measuring how fast this computer is (once, a minute or two)")
         with contextlib.suppress(AppError):
-            found = self.foresight(self.whole, base)
+            found = self.foresight(self.whole, base, self._began)
             self.note(share=found.share, foreseen_s=found.seconds)
             self.say()
 

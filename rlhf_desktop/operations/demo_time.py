@@ -4,6 +4,7 @@ Runs are foreseen as any run is (`estimates`), answers from the same measured ra
 as the starter model and the prompts are. Left out: other programs, which take what they take.
 """
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,9 @@ from rlhf_desktop.operations.demo_plan import ROWS_AT_ONCE, DemoSize
 from rlhf_desktop.operations.estimates import estimate
 from rlhf_desktop.operations.workload import RowSizes, RunPlan
 
-QUICK_LIMIT_S = 8 * 60.0  # of a quarter of an hour: measuring takes minutes on a slow computer, and an estimate was a third too low
-SHARES = (1.0, 0.75, 0.5, 0.35)
+QUICK_S = 15 * 60.0  # all of the quick demo, preparing and measuring among it
+SLOWER = 1.5  # times the estimate: on two slow cores the steps took that
+SHARES = (1.0, 0.75, 0.5, 0.35, 0.2)
 EXAMPLES, PROMPT_TOKENS, ANSWER_TOKENS = 24, 50, 49  # written examples; the prompts' and their answers' mean length
 STARTS_S = 4.0  # of a worker's process with the model in it, on two cores of 2020
 _WORKERS = 6  # three runs, three conversations
@@ -32,21 +34,32 @@ class Foresight:
     seconds: float
 
 
-def foresee(size: DemoSize, base: ModelRef) -> Foresight:
+def foresee(size: DemoSize, base: ModelRef, began: float) -> Foresight:
     """Measure this computer (once, a minute or two) and choose.
+
+    Args:
+        size: The whole demo.
+        base: Its model.
+        began: When it began, by `time.monotonic()`: what preparing took is no longer to be had.
 
     Raises:
         AppError: it cannot be measured.
     """
     device = probe_device()  # first: what is measured is kept under the device's name
-    return choose(size, base, calibrate(base), device)
+    rates = calibrate(base)
+    return choose(size, base, rates, device, time.monotonic() - began)
 
 
-def choose(size: DemoSize, base: ModelRef, rates: Rates, device: dict[str, Any]) -> Foresight:
+def choose(size: DemoSize, base: ModelRef, rates: Rates, device: dict[str, Any], spent_s: float) -> Foresight:
     """The largest share of a demo that ends in time; the smallest where none does, and the whole where it may take its time."""
     shares = SHARES if size.shrinks else (1.0,)
     found = [Foresight(share, demo_s(size.scaled(share), base, rates, device)) for share in shares]
-    return next((each for each in found if each.seconds <= QUICK_LIMIT_S), found[-1])
+    return next((each for each in found if each.seconds <= limit_s(spent_s)), found[-1])
+
+
+def limit_s(spent_s: float) -> float:
+    """Seconds an estimate may say of what is left of the quick demo."""
+    return (QUICK_S - spent_s) / SLOWER
 
 
 def demo_s(size: DemoSize, base: ModelRef, rates: Rates, device: dict[str, Any]) -> float:

@@ -1,13 +1,16 @@
 """How long the demo takes: slower computers take longer and do less of the quick one, and the parts add up."""
 
+import time
+
 import pytest
 from estimates_helpers import CPU, RATES
 
 from rlhf_desktop.core.measures import Line
 from rlhf_desktop.operations import demo_time as module
 from rlhf_desktop.operations.demo_plan import QUICK, THOROUGH, chosen_prompts, written
-from rlhf_desktop.operations.demo_time import ANSWER_TOKENS, EXAMPLES, QUICK_LIMIT_S, SHARES, choose, demo_s, foresee
+from rlhf_desktop.operations.demo_time import ANSWER_TOKENS, EXAMPLES, QUICK_S, SHARES, choose, demo_s, foresee, limit_s
 
+LIMIT_S = limit_s(60.0)
 LINES = ("forward", "train", "train_wide", "new_forward", "new_train", "decode")
 NUMBERS = ("attention_forward_s", "attention_train_s", "head_forward_s", "head_train_s", "optimizer_s", "checkpoint_s")
 
@@ -19,29 +22,36 @@ def slowed(times):
 
 
 def test_a_fast_computer_does_all_of_it(smol):
-    found = choose(QUICK, smol, slowed(0.2), CPU)
+    found = choose(QUICK, smol, slowed(0.2), CPU, 60.0)
     assert found.share == 1
-    assert found.seconds < QUICK_LIMIT_S
+    assert found.seconds < LIMIT_S
 
 
 @pytest.mark.parametrize("times", [1, 2.5, 3, 8])
 def test_a_slow_one_does_as_much_as_ends_in_time(smol, times):
     rates = slowed(times)
-    found = choose(QUICK, smol, rates, CPU)
+    found = choose(QUICK, smol, rates, CPU, 60.0)
     assert found.seconds == demo_s(QUICK.scaled(found.share), smol, rates, CPU)
     larger = [share for share in SHARES if share > found.share]
-    assert all(demo_s(QUICK.scaled(share), smol, rates, CPU) > QUICK_LIMIT_S for share in larger)
-    assert found.seconds <= QUICK_LIMIT_S or found.share == SHARES[-1]
+    assert all(demo_s(QUICK.scaled(share), smol, rates, CPU) > LIMIT_S for share in larger)
+    assert found.seconds <= LIMIT_S or found.share == SHARES[-1]
 
 
 def test_some_of_the_shares_are_needed(smol):
-    assert {choose(QUICK, smol, slowed(times), CPU).share for times in (1, 2, 2.5, 8)} == set(SHARES)
+    assert {choose(QUICK, smol, slowed(times), CPU, 60.0).share for times in (0.5, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 8)} == set(SHARES)
+
+
+def test_what_preparing_took_is_no_longer_to_be_had(smol):
+    shares = [choose(QUICK, smol, RATES, CPU, spent_s).share for spent_s in (0.0, 300.0, 600.0)]
+    assert shares == sorted(shares, reverse=True)
+    assert len(set(shares)) > 1
+    assert limit_s(QUICK_S) == 0
 
 
 def test_the_thorough_one_takes_the_time_it_takes(smol):
-    found = choose(THOROUGH, smol, slowed(20), CPU)
+    found = choose(THOROUGH, smol, slowed(20), CPU, 60.0)
     assert found.share == 1
-    assert found.seconds > QUICK_LIMIT_S
+    assert found.seconds > LIMIT_S
 
 
 def test_each_step_counts(smol):
@@ -53,7 +63,7 @@ def test_each_step_counts(smol):
 def test_a_share_of_the_demo_has_some_of_everything():
     small = QUICK.scaled(SHARES[-1])
     assert small.name == QUICK.name
-    assert (small.feedback_prompts, small.check_prompts, small.heldout_prompts, small.ppo["episodes"]) == (14, 4, 8, 72)
+    assert (small.feedback_prompts, small.check_prompts, small.heldout_prompts, small.ppo["episodes"]) == (12, 4, 8, 48)
     assert QUICK.scaled(0.5).ppo["episodes"] == 96
     assert small.ppo["learning_rate"] == QUICK.ppo["learning_rate"]
     assert QUICK.scaled(1.0) is QUICK
@@ -71,5 +81,5 @@ def test_the_device_is_known_before_its_speed_is_kept(smol, monkeypatch):
     asked = []
     monkeypatch.setattr(module, "probe_device", lambda: asked.append("device") or CPU)
     monkeypatch.setattr(module, "calibrate", lambda base: asked.append("speed") or RATES)
-    assert foresee(QUICK, smol).seconds > 0
+    assert foresee(QUICK, smol, time.monotonic()).seconds > 0
     assert asked == ["device", "speed"]
