@@ -107,7 +107,7 @@ def current_fingerprint() -> str:
 
 def extras_for(command: str) -> frozenset[str]:
     """What the program is installed with: who only uses it needs no tools of its developers."""
-    return frozenset({"gui", "parquet"} | ({"dev"} if command != "run" else set()))
+    return frozenset({"gui", "parquet", "tables"} | ({"dev"} if command != "run" else set()))
 
 
 def take_flag(arguments: Sequence[str]) -> tuple[str | None, list[str]]:

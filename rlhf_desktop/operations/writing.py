@@ -11,6 +11,7 @@ from typing import Any
 from rlhf_desktop.core.files import atomic_file
 from rlhf_desktop.feedback.formats.base import Record
 from rlhf_desktop.feedback.formats.parquet import write_parquet
+from rlhf_desktop.feedback.formats.tables import safe_cell
 from rlhf_desktop.operations.rows import disk_troubles, write_rows
 
 
@@ -42,7 +43,7 @@ def _write_list(path: Path, records: Iterable[Record]) -> None:
 
 
 def _write_csv(path: Path, records: Iterable[Record]) -> None:
-    """One column for each key that any record has; a list or an object is written as JSON."""
+    """One column for each key that any record has; a list or an object is written as JSON, and nothing that a spreadsheet runs."""
     names = list(dict.fromkeys(name for record in records for name in record))
     line = io.StringIO(newline="")
     with disk_troubles(path), atomic_file(path) as out:
@@ -53,4 +54,6 @@ def _write_csv(path: Path, records: Iterable[Record]) -> None:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return safe_cell(value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value

@@ -18,7 +18,7 @@
 | OpenAI preference | input, preferred_output, non_preferred_output |
 | arena battles | conversation_a, conversation_b, winner |
 
-Files are JSON lines, one JSON list, CSV, TSV or Parquet (see `containers`).
+Files are JSON, tables or Parquet, plain or packed, or a folder of them (see `containers`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -227,7 +227,7 @@ def read_feedback(
         try:
             rows = reading.rows(item.value, context)
         except Unusable as reason:
-            yield Problem(item.number, str(reason), item.text)
+            yield Problem(item.number, f"{item.source}: {reason}" if item.source else str(reason), item.text)
             continue
         yield from rows
     if not anything:

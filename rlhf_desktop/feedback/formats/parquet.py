@@ -27,22 +27,22 @@ def installed() -> bool:
     return True
 
 
-def read_parquet(path: Path) -> Iterator[tuple[dict[str, Any], float]]:
-    """The records of a file, each with how much of the file it ends, 0 to 1.
+def read_parquet(file: Path | IO[bytes], name: str = "The file") -> Iterator[tuple[dict[str, Any], float]]:
+    """The records of a file called `name`, each with how much of the file it ends, 0 to 1.
 
     Raises:
         BadInput: pyarrow is not installed, or the file is damaged.
     """
     if not installed():
         raise BadInput(
-            f"{path.name} is a Parquet file, which this installation cannot read.",
+            f"{name} is a Parquet file, which this installation cannot read.",
             "Install the program's “parquet” extra (pyarrow), or save the file as JSON lines or CSV.",
         )
     import pyarrow
     import pyarrow.parquet as parquet
 
     try:
-        with parquet.ParquetFile(path) as table:
+        with parquet.ParquetFile(file) as table:
             total, number = max(1, table.metadata.num_rows), 0
             texts = [field.name for field in table.schema_arrow if (field.metadata or {}).items() >= _JSON.items()]
             for batch in table.iter_batches(batch_size=_READ, use_threads=False):
@@ -50,7 +50,7 @@ def read_parquet(path: Path) -> Iterator[tuple[dict[str, Any], float]]:
                     number += 1
                     yield _decoded(_without_nulls(record), texts), number / total
     except (pyarrow.ArrowException, OSError, OverflowError, MemoryError, *_NO_HOME) as problem:
-        raise BadInput(f"{path.name} is damaged.", "Save it again.", repr(problem)) from problem
+        raise BadInput(f"{name} is damaged.", "Save it again.", repr(problem)) from problem
 
 
 def _without_nulls(value: Any) -> Any:

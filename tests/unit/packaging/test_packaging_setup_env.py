@@ -178,13 +178,13 @@ def test_an_environment_that_is_there_stays_for_a_command_that_needs_less(machin
 def test_developers_tools_come_with_the_command_that_needs_them(machine):
     machine.start("run")
     assert machine.start("test") == []
-    assert machine.commands[-2][-1].endswith("[dev,gui,parquet]")
+    assert machine.commands[-2][-1].endswith("[dev,gui,parquet,tables]")
 
 
 def test_an_nvidia_build_comes_with_four_bit_numbers(machine):
     machine.cuda = (12, 0)
     machine.start()
-    assert machine.commands[-2][-1].endswith("[gui,parquet,quantized]")
+    assert machine.commands[-2][-1].endswith("[gui,parquet,quantized,tables]")
 
 
 def test_a_stamp_of_before_there_were_builds_is_none(setup_env):
