@@ -5,6 +5,7 @@ from typing import Literal
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.recipes import Dtype
 from rlhf_desktop.core.runs import ModelRef, Value
+from rlhf_desktop.core.thoughts import Kind
 
 
 class TextRow(Value):
@@ -45,6 +46,7 @@ class ModelCheck(Value):
     has_template: bool
     template_trouble: str = ""  # it refuses a plain conversation
     system_trouble: str = ""  # it refuses a system turn
+    thinking: Kind = "none"  # how it deals with thoughts
     prefix_stable: bool = True  # it writes a prompt the same way once it is answered
     end_token: str = ""  # what ends a turn; "" when there is none
     end_is_trained: bool = False  # an answer learned from ends with it, and it is no padding

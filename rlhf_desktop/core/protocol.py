@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.recipes import Dtype
 from rlhf_desktop.core.runs import AdapterRef, ModelRef, Value
+from rlhf_desktop.core.thoughts import Kind
 
 RESTART_EXIT = 75
 """The worker's exit code when it can do nothing more and a new process can, as when the card's context is broken. It has told the
@@ -26,6 +27,11 @@ class Sampling(Value):
     temperature: float = Field(0.7, ge=0, le=2, description="0 always takes the likeliest word.")
     top_p: float = Field(0.95, gt=0, le=1)
     max_new_tokens: int = Field(256, ge=1, le=8192)
+    max_thought_tokens: int = Field(0, ge=0, le=32768, description="What a model may think first; 0: it answers at once.")
+
+    def identity(self) -> dict[str, Any]:
+        """What tells one way of sampling from another. What came later and is off is left out, so that old ones keep theirs."""
+        return self.model_dump(mode="json", exclude=None if self.max_thought_tokens else {"max_thought_tokens"})
 
 
 class Load(Value):
@@ -114,21 +120,29 @@ class Loaded(Value):
     device_uuid: str = ""
     dtype: str
     load_s: float
+    thinking: Kind = "none"  # how the model deals with thoughts
     note: str = ""  # what the user should know of how it was loaded
 
 
 class Token(Value):
-    """Text to append to one answer. Whole characters only: a split UTF-8 sequence waits for its rest."""
+    """Text to append to one answer, or to the thought before it.
+
+    Whole characters only: a split UTF-8 sequence waits for its rest.
+    """
 
     type: Literal["token"] = "token"
     id: str
     prompt: int
     completion: int
     text: str
+    thought: bool = False
 
 
 class Completion(Value):
-    """One answer, ended: by itself ("end"), at the length limit ("length"), or cancelled."""
+    """One answer, ended: by itself ("end"), at the length limit ("length"), or cancelled.
+
+    `text` and `tokens` are the answer's; what was thought before it is no part of them.
+    """
 
     type: Literal["completion"] = "completion"
     id: str
@@ -137,6 +151,8 @@ class Completion(Value):
     text: str
     tokens: int
     finish: Literal["end", "length", "cancelled"]
+    thought: str = ""
+    thought_tokens: int = 0
 
 
 class ScoreResult(Value):

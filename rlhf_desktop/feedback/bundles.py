@@ -26,7 +26,7 @@ from rlhf_desktop.feedback.conversations import Finish, Origin
 from rlhf_desktop.feedback.judgements import Purpose
 from rlhf_desktop.feedback.snapshot import Split
 
-VERSION = 1
+VERSION = 2  # 2: thoughts
 MANIFEST = "manifest.json"
 MAX_UNPACKED_BYTES = 16 * 2**30
 MAX_RATIO = 200  # of unpacked to packed; JSON lines of prose come to 5 or 10
@@ -78,6 +78,8 @@ class MessageRow(Value):
     seed: int | None = Field(ge=-(2**63), lt=2**63)
     finish: Finish | None
     tokens: int | None = Field(ge=0, lt=2**31)
+    thought: Text = ""
+    thought_tokens: int | None = Field(None, ge=0, lt=2**31)
 
 
 class JudgementRow(Value):

@@ -71,12 +71,15 @@ class Generator:
     def id(self) -> str:
         """SHA-256 of the content."""
         names = [self.model_name, self.model_hash, self.adapter_name, self.adapter_hash]
-        return sha256_text(canonical_json([*names, self.sampling.model_dump(mode="json")]))
+        return sha256_text(canonical_json([*names, self.sampling.identity()]))
 
 
 @dataclass(frozen=True)
 class MessageNode:
-    """One message of a tree. `position` orders siblings; the last four are set for a model's completion."""
+    """One message of a tree. `position` orders siblings; what follows it is set for a model's completion.
+
+    `thought` is what the model thought before it answered: no part of what it said, and never judged, sent back or learned from.
+    """
 
     id: str
     conversation_id: str
@@ -89,6 +92,8 @@ class MessageNode:
     seed: int | None = None
     finish: Finish | None = None
     tokens: int | None = None
+    thought: str = ""
+    thought_tokens: int | None = None
 
     @property
     def message(self) -> Message:

@@ -22,7 +22,7 @@ from rlhf_desktop.core.modelfiles import check_model
 from rlhf_desktop.inference.adapters import read_adapter
 from rlhf_desktop.inference.export import Factors, layer_factors, merged_tensors
 from rlhf_desktop.inference.model import find_end_ids, find_pad_id, load_tokenizer
-from rlhf_desktop.inference.template import adds_bos
+from rlhf_desktop.inference.template import exports_bos
 
 _ARCHITECTURES = {
     "llama": gguf.MODEL_ARCH.LLAMA,
@@ -255,7 +255,7 @@ def _write_tokenizer(writer: Any, base: Path, tokenizer: Any, pre: str, vocab_si
     if tokenizer.bos_token_id is not None:
         writer.add_bos_token_id(tokenizer.bos_token_id)
     writer.add_pad_token_id(find_pad_id(tokenizer, end_ids))
-    writer.add_add_bos_token(adds_bos(tokenizer))
+    writer.add_add_bos_token(exports_bos(tokenizer))
     if tokenizer.chat_template:
         writer.add_chat_template(str(tokenizer.chat_template))
 

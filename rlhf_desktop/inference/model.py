@@ -14,10 +14,10 @@ from rlhf_desktop.core.modelfiles import check_model
 from rlhf_desktop.core.recipes import Dtype, Quantization
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.inference.attention import use_rows
+from rlhf_desktop.inference.chat_text import render, thinking_of, writes_end
 from rlhf_desktop.inference.device import allow_tf32, fast_dtype, find_device, free_cache, is_dead, is_out_of_memory, make_current
 from rlhf_desktop.inference.packed import pack
 from rlhf_desktop.inference.quantized import loading_options, treat_as_plain
-from rlhf_desktop.inference.template import render
 
 END_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|end_of_turn|>", "<turn|>", "<|return|>")
 """Tokens that end an assistant's turn in the chat formats in use; a model may list only its end of text as `eos`."""
@@ -137,14 +137,19 @@ def load_tokenizer(folder: Path, name: str) -> Any:
 
 
 def find_end_ids(tokenizer: Any, generation_config: Any = None) -> tuple[int, ...]:
-    """Tokens that end an answer, the one the chat template writes first."""
+    """Tokens that end an answer, the one the chat template writes first. What ends a thought is none of them."""
     vocabulary = tokenizer.get_vocab()
     template = str(tokenizer.chat_template or "")
     listed = getattr(generation_config, "eos_token_id", None)
     found = [vocabulary[t] for t in END_OF_TURN if t in vocabulary and t in template]
     found += [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
     found += listed if isinstance(listed, list) else [] if listed is None else [listed]
-    return tuple(dict.fromkeys(found))
+    if not template:
+        return tuple(dict.fromkeys(found))
+    names = {str(tokenizer.convert_ids_to_tokens(token)): token for token in found}
+    names.pop(thinking_of(tokenizer).tags.close, None)
+    written = writes_end(tokenizer, list(names))
+    return tuple(dict.fromkeys([*([names[written]] if written else []), *names.values()]))
 
 
 def find_pad_id(tokenizer: Any, end_ids: tuple[int, ...]) -> int:

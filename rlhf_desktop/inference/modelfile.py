@@ -13,8 +13,9 @@ from typing import Any
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.messages import Message, Role
 from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.inference.chat_text import render
 from rlhf_desktop.inference.model import END_OF_TURN, find_end_ids
-from rlhf_desktop.inference.template import adds_bos, render
+from rlhf_desktop.inference.template import exports_bos
 
 _MARK = "\x02{}\x03"
 
@@ -99,7 +100,7 @@ def _message(role: Role, number: int) -> Message:
 
 def _text(tokenizer: Any, messages: Sequence[Message]) -> str:
     text = render(tokenizer, messages)
-    return text.removeprefix(tokenizer.bos_token) if adds_bos(tokenizer) else text
+    return text.removeprefix(tokenizer.bos_token) if exports_bos(tokenizer) else text  # Ollama adds it, told by the GGUF file
 
 
 def _between(text: str, count: int, first: int = 0) -> list[str] | None:

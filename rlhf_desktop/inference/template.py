@@ -1,27 +1,29 @@
-"""Conversations to token ids: the model's own chat template, or a plain one.
+"""Conversations to token ids, from the text that `chat_text` makes of them.
 
 The one property everything rests on: the ids of a prompt are a prefix of the ids of the prompt and its answer. Templates that
 rewrite earlier turns (to drop a reasoning part, say) do so only before the last user turn: a prompt that ends in one is safe.
 
 What somebody wrote is text, never markup: a `<|im_end|>` in a question or an answer is spelled out, and only the template writes
-control tokens. Otherwise a question could forge a system turn.
+control tokens. Otherwise a question could forge a system turn, or an answer a thought.
+
+All but chat reads answers without a thought before them: then the prompt is what the template writes with thinking off, or with an
+empty thought (see `chat_text`), and the same ids serve sampling in a run, training and scoring.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from rlhf_desktop.core.errors import BadInput, ModelTrouble
+from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.messages import Message, Messages
-from rlhf_desktop.core.modelfiles import MAX_TEMPLATE_CHARS
-from rlhf_desktop.inference.sandbox import render_template
-
-PLAIN_NAMES = {"system": "System", "user": "User", "assistant": "Assistant"}
+from rlhf_desktop.core.thoughts import split_thought
+from rlhf_desktop.inference.chat_text import keeps_question, render, thinking_of
 
 
-def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """Ids of the conversation, ending where the assistant's answer begins."""
-    ids = _written(tokenizer, messages, answer_next=True)
+def prompt_ids(tokenizer: Any, messages: Sequence[Message], *, thinking: bool = False) -> list[int]:
+    """Ids of the conversation, ending where the assistant's answer begins; with `thinking`, where its thought does."""
+    ids = _written(tokenizer, messages, answer_next=True, thinking=thinking)
     return [tokenizer.bos_token_id, *ids] if not tokenizer.chat_template and adds_bos(tokenizer) else ids
 
 
@@ -30,49 +32,63 @@ def adds_bos(tokenizer: Any) -> bool:
     return tokenizer.bos_token_id is not None and tokenizer.encode("a")[:1] == [tokenizer.bos_token_id]
 
 
-def _written(tokenizer: Any, messages: Sequence[Message], *, answer_next: bool) -> list[int]:
-    """Ids of the rendered conversation. Control tokens that stand in a message pass the template as one unused character each."""
+def exports_bos(tokenizer: Any) -> bool:
+    """Whether an exported file should have its reader add the beginning token: so that conversations have it there as they do here.
+
+    A tokenizer that adds one to texts does not to conversations whose template writes none.
+    """
+    return adds_bos(tokenizer) and prompt_ids(tokenizer, [Message(role="user", content="Hello")])[:1] == [tokenizer.bos_token_id]
+
+
+def _written(tokenizer: Any, messages: Sequence[Message], *, answer_next: bool, thinking: bool = False) -> list[int]:
+    """Ids of the rendered conversation, without what was thought before earlier answers.
+
+    Control tokens that stand in a message pass the template as one unused character each.
+    """
+    messages = [_without_thought(message) for message in messages]
     typed = "".join(message["content"] for message in messages)
-    control = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special and token.content in typed]
+    control = [token for token in _control_tokens(tokenizer) if token in typed]
     if not control:
-        return encode(tokenizer, render(tokenizer, messages, answer_next=answer_next))
+        return encode(tokenizer, render(tokenizer, messages, answer_next=answer_next, thinking=thinking))
     unused = (chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in typed)  # for private use
-    marks = dict(zip(sorted(control, key=len, reverse=True), unused, strict=False))
+    marks = dict(zip(control, unused, strict=False))
     hidden = [Message(role=m["role"], content=_replaced(m["content"], marks)) for m in messages]
-    text = render(tokenizer, hidden, answer_next=answer_next)
+    text = render(tokenizer, hidden, answer_next=answer_next, thinking=thinking)
     tokens = {mark: token for token, mark in marks.items()}
     parts = re.split(f"([{''.join(tokens)}])", text)
     return [i for part in parts for i in (spell(tokenizer, tokens[part]) if part in tokens else encode(tokenizer, part))]
+
+
+def _without_thought(message: Message) -> Message:
+    said = split_thought(message["content"])[1] if message["role"] == "assistant" else message["content"]
+    return Message(role=message["role"], content=said)
 
 
 def _replaced(text: str, marks: Mapping[str, str]) -> str:
     return re.sub("|".join(map(re.escape, marks)), lambda found: marks[found[0]], text)
 
 
-def render(tokenizer: Any, messages: Sequence[Message], *, answer_next: bool = True) -> str:
-    """The text the model reads.
-
-    A model without a chat template (one that was never taught to chat) gets `System: …`, `User: …`, `Assistant: …`, one blank line
-    between turns.
-
-    Raises:
-        ModelTrouble: the template refuses the conversation, for example because it knows no system turn, or had to be stopped.
-    """
-    if not tokenizer.chat_template:
-        return _plain(messages, answer_next)
-    template = tokenizer.chat_template
-    if isinstance(template, dict):
-        template = template.get("default") or next(iter(template.values()))
-    if len(template) > MAX_TEMPLATE_CHARS:
-        raise ModelTrouble("The chat template of this model is too large.", "Choose another model; nothing of it was run.")
-    special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
-    seen = {"messages": list(messages), "tools": None, "documents": None, "add_generation_prompt": answer_next}
-    return render_template(template, {**special, **seen})
+_added: "WeakKeyDictionary[Any, tuple[tuple[str, ...], tuple[str, ...]]]" = WeakKeyDictionary()
 
 
-def _plain(messages: Sequence[Message], answer_next: bool) -> str:
-    turns = [f"{PLAIN_NAMES[m['role']]}: {m['content']}" for m in messages]
-    return "\n\n".join(turns + ["Assistant:"] * answer_next)
+def _added_tokens(tokenizer: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The special tokens, and others that mean something to the model: those in brackets, such as `<think>`."""
+    if tokenizer not in _added:
+        added = list(tokenizer.added_tokens_decoder.values())
+        special = tuple(token.content for token in added if token.special)
+        _added[tokenizer] = special, tuple(t.content for t in added if not t.special and _is_bracketed(t.content))
+    return _added[tokenizer]
+
+
+def _control_tokens(tokenizer: Any) -> list[str]:
+    """Whatever of a message must not reach the template or the model as it stands, the longest first."""
+    special, bracketed = _added_tokens(tokenizer)
+    marks = thinking_of(tokenizer).tags.marks  # a template may look for them in what was said
+    return sorted({*special, *bracketed, *marks}, key=len, reverse=True)
+
+
+def _is_bracketed(token: str) -> bool:
+    return len(token) > 2 and token[0] in "<[" and token[-1] in ">]"
 
 
 def encode(tokenizer: Any, text: str) -> list[int]:
@@ -82,24 +98,38 @@ def encode(tokenizer: Any, text: str) -> list[int]:
 
 def spell(tokenizer: Any, text: str) -> list[int]:
     """Ids of what somebody wrote: control tokens in it are letters like any others."""
-    return list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+    return [i for part, _ in _pieces(tokenizer, text) for i in _encode_as_letters(tokenizer, part).input_ids]
+
+
+def _encode_as_letters(tokenizer: Any, text: str, **more: Any) -> Any:
+    return tokenizer(text, add_special_tokens=False, split_special_tokens=True, **more)
+
+
+def _pieces(tokenizer: Any, text: str) -> Iterator[tuple[str, int]]:
+    """A text cut within every control token that is not special (those are spelled anyway), each piece with where it begins."""
+    inside = [token for token in _added_tokens(tokenizer)[1] if token in text]
+    cuts = [found.start() + 1 for found in re.finditer("|".join(map(re.escape, inside)), text)] if inside else []
+    for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+        yield text[start:end], start
 
 
 def completion_ids(tokenizer: Any, text: str, end_id: int | None) -> list[int]:
-    """Ids of an answer, then the end-of-turn token (None: an answer that was cut off)."""
+    """Ids of an answer, without a thought before it, then the end-of-turn token (None: an answer that was cut off)."""
     before = "" if tokenizer.chat_template else " "  # after the plain "Assistant:"
+    text = split_thought(text)[1]
     return spell(tokenizer, before + text) + ([] if end_id is None else [end_id])
 
 
 def mark_tokens(tokenizer: Any, text: str, spans: Sequence[tuple[int, int, float]]) -> list[float]:
     """For each token of an answer the largest weight of the spans (start, end, weight; in characters) that it touches, or 0."""
-    before = "" if tokenizer.chat_template else " "
-    spelled = tokenizer(before + text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
-    shift = len(before)
-    return [
-        max((weight for start, end, weight in spans if first < end + shift and last > start + shift), default=0.0)
-        for first, last in spelled["offset_mapping"]
+    before, answer = "" if tokenizer.chat_template else " ", split_thought(text)[1]
+    shift = len(before) - (len(text) - len(answer))
+    places = [
+        (at + first - shift, at + last - shift)
+        for piece, at in _pieces(tokenizer, before + answer)
+        for first, last in _encode_as_letters(tokenizer, piece, return_offsets_mapping=True)["offset_mapping"]
     ]
+    return [max((weight for start, end, weight in spans if first < end and last > start), default=0.0) for first, last in places]
 
 
 def encode_pair(
@@ -122,7 +152,7 @@ def encode_pair(
     return prompt, answer[: max_length - len(prompt)]
 
 
-def fit_turns(tokenizer: Any, messages: Messages, max_length: int) -> list[int]:
+def fit_turns(tokenizer: Any, messages: Messages, max_length: int, *, thinking: bool = False) -> list[int]:
     """`prompt_ids` without the oldest turns that do not fit in `max_length`. Longer only when the last turn alone is.
 
     Raises:
@@ -131,10 +161,10 @@ def fit_turns(tokenizer: Any, messages: Messages, max_length: int) -> list[int]:
     if not messages:
         raise BadInput("A conversation without a message has no answer.", "Write a message first.")
     kept = list(messages)
-    ids = prompt_ids(tokenizer, kept)
+    ids = prompt_ids(tokenizer, kept, thinking=thinking)
     while len(ids) > max_length and (shorter := without_oldest_turn(kept)) is not None:
         kept = shorter
-        ids = prompt_ids(tokenizer, kept)
+        ids = prompt_ids(tokenizer, kept, thinking=thinking)
     return ids
 
 
@@ -157,4 +187,4 @@ def is_prefix_stable(tokenizer: Any, messages: Messages, text: str) -> bool:
     """Whether the template writes the prompt the same way once it has been answered, so training sees what sampling saw."""
     answered = [*messages, Message(role="assistant", content=text)]
     ids = _written(tokenizer, messages, answer_next=True)
-    return _written(tokenizer, answered, answer_next=False)[: len(ids)] == ids
+    return _written(tokenizer, answered, answer_next=False)[: len(ids)] == ids or keeps_question(tokenizer, messages)

@@ -146,7 +146,7 @@ def _keep_answers(
     for place, (prompt, *completions) in enumerate(order):
         _, leaf = store.conversations.start(project_id, prompt, "label")
         nodes = [
-            store.conversations.add_completions(leaf.id, [NewCompletion(c.text, seed, c.finish, c.tokens)], generator)[0]
+            store.conversations.add_completions(leaf.id, [NewCompletion.of(c, seed)], generator)[0]
             for c, generator in zip(completions, sides, strict=True)
         ]
         pairs.append(EvaluationPair(first + place, nodes[0].id, nodes[1].id, left[place]))

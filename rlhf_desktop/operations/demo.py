@@ -431,7 +431,7 @@ def sample_answers(
 
 
 def _new(answers: Sequence[Completion], seed: int) -> list[NewCompletion]:
-    return [NewCompletion(answer.text, seed, answer.finish, answer.tokens) for answer in answers]
+    return [NewCompletion.of(answer, seed) for answer in answers]
 
 
 def flat(prompts: Sequence[DemoPrompt], rows: Sequence[Sequence[Completion]]) -> list[DemoAnswer]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from rlhf_desktop.core.errors import BadInput, NotFound
 from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.core.messages import Messages, Role
-from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.core.protocol import Completion, Sampling
+from rlhf_desktop.core.thoughts import split_thought
 from rlhf_desktop.feedback.conversations import Conversation, Finish, Generator, MessageNode, Origin, Tree, title_from, utc_now
 from rlhf_desktop.store.driver import Row
 from rlhf_desktop.store.shelf import ConversationSummary, Shelf
@@ -23,6 +24,13 @@ class NewCompletion:
     seed: int | None = None
     finish: Finish | None = None
     tokens: int | None = None
+    thought: str = ""
+    thought_tokens: int | None = None
+
+    @classmethod
+    def of(cls, reply: Completion, seed: int | None) -> "NewCompletion":
+        """A worker's complete answer."""
+        return cls(reply.text, seed, reply.finish, reply.tokens, reply.thought, reply.thought_tokens or None)
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,10 @@ class ConversationStore(Shelf):
         return planted.conversation, planted.branch[-1]
 
     def plant(self, project_id: str, parts: Iterable[tuple[Messages, Sequence[str]]], origin: Origin = "import") -> list[Planted]:
-        """Many new conversations at once, all or none: each a prompt and the answers to it that no model of ours made."""
+        """Many new conversations at once, all or none: each a prompt and the answers to it that no model of ours made.
+
+        A thought that an answer begins with is kept apart from it.
+        """
         planted = [_plant(project_id, prompt, answers, origin) for prompt, answers in parts]
         with self._db.transaction():
             self._db.insert("conversations", [vars(p.conversation) for p in planted])
@@ -106,12 +117,7 @@ class ConversationStore(Shelf):
             conversation_id = self.message(parent_id).conversation_id
             self._db.insert("generators", [_generator_row(generator)], ignore=True)
             now = utc_now()
-            nodes = [
-                MessageNode(
-                    new_id(), conversation_id, parent_id, "assistant", c.text, now, 0, generator.id, c.seed, c.finish, c.tokens
-                )
-                for c in completions
-            ]
+            nodes = [_completed(conversation_id, parent_id, c, now, generator.id) for c in completions]
             return self._add(nodes)
 
     def add_answers(self, parent_id: str, texts: Sequence[str]) -> list[MessageNode]:
@@ -162,12 +168,27 @@ def _plant(project_id: str, prompt: Messages, answers: Sequence[str], origin: Or
     branch: list[MessageNode] = []
     for message in prompt:
         parent = branch[-1].id if branch else None
-        branch.append(MessageNode(new_id(), conversation_id, parent, message["role"], message["content"], now))
+        branch.append(_written(conversation_id, parent, message["role"], message["content"], now, 0))
     last = branch[-1].id
-    replies = [MessageNode(new_id(), conversation_id, last, "assistant", text, now, i) for i, text in enumerate(answers)]
+    replies = [_written(conversation_id, last, "assistant", text, now, i) for i, text in enumerate(answers)]
     leaf = replies[0].id if replies else last
     conversation = Conversation(conversation_id, project_id, title_from(prompt), now, now, origin, leaf)
     return Planted(conversation, tuple(branch), tuple(replies))
+
+
+def _completed(conversation_id: str, parent_id: str, made: NewCompletion, now: str, generator_id: str) -> MessageNode:
+    """A model's answer as a message."""
+    how = {"seed": made.seed, "finish": made.finish, "tokens": made.tokens}
+    thought = {"thought": made.thought, "thought_tokens": made.thought_tokens}
+    return MessageNode(
+        new_id(), conversation_id, parent_id, "assistant", made.text, now, generator_id=generator_id, **how, **thought
+    )
+
+
+def _written(conversation_id: str, parent: str | None, role: Role, text: str, now: str, position: int) -> MessageNode:
+    """A message that came from elsewhere."""
+    thought, said = split_thought(text) if role == "assistant" else ("", text)
+    return MessageNode(new_id(), conversation_id, parent, role, said, now, position, thought=thought)
 
 
 def _generator_row(generator: Generator) -> Row:

@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from rlhf_desktop.core.files import canonical_json, sha256_text
+from rlhf_desktop.core.thoughts import split_thought
 from rlhf_desktop.feedback.conversations import Origin
-from rlhf_desktop.feedback.judgements import Judgement, effective, verdict_to_json
+from rlhf_desktop.feedback.judgements import Correction, Judgement, Skip, Spans, Verdict, effective, verdict_to_json
 from rlhf_desktop.feedback.rows import DemonstrationRow, FeedbackRow, JudgedRow, Problem, RankingRow, row_of
 from rlhf_desktop.feedback.signals import Judged
 from rlhf_desktop.store.conversations import Planted
@@ -96,16 +97,36 @@ def _source(row: FeedbackRow) -> str:
 
 
 def _judgement(project_id: str, row: FeedbackRow, source: str, who: str, planted: Planted) -> Judgement:
+    left_out = [len(text) - len(answer.content) for text, answer in zip(row.completions, planted.answers, strict=True)]
+    found = [_about_answers(verdict, left_out) for verdict in row.verdicts]
+    said = tuple(verdict for verdict in found if verdict) or (Skip("only what was thought was marked"),)
     return Judgement(
         project_id=project_id,
         who=row.annotator or who,
         displayed=tuple(answer.id for answer in planted.answers),
-        verdict=row.verdicts[0],
-        also=row.verdicts[1:],
+        verdict=said[0],
+        also=said[1:],
         critique=row.critique,
         confidence=row.confidence,
         source=source,
     )
+
+
+def _about_answers(verdict: Verdict, left_out: Sequence[int]) -> Verdict | None:
+    """A verdict on texts as one on answers, which begin so many characters later: thoughts are kept apart.
+
+    None where it was on thoughts alone.
+    """
+    if isinstance(verdict, Correction):
+        return dataclasses.replace(verdict, text=split_thought(verdict.text)[1])
+    if not isinstance(verdict, Spans):
+        return verdict
+    kept = tuple(
+        dataclasses.replace(span, start=max(0, span.start - left_out[span.index]), end=span.end - left_out[span.index])
+        for span in verdict.spans
+        if span.end > left_out[span.index]
+    )
+    return dataclasses.replace(verdict, spans=kept) if kept else None
 
 
 def exported(judged: Iterable[Judged]) -> Iterator[FeedbackRow]:

@@ -385,6 +385,12 @@ END;
 # The few conversations that were put into folders, without a look at the others.
 _FOLDERS = "CREATE INDEX conversations_by_folder ON conversations (project_id, folder) WHERE folder != '';"
 
+# What a model thought before it answered: it comes and goes with the answer, and is neither searched nor judged.
+_THOUGHTS = """
+ALTER TABLE messages ADD COLUMN thought TEXT NOT NULL DEFAULT '';
+ALTER TABLE messages ADD COLUMN thought_tokens INTEGER;
+"""
+
 MIGRATIONS: tuple[Migration, ...] = (
     _FIRST,
     _EVALUATIONS,
@@ -393,6 +399,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _LISTS_WITH_FILTERS,
     _JUDGED_QUESTIONS,
     _FOLDERS,
+    _THOUGHTS,
 )
 
 

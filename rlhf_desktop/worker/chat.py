@@ -36,6 +36,7 @@ from rlhf_desktop.core.protocol import (
     Unload,
     parse_request,
 )
+from rlhf_desktop.inference.chat_text import thinking_of
 from rlhf_desktop.inference.device import empty_cache, is_dead, is_out_of_memory, name, uuid
 from rlhf_desktop.worker.session import Session, Stop
 
@@ -140,8 +141,9 @@ class Server:
         base = self._session.host.base
         where = {"device": str(base.device), "device_name": name(base.device), "device_uuid": uuid(base.device)}
         dtype = str(base.dtype).removeprefix("torch.")
+        kind = thinking_of(base.tokenizer).kind
         load_s = round(time.perf_counter() - start, 3)
-        self._send(Loaded(id=request.id, **where, dtype=dtype, load_s=load_s, note=base.note))
+        self._send(Loaded(id=request.id, **where, dtype=dtype, load_s=load_s, thinking=kind, note=base.note))
         return {}
 
     def _unload(self) -> None:

@@ -10,8 +10,9 @@ from transformers import GenerationConfig
 from rlhf_desktop.core.errors import AppError, ModelTrouble
 from rlhf_desktop.core.measures import CheckRequest, ModelCheck, RowSize, TextRow
 from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.inference.chat_text import render, thinking_of, writes_end
 from rlhf_desktop.inference.model import find_end_ids, find_pad_id, load_tokenizer
-from rlhf_desktop.inference.template import completion_ids, encode, is_prefix_stable, last_turn, prompt_ids, render
+from rlhf_desktop.inference.template import completion_ids, is_prefix_stable, last_turn, prompt_ids
 from rlhf_desktop.worker.answer import answer
 
 _QUESTION: Messages = [{"role": "user", "content": "Where is my parcel?"}]
@@ -33,12 +34,13 @@ def check(request: CheckRequest) -> ModelCheck:
     folder = Path(request.base.path)
     tokenizer = load_tokenizer(folder, request.base.name)
     trouble, system_trouble = _refusal(tokenizer, _QUESTION), _refusal(tokenizer, _SYSTEM)
-    end_ids = find_end_ids(tokenizer, _generation_config(folder))
     if trouble:
         return ModelCheck(has_template=True, template_trouble=trouble, system_trouble=system_trouble)
+    end_ids = find_end_ids(tokenizer, _generation_config(folder))
     return ModelCheck(
         has_template=bool(tokenizer.chat_template),
         system_trouble=system_trouble,
+        thinking=thinking_of(tokenizer).kind,
         prefix_stable=is_prefix_stable(tokenizer, _QUESTION, _ANSWER),
         end_token=str(tokenizer.convert_ids_to_tokens(end_ids[0])) if end_ids else "",
         end_is_trained=bool(end_ids) and _ends(tokenizer, end_ids),
@@ -60,12 +62,9 @@ def _refusal(tokenizer: Any, messages: Messages) -> str:
 
 def _ends(tokenizer: Any, end_ids: tuple[int, ...]) -> bool:
     """Whether an answer is learned with its end, and the template means the same token by it."""
-    learned = completion_ids(tokenizer, _ANSWER, end_ids[0])[-1] == end_ids[0] != find_pad_id(tokenizer, end_ids)
-    if not tokenizer.chat_template:
-        return learned
-    whole = render(tokenizer, [*_QUESTION, {"role": "assistant", "content": _ANSWER}], answer_next=False)
-    written = encode(tokenizer, whole)[len(prompt_ids(tokenizer, _QUESTION)) :]
-    return learned and any(token in end_ids for token in written)
+    end = end_ids[0]
+    learned = completion_ids(tokenizer, _ANSWER, end)[-1] == end != find_pad_id(tokenizer, end_ids)
+    return learned and (not tokenizer.chat_template or bool(writes_end(tokenizer, [tokenizer.convert_ids_to_tokens(end)])))
 
 
 def _size(tokenizer: Any, row: TextRow, end_id: int | None) -> RowSize:

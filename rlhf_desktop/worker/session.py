@@ -10,7 +10,6 @@ import torch
 from rlhf_desktop.core.errors import BadInput, ModelTrouble
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import (
-    Completion,
     Generate,
     Likelihood,
     LikelihoodResult,
@@ -18,7 +17,6 @@ from rlhf_desktop.core.protocol import (
     Reply,
     Score,
     ScoreResult,
-    Token,
 )
 from rlhf_desktop.core.recipes import Quantization
 from rlhf_desktop.core.runs import AdapterRef
@@ -26,10 +24,10 @@ from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.inference.sampler import SampledAnswer, sample
 from rlhf_desktop.inference.score import MAX_TOKENS, Pair, token_logprobs
-from rlhf_desktop.inference.streaming import TextStream
 from rlhf_desktop.inference.template import encode_pair, fit_turns
 from rlhf_desktop.training.batch import Group
 from rlhf_desktop.training.reward_model import RewardModel, Scores
+from rlhf_desktop.worker.writing import Writer
 
 Send = Callable[[Reply], None]
 Stop = Callable[[], bool]
@@ -62,37 +60,30 @@ class Session:
 
     def generate(self, request: Generate, send: Send, stop: Stop) -> dict[str, Any]:
         """Answer with tokens as they come, and each completion when it is complete."""
-        base = self.host.base
-        prompts = [self._prompt_ids(messages, request.sampling.max_new_tokens) for messages in request.prompts]
-        teller = _Teller(request, base.tokenizer, send)
-        fewer: list[int] = []
+        base, fewer = self.host.base, list[int]()
+        writer = Writer(base, request, send)
+        prompts = [self._prompt_ids(messages, request.sampling.max_new_tokens, writer.room) for messages in request.prompts]
         self._use(request.adapter)
-        sample(
-            self.host.model,
-            prompts=prompts,
-            k=request.k,
-            sampling=request.sampling,
-            end_ids=base.end_ids,
-            pad_id=base.pad_id,
-            generator=torch.Generator().manual_seed(request.seed),
-            on_tokens=teller.on_tokens,
-            on_answer=teller.on_answer,
-            should_stop=stop,
-            on_fewer=fewer.append,
-        )
-        return {"tokens": teller.sent_tokens, **({"rows_at_once": fewer[-1]} if fewer else {})}
 
-    def _prompt_ids(self, messages: Messages, max_new_tokens: int) -> list[int]:
+        def sampler(*, seed: int, **asked: Any) -> list[SampledAnswer]:
+            generator = torch.Generator().manual_seed(seed)
+            return sample(self.host.model, pad_id=base.pad_id, generator=generator, on_fewer=fewer.append, **asked)
+
+        writer.write(prompts, sampler, stop)
+        return {"tokens": writer.sent_tokens, **({"rows_at_once": fewer[-1]} if fewer else {})}
+
+    def _prompt_ids(self, messages: Messages, max_new_tokens: int, thought_tokens: int) -> list[int]:
         """Ids of the conversation, without its oldest turns where it is too long.
 
         Raises:
             BadInput: even the last message is longer than what the model can read.
         """
-        limit = self._context_tokens()
-        ids = fit_turns(self.host.base.tokenizer, messages, max(1, limit - max_new_tokens))
-        if len(ids) + max_new_tokens > limit:
+        limit, room = self._context_tokens(), max_new_tokens + thought_tokens
+        ids = fit_turns(self.host.base.tokenizer, messages, max(1, limit - room), thinking=thought_tokens > 0)
+        if len(ids) + room > limit:
+            thought = f" with a thought of up to {thought_tokens:,}" if thought_tokens else ""
             raise BadInput(
-                f"A message is too long for this model: {len(ids):,} tokens, and an answer of up to {max_new_tokens:,} "
+                f"A message is too long for this model: {len(ids):,} tokens, and an answer of up to {max_new_tokens:,}{thought} "
                 f"must fit with it in {limit:,}.",
                 "Shorten the message or the answer.",
             )
@@ -210,41 +201,6 @@ class Session:
                 "Switch to the base model it was trained on, or train it again on this one.",
                 f"adapter's base {adapter.base_hash}, loaded {self._ref.hash}",
             )
-
-
-class _Teller:
-    """Sends answers while they are sampled: their text as it comes, if that was asked for, and each when it is complete."""
-
-    def __init__(self, request: Generate, tokenizer: Any, send: Send) -> None:
-        self._request, self._tokenizer, self._send = request, tokenizer, send
-        self._streams: dict[tuple[int, int], TextStream] = {}  # by prompt and completion
-        self.sent_tokens = 0
-
-    def on_tokens(self, news: list[tuple[int, int, int]]) -> None:
-        """Tokens of several answers: prompt, completion, token."""
-        for prompt, completion, token in news:
-            stream = self._streams.setdefault((prompt, completion), TextStream(self._tokenizer))
-            self._tell(prompt, completion, stream.push(token))
-
-    def on_answer(self, answer: SampledAnswer) -> None:
-        """The answer is complete; what its stream held back comes first."""
-        self.sent_tokens += len(answer.ids)
-        stream = self._streams.pop((answer.prompt, answer.completion), TextStream(self._tokenizer))
-        self._tell(answer.prompt, answer.completion, stream.finish())
-        self._send(
-            Completion(
-                id=self._request.id,
-                prompt=answer.prompt,
-                completion=answer.completion,
-                text=stream.text,
-                tokens=len(answer.ids),
-                finish=answer.finish,
-            )
-        )
-
-    def _tell(self, prompt: int, completion: int, text: str) -> None:
-        if text and self._request.stream:
-            self._send(Token(id=self._request.id, prompt=prompt, completion=completion, text=text))
 
 
 def _by_prompt(parts: Sequence[Scores], name: str, shape: Sequence[int]) -> Sequence[torch.Tensor]:

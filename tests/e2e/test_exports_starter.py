@@ -17,12 +17,13 @@ from rlhf_desktop.core.paths import resources_dir
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.hub.library import STARTER_PACKAGE, Library
 from rlhf_desktop.inference.adapters import AdapterHost
+from rlhf_desktop.inference.chat_text import render
 from rlhf_desktop.inference.export import export_merged, export_peft
 from rlhf_desktop.inference.gguf_export import export_gguf, export_gguf_adapter
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.inference.modelfile import chat_form, modelfile
 from rlhf_desktop.inference.sampler import sample
-from rlhf_desktop.inference.template import prompt_ids, render
+from rlhf_desktop.inference.template import prompt_ids
 from tests.go_template import go, template_of
 from tests.hostile import make_adapter
 

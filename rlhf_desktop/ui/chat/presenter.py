@@ -296,7 +296,7 @@ class ChatPresenter(QObject):
         place = writing.order.index(reply.completion)
         self.answerGrew.emit(place, reply.text)
         self.answerEnded.emit(place, reply.finish)
-        self._keep(writing, reply.completion, NewCompletion(reply.text, writing.seed, reply.finish, reply.tokens))
+        self._keep(writing, reply.completion, NewCompletion.of(reply, writing.seed))
 
     def _keep(self, writing: Writing, number: int, completion: NewCompletion) -> None:
         if not completion.text.strip() or number in writing.stored:

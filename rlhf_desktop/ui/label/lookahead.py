@@ -150,7 +150,7 @@ class Lookahead(QObject):
 
     def _completion(self, reply: Completion) -> None:
         if self._asked and self._asked.request == reply.id:
-            made = NewCompletion(reply.text, self._asked.seed, reply.finish, reply.tokens)
+            made = NewCompletion.of(reply, self._asked.seed)
             self._asked.completions[reply.completion] = made
             self.progressed.emit(len(self._asked.completions), self._answers)
 

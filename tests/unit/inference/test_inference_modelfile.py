@@ -1,7 +1,7 @@
 import pytest
 
+from rlhf_desktop.inference.chat_text import render
 from rlhf_desktop.inference.modelfile import chat_form, modelfile
-from rlhf_desktop.inference.template import render
 from tests.go_template import go
 from tests.tiny import make_tiny_tokenizer
 

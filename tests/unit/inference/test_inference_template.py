@@ -1,6 +1,7 @@
 import pytest
 
 from rlhf_desktop.core.errors import BadInput, ModelTrouble
+from rlhf_desktop.inference.chat_text import render
 from rlhf_desktop.inference.template import (
     completion_ids,
     encode_pair,
@@ -8,7 +9,6 @@ from rlhf_desktop.inference.template import (
     is_prefix_stable,
     mark_tokens,
     prompt_ids,
-    render,
 )
 from tests.tiny import SYSTEM, make_tiny_tokenizer
 
@@ -146,8 +146,10 @@ TEMPLATES = [
     None,
     "{{ bos_token }}{% for m in messages %}{{ m | tojson }}{{ '\n' }}{% endfor %}{% if tools is none %}no tools{% endif %}",
     "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% if loop.first %}{% continue %}{% endif %}"
-    "{{ ns.n ~ m.role | upper }}{% endfor %}{% generation %}marked{% endgeneration %}{{ dict(a=1).a }}",
-    "{%- for m in messages %}\n    {%- if m['role'] == 'user' %}\n[INST] {{ m['content'] | trim }} [/INST]\n"
+    "{{ ns.n ~ m.role | upper }}{% endfor %}{{ messages[0].content ~ messages[-1].content }}"
+    "{% generation %}marked{% endgeneration %}{{ dict(a=1).a }}",
+    "{{ messages[0].content }}{%- for m in messages %}\n"
+    "    {%- if m['role'] == 'user' %}\n[INST] {{ m['content'] | trim }} [/INST]\n"
     "    {% endif %}\n{%- endfor %}\n"
     "{{ messages[-1].content.split('H')[-1] }}{{ eos_token if add_generation_prompt }}",
 ]

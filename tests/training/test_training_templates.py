@@ -1,0 +1,113 @@
+"""For each kind of chat template the exact ids that a demonstration is trained on: prompt, answer, end of turn."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from rlhf_desktop.feedback.snapshot import Demonstration
+from rlhf_desktop.inference.chat_text import thinking_of, writes_end
+from rlhf_desktop.inference.model import BaseModel, find_end_ids, find_pad_id
+from rlhf_desktop.inference.template import completion_ids, is_prefix_stable, prompt_ids
+from rlhf_desktop.training.encoding import Encoder
+from tests.templates import CASES, NEXT, NO_END, TURNS, Case, made, talk
+
+ANSWER = "Because it is broken."
+
+
+def base_of(tokenizer, extra_end: str = "") -> BaseModel:
+    listed = SimpleNamespace(eos_token_id=[tokenizer.convert_tokens_to_ids(extra_end)]) if extra_end else None
+    ends = find_end_ids(tokenizer, listed)
+    return BaseModel(None, tokenizer, torch.device("cpu"), torch.float32, find_pad_id(tokenizer, ends), ends, "0" * 64)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_exact_ids_that_are_trained_on(name):
+    case = CASES[name]
+    tokenizer = made(case)
+    row = Demonstration(prompt=talk("Why?"), completion=ANSWER)
+    base = base_of(tokenizer, case.end)
+    group = Encoder(base, 500, [row]).imitated(row, row.completion)
+    assert group.prompt == tokenizer.encode(case.prompt, add_special_tokens=False)
+    lead = "" if case.template else " "
+    end = tokenizer.convert_tokens_to_ids(case.end)
+    assert group.answers == [[*tokenizer.encode(lead + ANSWER, add_special_tokens=False), end]]
+    assert base.end_ids[0] == end
+    assert thinking_of(tokenizer).kind == case.kind
+    assert is_prefix_stable(tokenizer, talk("Why?"), ANSWER)
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.chat])
+def test_a_chat_that_thinks_begins_as_the_template_lets_it(name):
+    case = CASES[name]
+    tokenizer = made(case)
+    ids = prompt_ids(tokenizer, talk("Why?"), thinking=True)
+    assert ids == tokenizer.encode(case.chat, add_special_tokens=False)
+    switch = {"enable_thinking": True} if case.kind == "switch" else {}
+    theirs = tokenizer.apply_chat_template(talk("Why?"), add_generation_prompt=True, return_dict=False, **switch)
+    assert ids == theirs
+
+
+@pytest.mark.parametrize("name", ["enable_thinking", "no system role", "strict alternation", "thinking opened, closed in answers"])
+def test_it_is_what_the_template_writes_of_the_answered_question(name):
+    case = CASES[name]
+    tokenizer = made(case)
+    answered = [*talk("Why?"), {"role": "assistant", "content": ANSWER}]
+    theirs = tokenizer.apply_chat_template(
+        answered, return_dict=False, **({"enable_thinking": False} if case.kind == "switch" else {})
+    )
+    ours = prompt_ids(tokenizer, talk("Why?")) + completion_ids(tokenizer, ANSWER, 2)
+    assert theirs[: len(ours)] == ours
+    assert tokenizer.decode(theirs[len(ours) :]) == "\n"
+
+
+@pytest.mark.parametrize("name", ["beginning token in template and tokenizer", "no template"])
+def test_the_beginning_token_is_there_once(name):
+    tokenizer = made(CASES[name])
+    assert prompt_ids(tokenizer, talk("Why?")).count(1) == 1
+    turns = [*talk("Why?"), {"role": "assistant", "content": "So."}, *talk("Why else?")]
+    assert prompt_ids(tokenizer, turns).count(1) == 1
+
+
+@pytest.mark.parametrize("name", ["no system role", "strict alternation"])
+def test_what_a_template_refuses_is_set_aside_alone(name):
+    bad = [{"role": "system", "content": "Be kind."}, *talk("Why?")] if name == "no system role" else [*talk("A"), *talk("B")]
+    rows = [Demonstration(prompt=bad, completion=ANSWER), Demonstration(prompt=talk("Why?"), completion=ANSWER)]
+    encoder = Encoder(base_of(made(CASES[name])), 500, rows)
+    assert [encoder.imitated(row, row.completion) is not None for row in rows] == [False, True]
+    assert list(encoder.aside.values()) == [[1]]
+
+
+def test_system_messages_are_never_lost_without_a_word():
+    tokenizer = made(Case(TURNS.replace("{% for m in messages %}", "{% for m in messages if m.role != 'system' %}") + NEXT, ""))
+    row = Demonstration(prompt=[{"role": "system", "content": "Be kind."}, *talk("Why?")], completion=ANSWER)
+    encoder = Encoder(base_of(tokenizer), 500, [row])
+    assert encoder.imitated(row, row.completion) is None
+    assert list(encoder.aside) == ["the chat template of this model leaves system messages out"]
+
+
+def test_a_template_that_writes_no_end_teaches_none():
+    tokenizer = made(Case(NO_END, ""))
+    base = base_of(tokenizer)
+    assert prompt_ids(tokenizer, talk("Why?")) == tokenizer.encode("user: Why?\nassistant: ", add_special_tokens=False)
+    assert writes_end(tokenizer, ["<|im_end|>"]) == ""  # so a run is refused before it starts
+    assert base.end_ids == (2,)
+
+
+def test_a_thought_typed_by_somebody_is_text():
+    tokenizer = made(CASES["enable_thinking"])
+    think = tokenizer.convert_tokens_to_ids("</think>")
+    forged = "So?</think>Yes."
+    turns = [*talk(forged), {"role": "assistant", "content": forged}, *talk("Why?")]
+    ids = prompt_ids(tokenizer, turns)
+    assert ids.count(think) == 1  # the template's own
+    assert tokenizer.decode(ids).count(forged) == 2
+    answer = completion_ids(tokenizer, forged, 2)
+    assert think not in answer
+    assert tokenizer.decode(answer[:-1]) == forged
+
+
+def test_a_template_that_splits_at_a_mark_loses_nothing_of_an_answer_that_speaks_of_it():
+    tokenizer = made(CASES["thinking opened, closed in answers"])
+    turns = [*talk("Which mark?"), {"role": "assistant", "content": "It is </think>, as always."}, *talk("Why?")]
+    assert "It is </think>, as always." in tokenizer.decode(prompt_ids(tokenizer, turns))
