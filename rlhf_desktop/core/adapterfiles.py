@@ -12,21 +12,24 @@ from typing import Any
 
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.modelfiles import PICKLES, read_config, read_tensors, refused
+from rlhf_desktop.core.weightnames import stored_names
 
 ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 MAX_RANK = 4096
 
 _MODULE_NAME = re.compile(r"[\w.-]+")
+_LAYER_WEIGHT = re.compile(r"[\w.-]+\.weight")  # a layer by another name: its factors are in the file under the layer's own
 _FACTOR = re.compile(r"(?P<module>base_model\.model\.[\w.-]+)\.lora_(?P<factor>[AB])\.weight")
 _HEADS = ("score", "classifier")  # of a reward model, kept whole beside its factors
 _HEAD = re.compile(rf"base_model\.model\.({'|'.join(_HEADS)})\.weight")
 
-_APPLIED = {"peft_type", "task_type", "r", "lora_alpha", "target_modules", "rank_pattern", "alpha_pattern", "use_rslora",
-            "modules_to_save", "init_lora_weights", "base_model_name_or_path"}  # fmt: skip
+_APPLIED = {"peft_type", "task_type", "r", "lora_alpha", "target_modules", "target_parameters", "rank_pattern", "alpha_pattern",
+            "use_rslora", "modules_to_save", "init_lora_weights", "base_model_name_or_path"}  # fmt: skip
 _WITHOUT_EFFECT = {"auto_mapping", "peft_version", "revision", "inference_mode", "lora_dropout", "fan_in_fan_out", "megatron_core",
-                   "qalora_group_size", "loftq_config", "exclude_modules", "layers_to_transform", "layers_pattern"}  # fmt: skip
+                   "qalora_group_size", "loftq_config", "eva_config", "exclude_modules", "layers_to_transform",
+                   "layers_pattern"}  # fmt: skip
 _DEFAULTS: dict[str, Any] = {"bias": "none"}  # of the others: nothing, false or empty
-_STARTS_THAT_KEEP_THE_BASE = ("gaussian", "orthogonal", "true", "false")
+_STARTS_THAT_KEEP_THE_BASE = ("gaussian", "orthogonal", "eva", "true", "false")
 
 
 def check_adapter(folder: Path) -> dict[str, Any]:
@@ -57,7 +60,7 @@ def _reason(config: dict[str, Any]) -> str:
         return f"it is not a LoRA adapter (peft_type is {str(config.get('peft_type'))[:40]})"
     start = config.get("init_lora_weights")
     if isinstance(start, str) and start.lower() not in _STARTS_THAT_KEEP_THE_BASE:
-        return f"it was started with “{start[:20]}”, which also changes the base model"
+        return f"it was started with “{start[:20]}”, which may change the base model too"
     where = config.get("base_model_name_or_path")
     if isinstance(where, str) and ("://" in where or where.startswith(("\\\\", "//")) or ".." in re.split(r"[\\/]", where)):
         return f"it points to another place for its base model ({where[:80]})"
@@ -66,12 +69,11 @@ def _reason(config: dict[str, Any]) -> str:
 
 def _target_reason(config: dict[str, Any]) -> str:
     """Patterns are refused: they are matched against every module, and a bad one never ends."""
-    targets = config.get("target_modules")
-    if config.get("target_parameters"):
-        return "it adapts single parameters (target_parameters), not layers"
-    if targets != "all-linear" and not (
-        isinstance(targets, list) and targets and all(isinstance(name, str) and _MODULE_NAME.fullmatch(name) for name in targets)
-    ):
+    targets, weights = config.get("target_modules"), config.get("target_parameters") or []
+    if not isinstance(weights, list) or not all(isinstance(name, str) and _LAYER_WEIGHT.fullmatch(name) for name in weights):
+        return f"it adapts single parameters, such as those of experts (target_parameters = {str(weights)[:60]})"
+    named = isinstance(targets, list) and all(isinstance(name, str) and _MODULE_NAME.fullmatch(name) for name in targets)
+    if targets != "all-linear" and not (named and (targets or weights)) and not (targets is None and weights):
         return "the layers it adapts are not given as a list of names"
     for key in ("exclude_modules", "layers_pattern"):
         if isinstance(config.get(key), str):
@@ -122,15 +124,16 @@ def _check_tensors(folder: Path, config: dict[str, Any]) -> None:
 def adapter_fits(adapter: Path, base: Path) -> bool:
     """Whether an adapter's factors have the shapes of a base model's layers, from both headers alone."""
     layers = {name: t.shape for file in base.glob("*.safetensors") for name, t in read_tensors(file).items()}
-    found = 0
+    sides: dict[str, dict[str, int]] = {}
     for name, tensor in read_tensors(adapter / ADAPTER_WEIGHTS).items():
-        module, dot, factor = name.removeprefix("base_model.model.").partition(".lora_")
-        shape = layers.get(f"{module}.weight")
-        if not dot:
-            continue
-        if shape is None or len(shape) != 2 or len(tensor.shape) != 2:
-            return False
-        if (factor[0] == "A" and tensor.shape[1] != shape[1]) or (factor[0] == "B" and tensor.shape[0] != shape[0]):
-            return False
-        found += 1
-    return found > 0
+        if (found := _FACTOR.fullmatch(name)) and len(tensor.shape) == 2:
+            side = tensor.shape[1] if found["factor"] == "A" else tensor.shape[0]
+            sides.setdefault(f"{found['module'].removeprefix('base_model.model.')}.weight", {})[found["factor"]] = side
+    stored = stored_names(sides, layers)
+    return bool(sides) and all(
+        weight in stored and _has_sides(layers[stored[weight]], side.get("B"), side.get("A")) for weight, side in sides.items()
+    )
+
+
+def _has_sides(shape: tuple[int, ...], outs: int | None, ins: int | None) -> bool:
+    return shape in ((outs, ins), (ins, outs))  # GPT-2 keeps its layers the other way round

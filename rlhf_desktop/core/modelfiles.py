@@ -183,7 +183,7 @@ def _check_index(folder: Path, files: list[Path]) -> None:
 def _check_sizes(folder: Path, config: dict[str, Any], parameters: int) -> None:
     """A configuration must not promise far more than the weights hold: what is missing would be made up, in memory."""
     inner = config["text_config"] if isinstance(config.get("text_config"), dict) else config
-    sizes = {name: inner.get(name, 0) or 0 for name in _CONFIG_CAPS}
+    sizes = {name: _largest(inner.get(name)) for name in _CONFIG_CAPS}
     for name, value in sizes.items():
         if type(value) is not int or not 0 <= value <= _CONFIG_CAPS[name]:
             raise refused(folder / "config.json", f"{name} is {str(value)[:40]}")
@@ -195,6 +195,11 @@ def _check_sizes(folder: Path, config: dict[str, Any], parameters: int) -> None:
     if config.get("quantization_config"):
         hint = "Get the model's unquantised files, or a GGUF file, which is converted when it is added."
         raise ModelTrouble("This model is quantised in a form that cannot be loaded or trained here.", hint)
+
+
+def _largest(size: Any) -> Any:
+    """Gemma 3n lists a width for each layer."""
+    return max(size) if isinstance(size, list) and size and all(type(one) is int for one in size) else size or 0
 
 
 def check_tokenizer(folder: Path) -> None:

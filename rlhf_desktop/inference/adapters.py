@@ -1,31 +1,46 @@
 """One frozen base, many LoRA adapters: load, add, activate, and export a stack as one standard PEFT adapter.
 
-PEFT injects its layers into the base in place, so the base model itself stays the thing to call. Two departures from PEFT's
-defaults, both measured: adapters compute in the base's dtype (the optimiser keeps float32 copies), and their forward is the two
-matrix products and nothing else (no dropout, casts or checks), which matters on a CPU where the products are small.
+Each adapted layer of the base is wrapped in PEFT's LoRA layer, so the base model itself stays the thing to call. Which layers these
+are is said by `inference.targets` for a new adapter, and by the tensors of one that is loaded: PEFT's own matching reads names into
+a mixture's experts, and leaves out in silence what it does not find. Two more departures from PEFT's defaults, both measured:
+adapters compute in the base's dtype (the optimiser keeps float32 copies), and their forward is the two matrix products and nothing
+else (no dropout, casts or checks), which matters on a CPU where the products are small.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from peft import LoraConfig
 from peft.tuners.lora.layer import Linear as LoraLinear
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from transformers.pytorch_utils import Conv1D
 
 from rlhf_desktop.core.adapterfiles import check_adapter
 from rlhf_desktop.core.errors import ModelTrouble, NotFound
 from rlhf_desktop.core.files import fsync_dir, write_json
+from rlhf_desktop.core.weightnames import is_apart, stored_names
 from rlhf_desktop.inference.model import BaseModel
 from rlhf_desktop.inference.packed import PackedLinear
+from rlhf_desktop.inference.targets import (
+    base_of,
+    features,
+    is_plain_linear,
+    is_read_elsewhere,
+    layers_of,
+    lora_targets,
+    peft_targets,
+)  # fmt: skip
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 PREFIX = "base_model.model."
+_DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
+_CHOICE_OF_LAYERS = ("layers_to_transform", "layers_pattern", "exclude_modules")  # which the tensors' names have made
 Stack = Sequence[tuple[torch.Tensor, torch.Tensor, float]]  # adapters on one layer: lower factor, upper factor, scaling
 
 
@@ -36,6 +51,10 @@ class AdapterFiles:
     config: dict[str, Any]
     lora: dict[str, torch.Tensor]  # "base_model.model.….q_proj.lora_A.weight" → (rank, in) or (out, rank)
     other: dict[str, torch.Tensor]
+
+    def factors(self, path: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """A layer's lower and upper factor, (rank, in) and (out, rank)."""
+        return self.lora[f"{PREFIX}{path}{_DOWN}"], self.lora[f"{PREFIX}{path}{_UP}"]
 
 
 def read_adapter(folder: Path) -> AdapterFiles:
@@ -63,64 +82,134 @@ class AdapterHost:
     def __init__(self, base: BaseModel) -> None:
         self.base = base
         self.model = base.model
-        self._peft: PeftModel | None = None
+        self.model.requires_grad_(False)
         self.names: list[str] = []
+        self._configs: dict[str, LoraConfig] = {}
 
     def load(self, folder: Path, name: str) -> AdapterFiles:
-        """Put a saved adapter on the base, frozen. Returns what the folder held, for its other tensors."""
-        files = read_adapter(folder)
-        config = LoraConfig(
-            r=files.config["r"],
-            lora_alpha=files.config["lora_alpha"],
-            target_modules=files.config["target_modules"],
-            rank_pattern=files.config.get("rank_pattern") or {},
-            alpha_pattern=files.config.get("alpha_pattern") or {},
-            use_rslora=files.config.get("use_rslora", False),
-        )
-        self._attach(name, config)
-        assert self._peft is not None
-        outcome = set_peft_model_state_dict(self._peft, dict(files.lora), adapter_name=name)
-        if outcome.unexpected_keys:
-            raise ModelTrouble(
-                f"The adapter in {folder} does not fit this base model.",
-                "Switch to the base model it was trained on.",
-                f"unexpected: {outcome.unexpected_keys[:3]}",
-            )
-        self._freeze(name)
-        return files
+        """Put a saved adapter on the base, frozen. Returns what the folder held, with its targets named as for this base.
 
-    def add(self, name: str, *, rank: int, alpha: int, seed: int) -> None:
-        """Put a new adapter on every linear layer: A random, B zero, so it changes nothing until trained. Made trainable."""
-        with torch.random.fork_rng(devices=[]):  # PEFT draws on the CPU; cards have generators of their own
+        Raises:
+            ModelTrouble: it adapts layers that this base does not have or that cannot be adapted here.
+        """
+        files = read_adapter(folder)
+        places = self._places(folder, files)
+        with self._gradients_kept():
+            for path, place in places.items():
+                down, up = files.factors(path)
+                layer = self._put(place, name, _config(len(down), 1.0))
+                layer.scaling[name] = scaling_of(files.config, path, len(down))
+                layer.lora_A[name].weight.data.copy_(down)
+                layer.lora_B[name].weight.data.copy_(up)
+        self._settle(name, LoraConfig(r=files.config["r"], lora_alpha=files.config["lora_alpha"], task_type="CAUSAL_LM"))
+        return self._renamed(files, places)
+
+    def _places(self, folder: Path, files: AdapterFiles) -> dict[str, str]:
+        """For each layer that a file names, its path here. Layers of what is not loaded are left out where they do nothing."""
+        layers = dict(layers_of(self.model))
+        known = {f"{self._outer(path)}.weight": path for path, layer in layers.items() if is_plain_linear(layer)}
+        paths = adapted_paths(files)
+        found = stored_names((f"{path}.weight" for path in paths), known)
+        places: dict[str, str] = {}
+        for path in paths:
+            down, up = files.factors(path)
+            if is_apart(path) and not up.any():
+                continue
+            place = known.get(found.get(f"{path}.weight", ""), "")
+            if not place or is_read_elsewhere(place):
+                hint = "Switch to the base model it was trained on. Adapters of experts, routers and embeddings cannot be loaded."
+                reason = f"it changes {path}, which is no plain linear layer of it"
+                raise ModelTrouble(f"The adapter in {folder} does not fit this base model: {reason}.", hint)
+            if len(down) != up.shape[1] or (down.shape[1], up.shape[0]) != features(base_of(layers[place])):
+                hint = "Switch to the base model it was trained on."
+                raise ModelTrouble(f"The adapter in {folder} does not fit this base model.", hint, f"other sizes: {path}")
+            places[path] = place
+        if not places:
+            raise ModelTrouble(
+                f"The adapter in {folder} changes nothing of this base model.", "Switch to the one it was trained on."
+            )
+        return places
+
+    def _renamed(self, files: AdapterFiles, places: Mapping[str, str]) -> AdapterFiles:
+        """The same adapter with its layers and targets named as this program writes them for this base."""
+        lora = {
+            f"{PREFIX}{self._outer(place)}{end}": files.lora[f"{PREFIX}{path}{end}"]
+            for path, place in places.items()
+            for end in (_DOWN, _UP)
+        }
+        config = {key: value for key, value in files.config.items() if key not in _CHOICE_OF_LAYERS}
+        if config.get("alpha_pattern"):
+            config["alpha_pattern"] = {self._outer(place): _alpha_of(files.config, path) for path, place in places.items()}
+        return AdapterFiles({**config, **self._targets(places.values())}, lora, files.other)
+
+    def _outer(self, path: str) -> str:
+        """What a PEFT file calls a layer: of the whole model, where this is a part of one."""
+        return self.base.part.outer(path) if self.base.part else path
+
+    def _targets(self, paths: Collection[str]) -> dict[str, list[str] | None]:
+        part = self.base.part
+        return peft_targets(self.model, paths, self._outer, everything=part.towers if part else ())
+
+    def add(self, name: str, *, rank: int, alpha: int, seed: int, targets: Sequence[str] | None = None) -> None:
+        """Put a new adapter on: A random, B zero, so it changes nothing until trained. Made trainable.
+
+        Args:
+            name: Of the adapter.
+            rank: Of its factors.
+            alpha: Its outputs are scaled by alpha / rank.
+            seed: Of the random factors.
+            targets: The layers' paths; by default `lora_targets`.
+        """
+        config = _config(rank, alpha)
+        paths = lora_targets(self.model) if targets is None else targets
+        with torch.random.fork_rng(devices=[]), self._gradients_kept():  # PEFT draws on the CPU; cards have generators of their own
             torch.default_generator.manual_seed(seed)
-            self._attach(name, LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM"))
+            for path in paths:
+                self._put(path, name, config)
+        self._settle(name, config)
         for parameter in self.parameters(name).values():
             parameter.requires_grad_(True)
 
-    def _attach(self, name: str, config: LoraConfig) -> None:
-        if self._peft is None:
-            self._peft = get_peft_model(self.model, config, adapter_name=name, autocast_adapter_dtype=False)
-        else:
-            self._peft.add_adapter(name, config, autocast_adapter_dtype=False)
-        self.names.append(name)
-        for module in self._layers():
-            module.__class__ = _LeanLoraLinear
-        self._freeze(name)
+    def _put(self, path: str, name: str, config: LoraConfig) -> LoraLinear:
+        """An adapter's factors on one layer, which is wrapped if it is the first."""
+        layer = self.model.get_submodule(path)
+        if isinstance(layer, LoraLinear):
+            layer.update_layer(name, config.r, lora_alpha=config.lora_alpha, config=config)
+            return layer
+        wrapped = _LeanLoraLinear(layer, name, config, r=config.r, lora_alpha=config.lora_alpha)
+        parent, _, own = path.rpartition(".")
+        setattr(self.model.get_submodule(parent), own, wrapped)
+        return wrapped
 
-    def _freeze(self, name: str) -> None:
+    def _settle(self, name: str, config: LoraConfig) -> None:
+        self.names.append(name)
+        self._configs[name] = config
         for parameter in self.parameters(name).values():
             parameter.data = parameter.data.to(self.base.dtype)  # PEFT looks at the layer below, which may hold 4-bit numbers
             parameter.requires_grad_(False)
 
+    @contextmanager
+    def _gradients_kept(self) -> Iterator[None]:
+        """PEFT makes the adapter it thinks active trainable, and others not; here each stays as it was."""
+        trainable = {parameter for parameter in self.model.parameters() if parameter.requires_grad}
+        yield
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(parameter in trainable)
+
     def _layers(self) -> list[LoraLinear]:
         return [module for module in self.model.modules() if isinstance(module, LoraLinear)]
+
+    def _adapted(self, name: str) -> dict[str, LoraLinear]:
+        """The layers an adapter is on, by path."""
+        layers = {path: module for path, module in self.model.named_modules() if isinstance(module, LoraLinear)}
+        return {path: layer for path, layer in layers.items() if name in layer.lora_A}
 
     def parameters(self, name: str) -> dict[str, torch.nn.Parameter]:
         """The adapter's factors by the names a PEFT file gives them."""
         return {
-            PREFIX + key.replace(f".{name}.", "."): parameter
-            for key, parameter in self.model.named_parameters()
-            if f".lora_A.{name}." in key or f".lora_B.{name}." in key
+            f"{PREFIX}{self._outer(path)}{end}": factor[name].weight
+            for path, layer in self._adapted(name).items()
+            for end, factor in ((_DOWN, layer.lora_A), (_UP, layer.lora_B))
         }
 
     def activate(self, names: Sequence[str]) -> None:
@@ -160,20 +249,29 @@ class AdapterHost:
 
     def remove(self, name: str) -> None:
         """Take an adapter off and free its memory."""
-        assert self._peft is not None
         self.activate([])
         self.names.remove(name)
-        trainable = {parameter for parameter in self.model.parameters() if parameter.requires_grad}
-        self._peft.delete_adapter(name)
-        for parameter in self.model.parameters():  # PEFT makes another adapter the active one, and so trainable
-            parameter.requires_grad_(parameter in trainable)
+        del self._configs[name]
+        with self._gradients_kept():
+            for layer in self._adapted(name).values():
+                layer.delete_adapter(name)
 
     def config(self, name: str) -> dict[str, Any]:
         """The adapter's PEFT configuration as its file holds it."""
-        assert self._peft is not None
-        config = self._peft.peft_config[name].to_dict()
-        config["target_modules"] = sorted(config["target_modules"])
-        return {key: sorted(v) if isinstance(v, set) else v for key, v in config.items()}
+        layers = self._adapted(name)
+        said = {key: sorted(v) if isinstance(v, set) else v for key, v in self._configs[name].to_dict().items()}
+        turned = any(isinstance(layer.base_layer, Conv1D) for layer in layers.values())
+        where = self.model.name_or_path
+        return {**said, **self._targets(layers), "fan_in_fan_out": turned, "base_model_name_or_path": where}
+
+
+def _config(rank: int, alpha: float) -> LoraConfig:
+    return LoraConfig(r=rank, lora_alpha=alpha, task_type="CAUSAL_LM")
+
+
+def adapted_paths(files: AdapterFiles) -> list[str]:
+    """The paths of the layers that a file has factors for."""
+    return [key.removeprefix(PREFIX).removesuffix(_DOWN) for key in files.lora if key.endswith(_DOWN)]
 
 
 class _LeanLoraLinear(LoraLinear):  # type: ignore[misc]
@@ -203,33 +301,49 @@ def active_stack(layer: torch.nn.Module) -> tuple[torch.nn.Module, Stack]:
 def concatenate(parts: Sequence[AdapterFiles]) -> AdapterFiles:
     """One adapter that does what the stack does: Σ sᵢBᵢAᵢ = [s₁B₁ … sₙBₙ]·[A₁; …; Aₙ], with scaling 1 (rank = alpha = Σ rankᵢ).
 
-    A layer that one part leaves alone gets zeros there. Computed in float32 on the CPU: a part that was trained may lie on a card,
-    one that was read from a file does not.
+    A layer that one part leaves alone, or adapts with a lower rank than its others, gets zeros there. Computed in float32 on the
+    CPU: a part that was trained may lie on a card, one that was read from a file does not.
     """
     if len(parts) == 1:
         return parts[0]
-    rank = sum(part.config["r"] for part in parts)
-    modules = sorted({key.rsplit(".lora_", 1)[0] for part in parts for key in part.lora})
+    paths = sorted({path for part in parts for path in adapted_paths(part)})
+    stacks = {path: [_scaled(part, path) for part in parts if f"{PREFIX}{path}{_DOWN}" in part.lora] for path in paths}
+    rank = max(sum(len(down) for down, _ in stack) for stack in stacks.values())
     lora: dict[str, torch.Tensor] = {}
-    for module in modules:
-        key_a, key_b = f"{module}.lora_A.weight", f"{module}.lora_B.weight"
-        size_in = next(part.lora[key_a].shape[1] for part in parts if key_a in part.lora)
-        size_out = next(part.lora[key_b].shape[0] for part in parts if key_b in part.lora)
-        down, up = [], []
-        for part in parts:
-            r = part.config["r"]
-            down.append(part.lora[key_a].cpu().float() if key_a in part.lora else torch.zeros(r, size_in))
-            up.append(_scaling(part.config) * part.lora[key_b].cpu().float() if key_b in part.lora else torch.zeros(size_out, r))
-        lora[key_a], lora[key_b] = torch.cat(down), torch.cat(up, dim=1)
-    targets = sorted({name for part in parts for name in part.config["target_modules"]})
-    config = {**parts[-1].config, "r": rank, "lora_alpha": rank, "target_modules": targets, "use_rslora": False}
+    for path, stack in stacks.items():
+        down, up = torch.cat([a for a, _ in stack]), torch.cat([b for _, b in stack], dim=1)
+        short = rank - len(down)
+        lora[f"{PREFIX}{path}{_DOWN}"] = torch.nn.functional.pad(down, (0, 0, 0, short))
+        lora[f"{PREFIX}{path}{_UP}"] = torch.nn.functional.pad(up, (0, short))
+    config = {**parts[-1].config, **_all_targets(parts), "r": rank, "lora_alpha": rank, **_UNIFORM}
     return AdapterFiles(config, lora, {})
 
 
-def _scaling(config: dict[str, Any]) -> float:
-    if config.get("rank_pattern") or config.get("alpha_pattern"):
-        raise ModelTrouble("This adapter has a different rank in each layer.", "Start from an adapter with one rank throughout.")
-    return float(config["lora_alpha"] / (config["r"] ** 0.5 if config.get("use_rslora") else config["r"]))
+_UNIFORM: dict[str, Any] = {"use_rslora": False, "rank_pattern": {}, "alpha_pattern": {}}
+
+
+def _scaled(part: AdapterFiles, path: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """(rank, in) and (out, rank), the scale within the latter."""
+    down, up = (factor.cpu().float() for factor in part.factors(path))
+    return down, scaling_of(part.config, path, len(down)) * up
+
+
+def _all_targets(parts: Sequence[AdapterFiles]) -> dict[str, list[str] | None]:
+    named = {
+        key: {name for part in parts for name in part.config.get(key) or ()} for key in ("target_modules", "target_parameters")
+    }
+    return {key: sorted(names) or None for key, names in named.items()}
+
+
+def scaling_of(config: Mapping[str, Any], path: str, rank: int) -> float:
+    """What a layer's product of factors is multiplied with, as the adapter's configuration says."""
+    return _alpha_of(config, path) / (rank**0.5 if config.get("use_rslora") else rank)
+
+
+def _alpha_of(config: Mapping[str, Any], path: str) -> float:
+    pattern = config.get("alpha_pattern") or {}
+    named = (alpha for name, alpha in pattern.items() if path == name or path.endswith(f".{name}"))
+    return float(next(named, config["lora_alpha"]))
 
 
 def write_adapter(folder: Path, files: AdapterFiles) -> None:

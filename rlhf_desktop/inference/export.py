@@ -18,12 +18,17 @@ from torch import Tensor
 
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.files import write_json
-from rlhf_desktop.core.modelfiles import check_model
+from rlhf_desktop.core.modelfiles import check_model, read_tensors
 from rlhf_desktop.core.rewardfiles import HEADS, REWARD
-from rlhf_desktop.inference.adapters import PREFIX, AdapterFiles, read_adapter, write_adapter
+from rlhf_desktop.core.weightnames import stored_names
+from rlhf_desktop.inference.adapters import AdapterFiles, adapted_paths, read_adapter, scaling_of, write_adapter
 
 _COPIED = ("generation_config.json", "tokenizer*", "special_tokens_map.json", "vocab.json", "merges.txt", "added_tokens.json",
-           "chat_template*", "LICENSE*", "NOTICE*")  # fmt: skip
+           "chat_template*", "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json", "LICENSE*",
+           "NOTICE*")  # fmt: skip
+HEAD = "lm_head.weight"
+_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
+_TURNED = ("gpt2", "gpt-sw3", "openai-gpt")  # families with layers of (in, out)
 
 
 @dataclass(frozen=True)
@@ -41,24 +46,18 @@ class Factors:
         return product.t() if self.transposed else product
 
 
-def layer_factors(files: AdapterFiles) -> dict[str, Factors]:
-    """An adapter's factors by the name of the weight they change ("model.layers.0.self_attn.q_proj.weight")."""
-    config = files.config
+def layer_factors(files: AdapterFiles, *, transposed: bool = False) -> dict[str, Factors]:
+    """An adapter's factors by the name of the weight they change ("model.layers.0.self_attn.q_proj.weight").
+
+    Args:
+        files: The adapter.
+        transposed: Whether its base keeps its layers the other way round, as GPT-2 does.
+    """
     found = {}
-    for key, down in files.lora.items():
-        if key.endswith(".lora_A.weight"):
-            module = key.removesuffix(".lora_A.weight").removeprefix(PREFIX)
-            rank, alpha = _of_layer(config, "r", module), _of_layer(config, "lora_alpha", module)
-            scale = alpha / (rank**0.5 if config.get("use_rslora") else rank)
-            up = files.lora[f"{PREFIX}{module}.lora_B.weight"]
-            found[f"{module}.weight"] = Factors(down, up, scale, bool(config.get("fan_in_fan_out")))
+    for path in adapted_paths(files):
+        down, up = files.factors(path)
+        found[f"{path}.weight"] = Factors(down, up, scaling_of(files.config, path, len(down)), transposed)
     return found
-
-
-def _of_layer(config: Mapping[str, Any], key: str, module: str) -> float:
-    pattern = config.get("rank_pattern" if key == "r" else "alpha_pattern") or {}
-    named = next((value for name, value in pattern.items() if module == name or module.endswith(f".{name}")), config[key])
-    return float(named)
 
 
 def export_peft(adapter: Path, base_name: str, target: Path) -> None:
@@ -76,29 +75,34 @@ def export_peft(adapter: Path, base_name: str, target: Path) -> None:
 
 
 def merged_tensors(base: Path, factors: Mapping[str, Factors]) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """File by file, the base's tensors with the adapter added, in float32.
+    """File by file, the base's tensors with the adapter added, in float32. A changed head that was the embeddings gets its own.
 
     Raises:
         ModelTrouble: the adapter changes a weight that the base's files do not hold under its own name.
     """
     files = sorted(base.glob("*.safetensors"))
-    left = set(factors)
+    stored = [name for file in files for name in read_tensors(file)]
+    places = stored_names(factors, stored)
+    changes = {place: factors[name] for name, place in places.items()}
+    left = set(factors) - set(places)
+    shared = next((name for name in stored if name.endswith(_EMBEDDINGS)), None) if HEAD in left else None
+    if left - ({HEAD} if shared else set()):
+        hint = "Export the adapter itself (peft) instead."
+        raise ModelTrouble(
+            "This adapter changes layers that this base model does not store one by one.", hint, str(sorted(left)[:3])
+        )
     for file in files:
         tensors = {}
         with safe_open(file, framework="pt") as opened:
             for name in opened.keys():  # noqa: SIM118 (not a mapping)
                 tensor = opened.get_tensor(name)
                 value = tensor.float() if tensor.is_floating_point() else tensor
-                if name in factors:
-                    value = _added(name, value, factors[name])
-                    left.discard(name)
+                if name in changes:
+                    value = _added(name, value, changes[name])
                 tensors[name] = value.contiguous()
+                if name == shared:
+                    tensors[HEAD] = _added(HEAD, value, factors[HEAD]).contiguous()
         yield file.name, tensors
-    if left:
-        hint = "Export the adapter itself (peft) instead."
-        raise ModelTrouble(
-            "This adapter changes layers that this base model does not store one by one.", hint, str(sorted(left)[:3])
-        )
 
 
 def _added(name: str, weight: Tensor, factors: Factors) -> Tensor:
@@ -115,7 +119,9 @@ def _added(name: str, weight: Tensor, factors: Factors) -> Tensor:
 def export_merged(base: Path, adapter: Path | None, target: Path, title: str) -> None:
     """The base model with the adapter in its weights, as a transformers folder in float32."""
     check_model(base)
-    factors = layer_factors(read_adapter(adapter)) if adapter else {}
+    config = json.loads((base / "config.json").read_bytes())
+    turned = config.get("model_type") in _TURNED
+    factors = layer_factors(read_adapter(adapter), transposed=turned) if adapter else {}
     places: dict[str, str] = {}
     total = 0
     for name, tensors in merged_tensors(base, factors):
@@ -124,12 +130,19 @@ def export_merged(base: Path, adapter: Path | None, target: Path, title: str) ->
         total += sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if len(set(places.values())) > 1:
         write_json(target / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": places})
-    config = json.loads((base / "config.json").read_bytes())
     config.pop("torch_dtype", None)
     config.pop("_name_or_path", None)
+    if HEAD in factors:
+        config = _untied(config)
     write_json(target / "config.json", {**config, "dtype": "float32"})
     copy_beside(base, target)
     (target / "README.md").write_text(_card(title, adapter), "utf-8", newline="\n")
+
+
+def _untied(config: dict[str, Any]) -> dict[str, Any]:
+    """Of a model whose head is no longer its embeddings."""
+    inner = {"text_config": {**config["text_config"], "tie_word_embeddings": False}} if "text_config" in config else {}
+    return {**config, **inner, "tie_word_embeddings": False}
 
 
 def copy_beside(base: Path, target: Path) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.modelfiles import check_model
 from rlhf_desktop.inference.adapters import read_adapter
-from rlhf_desktop.inference.export import Factors, layer_factors, merged_tensors
+from rlhf_desktop.inference.export import HEAD, Factors, layer_factors, merged_tensors
 from rlhf_desktop.inference.model import find_end_ids, find_pad_id, load_tokenizer
 from rlhf_desktop.inference.template import exports_bos
 
@@ -110,7 +110,7 @@ def export_gguf(base: Path, adapter: Path | None, file: Path, title: str) -> Any
     _write_tokenizer(writer, base, tokenizer, pre, int(shape.config["vocab_size"]))
     for _, tensors in merged_tensors(base, factors):
         for name, tensor in tensors.items():
-            if name == "lm_head.weight" and shape.config.get("tie_word_embeddings"):
+            if name == HEAD and HEAD not in factors and shape.config.get("tie_word_embeddings"):
                 continue
             writer.add_tensor(shape.name_of(name), _stored(shape.turned(name, tensor)))
     if (freqs := _rope_factors(shape)) is not None:

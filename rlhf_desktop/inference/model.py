@@ -16,6 +16,7 @@ from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.inference.attention import use_rows
 from rlhf_desktop.inference.chat_text import render, thinking_of, writes_end
 from rlhf_desktop.inference.device import allow_tf32, fast_dtype, find_device, free_cache, is_dead, is_out_of_memory, make_current
+from rlhf_desktop.inference.multimodal import KEY_MAPPING, LanguagePart, language_part
 from rlhf_desktop.inference.packed import pack
 from rlhf_desktop.inference.quantized import loading_options, treat_as_plain
 
@@ -42,6 +43,7 @@ class BaseModel:
     end_ids: tuple[int, ...]
     hash: str
     note: str = ""  # what the user should know of how it was loaded
+    part: LanguagePart | None = None  # where `model` is the language part of one that also sees or hears
 
 
 def load_base(
@@ -69,29 +71,33 @@ def load_base(
     tokenizer = load_tokenizer(folder, ref.name)
     # A template that misbehaves is better met now than in a run.
     hello = render(tokenizer, [Message(role="user", content="Hello")])
-    model, note = _load_weights(ref, kind, where, quantization), ""
+    (model, part), note = _load_weights(ref, kind, where, quantization), ""
     if kind == torch.float16 and not _is_finite(model, tokenizer(hello, add_special_tokens=False).input_ids, where):
         del model
         free_cache()
         kind, note = torch.float32, f"“{ref.name}” computes in float32 here: its numbers are too large for float16."
-        model = _load_weights(ref, kind, where, quantization)
+        model, part = _load_weights(ref, kind, where, quantization)
     allow_tf32(where, kind)
     pack(model)
     use_rows(model)
     end_ids = find_end_ids(tokenizer, model.generation_config)
     pad_id = find_pad_id(tokenizer, end_ids)
     model.config.pad_token_id = model.generation_config.pad_token_id = pad_id
-    return BaseModel(model, tokenizer, where, kind, pad_id, end_ids, ref.hash, note)
+    return BaseModel(model, tokenizer, where, kind, pad_id, end_ids, ref.hash, note, part)
 
 
-def _load_weights(ref: ModelRef, dtype: torch.dtype, device: torch.device, quantization: Quantization) -> Any:
-    """The frozen model where it will stay; raises as `load_base` does."""
+def _load_weights(
+    ref: ModelRef, dtype: torch.dtype, device: torch.device, quantization: Quantization
+) -> tuple[Any, LanguagePart | None]:
+    """The frozen model where it will stay, and what part of a whole it is; raises as `load_base` does."""
     options = loading_options(dtype, device) if quantization == "4bit" else {}
     try:
         with quiet_transformers():
-            model, loaded = AutoModelForCausalLM.from_pretrained(
-                ref.path, dtype=dtype, attn_implementation=_attention(ref.path), use_safetensors=True, local_files_only=True,
-                trust_remote_code=False, token=False, output_loading_info=True, **options,
+            part = language_part(Path(ref.path))
+            alone = {"config": part.config, "key_mapping": KEY_MAPPING} if part else {}
+            model, loaded = (part.family if part else AutoModelForCausalLM).from_pretrained(
+                ref.path, dtype=dtype, attn_implementation=_attention(ref.path, part), use_safetensors=True, local_files_only=True,
+                trust_remote_code=False, token=False, output_loading_info=True, **alone, **options,
             )  # fmt: skip
             _check_whole(ref.name, loaded)
             if options:
@@ -105,7 +111,7 @@ def _load_weights(ref: ModelRef, dtype: torch.dtype, device: torch.device, quant
         if is_dead(problem):
             raise
         raise problem if isinstance(problem, ModelTrouble) else _load_trouble(ref.name, problem) from problem
-    return model.eval().requires_grad_(False)
+    return model.eval().requires_grad_(False), part
 
 
 @torch.inference_mode()
@@ -115,10 +121,10 @@ def _is_finite(model: Any, ids: list[int], device: torch.device) -> bool:
     return bool(logits.isfinite().all())
 
 
-def _attention(folder: str) -> str:
+def _attention(folder: str, part: LanguagePart | None) -> str:
     """What to ask transformers for: where a family has no fused attention but takes ours (a soft cap, sinks), its own."""
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False, token=False)
-    family = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    family = part.family if part else MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
     takes_ours = getattr(family, "_supports_attention_backend", False) and not getattr(family, "_supports_sdpa", True)
     return "eager" if takes_ours else "sdpa"
 

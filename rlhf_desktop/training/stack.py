@@ -13,6 +13,7 @@ from rlhf_desktop.core.runs import AdapterRef, RunConfig
 from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, concatenate, write_adapter
 from rlhf_desktop.inference.device import free_bytes
 from rlhf_desktop.inference.model import BaseModel, load_base
+from rlhf_desktop.inference.targets import lora_targets
 from rlhf_desktop.training.memory import Budget, MemoryPlan, checkpoint_layers, plan_memory
 from rlhf_desktop.training.optimizer import MasterAdamW
 from rlhf_desktop.training.policy import check_supported
@@ -112,7 +113,7 @@ def policy_stack(host: AdapterHost, config: RunConfig, settings: CommonSettings)
     """Load the starting adapter, if any, frozen, and put a new one on top."""
     start = load_start(host, config)
     reference = [START] if start else []
-    host.add(POLICY, rank=settings.lora_rank, alpha=settings.lora_alpha, seed=settings.seed)
+    host.add(POLICY, rank=settings.lora_rank, alpha=settings.lora_alpha, seed=settings.seed, targets=lora_targets(host.model))
     return PolicyStack(host, reference, [*reference, POLICY], start)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from rlhf_desktop.core.errors import ModelTrouble, NotFound
@@ -161,13 +161,13 @@ def test_a_missing_or_damaged_adapter_is_said(host, tmp_path):
         read_adapter(tmp_path)
 
 
-@pytest.mark.filterwarnings("ignore:Model has .tie_word_embeddings:UserWarning")  # PEFT's advice on merging
 def test_the_gradient_goes_through_an_adapter_on_the_vocabulary_head(tiny_model):
     """Beside autograd through the whole head: its base's weight alone gave another gradient, with the same values."""
     base = load_base(tiny_model, dtype="float32", device="cpu")
     host = AdapterHost(base)
-    config = LoraConfig(r=4, lora_alpha=8, target_modules=["lm_head"], init_lora_weights=False)
-    host._attach("start", config)
+    host.add("start", rank=4, alpha=8, seed=0, targets=["lm_head"])
+    for parameter in host.parameters("start").values():
+        parameter.data = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)) * 0.1
     host.activate(["start"])
     head, targets = base.model.get_output_embeddings(), torch.tensor([5, 9, 30])
     states = torch.randn(3, 64, generator=torch.Generator().manual_seed(0), requires_grad=True)

@@ -4,13 +4,27 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import (
+    IA3Config,
+    LoHaConfig,
+    LoKrConfig,
+    LoraConfig,
+    OFTConfig,
+    PeftConfig,
+    PeftModel,
+    PromptTuningConfig,
+    VeraConfig,
+    get_peft_model,
+)  # fmt: skip
+from peft.tuners.lora.config import KasaConfig
 from transformers import AutoModelForCausalLM
 
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.inference.adapters import AdapterHost
+from rlhf_desktop.inference.export import export_merged
 from rlhf_desktop.inference.model import load_base
+from tests.tiny_families import make_family
 
 IDS = torch.tensor([[5, 9, 30, 41, 7, 200, 77]])
 ATTENTION = ["q_proj", "v_proj"]
@@ -26,6 +40,11 @@ RIGHT = {
     "excluded": {"target_modules": ["q_proj", "k_proj"], "exclude_modules": ["k_proj"]},
     "dropout": {"target_modules": ATTENTION, "lora_dropout": 0.3},
     "gaussian-start": {"target_modules": ATTENTION, "init_lora_weights": "gaussian"},
+    "orthogonal-start": {"target_modules": ATTENTION, "init_lora_weights": "orthogonal"},
+    "eva-start": {"target_modules": ATTENTION, "init_lora_weights": "eva"},
+    "whole-paths": {"target_modules": ["model.layers.0.mlp.up_proj", "layers.1.self_attn.o_proj"]},
+    "weights-of-layers": {"target_modules": ["k_proj"], "target_parameters": ["q_proj.weight"]},
+    "turned-by-mistake": {"target_modules": ATTENTION, "fan_in_fan_out": True},
 }
 REFUSED = {
     "embeddings": ({"target_modules": ["q_proj", "embed_tokens"]}, "embed_tokens.lora_embedding_A"),
@@ -38,13 +57,23 @@ REFUSED = {
     "pissa": ({"target_modules": ATTENTION, "init_lora_weights": "pissa"}, "pissa"),
     "olora": ({"target_modules": ATTENTION, "init_lora_weights": "olora"}, "olora"),
     "single-tokens": ({"target_modules": ATTENTION, "trainable_token_indices": [3]}, "trainable_token_indices"),
-    "single-parameters": ({"target_modules": [], "target_parameters": ["q_proj.weight"]}, "target_parameters"),
+    "kasa": ({"target_modules": ATTENTION, "kasa_config": KasaConfig()}, "kasa_config"),
+    "tied": ({"target_modules": ["embed_tokens", "q_proj"], "ensure_weight_tying": True}, "ensure_weight_tying"),
+}
+OTHER_METHODS = {
+    "loha": LoHaConfig(target_modules=ATTENTION),
+    "lokr": LoKrConfig(target_modules=ATTENTION),
+    "ia3": IA3Config(target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"]),
+    "vera": VeraConfig(target_modules=["q_proj"]),
+    "oft": OFTConfig(target_modules=["q_proj"], oft_block_size=8),
+    "prompt-tuning": PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"),
 }
 
 
-def make(base: ModelRef, folder: Path, settings: dict) -> None:
-    """An adapter of that kind with random factors, saved by PEFT."""
-    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base.path), LoraConfig(r=4, lora_alpha=8, **settings))
+def make(base: ModelRef, folder: Path, settings: dict | PeftConfig) -> None:
+    """An adapter of that kind with random weights, saved by PEFT."""
+    config = LoraConfig(r=4, lora_alpha=8, **settings) if isinstance(settings, dict) else settings
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base.path), config)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -69,6 +98,11 @@ def test_answers_as_in_peft(tiny_model, tmp_path, kind):
         assert torch.equal(host.model(IDS).logits, base)
     assert (wanted - base).abs().max() > 1e-2
     assert torch.allclose(got, wanted, atol=1e-4)
+    (tmp_path / "merged").mkdir()
+    export_merged(Path(tiny_model.path), tmp_path / "adapter", tmp_path / "merged", "merged")
+    with torch.no_grad():
+        merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()(IDS).logits
+    assert torch.allclose(merged, wanted, atol=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -80,6 +114,30 @@ def test_is_refused_by_name(tiny_model, tmp_path, kind):
     with pytest.raises(ModelTrouble, match="refused") as trouble:
         host.load(tmp_path / "adapter", "theirs")
     assert name in trouble.value.message
+    assert host.names == []
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kind", OTHER_METHODS)
+def test_another_method_is_refused_by_name(tiny_model, tmp_path, kind):
+    make(tiny_model, tmp_path / "adapter", OTHER_METHODS[kind])
+    host = AdapterHost(load_base(tiny_model, dtype="float32", device="cpu"))
+    with pytest.raises(ModelTrouble, match=OTHER_METHODS[kind].peft_type.value):
+        host.load(tmp_path / "adapter", "theirs")
+
+
+@pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore:The following rank_pattern:RuntimeWarning", "ignore:The following alpha_pattern:RuntimeWarning"
+)
+def test_experts_and_routers_are_refused_by_name(tmp_path):
+    base = make_family(tmp_path / "model", "qwen3_moe")
+    make(base, tmp_path / "experts", {"target_modules": "all-linear"})
+    make(base, tmp_path / "router", {"target_modules": ["q_proj"], "target_parameters": ["mlp.gate.weight"]})
+    host = AdapterHost(load_base(base, dtype="float32", device="cpu"))
+    for name, reason in (("experts", "target_parameters"), ("router", "mlp.gate")):
+        with pytest.raises(ModelTrouble) as trouble:
+            host.load(tmp_path / name, name)
+        assert reason in str(trouble.value.message)
     assert host.names == []
 
 

@@ -1,0 +1,76 @@
+"""Models that also see, as models of text: the same numbers, adapters that PEFT loads on the whole, exports that are whole."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForImageTextToText, AutoTokenizer
+
+from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, write_adapter
+from rlhf_desktop.inference.export import export_merged
+from rlhf_desktop.inference.model import load_base
+from tests.tiny_families import make_whole
+
+IDS = torch.tensor([[5, 9, 30, 41, 7, 200, 77, 12, 130]])
+MROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}}
+LAYERS = {"layer_types": ["linear_attention", "full_attention"]}
+WHOLES = {
+    "gemma3": {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4},
+    "mistral3": {},
+    "qwen2_vl": MROPE,
+    "qwen2_5_vl": MROPE,
+    "qwen3_vl": MROPE,
+    "qwen3_5": LAYERS,
+    "llama4": {"interleave_moe_layer_step": 2},
+}
+
+
+@pytest.fixture(scope="module", params=WHOLES)
+def whole(request, tmp_path_factory):
+    return make_whole(tmp_path_factory.mktemp("whole") / "model", request.param, text=WHOLES[request.param])
+
+
+@torch.no_grad()
+def logits(model) -> torch.Tensor:
+    return model(input_ids=IDS, use_cache=False).logits
+
+
+def test_the_language_part_alone_says_what_the_whole_says(whole):
+    theirs = AutoModelForImageTextToText.from_pretrained(whole.path).eval()
+    ours = load_base(whole, dtype="float32", device="cpu").model
+    assert torch.allclose(logits(ours), logits(theirs), atol=1e-5)
+    assert sum(p.numel() for p in ours.parameters()) < sum(p.numel() for p in theirs.parameters())
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_an_adapter_and_a_merged_export_fit_the_whole(whole, tmp_path):
+    host = AdapterHost(load_base(whole, dtype="float32", device="cpu"))
+    own = logits(host.model)
+    host.add("new", rank=4, alpha=8, seed=0)
+    for name, parameter in host.parameters("new").items():
+        if "lora_B" in name:
+            parameter.data = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(len(name))) * 0.3
+    host.activate(["new"])
+    wanted = logits(host.model)
+    host.activate([])
+    assert torch.equal(logits(host.model), own)
+    for name in ("adapter", "merged"):
+        (tmp_path / name).mkdir()
+    write_adapter(tmp_path / "adapter", AdapterFiles(host.config("new"), dict(host.parameters("new")), {}))
+    again = AdapterHost(load_base(whole, dtype="float32", device="cpu"))
+    again.load(tmp_path / "adapter", "new")
+    again.activate(["new"])
+    assert torch.allclose(logits(again.model), wanted, atol=1e-5)
+
+    theirs = AutoModelForImageTextToText.from_pretrained(whole.path).eval()
+    peft = PeftModel.from_pretrained(theirs, tmp_path / "adapter").eval()
+    assert torch.allclose(logits(peft), wanted, atol=1e-4)
+    assert not [name for name, _ in peft.named_parameters() if "lora_" in name and ("vision" in name or "visual" in name)]
+
+    export_merged(Path(whole.path), tmp_path / "adapter", tmp_path / "merged", "merged")
+    merged = AutoModelForImageTextToText.from_pretrained(tmp_path / "merged").eval()
+    assert torch.allclose(logits(merged), wanted, atol=1e-4)
+    assert AutoTokenizer.from_pretrained(tmp_path / "merged").chat_template == host.base.tokenizer.chat_template
+    assert "vision_config" in json.loads((tmp_path / "merged" / "config.json").read_text())
