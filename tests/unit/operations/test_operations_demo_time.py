@@ -38,7 +38,7 @@ def test_a_slow_one_does_as_much_as_ends_in_time(smol, times):
 
 
 def test_some_of_the_shares_are_needed(smol):
-    assert {choose(QUICK, smol, slowed(times), CPU, 60.0).share for times in (1, 2.3, 2.5, 4, 8)} == set(SHARES)
+    assert {choose(QUICK, smol, slowed(times), CPU, 60.0).share for times in (1, 2.2, 3, 3.5, 8)} == set(SHARES)
 
 
 def test_what_preparing_took_is_no_longer_to_be_had(smol):
