@@ -16,7 +16,8 @@
 | ShareGPT | conversations with from and value |
 | Alpaca | instruction, input, output |
 | OpenAI preference | input, preferred_output, non_preferred_output |
-| arena battles | conversation_a, conversation_b, winner |
+| arena battles | conversation_a, conversation_b, winner; or response_a, response_b, winner_model_a, … |
+| published sets | HelpSteer, PKU-SafeRLHF, SHP, Nectar, WildChat (see `published`), raw UltraFeedback, flat OpenAssistant |
 
 Files are JSON, tables or Parquet, plain or packed, or a folder of them (see `containers`).
 """
@@ -30,7 +31,7 @@ from typing import Any
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.feedback.formats.alpaca import ALPACA
-from rlhf_desktop.feedback.formats.arena import ARENA
+from rlhf_desktop.feedback.formats.arena import ARENA, ARENA_TABLE
 from rlhf_desktop.feedback.formats.argilla import ARGILLA
 from rlhf_desktop.feedback.formats.asking import Context
 from rlhf_desktop.feedback.formats.base import Format, Record
@@ -39,12 +40,13 @@ from rlhf_desktop.feedback.formats.declared import beside
 from rlhf_desktop.feedback.formats.hh import HH
 from rlhf_desktop.feedback.formats.hh import hh_messages as hh_messages
 from rlhf_desktop.feedback.formats.label_studio import LABEL_STUDIO
-from rlhf_desktop.feedback.formats.oasst import OASST
+from rlhf_desktop.feedback.formats.oasst import OASST, OASST_FLAT
 from rlhf_desktop.feedback.formats.openai import OPENAI
+from rlhf_desktop.feedback.formats.published import CHATS, HELPSTEER, NECTAR, SAFE_RLHF, SHP
 from rlhf_desktop.feedback.formats.rankings_format import RANKINGS
 from rlhf_desktop.feedback.formats.sharegpt import SHAREGPT
 from rlhf_desktop.feedback.formats.trl import IMPLICIT, MESSAGES, PREFERENCE, PROMPT_COMPLETION, UNPAIRED
-from rlhf_desktop.feedback.formats.ultrafeedback import ULTRAFEEDBACK
+from rlhf_desktop.feedback.formats.ultrafeedback import ULTRAFEEDBACK, ULTRAFEEDBACK_RAW
 from rlhf_desktop.feedback.rows import FeedbackRow, Problem, Unusable
 from rlhf_desktop.feedback.verdicts import Ranking
 
@@ -52,7 +54,7 @@ FORMATS: dict[str, Format] = {
     form.name: form
     for form in (
         RANKINGS, PREFERENCE, IMPLICIT, UNPAIRED, PROMPT_COMPLETION, MESSAGES, HH, ULTRAFEEDBACK, OASST, ARGILLA, LABEL_STUDIO,
-        SHAREGPT, ALPACA, OPENAI, ARENA,
+        SHAREGPT, ALPACA, OPENAI, ARENA, HELPSTEER, SAFE_RLHF, SHP, NECTAR, ULTRAFEEDBACK_RAW, OASST_FLAT, CHATS, ARENA_TABLE,
     )
 }  # fmt: skip
 _SURVEYORS = [form for form in FORMATS.values() if form.survey]

@@ -1,16 +1,22 @@
 """Chatbot Arena battles: `conversation_a`, `conversation_b` and `winner`: model_a, model_b, tie, or "tie (bothbad)".
 
-A battle whose two conversations part before their last answer compares no two answers to one prompt.
+The same as a table (LMSYS's competition): `prompt`, `response_a`, `response_b`, each a JSON list of turns, and three columns of 0
+and 1 for the winner. A battle whose two conversations part before their last answer compares no two answers to one prompt.
 """
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 from rlhf_desktop.core.ids import new_id
+from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.formats.asking import Context
 from rlhf_desktop.feedback.formats.base import Format, Record, assistant, chat_of, find, has, shared_prompt
 from rlhf_desktop.feedback.formats.extras import with_system
+from rlhf_desktop.feedback.formats.scales import whole_of
 from rlhf_desktop.feedback.judgements import AllBad, Ranking, Verdict
-from rlhf_desktop.feedback.rows import FeedbackRow, Unusable, annotator_of, row_of, who_of
+from rlhf_desktop.feedback.rows import FeedbackRow, Unusable, annotator_of, row_of, text_of, who_of
 
 _VERDICTS: dict[str, Verdict] = {
     "model_a": Ranking((1, 2)),
@@ -64,4 +70,45 @@ def _dense(ranking: Ranking) -> tuple[int, int]:
     return (1 + (first > second), 1 + (second > first))
 
 
+# --- as a table
+
+
+def _table_fits(record: Record) -> float:
+    return 1.0 if has(record, "prompt", "response_a", "response_b", "winner_model_a", "winner_model_b") else 0.0
+
+
+def _read_table(record: Record, context: Context) -> Iterator[FeedbackRow]:  # noqa: ARG001
+    """One battle; of several turns the last is compared, where the earlier answers are the same."""
+    asked, first, second = (_turns(record[name], name) for name in ("prompt", "response_a", "response_b"))
+    if not len(asked) == len(first) == len(second):
+        raise Unusable("there are not as many answers as questions")
+    sides = [_conversation(asked, answers) for answers in (first, second)]
+    prompt, texts = shared_prompt(sides[0], sides[1])
+    wins = [whole_of(record.get(f"winner_{side}")) == 1 for side in ("model_a", "model_b", "tie")]
+    if sum(wins) != 1:
+        raise Unusable("the columns of the winner do not name just one")
+    verdict = Ranking(((1, 2), (2, 1), (1, 1))[wins.index(True)])
+    yield row_of(with_system(record, prompt), texts, [verdict], annotator_of(record))
+
+
+def _turns(value: Any, what: str) -> list[str]:
+    """The turns of one side, as a JSON list (in a table's cell, too) or one text."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    turns = value if isinstance(value, list) else [value]
+    return [text_of(turn, what) for turn in turns]
+
+
+def _conversation(asked: list[str], answers: list[str]) -> Messages:
+    turns: Messages = []
+    for question, answer in zip(asked, answers, strict=True):
+        turns += [{"role": "user", "content": question}, *assistant(answer)]
+    return turns
+
+
+ARENA_TABLE = Format(
+    "arena-table", "Arena battles as a table (LMSYS)", "prompt, response_a, response_b, winner_model_a, winner_model_b, winner_tie",
+    _table_fits, _read_table,
+)  # fmt: skip
 ARENA = Format("arena", "Arena battles", "conversation_a, conversation_b, winner", fits, read, write)

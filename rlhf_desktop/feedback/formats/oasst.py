@@ -10,7 +10,7 @@ from typing import Any
 from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.core.messages import Messages, Role
 from rlhf_desktop.feedback.formats.asking import Context
-from rlhf_desktop.feedback.formats.base import Format, Record, find
+from rlhf_desktop.feedback.formats.base import Format, Record, find, has
 from rlhf_desktop.feedback.formats.extras import thumb_of
 from rlhf_desktop.feedback.formats.scales import number_of
 from rlhf_desktop.feedback.judgements import Ranking, dense
@@ -19,6 +19,7 @@ from rlhf_desktop.feedback.rows import FeedbackRow, RankingRow, Unusable, prompt
 
 _ROLES: dict[str, Role] = {"prompter": "user", "assistant": "assistant", "system": "system"}
 _MAX_DEPTH = 100
+_OUT = "Messages that were deleted, or that reviewers turned down, are left out with their replies"
 _STOPPED = ("aborted_low_grade", "halted_by_moderator", "prompt_lottery_waiting")
 
 
@@ -46,7 +47,7 @@ def _walk(node: Any, before: Messages, depth: int, context: Context) -> Iterator
     if not isinstance(node, dict) or str(node.get("role", "prompter")) not in _ROLES:
         raise Unusable("a message of the tree has no text and role")
     if _is_out(node):
-        context.note("Messages that were deleted, or that reviewers turned down, are left out with their replies")
+        context.note(_OUT)
         return
     role = _ROLES[node.get("role", "prompter")]
     path: Messages = [*before, {"role": role, "content": text_of(node.get("text"), f"{role} message")}]
@@ -93,4 +94,51 @@ def _node(tree_id: str, role: str, text: str) -> Record:
     return {"message_id": new_id(), "message_tree_id": tree_id, "role": role, "text": text, "replies": []}
 
 
+# --- flat: one message a row (OpenAssistant/oasst1 and oasst2)
+
+
+def _flat_fits(record: Record) -> float:
+    told = has(record, "message_id", "text", "role") and ("parent_id" in record or "message_tree_id" in record)
+    return 1.0 if told and str(record["role"]) in _ROLES else 0.0
+
+
+def _flat_survey(record: Record, context: Context) -> None:
+    """Keep every message: an answer's rank says nothing without its question."""
+    messages, replies = context.store("oasst messages", dict), context.store("oasst replies", dict)
+    kept = {name: record.get(name) for name in ("message_id", "parent_id", "role", "text", "rank", "deleted", "review_result")}
+    messages[str(record["message_id"])] = kept
+    if record.get("parent_id"):
+        replies.setdefault(str(record["parent_id"]), []).append(kept)
+
+
+def _read_flat(record: Record, context: Context) -> Iterator[FeedbackRow]:
+    """The ranking of the answers to one question; an answer's own row gives nothing more."""
+    if record["role"] == "assistant":
+        if _is_out(record):
+            context.note(_OUT)
+        elif record.get("rank") is None:
+            context.note("Answers that nobody ranked are no judgement and are left out")
+        return
+    messages, replies = context.store("oasst messages", dict), context.store("oasst replies", dict)
+    path: Messages = []
+    node, seen = messages.get(str(record["message_id"]), record), set[str]()
+    while node:
+        if _is_out(node):
+            context.note(_OUT)
+            return
+        if str(node["message_id"]) in seen or len(seen) > _MAX_DEPTH:
+            raise Unusable("its messages answer each other in a circle")
+        seen.add(str(node["message_id"]))
+        role = _ROLES.get(str(node.get("role")), "user")
+        path.insert(0, {"role": role, "content": text_of(node.get("text"), f"{role} message")})
+        parent = node.get("parent_id")
+        if parent and str(parent) not in messages:
+            raise Unusable("the message it answers is not in the file")
+        node = messages[str(parent)] if parent else None
+    yield from ranking_of(path, replies.get(str(record["message_id"]), []))
+
+
+OASST_FLAT = Format(
+    "oasst-flat", "OpenAssistant messages", "message_id, parent_id, text, role, rank", _flat_fits, _read_flat, survey=_flat_survey
+)
 OASST = Format("oasst", "OpenAssistant trees", "message_tree_id, prompt with nested replies and ranks", fits, read, write)

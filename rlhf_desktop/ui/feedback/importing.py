@@ -54,7 +54,7 @@ class ImportCard(Card):
         self._path: Path | None = None
         self._looks = 0
         self._cancel = threading.Event()
-        explained = "Fifteen formats, in JSON lines, JSON, CSV or Parquet. You see what will happen before it does."
+        explained = f"{len(FORMATS)} formats, in JSON lines, JSON, CSV or Parquet. You see what will happen before it does."
         self.body.addWidget(caption(explained, wrap=True))
         self.choose = Button("Choose a file…", "primary", icon="upload")
         held = row()
