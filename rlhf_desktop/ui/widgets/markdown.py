@@ -1,11 +1,16 @@
-"""Shows text nobody vouches for: Markdown without HTML, nothing loaded, no link followed without asking."""
+"""Shows text nobody vouches for: Markdown without HTML, no image, no file or address opened, no link followed without asking."""
 
-from PySide6.QtCore import QSize, Qt, QUrl, Signal
+from collections.abc import Iterator
+from html import escape
+
+from PySide6.QtCore import QEvent, QSize, Qt, QUrl, Signal
 from PySide6.QtGui import (
     QBrush,
     QColor,
     QDesktopServices,
     QFont,
+    QHelpEvent,
+    QImage,
     QResizeEvent,
     QTextBlockFormat,
     QTextCharFormat,
@@ -14,19 +19,22 @@ from PySide6.QtGui import (
     QTextFormat,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QFrame, QMessageBox, QSizePolicy, QTextBrowser, QWidget
+from PySide6.QtWidgets import QFrame, QMessageBox, QSizePolicy, QTextBrowser, QToolTip, QWidget
 
+from rlhf_desktop.core.offline import is_offline
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
 
+_LINK = "This text links to a page on the internet."
+_IMAGE_CHARACTERS = 300  # an address may hold the whole image
 _FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 
 
 class _InertDocument(QTextDocument):
-    """A document that never loads a file or an address."""
+    """A document that never opens a file or an address: given nothing, Qt's image handler would open the file by itself."""
 
     def loadResource(self, _kind: int, _name: QUrl) -> object:
-        return None
+        return QImage(1, 1, QImage.Format.Format_Mono)
 
 
 class MarkdownView(QTextBrowser):
@@ -63,12 +71,13 @@ class MarkdownView(QTextBrowser):
         """Show other Markdown."""
         self._source = text
         self.document().setMarkdown(text, _FEATURES)
+        _write_out_images(self.document())
         self._dress()
         self._fit()
 
-    def loadResource(self, _kind: int, _name: QUrl) -> object:
-        """Nothing is ever loaded."""
-        return None
+    def loadResource(self, kind: int, name: QUrl) -> object:
+        """Nothing is ever opened; Qt asks the view before the document."""
+        return self.document().loadResource(kind, name)
 
     def sizeHint(self) -> QSize:
         """As tall as the text."""
@@ -146,19 +155,52 @@ class MarkdownView(QTextBrowser):
             cursor.setPosition(start + length, QTextCursor.MoveMode.KeepAnchor)
             cursor.mergeCharFormat(_code_format(self.font()))
 
+    def event(self, event: QEvent) -> bool:
+        """A link's address is its tooltip."""
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            QToolTip.showText(event.globalPos(), escape(self.anchorAt(event.pos())), self)
+            return True
+        return super().event(event)
+
     def _ask_to_open(self, url: QUrl) -> None:
         if url.scheme() not in ("http", "https"):
             return
-        question = QMessageBox(
-            QMessageBox.Icon.Question, "Open a web page?", "This text links to a page on the internet.", parent=self
-        )
-        question.setInformativeText(url.toDisplayString())
+        question = QMessageBox(QMessageBox.Icon.Question, "Open a web page?", _LINK, parent=self)
         question.setTextFormat(Qt.TextFormat.PlainText)
-        opening = question.addButton("Open in browser", QMessageBox.ButtonRole.AcceptRole)
+        question.setInformativeText(url.toDisplayString())
+        opening = None
+        if is_offline():
+            question.setText(f"{_LINK} Offline is on, so it is not opened.")
+        else:
+            opening = question.addButton("Open in browser", QMessageBox.ButtonRole.AcceptRole)
         question.addButton(QMessageBox.StandardButton.Cancel)
-        question.buttonClicked.connect(lambda pressed: pressed is opening and QDesktopServices.openUrl(url))
+        question.buttonClicked.connect(lambda pressed: opening is not None and pressed is opening and QDesktopServices.openUrl(url))
         question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         question.open()
+
+
+def _write_out_images(document: QTextDocument) -> None:
+    """Put what an image is called, and its address, in place of each image."""
+    images = [found for found in _fragments(document) if found[2].isImageFormat()]
+    for position, length, look in reversed(images):
+        image = look.toImageFormat()
+        called = str(image.property(QTextFormat.Property.ImageAltText) or "")
+        cursor = QTextCursor(document)
+        cursor.setPosition(position)
+        cursor.setPosition(position + length, QTextCursor.MoveMode.KeepAnchor)
+        cursor.insertText(" ".join(("[image:", *filter(None, (called, image.name()))))[:_IMAGE_CHARACTERS] + "]", QTextCharFormat())
+
+
+def _fragments(document: QTextDocument) -> Iterator[tuple[int, int, QTextCharFormat]]:
+    """Position, length and look of every piece of text."""
+    block = document.begin()
+    while block.isValid():
+        pieces = block.begin()
+        while not pieces.atEnd():
+            fragment = pieces.fragment()
+            yield fragment.position(), fragment.length(), fragment.charFormat()
+            pieces += 1
+        block = block.next()
 
 
 def _let_wrap(block) -> None:
