@@ -323,6 +323,32 @@ def test_unknown_columns_are_mapped(qtbot, context, room, tmp_path):
     assert context.store.judgements.size(context.session.project.id) == 2
 
 
+def test_what_a_file_does_not_say_is_asked_and_the_answer_is_what_is_imported(qtbot, context, room, tmp_path):
+    file = tmp_path / "marks.jsonl"
+    said = {"rank": [{"value": 2, "user_id": "u"}], "quality": [{"value": 3, "user_id": "u"}]}
+    file.write_text(json.dumps({"fields": {"prompt": "q", "response": "a"}, "responses": said}) + "\n")
+    imports = room.files.imports
+    imports.open(file)
+    qtbot.waitUntil(lambda: "scale:rank" in imports.questions.fields)
+    assert not imports.go.isEnabled()
+    field = imports.questions.fields["scale:rank"]
+    field.setCurrentIndex(field.findData("5-1"))
+    field.activated.emit(field.currentIndex())
+    qtbot.waitUntil(lambda: "scale:quality" in imports.questions.fields and imports.go.isEnabled())
+    likely = imports.questions.fields["scale:quality"]
+    assert likely.currentData() == "1-5"
+    likely.lineEdit().editingFinished.emit()
+    assert set(imports.questions.answers) == {"scale:rank"}, "leaving a field is no answer"
+    likely.setEditText("1-10")
+    likely.lineEdit().editingFinished.emit()
+    qtbot.waitUntil(lambda: imports.questions.answers == {"scale:rank": "5-1", "scale:quality": "1-10"})
+    with qtbot.waitSignal(imports.imported):
+        imports.go.click()
+    (judgement,) = context.store.judgements.effective(context.session.project.id)
+    assert [(r.attribute, r.levels, r.scores) for r in judgement.verdict.ratings] == [("rank", 5, (4,)), ("quality", 10, (3,))]
+    assert "Taken as likely" not in imports.notice.words.text()
+
+
 def test_a_file_of_nonsense_is_one_clear_sentence(qtbot, context, room, tmp_path):
     file = tmp_path / "bad.jsonl"
     file.write_text("")

@@ -155,8 +155,8 @@ def _read_shp(record: Record, context: Context) -> Iterator[FeedbackRow]:  # noq
 
 def _nectar_fits(record: Record) -> float:
     answers = record.get("answers")
-    listed = isinstance(answers, list) and answers and isinstance(answers[0], dict)
-    return 1.0 if listed and has(record, "prompt") and has(answers[0], "answer", "rank") else 0.0
+    first = answers[0] if isinstance(answers, list) and answers else None
+    return 1.0 if "prompt" in record and isinstance(first, dict) and has(first, "answer", "rank") else 0.0
 
 
 def _read_nectar(record: Record, context: Context) -> Iterator[FeedbackRow]:  # noqa: ARG001

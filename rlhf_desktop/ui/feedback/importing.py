@@ -20,6 +20,7 @@ from rlhf_desktop.operations.feedback import (
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.feedback.asking import Questions
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -83,6 +84,8 @@ class ImportCard(Card):
             "No row fits a format as it is. Choose what the file holds, then say which column is what.", wrap=True
         )
         box.addWidget(self.asking)
+        self.questions = Questions()
+        box.addWidget(self.questions)
         self._rows = column(spacing=t.SPACE_S)
         box.addLayout(self._rows)
         lower = row(spacing=t.SPACE_S)
@@ -107,6 +110,7 @@ class ImportCard(Card):
     def _connect(self) -> None:
         self.choose.clicked.connect(self._choose)
         self.form.activated.connect(lambda _n: self._look(fresh_columns=True))
+        self.questions.answered.connect(self._look)
         self.leave.clicked.connect(self._close)
         self.go.clicked.connect(self.run)
         self.stop.clicked.connect(self._cancel.set)
@@ -127,6 +131,7 @@ class ImportCard(Card):
         self.notice.hide()
         self.form.clear()
         self._clear_mapper()
+        self.questions.forget()
         self._context.tasks.run(preview_import, path, on_success=self._guessed, on_failure=self._failed)
 
     def _guessed(self, preview: ImportPreview) -> None:
@@ -135,7 +140,7 @@ class ImportCard(Card):
         for name, form in sorted(FORMATS.items(), key=lambda pair: -sure.get(pair[0], 0)):
             self.form.addItem(f"{form.title}{f'  ·  {sure[name]:.0%} likely' if name in sure else ''}", name)
         self._names = preview.columns
-        if not preview.rows:
+        if not preview.rows and not preview.questions:
             likeliest = 1 if sure else self.form.findData(_USUAL)
             self.form.setCurrentIndex(likeliest)  # nothing fits by itself: offer its mapper
             self._look(fresh_columns=True)
@@ -145,11 +150,11 @@ class ImportCard(Card):
     def _look(self, fresh_columns: bool = False) -> None:
         if fresh_columns:
             self._offer_columns()
-        path, name, columns = self._path, self.form.currentData() or None, self._mapped()
+        path, name, columns, answers = self._path, self.form.currentData() or None, self._mapped(), self.questions.answers
         self._looks += 1
         number = self._looks
         self._context.tasks.run(
-            lambda: preview_import(path, form=name, columns=columns),
+            lambda: preview_import(path, form=name, columns=columns, answers=answers),
             on_success=lambda preview: number == self._looks and self._show(preview),  # an earlier look may take longer
             on_failure=self._failed,
         )
@@ -183,7 +188,8 @@ class ImportCard(Card):
 
     def _show(self, preview: ImportPreview) -> None:
         self.preview.show()
-        self.asking.setVisible(not preview.rows)
+        self.questions.show_questions(preview.questions, preview.notes)
+        self.asking.setVisible(not preview.rows and not preview.questions)
         clear(self._rows)
         for found in preview.rows[:_SHOWN]:
             self._rows.addWidget(_row(found))
@@ -207,19 +213,29 @@ class ImportCard(Card):
         self.file.setText(path.name)
         self.form.clear()
         self._clear_mapper()
+        self.questions.forget()
         self.run()
 
     def run(self) -> None:
         """Import, on a connection of its own."""
         path, project, database = self._path, self._context.session.project, self._context.store.path
         who, name, columns = who_am_i(self._context.store), self.form.currentData() or None, self._mapped()
+        answers = self.questions.answers
         self._cancel.clear()
         cancel = self._cancel
 
         def work(on_progress) -> ImportReport:
             with Store.open(database) as store:
                 return import_feedback(
-                    store, project, path, annotator=who, form=name, columns=columns, on_share=on_progress, cancelled=cancel.is_set
+                    store,
+                    project,
+                    path,
+                    annotator=who,
+                    form=name,
+                    columns=columns,
+                    answers=answers,
+                    on_share=on_progress,
+                    cancelled=cancel.is_set,
                 )
 
         self.preview.hide()
@@ -236,6 +252,8 @@ class ImportCard(Card):
         parts = [f"Imported {words.count(report.imported, 'judgement')}."]
         if report.duplicates:
             parts.append(f"{words.count(report.duplicates, 'row')} were here already.")
+        if report.questions:
+            parts.append("Taken as likely: " + "; ".join(f"{q.text} {q.proposal}" for q in report.questions if q.proposal))
         if report.rejected:
             aside = report.rejected_file.name if report.rejected_file else ""
             parts.append(f"{words.count(report.rejected, 'row')} could not be used ({report.first_reason}); kept in {aside}.")
