@@ -26,7 +26,8 @@ class Decimal(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number typed."""
-        return super().convert(with_point(value) if isinstance(value, str) else value, param, ctx)
+        typed: Any = with_point(value) if isinstance(value, str) else value
+        return super().convert(typed, param, ctx)
 
 
 @dataclass

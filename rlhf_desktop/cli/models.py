@@ -307,8 +307,9 @@ def publish(desk: Desk, plan: PushPlan, *, yes: bool) -> None:
         )
         return
     done = push(hub_of(desk, token_needed=True), plan, desk.console.note)
-    value["pushed"] = {"url": done.url, "commit": done.commit}
-    desk.console.result(value, f"Published ({'private' if done.private else 'public'}): {done.url}")
+    value["private"] = done.private
+    value["pushed"] = {"url": done.url, "commit": done.commit, "removed": list(done.removed)}
+    desk.console.result(value, f"Published ({'private' if done.private else 'public'}): {done.url}\n{done.words}")
 
 
 # --- files --------------------------------------------------------------------------------------------------------------------

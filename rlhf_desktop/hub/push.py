@@ -1,7 +1,8 @@
 """Publishing on the Hub: a plan that says exactly which bytes would go where, and then just that.
 
-Private unless the user says otherwise, and never into a repository that is more public than the plan says. Uploads of large
-files are by LFS: what arrived before a break is not sent again.
+Private unless the user says otherwise, and never into a repository that is more public than the plan says. What an earlier plan
+published and this one does not is removed: rows withdrawn since are no longer offered. Uploads of large files are by LFS: what
+arrived before a break is not sent again.
 """
 
 import hashlib
@@ -11,10 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from rlhf_desktop.core.adapterfiles import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from rlhf_desktop.core.errors import BadInput, HubTrouble, NotFound
+from rlhf_desktop.core.rewardfiles import HEADS, REWARD
 from rlhf_desktop.hub.client import Hub
 
 RepoKind = Literal["model", "dataset"]
+_OURS = frozenset({ADAPTER_WEIGHTS, ADAPTER_CONFIG, HEADS, REWARD})  # besides data/*.jsonl
 OnSent = Callable[[int, int], None]  # bytes gone, and in all
 Stop = Callable[[], bool]
 
@@ -65,12 +69,36 @@ class PushPlan:
 
 @dataclass(frozen=True)
 class Pushed:
-    """Where it is now."""
+    """Where it is now.
+
+    Attributes:
+        url: Its page.
+        commit: The version made.
+        private: What the Hub says of it, whatever the plan said.
+        created: There was no such repository before.
+        removed: Files of an earlier version that the plan no longer has.
+        meant_public: The plan was to let everybody read it.
+    """
 
     url: str
     commit: str
     private: bool
     created: bool
+    removed: tuple[str, ...] = ()
+    meant_public: bool = False
+
+    @property
+    def words(self) -> str:
+        """Who may read it, and what was taken out, in sentences."""
+        said = ["Only your account can read it." if self.private else "Everybody can read it."]
+        if self.private and self.meant_public:
+            said.append("The repository was private before and stays so; its settings on the Hub make it public.")
+        if self.removed:
+            gone = ", ".join(self.removed[:3]) + (" and others" if len(self.removed) > 3 else "")
+            said.append(
+                f"Removed from it: {gone}. Earlier versions stay in its history on the Hub until you delete the repository."
+            )
+        return " ".join(said)
 
 
 def push(
@@ -100,41 +128,55 @@ def push(
     note = on_note or (lambda _: None)
     note(f"Looking at {plan.repo}")
     _check(stop)
-    created = not _exists(hub, plan)
-    if created:
+    there = _files_there(hub, plan)
+    if there is None:
         hub.call(plan.repo, lambda api: _create(api, plan))
+    stale = _stale(plan, there or ())
     note(f"Sending {len(plan.files)} files, {plan.total_bytes / 1e6:,.1f} MB")
     going = _Going(plan, on_sent, stop)
-    info = hub.call(plan.repo, lambda api: _commit(api, plan, going))
+    info = hub.call(plan.repo, lambda api: _commit(api, plan, stale, going))
     if plan.tag:
         hub.call(
             plan.repo, lambda api: api.create_tag(plan.repo, tag=plan.tag, revision=info.oid, repo_type=plan.kind, exist_ok=True)
         )
     where = f"{hub.endpoint}/{'datasets/' if plan.kind == 'dataset' else ''}{plan.repo}"
-    return Pushed(where, info.oid, plan.private, created)
+    now = hub.call(plan.repo, lambda api: api.repo_info(plan.repo, repo_type=plan.kind))
+    return Pushed(where, info.oid, bool(now.private), there is None, stale, not plan.private)
 
 
-def _exists(hub: Hub, plan: PushPlan) -> bool:
+def _files_there(hub: Hub, plan: PushPlan) -> tuple[str, ...] | None:
+    """The files of the repository; None when there is none."""
     try:
         info = hub.call(plan.repo, lambda api: api.repo_info(plan.repo, repo_type=plan.kind))
     except NotFound:
-        return False
+        return None
     if plan.private and not info.private:
         hint = "Publish publicly on purpose (--public), or choose another name."
         raise BadInput(f"“{plan.repo}” is there already and everybody can read it.", hint)
-    return True
+    return tuple(file.rfilename for file in info.siblings or ())
+
+
+def _stale(plan: PushPlan, there: Sequence[str]) -> tuple[str, ...]:
+    """Files that this program writes, are in the repository, and are not in the plan. What others put there is left alone."""
+    planned = {file.path for file in plan.files}
+    return tuple(path for path in there if path not in planned and _is_ours(path))
+
+
+def _is_ours(path: str) -> bool:
+    return path.rpartition("/")[2] in _OURS or (path.startswith("data/") and path.endswith(".jsonl"))
 
 
 def _create(api: Any, plan: PushPlan) -> None:
     api.create_repo(plan.repo, private=plan.private, repo_type=plan.kind, exist_ok=True)
 
 
-def _commit(api: Any, plan: PushPlan, going: "_Going") -> Any:
-    from huggingface_hub import CommitOperationAdd
+def _commit(api: Any, plan: PushPlan, stale: Sequence[str], going: "_Going") -> Any:
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     contents = [_Content(file, going) for file in plan.files]
     try:
-        operations = [CommitOperationAdd(file.path, content) for file, content in zip(plan.files, contents, strict=True)]
+        operations: list[Any] = [CommitOperationAdd(file.path, content) for file, content in zip(plan.files, contents, strict=True)]
+        operations += [CommitOperationDelete(path) for path in stale]
         going.begin(contents)  # reading them so far was to know their hashes
         done = api.create_commit(plan.repo, operations, commit_message=plan.message, repo_type=plan.kind)
         going.tell(plan.total_bytes)  # what had arrived before was not read again

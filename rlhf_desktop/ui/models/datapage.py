@@ -314,8 +314,7 @@ class DataPage(Page):
 
     def _sent(self, done: Pushed) -> None:
         self._working(False)
-        who = "Only your account can read it." if done.private else "Everybody can read it."
-        self._say("success", f"Published: {done.url}. {who}", "success")
+        self._say("success", f"Published: {done.url}. {done.words}", "success")
         self.form.show_token(True)
         self.back.setFocus()
 

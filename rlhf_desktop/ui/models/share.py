@@ -146,8 +146,7 @@ class Sharing(QObject):
 
     def _published(self, done: Pushed) -> None:
         self.close()
-        who = "Only your account can read it" if done.private else "Everybody can read it"
-        self._say("success", f"Published: {done.url}. {who}.", "success")
+        self._say("success", f"Published: {done.url}. {done.words}", "success")
 
     def _failed(self, trouble: AppError) -> None:
         if isinstance(self.panel, PublishPanel):

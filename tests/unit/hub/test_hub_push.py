@@ -56,6 +56,39 @@ def test_what_is_public_stays_untouched_by_a_private_plan(server, writer, plan):
     assert "adapter_config.json" in server.repos["model", "amina/kind"].files
 
 
+def dataset(files, **more):
+    return PushPlan("amina/data", "dataset", tuple(PlannedFile(path, b"x") for path in ("README.md", *files)), **more)
+
+
+def test_files_of_an_earlier_version_are_taken_out_and_others_are_left(server, writer):
+    push(writer, dataset(["data/train.jsonl", "data/test.jsonl"]))
+    repo = server.repos["dataset", "amina/data"]
+    repo.commit({**repo.files, "LICENSE": b"mit", "data/notes.md": b"mine"})
+    done = push(writer, dataset(["data/train.jsonl"]))
+    assert sorted(repo.files) == [".gitattributes", "LICENSE", "README.md", "data/notes.md", "data/train.jsonl"]
+    assert done.removed == ("data/test.jsonl",)
+    assert "Removed from it: data/test.jsonl." in done.words
+    assert push(writer, dataset(["data/train.jsonl"])).removed == ()
+
+
+def test_a_scorer_that_a_later_version_no_longer_has_is_taken_out(server, writer, plan, tmp_path):
+    (tmp_path / "other").write_bytes(b"other weights")
+    first = PushPlan(plan.repo, "model", (*plan.files, PlannedFile("member-1/adapter_model.safetensors", tmp_path / "other")))
+    push(writer, first)
+    assert push(writer, plan).removed == ("member-1/adapter_model.safetensors",)
+    assert "member-1/adapter_model.safetensors" not in server.repos["model", plan.repo].files
+
+
+def test_what_the_hub_says_of_who_may_read_it_is_reported(server, writer):
+    push(writer, dataset([]))
+    done = push(writer, dataset([], private=False))
+    assert done.private
+    assert server.repos["dataset", "amina/data"].private
+    assert done.words.startswith("Only your account can read it. The repository was private before and stays so")
+    server.repos["dataset", "amina/data"].private = False
+    assert push(writer, dataset([], private=False)).words == "Everybody can read it."
+
+
 @pytest.mark.parametrize(
     ("where", "method"), [("/api/repos/create", "POST"), ("preupload", "POST"), ("objects/batch", "POST"), ("/lfs/", "PUT")]
 )
