@@ -8,13 +8,14 @@ from rlhf_desktop.cli import run
 from rlhf_desktop.cli.common import Options
 from rlhf_desktop.core import offline
 from rlhf_desktop.core.errors import AppError
-from rlhf_desktop.core.platform import write_utf8
+from rlhf_desktop.core.platform import be_private, write_utf8
 
 _WITHOUT_WINDOW = "Everything also works in the terminal: “rlhf-desktop demo” shows the loop, “rlhf-desktop --help” the commands."
 
 
 def main(argv: list[str] | None = None) -> int:
     """The program. Returns its exit code."""
+    be_private()
     offline.begin()
     write_utf8()
     return run(argv, open_window)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import platformdirs
 
+from rlhf_desktop.core.platform import make_private
+
 APP = "rlhf-desktop"
 
 
@@ -41,9 +43,14 @@ class Workspace:
         return self.root / "backups"
 
     def ensure(self) -> "Workspace":
-        """Make the folders, private to this user. Returns itself."""
-        for folder in (self.root, self.runs, self.models, self.adapters, self.backups):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Make the folders, private to this user, and return itself.
+
+        Those that are there become private too, but for the workspace's own: the user may have chosen it for more than this.
+        """
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self.runs, self.models, self.adapters, self.backups):
+            folder.mkdir(exist_ok=True, mode=0o700)
+            make_private(folder)
         return self
 
 

@@ -61,6 +61,27 @@ def replace(source: Path, target: Path) -> None:
     _insist(lambda: os.replace(source, target))
 
 
+def be_private() -> None:
+    """Let no other user of the computer read or change what this process makes from now on. Windows' own folders see to that."""
+    if sys.platform != "win32":
+        os.umask(0o077)
+
+
+def make_private(path: Path) -> None:
+    """Take a file or folder of this user's away from all others. One that is not there, or somebody else's, stays as it is."""
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError):
+        found = path.lstat()
+        if found.st_uid == os.getuid() and not stat.S_ISLNK(found.st_mode) and found.st_mode & 0o077:
+            path.chmod(stat.S_IMODE(found.st_mode) & 0o700)
+
+
+def others_can_read(folder: Path) -> bool:
+    """Whether other users of the computer can list a folder, as far as its own mode says."""
+    return sys.platform != "win32" and bool(folder.stat().st_mode & 0o044)
+
+
 def rename(source: Path, target: Path) -> None:
     """Give a file or folder a name that is free. On Windows a scanner that looks into a folder forbids that for a moment."""
     _insist(lambda: source.rename(target))

@@ -19,7 +19,7 @@ from rlhf_desktop.core import offline
 from rlhf_desktop.core.devices import DEVICE
 from rlhf_desktop.core.errors import AppError, WorkerTrouble
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.platform import FileLock, is_alive, kill_group, process_ref, signal_of, start_child
+from rlhf_desktop.core.platform import FileLock, be_private, is_alive, kill_group, process_ref, signal_of, start_child
 from rlhf_desktop.core.runs import RunStatus, Started
 from rlhf_desktop.jobs import nvml
 from rlhf_desktop.jobs.awake import awake
@@ -312,6 +312,7 @@ def _record(run: RunFolder, status: RunStatus, outcome: Outcome, among: Sequence
 
 def main(arguments: Sequence[str]) -> None:
     """Work the queue of the workspace named first; the rest, if any, is the command that starts a trainer."""
+    be_private()
     offline.begin()
     root, *trainer = arguments
     Supervisor(Workspace(Path(root)), trainer or worker_command("train")).work()

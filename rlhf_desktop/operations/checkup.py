@@ -1,6 +1,7 @@
 """What is well on this computer and in this workspace, what isn't, and what to do about it."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import psutil
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.platform import free_disk_bytes
+from rlhf_desktop.core.platform import free_disk_bytes, others_can_read
 from rlhf_desktop.core.runs import DeviceRef
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs import nvml
@@ -46,6 +47,7 @@ def checkup(workspace: Workspace, library: Library, *, probe: Callable[[], dict[
         "device": lambda: _devices((probe or probe_device)()),
         "memory": _memory,
         "disk": lambda: _disk(workspace),
+        "privacy": lambda: _privacy(workspace),
         "database": lambda: _database(workspace),
         "starter model": lambda: _starter(library),
     }
@@ -111,6 +113,15 @@ def _disk(workspace: Workspace) -> Finding:
     if free < _LITTLE_DISK_BYTES:
         return Finding("disk", "note", said, "Free some space: a model takes a few GiB.")
     return Finding("disk", "well", said)
+
+
+def _privacy(workspace: Workspace) -> Finding:
+    if not others_can_read(workspace.root):
+        return Finding("privacy", "well", "Other users of this computer cannot read the workspace.")
+    said = f"Other users of this computer can see which files the workspace ({workspace.root}) has."
+    return Finding(
+        "privacy", "note", said, f"The feedback itself they cannot read. To close it: chmod 700 {shlex.quote(str(workspace.root))}"
+    )
 
 
 def _database(workspace: Workspace) -> Finding:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, StoreTrouble
+from rlhf_desktop.core.platform import make_private
 from rlhf_desktop.store.hashing import HASHES, question_hashes
 
 BUSY_TIMEOUT_S = 5.0
@@ -128,6 +129,7 @@ class Connection:
         )
         with plainly():
             self.raw = self._connect()
+            make_private(path)  # its journals take its mode
             try:
                 self._set_up(driver)
             except BaseException:
@@ -141,7 +143,7 @@ class Connection:
         (mode,) = self.raw.execute(f"PRAGMA journal_mode={'WAL' if wal else 'DELETE'}").fetchone()
         self._wal = mode == "wal"
         if not self._wal:
-            self.notice = "The database runs without its faster journal and without encryption: sqlcipher3 is not available here."
+            self.notice = "The database runs without its faster journal: sqlcipher3 is not available here."
         for pragma in (f"synchronous={SYNCHRONOUS}", "foreign_keys=ON", "recursive_triggers=ON"):
             self.raw.execute(f"PRAGMA {pragma}")
 

@@ -1,9 +1,8 @@
 """Feedback from files into a project and out again. Reading and writing the files is `feedback.formats`."""
 
-import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 
 from rlhf_desktop.core.files import canonical_json, sha256_text
@@ -90,7 +89,7 @@ class _Import:
 
 
 def _source(row: FeedbackRow) -> str:
-    value = dataclasses.asdict(row)
+    value = asdict(row)
     if isinstance(row, JudgedRow):
         value["verdicts"] = [verdict_to_json(verdict) for verdict in row.verdicts]
     return "file:" + sha256_text(canonical_json([type(row).__name__, value]))
@@ -118,15 +117,15 @@ def _about_answers(verdict: Verdict, left_out: Sequence[int]) -> Verdict | None:
     None where it was on thoughts alone.
     """
     if isinstance(verdict, Correction):
-        return dataclasses.replace(verdict, text=split_thought(verdict.text)[1])
+        return replace(verdict, text=split_thought(verdict.text)[1])
     if not isinstance(verdict, Spans):
         return verdict
     kept = tuple(
-        dataclasses.replace(span, start=max(0, span.start - left_out[span.index]), end=span.end - left_out[span.index])
+        replace(span, start=max(0, span.start - left_out[span.index]), end=span.end - left_out[span.index])
         for span in verdict.spans
         if span.end > left_out[span.index]
     )
-    return dataclasses.replace(verdict, spans=kept) if kept else None
+    return replace(verdict, spans=kept) if kept else None
 
 
 def exported(judged: Iterable[Judged]) -> Iterator[FeedbackRow]:

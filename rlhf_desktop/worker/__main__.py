@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from rlhf_desktop.core import crash, offline
-from rlhf_desktop.core.platform import be_kind
+from rlhf_desktop.core.platform import be_kind, be_private
 
 JOBS = ("chat", "train", "probe", "convert", "export", "check", "calibrate")
 SHORT_WAITS = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
@@ -39,6 +39,7 @@ def share_cores() -> None:
 def main(argv: Sequence[str]) -> int:
     """Run one job and return its exit code."""
     share_cores()  # before OpenMP, which comes with torch, reads it
+    be_private()
     offline.begin()  # before torch and transformers read their switches
     sys.excepthook = crash.print_report  # a run's log is a file
     if not argv or argv[0] not in JOBS:

@@ -30,7 +30,7 @@ def findings(workspace, shelf=None, probe=lambda: CPU):
 
 def test_a_sound_computer(workspace, store):
     found = findings(workspace)
-    assert list(found) == ["system", "device", "memory", "disk", "database", "starter model"]
+    assert list(found) == ["system", "device", "memory", "disk", "privacy", "database", "starter model"]
     assert not [f for f in found.values() if f.state == "trouble"]
     assert found["device"].sentence == "Training runs on cpu (A processor, computes in bfloat16)."
     assert found["database"].state == "well" or store.notice
@@ -87,3 +87,12 @@ def test_a_damaged_database_is_a_trouble(workspace):
 def test_a_disk_that_fills_up_is_noted(workspace, monkeypatch, free, state):
     monkeypatch.setattr(module, "free_disk_bytes", lambda _: free)
     assert findings(workspace)["disk"].state == state
+
+
+def test_a_workspace_that_others_can_list_is_noted_with_the_remedy(workspace, store):
+    workspace.root.chmod(0o755)
+    found = findings(workspace)["privacy"]
+    assert found.state == "note"
+    assert f"chmod 700 {workspace.root}" in found.remedy
+    workspace.root.chmod(0o700)
+    assert findings(workspace)["privacy"].state == "well"
