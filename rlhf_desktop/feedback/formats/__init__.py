@@ -33,7 +33,7 @@ from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.feedback.formats.alpaca import ALPACA
 from rlhf_desktop.feedback.formats.arena import ARENA, ARENA_TABLE
 from rlhf_desktop.feedback.formats.argilla import ARGILLA
-from rlhf_desktop.feedback.formats.asking import Context
+from rlhf_desktop.feedback.formats.asking import Context, Watched
 from rlhf_desktop.feedback.formats.base import Format, Record
 from rlhf_desktop.feedback.formats.containers import read_items
 from rlhf_desktop.feedback.formats.declared import beside
@@ -127,8 +127,11 @@ class Reading:
         if form.fits(mapped) == 0:
             raise Unusable(f"it is not in the format {form.title} ({form.keys})")
         context.next_record()
+        record = Watched({**self._others(value, form), **mapped})
         try:
-            return [_checked(row) for row in form.read({**self._others(value, form), **mapped}, context)]
+            rows = [_checked(row) for row in form.read(record, context)]
+            context.left_unread(record)
+            return rows
         except Unusable:
             raise
         except (BadInput, RecursionError) as problem:

@@ -4,6 +4,8 @@ A reader that needs to know something (a scale, which answer stood left) looks a
 file, and then asks here. With a proposal it goes on and says so; without one its rows are set aside until somebody answers.
 """
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +13,11 @@ from typing import Any
 from rlhf_desktop.feedback.formats.declared import Declared
 from rlhf_desktop.feedback.rows import Unusable
 
+_OF_COURSE = re.compile(  # columns that say nothing of what was asked, answered or judged
+    r"^_?(?:id|idx|index|uuid|hash|sha256|timestamp|tstamp|split|server_id)$"
+    r"|^(?:prompt|message|question|conversation|post|external|record|row|task|parent|tree|message_tree)_id$|_(?:at|hash|time)$|^__"
+)
+_NAMED = 12  # columns in one note
 _MANY = 1000  # different values of one question that are kept: beyond, they are no scale
 
 
@@ -56,6 +63,7 @@ class Context:
     _kept: dict[str, Any] = field(default_factory=dict)
     _asked: dict[str, Question] = field(default_factory=dict)
     _noted: dict[str, Note] = field(default_factory=dict)
+    _unread: Counter[str] = field(default_factory=Counter)
     _now: set[str] = field(default_factory=set)  # what this record has counted for already
 
     def next_record(self) -> None:
@@ -103,6 +111,12 @@ class Context:
             self._noted[text] = replace(known, rows=known.rows + 1)
         self._now.add(text)
 
+    def left_unread(self, record: "Watched") -> None:
+        """The columns of a record that its reader did not look at; said together, as they mostly are the same."""
+        for name in list(record):
+            if name not in record.looked_at and record.holds(name) and not _OF_COURSE.search(str(name)):
+                self._unread[str(name)[:40]] += 1
+
     @property
     def questions(self) -> tuple[Question, ...]:
         """What nobody has answered: those that hold rows back first, then the proposals."""
@@ -111,4 +125,30 @@ class Context:
     @property
     def notes(self) -> tuple[Note, ...]:
         """What was left out, what concerns most rows first."""
-        return tuple(sorted(self._noted.values(), key=lambda note: -note.rows))
+        found = sorted(self._noted.values(), key=lambda note: -note.rows)
+        names = [name for name, _ in self._unread.most_common()]
+        if names:
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            found.append(Note(f"Columns that are not read: {', '.join(names[:_NAMED])}{more}", max(self._unread.values())))
+        return tuple(found)
+
+
+class Watched(dict[str, Any]):
+    """A record that keeps which of its columns were looked at."""
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        super().__init__(record)
+        self.looked_at: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.looked_at.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A column's value."""
+        self.looked_at.add(name)
+        return super().get(name, default)
+
+    def holds(self, name: str) -> bool:
+        """Whether a column has a value; asking is not looking."""
+        return super().get(name) not in (None, "", [], {})

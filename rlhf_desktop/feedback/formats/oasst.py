@@ -102,10 +102,13 @@ def _flat_fits(record: Record) -> float:
     return 1.0 if told and str(record["role"]) in _ROLES else 0.0
 
 
+_READ = ("message_id", "parent_id", "role", "text", "rank", "deleted", "review_result")
+
+
 def _flat_survey(record: Record, context: Context) -> None:
     """Keep every message: an answer's rank says nothing without its question."""
     messages, replies = context.store("oasst messages", dict), context.store("oasst replies", dict)
-    kept = {name: record.get(name) for name in ("message_id", "parent_id", "role", "text", "rank", "deleted", "review_result")}
+    kept = {name: record.get(name) for name in _READ}
     messages[str(record["message_id"])] = kept
     if record.get("parent_id"):
         replies.setdefault(str(record["parent_id"]), []).append(kept)
@@ -113,10 +116,11 @@ def _flat_survey(record: Record, context: Context) -> None:
 
 def _read_flat(record: Record, context: Context) -> Iterator[FeedbackRow]:
     """The ranking of the answers to one question; an answer's own row gives nothing more."""
-    if record["role"] == "assistant":
-        if _is_out(record):
+    own = {name: record.get(name) for name in _READ}
+    if own["role"] == "assistant":
+        if _is_out(own):
             context.note(_OUT)
-        elif record.get("rank") is None:
+        elif own["rank"] is None:
             context.note("Answers that nobody ranked are no judgement and are left out")
         return
     messages, replies = context.store("oasst messages", dict), context.store("oasst replies", dict)

@@ -57,6 +57,13 @@ def test_notes_are_counted_by_record():
     assert context.notes == (Note("x", 2),)
 
 
+def test_columns_that_nobody_reads_are_named_and_ids_are_not(tmp_path):
+    path = tmp_path / "p.jsonl"
+    row = {"id": 7, "prompt": "Q", "chosen": "a", "rejected": "b", "source": "x", "empty": None}
+    path.write_text("".join(json.dumps({**row, "prompt": f"Q{n}"}) + "\n" for n in range(3)))
+    assert preview_import(path).notes == (Note("Columns that are not read: source", 3),)
+
+
 def test_a_scale_that_all_marks_settle_is_not_asked_for(tmp_path):
     path = write(tmp_path / "r.json", marked("quality", 1, 2, 5))
     assert (preview_import(path).questions, preview_import(path).sure) == ((), True)
