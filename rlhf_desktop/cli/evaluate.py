@@ -10,8 +10,7 @@ from rlhf_desktop.cli.blind import COMMANDS
 from rlhf_desktop.cli.common import Group, holding
 from rlhf_desktop.cli.desk import desk_of
 from rlhf_desktop.cli.reports import report_option, written
-from rlhf_desktop.cli.talk import sampling_options
-from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.cli.talk import sampling_of, sampling_options
 from rlhf_desktop.evaluation.texts import mean_words
 from rlhf_desktop.evaluation.winrate import WinRate
 from rlhf_desktop.feedback.prompt_files import read_prompts
@@ -87,7 +86,7 @@ def policy(
         b=tuned[1],
         runs=desk.workspace.runs,
         reward=desk.reward(reward) if reward else None,
-        sampling=Sampling(**sampling),
+        sampling=sampling_of(desk, sampling),
         seed=seed,
         on_progress=desk.console.batch("Writing answers:"),
     )

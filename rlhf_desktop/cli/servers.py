@@ -9,9 +9,8 @@ import click
 
 from rlhf_desktop.cli.common import Group
 from rlhf_desktop.cli.desk import Desk, desk_of
-from rlhf_desktop.cli.talk import FILE, sampling_options
+from rlhf_desktop.cli.talk import FILE, sampling_of, sampling_options
 from rlhf_desktop.core.errors import BadInput
-from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.feedback.prompt_files import read_prompts
 from rlhf_desktop.hub.servers import Server
 from rlhf_desktop.hub.tokens import Secret, TokenKeeper
@@ -69,7 +68,9 @@ def generate(url: str, server_model: str, prompts: Path, k: int, out: Path, seed
     asked = read_prompts(prompts)
     check_output(out)
     found = _model_of(server_of(desk, url, server_model))
-    rows = server_rows(found, asked, k, Sampling(**drawn), seed, lambda done, total: desk.console.progress(f"{done} of {total}"))
+    rows = server_rows(
+        found, asked, k, sampling_of(desk, drawn), seed, lambda done, total: desk.console.progress(f"{done} of {total}")
+    )
     write_rows(out, rows)
     made = {"out": str(out), "prompts": len(rows), "completions": len(rows) * k, "model": found.reference.name}
     desk.console.result(made, f"{len(rows) * k} answers by {found.reference.name} are in {out}.")
@@ -85,7 +86,7 @@ def label(url: str, server_model: str, limit: int, seed: int, **drawn: Any) -> N
     desk = desk_of(click.get_current_context())
     found = _model_of(server_of(desk, url, server_model))
     made = prepare_label(
-        desk.store, desk.project, found, Sampling(**drawn), limit=limit, seed=seed, chance=random.Random(),
+        desk.store, desk.project, found, sampling_of(desk, drawn), limit=limit, seed=seed, chance=random.Random(),
         on_done=lambda done, total: desk.console.progress(f"{done} of {total}"),
     )  # fmt: skip
     desk.console.result({"prepared": made, "model": found.reference.name}, f"{made} prompts are ready in Label.")

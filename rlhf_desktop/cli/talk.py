@@ -14,6 +14,7 @@ from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.feedback.prompt_files import read_prompts
 from rlhf_desktop.operations.generation import MAX_ANSWERS, check_room, generate_answers, score_answers
 from rlhf_desktop.operations.rows import check_output, read_answers, write_answers
+from rlhf_desktop.operations.sampling import usual_sampling
 
 FILE = click.Path(path_type=Path)
 _DEFAULTS = Sampling()
@@ -25,10 +26,23 @@ def sampling_options(command: Any) -> Any:
         click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Repeats the same answers."),
         click.option("--top-p", type=Decimal(0, 1, min_open=True), default=_DEFAULTS.top_p, show_default=True),
         click.option("--temperature", type=Decimal(0, 2), default=_DEFAULTS.temperature, show_default=True),
+        click.option(
+            "--max-thought-tokens",
+            type=click.IntRange(0, 32768),
+            default=None,
+            help="What a model that can may think first; 0: it answers at once (default: the project's choice).",
+        ),
         click.option("--max-new-tokens", type=click.IntRange(1, 8192), default=_DEFAULTS.max_new_tokens, show_default=True),
     ):
         command = option(command)
     return command
+
+
+def sampling_of(desk: Desk, drawn: dict[str, Any]) -> Sampling:
+    """How the options say that answers are drawn."""
+    if drawn["max_thought_tokens"] is None:
+        drawn = {**drawn, "max_thought_tokens": usual_sampling(desk.store, desk.project).max_thought_tokens}
+    return Sampling(**drawn)
 
 
 @click.command(cls=Command)
@@ -45,15 +59,13 @@ def generate(
     k: int,
     adapter: str | None,
     out: Path,
-    max_new_tokens: int,
-    temperature: float,
-    top_p: float,
     seed: int,
+    **drawn: Any,
 ) -> None:
     """Write K answers to each prompt of a file."""
     desk = desk_of(ctx)
     asked = read_prompts(prompts)
-    sampling = Sampling(temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens)
+    sampling = sampling_of(desk, drawn)
     check_room(out, asked, k, sampling)
     base, tuned = desk.base, desk.adapter(adapter)
     on_progress = desk.console.batch("Writing answers:")
@@ -96,15 +108,13 @@ def chat(
     ctx: click.Context,
     adapter: str | None,
     prompt: str | None,
-    max_new_tokens: int,
-    temperature: float,
-    top_p: float,
     seed: int,
+    **drawn: Any,
 ) -> None:
     """Talk to the model here in the terminal."""
     desk = desk_of(ctx)
     base, tuned = desk.base, desk.adapter(adapter)
-    sampling = Sampling(temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens)
+    sampling = sampling_of(desk, drawn)
     desk.client.load(base.held(tuned))
     talk = Talk(desk, tuned, sampling, seed)
     if prompt is not None or desk.console.as_json:
@@ -126,6 +136,7 @@ class Talk:
             raise click.UsageError("Give the question with --prompt TEXT.")
         answer = self._answer([{"role": "user", "content": prompt or ""}], show=not self._desk.console.as_json)
         made = {"prompt": prompt, "answer": answer.text, "tokens": answer.tokens, "finish": answer.finish}
+        made |= {"thought": answer.thought, "thought_tokens": answer.thought_tokens} if answer.thought else {}
         self._desk.console.result({**made, "model": self._desk.base.name, "adapter": self._adapter.name if self._adapter else None})
 
     def converse(self) -> None:
@@ -168,12 +179,14 @@ class Talk:
 
     def _answer(self, messages: Messages, *, show: bool) -> Completion:
         def on_reply(reply: Reply) -> None:
-            if show and isinstance(reply, Token):
+            if show and isinstance(reply, Token) and not reply.thought:
                 click.echo(reply.text, nl=False)
 
         rows = self._desk.client.generate([messages], 1, self._adapter, self._sampling, self._seed, on_reply)
         if show:
             click.echo("")
+            if rows[0] and rows[0][0].thought:
+                self._desk.console.note(f"(It thought for {rows[0][0].thought_tokens:,} tokens first.)")
         if not rows[0]:
             raise NotFound("The model gave no answer.", "Ask again.")
         return rows[0][0]

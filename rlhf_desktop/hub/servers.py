@@ -20,11 +20,13 @@ from rlhf_desktop.core.files import sha256_text
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.core.thoughts import ThoughtSplitter
 from rlhf_desktop.hub.tokens import Secret, TokenKeeper, scrub
 
 _TIMEOUT_S = 300.0  # a large model on a slow machine
 _MAX_BYTES = 16 * 2**20
 _MAX_ANSWER_CHARS = 200_000
+_THOUGHTS = ("reasoning_content", "reasoning")  # where servers put what was thought before the answer
 
 
 class Call:
@@ -56,6 +58,7 @@ class ServerAnswer:
     text: str
     finish: Literal["end", "length"]
     tokens: int | None
+    thought: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,15 +125,23 @@ class Server:
         answer = self._ask("POST", "/chat/completions", asked, call)
         try:
             choice = answer["choices"][0]
-            text = choice["message"]["content"]
-        except (KeyError, IndexError, TypeError):
-            text = None
+            told = choice["message"]
+            text = told["content"]
+            apart = next((told[name] for name in _THOUGHTS if isinstance(told.get(name), str)), "")
+        except (KeyError, IndexError, TypeError, AttributeError):
+            text, apart = None, ""
+        if text is None and apart:
+            text = ""  # it was cut while it thought
         if not isinstance(text, str) or len(text) > _MAX_ANSWER_CHARS:
             raise HubTrouble(f"{self.host} gave an answer that cannot be used.", "Is it a chat model?", scrub(str(answer)[:500]))
         usage = answer.get("usage")
-        tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+        tokens = _answer_tokens(usage) if isinstance(usage, dict) else None
         finish: Literal["end", "length"] = "length" if choice.get("finish_reason") == "length" else "end"
-        return ServerAnswer(text.strip(), finish, tokens if isinstance(tokens, int) else None)
+        splitter = ThoughtSplitter()
+        splitter.push(text)
+        splitter.finish()
+        thought = "\n\n".join(part.strip() for part in (apart[:_MAX_ANSWER_CHARS], splitter.thought) if part.strip())
+        return ServerAnswer(splitter.answer.strip(), finish, tokens, thought)
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, call: Call | None = None) -> dict[str, Any]:
         parts = urlsplit(self.url)
@@ -162,6 +173,15 @@ class Server:
                 f"{self.host} did not answer as such servers do.", "Its address usually ends in /v1.", scrub(str(raw[:300]))
             )
         return answer
+
+
+def _answer_tokens(usage: Mapping[str, Any]) -> int | None:
+    """The answer's tokens without those of a thought, as far as the server counts them apart."""
+    everything, details = usage.get("completion_tokens"), usage.get("completion_tokens_details")
+    thought = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    if not isinstance(everything, int):
+        return None
+    return max(0, everything - thought) if isinstance(thought, int) else everything
 
 
 @dataclass(frozen=True)

@@ -91,4 +91,4 @@ def prepare_label(
 
 
 def _kept(answer: ServerAnswer, seed: int) -> NewCompletion:
-    return NewCompletion(answer.text, seed, answer.finish, answer.tokens)
+    return NewCompletion(answer.text, seed, answer.finish, answer.tokens, answer.thought)

@@ -13,11 +13,13 @@ _KEY = "unfinished_answers"
 _NAMES = ("model_name", "model_hash", "adapter_name", "adapter_hash")
 
 
-def note_unfinished(store: Store, project_id: str, parent: str, generator: Generator, seed: int, texts: Sequence[str]) -> None:
-    """Remember what has been streamed so far of the answers to a message and is not stored yet."""
+def note_unfinished(
+    store: Store, project_id: str, parent: str, generator: Generator, seed: int, drafts: Sequence[tuple[str, str]]
+) -> None:
+    """Remember what has been streamed so far of answers that are not stored yet: their texts, and what was thought first."""
     names = {name: getattr(generator, name) for name in _NAMES}
     made = {**names, "sampling": generator.sampling.model_dump(mode="json")}
-    store.settings.set(_KEY, {"parent": parent, "generator": made, "seed": seed, "texts": list(texts)}, project_id)
+    store.settings.set(_KEY, {"parent": parent, "generator": made, "seed": seed, "drafts": list(drafts)}, project_id)
 
 
 def forget_unfinished(store: Store, project_id: str) -> None:
@@ -30,7 +32,13 @@ def recover_unfinished(store: Store, project: Project) -> str | None:
     noted: dict[str, Any] | None = store.settings.get(_KEY, None, project.id)
     if noted is None:
         return None
-    kept = [NewCompletion(text, noted["seed"], "cancelled", None) for text in noted["texts"] if text.strip()]
+    drafts = noted["drafts"] if "drafts" in noted else [(text, "") for text in noted["texts"]]
+    alone = len(drafts) == 1  # only then is a thought without an answer of use
+    kept = [
+        NewCompletion(text, noted["seed"], "cancelled", thought=thought)
+        for text, thought in drafts
+        if text.strip() or (alone and thought)
+    ]
     conversation = None
     with store.connection.transaction():
         forget_unfinished(store, project.id)

@@ -1,7 +1,8 @@
 """Speaks the inference worker's protocol without a model. Answers are "answer <n> to <last message>", streamed in two parts.
 
-A prompt that holds "forever" streams one part and waits to be cancelled; "crash" ends the process; "trouble" is refused; "broken"
-is refused too, and the process ends because only a new one can go on.
+A prompt that holds "ponder" is thought about first, "endless" until it is cancelled. One that holds "forever" streams one part and
+waits to be cancelled; "crash" ends the process; "trouble" is refused; "broken" is refused too, and the process ends because only a
+new one can go on.
 """
 
 import json
@@ -30,6 +31,13 @@ def generate(request, waiting):
         say(type="done", id=key, cancelled=False, stats={})
         return
     texts = [f"answer {n} to {last}" for n in range(request["k"])]
+    if "ponder" in last or "endless" in last:
+        for n in range(request["k"]):
+            for piece in (f"Hm, {n}", ": so be it."):
+                say(type="token", id=key, prompt=0, completion=n, text=piece, thought=True)
+    if "endless" in last:
+        waiting[key] = [""] * request["k"]
+        return
     for n, text in enumerate(texts):
         say(type="token", id=key, prompt=0, completion=n, text=text[:8])
     if "crash" in last:
@@ -37,12 +45,13 @@ def generate(request, waiting):
     if "forever" in last:
         waiting[key] = [text[:8] for text in texts]
         return
-    finish(key, texts, "end")
+    finish(key, texts, "end", thinks="ponder" in last)
 
 
-def finish(key, texts, how):
+def finish(key, texts, how, thinks=False):
     for n, text in enumerate(texts):
-        say(type="completion", id=key, prompt=0, completion=n, text=text, tokens=4, finish=how)
+        thought = {"thought": f"Hm, {n}: so be it.", "thought_tokens": 9} if thinks or not text else {}
+        say(type="completion", id=key, prompt=0, completion=n, text=text, tokens=4, finish=how, **thought)
     say(type="done", id=key, cancelled=how == "cancelled", stats={})
 
 

@@ -259,3 +259,46 @@ def test_sampling_belongs_to_the_conversation(qtbot, presenter, store):
     presenter.set_sampling(Sampling())
     presenter.open(kept)
     assert presenter._sampling.temperature == 0.2
+
+
+def test_a_thought_is_kept_apart_from_its_answer_and_is_not_sent_back(qtbot, presenter, store):
+    grown = []
+    presenter.thoughtGrew.connect(lambda place, text: grown.append((place, text)))
+    send(qtbot, presenter, "ponder this", 1)
+    turn = last_turns(presenter)[-1]
+    assert grown[-1] == (0, "Hm, 0: so be it.")
+    assert (turn.text, turn.thought, turn.thought_tokens) == ("answer 0 to ponder this", "Hm, 0: so be it.", 9)
+    node = store.conversations.message(turn.id)
+    assert (node.content, node.thought, node.tokens) == ("answer 0 to ponder this", "Hm, 0: so be it.", 4)
+    assert "Hm" not in str([n.message for n in store.conversations.tree(node.conversation_id).path(node.id)])
+
+
+def test_answers_to_be_judged_show_no_thoughts(qtbot, presenter):
+    shown = []
+    presenter.judging.began.connect(lambda showing: shown.append(showing.texts))
+    send(qtbot, presenter, "ponder this", 2)
+    assert sorted(shown[0]) == ["answer 0 to ponder this", "answer 1 to ponder this"]
+
+
+def test_a_thought_that_is_stopped_can_still_be_read(qtbot, presenter, store):
+    with qtbot.waitSignal(presenter.thoughtGrew):
+        presenter.send("endless", 1)
+    presenter.note()
+    assert store.settings.get("unfinished_answers", project_id=presenter._session.project.id)["drafts"][0][1].startswith("Hm, 0")
+    with qtbot.waitSignal(presenter.writingEnded):
+        presenter.stop()
+    turn = last_turns(presenter)[-1]
+    assert (turn.text, turn.thought, turn.cut) == ("", "Hm, 0: so be it.", "Stopped")
+
+
+def test_a_conversations_thinking_can_be_made_the_projects(qtbot, presenter):
+    presenter.set_sampling(Sampling(max_thought_tokens=512))
+    send(qtbot, presenter, "hello", 1)
+    mine = presenter.conversation_id
+    presenter.new_conversation()
+    assert presenter._sampling.max_thought_tokens == 0
+    presenter.open(mine)
+    assert presenter._sampling.max_thought_tokens == 512
+    presenter.make_usual()
+    presenter.new_conversation()
+    assert presenter._sampling.max_thought_tokens == 512

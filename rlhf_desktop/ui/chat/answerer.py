@@ -34,6 +34,7 @@ class Answerer(QObject):
     """
 
     tokenArrived = Signal(str, int, int, str)  # request, prompt, completion, text to append
+    thoughtArrived = Signal(str, int, int, str)
     completionFinished = Signal(object)  # core.protocol.Completion
     requestDone = Signal(object)  # core.protocol.Done
     troubleHappened = Signal(str, object)  # request, AppError
@@ -44,6 +45,7 @@ class Answerer(QObject):
         self._session, self._client = session, client
         self._calls: dict[str, Call] = {}  # requests at servers
         client.tokenArrived.connect(self.tokenArrived)
+        client.thoughtArrived.connect(self.thoughtArrived)
         client.completionFinished.connect(self.completionFinished)
         client.requestDone.connect(self.requestDone)
         client.troubleHappened.connect(self.troubleHappened)
@@ -94,8 +96,9 @@ class Answerer(QObject):
                     break
                 (answer,) = asked.answers(prompt, 1, sampling, seed + number, call)
                 said = Completion(
-                    id=request, prompt=0, completion=number, text=answer.text, tokens=answer.tokens or 0, finish=answer.finish
-                )
+                    id=request, prompt=0, completion=number, text=answer.text, tokens=answer.tokens or 0, finish=answer.finish,
+                    thought=answer.thought,
+                )  # fmt: skip
                 self._tell(self.completionFinished, said)
             self._tell(self.requestDone, Done(id=request, cancelled=call.ended))
         except AppError as trouble:

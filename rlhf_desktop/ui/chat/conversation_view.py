@@ -26,6 +26,7 @@ class ConversationView(QScrollArea):
         self.setAccessibleName("Conversation")
         self._single: TurnView | None = None
         self._pending: dict[int, str] = {}
+        self._thoughts: dict[int, str] = {}
         self._follow = True
         page = QWidget()
         page.setProperty("kind", "plain")
@@ -57,7 +58,7 @@ class ConversationView(QScrollArea):
         clear(self._turns)
         clear(self._current)
         self._area.hide()
-        self._single, self._pending = None, {}
+        self._single, self._pending, self._thoughts = None, {}, {}
         self._limit(t.CONTENT_WIDTH - t.SIDEBAR_WIDTH)
         for turn in turns:
             view = TurnView(turn)
@@ -68,7 +69,7 @@ class ConversationView(QScrollArea):
     def start_writing(self, answers: int) -> None:
         """Make room for the answers to come: a turn for one, cards for several."""
         clear(self._current)
-        self._pending = {}
+        self._pending, self._thoughts = {}, {}
         if answers == 1:
             self._single = TurnView(Turn("", "assistant", "…", "Answer", 0, 1, "", False, False))
             self._current.addWidget(self._single)
@@ -102,6 +103,12 @@ class ConversationView(QScrollArea):
         if not self._frame.isActive():
             self._frame.start()
 
+    def think(self, place: int, thought: str) -> None:
+        """What is thought before an answer is now this text. Before several, only that they are thinking is shown."""
+        self._thoughts[place] = thought
+        if not self._frame.isActive():
+            self._frame.start()
+
     def end(self, place: int, finish: str) -> None:
         """An answer is complete."""
         self.draw()
@@ -110,11 +117,19 @@ class ConversationView(QScrollArea):
 
     def draw(self) -> None:
         """Show what has come in since the last frame."""
+        thoughts, self._thoughts = self._thoughts, {}
+        for place, thought in thoughts.items():
+            if self._single:
+                self._single.thought.grow(thought)
+            elif place < len(self._area.board.cards):
+                self._area.board.cards[place].say_status("Thinking…")
         pending, self._pending = self._pending, {}
         for place, text in pending.items():
             if self._single:
+                self._single.thought.end()
                 self._single.text.set_text(text)
             elif place < len(self._area.board.cards):
+                self._area.board.cards[place].say_status("Writing…")
                 self._area.board.cards[place].text.set_text(text)
 
     def resizeEvent(self, event: QResizeEvent) -> None:

@@ -12,6 +12,7 @@ from rlhf_desktop.core.protocol import Completion, Done, Sampling
 from rlhf_desktop.feedback.conversations import Generator, Tree
 from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.operations.conversations import hide_conversation
+from rlhf_desktop.operations.sampling import choose_thought_room, usual_sampling
 from rlhf_desktop.operations.unfinished import forget_unfinished, note_unfinished, recover_unfinished
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
@@ -39,6 +40,7 @@ class Writing:
     generator: Generator
     order: list[int]  # displayed place → number of the completion
     texts: list[str] = field(default_factory=list)  # by number of the completion
+    thoughts: dict[int, str] = field(default_factory=dict)  # number of the completion → what was thought before it
     stored: dict[int, str] = field(default_factory=dict)  # number of the completion → message id
 
 
@@ -49,6 +51,7 @@ class ChatPresenter(QObject):
     titleChanged = Signal(str)
     setupChanged = Signal(str, object, bool)  # instructions, Sampling, whether the conversation has begun
     writingStarted = Signal(int)  # how many answers
+    thoughtGrew = Signal(int, str)  # displayed place, what was thought so far
     answerGrew = Signal(int, str)  # displayed place, its whole text
     answerEnded = Signal(int, str)  # displayed place, how ("end", "length", "cancelled")
     writingEnded = Signal()
@@ -74,7 +77,7 @@ class ChatPresenter(QObject):
         self._writing: Writing | None = None
         self._unanswered: tuple[str, int] | None = None  # the message a trouble left without an answer; how many were asked
         self._instructions = ""  # of a conversation not yet begun
-        self._sampling = Sampling()
+        self._sampling = usual_sampling(store, session.project)
         self.judging = Judging(store, session, who, clock, self)
         self.judging.saved.connect(self._judged)
         self.judging.troubled.connect(self.troubled)
@@ -85,6 +88,7 @@ class ChatPresenter(QObject):
         self._noting.setInterval(NOTE_MS)
         self._noting.timeout.connect(self.note)
         self._answerer.tokenArrived.connect(self._token)
+        self._answerer.thoughtArrived.connect(self._think)
         self._answerer.completionFinished.connect(self._completion)
         self._answerer.requestDone.connect(self._done)
         self._answerer.troubleHappened.connect(self._trouble)
@@ -109,7 +113,7 @@ class ChatPresenter(QObject):
     def new_conversation(self) -> None:
         """Show an empty conversation; it is stored with its first message."""
         self._leave()
-        self._tree, self._instructions = None, ""
+        self._tree, self._instructions, self._sampling = None, "", self._usual()
         self.titleChanged.emit("New conversation")
         self.conversationShown.emit([])
         self.setupChanged.emit("", self._sampling, False)
@@ -150,7 +154,10 @@ class ChatPresenter(QObject):
 
     def _kept_sampling(self, conversation_id: str) -> Sampling:
         kept = self._store.settings.get(f"sampling:{conversation_id}", None, self._session.project.id)
-        return Sampling.model_validate(kept) if kept else Sampling()
+        return Sampling.model_validate(kept) if kept else self._usual()
+
+    def _usual(self) -> Sampling:
+        return usual_sampling(self._store, self._session.project)
 
     def set_sampling(self, sampling: Sampling) -> None:
         """Draw this conversation's answers like this from now on."""
@@ -158,8 +165,14 @@ class ChatPresenter(QObject):
         if self._tree is not None:
             self._keep_sampling()
 
+    def make_usual(self) -> None:
+        """Let new conversations of this project, Label and comparisons think as this conversation does."""
+        choose_thought_room(self._store, self._session.project, self._sampling.max_thought_tokens)
+        if self._tree is not None:
+            self._keep_sampling()
+
     def _keep_sampling(self) -> None:
-        value = self._sampling.model_dump(mode="json") if self._sampling != Sampling() else None
+        value = self._sampling.model_dump(mode="json") if self._sampling != self._usual() else None
         self._store.settings.set(f"sampling:{self.conversation_id}", value, self._session.project.id)
 
     def set_instructions(self, text: str, answers: int) -> None:
@@ -210,7 +223,7 @@ class ChatPresenter(QObject):
         if self._instructions:
             self._store.conversations.add_message(conversation.id, None, "system", self._instructions)
         tree = self._store.conversations.tree(conversation.id)
-        if self._sampling != Sampling():
+        if self._sampling != self._usual():
             self._tree = tree
             self._keep_sampling()
         return tree
@@ -288,18 +301,27 @@ class ChatPresenter(QObject):
                 self._noting.start()
             self.answerGrew.emit(writing.order.index(completion), writing.texts[completion])
 
+    def _think(self, request: str, _prompt: int, completion: int, text: str) -> None:
+        writing = self._writing
+        if writing and writing.request == request:
+            writing.thoughts[completion] = writing.thoughts.get(completion, "") + text
+            if not self._noting.isActive():
+                self._noting.start()
+            self.thoughtGrew.emit(writing.order.index(completion), writing.thoughts[completion])
+
     def _completion(self, reply: Completion) -> None:
         writing = self._writing
         if writing is None or writing.request != reply.id:
             return
-        writing.texts[reply.completion] = reply.text
+        writing.texts[reply.completion], writing.thoughts[reply.completion] = reply.text, reply.thought
         place = writing.order.index(reply.completion)
         self.answerGrew.emit(place, reply.text)
         self.answerEnded.emit(place, reply.finish)
         self._keep(writing, reply.completion, NewCompletion.of(reply, writing.seed))
 
     def _keep(self, writing: Writing, number: int, completion: NewCompletion) -> None:
-        if not completion.text.strip() or number in writing.stored:
+        alone = len(writing.order) == 1  # a thought without an answer cannot be judged, but it can be read
+        if not (completion.text.strip() or (alone and completion.thought)) or number in writing.stored:
             return
         try:
             with self._store.connection.transaction():  # stored and no longer noted as unfinished, or neither
@@ -333,9 +355,10 @@ class ChatPresenter(QObject):
             self._note(self._writing, set(self._writing.stored))
 
     def _note(self, writing: Writing, stored: set[int]) -> None:
-        texts = [text for number, text in enumerate(writing.texts) if number not in stored]
-        if any(texts):
-            note_unfinished(self._store, writing.project, writing.parent, writing.generator, writing.seed, texts)
+        left = [number for number in range(len(writing.texts)) if number not in stored]
+        drafts = [(writing.texts[number], writing.thoughts.get(number, "")) for number in left]
+        if any(text or thought for text, thought in drafts):
+            note_unfinished(self._store, writing.project, writing.parent, writing.generator, writing.seed, drafts)
         else:
             forget_unfinished(self._store, writing.project)
 
@@ -351,7 +374,7 @@ class ChatPresenter(QObject):
         writing, self._writing = self._writing, None
         self._noting.stop()
         for number, text in enumerate(writing.texts):
-            self._keep(writing, number, NewCompletion(text, writing.seed, "cancelled", None))
+            self._keep(writing, number, NewCompletion(text, writing.seed, "cancelled", thought=writing.thoughts.get(number, "")))
         if len(writing.stored) < len(writing.texts):  # an empty answer is not kept, nor is what was noted of it
             forget_unfinished(self._store, writing.project)
         self.writingEnded.emit()

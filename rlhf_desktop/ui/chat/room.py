@@ -118,6 +118,7 @@ class ChatRoom(QObject):
         p.conversationShown.connect(self._show_turns)
         p.titleChanged.connect(self.name.setText)
         p.writingStarted.connect(self._writing_started)
+        p.thoughtGrew.connect(v.think)
         p.answerGrew.connect(v.grow)
         p.answerEnded.connect(v.end)
         p.writingEnded.connect(self._writing_ended)
@@ -128,6 +129,9 @@ class ChatRoom(QObject):
         self.setup.left.connect(lambda: self.setup_button.setChecked(False))
         self.setup.instructionsGiven.connect(self._instruct)
         self.setup.samplingChanged.connect(p.set_sampling)
+        self.setup.usualChosen.connect(self._make_usual)
+        self._context.chat.modelLoaded.connect(lambda _loaded: self._show_thinking())
+        session.modelChanged.connect(self._show_thinking)
         p.troubled.connect(session.troubled)
         v.turnMade.connect(self._connect_turn)
         session.conversationsChanged.connect(self._reload_list)
@@ -194,6 +198,18 @@ class ChatRoom(QObject):
     def _show_setup(self, on: bool) -> None:
         self.setup.setVisible(on)
         (self.setup.edit if on else self.composer.edit).setFocus()
+
+    def _make_usual(self) -> None:
+        self.presenter.make_usual()
+        self._context.session.announce("New conversations of this project begin so.")
+
+    def _show_thinking(self) -> None:
+        """What the model that answers knows of thoughts; until it is loaded, what most know."""
+        loaded = self._context.chat.loaded
+        if self._context.session.server is not None:
+            self.setup.show_thinking(None)
+        else:
+            self.setup.show_thinking(loaded.thinking if loaded else "switch")
 
     def _instruct(self, text: str) -> None:
         self.presenter.set_instructions(text, self.composer.answers.value())

@@ -1,18 +1,27 @@
 """What a conversation begins with: instructions for the model, and how answers are drawn."""
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QSpinBox, QWidget
 
 from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.core.thoughts import DEFAULT_THOUGHT_TOKENS, Kind
 from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.fields import DecimalField, named
 from rlhf_desktop.ui.widgets.flow import Flow
-from rlhf_desktop.ui.widgets.surfaces import Card, row
+from rlhf_desktop.ui.widgets.surfaces import Card, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
 
 _LIMITS = {"temperature": (0.0, 2.0), "top_p": (0.01, 1.0), "max_new_tokens": (1, 8192)}  # those of core.protocol.Sampling
+
+_THOUGHT_TOKENS = (16, 32768)
+_ABOUT_THOUGHTS: dict[Kind | None, str] = {
+    "none": "This model knows no thoughts: it answers at once.",
+    "switch": "A thought is shown apart from the answer. It is never judged, and nothing learns from it.",
+    "always": "This model always thinks first; it cannot be switched off. Thoughts are never judged, and nothing learns from them.",
+    "free": "This model thinks first when it likes. Thoughts are never judged, and nothing learns from them.",
+}
 
 
 class SetupPanel(Card):
@@ -20,6 +29,7 @@ class SetupPanel(Card):
 
     instructionsGiven = Signal(str)
     samplingChanged = Signal(object)  # Sampling
+    usualChosen = Signal()  # new conversations are to think as this one
     left = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -33,6 +43,7 @@ class SetupPanel(Card):
         self.edit.setPlaceholderText("For instance: You answer customers of a kitchen shop. Be brief and kind.")
         self.body.addWidget(self.edit)
         self.body.addLayout(self._make_sampling())
+        self.body.addLayout(self._make_thinking())
         lower = row(spacing=t.SPACE_S)
         lower.addStretch(1)
         close, self.use = Button("Close", "quiet"), Button("Use these instructions")
@@ -68,6 +79,44 @@ class SetupPanel(Card):
             fields.addWidget(field)
         return fields
 
+    def _make_thinking(self):
+        self.think, self.thought = QCheckBox("Think before answering"), QSpinBox()
+        self.think.setAccessibleName("Think before answering")
+        self.think.toggled.connect(self._changed)
+        self.thought.setRange(*_THOUGHT_TOKENS)
+        self.thought.setSingleStep(256)
+        self.thought.setValue(DEFAULT_THOUGHT_TOKENS)
+        named(self.thought, "Longest thought")
+        self.thought.setToolTip("In tokens; a thought that gets longer is ended, and the answer follows")
+        self.thought.valueChanged.connect(self._changed)
+        self.usual = Button("Do so in all new conversations", "link")
+        self.usual.setToolTip("In this project: in Chat, in Label and in comparisons")
+        self.usual.clicked.connect(self.usualChosen)
+        self._thought_name = caption("Longest thought")
+        self._about_thoughts = caption("", wrap=True)
+        line = Flow(t.SPACE_S)
+        for part in (self.think, self._thought_name, self.thought, self.usual):
+            line.addWidget(part)
+        held = column(spacing=t.SPACE_XS)
+        held.addLayout(line)
+        held.addWidget(self._about_thoughts)
+        self.show_thinking("switch")
+        return held
+
+    def show_thinking(self, kind: Kind | None) -> None:
+        """Offer what the model's template knows of thoughts; None: somebody else's server answers."""
+        self._kind = kind
+        said = _ABOUT_THOUGHTS.get(kind, "This server decides by itself whether its model thinks first.")
+        self._about_thoughts.setText(said)
+        self._show_thought_fields()
+
+    def _show_thought_fields(self) -> None:
+        self.think.setEnabled(self._kind == "switch")
+        room = self._kind in ("always", "free") or (self._kind == "switch" and self.think.isChecked())
+        for part in (self._thought_name, self.thought):
+            part.setVisible(room)
+        self.usual.setVisible(self._kind == "switch")
+
     def show_setup(self, instructions: str, sampling: Sampling, begun: bool) -> None:
         """Show what holds for the conversation."""
         self.edit.setPlainText(instructions)
@@ -86,11 +135,31 @@ class SetupPanel(Card):
             field.blockSignals(True)
             field.setValue(value)
             field.blockSignals(False)
+        for part in (self.think, self.thought):
+            part.blockSignals(True)
+        self.think.setChecked(sampling.max_thought_tokens > 0)
+        self.thought.setValue(sampling.max_thought_tokens or DEFAULT_THOUGHT_TOKENS)
+        for part in (self.think, self.thought):
+            part.blockSignals(False)
+        self._show_thought_fields()
 
     def _give(self) -> None:
         self.instructionsGiven.emit(self.edit.toPlainText().strip())
 
     def _changed(self) -> None:
+        self._show_thought_fields()
+        room = self.thought.value() if self._room_is_chosen() else 0
         self.samplingChanged.emit(
-            Sampling(temperature=self.temperature.value(), top_p=self.top_p.value(), max_new_tokens=self.length.value())
+            Sampling(
+                temperature=self.temperature.value(),
+                top_p=self.top_p.value(),
+                max_new_tokens=self.length.value(),
+                max_thought_tokens=room,
+            )
         )
+
+    def _room_is_chosen(self) -> bool:
+        """Whether the room for thoughts is other than what holds by itself."""
+        if self._kind in ("always", "free"):
+            return self.thought.value() != DEFAULT_THOUGHT_TOKENS
+        return self.think.isChecked()

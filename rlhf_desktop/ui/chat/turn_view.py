@@ -5,6 +5,7 @@ from PySide6.QtGui import QGuiApplication, QTextCursor
 from PySide6.QtWidgets import QFrame, QWidget
 
 from rlhf_desktop.ui.chat.composer import GrowingEdit
+from rlhf_desktop.ui.chat.thought_fold import ThoughtFold
 from rlhf_desktop.ui.chat.turns import Turn
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
@@ -40,6 +41,9 @@ class TurnView(QFrame):
         top = row(None, 0, t.SPACE_S)
         top.addWidget(self.name, 1)
         self._box.addLayout(top)
+        self.thought = ThoughtFold(turn.thought, turn.thought_tokens)
+        if turn.role == "assistant":
+            self._box.addWidget(self.thought)
         self._box.addWidget(self.text)
         if user:
             top.addWidget(self._actions)

@@ -20,6 +20,8 @@ class Turn:
     cut: str  # why it is unfinished, in words; "" when it is whole
     last: bool
     comparable: bool  # the alternatives of the last answer can be ranked
+    thought: str = ""  # what the model thought first
+    thought_tokens: int | None = None
 
 
 def model_name(generator: Generator | None) -> str:
@@ -51,6 +53,8 @@ def _turn(tree: Tree, node: MessageNode, generators: dict[str, Generator], last:
         cut=cut,
         last=last,
         comparable=last and node.role == "assistant" and 2 <= len(siblings) <= most,
+        thought=node.thought,
+        thought_tokens=node.thought_tokens,
     )
 
 

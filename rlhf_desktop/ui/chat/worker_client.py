@@ -77,6 +77,7 @@ class WorkerClient(QObject):
     """
 
     tokenArrived = Signal(str, int, int, str)  # request, prompt, completion, text to append
+    thoughtArrived = Signal(str, int, int, str)  # the same of what is thought before the answer
     completionFinished = Signal(object)  # core.protocol.Completion
     requestDone = Signal(object)  # core.protocol.Done
     troubleHappened = Signal(str, object)  # request ("" for the worker itself), AppError
@@ -239,7 +240,8 @@ class WorkerClient(QObject):
     def _handle(self, reply: Reply) -> None:
         match reply:
             case Token():
-                self.tokenArrived.emit(reply.id, reply.prompt, reply.completion, reply.text)
+                arrived = self.thoughtArrived if reply.thought else self.tokenArrived
+                arrived.emit(reply.id, reply.prompt, reply.completion, reply.text)
             case Completion():
                 self.completionFinished.emit(reply)
             case Ready():

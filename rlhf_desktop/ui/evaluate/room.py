@@ -28,6 +28,7 @@ from rlhf_desktop.operations.generation import BatchProgress
 from rlhf_desktop.operations.report import evaluation_report
 from rlhf_desktop.operations.report_pages import write_report
 from rlhf_desktop.operations.rounds import adopt, adoptions
+from rlhf_desktop.operations.sampling import usual_sampling
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.context import Context
@@ -164,7 +165,8 @@ class EvaluateRoom(QObject):
 
     def compare(self, old: AdapterRef | None, new: AdapterRef | None, many: int) -> None:
         """Have both models answer some held-out prompts, then judge."""
-        session, sampling, seed = self._context.session, Sampling(), random.randrange(_SEEDS)
+        session, seed = self._context.session, random.randrange(_SEEDS)
+        sampling = usual_sampling(self._context.store, session.project)
         begin = functools.partial(
             begin_evaluation,
             self._context.store,

@@ -141,6 +141,10 @@ class AnswerCard(Card):
         for held in self._rows.values():
             held.hide()
 
+    def say_status(self, words: str) -> None:
+        """What the model is doing about this answer."""
+        self._status.setText(words)
+
     def end(self, finish: str) -> None:
         """The answer is complete, or as complete as it gets."""
         self._status.setText({"length": "Cut at the length limit", "cancelled": "Stopped"}.get(finish, ""))

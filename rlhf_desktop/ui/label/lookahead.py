@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from PySide6.QtCore import QObject, Signal
 
 from rlhf_desktop.core.errors import AppError
-from rlhf_desktop.core.protocol import Completion, Done, Sampling
+from rlhf_desktop.core.protocol import Completion, Done
 from rlhf_desktop.feedback.conversations import Generator, Project
 from rlhf_desktop.operations.labelling import Item, keep_answers, remember_ready
+from rlhf_desktop.operations.sampling import usual_sampling
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.prompts import StoredPrompt
@@ -142,7 +143,7 @@ class Lookahead(QObject):
             self._ask(self._waiting.popleft())
 
     def _ask(self, prompt: StoredPrompt) -> None:
-        sampling = Sampling()
+        sampling = usual_sampling(self._store, self._session.project)
         seed = self._chance.randrange(_SEEDS)
         asked = self._answerer.ask(prompt.prompt, self._answers, sampling, seed, ahead=True)
         self._asked = _Asked(asked.request, prompt, self._session.project, asked.generator, seed)

@@ -146,6 +146,8 @@ def _surfaces(c: t.Palette) -> str:
     QFrame[kind="rating"] QPushButton[kind="segment"]:checked {{ background: {c.accent}; color: {c.on_accent}; }}
     QFrame[kind="card"]:focus, QPushButton[kind="card"]:focus {{ border: 2px solid {c.accent}; }}
     QFrame[kind="turn"] {{ background: {c.raised}; border-radius: {px(t.RADIUS_CARD)}; }}
+    QFrame[kind="thought"] {{ background: transparent; border: none; border-left: 2px solid {c.line}; }}
+    QFrame[kind="thought"] QTextBrowser[kind="markdown"] {{ color: {c.muted}; }}
     QFrame[kind="composer"] {{ background: {c.surface}; border: 1px solid {c.line}; border-radius: {px(t.RADIUS_CARD)}; }}
     QFrame[kind="composer"][focused="true"] {{ border: 2px solid {c.accent}; }}
     QFrame[kind="bar"] {{ background: {c.bg}; border: none; }}

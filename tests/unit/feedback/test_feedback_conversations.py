@@ -1,6 +1,7 @@
 import pytest
 
 from rlhf_desktop.core.errors import BadInput, NotFound
+from rlhf_desktop.core.files import canonical_json, sha256_text
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.conversations import Conversation, Generator, MessageNode, Tree, path_to, title_from
@@ -86,3 +87,9 @@ def test_a_title_is_the_start_of_the_first_question_cut_at_a_word():
     long = title_from([{"role": "user", "content": "word " * 40}])
     assert long == "word " * 10 + "word word…"
     assert title_from([]) == ""
+
+
+def test_generators_from_before_thoughts_keep_their_ids():
+    sampling = {"temperature": 0.7, "top_p": 0.95, "max_new_tokens": 256}
+    assert Generator("m", "h").id == sha256_text(canonical_json(["m", "h", None, None, sampling]))
+    assert Generator("m", "h", sampling=Sampling(max_thought_tokens=9)).id != Generator("m", "h").id

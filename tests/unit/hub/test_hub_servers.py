@@ -90,3 +90,20 @@ def test_offline_only_this_computer_is_asked(talker):
         Server.at("https://api.example.com/v1", "llama").answers(PROMPT, 1, Sampling())
     with pytest.raises(AppError, match="Offline is on"):
         Server.at("http://localhost.example.com/v1", "llama").models()
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "thought"),
+    [
+        ({"content": "<think>Hm.</think>\n\nYes."}, "Yes.", "Hm."),
+        ({"content": "Yes.", "reasoning_content": "Hm."}, "Yes.", "Hm."),
+        ({"content": None, "reasoning": "Hm, and"}, "", "Hm, and"),
+        ({"content": "<think>Hm, and"}, "", "Hm, and"),
+        ({"content": "Yes.", "reasoning_content": None}, "Yes.", ""),
+    ],
+)
+def test_thoughts_are_told_apart_and_not_counted(talker, message, text, thought):
+    usage = {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 7}}
+    talker.say = {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
+    (answer,) = Server.at(talker.url, "llama").answers(PROMPT, 1, Sampling())
+    assert (answer.text, answer.thought, answer.tokens) == (text, thought, 2)

@@ -51,7 +51,8 @@ class Station:
 
     def ask(self, text: str) -> None:
         _, question = self.store.conversations.start(self.project.id, [{"role": "user", "content": text}])
-        nodes = self.store.conversations.add_completions(question.id, [NewCompletion("a"), NewCompletion("b")], GENERATOR)
+        thought_about = NewCompletion("a", thought="Hm.", thought_tokens=2)
+        nodes = self.store.conversations.add_completions(question.id, [thought_about, NewCompletion("b")], GENERATOR)
         self.judge(tuple(node.id for node in nodes))
 
     def judge(self, displayed: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ from rlhf_desktop.core.errors import BadInput, NotFound, StoreTrouble
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.feedback.conversations import Generator
 from rlhf_desktop.store.conversations import NewCompletion
+from rlhf_desktop.store.erasing import bury
 from rlhf_desktop.store.shelf import ConversationQuery
 
 GENERATOR = Generator("starter", "hash", "tuned", "adapter hash", Sampling(temperature=0.9))
@@ -110,3 +111,23 @@ def test_many_are_planted_at_once_or_none(store, project):
     with pytest.raises(BadInput):
         store.conversations.plant(project.id, [(prompt, ["a"]), (prompt, ["\udc00"])])
     assert len(store.conversations.page(project.id, ConversationQuery("import"), limit=1000).rows) == 300
+
+
+def test_a_thought_comes_and_goes_with_its_answer_and_is_not_what_was_said(store, project, asked):
+    _, question = asked
+    made = NewCompletion("Because.", 7, "end", 3, "Let me see: orange.", 9)
+    (node,) = store.conversations.add_completions(question.id, [made], GENERATOR)
+    kept = store.conversations.message(node.id)
+    assert (kept.content, kept.thought, kept.tokens, kept.thought_tokens) == ("Because.", "Let me see: orange.", 3, 9)
+    assert kept.message == {"role": "assistant", "content": "Because."}
+    assert store.conversations.page(project.id, ConversationQuery(text="orange")).rows == ()
+    bury(store, [node.id])
+    assert store.connection.rows("SELECT id FROM messages WHERE thought != ''") == []
+
+
+def test_thoughts_in_what_comes_from_elsewhere_are_kept_apart(store, project):
+    turns = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "<think>Hm.</think>\n\nSo."}]
+    turns += [{"role": "user", "content": "<think>is a mark</think> What of it?"}]
+    (planted,) = store.conversations.plant(project.id, [(turns, ["<think>\nLong.\n</think>\n\nNothing.", "Use <think>."])])
+    assert [(n.content, n.thought) for n in planted.branch] == [("Why?", ""), ("So.", "Hm."), (turns[2]["content"], "")]
+    assert [(n.content, n.thought) for n in planted.answers] == [("Nothing.", "Long."), ("Use <think>.", "")]

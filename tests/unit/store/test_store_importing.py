@@ -96,3 +96,16 @@ def test_a_file_goes_in_and_comes_out_as_training_data(store, project, tmp_path)
     (ranking,) = store.snapshot_rows(project.id, "reward")
     assert ranking.prompt == USER
     assert [(c.text, c.rank) for c in ranking.completions] == [("Sorry.", 1), ("So?", 2)]
+
+
+def test_thoughts_of_imported_answers_are_neither_judged_nor_marked(store, project):
+    thought = "<think>It is orange.</think>"
+    spans = Spans((Span(0, 10, 12, "wrong"), Span(0, 25, 31, "wrong"), Span(0, len(thought) + 3, len(thought) + 6, "rude")))
+    import_rows(store, project.id, [row_of(USER, [f"{thought}So sad."], [spans, Correction(f"{thought}I am sorry.", 0)])])
+    (j,) = store.judgements.effective(project.id)
+    assert store.conversations.message(j.displayed[0]).content == "So sad."
+    said = {verdict.kind: verdict for verdict in j.verdicts}
+    assert [(span.start, span.end) for span in said["spans"].spans] == [(0, 3), (3, 6)]
+    assert said["correction"].text == "I am sorry."
+    (row,) = exported(store.stream(project.id))
+    assert "orange" not in str(row)
