@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, settings
 
 from rlhf_desktop.core import offline
 from rlhf_desktop.core.devices import DEVICE
+from rlhf_desktop.core.measures import FamilyCheck
+from rlhf_desktop.operations import door
 from rlhf_desktop.store import driver
 from tests.tiny import make_tiny_model
 
@@ -44,6 +46,12 @@ def hasty_disk():
         patched.setattr(os, "fsync", lambda fd: None)
         patched.setattr(driver, "SYNCHRONOUS", "OFF")
         yield
+
+
+@pytest.fixture(autouse=True)
+def nobody_tries(monkeypatch):
+    """No worker is started to try a model that is added; what tries it has tests of its own (`try_family`, `worker trial`)."""
+    monkeypatch.setattr(door, "try_family", lambda base, command=None: FamilyCheck(kind="trains", road="fast"))
 
 
 @pytest.fixture(scope="session")

@@ -42,12 +42,18 @@ def python_file(folder: Path, name: str, tripwire: Path) -> None:
     (folder / name).write_text(f"import pathlib; pathlib.Path({str(tripwire)!r}).touch()\nclass Model: pass\nConfig = Model\n")
 
 
-def _code_in(file: str, key: str = "auto_map"):
+def _code_in(file: str, key: str = "auto_map", family: str = "martian"):
     def build(folder: Path, tripwire: Path) -> None:
         python_file(folder, "modeling.py", tripwire)
+        edit(folder / "config.json", model_type=family)
         edit(folder / file, **{key: dict.fromkeys(("AutoConfig", "AutoModelForCausalLM", "AutoTokenizer"), "modeling.Model")})
 
     return build
+
+
+def _other_class(folder: Path, tripwire: Path) -> None:
+    _code_in("config.json", family="llama")(folder, tripwire)
+    edit(folder / "config.json", architectures=["MartianForCausalLM"])
 
 
 def _nested_code(folder: Path, tripwire: Path) -> None:
@@ -105,6 +111,7 @@ MODELS: dict[str, Callable[[Path, Path], None]] = {
     "code-nested": _nested_code,
     "code-generate": _code_in("generation_config.json", "custom_generate"),
     "code-pipeline": _code_in("config.json", "custom_pipelines"),
+    "code-of-another-class": _other_class,
     "trust-me": _config(trust_remote_code=True),
     "pickle-bin": _pickled("pytorch_model.bin"),
     "pickle-pt": _pickled("model.pt"),
@@ -135,6 +142,11 @@ MODELS: dict[str, Callable[[Path, Path], None]] = {
     "tokenizer-pattern-nested": _pattern("(?:x*y?)*z"),
     "tokenizer-nested": _text("tokenizer.json", "[" * 10**6),
     "template-file-huge": _text("chat_template.jinja", "x" * 300_000),
+}
+
+
+HARMLESS: dict[str, Callable[[Path, Path], None]] = {  # transformers has this family's code itself, and leaves the folder's alone
+    f"code-in-{name}": _code_in(f"{name}.json", family="llama") for name in ("config", "tokenizer_config", "generation_config")
 }
 
 

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import click
 from rlhf_desktop.cli.common import Group, duration, table
 from rlhf_desktop.cli.desk import Desk, desk_of
 from rlhf_desktop.core.errors import AppError, BadInput, NotFound
+from rlhf_desktop.core.families import Verdict
 from rlhf_desktop.core.fit import model_fit
 from rlhf_desktop.core.platform import free_disk_bytes
-from rlhf_desktop.core.runs import AdapterRef
+from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.hub.cards import Statement, licence_choices
 from rlhf_desktop.hub.client import Hub, endpoint_address
 from rlhf_desktop.hub.fetching import Transfer
@@ -25,6 +27,7 @@ from rlhf_desktop.hub.remote import RemoteModel, look, search
 from rlhf_desktop.hub.tokens import Secret, TokenKeeper
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters, remove_imported, resolve_adapter
 from rlhf_desktop.jobs.device import probe_device
+from rlhf_desktop.operations.door import welcome
 from rlhf_desktop.operations.exporting import FORMATS, export_adapter
 from rlhf_desktop.operations.measured import measures
 from rlhf_desktop.operations.publishing import (
@@ -103,10 +106,20 @@ def add_model(ctx: click.Context, source: str, name: str | None) -> None:
     """Add a model: a transformers folder, a GGUF file, or the word "starter"."""
     desk = desk_of(ctx)
     if source == "starter":
-        ref = desk.library.ensure_starter(desk.console.note)
-    else:
-        ref = desk.library.add(source, name, desk.console.note)
-    desk.console.result(ref.model_dump(mode="json"), f"{ref.name} is ready. Use it with --model {ref.name}")
+        _ready(desk, desk.library.ensure_starter(desk.console.note), Verdict("trains"))
+        return
+    bring = partial(desk.library.add, source, name, desk.console.note)
+    ref, found = welcome(desk.workspace, desk.library, bring, desk.console.note)
+    if name and ref.name != name:
+        desk.console.note(f"This very model is here already, as {ref.name}.")
+    _ready(desk, ref, found)
+
+
+def _ready(desk: Desk, ref: ModelRef, found: Verdict) -> None:
+    """Say what there is now, and what it is good for."""
+    value = {**ref.model_dump(mode="json"), "teaching": found.kind, "teaching_reason": found.reason}
+    limit = f" {found.reason}" if found.kind == "chats" else ""
+    desk.console.result(value, f"{ref.name} is ready.{limit} Use it with --model {ref.name}")
 
 
 @models.command("remove")
@@ -151,13 +164,13 @@ def hub_of(desk: Desk, *, token_needed: bool = False) -> Hub:
 @click.argument("text")
 @click.pass_context
 def search_models(ctx: click.Context, text: str) -> None:
-    """Search the Hub for models, with size, licence, and whether they fit this computer."""
+    """Search the Hub for models, with size, licence, and whether they fit this computer and can be taught."""
     desk = desk_of(ctx)
     found = search(hub_of(desk), text)
     memory = _memory_bytes()
     rows = [_search_row(model, memory) for model in found]
     lines = (
-        table(rows, ("MODEL", "PARAMETERS", "SIZE", "LICENCE", "FITS", ""))
+        table(rows, ("MODEL", "PARAMETERS", "SIZE", "LICENCE", "FITS", "TEACHING", ""))
         if rows
         else f"Nothing on the Hub is called like “{text}”."
     )
@@ -167,7 +180,8 @@ def search_models(ctx: click.Context, text: str) -> None:
 def _search_row(model: RemoteModel, memory: float | None) -> tuple[str, ...]:
     parameters = f"{model.parameters / 1e6:,.0f} M" if model.parameters else "?"
     size = f"{model.size_bytes / 1e9:.2f} GB" if model.size_bytes else "?"
-    return (model.repo, parameters, size, model.licence or "?", _fit(model, memory), "gated" if model.gated else "")
+    gated = "gated" if model.gated else ""
+    return (model.repo, parameters, size, model.licence or "?", _fit(model, memory), model.verdict.words, gated)
 
 
 def _fit(model: RemoteModel, memory: float | None) -> str:
@@ -184,7 +198,8 @@ def _memory_bytes() -> float | None:
 
 def _remote_json(model: RemoteModel, memory: float | None) -> dict[str, Any]:
     names = ("repo", "revision", "licence", "gated", "private", "downloads", "parameters", "size_bytes")
-    return {**{name: getattr(model, name) for name in names}, "fits": _fit(model, memory)}
+    teaching = {"teaching": model.verdict.kind, "teaching_reason": model.verdict.reason}
+    return {**{name: getattr(model, name) for name in names}, "fits": _fit(model, memory), **teaching}
 
 
 @models.command("pull")
@@ -213,8 +228,8 @@ def pull_model(ctx: click.Context, repo: str, revision: str | None, file: str | 
     desk.console.note(f"{repo}: licence {remote.licence or 'not given'}. {fit.sentence}")
     if fit.verdict == "won't fit" and not anyway:
         raise BadInput(f"“{repo}” won't fit in this computer's memory.", "Choose a smaller model, or add --anyway.")
-    ref = puller.model(remote, name=name, file=file, on_transfer=on_transfer, on_note=desk.console.note)
-    desk.console.result(ref.model_dump(mode="json"), f"{ref.name} is ready. Use it with --model {ref.name}")
+    bring = partial(puller.model, remote, name=name, file=file, on_transfer=on_transfer, on_note=desk.console.note)
+    _ready(desk, *welcome(desk.workspace, desk.library, bring, desk.console.note))
 
 
 class TransferLine:

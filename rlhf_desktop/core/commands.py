@@ -9,7 +9,7 @@ import rlhf_desktop
 from rlhf_desktop.core.devices import DEVICE, chosen_device
 from rlhf_desktop.core.offline import OFFLINE, QUIET, SECRETS
 
-WorkerJob = Literal["chat", "train", "probe", "convert", "export", "check", "calibrate"]
+WorkerJob = Literal["chat", "train", "probe", "convert", "export", "check", "calibrate", "trial"]
 
 _WORKER_ENV = {**QUIET, "PYTHONUTF8": "1", OFFLINE: "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 

@@ -53,6 +53,22 @@ class ModelCheck(Value):
     sizes: list[RowSize] = []
 
 
+class TrialRequest(Value):
+    """What `worker trial` reads on stdin."""
+
+    base: ModelRef
+
+
+class FamilyCheck(Value):
+    """What came of trying a small copy of a model: it can be taught, only chats, or neither. Made by `worker trial`."""
+
+    v: Literal[1] = 1
+    kind: Literal["trains", "chats", "refused"]
+    road: Literal["fast", "general", ""] = ""  # the way the trainers take with it
+    sentence: str = ""  # why not
+    detail: str = ""
+
+
 class CalibrateRequest(Value):
     """What `worker calibrate` reads on stdin."""
 

@@ -1,8 +1,9 @@
 """What a model or adapter folder may hold. Everything here reads headers and JSON only: no weights, no code, no torch.
 
 Whoever made a folder is not trusted. Refused, each with its reason: weights that can run code (pickle), code of the folder's own
-(`auto_map`), headers that are huge or lie about what follows, configurations that would allocate far more than there is,
-and patterns that take forever to match. `core.adapterfiles` has the same for adapters.
+(`auto_map`, unless transformers has the same classes itself), families that cannot be used, headers that are huge or lie about what
+follows, configurations that would allocate far more than there is, and patterns that take forever to match. `core.adapterfiles` has
+the same for adapters.
 """
 
 import json
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_desktop.core.errors import ModelTrouble
+from rlhf_desktop.core.families import is_native, language_part, verdict
+from rlhf_desktop.core.files import canonical_json, sha256_file, sha256_text
 
 MAX_HEADER_BYTES = 16 * 2**20
 MAX_TENSORS = 100_000
@@ -27,6 +30,8 @@ _BYTES = {"F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, 
 _CONFIG_CAPS = {"hidden_size": 2**17, "intermediate_size": 2**20, "num_hidden_layers": 2048, "vocab_size": 2**22,
                 "num_attention_heads": 4096, "num_key_value_heads": 4096, "head_dim": 2**14, "max_position_embeddings": 2**27,
                 "num_local_experts": 4096, "num_experts": 4096}  # fmt: skip
+_VOICE = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+          "tokenizer.model", "chat_template.jinja", "chat_template.json", "generation_config.json")  # fmt: skip
 _NESTED_REPEAT = re.compile(r"\((?:[^()\\]|\\.)*[+*](?:[^()\\]|\\.)*\)(?:[+*]|\{\d*,)")
 _CODE = ("auto_map", "custom_pipelines", "custom_generate")
 
@@ -104,12 +109,10 @@ def check_model(folder: Path) -> int:
     Raises:
         ModelTrouble: says what is missing, damaged, or refused, and why.
     """
-    if not (folder / "config.json").is_file():
-        raise ModelTrouble(f"{folder} is not a model folder: it has no config.json.", "Choose the folder that config.json lies in.")
-    config = read_config(folder / "config.json")
+    config = read_model_config(folder)
     for name in ("tokenizer_config.json", "generation_config.json", "processor_config.json", "preprocessor_config.json"):
         if (folder / name).is_file():
-            read_config(folder / name)
+            read_config(folder / name, native=is_native(config))
     files = _weight_files(folder)
     _check_index(folder, files)
     parameters = sum(tensor.values for file in files for tensor in read_tensors(file).values())
@@ -118,8 +121,27 @@ def check_model(folder: Path) -> int:
     return parameters
 
 
-def read_config(file: Path) -> dict[str, Any]:
+def read_model_config(folder: Path) -> dict[str, Any]:
+    """A model's config.json, refused when its family cannot be used here.
+
+    Raises:
+        ModelTrouble: missing, damaged, too large, asking for code, or of a family or form that can neither chat nor be taught.
+    """
+    if not (folder / "config.json").is_file():
+        raise ModelTrouble(f"{folder} is not a model folder: it has no config.json.", "Choose the folder that config.json lies in.")
+    config = read_config(folder / "config.json")
+    found = verdict(config)
+    if found.kind == "refused":
+        raise ModelTrouble(f"This model cannot be used here. {found.reason}", "Choose a model that chats: an instruct model, say.")
+    return config
+
+
+def read_config(file: Path, *, native: bool = False) -> dict[str, Any]:
     """A JSON object such as config.json, refused when it asks for code of its own.
+
+    Args:
+        file: Which.
+        native: Whether it belongs to a model that transformers has code for, which then leaves code of the folder alone.
 
     Raises:
         ModelTrouble: damaged, too large, or asking for code.
@@ -128,7 +150,7 @@ def read_config(file: Path) -> dict[str, Any]:
         raise refused(file, "it is too large")
     try:
         config = json.loads(file.read_bytes())
-        code = _asks_for_code(config)
+        code = _asks_for_code(config, native)
     except (ValueError, TypeError, RecursionError):
         raise ModelTrouble(f"{file.name} is damaged.", "Copy or download it again.") from None
     if not isinstance(config, dict):
@@ -139,11 +161,13 @@ def read_config(file: Path) -> dict[str, Any]:
     return config
 
 
-def _asks_for_code(value: Any) -> str:
+def _asks_for_code(value: Any, native: bool = False) -> str:
     """The first setting, however deep, that makes transformers or PEFT import something named by the file."""
     if isinstance(value, dict):
+        native = native or is_native(value)
         for key, part in value.items():
-            if (key in _CODE and part) or (key == "trust_remote_code" and part is True):
+            harmless = key == "auto_map" and native
+            if (key in _CODE and part and not harmless) or (key == "trust_remote_code" and part is True):
                 return str(key)
             if key == "auto_mapping" and part and not str(dict(part).get("parent_library")).startswith("transformers."):
                 return "auto_mapping"
@@ -182,7 +206,7 @@ def _check_index(folder: Path, files: list[Path]) -> None:
 
 def _check_sizes(folder: Path, config: dict[str, Any], parameters: int) -> None:
     """A configuration must not promise far more than the weights hold: what is missing would be made up, in memory."""
-    inner = config["text_config"] if isinstance(config.get("text_config"), dict) else config
+    inner = language_part(config)
     sizes = {name: _largest(inner.get(name)) for name in _CONFIG_CAPS}
     for name, value in sizes.items():
         if type(value) is not int or not 0 <= value <= _CONFIG_CAPS[name]:
@@ -200,6 +224,11 @@ def _check_sizes(folder: Path, config: dict[str, Any], parameters: int) -> None:
 def _largest(size: Any) -> Any:
     """Gemma 3n lists a width for each layer."""
     return max(size) if isinstance(size, list) and size and all(type(one) is int for one in size) else size or 0
+
+
+def voice_hash(folder: Path) -> str:
+    """Of what a model reads and writes by, beside its weights: tokenizer, chat template, ends of turns."""
+    return sha256_text(canonical_json({name: sha256_file(folder / name) for name in _VOICE if (folder / name).is_file()}))
 
 
 def check_tokenizer(folder: Path) -> None:

@@ -20,7 +20,7 @@ from rlhf_desktop.core.commands import package_parent, worker_command, worker_en
 from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace, NotFound
 from rlhf_desktop.core.files import canonical_json, discard, fsync_dir, sha256_file, sha256_text, write_json
 from rlhf_desktop.core.gguf_header import check_gguf
-from rlhf_desktop.core.modelfiles import check_model
+from rlhf_desktop.core.modelfiles import check_model, voice_hash
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import NO_WINDOW, FileLock, free_disk_bytes, remove_tree, rename
 from rlhf_desktop.core.recipes import check_quantization
@@ -190,7 +190,7 @@ class Library:
         parameters = check_model(folder)
         with self._lock().held():
             identity = folder_hash(folder)
-            if known := self._known(identity, name):
+            if known := self._known(identity, name, folder):
                 remove_tree(folder)
                 return known
             model = LibraryModel(
@@ -240,7 +240,7 @@ class Library:
         parameters = check_model(folder)
         with self._lock().held():
             identity = folder_hash(folder)
-            if known := self._known(identity, name):
+            if known := self._known(identity, name, folder):
                 return known
             model = LibraryModel(
                 name=name,
@@ -265,14 +265,15 @@ class Library:
             progress(f"Converting {file.name} (once)")
             return self._convert(file, digest, name, licence, origin=origin)
 
-    def _known(self, identity: str, name: str) -> ModelRef | None:
-        """The model with this identity, whatever its name.
+    def _known(self, identity: str, name: str, folder: Path | None = None) -> ModelRef | None:
+        """The model with this identity, whatever its name; one with another tokenizer or template than this folder's is none.
 
         Raises:
             BadInput: another model has the name.
         """
         for model in self.list():
-            if model.hash == identity and self.folder(model).is_dir():
+            there = self.folder(model)
+            if model.hash == identity and there.is_dir() and (folder is None or voice_hash(there) == voice_hash(folder)):
                 return self._ref(model)
         self.check_free(name)
         return None
@@ -341,7 +342,10 @@ STARTER_NOTES = "A very small model that shows how the program works. Choose one
 
 
 def folder_hash(folder: Path) -> str:
-    """A folder's identity: the hashes of its config and weights. Mending its tokenizer or card makes no other model."""
+    """A folder's identity, which adapters belong to: the hashes of its config and weights.
+
+    With another tokenizer or template it is an entry of its own in the library, on which the same adapters fit.
+    """
     files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
     return sha256_text(canonical_json({file.name: sha256_file(file) for file in files}))
 

@@ -11,11 +11,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
-from rlhf_desktop.core.adapterfiles import adapter_fits, check_adapter
+from rlhf_desktop.core.adapterfiles import ADAPTER_CONFIG, adapter_fits, check_adapter
 from rlhf_desktop.core.errors import BadInput, ModelTrouble, NoSpace
+from rlhf_desktop.core.families import is_native
 from rlhf_desktop.core.files import fsync_dir, write_json
 from rlhf_desktop.core.imported import ImportedAdapter, origin_file
-from rlhf_desktop.core.modelfiles import check_model, read_config
+from rlhf_desktop.core.modelfiles import check_model, read_config, read_model_config
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, free_disk_bytes, remove_tree, rename
 from rlhf_desktop.core.rewardfiles import MEMBER_FILES, REWARD, check_reward
@@ -75,7 +76,7 @@ class Puller:
             remove_tree(folder)
             return ref
         files = _pick(remote.files, MODEL_FILES)
-        folder = self._fetch(remote, files, sum(entry.size for entry in files), on_transfer, stop, first=read_config)
+        folder = self._fetch(remote, files, sum(entry.size for entry in files), on_transfer, stop, first=_check_first)
         note("Checking the files")
         try:
             check_model(folder)
@@ -156,14 +157,26 @@ class Puller:
             raise NoSpace(f"This needs about {(needed_bytes - there) / 1e9:.1f} GB on this disk.", hint)
         with FileLock(folder / ".lock").held():
             done = 0
-            for entry in sorted(files, key=lambda entry: (not entry.path.endswith("config.json"), entry.size)):
+            order = ("config.json", ADAPTER_CONFIG)
+            for entry in sorted(files, key=lambda entry: (entry.path not in order, not _is_config(entry.path), entry.size)):
                 fetch = Fetch(self._hub, remote, entry, folder / entry.path, done, sum(f.size for f in files), on_transfer, stop)
                 fetch.run()
                 done += entry.size
-                if first and entry.path.endswith("config.json"):
+                if first and _is_config(entry.path):
                     first(folder / entry.path)
         (folder / ".lock").unlink()
         return folder
+
+
+def _is_config(path: str) -> bool:
+    return path.endswith("config.json")
+
+
+def _check_first(file: Path) -> None:
+    """What can be told before the weights are fetched: whether the family can be used, and nothing asks for code of its own."""
+    config = read_model_config(file.parent)
+    if file.name != "config.json":
+        read_config(file, native=is_native(config))
 
 
 def _pick(files: Iterable[RemoteFile], patterns: Sequence[str]) -> list[RemoteFile]:

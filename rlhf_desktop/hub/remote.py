@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 from rlhf_desktop.core.adapterfiles import ADAPTER_CONFIG
 from rlhf_desktop.core.errors import BadInput, ModelTrouble, NotFound
+from rlhf_desktop.core.families import TRIED, Verdict, verdict
 from rlhf_desktop.core.gguf_header import check_architecture
 from rlhf_desktop.hub.client import Hub
 
 _DTYPE_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}
+_KINDS = ("text-generation", "image-text-to-text")  # those that see as well have a part that writes
 _FULL_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 Kind = Literal["model", "gguf", "adapter"]
@@ -40,6 +42,7 @@ class RemoteModel:
     size_bytes: int | None
     files: tuple[RemoteFile, ...] = ()
     architecture: str = ""  # of GGUF files, as the Hub has read it from one
+    verdict: Verdict = TRIED  # what can be done with its family, as far as the Hub tells
 
     @property
     def source(self) -> str:
@@ -85,15 +88,17 @@ class SeveralFiles(BadInput):
 
 def search(hub: Hub, text: str, limit: int = 20) -> list[RemoteModel]:
     """Models whose name holds the text, most used first; a full name (owner/name) finds adapters and reward models too."""
-    expand = ["cardData", "downloads", "gated", "gguf", "private", "safetensors", "sha"]
+    expand = ["cardData", "config", "downloads", "gated", "gguf", "private", "safetensors", "sha"]
+
+    def ask(api: Any) -> list[Any]:
+        asked = {"search": text, "sort": "downloads", "limit": limit, "expand": expand}
+        return [info for kind in _KINDS for info in api.list_models(pipeline_tag=kind, **asked)]
+
     named = _named(hub, text)
-    found = hub.call(
-        f"search for {text}",
-        lambda api: list(
-            api.list_models(search=text, pipeline_tag="text-generation", sort="downloads", limit=limit, expand=expand)
-        ),
-    )
-    return [*named, *(_remote(info) for info in found if info.id not in [model.repo for model in named])]
+    seen = {model.repo for model in named}
+    found = {info.id: info for info in hub.call(f"search for {text}", ask) if info.id not in seen}
+    best = sorted(found.values(), key=lambda info: -(info.downloads or 0))[:limit]
+    return [*named, *(_remote(info) for info in best)]
 
 
 def _named(hub: Hub, text: str) -> list[RemoteModel]:
@@ -135,6 +140,7 @@ def _remote(info: Any) -> RemoteModel:
     weights = sum(file.size for file in files if file.path.endswith(".safetensors"))
     card = info.card_data.to_dict() if info.card_data else {}
     gguf = getattr(info, "gguf", None) or {}
+    architecture = str(gguf.get("architecture") or "")
     licence = card.get("license_name") or card.get("license") or ""
     return RemoteModel(
         repo=info.id,
@@ -146,8 +152,18 @@ def _remote(info: Any) -> RemoteModel:
         parameters=info.safetensors.total if info.safetensors else gguf.get("total") or weights // 2 or None,
         size_bytes=weights or sizes or None,
         files=files,
-        architecture=str(gguf.get("architecture") or ""),
+        architecture=architecture,
+        verdict=_gguf_verdict(architecture) if architecture else verdict(getattr(info, "config", None) or {}),
     )
+
+
+def _gguf_verdict(architecture: str) -> Verdict:
+    """Of what a GGUF file holds, before it is fetched."""
+    try:
+        check_architecture(architecture, "This file")
+    except ModelTrouble as trouble:
+        return Verdict("refused", trouble.message)
+    return verdict({"model_type": {"gemma3": "gemma3_text"}.get(architecture, architecture)})
 
 
 def choose_gguf(remote: RemoteModel, file: str | None) -> RemoteFile:

@@ -122,11 +122,14 @@ def _is_finite(model: Any, ids: list[int], device: torch.device) -> bool:
 
 
 def _attention(folder: str, part: LanguagePart | None) -> str:
-    """What to ask transformers for: where a family has no fused attention but takes ours (a soft cap, sinks), its own."""
+    """What to ask transformers for: where a family has no fused attention (a soft cap, sinks, ALiBi, none at all), its own."""
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False, token=False)
-    family = part.family if part else MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
-    takes_ours = getattr(family, "_supports_attention_backend", False) and not getattr(family, "_supports_sdpa", True)
-    return "eager" if takes_ours else "sdpa"
+    return attention_of(part.family if part else MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None))
+
+
+def attention_of(family: Any) -> str:
+    """As above, of a model's class."""
+    return "sdpa" if getattr(family, "_supports_sdpa", True) else "eager"
 
 
 def load_tokenizer(folder: Path, name: str) -> Any:

@@ -13,7 +13,8 @@ from rlhf_desktop.core.commands import WorkerJob
 from rlhf_desktop.core.devices import DEVICE
 from rlhf_desktop.core.errors import AppError, ModelTrouble, WorkerTrouble
 from rlhf_desktop.core.files import canonical_json, sha256_text, write_json
-from rlhf_desktop.core.measures import CalibrateRequest, CheckRequest, ModelCheck, Rates, TextRow
+from rlhf_desktop.core.measures import CalibrateRequest, CheckRequest, FamilyCheck, ModelCheck, Rates, TextRow, TrialRequest
+from rlhf_desktop.core.modelfiles import voice_hash
 from rlhf_desktop.core.paths import state_dir
 from rlhf_desktop.core.platform import NO_WINDOW
 from rlhf_desktop.core.runs import ModelRef, Value
@@ -40,6 +41,17 @@ def check_model(base: ModelRef, rows: Sequence[TextRow] = (), *, command: Sequen
     request = CheckRequest(base=base, rows=list(rows))
     file = _file("check", request)
     return _kept(file, ModelCheck) or _ask("check", request, file, ModelCheck, command)
+
+
+def try_family(base: ModelRef, *, command: Sequence[str] | None = None) -> FamilyCheck:
+    """Whether a model chats and learns rightly here, with a small copy of it: some seconds. Not remembered here.
+
+    Raises:
+        ModelTrouble: it cannot be loaded.
+        WorkerTrouble: the worker failed.
+    """
+    request = TrialRequest(base=base)
+    return FamilyCheck.model_validate(_answer(command or worker_command("trial"), request.model_dump_json().encode(), None))
 
 
 def known_rates(base: ModelRef, dtype: str = "auto", device: Device | None = None) -> Rates | None:
@@ -75,10 +87,10 @@ def _likely() -> Device | None:
     return None
 
 
-def _file(kind: str, request: Value, device: Device | None = None) -> Path:
-    """By what is asked (the model's place apart, which may change), by this installation, and by the device if it matters."""
+def _file(kind: str, request: CheckRequest | CalibrateRequest, device: Device | None = None) -> Path:
+    """By what is asked (of a model what it is and how it speaks, not its place), this installation, and the device if need be."""
     asked = request.model_dump(mode="json")
-    asked["base"] = asked["base"]["hash"]
+    asked["base"] = [request.base.hash, voice_hash(Path(request.base.path))]
     key = [installation_key(), asked, device.name if device else ""]
     return state_dir() / kind / f"{sha256_text(canonical_json(key))[:32]}.json"
 

@@ -19,6 +19,7 @@ from rlhf_desktop.jobs.measuring import check_model, known_rates
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.checkup import Finding
+from rlhf_desktop.operations.door import check_teachable
 from rlhf_desktop.operations.estimates import Estimate, estimate
 from rlhf_desktop.operations.fitting import fit_findings
 from rlhf_desktop.operations.model_shape import model_shape
@@ -115,6 +116,8 @@ def preflight(
         return _feedback(store, project, plan, rows, data_file or prompts_file)
 
     seen.look("feedback", feedback)
+    if not seen.troubles:
+        seen.look("family", lambda: Finding("family", "well", check_teachable(workspace, plan.base)))
     if seen.troubles:
         return Preflight(tuple(seen.found), tuple(seen.troubles))
     seen.found.append(_split(rows))

@@ -1,4 +1,4 @@
-"""`python -m rlhf_desktop.worker chat|train|probe|convert|export|check|calibrate …`: the processes that import torch."""
+"""`python -m rlhf_desktop.worker chat|train|probe|convert|export|check|calibrate|trial …`: the processes that import torch."""
 
 import importlib
 import os
@@ -9,7 +9,7 @@ from typing import BinaryIO
 from rlhf_desktop.core import crash, offline
 from rlhf_desktop.core.platform import be_kind, be_private
 
-JOBS = ("chat", "train", "probe", "convert", "export", "check", "calibrate")
+JOBS = ("chat", "train", "probe", "convert", "export", "check", "calibrate", "trial")
 SHORT_WAITS = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
 """How long a thread that has nothing to do holds on to its core, for two kinds of OpenMP: turns of a loop, about 0.1 ms (GCC's, on
 Linux), and milliseconds (LLVM's and Intel's, on macOS and Windows). By themselves they take 20 ms and 200 ms. That is fine for a

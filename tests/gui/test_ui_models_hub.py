@@ -72,7 +72,7 @@ def test_a_search_says_size_licence_and_whether_it_fits(qtbot, room, tiny, serve
         "amina/tiny-huge",
         {"config.json": b"{}"},
         gated="manual",
-        facts={"safetensors": {"parameters": {"BF16": 7 * 10**10}, "total": 7 * 10**10}},
+        facts={"safetensors": {"parameters": {"BF16": 7 * 10**10}, "total": 7 * 10**10}, "config": {"model_type": "bert"}},
     )
     lines = {line.get.accessibleName(): line for line in find(qtbot, room, "tiny")}
     said = {name: " ".join(label.text() for label in line.findChildren(models_room.Label)) for name, line in lines.items()}
@@ -80,6 +80,8 @@ def test_a_search_says_size_licence_and_whether_it_fits(qtbot, room, tiny, serve
     assert "fits" in said["Download amina/tiny"]
     assert "won't fit" in said["Download amina/tiny-huge"]
     assert "gated" in said["Download amina/tiny-huge"]
+    assert "cannot be used" in said["Download amina/tiny-huge"]
+    assert "not known yet" in said["Download amina/tiny"]
     lines["Download amina/tiny-huge"].get.click()
     wait_for(qtbot, room, "won't fit")
     assert server.count("GET", "resolve") == 0

@@ -127,7 +127,7 @@ class BaseCard(Card):
     ) -> None:
         super().__init__(parent=parent)
         self.setAccessibleName(f"Base model {model.name}")
-        mine = base is not None and base.hash == model.hash
+        mine = base is not None and (base.hash, base.name) == (model.hash, model.name)
         rows = lineage(adapters, model.hash)
         question = f"Remove {model.name} from the library? Converted weights are deleted; a folder of your own is left alone."
         if rows:

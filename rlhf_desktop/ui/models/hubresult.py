@@ -16,6 +16,8 @@ from rlhf_desktop.ui.widgets.fields import Form, choice
 from rlhf_desktop.ui.widgets.surfaces import clear, column, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption
 
+TEACHING_TONES = {"trains": "success", "chats": "warning", "refused": "danger", "tried": "muted"}
+TRIED = "Whether it can be taught is found out when it is added."
 FIT_TONES = {"fits": "success", "tight": "warning", "won't fit": "danger", "unknown": "muted"}
 
 
@@ -56,6 +58,9 @@ class HubResult(QWidget):
         across.addLayout(names, 1)
         verdict = Label(fit.verdict if model.parameters else "size unknown", strong=True, tone=FIT_TONES[fit.verdict])
         verdict.setToolTip(fit.sentence if model.parameters else "")
+        teaching = Label(model.verdict.words, strong=True, tone=TEACHING_TONES[model.verdict.kind])
+        teaching.setToolTip(TRIED if model.verdict.kind == "tried" else model.verdict.reason)
+        across.addWidget(teaching)
         across.addWidget(verdict)
         self.versions = Button("Versions…", "quiet")
         self.versions.setAccessibleName(f"Choose a version or file of {model.repo}")

@@ -9,6 +9,7 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QStackedWidget, QWidget
 
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.families import TRIED, Verdict
 from rlhf_desktop.core.fit import model_fit
 from rlhf_desktop.core.imported import ImportedAdapter
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
@@ -17,6 +18,7 @@ from rlhf_desktop.hub.fetching import Transfer
 from rlhf_desktop.hub.library import LibraryModel
 from rlhf_desktop.hub.remote import RemoteModel, SeveralFiles, search
 from rlhf_desktop.jobs.device import known_device, probe_device
+from rlhf_desktop.operations.door import welcome
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.models.addpanel import AddPanel
@@ -303,10 +305,10 @@ class ModelsRoom(QObject):
             return
         self._failed(trouble)
 
-    def _pulled(self, found: ModelRef | ImportedAdapter) -> None:
+    def _pulled(self, found: tuple[ModelRef, Verdict] | ImportedAdapter) -> None:
         self.adding.show_transfer(None)
-        if isinstance(found, ModelRef):
-            self._added(found)
+        if isinstance(found, tuple):
+            self._added(*found)
             return
         self._enable(True)
         self._say("success", f"{found.name} is here, on {found.base_name}.", "success")
@@ -358,16 +360,22 @@ class ModelsRoom(QObject):
         self._say("clock", f"Looking at {source.name}…", "muted")
         self._enable(False)
 
-        def work(on_progress) -> ModelRef:
-            return self._context.library.add(source, None, on_progress)
+        def work(on_progress) -> tuple[ModelRef, Verdict]:
+            context = self._context
+            return welcome(context.workspace, context.library, lambda: context.library.add(source, None, on_progress), on_progress)
 
         self._context.tasks.run(
-            work, on_success=self._added, on_failure=self._failed, on_progress=lambda said: self._say("clock", str(said), "muted")
+            work,
+            on_success=lambda found: self._added(*found),
+            on_failure=self._failed,
+            on_progress=lambda said: self._say("clock", str(said), "muted"),
         )
 
-    def _added(self, base: ModelRef) -> None:
+    def _added(self, base: ModelRef, found: Verdict = TRIED) -> None:
         self._enable(True)
-        self._say("success", f"{base.name} is in the library.", "success")
+        limited = found.kind == "chats"
+        said = f"{base.name} is in the library. {found.reason if limited else ''}".strip()
+        self._say("info" if limited else "success", said, "text" if limited else "success")
         self._context.session.modelsChanged.emit()
         if self._context.session.base is None:
             self._context.session.set_model(base)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rlhf_desktop.core.errors import NotFound
+from rlhf_desktop.core.families import Verdict
 from rlhf_desktop.core.files import discard
 from rlhf_desktop.core.imported import ImportedAdapter
 from rlhf_desktop.core.paths import Workspace
@@ -23,6 +24,7 @@ from rlhf_desktop.hub.remote import RemoteModel, look, revisions
 from rlhf_desktop.hub.tokens import Keepers
 from rlhf_desktop.jobs.adapters import IMPORTED, AdapterInfo, list_adapters
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.operations.door import welcome
 from rlhf_desktop.operations.measured import measures
 from rlhf_desktop.operations.publishing import adapter_card, plan_adapter
 from rlhf_desktop.operations.removing import check_unneeded
@@ -107,8 +109,8 @@ class HubWork:
         hub = self.hub()
         return Offer(look(hub, model.repo), revisions(hub, model.repo))
 
-    def pull(self, wanted: Wanted, on_progress: Callable[[object], None]) -> ModelRef | ImportedAdapter:
-        """Fetch a model or an adapter; `on_progress` gets a `Transfer` some times a second, or a sentence."""
+    def pull(self, wanted: Wanted, on_progress: Callable[[object], None]) -> tuple[ModelRef, Verdict] | ImportedAdapter:
+        """Fetch a model, and try it, or an adapter; `on_progress` gets a `Transfer` some times a second, or a sentence."""
         self._stopped.clear()
         hub = self.hub()
         remote = look(hub, wanted.model.repo, wanted.revision)
@@ -118,7 +120,11 @@ class HubWork:
             bases = self._library.list()
             return puller.adapter(remote, bases, name=wanted.name, on_transfer=tell, stop=self._stopped.is_set)
         asked = {"name": wanted.name, "file": wanted.file}
-        return puller.model(remote, **asked, on_transfer=tell, on_note=on_progress, stop=self._stopped.is_set)
+
+        def bring() -> ModelRef:
+            return puller.model(remote, **asked, on_transfer=tell, on_note=on_progress, stop=self._stopped.is_set)
+
+        return welcome(self._workspace, self._library, bring, on_progress)
 
 
 class Thinned:

@@ -35,7 +35,8 @@ def tiny(server, tiny_model):
     from pathlib import Path
 
     files = {file.name: file.read_bytes() for file in Path(tiny_model.path).iterdir() if file.is_file()}
-    facts = {"safetensors": {"parameters": {"F32": 97728}, "total": 97728}}
+    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
+    facts = {"safetensors": {"parameters": {"F32": 97728}, "total": 97728}, "config": config}
     return server.add("amina/tiny", files, card={"license": "apache-2.0"}, facts=facts)
 
 
@@ -59,7 +60,8 @@ def tuned(workspace, cli, pulled):
 
 def test_searching_and_pulling(cli, tiny):
     found = cli("models", "search", "tiny", "--json").json["models"]
-    assert [(m["repo"], m["licence"]) for m in found] == [("amina/tiny", "apache-2.0")]
+    assert [(m["repo"], m["licence"], m["teaching"]) for m in found] == [("amina/tiny", "apache-2.0", "trains")]
+    assert "can be taught" in cli("models", "search", "tiny").out
     done = cli("models", "pull", "amina/tiny")
     assert done.code == 0
     assert "licence apache-2.0" in done.err

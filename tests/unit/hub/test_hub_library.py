@@ -102,6 +102,19 @@ def test_identity_is_the_content(library, tiny_model, tmp_path):
         library.add(shutil.copytree(changed, tmp_path / "d", copy_function=_touch_config), name="a")
 
 
+def test_the_same_weights_with_a_mended_template_are_an_entry_of_their_own(library, tiny_model, tmp_path):
+    """Adapters belong to the weights, so they fit both."""
+    first = library.add(shutil.copytree(tiny_model.path, tmp_path / "a"))
+    mended = shutil.copytree(tiny_model.path, tmp_path / "b")
+    (mended / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    second = library.add(mended, "fixed")
+    assert (second.name, second.path, second.hash) == ("fixed", str(mended), first.hash)
+    assert library.add(shutil.copytree(mended, tmp_path / "c")) == second
+    assert library.add(tmp_path / "a", "again") == first
+    with pytest.raises(BadInput, match="another model called"):
+        library.add(mended.rename(tmp_path / "a-new"), "a")
+
+
 def test_nobody_waits_while_another_model_is_converted(library, workspace, tiny_model, gguf):
     """On a new computer the starter is being prepared while one adds the model one came for."""
     held = library._converting()

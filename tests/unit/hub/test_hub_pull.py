@@ -60,11 +60,19 @@ def test_no_room(tiny, hub, puller, monkeypatch):
 
 
 def test_a_model_with_code_is_refused_before_its_weights_are_fetched(tiny, server, hub, puller, library, tiny_files):
-    config = {**json.loads(tiny_files["config.json"]), "auto_map": {"AutoConfig": "modeling.Config"}}
+    config = {**json.loads(tiny_files["config.json"]), "auto_map": {"AutoConfig": "modeling.Config"}, "model_type": "martian"}
     tiny.commit({**tiny_files, "config.json": json.dumps(config).encode()})
     with pytest.raises(ModelTrouble, match="code of its own"):
         puller.model(look(hub, "amina/tiny"))
     assert server.count("GET", "model.safetensors") == 0
+    assert library.list() == []
+
+
+def test_a_family_that_cannot_be_used_is_refused_before_its_weights_are_fetched(tiny, server, hub, puller, library, tiny_files):
+    tiny.commit({**tiny_files, "config.json": json.dumps({"model_type": "t5", "is_encoder_decoder": True}).encode()})
+    with pytest.raises(ModelTrouble, match="two halves"):
+        puller.model(look(hub, "amina/tiny"))
+    assert server.count("GET", "resolve") == 1
     assert library.list() == []
 
 

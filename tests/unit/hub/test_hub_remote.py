@@ -15,6 +15,23 @@ def test_searching_shows_what_one_chooses_by(tiny, server, hub):
     assert (one.parameters, one.size_bytes, one.licence, one.downloads) == (97728, 4 * 97728, "apache-2.0", 12)
 
 
+def test_searching_says_what_can_be_taught_from_what_the_hub_knows(server, hub):
+    configs = {
+        "llama": {"architectures": ["LlamaForCausalLM"], "model_type": "llama"},
+        "bert": {"architectures": ["BertForMaskedLM"], "model_type": "bert"},
+        "martian": {"model_type": "martian"},
+    }
+    for name, config in configs.items():
+        server.add(f"amina/{name}", {"config.json": b"{}"}, facts={"config": config})
+    server.add("amina/file", {"a.gguf": b"GGUF"}, facts={"gguf": {"total": 5, "architecture": "qwen2"}})
+    server.add("amina/other-file", {"a.gguf": b"GGUF"}, facts={"gguf": {"total": 5, "architecture": "clip"}})
+    found = {model.repo.split("/")[1]: model.verdict for model in search(hub, "amina")}
+    kinds = {name: verdict.kind for name, verdict in found.items()}
+    assert kinds == {"llama": "trains", "bert": "refused", "martian": "tried", "file": "trains", "other-file": "refused"}
+    assert "encoder" in found["bert"].reason
+    assert server.count("GET", "/api/models?") == 2  # one for each kind of page, however many models
+
+
 def test_a_full_name_finds_what_a_search_leaves_out(server, hub):
     server.add("amina/judge", {"adapter_config.json": b"{}"})
     server.repos["model", "amina/judge"].private = True  # the small Hub's search leaves out what is private

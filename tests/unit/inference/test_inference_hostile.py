@@ -21,7 +21,7 @@ from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.inference.sandbox import TemplateRenderer
 from rlhf_desktop.jobs.adapters import resolve_adapter
-from tests.hostile import ADAPTERS, GGUFS, MODELS, REWARDS, TEMPLATES, copy_model, make_adapter, make_reward
+from tests.hostile import ADAPTERS, GGUFS, HARMLESS, MODELS, REWARDS, TEMPLATES, copy_model, make_adapter, make_reward
 
 ENDLESS = ("endless-loop", "endless-text", "memory-doubling", "number-power", "number-shift")
 LIMIT_S = 5.0  # of processor time: the machine may be busy with other things
@@ -63,11 +63,19 @@ def test_there_are_enough_of_them():
 def test_models(tiny_model, tmp_path, tripwire, name):
     folder = copy_model(tiny_model.path, tmp_path / "model")
     MODELS[name](folder, tripwire)
-    if name != "architecture-unknown":  # which only transformers can tell
-        library = Library(Workspace(tmp_path / "ws").ensure())
-        refused(lambda: library.add(folder), tripwire)
-        assert library.list() == []
+    library = Library(Workspace(tmp_path / "ws").ensure())
+    refused(lambda: library.add(folder), tripwire)
+    assert library.list() == []
     refused(lambda: load_base(ModelRef(name="m", path=str(folder), hash="h"), dtype="float32", device="cpu"), tripwire)
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_code_beside_a_family_that_transformers_serves_is_never_run(tiny_model, tmp_path, tripwire, name):
+    folder = copy_model(tiny_model.path, tmp_path / "model")
+    HARMLESS[name](folder, tripwire)
+    ref = Library(Workspace(tmp_path / "ws").ensure()).add(folder)
+    assert type(load_base(ref, dtype="float32", device="cpu").model).__name__ == "LlamaForCausalLM"
+    assert not tripwire.exists()
 
 
 @pytest.mark.parametrize("name", ADAPTERS)

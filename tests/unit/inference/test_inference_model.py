@@ -77,7 +77,8 @@ def test_weights_that_lack_what_the_config_names(copy):
 
 def test_unknown_architecture(copy):
     config = Path(copy.path) / "config.json"
-    config.write_text(json.dumps({**json.loads(config.read_text()), "model_type": "martian", "architectures": ["Martian"]}))
+    changes = {"model_type": "martian", "architectures": ["MartianForCausalLM"]}
+    config.write_text(json.dumps({**json.loads(config.read_text()), **changes}))
     with pytest.raises(ModelTrouble, match="not known"):
         load_base(copy)
 

@@ -43,6 +43,16 @@ def test_the_same_question_is_asked_once(tmp_path):
     assert asked() == 3
 
 
+def test_a_mended_template_is_looked_at_anew(tmp_path):
+    command, asked = says(ModelCheck(has_template=True).model_dump(), tmp_path)
+    base = BASE.model_copy(update={"path": str(tmp_path)})
+    check_model(base, command=command)
+    (tmp_path / "chat_template.jinja").write_text("new")
+    check_model(base, command=command)
+    check_model(base, command=command)
+    assert asked() == 2
+
+
 def test_rates_are_remembered_by_model_and_number_format(tmp_path):
     command, asked = says(RATES.model_dump(), tmp_path)
     assert known_rates(BASE) is None

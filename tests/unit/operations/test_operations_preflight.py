@@ -54,7 +54,7 @@ def named(found):
 
 def test_all_is_well(look, taught):
     found = look()
-    assert list(named(found)) == ["settings", "parts", "feedback", "split", "disk", "template", "end of turn", "memory"]
+    assert list(named(found)) == ["settings", "parts", "feedback", "family", "split", "disk", "template", "end of turn", "memory"]
     assert {finding.state for finding in found.findings} == {"well"}
     assert found.refusals == found.troubles == ()
     assert len(found.sizes.train) + len(found.sizes.heldout) == 140
