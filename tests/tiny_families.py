@@ -33,7 +33,7 @@ def make_family(folder: Path, kind: str, *, seed: int = 0, **own) -> ModelRef:
 
     tokenizer = make_tiny_tokenizer()
     usual = AutoConfig.for_model(kind)
-    known = {name: size for name, size in SIZES.items() if getattr(usual, name, None) is not None}
+    known = {name: size for name, size in SIZES.items() if usual.to_dict().get(name) is not None}
     ends = {"vocab_size": len(tokenizer), "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
     config = AutoConfig.for_model(kind, **{**known, **ends, **own})
     with torch.random.fork_rng():
@@ -59,11 +59,10 @@ _TOWER = {
     "image_size": 28, "patch_size": 14, "embed_dim": 16, "out_hidden_size": 32, "num_position_embeddings": 16, "head_dim": 8,
     "num_key_value_heads": 2, "projector_input_dim": 16, "projector_output_dim": 16, "vision_output_dim": 16,
     "fullatt_block_indexes": [0], "deepstack_visual_indexes": [0], "vocab_size": 384, "vocab_offset": 384,
-    "conf_num_hidden_layers": 1, "conf_num_attention_heads": 2, "input_feat_size": 16, "sscp_conv_channel_size": [4, 4],
 }  # fmt: skip
 
 
-def make_whole(folder: Path, kind: str, *, seed: int = 0, text=None, vision=None) -> ModelRef:
+def make_whole(folder: Path, kind: str, *, seed: int = 0, text=(), vision=()) -> ModelRef:
     """Save a random model that also sees, as its makers publish it. `text` and `vision` replace settings of these parts."""
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText
@@ -71,11 +70,10 @@ def make_whole(folder: Path, kind: str, *, seed: int = 0, text=None, vision=None
     tokenizer = make_tiny_tokenizer()
     usual = AutoConfig.for_model(kind)
     parts = {}
-    for name, sizes, own in (("text_config", SIZES, text), ("vision_config", _TOWER, vision), ("audio_config", _TOWER, None)):
-        part = getattr(usual, name, None)
-        if part is not None:
-            known = {key: size for key, size in sizes.items() if getattr(part, key, None) is not None}
-            parts[name] = {"model_type": part.model_type, **known, **(own or {})}
+    for name, sizes, own in (("text_config", SIZES, dict(text)), ("vision_config", _TOWER, dict(vision))):
+        part = getattr(usual, name) or AutoConfig.for_model(own["model_type"])
+        known = {key: size for key, size in sizes.items() if part.to_dict().get(key) is not None}
+        parts[name] = {"model_type": part.model_type, **known, **own}
     parts["text_config"] |= {"vocab_size": len(tokenizer), "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
     config = AutoConfig.for_model(kind, **parts)
     with torch.random.fork_rng():

@@ -76,7 +76,8 @@ def trunk_of(config: Mapping[str, Any]) -> Trunk:
     Raises:
         KeyError: it does not say what every language model's says.
     """
-    hidden, layers, heads = (config.get(_OTHER_NAMES[name]) or config[name] for name in _OTHER_NAMES)
+    listed = {"num_hidden_layers": len(config.get("layers_block_type") or ())}  # Nemotron-H names its layers instead
+    hidden, layers, heads = (config.get(name) or config.get(other) or listed[name] for name, other in _OTHER_NAMES.items())
     family = str(config.get("model_type", ""))
     key_heads = config.get("num_key_value_heads") or heads
     head_size = value_size = config.get("head_dim") or hidden // heads

@@ -23,14 +23,13 @@ from transformers.pytorch_utils import Conv1D
 from rlhf_desktop.core.adapterfiles import check_adapter
 from rlhf_desktop.core.errors import ModelTrouble, NotFound
 from rlhf_desktop.core.files import fsync_dir, write_json
-from rlhf_desktop.core.weightnames import is_apart, stored_names
+from rlhf_desktop.core.weightnames import is_apart, is_read_elsewhere, stored_names
 from rlhf_desktop.inference.model import BaseModel
 from rlhf_desktop.inference.packed import PackedLinear
 from rlhf_desktop.inference.targets import (
     base_of,
     features,
     is_plain_linear,
-    is_read_elsewhere,
     layers_of,
     lora_targets,
     peft_targets,

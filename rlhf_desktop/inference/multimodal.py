@@ -19,7 +19,7 @@ from rlhf_desktop.core.weightnames import is_apart
 
 _INSIDE = "model.language_model."  # where the whole keeps the layers
 _WHOLE = dict.fromkeys(
-    ("gemma3", "mistral3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "qwen3_5_moe"), _INSIDE
+    ("gemma3", "gemma3n", "gemma4", "mistral3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "qwen3_5_moe"), _INSIDE
 ) | {"llama4": "language_model.model."}  # fmt: skip
 _SAME = {"qwen2_vl_text": "qwen2", "qwen2_5_vl_text": "qwen2", "qwen3_vl_text": "qwen3"}  # without a class for text of their own
 KEY_MAPPING = {  # from all the ways of writing a checkpoint to the part alone
@@ -36,7 +36,7 @@ class LanguagePart:
     family: Any  # a class of transformers
     config: Any
     inside: str  # stands in the whole for "model." in the part
-    towers: frozenset[str]  # paths of the layers that are not loaded
+    towers: frozenset[str]  # paths of what is not loaded
 
     def outer(self, path: str) -> str:
         """A layer's path in the whole model."""
@@ -58,11 +58,14 @@ def language_part(folder: Path) -> LanguagePart | None:
     stored = [name for file in sorted(folder.glob("*.safetensors")) for name in read_tensors(file)]
     head = any(name.endswith("lm_head.weight") for name in stored)
     text.tie_word_embeddings = bool(config.tie_word_embeddings) if head else True
-    return LanguagePart(family, text, inside, frozenset(_layers(stored)))
+    return LanguagePart(family, text, inside, frozenset(_paths(stored)))
 
 
-def _layers(stored: Iterable[str]) -> Iterable[str]:
-    return (name.rpartition(".")[0] for name in stored if is_apart(name))
+def _paths(stored: Iterable[str]) -> Iterable[str]:
+    """Of every layer that sees or hears, and of all that it lies in."""
+    for name in stored:
+        parts = name.split(".") if is_apart(name) else []
+        yield from (".".join(parts[:end]) for end in range(1, len(parts)))
 
 
 def _text_config(config: Any) -> Any:

@@ -1,11 +1,7 @@
 """Which of a model's layers get LoRA, and how a PEFT file names them.
 
-The linear layers that every token goes through, by explicit names: of attention, of gates and shared experts, of linear attention
-and state spaces. PEFT's "all-linear" is another set in each of its versions, and in a mixture of experts it reaches into the
-experts' stacked weights and the router.
-
-Never: routers and gates of experts (a router that moves sends other tokens to other experts, which no loss here asks for), the
-vocabulary head, layers whose weights a model reads itself instead of calling the layer, and towers that see or hear.
+The layers are named one by one, by `core.weightnames`. PEFT's "all-linear" is another set in each of its versions, and in a mixture
+of experts it reaches into the experts' stacked weights and the router.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -16,12 +12,9 @@ from transformers.pytorch_utils import Conv1D
 
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.trunk import expert_count
-from rlhf_desktop.core.weightnames import is_apart
+from rlhf_desktop.core.weightnames import is_dense
 
-_ROUTERS = ("gate", "wg", "shared_expert_gate", "indexer")  # anywhere in a path, as is every name with "router" in it
-_READ = ("x_proj", "dt_proj", "correction_coefs", "prediction_coefs")  # a state space's steps; Gemma 3n's mixing of its streams
 _PLAIN = ("Linear", "PackedLinear", "Linear4bit", "Conv1D")  # a subclass of another name may do more than multiply
-_PEFT_REFUSES = dict.fromkeys(("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"), ("out_proj",))
 _EXPERT_PARTS = ("gate_proj", "up_proj", "down_proj", "w1", "w2", "w3")
 
 
@@ -43,11 +36,6 @@ def features(layer: Any) -> tuple[int, int]:
     return layer.in_features, layer.out_features
 
 
-def is_read_elsewhere(path: str) -> bool:
-    """Whether a model reads this layer's weight besides or instead of calling the layer, so that LoRA on it would be lost."""
-    return path.rpartition(".")[2] in _READ
-
-
 def lora_targets(model: Any, *, experts: bool = False) -> list[str]:
     """The paths of the layers that a new adapter goes on, in the model's order.
 
@@ -61,24 +49,16 @@ def lora_targets(model: Any, *, experts: bool = False) -> list[str]:
     if experts and (stacked := stacked_experts(model)):
         hint = "Train without its experts: attention and the layers that every token goes through."
         raise ModelTrouble(f"The experts of a {model.config.model_type} model cannot be adapted one by one.", hint, stacked[0])
-    head = model.get_output_embeddings()
-    refused = _PEFT_REFUSES.get(model.config.model_type, ())
+    head, family = model.get_output_embeddings(), model.config.model_type
     paths = [
         path
         for path, layer in layers_of(model)
-        if layer is not head and is_plain_linear(layer) and _is_dense(path, experts) and path.rpartition(".")[2] not in refused
+        if layer is not head and is_plain_linear(layer) and is_dense(path, family, experts=experts)
     ]
     if not paths:
         hint = "Chat with it, or choose another model to train."
         raise ModelTrouble(f"A {model.config.model_type} model has no layer that an adapter could go on.", hint)
     return paths
-
-
-def _is_dense(path: str, experts: bool) -> bool:
-    parts = path.split(".")
-    if is_read_elsewhere(path) or ("experts" in parts and not experts):
-        return False
-    return not is_apart(path) and not any(part in _ROUTERS or "router" in part for part in parts)
 
 
 def stacked_experts(model: Any) -> list[str]:

@@ -4,12 +4,18 @@ From a model's shape follow the bytes it takes once loaded, those of an adapter 
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
 from pathlib import Path
+from typing import Any
 
 from rlhf_desktop.core.errors import ModelTrouble
+from rlhf_desktop.core.modelfiles import read_tensors
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.core.trunk import Trunk, expert_count, shared_width, text_config, trunk_of
+from rlhf_desktop.core.weightnames import is_apart, is_dense
 
 SOFTWARE_BYTES = int(0.45 * 1024**3)  # of a process that has imported torch and transformers
 FOUR_BIT_BYTES = 0.52  # a weight in NF4 with its share of the scales
@@ -18,17 +24,17 @@ _NUMBER_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What a model's config.json says of its size. `parameters` is the number of weights; tied embeddings count once."""
+    """What a model's folder says of its size. `parameters` is the number of weights; tied embeddings count once."""
 
     trunk: Trunk
-    dense_inner: int  # width of the gates that every token goes through: not of routed experts, which adapters leave alone
     vocabulary: int
     parameters: int
-    linear_parameters: int  # of them in the linear layers
+    linear_parameters: int  # of them in the linear layers and the head
+    adapted: int  # inputs and outputs of all layers that adapters go on
 
     def adapter_parameters(self, rank: int) -> int:
-        """Of a LoRA adapter on every linear layer of a Llama-like model."""
-        return rank * self.trunk.layers * sum(ins + outs for ins, outs in _linear(self.trunk, self.dense_inner))
+        """Of a new LoRA adapter."""
+        return rank * self.adapted
 
     def loaded_bytes(self, number_bytes: int, device: str, *, quantized: bool = False) -> int:
         """Bytes once loaded; on a CPU with those of the process, which are in the same memory."""
@@ -53,6 +59,31 @@ def model_shape(base: ModelRef) -> ModelShape:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as problem:
         hint = "Add the model again, or choose another."
         raise ModelTrouble(f"The size of “{base.name}” cannot be read from its folder.", hint, str(problem)) from None
+    files = sorted(Path(base.path).glob("*.safetensors"))
+    stored = _stored(tuple((file, file.stat().st_mtime_ns) for file in files))
+    return _counted(config, trunk, vocabulary, stored) if stored else _computed(config, trunk, vocabulary)
+
+
+@lru_cache(maxsize=8)  # a mixture's headers list ten thousands of weights, and estimates ask again and again
+def _stored(files: tuple[tuple[Path, int], ...]) -> dict[str, tuple[int, ...]]:
+    """The shapes of the language part's weights, from the headers of files as they were at a time; none where there are none."""
+    return {name: t.shape for file, _ in files for name, t in read_tensors(file).items() if not is_apart(name)}
+
+
+def _counted(config: Mapping[str, Any], trunk: Trunk, vocabulary: int, stored: Mapping[str, tuple[int, ...]]) -> ModelShape:
+    """What the files hold, whatever the family."""
+    words = vocabulary * trunk.hidden
+    if config.get("tie_word_embeddings"):
+        stored = {name: shape for name, shape in stored.items() if not name.endswith("lm_head.weight")}
+    family = str(config.get("model_type", ""))
+    linear = {name.removesuffix(".weight"): shape for name, shape in stored.items() if len(shape) > 1 and prod(shape) != words}
+    layers = {path: linear[path] for path in linear if f"{path}.weight" in stored and len(linear[path]) == 2}
+    adapted = sum(sum(shape) for path, shape in layers.items() if is_dense(path, family))
+    return ModelShape(trunk, vocabulary, sum(map(prod, stored.values())), sum(map(prod, linear.values())) + words, adapted)
+
+
+def _computed(config: Mapping[str, Any], trunk: Trunk, vocabulary: int) -> ModelShape:
+    """What a model like Llama has of such sizes."""
     experts = expert_count(config) if trunk.experts else 0
     dense = shared_width(config) if experts else trunk.inner
     layer = sum(ins * outs for ins, outs in _linear(trunk, dense)) + experts * trunk.hidden
@@ -60,7 +91,8 @@ def model_shape(base: ModelRef) -> ModelShape:
     words = vocabulary * trunk.hidden * (1 if config.get("tie_word_embeddings", False) else 2)
     norms = trunk.hidden * (trunk.norms * trunk.layers + 1) + trunk.heads_normed * 2 * trunk.head_size * trunk.layers
     linear = trunk.layers * layer
-    return ModelShape(trunk, dense, vocabulary, linear + words + norms, linear + vocabulary * trunk.hidden)
+    adapted = trunk.layers * sum(ins + outs for ins, outs in _linear(trunk, dense))
+    return ModelShape(trunk, vocabulary, linear + words + norms, linear + vocabulary * trunk.hidden, adapted)
 
 
 def _linear(trunk: Trunk, dense_inner: int) -> list[tuple[int, int]]:

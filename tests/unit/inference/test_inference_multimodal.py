@@ -1,23 +1,27 @@
 """Models that also see, as models of text: the same numbers, adapters that PEFT loads on the whole, exports that are whole."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoModelForImageTextToText, AutoTokenizer
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
 
+from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, write_adapter
 from rlhf_desktop.inference.export import export_merged
 from rlhf_desktop.inference.model import load_base
-from tests.tiny_families import make_whole
+from tests.tiny_families import make_family, make_whole
 
 IDS = torch.tensor([[5, 9, 30, 41, 7, 200, 77, 12, 130]])
 MROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}}
 LAYERS = {"layer_types": ["linear_attention", "full_attention"]}
 WHOLES = {
     "gemma3": {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4},
+    "gemma4": {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4, "global_head_dim": 16},
     "mistral3": {},
     "qwen2_vl": MROPE,
     "qwen2_5_vl": MROPE,
@@ -25,11 +29,13 @@ WHOLES = {
     "qwen3_5": LAYERS,
     "llama4": {"interleave_moe_layer_step": 2},
 }
+TOWERS = {"gemma4": {"model_type": "gemma4_vision", "pooling_kernel_size": 1, "position_embedding_size": 16}}
 
 
 @pytest.fixture(scope="module", params=WHOLES)
 def whole(request, tmp_path_factory):
-    return make_whole(tmp_path_factory.mktemp("whole") / "model", request.param, text=WHOLES[request.param])
+    kind, folder = request.param, tmp_path_factory.mktemp("whole") / "model"
+    return make_whole(folder, kind, text=WHOLES[kind], vision=TOWERS.get(kind, {}))
 
 
 @torch.no_grad()
@@ -74,3 +80,21 @@ def test_an_adapter_and_a_merged_export_fit_the_whole(whole, tmp_path):
     assert torch.allclose(logits(merged), wanted, atol=1e-4)
     assert AutoTokenizer.from_pretrained(tmp_path / "merged").chat_template == host.base.tokenizer.chat_template
     assert "vision_config" in json.loads((tmp_path / "merged" / "config.json").read_text())
+
+
+def test_gemma_3n_needs_nothing_of_its_eyes(tmp_path):
+    """Its eyes are of another library, which is not installed: the checkpoint is the language part's under the whole's names."""
+    plain = make_family(tmp_path / "plain", "gemma3n_text", layer_types=["sliding_attention", "full_attention"], sliding_window=4)
+    shutil.copytree(plain.path, tmp_path / "whole")
+    weights = load_file(tmp_path / "plain" / "model.safetensors")
+    whole = {name.replace("model.", "model.language_model.", 1): weight for name, weight in weights.items()}
+    whole["model.vision_tower.timm_model.blocks.0.q_proj.weight"] = torch.zeros(3, 3)
+    save_file(whole, tmp_path / "whole" / "model.safetensors", metadata={"format": "pt"})
+    text = json.loads((tmp_path / "plain" / "config.json").read_text())
+    config = AutoConfig.for_model("gemma3n", text_config=text)
+    config.save_pretrained(tmp_path / "whole")
+    host = AdapterHost(load_base(ModelRef(name="3n", path=str(tmp_path / "whole"), hash="h"), dtype="float32", device="cpu"))
+    theirs = AutoModelForCausalLM.from_pretrained(plain.path).eval()
+    assert torch.allclose(logits(host.model), logits(theirs), atol=1e-5)
+    host.add("new", rank=4, alpha=8, seed=0)
+    assert all(name.startswith("base_model.model.model.language_model.") for name in host.parameters("new"))

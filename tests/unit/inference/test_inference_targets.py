@@ -11,6 +11,7 @@ from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, concatenate, read_adapter, write_adapter
 from rlhf_desktop.inference.export import export_merged
 from rlhf_desktop.inference.model import load_base
+from rlhf_desktop.operations.model_shape import model_shape
 from rlhf_desktop.training.stack import lora_targets
 from tests.tiny_families import make_family
 
@@ -90,6 +91,13 @@ def test_an_adapter_is_the_same_here_in_peft_and_merged(family, tmp_path):
         assert torch.allclose(merged(IDS, use_cache=False).logits, wanted, atol=1e-4)
         theirs = PeftModel.from_pretrained(plain, tmp_path / "adapter").eval()
         assert torch.allclose(theirs(input_ids=IDS, use_cache=False).logits, wanted, atol=1e-4)
+
+
+def test_the_estimate_counts_the_adapter_and_the_model_as_they_are(family):
+    shape, host = model_shape(family), AdapterHost(load_base(family, dtype="float32", device="cpu"))
+    assert shape.parameters == sum({weight.data_ptr(): weight.numel() for weight in host.model.state_dict().values()}.values())
+    host.add("new", rank=4, alpha=4, seed=0)
+    assert shape.adapter_parameters(4) == sum(weight.numel() for weight in host.parameters("new").values())
 
 
 def test_no_router_no_expert_and_no_head(family):
