@@ -134,8 +134,9 @@ def _pairs(given: tuple[str, ...], wrong: str, remedy: str) -> dict[str, str] | 
 @feedback.command("export")
 @click.argument("file", type=FILE)
 @click.option("--format", "form", type=click.Choice([*EXPORT_FORMATS, "bundle"]), default="rankings", show_default=True)
+@click.option("--names", is_flag=True, help="Write who judged by name; otherwise as a number. A bundle always has the names.")
 @click.pass_context
-def export_file(ctx: click.Context, file: Path, form: str) -> None:
+def export_file(ctx: click.Context, file: Path, form: str, names: bool) -> None:
     """Write the project's feedback to a file: CSV, Parquet or one JSON list by its name, else JSON lines.
 
     A bundle is the lossless form for colleagues: “feedback merge” adds it to their project.
@@ -144,7 +145,7 @@ def export_file(ctx: click.Context, file: Path, form: str) -> None:
     if form == "bundle":
         rows = export_bundle(desk.store, desk.project, file).files["judgements.jsonl"].rows
     else:
-        rows = export_feedback(desk.store, desk.project, file, form)
+        rows = export_feedback(desk.store, desk.project, file, form, names=names)
     desk.console.result({"out": str(file), "format": form, "rows": rows}, f"{rows} rows are in {file}.")
 
 

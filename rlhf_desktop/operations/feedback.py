@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -299,10 +299,10 @@ class _Rejects:
             out.write((json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
 
 
-def export_feedback(store: Store, project: Project, path: Path, form: str = "rankings") -> int:
+def export_feedback(store: Store, project: Project, path: Path, form: str = "rankings", *, names: bool = False) -> int:
     """Write a project's feedback in one of `EXPORT_FORMATS`, whole or not at all. Returns the number of records.
 
-    The file's name says how: .csv, .parquet, .json (one list), else JSON lines.
+    The file's name says how: .csv, .parquet, .json (one list), else JSON lines. Who judged is a number, or with `names` by name.
 
     Raises:
         BadInput: an unknown format, or a place that cannot be written.
@@ -312,12 +312,20 @@ def export_feedback(store: Store, project: Project, path: Path, form: str = "ran
         raise BadInput(f"There is no export format called “{form}”.", f"Choose one of: {', '.join(EXPORT_FORMATS)}.")
     chosen = format_named(_ALIASES.get(form, form))
     check_output(path)
-    records = _Records(lambda: exported(store.stream(project.id)), chosen)
+    rows = (lambda: exported(store.stream(project.id))) if names else (lambda: _numbered(exported(store.stream(project.id))))
+    records = _Records(rows, chosen)
     with store.connection.snapshot():
         last = store.judgements.last_row()
         write_records(path, records)
     store.exports.note(project.id, path, form, last)
     return records.count
+
+
+def _numbered(rows: Iterable[FeedbackRow]) -> Iterator[FeedbackRow]:
+    """The rows with a number in place of who judged, the same for each person throughout."""
+    people: dict[str, str] = {}
+    for row in rows:
+        yield replace(row, annotator=people.setdefault(row.annotator, f"annotator {len(people) + 1}")) if row.annotator else row
 
 
 class _Records:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QCheckBox, QFileDialog, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.formats import FORMATS
@@ -38,6 +38,9 @@ class ExportCard(Card):
         self.body.addLayout(form)
         self.keys = caption("", wrap=True)
         self.body.addWidget(self.keys)
+        self.names = QCheckBox("With the names of who judged")
+        self.names.setToolTip("Otherwise each person is a number, the same throughout the file")
+        self.body.addWidget(self.names)
         self.save = Button("Save as…", icon="download")
         held = row()
         held.addWidget(self.save)
@@ -68,10 +71,11 @@ class ExportCard(Card):
     def export_file(self, path: Path) -> None:
         """Write the project's feedback, on a connection of its own."""
         project, database, name = self._context.session.project, self._context.store.path, self.form.currentData()
+        names = self.names.isChecked()
 
         def work() -> int:
             with Store.open(database) as store:
-                return export_feedback(store, project, path, name)
+                return export_feedback(store, project, path, name, names=names)
 
         self.notice.hide()
         self.meter.set_value(0, 0, f"Writing {path.name}…")

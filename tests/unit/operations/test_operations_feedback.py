@@ -86,6 +86,16 @@ def test_every_format_is_read_back_by_the_importer(store, project, tmp_path, suf
         assert (first["chosen"][0]["content"], first["rejected"][0]["content"]) == ("A", "B")
 
 
+def test_who_judged_is_a_number_unless_names_are_asked_for(store, project, tmp_path):
+    lines = write_lines(tmp_path / "f.jsonl", *[{**ranking(f"Q{n}", "A", "B"), "annotator": who} for n, who in enumerate("bab")])
+    import_feedback(store, project, lines)
+    found = {}
+    for names in (False, True):
+        export_feedback(store, project, tmp_path / "out.jsonl", names=names)
+        found[names] = [line["annotator"] for line in lines_of(tmp_path / "out.jsonl")]
+    assert found == {False: ["annotator 1", "annotator 2", "annotator 1"], True: ["b", "a", "b"]}
+
+
 def test_a_preview_says_what_a_file_is_and_imports_nothing(store, project, tmp_path):
     path = write_lines(tmp_path / "f.jsonl", *[ranking(f"Q{n}", "A", "B") for n in range(30)], "nonsense")
     seen = preview_import(path)
