@@ -76,7 +76,7 @@ def _unpaired(record: Record) -> float:
 
 def _read_unpaired(record: Record, context: Context) -> Iterator[FeedbackRow]:
     row = _one_answer(record, context)
-    if isinstance(row, DemonstrationRow):
+    if isinstance(row, DemonstrationRow) and record["label"] in (None, ""):
         raise Unusable("the label says neither that the answer is good nor that it is not")
     yield row
 

@@ -150,7 +150,7 @@ def test_every_format_that_is_only_read_has_its_file():
 def test_messages_of_a_tree_that_were_deleted_are_counted():
     context = surveyed(DATA / "oasst_flat.jsonl", Reading())
     list(read_feedback(DATA / "oasst_flat.jsonl", context=context))
-    assert context.notes == (Note("Messages that were deleted, or that reviewers turned down, are left out with their replies", 1),)
+    assert context.notes[0] == Note("Messages that were deleted, or that reviewers turned down, are left out with their replies", 1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,284 @@
+"""What stands beside the texts: bad is never an example to imitate, equal scores are a tie, a system column is kept."""
+
+import json
+
+import pytest
+
+from rlhf_desktop.feedback.formats import FORMATS, Reading, read_feedback, surveyed
+from rlhf_desktop.feedback.formats.extras import thumb_of
+from rlhf_desktop.feedback.judgements import Demonstrated, Ranking, Ratings, Thumbs
+from rlhf_desktop.feedback.rows import DemonstrationRow, Problem, RankingRow, Unusable
+from rlhf_desktop.operations.feedback import preview_import
+
+
+def user(text):
+    return {"role": "user", "content": text}
+
+
+def assistant(text, **more):
+    return {"role": "assistant", "content": text, **more}
+
+
+SYSTEM = {"role": "system", "content": "Be brief."}
+EXAMPLES = {
+    "messages": {"messages": [user("Q"), assistant("A")]},
+    "prompt-completion": {"prompt": "Q", "completion": "A"},
+    "conversational": {"prompt": [user("Q")], "completion": [assistant("A")]},
+    "alpaca": {"instruction": "Q", "input": "", "output": "A"},
+    "sharegpt": {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]},
+    "chats": {"conversation": [user("Q"), assistant("A")]},
+}
+BAD = [
+    {"label": False}, {"label": 0}, {"label": "0"}, {"label": 0.0}, {"label": -1}, {"label": "bad"},
+    {"label": "rejected"}, {"Label": "False"}, {"label": "thumbs_down"}, {"label": "Thumbs Down"},
+    {"label": "👎🏽"}, {"kto_tag": False}, {"kto-tag": "false"}, {"ktoTag": False}, {"thumb": "down"},
+    {"vote": -1}, {"rating": -1}, {"feedback": "thumbs_down"}, {"is_good": False}, {"good": "no"},
+    {"accepted": False}, {"thumbs_up": False}, {"thumbs_down": True}, {"rejected": True},
+    {"status": "rejected"}, {"liked": False}, {"score": 0}, {"is_correct": False}, {"chosen": False},
+    {"reaction": "dislike"}, {"verdict": "fail"},
+]  # fmt: skip
+GOOD = [
+    {"label": True}, {"label": 1}, {"label": "1.0"}, {"label": "chosen"}, {"label": "👍"}, {"kto_tag": True},
+    {"vote": "up"}, {"thumbs_down": False}, {"rating": 1}, {"status": "approved"}, {"chosen": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_row_that_says_not_this_is_a_thumb_down_in_every_format(name):
+    for said in BAD:
+        (row,) = Reading().rows({**EXAMPLES[name], **said})
+        assert (row.verdicts, row.completions) == ((Thumbs(False),), ("A",)), said
+    for said in GOOD:
+        (row,) = Reading().rows({**EXAMPLES[name], **said})
+        assert row.verdicts == (Thumbs(True),), said
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_row_that_says_nothing_is_an_example(name):
+    for nothing in (
+        {},
+        {"label": None},
+        {"label": ""},
+        {"source": "x"},
+        {"feedback": "The second sentence could be much shorter, I think."},
+    ):
+        (row,) = Reading().rows({**EXAMPLES[name], **nothing})
+        assert row == DemonstrationRow([user("Q")], "A"), nothing
+
+
+@pytest.mark.parametrize("said", [{"weight": 0}, {"label": False}, {"rating": -1}])
+def test_what_an_answers_own_message_says_counts_too(said):
+    for name, key in (
+        ("messages", "messages"),
+        ("sharegpt", "conversations"),
+        ("chats", "conversation"),
+        ("conversational", "completion"),
+    ):
+        record = json.loads(json.dumps(EXAMPLES[name]))
+        record[key][-1].update(said)
+        if "weight" in said:
+            with pytest.raises(Unusable, match="weight"):
+                Reading().rows(record)
+        else:
+            assert [row.verdicts for row in Reading().rows(record)] == [(Thumbs(False),)]
+
+
+def test_a_label_beside_mapped_columns_still_says_what_it_says():
+    reading = Reading(FORMATS["prompt-completion"], {"prompt": "question", "completion": "answer"})
+    (row,) = reading.rows({"question": "Q", "answer": "A", "label": False})
+    assert row.verdicts == (Thumbs(False),)
+
+
+def test_two_columns_that_contradict_each_other_are_said():
+    with pytest.raises(Unusable, match="another that it is not"):
+        Reading().rows({**EXAMPLES["alpaca"], "label": True, "kto_tag": False})
+
+
+def save(folder, *records):
+    path = folder / "f.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("marks", [(1, 4, 5), (1, 2), (3, 3)])
+def test_marks_beside_an_answer_are_marks_and_no_example(tmp_path, marks):
+    path = save(tmp_path, *({"messages": [user(f"Q{n}"), assistant("A")], "rating": mark} for n, mark in enumerate(marks)))
+    rows = list(read_feedback(path))
+    assert [[type(v) for v in row.verdicts] for row in rows] == [[Ratings]] * len(marks)
+    assert [row.verdicts[0].ratings[0].scores[0] for row in rows] == list(marks)
+
+
+def test_numbers_of_a_label_that_are_more_than_two_are_asked_for(tmp_path):
+    path = save(tmp_path, *({"prompt": f"Q{n}", "completion": "A", "label": n} for n in range(1, 6)))
+    seen = preview_import(path)
+    assert (seen.usable, [(q.key, q.proposal, q.rows) for q in seen.questions]) == (0, [("label", "", 5)])
+    rows = list(read_feedback(path, Reading(answers={"label": "4,5"})))
+    assert [row.verdicts[0].up for row in rows] == [False, False, False, True, True]
+
+
+def test_words_of_a_label_that_are_neither_are_asked_for_or_ignored(tmp_path):
+    path = save(tmp_path, *({**EXAMPLES["messages"], "label": word} for word in ("sports", "politics")))
+    assert [(q.key, q.proposal, q.rows) for q in preview_import(path).questions] == [("label", "", 2)]
+    assert [row.verdicts for row in read_feedback(path, Reading(answers={"label": "ignore"}))] == [(Demonstrated(),)] * 2
+    told = read_feedback(path, Reading(answers={"label": "sports"}))
+    assert [row.verdicts for row in told] == [(Thumbs(True),), (Thumbs(False),)]
+
+
+def test_nothing_between_a_thumb_up_and_a_thumb_down_is_neither(tmp_path):
+    path = save(tmp_path, *({"prompt": f"Q{n}", "completion": "A", "vote": n} for n in (-1, 0, 1)))
+    found = list(read_feedback(path))
+    assert isinstance(found[1], Problem)
+    assert [found[0].verdicts, found[2].verdicts] == [(Thumbs(False),), (Thumbs(True),)]
+
+
+def test_scores_of_no_known_scale_wait(tmp_path):
+    path = save(tmp_path, *({**EXAMPLES["alpaca"], "instruction": f"Q{n}", "score": score} for n, score in enumerate((0.93, 12.5))))
+    assert [(q.key, q.proposal, q.rows) for q in preview_import(path).questions] == [("score", "", 2)]
+    rows = read_feedback(path, Reading(answers={"score": "ignore"}))
+    assert [row.verdicts for row in rows] == [(Demonstrated(),)] * 2
+
+
+def test_answers_of_weight_0_are_context_and_the_others_examples():
+    turns = [user("1"), assistant("A", weight=1), user("2"), assistant("B", weight=0), user("3"), assistant("C")]
+    rows = Reading().rows({"messages": turns})
+    assert [(row.completion, len(row.prompt)) for row in rows] == [("A", 1), ("C", 5)]
+    with pytest.raises(Unusable, match="all its answers have weight 0"):
+        Reading().rows({"messages": [user("1"), assistant("A", weight=0)]})
+
+
+def test_values_that_say_good_or_bad():
+    assert [thumb_of(value) for value in (True, 1, "1", "1.0", "Yes", "+1", "THUMBS-UP", "👍🏿")] == [True] * 8
+    assert [thumb_of(value) for value in (False, 0, -1, "-1", "-1.0", "No", "thumbs down", "👎", "Rejected")] == [False] * 9
+    assert [thumb_of(value) for value in (None, 2, 0.5, "maybe", [], {}, "not bad")] == [None] * 7
+
+
+# --- two answers
+
+TEXTS = {"prompt": "Q", "chosen": "A", "rejected": "B"}
+WHOLE = {"chosen": [user("Q"), assistant("A")], "rejected": [user("Q"), assistant("B")]}
+PAIRS = [TEXTS, WHOLE, {**WHOLE, "prompt": "Q"}, {"instruction": "Q", "chosen": "A", "rejected": "B"},
+         {"conversations": [{"from": "human", "value": "Q"}],
+          "chosen": {"from": "gpt", "value": "A"}, "rejected": {"from": "gpt", "value": "B"}},
+         {"chosen": "\n\nHuman: Q\n\nAssistant: A", "rejected": "\n\nHuman: Q\n\nAssistant: B"}]  # fmt: skip
+SCORES = [("score_chosen", "score_rejected"), ("chosen_score", "rejected_score"), ("chosen-rating", "rejected-rating"),
+          ("chosen_avg_rating", "rejected_avg_rating"), ("reward_chosen", "reward_rejected")]  # fmt: skip
+
+
+@pytest.mark.parametrize("record", PAIRS)
+@pytest.mark.parametrize(("first", "second"), SCORES)
+def test_equal_scores_are_a_tie_under_every_name(record, first, second):
+    assert Reading().rows({**record, first: 7.0, second: "7"}) == [RankingRow([user("Q")], ("A", "B"), (1, 1))]
+    assert Reading().rows({**record, first: 7.5, second: 7}) == [RankingRow([user("Q")], ("A", "B"), (1, 2))]
+
+
+def test_what_is_called_chosen_counts_above_its_score_and_that_is_said(tmp_path):
+    path = save(tmp_path, {**TEXTS, "score_chosen": 1, "score_rejected": 9})
+    context = surveyed(path, Reading())
+    assert [row.ranks for row in read_feedback(path, context=context)] == [(1, 2)]
+    assert [note.rows for note in context.notes if "lower score" in note.text] == [1]
+
+
+@pytest.mark.parametrize("record", [*PAIRS, *EXAMPLES.values()])
+@pytest.mark.parametrize("name", ["system", "System", "system_prompt", "systemMessage"])
+def test_a_system_column_is_the_system_message_in_every_format(record, name):
+    (row,) = Reading().rows({**record, name: "Be brief."})
+    assert row.prompt == [SYSTEM, user("Q")]
+
+
+def test_a_system_column_beside_a_system_message_loses_neither():
+    (row,) = Reading().rows(
+        {"messages": [{"role": "system", "content": "Rhyme."}, user("Q"), assistant("A")], "system": "Be brief."}
+    )
+    assert row.prompt[0]["content"] == "Be brief.\n\nRhyme."
+    (same,) = Reading().rows({"messages": [SYSTEM, user("Q"), assistant("A")], "system": "Be brief."})
+    assert same.prompt == [SYSTEM, user("Q")]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "before", "expected"),
+    [
+        ("Q", [user("Q")], [user("Q")]),
+        ("Q", [SYSTEM, user("Q")], [SYSTEM, user("Q")]),
+        ("Q2", [user("Q1"), assistant("x"), user("Q2")], [user("Q1"), assistant("x"), user("Q2")]),
+        ([SYSTEM, user("Q")], [user("Q")], [SYSTEM, user("Q")]),
+        ([SYSTEM], [user("Q")], [SYSTEM, user("Q")]),
+        ([user("Q1"), assistant("x")], [user("Q2")], [user("Q1"), assistant("x"), user("Q2")]),
+        ([user("Q")], [], [user("Q")]),
+    ],
+)
+def test_a_prompt_beside_whole_conversations_is_joined_with_them(prompt, before, expected):
+    record = {"prompt": prompt, "chosen": [*before, assistant("A")], "rejected": [*before, assistant("B")]}
+    assert Reading().rows(record) == [RankingRow(expected, ("A", "B"), (1, 2))]
+
+
+def test_a_prompt_that_says_something_else_is_named(tmp_path):
+    path = save(
+        tmp_path, {**WHOLE, "prompt": "Nothing of the kind"}, {"messages": [user("Q"), assistant("A")], "prompt": "Nor this"}
+    )
+    assert [note.rows for note in preview_import(path).notes if "says something else" in note.text] == [2]
+
+
+@pytest.mark.parametrize(
+    "record", [{**TEXTS, "rejected": "A"}, {**TEXTS, "rejected": "A \n"}, {**WHOLE, "rejected": WHOLE["chosen"]}]
+)
+def test_a_text_that_wins_over_itself_is_no_judgement(record):
+    with pytest.raises(Unusable, match="the same text"):
+        Reading().rows(record)
+
+
+def test_the_same_text_twice_as_a_tie_is_kept():
+    record = {"conversation_a": [user("Q"), assistant("A")], "conversation_b": [user("Q"), assistant("A")], "winner": "tie"}
+    (row,) = Reading().rows(record)
+    assert row.verdicts == (Ranking((1, 1)),)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"messages": [user("Q"), assistant("Let me see.", tool_calls=[{"id": "c"}])]},
+        {
+            "messages": [
+                user("Q"),
+                assistant(None, function_call={"name": "f"}),
+                {"role": "function", "content": "x"},
+                assistant("A"),
+            ]
+        },
+        {"messages": [user("Q"), {"role": "tool", "content": "sun"}, assistant("A")]},
+        {
+            "conversations": [
+                {"from": "human", "value": "Q"},
+                {"from": "function_call", "value": "{}"},
+                {"from": "gpt", "value": "A"},
+            ]
+        },
+        {**WHOLE, "chosen": [user("Q"), assistant("A", tool_calls=[{"id": "c"}])]},
+    ],
+)
+def test_a_conversation_that_calls_tools_says_so(record):
+    with pytest.raises(Unusable, match="calls a tool"):
+        Reading().rows(record)
+
+
+def test_what_is_left_out_of_conversations_is_named_with_its_number_of_rows(tmp_path):
+    long = [user("1"), assistant("A"), user("2"), assistant("B")]
+    rows = [{"messages": long}, {"messages": long[:2], "tools": [{"name": "f"}]},
+            {"messages": [user("1"), assistant("A", reasoning_content="Hm.")]}]  # fmt: skip
+    notes = {note.text: note.rows for note in preview_import(save(tmp_path, *rows)).notes}
+    assert notes == {
+        "Of a conversation the last answer is the example; what comes before is its prompt": 1,
+        "The tools that the model was offered are left out": 1,
+        "What a model thought before it answered is left out": 1,
+    }
+
+
+@pytest.mark.parametrize("who", [7, 7.0, "7", {"id": 7}, {"email": "", "id": "7"}])
+def test_an_annotator_is_named_by_a_text_a_number_or_an_object(who):
+    (row,) = Reading().rows({**TEXTS, "annotator": who})
+    assert row.annotator == "7"
+
+
+@pytest.mark.parametrize("ranks", [(1, 2), (1.0, 2.0), ("1", "2"), (0, 1), ("1.0", 2), (0.0, 3.0)])
+def test_a_rank_is_a_whole_number_however_it_is_written(ranks):
+    completions = [{"text": text, "rank": rank} for text, rank in zip("AB", ranks, strict=True)]
+    assert Reading().rows({"prompt": "Q", "completions": completions}) == [RankingRow([user("Q")], ("A", "B"), (1, 2))]
