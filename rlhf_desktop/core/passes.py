@@ -5,6 +5,7 @@ when nothing else fits.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from rlhf_desktop.core.trunk import Trunk, token_bytes
 
@@ -23,6 +24,8 @@ HELDOUT_PROMPTS = 12  # answered at each of PPO's looks; the best parameters are
 PPO_LOOKS = 4  # at held-out prompts in a run, the first one apart
 CALIBRATION_PROMPTS = 64  # their mean score is known to an eighth of the scores' spread, their mean length to a twelfth
 CALIBRATION_SHARE = 16  # at most the sixteenth part of a PPO run's answers are for knowing the scale
+
+Road = Literal["fast", "general"]  # rows end to end, a prompt once for its answers; or each answer in a padded row of its own
 
 
 def plateau_tokens(device: str) -> int:
@@ -52,7 +55,15 @@ class Cut:
 
 
 def cut_passes(
-    trunk: Trunk, *, free_bytes: int, vocabulary: int, longest: int, number_bytes: int, device: str, rank: int
+    trunk: Trunk,
+    *,
+    free_bytes: int,
+    vocabulary: int,
+    longest: int,
+    number_bytes: int,
+    device: str,
+    rank: int,
+    width: int | None = None,
 ) -> Cut | None:
     """The largest micro-batch that is of use and fits; None when not even the longest row fits.
 
@@ -64,10 +75,13 @@ def cut_passes(
         number_bytes: Of the dtype that computes.
         device: "cpu", or a card of any kind.
         rank: Of the adapter that learns.
+        width: Tokens that attention looks at together, where that is less than `longest`.
     """
     usable = usable_bytes(free_bytes, vocabulary, device)
     for checkpointing in (False, True):
-        held = token_bytes(trunk, longest, number_bytes=number_bytes, device=device, rank=rank, checkpointing=checkpointing)
+        held = token_bytes(
+            trunk, width or longest, number_bytes=number_bytes, device=device, rank=rank, checkpointing=checkpointing
+        )
         each = round(slack(device) * held)
         if longest * each <= usable:
             return Cut(min(usable // each, max(longest, plateau_tokens(device))), checkpointing, each)

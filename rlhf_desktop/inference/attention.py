@@ -15,7 +15,8 @@ repeated for every head, and an additive mask in the queries' format whose rows 
 memory-efficient kernel wants it, made once for all layers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,6 +97,19 @@ def use_rows(model: Any) -> None:
     model.set_attn_implementation(NAME)
 
 
+@contextmanager
+def eager(model: Any) -> Iterator[None]:
+    """The family's own attention, written out, while a block runs; families that do not take ours have theirs already."""
+    ours = model.config._attn_implementation == NAME
+    if ours:
+        model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        if ours:
+            model.set_attn_implementation(NAME)
+
+
 def names_its_windows(model: Any, run: Callable[[], object]) -> bool:
     """Whether each layer says what window it has, or has none, while `run` goes through the model with a layout.
 
@@ -106,9 +120,11 @@ def names_its_windows(model: Any, run: Callable[[], object]) -> bool:
     if not window or not getattr(config, "use_sliding_window", True) or window >= config.max_position_embeddings:
         return True
     silent: list[Any] = []
+    kinds = getattr(config, "layer_types", None)
 
     def listen(module: Any, *args: Any, **options: Any) -> tuple[Tensor, None]:
-        if "sliding_window" not in options and not hasattr(module, "sliding_window"):
+        has_none = kinds is not None and kinds[module.layer_idx] == "full_attention"
+        if not has_none and "sliding_window" not in options and not hasattr(module, "sliding_window"):
             silent.append(module)
         return attend(module, *args, **options)
 
@@ -147,11 +163,14 @@ def attend(
         attention_mask: (B, 1, T, S), true where a query may look; not used with a layout.
         scaling: Of the products.
         layout: Which tokens form a row, when rows lie end to end.
-        options: For the fused attention. "sliding_window" is heeded with a layout; "softcap" and "s_aux" (sinks) always.
+        options: For the fused attention. "sliding_window" is heeded with a layout; "softcap" and "s_aux" (sinks) always; "indices"
+            (B, T, k) of the keys that a query may look at alone (DeepSeek's sparse attention) where rows lie side by side.
 
     Returns:
         (B, T, heads, D), with a layout (1, N, heads, D), and no weights.
     """
+    if (chosen := options.pop("indices", None)) is not None:
+        attention_mask = _chosen_alone(key, attention_mask, chosen)
     openly = options.get("softcap") is not None or options.get("s_aux") is not None
     if layout is not None:
         q, k, v = (_side_by_side(x, layout) for x in (query, key, value))
@@ -169,6 +188,14 @@ def attend(
     if query.shape[2] == 1 and query.device.type == "cpu" and (attention_mask is None or attention_mask.dtype == torch.bool):
         return _Attention.apply(query, key, value, attention_mask, scaling).transpose(1, 2), None  # type: ignore[no-untyped-call]
     return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)  # type: ignore[no-any-return]
+
+
+def _chosen_alone(key: Tensor, mask: Tensor | None, chosen: Tensor) -> Tensor:
+    """(B, 1, T, S), of the mask what is chosen."""
+    if mask is None or mask.dtype != torch.bool:
+        raise NotImplementedError("sparse attention without a mask of true and false")
+    among = torch.zeros(*chosen.shape[:2], key.shape[2], dtype=torch.bool, device=key.device)
+    return mask & among.scatter(-1, chosen.long(), True).unsqueeze(1)
 
 
 def _side_by_side(x: Tensor, layout: Layout) -> Tensor:

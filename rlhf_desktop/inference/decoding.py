@@ -203,12 +203,18 @@ def on_card(device: torch.device) -> bool:
     return device.type != "cpu"
 
 
-def _suits(model: Any) -> bool:
+def has_plain_cache(model: Any) -> bool:
+    """Whether a model is of Llama's kind and keeps all keys and values of its past, and nothing else."""
     if type(model).__name__ not in KINDS or not type(model).__module__.startswith("transformers."):
         return False
-    plain_cache = all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)  # no window
+    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)  # no window
+
+
+def _suits(model: Any) -> bool:
+    if not has_plain_cache(model):
+        return False
     bases = [active_stack(module)[0] for layer in model.model.layers for module in _linears(layer)]
-    return plain_cache and model.model.rotary_emb.rope_type in ROPES and all(type(base) is torch.nn.Linear for base in bases)
+    return model.model.rotary_emb.rope_type in ROPES and all(type(base) is torch.nn.Linear for base in bases)
 
 
 def _linears(layer: Any) -> list[Any]:

@@ -3,7 +3,8 @@
 A prompt is read once and its cache copied to its K answers; prompts of different lengths share a batch by left padding; rows that
 have ended leave the batch. Every draw uses its own uniform number, fixed by (seed, prompt, answer, position), through the inverse
 of the cumulative distribution: who shares a batch with whom changes no draw. Where memory runs out, the answers go on from where
-they are, half as many at a time.
+they are, half as many at a time. Which prompts may share a batch, and whether their past can be copied, depends on the family
+(`inference.reading`); where it cannot, the rows of one prompt go through transformers' own `generate`, told which tokens to take.
 """
 
 from collections import deque
@@ -15,8 +16,11 @@ from typing import Any, Literal
 import torch
 
 from rlhf_desktop.core.protocol import Sampling
-from rlhf_desktop.inference.decoding import Decoder, find_decoder, new_cache
+from rlhf_desktop.inference.decoding import Decoder, find_decoder
 from rlhf_desktop.inference.device import fits, free_cache, send
+from rlhf_desktop.inference.own_generate import Tell, generate
+from rlhf_desktop.inference.reach import reach
+from rlhf_desktop.inference.reading import Manner, Reading, manner
 
 Finish = Literal["end", "length", "cancelled"]
 OnTokens = Callable[[list[tuple[int, int, int]]], None]
@@ -87,10 +91,13 @@ def sample(
     decoder = find_decoder(model, next(model.parameters()).device)
     answers: list[SampledAnswer] = []
     begun: dict[Owner, Draft] = {}
-    waiting = deque(_groups(prompts, range(len(prompts)) if only is None else only, k, max_rows))
+    longest = sampling.max_new_tokens
+    manners = {i: _manner(model, len(prompts[i]) + longest) for i in (range(len(prompts)) if only is None else only)}
+    waiting = deque(_groups(prompts, manners, k, max_rows))
 
     def decode(group: Group) -> dict[Owner, Draft]:
-        batch = _Batch(model, decoder, prompts, group, uniforms, sampling, pad_id, with_logprobs, begun)
+        kind = _OwnBatch if manners[group[0][0]] == "own" else _Batch
+        batch = kind(model, decoder, prompts, group, uniforms, sampling, pad_id, with_logprobs, begun)
         run = partial(batch.run, set(end_ids), on_tokens or _ignore, on_answer or _ignore, stop)
         drafts = {} if fits(run, divisible=len(batch.owners) > 1) else batch.drafts()
         answers.extend(batch.answers.values())
@@ -120,6 +127,12 @@ def _owners(group: Group) -> list[Owner]:
     return [(prompt, answer) for prompt, part in group for answer in part]
 
 
+def _manner(model: Any, longest: int) -> Manner:
+    """How a prompt is read whose row may become so long: beyond the reach of its positions, by itself."""
+    known = reach(model)
+    return "own" if known is not None and longest > known.tokens else manner(model)
+
+
 def _at_most(rows: int, owners: Sequence[Owner], begun: Mapping[Owner, Draft]) -> Iterator[Group]:
     """Answers in batches of at most `rows`. One that has begun has its prompt to itself: it is read on from where it is."""
     for start in range(0, len(owners), rows):
@@ -131,20 +144,26 @@ def _at_most(rows: int, owners: Sequence[Owner], begun: Mapping[Owner, Draft]) -
         yield group
 
 
-def _groups(prompts: Sequence[list[int]], only: Sequence[int], k: int, max_rows: int) -> Iterator[Group]:
+def _groups(prompts: Sequence[list[int]], manners: Mapping[int, Manner], k: int, max_rows: int) -> Iterator[Group]:
     """Batches of at most `max_rows` answers, prompts of like length together, the longest first (so memory peaks early)."""
     group: Group = []
     room = max_rows
-    for prompt in sorted(only, key=lambda i: -len(prompts[i])):
+    for prompt in sorted(manners, key=lambda i: -len(prompts[i])):
         for start in range(0, k, max_rows):
             part = range(start, min(start + max_rows, k))
-            if len(part) > room:
+            if len(part) > room or (group and not _go_together(prompts, manners, group[0][0], prompt)):
                 yield group
                 group, room = [], max_rows
             group.append((prompt, part))
             room -= len(part)
     if group:
         yield group
+
+
+def _go_together(prompts: Sequence[list[int]], manners: Mapping[int, Manner], one: int, other: int) -> bool:
+    if manners[one] != manners[other] or manners[one] == "own":
+        return False
+    return manners[one] == "mixed" or len(prompts[one]) == len(prompts[other])
 
 
 class _Batch:
@@ -165,7 +184,7 @@ class _Batch:
         with_logprobs: bool,
         begun: Mapping[Owner, Draft],
     ) -> None:
-        self.model, self.decoder, self.with_logprobs = model, decoder, with_logprobs
+        self.model, self.with_logprobs = model, with_logprobs
         self.sampling = sampling
         self.device = next(model.parameters()).device
         self.owners = _owners(group)
@@ -177,22 +196,36 @@ class _Batch:
         self.uniforms = send(torch.stack([uniforms[o] for o in self.owners]), self.device)  # (B, T)
         self.prompts = [prompts[prompt] + self.ids[prompt, part.start] for prompt, part in group]
         self.repeats = torch.tensor([len(part) for _, part in group])
-        self.pad_id = pad_id
+        self.make_reading = partial(Reading, model, decoder, self.prompts, self.repeats, pad_id)
 
     def run(self, end_ids: set[int], on_tokens: OnTokens, on_answer: OnAnswer, stop: Callable[[], bool]) -> list[SampledAnswer]:
         """Decode until every row has ended, is long enough, or `stop` says so."""
-        last = self.sampling.max_new_tokens - 1
-        logits = None if stop() else self._prefill()
-        for step in range(self.start, last + 1):
-            if logits is None or stop():
-                break
+
+        def draw(logits: torch.Tensor, step: int) -> torch.Tensor:
             tokens = choose(logits, self.uniforms[:, step], self.sampling)  # (B,)
             on_tokens(self._take(*self._fetch(logits, tokens), end_ids))
-            self._complete(on_answer, everything=step == last)
-            logits = None if len(self.answers) == len(self.ids) else self._step(self._compact(tokens))
+            self._complete(on_answer, everything=step == self.sampling.max_new_tokens - 1)
+            return tokens
+
+        if not stop():
+            self._decode(draw, stop)
         self.finish.update({owner: "cancelled" for owner in self.ids if owner not in self.answers})
         self._complete(on_answer)
         return list(self.answers.values())
+
+    def _decode(self, draw: Tell, stop: Callable[[], bool]) -> None:
+        reading = self.make_reading()
+        logits = reading.begin()
+        for step in range(self.start, self.sampling.max_new_tokens):
+            if stop():
+                break
+            tokens = draw(logits, step)
+            if self._is_done():
+                break
+            logits = reading.step(self._compact(tokens, reading))
+
+    def _is_done(self) -> bool:
+        return len(self.answers) == len(self.ids)
 
     def drafts(self) -> dict[Owner, Draft]:
         """What there is of the answers that are not complete."""
@@ -205,33 +238,6 @@ class _Batch:
                 answer = SampledAnswer(*owner, self.ids[owner], self.finish.setdefault(owner, "length"), self.logprobs[owner])
                 self.answers[owner] = answer
                 on_answer(answer)
-
-    def _prefill(self) -> torch.Tensor:
-        """Read each prompt once, then give each of its answers a copy. Returns logits, (B, V)."""
-        longest = max(map(len, self.prompts))
-        ids = [[self.pad_id] * (longest - len(p)) + p for p in self.prompts]
-        mask = [[0] * (longest - len(p)) + [1] * len(p) for p in self.prompts]
-        padded = any(len(p) < longest for p in self.prompts)
-        rows = torch.arange(len(ids)).repeat_interleave(self.repeats)  # (B,): whose cache an answer gets
-        attention = torch.tensor(mask)  # (P, L)
-        there = send(attention, self.device)
-        self.mask = send(attention[rows], self.device) if padded else None  # (B, L)
-        self.positions = send(attention.sum(1)[rows], self.device)  # (B,): where the next token stands
-        self.cache = new_cache(self.model, self.device)
-        out = self.model(
-            input_ids=send(torch.tensor(ids), self.device),
-            attention_mask=there if padded else None,
-            position_ids=(there.cumsum(1) - 1).clamp(min=0),
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=send(torch.tensor([longest - 1]), self.device),  # an index: a slice would copy the head's weights a row
-        )
-        logits: torch.Tensor = out.logits[:, -1]
-        if len(rows) == len(ids):
-            return logits
-        rows = send(rows, self.device)
-        self.cache.batch_select_indices(rows)
-        return logits[rows]
 
     def _fetch(self, logits: torch.Tensor, tokens: torch.Tensor) -> tuple[list[int], list[float]]:
         """The tokens, and how likely each was if that is asked for: all that a step reads from the device, and read at once."""
@@ -256,35 +262,25 @@ class _Batch:
                 news.append((*owner, token))
         return news
 
-    def _compact(self, tokens: torch.Tensor) -> torch.Tensor:
+    def _compact(self, tokens: torch.Tensor, reading: Reading) -> torch.Tensor:
         """Drop the ended rows once they are half of the batch: copying the cache costs about as much as a few steps."""
         alive = [b for b, owner in enumerate(self.owners) if owner not in self.finish]
         if 2 * len(alive) > len(self.owners):
             return tokens
         rows = send(torch.tensor(alive), self.device)
         self.owners = [self.owners[b] for b in alive]
-        self.uniforms, self.positions = self.uniforms[rows], self.positions[rows]
-        self.mask = None if self.mask is None else self.mask[rows]
-        self.cache.batch_select_indices(rows)
+        self.uniforms = self.uniforms[rows]
+        reading.keep(rows)
         return tokens[rows]
 
-    def _step(self, tokens: torch.Tensor) -> torch.Tensor:
-        """One more token for each row. Returns logits, (B, V)."""
-        if self.mask is not None:
-            self.mask = torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
-        positions, self.positions = self.positions, self.positions + 1
-        if self.decoder is not None:
-            return self.decoder(tokens, positions, self.cache, self.mask)
-        out = self.model(
-            input_ids=tokens[:, None],
-            attention_mask=self.mask,
-            position_ids=positions[:, None],
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        logits: torch.Tensor = out.logits[:, -1]
-        return logits
+
+class _OwnBatch(_Batch):
+    """The rows of one prompt, read as the family's own `generate` does it. Those that have ended stay until all have."""
+
+    def _decode(self, draw: Tell, stop: Callable[[], bool]) -> None:
+        rows = torch.tensor(self.prompts, device=self.device).repeat_interleave(self.repeats.to(self.device), dim=0)
+        most = self.sampling.max_new_tokens - self.start
+        generate(self.model, rows, most, lambda logits, step: draw(logits, self.start + step), lambda: self._is_done() or stop())
 
 
 def choose(logits: torch.Tensor, uniforms: torch.Tensor, sampling: Sampling) -> torch.Tensor:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlhf_desktop.core.passes import WASTE
+from rlhf_desktop.core.passes import WASTE, Road
 from rlhf_desktop.inference.attention import Layout
 from rlhf_desktop.inference.device import send
 
@@ -28,6 +28,22 @@ class Group:
         """Length of the row."""
         return len(self.prompt) + sum(len(answer) for answer in self.answers)
 
+    @property
+    def widest(self) -> int:
+        """Tokens of the prompt with its longest answer."""
+        return len(self.prompt) + max(map(len, self.answers), default=0)
+
+    def tokens_on(self, road: Road) -> int:
+        """What goes through the model: on the general road the prompt with every answer, padded."""
+        return self.tokens if road == "fast" else len(self.answers) * self.widest
+
+
+def tokens_on(road: Road, groups: Sequence[Group]) -> int:
+    """The same of a batch."""
+    if road == "fast":
+        return sum(group.tokens for group in groups)
+    return sum(len(group.answers) for group in groups) * max(group.widest for group in groups)
+
 
 @dataclass(frozen=True)
 class TreeBatch:
@@ -37,10 +53,12 @@ class TreeBatch:
     position_ids: Tensor  # (1, T)
     layout: Layout  # the B rows side by side
     before: Tensor  # (N,) index into the T of the state that predicts each answer token
+    own: Tensor  # (N,) index into the T of each answer token itself
     targets: Tensor  # (N,) the answer tokens
     owner: Tensor  # (N,) which of the C answers
     last: Tensor  # (C,) index into the T of each answer's last token
     lengths: list[int]  # C
+    groups: Sequence[Group]  # what was laid out
 
 
 def collate(groups: Sequence[Group], device: torch.device | str = "cpu") -> TreeBatch:
@@ -48,6 +66,7 @@ def collate(groups: Sequence[Group], device: torch.device | str = "cpu") -> Tree
     ids: list[int] = []
     positions: list[int] = []
     before: list[int] = []
+    own: list[int] = []
     last: list[int] = []
     for group in groups:
         prompt_end = len(ids) + len(group.prompt) - 1
@@ -55,6 +74,7 @@ def collate(groups: Sequence[Group], device: torch.device | str = "cpu") -> Tree
         positions += range(len(group.prompt))
         for answer in group.answers:
             before += [prompt_end, *range(len(ids), len(ids) + len(answer) - 1)]
+            own += range(len(ids), len(ids) + len(answer))
             ids += answer
             positions += range(len(group.prompt), len(group.prompt) + len(answer))
             last.append(len(ids) - 1)
@@ -64,6 +84,7 @@ def collate(groups: Sequence[Group], device: torch.device | str = "cpu") -> Tree
         "input_ids": torch.tensor([ids]),
         "position_ids": torch.tensor([positions]),
         "before": torch.tensor(before),
+        "own": torch.tensor(own),
         "targets": torch.tensor([token for answer in answers for token in answer]),
         "owner": torch.arange(len(answers)).repeat_interleave(torch.tensor(lengths)),
         "last": torch.tensor(last),
@@ -72,7 +93,7 @@ def collate(groups: Sequence[Group], device: torch.device | str = "cpu") -> Tree
     there = dict(zip(parts, _sent(list(parts.values()), device), strict=True))
     segment, position, slots, source = (there.pop(name) for name in ("segment", "position", "slots", "source"))
     single = all(len(group.answers) <= 1 for group in groups)
-    return TreeBatch(layout=Layout(segment, position, slots, source, single), lengths=lengths, **there)
+    return TreeBatch(layout=Layout(segment, position, slots, source, single), lengths=lengths, groups=groups, **there)
 
 
 def _sent(parts: Sequence[Tensor], device: torch.device | str) -> Sequence[Tensor]:
@@ -100,20 +121,27 @@ def _places(groups: Sequence[Group], positions: Sequence[int]) -> dict[str, Tens
     }
 
 
-def micro_batches(groups: Sequence[Group], max_tokens: int) -> Iterator[list[int]]:
+def micro_batches(groups: Sequence[Group], max_tokens: int, road: Road = "fast") -> Iterator[list[int]]:
     """Indices of groups in micro-batches that stay within a token budget; alike lengths together, longest first.
 
     Longest first, so that a run that does not fit in memory says so at its first step. A group over the budget goes alone.
     """
-    order = sorted(range(len(groups)), key=lambda i: -groups[i].tokens)
+    order = sorted(range(len(groups)), key=lambda i: -(groups[i].tokens if road == "fast" else groups[i].widest))
     batch: list[int] = []
-    tokens = 0
+    taken = 0  # tokens on the fast road, rows on the general one
     for i in order:
-        places = groups[batch[0]].tokens * (len(batch) + 1) if batch else 0
-        if batch and (tokens + groups[i].tokens > max_tokens or places > WASTE * max_tokens):
+        more = groups[i].tokens if road == "fast" else len(groups[i].answers)
+        if batch and not _fits(groups[batch[0]], len(batch), taken + more, max_tokens, road):
             yield batch
-            batch, tokens = [], 0
+            batch, taken = [], 0
         batch.append(i)
-        tokens += groups[i].tokens
+        taken += more
     if batch:
         yield batch
+
+
+def _fits(first: Group, before: int, taken: int, max_tokens: int, road: Road) -> bool:
+    """Whether a batch with one more than the `before` groups it has is within the budget; the first is the widest."""
+    if road == "fast":
+        return taken <= max_tokens and first.tokens * (before + 1) <= WASTE * max_tokens
+    return taken * first.widest <= max_tokens

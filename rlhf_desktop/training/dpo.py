@@ -43,8 +43,8 @@ class DpoTrainer(PolicyTrainer):
             raise NotEnoughFeedback(
                 "There are no comparisons to learn from.", "Rank some answers in Chat or Label, then start again."
             )
-        longest = max(item.group.tokens for item in (*self.items, *self.heldout))
-        self._begin(len(self.items), longest, [row.prompt for row in encoder.kept(rows)])
+        groups = [item.group for item in (*self.items, *self.heldout)]
+        self._begin(len(self.items), groups, [row.prompt for row in encoder.kept(rows)])
         self.reference: dict[int, Tensor] = {}  # id of a group → (K,) reference log-probabilities
 
     @torch.no_grad()

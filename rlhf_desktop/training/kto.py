@@ -58,8 +58,8 @@ class KtoTrainer(PolicyTrainer):
         encoder.check_left(self.items)
         encoder.say(run)
         self.class_weights = class_weights(self.items, s.desirable_weight)
-        longest = max(max(item.own.tokens, item.foreign.tokens) for item in (*self.items, *self.heldout))
-        self._begin(len(self.items), longest, [row.prompt for row in encoder.kept(rows)])
+        groups = [group for item in (*self.items, *self.heldout) for group in (item.own, item.foreign)]
+        self._begin(len(self.items), groups, [row.prompt for row in encoder.kept(rows)])
         self.reference: dict[int, Tensor] = {}  # id of a group → () the reference's log-probability of its answer
 
     def _encode(self, encoder: Encoder, rows: Sequence[ThumbedAnswer]) -> list[Thumbed]:

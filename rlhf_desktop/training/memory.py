@@ -14,10 +14,10 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rlhf_desktop.core.errors import NoSpace
-from rlhf_desktop.core.passes import cut_passes
+from rlhf_desktop.core.passes import Road, cut_passes
 from rlhf_desktop.core.trunk import trunk_of
 from rlhf_desktop.inference.device import fits, free_cache
-from rlhf_desktop.training.batch import Group, micro_batches
+from rlhf_desktop.training.batch import Group, micro_batches, tokens_on
 
 GIB = 1024**3
 
@@ -30,6 +30,7 @@ class MemoryPlan:
     checkpointing: bool
     free_bytes: int
     bytes_per_token: int
+    road: Road = "fast"
 
     @property
     def sentence(self) -> str:
@@ -39,7 +40,17 @@ class MemoryPlan:
         return f"{self.tokens:,} tokens at a time{how}: about {need:.1f} of {self.free_bytes / GIB:.1f} GiB free memory."
 
 
-def plan_memory(config: Any, *, number_bytes: int, device: str, free_bytes: int, longest: int, rank: int = 16) -> MemoryPlan:
+def plan_memory(
+    config: Any,
+    *,
+    number_bytes: int,
+    device: str,
+    free_bytes: int,
+    longest: int,
+    rank: int = 16,
+    road: Road = "fast",
+    width: int | None = None,
+) -> MemoryPlan:
     """Choose the micro-batch size.
 
     Args:
@@ -49,6 +60,8 @@ def plan_memory(config: Any, *, number_bytes: int, device: str, free_bytes: int,
         free_bytes: Memory that is free now that the model is loaded.
         longest: Tokens of the longest row, which cannot be cut.
         rank: Of the adapter that learns.
+        road: That the model takes.
+        width: Tokens that attention looks at together, where that is less than `longest`.
 
     Raises:
         NoSpace: even one row with gradient checkpointing is too much.
@@ -61,11 +74,12 @@ def plan_memory(config: Any, *, number_bytes: int, device: str, free_bytes: int,
         number_bytes=number_bytes,
         device=device,
         rank=rank,
+        width=width,
     )
     if cut is None:
         hint = "Close other programs, lower max_length, or choose a smaller model."
         raise NoSpace(f"A conversation of {longest:,} tokens does not fit in the {free_bytes / GIB:.1f} GiB that are free.", hint)
-    return MemoryPlan(cut.tokens, cut.checkpointing, free_bytes, cut.bytes_per_token)
+    return MemoryPlan(cut.tokens, cut.checkpointing, free_bytes, cut.bytes_per_token, road)
 
 
 def checkpoint_layers(model: Any) -> None:
@@ -118,33 +132,36 @@ class Budget:
         Raises:
             RuntimeError: a single row does not fit (`is_out_of_memory`), or another trouble.
         """
-        todo = deque(micro_batches(groups, self.tokens) if batches is None else self._cut(groups, batches))
+        todo = deque(self.cut(groups) if batches is None else self._within(groups, batches))
         while todo:
             picks = todo.popleft()
             if fits(partial(work, picks), divisible=len(picks) > 1):
                 continue
             undo()
             free_cache()
-            self._shrink(_tokens(groups, picks))
+            self._shrink(self._tokens(groups, picks))
             todo = deque(self._packed(groups, [i for rest in (picks, *todo) for i in rest]))
         self.tokens = self._agree(self.tokens)
 
-    def _cut(self, groups: Sequence[Group], batches: Iterable[list[int]]) -> Iterator[list[int]]:
+    def cut(self, groups: Sequence[Group], tokens: int | None = None) -> Iterator[list[int]]:
+        """Micro-batches, of at most so many tokens if the budget is not less."""
+        return micro_batches(groups, self.tokens if tokens is None else min(tokens, self.tokens), self.plan.road)
+
+    def _within(self, groups: Sequence[Group], batches: Iterable[list[int]]) -> Iterator[list[int]]:
         """The same, with those cut that are larger than the budget."""
         for picks in batches:
-            if len(picks) == 1 or _tokens(groups, picks) <= self.tokens:
+            if len(picks) == 1 or self._tokens(groups, picks) <= self.tokens:
                 yield picks
             else:
                 yield from self._packed(groups, picks)
 
     def _packed(self, groups: Sequence[Group], picks: Sequence[int]) -> Iterator[list[int]]:
-        return ([picks[i] for i in part] for part in micro_batches([groups[i] for i in picks], self.tokens))
+        return ([picks[i] for i in part] for part in self.cut([groups[i] for i in picks]))
 
     def _shrink(self, tried: int) -> None:
         """Half of what was tried, which may have been less than the budget."""
         self.tokens = max(1, min(self.tokens, tried) // 2)
         self._say(f"Memory ran out: {self._what} goes on with {self.tokens:,} tokens at a time, a little slower.")
 
-
-def _tokens(groups: Sequence[Group], picks: Sequence[int]) -> int:
-    return sum(groups[i].tokens for i in picks)
+    def _tokens(self, groups: Sequence[Group], picks: Sequence[int]) -> int:
+        return tokens_on(self.plan.road, [groups[i] for i in picks])

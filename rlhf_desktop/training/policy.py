@@ -5,6 +5,7 @@ probability with respect to the hidden state, (W[target] − Σᵥ pᵥ W[v]) / 
 computed with the value.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,11 +14,13 @@ import torch
 from torch import Tensor
 
 from rlhf_desktop.core.errors import ModelTrouble
-from rlhf_desktop.core.passes import head_chunk_tokens
+from rlhf_desktop.core.passes import Road, head_chunk_tokens
 from rlhf_desktop.inference.adapters import active_stack
-from rlhf_desktop.inference.attention import names_its_windows
+from rlhf_desktop.inference.attention import eager, names_its_windows
 from rlhf_desktop.inference.device import is_dead, is_out_of_memory
+from rlhf_desktop.inference.own_head import own_logprobs
 from rlhf_desktop.training.batch import Group, TreeBatch, collate
+from rlhf_desktop.training.roads import States, goes_beyond, states_by
 
 
 @dataclass(frozen=True)
@@ -29,24 +32,28 @@ class AnswerPass:
     entropy: Tensor  # (N,) no gradient
 
 
-_NO_MASK = torch.empty(0, 0, 0, 0, dtype=torch.bool)  # four dimensions: transformers makes none; our attention has the layout
-
-
-def hidden_states(model: Any, batch: TreeBatch) -> Tensor:
-    """The trunk's final states, (T, H)."""
-    out = model.base_model(
-        input_ids=batch.input_ids,
-        attention_mask=_NO_MASK.to(batch.input_ids.device),
-        position_ids=batch.position_ids,
-        layout=batch.layout,
-        use_cache=False,
-    ).last_hidden_state
-    return out.reshape(-1, out.shape[-1])  # type: ignore[no-any-return]
+def hidden_states(model: Any, batch: TreeBatch) -> States:
+    """The trunk's final states by the road this model takes."""
+    return states_by(_way(model).road, model, batch)
 
 
 def answer_pass(model: Any, batch: TreeBatch, temperature: float = 1.0, *, entropy: bool = True) -> AnswerPass:
     """One forward pass; gradients flow to whatever is trainable among the active adapters. Entropies not asked for are 0."""
-    before = hidden_states(model, batch)[batch.before]
+    return _pass_by(_way(model), model, batch, temperature, entropy=entropy)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a model's log-probabilities are had."""
+
+    road: Road
+    own_head: bool  # the model makes logits of states itself: what it does to them is not known here
+
+
+def _pass_by(way: _Way, model: Any, batch: TreeBatch, temperature: float = 1.0, *, entropy: bool = False) -> AnswerPass:
+    before = states_by(way.road, model, batch).before
+    if way.own_head:
+        return AnswerPass(before, *own_logprobs(model, before, batch.targets, temperature))
     head = model.get_output_embeddings()
     apply: Any = _HeadLogprobs.apply
     logprobs, entropies = apply(before, head, batch.targets, logit_shape(model.config), temperature, entropy)
@@ -155,36 +162,80 @@ def _capped(
     return expected, (own - p.mul_(slope).to(weight.dtype) @ weight) * rate
 
 
-@torch.no_grad()
-def check_supported(model: Any) -> None:
-    """Refuse a model that our pass does not serve: rows end to end must give what each answer gives alone through transformers.
+WAYS = (_Way("fast", own_head=False), _Way("general", own_head=False), _Way("fast", own_head=True), _Way("general", own_head=True))
+
+
+def choose_road(model: Any) -> Road:
+    """Which road gives exactly what each answer gives alone through transformers: the fast one if it does. Found once.
 
     Random tokens, several answers to a prompt: what a family does with places, neighbours or logits that we do not know shows in
-    the numbers, and an error, whatever it is, is a refusal too.
+    the numbers, and an error, whatever it is, says that a road is none for it.
 
     Raises:
-        ModelTrouble: with the family's name, and by how much it is off.
+        ModelTrouble: neither is exact, with the family's name, and by how much it is off.
     """
+    return _way(model).road
+
+
+def road_for(model: Any, groups: Sequence[Group]) -> Road:
+    """What some rows are counted with: the model's road, or the general one where one is beyond its reach."""
+    return "general" if goes_beyond(model, groups) else choose_road(model)
+
+
+def _way(model: Any) -> _Way:
+    if not hasattr(model, "known_way"):
+        model.known_way = _find_way(model)
+    return model.known_way  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def _find_way(model: Any) -> _Way:
     groups = _random_groups(model.get_input_embeddings().num_embeddings)
-    pairs = [(group.prompt, answer) for group in groups for answer in group.answers]
+    troubles: dict[str, None] = {}  # in their order, each once
     try:
-        theirs = torch.cat([_alone(model, prompt, answer) for prompt, answer in pairs])
-        together = answer_pass(model, collate(groups, model.device), entropy=False).logprobs
-        alone = torch.cat([answer_pass(model, collate([Group(p, [a])], model.device), entropy=False).logprobs for p, a in pairs])
-        windows_are_known = names_its_windows(model, lambda: hidden_states(model, collate(groups, model.device)))
-    except Exception as problem:  # many kinds: what attention or a layer does without its mask
-        if is_out_of_memory(problem) or is_dead(problem):
-            raise
+        with eager(model):
+            theirs = torch.cat([_alone(model, group.prompt, answer) for group in groups for answer in group.answers])
+    except Exception as problem:  # many kinds
+        _raise_if_not_of_the_model(problem)
         raise _unsupported(model, str(problem)) from problem
+    for way in WAYS:
+        try:
+            trouble = _misfit(model, way, groups, theirs)
+        except Exception as problem:  # many kinds: what attention or a layer does without its mask
+            _raise_if_not_of_the_model(problem)
+            trouble = str(problem) or type(problem).__name__
+        if not trouble:
+            return way
+        troubles[trouble] = None
+    raise _unsupported(model, "; ".join(troubles))
+
+
+def _misfit(model: Any, way: _Way, groups: list[Group], theirs: Tensor) -> str:
+    """In what a way is not what each answer gives alone through transformers; empty where it is."""
+    if way.road == "fast" and not _joins_by_attention_alone(model.config.get_text_config()):
+        return "its layers are not all attention to everything or to a window"
+    together = _pass_by(way, model, collate(groups, model.device)).logprobs
+    pairs = [Group(group.prompt, [answer]) for group in groups for answer in group.answers]
+    alone = torch.cat([_pass_by(way, model, collate([pair], model.device)).logprobs for pair in pairs])
+    if way.road == "fast" and not names_its_windows(model, lambda: states_by("fast", model, collate(groups, model.device))):
+        return "its attention has a window that it does not name"
     off, leaked = (together - theirs).abs(), (together - alone).abs()
     if model.get_input_embeddings().weight.dtype == torch.float32:
         fits = off.max() < 1e-3 * (1 + theirs.abs().max())
     else:  # two kernels round differently, a mixture's router with them, so there only most tokens can be compared with theirs
         fits = off.median() < 0.25 and leaked.max() < 0.25
-    if not windows_are_known:
-        raise _unsupported(model, "its attention has a window that it does not name")
-    if not fits:
-        raise _unsupported(model, f"off by {float(off.max()):.2g} nats a token, by neighbours {float(leaked.max()):.2g}")
+    return "" if fits else f"off by {float(off.max()):.2g} nats a token, by neighbours {float(leaked.max()):.2g}"
+
+
+def _joins_by_attention_alone(config: Any) -> bool:
+    """Whether a token sees others through attention to all or to a window, as far as the configuration says so."""
+    kinds = set(getattr(config, "layer_types", None) or ())
+    return kinds <= {"full_attention", "sliding_attention"} and not getattr(config, "attention_chunk_size", None)
+
+
+def _raise_if_not_of_the_model(problem: Exception) -> None:
+    if is_out_of_memory(problem) or is_dead(problem):
+        raise problem
 
 
 def _random_groups(words: int) -> list[Group]:

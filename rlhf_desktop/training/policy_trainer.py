@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.recipes import CommonSettings
+from rlhf_desktop.training.batch import Group
 from rlhf_desktop.training.run import Counts, RunFiles
 from rlhf_desktop.training.samples import SampleWatch
 from rlhf_desktop.training.stack import epoch_batches, load_host, memory_budget, policy_optimizer, policy_stack
@@ -30,12 +31,12 @@ class PolicyTrainer:
         self.host = load_host(run)
         self.stack = policy_stack(self.host, run.config, self.settings)
 
-    def _begin(self, count: int, longest: int, prompts: Sequence[Messages]) -> None:
+    def _begin(self, count: int, groups: Sequence[Group], prompts: Sequence[Messages]) -> None:
         """Plan the run.
 
         Args:
             count: Rows that are learned from.
-            longest: Tokens of the longest row, held-out ones too.
+            groups: All rows, held-out ones too.
             prompts: The first of them are watched.
         """
         s = self.settings
@@ -43,7 +44,7 @@ class PolicyTrainer:
         self.total_steps = len(self.batches)
         self.eval_every = max(1, self.total_steps // s.epochs)
         self.optimizer = policy_optimizer(self.stack.parameters, s, self.total_steps)
-        self.budget = memory_budget(self.run, self.host, longest)
+        self.budget = memory_budget(self.run, self.host, groups)
         self.updater = Updater(self.run, self.optimizer, self.budget)
         self.trainable_parameters = sum(p.numel() for p in self.stack.parameters.values())
         self.watch = SampleWatch(self.run, self.stack, prompts)

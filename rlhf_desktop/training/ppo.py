@@ -31,7 +31,7 @@ from rlhf_desktop.core.recipes import PpoSettings
 from rlhf_desktop.feedback.snapshot import PracticePrompt
 from rlhf_desktop.inference.device import send
 from rlhf_desktop.inference.sampler import sample
-from rlhf_desktop.training.batch import Group, TreeBatch, collate, micro_batches
+from rlhf_desktop.training.batch import Group, TreeBatch, collate, tokens_on
 from rlhf_desktop.training.encoding import Encoder
 from rlhf_desktop.training.losses import (
     gae,
@@ -125,7 +125,7 @@ class PpoTrainer:
         self.stack = policy_stack(self.host, run.config, s)
         check_fits(run.config.reward, run.config)
         self.reward = RewardModel.load(self.host, Path(run.config.reward.path))
-        self.reward.budget = scoring_budget(lambda sentence: run.emit("warning", code="memory", message=sentence))
+        self.reward.budget = scoring_budget(self.host, lambda sentence: run.emit("warning", code="memory", message=sentence))
         self.rows = max(s.batch_size, 32)  # answered together
         encoder = Encoder(self.host.base, s.max_length, everything)
         fit = [(row, encoder.asked(row, s.max_new_tokens)) for row in rows]
@@ -160,8 +160,8 @@ class PpoTrainer:
             parameters[VALUE_HEAD] = self.value_head
         self.optimizer = policy_optimizer(parameters, s, self.total_steps * s.ppo_epochs * s.minibatches, {VALUE_HEAD: VALUE_RATE})
         self.trainable_parameters = sum(p.numel() for p in parameters.values())
-        longest = max(map(len, (*self.prompts, *self.heldout))) + s.samples_per_prompt * s.max_new_tokens
-        self.budget = memory_budget(self.run, self.host, longest)
+        longest = Group(max((*self.prompts, *self.heldout), key=len), [[0] * s.max_new_tokens] * s.samples_per_prompt)
+        self.budget = memory_budget(self.run, self.host, [longest])
         self.updater = Updater(self.run, self.optimizer, self.budget)
 
     @property
@@ -212,7 +212,7 @@ class PpoTrainer:
         """
         s = self.settings
         groups, ended, sampled = self._sample(prompts, k, seed)
-        micro = list(micro_batches(groups, min(self.budget.tokens, self._minibatch_tokens(groups))))
+        micro = list(self.budget.cut(groups, self._minibatch_tokens(groups)))
         raw, disagreement = self._raw_scores(groups)
         if update is not None and self.scale:
             self.scale.follow([len(answer) for group in groups for answer in group.answers])
@@ -291,7 +291,7 @@ class PpoTrainer:
 
     def _minibatch_tokens(self, groups: Sequence[Group]) -> int:
         """A token budget that gives every minibatch at least one micro-batch."""
-        widest = max(group.tokens for group in groups)
+        widest = max(group.tokens_on(self.budget.plan.road) for group in groups)
         return widest * max(1, len(groups) // self.settings.minibatches)
 
     def _passes(
@@ -310,7 +310,7 @@ class PpoTrainer:
 
         def work(picks: list[int]) -> None:
             batch = self._collate([groups[i] for i in picks])
-            kept_tokens = sum(groups[i].tokens for kept in self._kept for i in kept) + batch.input_ids.numel()
+            kept_tokens = sum(tokens_on(self.budget.plan.road, [groups[i] for i in kept]) for kept in (*self._kept, picks))
             keeps = picks in keep and kept_tokens <= KEPT_TOKENS
             with torch.set_grad_enabled(keeps):
                 result = answer_pass(self.host.model, batch, self.settings.temperature, entropy=entropy)

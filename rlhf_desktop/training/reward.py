@@ -78,7 +78,7 @@ class RewardTrainer:
         self.total_steps = len(self.batches[0])
         self.eval_every = max(1, self.total_steps // s.epochs)
         self.optimizers = [self._optimizer(member) for member in self.model.members]
-        self.budget = memory_budget(run, self.host, max(item.group.tokens for item in (*self.items, *self.heldout)))
+        self.budget = memory_budget(run, self.host, [item.group for item in (*self.items, *self.heldout)])
         self.trainable_parameters = sum(m.numel() for optimizer in self.optimizers for m in optimizer.masters.values())
         self.report: RewardReport | None = None
 

@@ -18,10 +18,9 @@ from torch import Tensor
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.files import write_json
 from rlhf_desktop.inference.adapters import PREFIX, AdapterFiles, AdapterHost, concatenate, write_adapter
-from rlhf_desktop.inference.device import send
 from rlhf_desktop.training.batch import Group, TreeBatch, collate
 from rlhf_desktop.training.memory import Budget, MemoryPlan
-from rlhf_desktop.training.policy import hidden_states
+from rlhf_desktop.training.policy import choose_road, hidden_states
 
 HEAD = f"{PREFIX}score.weight"
 DESCRIPTION = "reward.json"
@@ -81,7 +80,7 @@ class RewardModel:
         self.attributes = list(attributes)
         self.part_tokens = part_tokens
         self.start = start
-        self.budget = scoring_budget(lambda _: None)
+        self.budget = scoring_budget(host, lambda _: None)
 
     @classmethod
     def create(
@@ -160,12 +159,12 @@ class RewardModel:
     def both(self, member: Member, batch: TreeBatch) -> tuple[Tensor, Tensor]:
         """Raw scores (C, H), and logits (N,) of each answer token's being in a bad part (empty where no part was ever marked)."""
         self.host.activate([START, member.name] if self.start else [member.name])
-        states = hidden_states(self.host.model, batch)  # (B·T, hidden)
+        states = hidden_states(self.host.model, batch)
         width = 1 + len(self.attributes)
-        scores = states[batch.last].float() @ member.head[:width].t()
+        scores = states.last.float() @ member.head[:width].t()
         if not self.part_tokens:
             return scores, scores.new_empty(0)
-        return scores, states[_token_places(batch)].float() @ member.head[width]
+        return scores, states.own.float() @ member.head[width]
 
     @torch.no_grad()
     def raw_scores(self, groups: Sequence[Group]) -> Tensor:
@@ -214,15 +213,10 @@ class RewardModel:
         return Scores.of(self.score_groups(groups))
 
 
-def scoring_budget(say: Callable[[str], None]) -> Budget:
+def scoring_budget(host: AdapterHost, say: Callable[[str], None]) -> Budget:
     """How much is scored at once, until memory runs out; `say` is told."""
-    return Budget(MemoryPlan(MICRO_BATCH_TOKENS, checkpointing=False, free_bytes=0, bytes_per_token=0), say, what="scoring")
-
-
-def _token_places(batch: TreeBatch) -> Tensor:
-    """(N,) where each answer token itself stands: one on from the state before it, and at an answer's end its last."""
-    ends = send(torch.tensor(batch.lengths).cumsum(0) - 1, batch.last.device)
-    return torch.roll(batch.before, -1).index_copy(0, ends, batch.last)
+    plan = MemoryPlan(MICRO_BATCH_TOKENS, checkpointing=False, free_bytes=0, bytes_per_token=0, road=choose_road(host.model))
+    return Budget(plan, say, what="scoring")
 
 
 def _member_folder(folder: Path, index: int) -> Path:

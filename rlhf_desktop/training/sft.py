@@ -41,8 +41,7 @@ class SftTrainer(PolicyTrainer):
         self.heldout = [group for row, group in found if group and row.split == "heldout"]
         encoder.check_left(self.items)
         encoder.say(run)
-        longest = max(item.tokens for item in (*self.items, *self.heldout))
-        self._begin(len(self.items), longest, [row.prompt for row in encoder.kept(rows)])
+        self._begin(len(self.items), [*self.items, *self.heldout], [row.prompt for row in encoder.kept(rows)])
 
     def prepare(self, resumed: bool) -> None:  # noqa: D102
         self.watch.before(resumed)

@@ -30,9 +30,10 @@ from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, read_adap
 from rlhf_desktop.inference.attention import use_rows
 from rlhf_desktop.inference.device import is_dead, is_out_of_memory
 from rlhf_desktop.inference.model import BaseModel, attention_of, quiet_transformers
+from rlhf_desktop.inference.reach import begin_rows
 from rlhf_desktop.inference.sampler import sample
 from rlhf_desktop.training.batch import Group, collate
-from rlhf_desktop.training.policy import answer_pass, check_supported
+from rlhf_desktop.training.policy import answer_pass, choose_road
 from rlhf_desktop.training.small_copy import WINDOW, WORDS, small_copy
 
 TOLERANCE = 1e-3
@@ -56,12 +57,12 @@ def check_family(config: Any) -> FamilyCheck:
         return _found("refused", f"Models of the {family} family do not answer rightly here", problem)
     try:
         with quiet_transformers():
-            check_supported(model)
+            road = choose_road(model)
             _check_numbers(model, theirs)
             _check_adapter(model, theirs)
     except Exception as problem:  # as above
         return _found("chats", f"Models of the {family} family can chat here, but not be taught", problem)
-    return FamilyCheck(kind="trains", road="fast")
+    return FamilyCheck(kind="trains", road=road)
 
 
 def _found(kind: Literal["chats", "refused"], sentence: str, problem: Exception) -> FamilyCheck:
@@ -113,6 +114,7 @@ def _check_chat(model: Any, theirs: Any) -> None:
 
 
 def _greedy(theirs: Any, prompt: list[int]) -> list[int]:
+    begin_rows(theirs)
     ids = torch.tensor([prompt])
     options = {"do_sample": False, "max_new_tokens": _NEW, "eos_token_id": 2, "pad_token_id": 0}
     found = theirs.generate(ids, attention_mask=torch.ones_like(ids), **options)
@@ -144,6 +146,7 @@ def _check_numbers(model: Any, theirs: Any) -> None:
 
 def _alone(theirs: Any, prompt: list[int], answer: list[int]) -> Tensor:
     """(N,) log-probabilities of an answer by transformers' own pass."""
+    begin_rows(theirs)
     ids = torch.tensor([prompt + answer])
     logits = theirs(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1]
     return torch.log_softmax(logits.float(), dim=-1).gather(1, ids[0, len(prompt) :, None])[:, 0]

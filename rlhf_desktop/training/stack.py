@@ -14,9 +14,10 @@ from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, concatena
 from rlhf_desktop.inference.device import free_bytes
 from rlhf_desktop.inference.model import BaseModel, load_base
 from rlhf_desktop.inference.targets import lora_targets
+from rlhf_desktop.training.batch import Group
 from rlhf_desktop.training.memory import Budget, MemoryPlan, checkpoint_layers, plan_memory
 from rlhf_desktop.training.optimizer import MasterAdamW
-from rlhf_desktop.training.policy import check_supported
+from rlhf_desktop.training.policy import choose_road, road_for
 from rlhf_desktop.training.reward_model import START
 from rlhf_desktop.training.run import RunFiles
 
@@ -52,30 +53,33 @@ def load_host(run: RunFiles) -> AdapterHost:
     base: BaseModel = load_base(run.config.base, dtype=run.dtype, quantization=run.settings.quantization)
     if base.note and not run.started:
         run.emit("warning", code="dtype", message=base.note)
-    check_supported(base.model)
+    choose_road(base.model)
     base.model.config.use_cache = False
     return AdapterHost(base)
 
 
-def memory_budget(run: RunFiles, host: AdapterHost, longest: int) -> Budget:
+def memory_budget(run: RunFiles, host: AdapterHost, groups: Sequence[Group]) -> Budget:
     """How much of a batch goes through the model at once; a run that goes on where it began keeps what was planned then.
 
     Args:
         run: Its first `started` event is read, and warned if memory runs out in spite of the plan.
         host: The loaded base; its layers are told when gradients are to be checkpointed.
-        longest: Tokens of the longest row.
+        groups: The rows that none may be longer than.
 
     Raises:
         NoSpace: not even one row fits.
     """
     device, number_bytes = host.base.device, host.base.dtype.itemsize
+    road = road_for(host.model, groups)
     planned = plan_memory(
         host.model.config.get_text_config(),
         number_bytes=number_bytes,
         device=device.type,
         free_bytes=free_bytes(device),
-        longest=longest,
+        longest=max(group.tokens_on(road) for group in groups),
         rank=run.settings.lora_rank,
+        road=road,
+        width=max(group.widest for group in groups) if road == "general" else None,
     )
     here = (str(device), str(host.base.dtype).removeprefix("torch."))
     if (first := run.started) and first.get("micro_batch_tokens") and (first["device"], first["dtype"]) == here:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from rlhf_desktop.training.batch import Group, micro_batches
+from rlhf_desktop.training.batch import Group
 from rlhf_desktop.training.memory import Budget
 from rlhf_desktop.training.optimizer import MasterAdamW
 from rlhf_desktop.training.run import RunFiles
@@ -38,7 +38,7 @@ class Updater:
         Returns:
             The numbers summed over the batch, the gradient's norm and the learning rate.
         """
-        return self.step_in(groups, list(micro_batches(groups, self.budget.tokens)), loss_of)
+        return self.step_in(groups, list(self.budget.cut(groups)), loss_of)
 
     def step_in(
         self,

@@ -120,7 +120,7 @@ def _batch(host: AdapterHost, rows: Sequence[Row]) -> TreeBatch:
 
 
 def _train_trunk(host: AdapterHost, batch: TreeBatch) -> None:
-    _backward(host, hidden_states(host.model, batch)[batch.last].float().sum())
+    _backward(host, hidden_states(host.model, batch).last.float().sum())
 
 
 def _backward(host: AdapterHost, loss: Tensor) -> None:
