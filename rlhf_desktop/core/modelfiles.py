@@ -256,6 +256,16 @@ def check_tokenizer(folder: Path) -> None:
             raise refused(folder / name, "it is too large")
 
 
+def has_chat_template(folder: Path) -> bool:
+    """Whether a model brings a chat template: one without has never been taught to answer."""
+    if any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json")):
+        return True
+    try:
+        return bool(json.loads((folder / "tokenizer_config.json").read_bytes()).get("chat_template"))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
+
+
 def _check_patterns(file: Path, value: Any, depth: int) -> None:
     if isinstance(value, dict):
         pattern = value.get("Regex")

@@ -14,6 +14,7 @@ from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.formats import FORMATS, SURE, Guess, Reading, format_named, guesses, read_feedback, sample, surveyed
 from rlhf_desktop.feedback.formats.asking import Note, Question
 from rlhf_desktop.feedback.formats.base import Format, Record
+from rlhf_desktop.feedback.markup import MarkupCounter
 from rlhf_desktop.feedback.rankings import pairs
 from rlhf_desktop.feedback.rows import FeedbackRow, Problem
 from rlhf_desktop.operations.rows import check_output, disk_troubles
@@ -140,9 +141,13 @@ def preview_import(
         look.unusable,
         tuple(Note(reason, count) for reason, count in look.reasons.most_common()),
         context.questions,
-        context.notes,
+        (*context.notes, *_markup_notes(look.markup)),
         look.whole,
     )
+
+
+def _markup_notes(markup: MarkupCounter) -> tuple[Note, ...]:
+    return (Note(markup.sentence, markup.rows),) if markup.rows else ()
 
 
 class _Look:
@@ -153,10 +158,12 @@ class _Look:
         self.problems: list[Problem] = []
         self.usable = self.unusable = 0
         self.reasons: Counter[str] = Counter()
+        self.markup = MarkupCounter()
         self.whole = True
 
     def at(self, row: FeedbackRow | Problem) -> bool:
         """Count one. Returns whether to go on."""
+        self.markup.at(row)
         first = self.usable + self.unusable < _PREVIEWED
         if isinstance(row, Problem):
             self.unusable += 1
@@ -225,8 +232,8 @@ def import_feedback(
     watch = _Watch(path, on_progress, on_share, cancelled)
     aside = path.with_name(path.name + ".rejected.jsonl")
     with ExitStack() as files:
-        rejects = _Rejects(aside, files)
-        rows = rejects.set_aside(watch.over(read_feedback(path, reading, watch.reached, context)))
+        rejects, markup = _Rejects(aside, files), MarkupCounter()
+        rows = rejects.set_aside(watch.over(markup.over(read_feedback(path, reading, watch.reached, context))))
         done = import_rows(store, project.id, rows, who=annotator)
         if rejects.count and not (done.rankings or done.demonstrations or done.others or done.duplicates):
             raise BadInput(
@@ -241,7 +248,7 @@ def import_feedback(
         aside if rejects.count else None,
         rejects.first,
         done.others,
-        context.notes,
+        (*context.notes, *_markup_notes(markup)),
         context.questions,
     )
 

@@ -26,12 +26,13 @@ def fitted(row: RowSize, settings: CommonSettings) -> RowSize | None:
     return row.model_copy(update={"prompt": prompt, "answers": [min(answer, most - prompt) for answer in row.answers]})
 
 
-def fit_findings(numbered: Sequence[tuple[int, RowSize]], settings: CommonSettings) -> list[Finding]:
-    """What becomes of rows that are too long or that the template refuses; none where all are learned from whole.
+def fit_findings(numbered: Sequence[tuple[int, RowSize]], settings: CommonSettings, alike: Sequence[int] = ()) -> list[Finding]:
+    """What becomes of rows that are too long or say nothing, or that the template refuses; none where all are learned from whole.
 
     Args:
         numbered: Each row's number (from 1, as the run will name it) and its tokens.
         settings: The run's.
+        alike: Numbers of rows that compare a text with itself.
 
     Raises:
         NotEnoughFeedback: no row could be used.
@@ -41,12 +42,16 @@ def fit_findings(numbered: Sequence[tuple[int, RowSize]], settings: CommonSettin
     aside = [number for number, row in readable if fitted(row, settings) is None]
     shortened = [number for number, row in readable if _is_cut(row, settings)]
     findings = []
+    if alike:
+        said = _capital(f"{_rows(alike)} set aside: the answers are the same text.")
+        findings.append(Finding("rows", "note", said, "Judge answers that differ."))
     if refused:
         said = _capital(f"{_rows([number for number, _ in refused])} set aside: {refused[0][1].trouble}")
         findings.append(Finding("rows", "note", said, "Correct or remove them, or choose a model whose template takes them."))
     if aside or shortened:
         findings.append(_too_long(aside, shortened, settings, max(_needed(row, settings) for _, row in readable)))
-    if numbered and len(refused) + len(aside) == len(numbered):
+    unused = {*alike, *aside, *(number for number, _ in refused)}
+    if numbered and unused.issuperset(number for number, _ in numbered):
         raise NotEnoughFeedback(f"None of the rows can be used. {findings[0].sentence}", findings[0].remedy)
     return findings
 

@@ -28,6 +28,8 @@ from rlhf_desktop.operations.training import gather, readiness, start_run
 from rlhf_desktop.operations.workload import RowSizes, RunPlan
 from rlhf_desktop.store.database import Store
 
+UNTAUGHT = "This model has never been taught to answer: teach by example first."
+
 _CHECKPOINTS = 3  # two that a run keeps, and one being written
 _KEPT_BYTES = 12  # float32 copy and two moments of a trained parameter
 _LEAST_FREE_BYTES = 256 * 1024**2
@@ -127,10 +129,11 @@ def preflight(
     def template() -> Finding:
         nonlocal checked
         checked = check_model(plan.base, [as_text_row(row) for row in elements])
-        return _template(plan.base, checked)
+        return _template(plan, checked)
 
     seen.look("template", template)
     if not seen.troubles:
+        seen.look_all("thoughts", lambda: _thoughts(plan, checked))
         seen.look("end of turn", lambda: _end_of_turn(plan.base, checked))
         seen.look_all("rows", lambda: _fit(plan, rows, elements, checked))
     sizes = row_sizes(elements, checked)
@@ -220,7 +223,8 @@ def _split(rows: Sequence[SnapshotRow]) -> Finding:
     return Finding("split", "well", f"{held:,} items are held out and will not be trained on.")
 
 
-def _template(base: ModelRef, checked: ModelCheck) -> Finding:
+def _template(plan: RunPlan, checked: ModelCheck) -> Finding:
+    base = plan.base
     if checked.template_trouble:
         raise ModelTrouble(checked.template_trouble, "Choose a model whose chat template works here.")
     if not checked.prefix_stable:
@@ -229,11 +233,25 @@ def _template(base: ModelRef, checked: ModelCheck) -> Finding:
             "Choose another model.",
         )
     if not checked.has_template:
-        said = f"“{base.name}” has no chat template; a plain one (“User: … Assistant: …”) is used."
-        return Finding("template", "note", said, "An instruct or chat model talks better.")
+        said = UNTAUGHT if plan.algorithm != "sft" and plan.start is None else f"“{base.name}” has never been taught to answer."
+        remedy = "It has no chat template, so a plain one (“User: … Assistant: …”) is used; an instruct model talks better."
+        return Finding("template", "note", said, remedy)
     if checked.system_trouble:
         return Finding("template", "note", checked.system_trouble, "Leave system messages out with this model.")
     return Finding("template", "well", "The chat template works.")
+
+
+def _thoughts(plan: RunPlan, checked: ModelCheck) -> list[Finding]:
+    """What becomes of a model's thoughts; nothing is said of one that has none."""
+    name = plan.base.name
+    if checked.thinking == "free" and plan.algorithm == "ppo":
+        said = f"“{name}” thinks first whenever it likes, and its template cannot leave that out: it would practise its thoughts."
+        raise ModelTrouble(said, "Teach by example, or learn from your comparisons with DPO.")
+    if checked.thinking == "always":
+        said = f"“{name}” always thinks before it answers; here it learns and practises answers after an empty thought."
+        return [Finding("thoughts", "note", said, "In Chat it goes on thinking. A model that can leave it out learns better.")]
+    well = Finding("thoughts", "well", "Answers are learned as the model gives them without thinking first.")
+    return [well] if checked.thinking == "switch" else []
 
 
 def _end_of_turn(base: ModelRef, checked: ModelCheck) -> Finding:
@@ -250,7 +268,8 @@ def _fit(plan: RunPlan, rows: Sequence[SnapshotRow], measured: Sequence[Snapshot
     """Which rows are cut or set aside; their numbers are those of the run's data.jsonl."""
     numbers = {id(row): number for number, row in enumerate(rows, 1)}
     numbered = [(numbers[id(row)], size) for row, size in zip(measured, checked.sizes, strict=False)]
-    return fit_findings(numbered, make_settings(plan.algorithm, plan.settings))
+    alike = [numbers[id(row)] for row in measured if isinstance(row, RankedAnswers) and len({c.text for c in row.completions}) == 1]
+    return fit_findings(numbered, make_settings(plan.algorithm, plan.settings), alike)
 
 
 def as_text_row(row: SnapshotRow) -> TextRow:

@@ -7,6 +7,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from rlhf_desktop.core.thoughts import split_thought
 from rlhf_desktop.feedback.snapshot import MarkedAnswer, RankedAnswers, RatedAnswers, RatedText, Split, with_their_marks
 from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.inference.device import send
@@ -86,7 +87,7 @@ def _joined(ranked: RankedGroup, marked: RankedGroup) -> dict[str, Pairs]:
 def _encode(encoder: Encoder, row: RankedAnswers | RatedAnswers | MarkedAnswer) -> RankedGroup | None:
     if isinstance(row, MarkedAnswer):
         return _encode_marked(encoder, row)
-    texts = [answer.text for answer in row.completions]
+    texts = [split_thought(answer.text)[1] for answer in row.completions]
     if len(set(texts)) == 1:
         encoder.set_aside(row, ALIKE)
         return None

@@ -715,3 +715,16 @@ def test_the_usual_length_is_between_the_quick_and_the_thorough(qtbot, context, 
     assert [preset.factor for preset in plan.PRESETS] == sorted(preset.factor for preset in plan.PRESETS)
     assert room.overview.panel._preset.value() == plan.USUAL
     assert plan.preset_values("reward", plan.USUAL) == {s.name: s.default for s in describe("reward")}
+
+
+@pytest.mark.parametrize("has_template", [False, True])
+def test_a_base_model_is_to_be_taught_by_example_first(qtbot, room, context, tmp_path, has_template):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "tokenizer_config.json").write_text('{"chat_template": "x"}' if has_template else "{}")
+    context.session.set_model(context.session.base.model_copy(update={"path": str(folder)}))
+    room.activated()
+    qtbot.waitUntil(lambda: room.overview._facts is not None)
+    said = room.overview.notice.words.text() if room.overview.notice.isVisible() else ""
+    assert said == ("" if has_template else "This model has never been taught to answer: teach by example first.")
+    assert (room.overview._suggested == "sft") != has_template

@@ -254,6 +254,7 @@ class ImportCard(Card):
             parts.append(f"{words.count(report.duplicates, 'row')} were here already.")
         if report.questions:
             parts.append("Taken as likely: " + "; ".join(f"{q.text} {q.proposal}" for q in report.questions if q.proposal))
+        parts += [f"{note.text} ({words.count(note.rows, 'row')})." for note in report.notes if note.rows]
         if report.rejected:
             aside = report.rejected_file.name if report.rejected_file else ""
             parts.append(f"{words.count(report.rejected, 'row')} could not be used ({report.first_reason}); kept in {aside}.")

@@ -11,6 +11,7 @@ from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.jobs.adapters import AdapterInfo
 from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.operations.estimates import Estimate
+from rlhf_desktop.operations.preflight import UNTAUGHT
 from rlhf_desktop.operations.rounds import LearningHint
 from rlhf_desktop.operations.training import Readiness
 from rlhf_desktop.ui import words
@@ -40,6 +41,7 @@ class TrainFacts:
     hints: Mapping[Algorithm, LearningHint] = field(default_factory=dict)  # what more feedback would buy, where that is known
     chains: Mapping[str, Sequence[str]] = field(default_factory=dict)  # adapter's hash → names from the first run to it
     costs: Mapping[Algorithm, Estimate] = field(default_factory=dict)  # what a run with the defaults would take, roughly
+    untaught: bool = False  # the base model has never been taught to answer
 
 
 class Overview(Page):
@@ -99,12 +101,13 @@ class Overview(Page):
         self._facts, self._base_name, self._current = facts, base_name, current
         enough = {algorithm: item.enough for algorithm, item in facts.readiness.items()}
         made = {info.algorithm for info in facts.adapters}
-        self._suggested = suggested_next(enough, "sft" in made, "reward" in made, bool(made & {"ppo", "dpo", "kto"}))
+        untaught = facts.untaught and "sft" not in made
+        self._suggested = suggested_next(enough, "sft" in made, "reward" in made, bool(made & {"ppo", "dpo", "kto"}), untaught)
         for algorithm, card in self.cards.items():
             card.show_readiness(facts.readiness[algorithm], algorithm == self._suggested, facts.hints.get(algorithm))
             card.show_cost(_cost(facts.costs.get(algorithm), algorithm, facts.runs))
         self._show_roles()
-        self._show_notice(base_name)
+        self._show_notice(base_name, untaught)
         self.archived.set_text(f"Archived ({len(facts.archived)})")
         self.archived.setVisible(bool(facts.archived))
         self._show_runs()
@@ -144,9 +147,11 @@ class Overview(Page):
         self.compare.setEnabled(2 <= many <= MOST)
         self._picked_words.setText("Choose another one" if many == 1 else f"At most {MOST}" if many > MOST else "")
 
-    def _show_notice(self, base_name: str) -> None:
+    def _show_notice(self, base_name: str, untaught: bool) -> None:
         missing = not base_name
-        self.notice.setVisible(missing)
+        self.notice.setVisible(missing or untaught)
+        if untaught:
+            self.notice.say("info", UNTAUGHT)
         if missing:
             self.notice.say("info", "Choose a base model first: a run needs one to build on.", button="Open Models")
         for card in self.cards.values():

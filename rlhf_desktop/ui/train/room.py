@@ -3,12 +3,14 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from rlhf_desktop.core.devices import chosen_device
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.modelfiles import has_chat_template
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters, resolve_adapter
@@ -152,7 +154,10 @@ class TrainRoom(QObject):
         stamp = (ended, base and base.hash, known_device() is not None, chosen_device(), measured is not None)
         if known is None or known.stamp != stamp:
             known = self._know(stamp, base, adapters)
-        return known, TrainFacts(known.readiness, runs, adapters, waiting, archived, known.hints, known.chains, known.costs)
+        untaught = base is not None and Path(base.path).is_dir() and not has_chat_template(Path(base.path))
+        return known, TrainFacts(
+            known.readiness, runs, adapters, waiting, archived, known.hints, known.chains, known.costs, untaught
+        )
 
     def _know(self, stamp: tuple[object, ...], base: ModelRef | None, adapters: Sequence[AdapterInfo]) -> Known:
         """What takes longer to read and changes rarely."""

@@ -188,3 +188,19 @@ def test_an_import_says_what_it_took_as_likely_and_an_answer_settles_it(store, p
     other = store.projects.create("other")
     report = import_feedback(store, other, path, answers={"scale:quality": "1-10"})
     assert (report.questions, store.judgements.effective(other.id)[0].verdict.ratings[0].levels) == ((), 10)
+
+
+def test_rows_with_another_programs_template_are_said_before_and_after(store, project, tmp_path):
+    doubled = {
+        "prompt": "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n",
+        "chosen": "Hello<|im_end|>",
+        "rejected": "Go<|im_end|>",
+    }
+    plain = {"prompt": "Hi", "chosen": "Hello", "rejected": "Go"}
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in (doubled, plain, {**doubled, "chosen": "Hey"})))
+    for told in (preview_import(path), import_feedback(store, project, path)):
+        (note,) = [note for note in told.notes if "markup" in note.text]
+        assert note.rows == 2
+        assert "<|im_start|>" in note.text
+        assert "plain questions and answers" in note.text  # the remedy

@@ -8,12 +8,14 @@ from operations_helpers import QuietQueue, adapter, example, ranking, write_line
 from rlhf_desktop.core.errors import BadInput, ModelTrouble, NoSpace, NotEnoughFeedback, NotFound, WorkerTrouble
 from rlhf_desktop.core.measures import ModelCheck, RowSize
 from rlhf_desktop.core.runs import DeviceRef, ModelRef
+from rlhf_desktop.feedback.rows import RankingRow
 from rlhf_desktop.jobs import device
 from rlhf_desktop.jobs.device import Tenant, choose_device
 from rlhf_desktop.operations import preflight as module
 from rlhf_desktop.operations.feedback import import_feedback
 from rlhf_desktop.operations.preflight import preflight, rough_estimates, start_checked
 from rlhf_desktop.operations.workload import RunPlan
+from rlhf_desktop.store.importing import import_rows
 
 CONFIG = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 384, "intermediate_size": 128}
 WELL = ModelCheck(has_template=True, end_token="<|im_end|>", end_is_trained=True)
@@ -242,3 +244,41 @@ def test_rough_estimates_are_near_the_counted_ones_and_only_for_what_could_start
     assert found["dpo"].wall_s is None
     assert found["dpo"].peak_bytes == pytest.approx(counted.peak_bytes, rel=0.25)
     assert "ppo" in rough_estimates(store, project, base, adapter(base_hash=base.hash))
+
+
+def test_a_base_model_is_to_be_taught_by_example_first(look, taught, base):
+    untaught = WELL.model_copy(update={"has_template": False})
+    said = "This model has never been taught to answer: teach by example first."
+    assert named(look(untaught))["template"].sentence == said
+    begun = RunPlan("dpo", base, start=adapter(base_hash=base.hash, path=str(base.path)))
+    for plan in (RunPlan("sft", base), begun):
+        found = named(look(untaught, plan=plan))["template"]
+        assert (found.state, found.sentence) == ("note", "“tiny” has never been taught to answer.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "algorithm", "state"),
+    [
+        ("none", "dpo", None),
+        ("switch", "dpo", "well"),
+        ("always", "sft", "note"),
+        ("free", "dpo", None),
+        ("free", "ppo", "trouble"),
+    ],
+)
+def test_what_becomes_of_thoughts_is_said(look, taught, base, kind, algorithm, state):
+    judge = adapter(base_hash=base.hash, path=str(base.path))
+    plan = RunPlan(algorithm, base, reward=judge if algorithm == "ppo" else None)
+    found = named(look(WELL.model_copy(update={"thinking": kind}), plan=plan)).get("thoughts")
+    assert (found.state if found else None) == state
+
+
+def test_pairs_without_a_difference_are_counted_and_refused_when_there_is_nothing_else(look, store, project):
+    same = [RankingRow([{"role": "user", "content": f"Q {n}"}], ("First book.", "First book."), (1, 2)) for n in range(9)]
+    import_rows(store, project.id, same)
+    with pytest.raises(NotEnoughFeedback, match="of one text with itself"):
+        look().raise_first()
+    import_rows(store, project.id, [RankingRow([{"role": "user", "content": "Other"}], ("a", "b"), (1, 2))])
+    again = look()
+    assert [finding.name for finding in again.refusals] == []
+    assert "9 rows (" in named(again)["rows"].sentence
