@@ -13,15 +13,21 @@ it: within 15%):
 Gradient checkpointing keeps one hidden state a layer and computes one layer at a time again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 PLAIN_WIDTH = 512  # rows up to so many tokens go through plain products on a CPU, longer ones through fused attention
 _FOUR_NORMS = ("gemma2", "gemma3", "gemma4", "glm4")  # around attention and around the gates
 _HEADS_NORMED = ("qwen3", "gemma3", "gemma4", "olmo2", "olmo3", "olmoe", "exaone4", "glm4_moe", "hunyuan", "lfm2")
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+_CHOSEN = ("num_experts_per_tok", "moe_k", "moe_topk", "top_k_experts")
 _SINKS = ("gpt_oss", "granite_swa", "granitemoe_swa", "mimo_v2_flash")
-_OTHER_NAMES = {"hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head"}  # GPT-2's
+_OTHER_NAMES = {  # GPT-2's, MPT's, GPT-Neo's and XGLM's
+    "hidden_size": ("n_embd", "d_model"),
+    "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
+    "num_attention_heads": ("n_head", "n_heads", "num_heads", "attention_heads"),
+}
 _UNSAID = {  # what files of a family leave out because transformers has it as the usual
     "gemma3_text": {"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "vocab_size": 262208},
 }
@@ -77,7 +83,7 @@ def trunk_of(config: Mapping[str, Any]) -> Trunk:
         KeyError: it does not say what every language model's says.
     """
     listed = {"num_hidden_layers": len(config.get("layers_block_type") or ())}  # Nemotron-H names its layers instead
-    hidden, layers, heads = (config.get(name) or config.get(other) or listed[name] for name, other in _OTHER_NAMES.items())
+    hidden, layers, heads = (_first(config, (name, *others)) or listed[name] for name, others in _OTHER_NAMES.items())
     family = str(config.get("model_type", ""))
     key_heads = config.get("num_key_value_heads") or heads
     head_size = value_size = config.get("head_dim") or hidden // heads
@@ -104,7 +110,7 @@ def _inner(config: Mapping[str, Any], hidden: int) -> tuple[int, int]:
     """Width of the gate over the experts a token goes through, and how many these are (0 without experts)."""
     width = config.get("intermediate_size") or config.get("n_inner") or 4 * hidden
     width = max(width) if isinstance(width, list | tuple) else width
-    active, routed = config.get("num_experts_per_tok") or 0, expert_count(config)
+    active, routed = _first(config, _CHOSEN), expert_count(config)
     if not (active and routed):
         return width, 0
     expert = config.get("moe_intermediate_size") or width
@@ -113,7 +119,12 @@ def _inner(config: Mapping[str, Any], hidden: int) -> tuple[int, int]:
 
 def expert_count(config: Mapping[str, Any]) -> int:
     """Routed experts of a layer; 0 without."""
-    return next((int(config[name]) for name in ("num_local_experts", "num_experts", "n_routed_experts") if config.get(name)), 0)
+    return _first(config, _EXPERTS)
+
+
+def _first(config: Mapping[str, Any], names: Iterable[str]) -> int:
+    """The number under the first of these names that says one; 0 if none does."""
+    return next((config[name] for name in names if isinstance(config.get(name), int) and config[name]), 0)
 
 
 def shared_width(config: Mapping[str, Any]) -> int:

@@ -17,7 +17,7 @@ _APART = ("vision", "visual", "image", "audio", "speech", "embed_vision", "embed
 _ROUTERS = ("gate", "wg", "shared_expert_gate", "indexer")  # anywhere in a path, as is every name with "router" in it
 _READ = ("x_proj", "dt_proj", "correction_coefs", "prediction_coefs")  # a state space's steps; Gemma 3n's mixing of its streams
 _PEFT_REFUSES = dict.fromkeys(("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"), ("out_proj",))
-_WORDS = ("embed", "wte", "wpe", "lm_head", "score", "embed_out")  # tables of words, from which or to which a model goes
+_WORDS = ("embed", "word", "wte", "wpe", "lm_head", "score", "embed_out")  # tables of words, from which or to which a model goes
 _NUMBERED = re.compile(r"[^.]+\.\d+\..+$")
 
 
@@ -31,12 +31,17 @@ def is_read_elsewhere(path: str) -> bool:
     return path.rpartition(".")[2] in _READ
 
 
+def is_of_words(path: str) -> bool:
+    """Whether a weight is a table from words, or to them."""
+    return path.rpartition(".")[2].startswith(_WORDS)
+
+
 def is_dense(path: str, family: str, *, experts: bool = False) -> bool:
     """Whether a linear layer of this path gets LoRA; `experts` where those of routed experts are asked for."""
     parts = path.split(".")
     if is_apart(path) or is_read_elsewhere(path) or parts[-1] in _PEFT_REFUSES.get(family, ()):
         return False
-    if ("experts" in parts and not experts) or parts[-1].startswith(_WORDS):
+    if ("experts" in parts and not experts) or is_of_words(path):
         return False
     return not any(part in _ROUTERS or "router" in part for part in parts)
 

@@ -14,7 +14,7 @@ from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.trunk import expert_count
 from rlhf_desktop.core.weightnames import is_dense
 
-_PLAIN = ("Linear", "PackedLinear", "Linear4bit", "Conv1D")  # a subclass of another name may do more than multiply
+_PLAIN = ("Linear", "PackedLinear", "Linear4bit", "Conv1D", "FalconLinear")  # a subclass of another name may do more than multiply
 _EXPERT_PARTS = ("gate_proj", "up_proj", "down_proj", "w1", "w2", "w3")
 
 
@@ -64,7 +64,8 @@ def lora_targets(model: Any, *, experts: bool = False) -> list[str]:
 def stacked_experts(model: Any) -> list[str]:
     """Weights that hold all experts of a layer, (experts, out, in) or (experts, in, out)."""
     count = expert_count(model.config.get_text_config().to_dict())
-    return [name for name, weight in model.named_parameters() if weight.ndim == 3 and len(weight) == count]
+    weights = ((name, weight) for name, weight in model.named_parameters() if weight.ndim == 3)
+    return [name for name, weight in weights if len(weight) == count or "experts" in name.split(".")]
 
 
 def layers_of(model: Any) -> Iterable[tuple[str, Any]]:

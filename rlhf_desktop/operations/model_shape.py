@@ -15,7 +15,7 @@ from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.modelfiles import read_tensors
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.core.trunk import Trunk, expert_count, shared_width, text_config, trunk_of
-from rlhf_desktop.core.weightnames import is_apart, is_dense
+from rlhf_desktop.core.weightnames import is_apart, is_dense, is_of_words
 
 SOFTWARE_BYTES = int(0.45 * 1024**3)  # of a process that has imported torch and transformers
 FOUR_BIT_BYTES = 0.52  # a weight in NF4 with its share of the scales
@@ -72,14 +72,15 @@ def _stored(files: tuple[tuple[Path, int], ...]) -> dict[str, tuple[int, ...]]:
 
 def _counted(config: Mapping[str, Any], trunk: Trunk, vocabulary: int, stored: Mapping[str, tuple[int, ...]]) -> ModelShape:
     """What the files hold, whatever the family."""
-    words = vocabulary * trunk.hidden
     if config.get("tie_word_embeddings"):
         stored = {name: shape for name, shape in stored.items() if not name.endswith("lm_head.weight")}
     family = str(config.get("model_type", ""))
-    linear = {name.removesuffix(".weight"): shape for name, shape in stored.items() if len(shape) > 1 and prod(shape) != words}
+    linear = {name.removesuffix(".weight"): shape for name, shape in stored.items() if len(shape) > 1}
+    linear = {path: shape for path, shape in linear.items() if not is_of_words(path)}
     layers = {path: linear[path] for path in linear if f"{path}.weight" in stored and len(linear[path]) == 2}
     adapted = sum(sum(shape) for path, shape in layers.items() if is_dense(path, family))
-    return ModelShape(trunk, vocabulary, sum(map(prod, stored.values())), sum(map(prod, linear.values())) + words, adapted)
+    counted = sum(map(prod, linear.values())) + vocabulary * trunk.hidden
+    return ModelShape(trunk, vocabulary, sum(map(prod, stored.values())), counted, adapted)
 
 
 def _computed(config: Mapping[str, Any], trunk: Trunk, vocabulary: int) -> ModelShape:

@@ -42,6 +42,8 @@ FAMILIES = {
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2, "expert_layer_offset": 1},
     "phi3": {},
     "phimoe": {},
+    "falcon": {"num_kv_heads": 2, "new_decoder_architecture": True},
+    "ernie4_5_moe": {"moe_k": 2, "moe_num_shared_experts": 1},
     "gemma3n_text": {},
 }
 
