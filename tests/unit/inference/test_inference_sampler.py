@@ -20,6 +20,13 @@ def prompts(base):
     return [prompt_ids(base.tokenizer, [{"role": "user", "content": text}]) for text in QUESTIONS]
 
 
+@pytest.fixture(params=["mixed", "alike", "own"])
+def read(request, monkeypatch):
+    """However prompts are read together, the answers are the same."""
+    monkeypatch.setattr(sampler, "manner", lambda model: request.param)
+    return request.param
+
+
 def draw(base, prompts, k=1, seed=0, end_ids=None, **options):
     sampling = Sampling(**{"max_new_tokens": 24, "temperature": 1.0, "top_p": 1.0, **options.pop("sampling", {})})
     return sample(
@@ -34,7 +41,7 @@ def draw(base, prompts, k=1, seed=0, end_ids=None, **options):
     )
 
 
-def test_greedy_equals_transformers_generate(base, prompts):
+def test_greedy_equals_transformers_generate(base, prompts, read):
     ours = draw(base, prompts, sampling={"temperature": 0})
     for answer, prompt in zip(ours, prompts, strict=True):
         theirs = base.model.generate(
@@ -48,14 +55,14 @@ def test_greedy_equals_transformers_generate(base, prompts):
         assert answer.ids == theirs[0, len(prompt) :].tolist()
 
 
-def test_batched_equals_one_by_one_and_any_batch_size(base, prompts):
+def test_batched_equals_one_by_one_and_any_batch_size(base, prompts, read):
     together = draw(base, prompts, k=3)
     assert draw(base, prompts, k=3, max_rows=2) == together
     assert [(a.prompt, a.completion) for a in together] == [(p, c) for p in range(4) for c in range(3)]
     assert len({tuple(a.ids) for a in together}) == 12  # different draws, different answers
 
 
-def test_an_ended_row_leaves_and_the_others_go_on_unchanged(base, prompts):
+def test_an_ended_row_leaves_and_the_others_go_on_unchanged(base, prompts, read):
     free = draw(base, prompts, k=3, end_ids=())
     stops = {free[0].ids[3], free[5].ids[1]}
     answers = draw(base, prompts, k=3, end_ids=stops)
@@ -66,7 +73,7 @@ def test_an_ended_row_leaves_and_the_others_go_on_unchanged(base, prompts):
     assert {a.finish for a in answers} == {"end", "length"}
 
 
-def test_the_log_probabilities_are_those_of_a_plain_pass(base, prompts):
+def test_the_log_probabilities_are_those_of_a_plain_pass(base, prompts, read):
     stops = {draw(base, prompts, end_ids=())[0].ids[4]}
     answers = draw(base, prompts, k=2, end_ids=stops, with_logprobs=True, sampling={"temperature": 1.5})
     assert draw(base, prompts, k=2, end_ids=stops, sampling={"temperature": 1.5})[0].logprobs == []
@@ -83,7 +90,7 @@ def test_the_seed_decides(base, prompts):
     assert draw(base, prompts, seed=3) != draw(base, prompts, seed=4)
 
 
-def test_tokens_and_answers_are_told_as_they_come_without_the_end(base, prompts):
+def test_tokens_and_answers_are_told_as_they_come_without_the_end(base, prompts, read):
     told, finished = {}, []
     stops = {draw(base, prompts, end_ids=())[0].ids[4]}
 
@@ -108,6 +115,45 @@ def test_stop_keeps_what_is_there(base, prompts):
 def test_stop_before_the_first_token(base, prompts):
     answers = draw(base, prompts, k=2, should_stop=lambda: True)
     assert [(a.ids, a.finish) for a in answers] == [([], "cancelled")] * 8
+
+
+def test_however_prompts_are_read_the_draws_are_the_same(base, prompts, monkeypatch):
+    found = []
+    for kind in ("mixed", "alike", "own"):
+        monkeypatch.setattr(sampler, "manner", lambda model, kind=kind: kind)
+        found.append(draw(base, [*prompts, prompts[1][::-1]], k=3, sampling={"top_p": 0.9}))
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("kind", ["alike", "own"])
+def test_of_prompts_that_are_read_apart_those_begun_stop_and_the_others_stay_empty(base, prompts, monkeypatch, kind):
+    monkeypatch.setattr(sampler, "manner", lambda model: kind)
+    steps = []
+    answers = draw(base, prompts, k=2, on_tokens=steps.append, should_stop=lambda: len(steps) >= 5, end_ids=())
+    assert sorted(len(a.ids) for a in answers) == [0] * 6 + [5] * 2
+    assert {a.finish for a in answers} == {"cancelled"}
+
+
+@pytest.mark.parametrize("kind", ["alike", "own"])
+@pytest.mark.parametrize("calls", [0, 1, 9])
+def test_prompts_that_are_read_apart_go_on_in_less_memory_too(base, prompts, monkeypatch, calls, kind):
+    monkeypatch.setattr(sampler, "manner", lambda model: kind)
+    stops = {draw(base, prompts, k=3, end_ids=())[0].ids[3]}
+    whole = draw(base, prompts, k=3, end_ids=stops)
+    left, fewer = [calls], []
+    plain = type(base.model).forward
+
+    def cramped(self, input_ids, past_key_values, **options):
+        if past_key_values.get_seq_length() and past_key_values.layers[0].keys.shape[0] > 1:
+            left[0] -= 1
+            if left[0] < 0:
+                raise torch.AcceleratorError("CUDA error: out of memory")
+        return plain(self, input_ids=input_ids, past_key_values=past_key_values, **options)
+
+    monkeypatch.setattr(type(base.model), "forward", cramped)
+    found = draw(base, prompts, k=3, end_ids=stops, on_fewer=fewer.append)
+    assert [(a.ids, a.finish) for a in found] == [(a.ids, a.finish) for a in whole]
+    assert fewer == [1]
 
 
 @pytest.mark.parametrize("calls", [0, 1, 9])  # memory runs out when prompts are read, at the first step, and in the midst
