@@ -195,7 +195,7 @@ def _hear(said: Said, what: str, about: int | None, value: Any, scale: Scale | N
     elif isinstance(value, int | float):
         said.rate(what, float(value), about, scale, directed)
     elif isinstance(value, str):
-        said.write(what, value, about)
+        said.write(what, value, about, typed=said.context.declared.kinds.get(what) == "text")
     elif isinstance(value, dict) and isinstance(value.get("value"), list) and isinstance(value.get("rank"), list):  # a table's
         _rank(said, what, [{"value": v, "rank": r} for v, r in zip(value["value"], value["rank"], strict=False)])
     elif isinstance(value, list):

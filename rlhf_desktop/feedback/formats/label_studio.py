@@ -182,7 +182,7 @@ def _hear(said: Said, task: _Task, one: Record) -> None:
     elif kind == "textarea":
         texts = value.get("text")
         for text in [texts] if isinstance(texts, str) else texts if _texts(texts) else []:
-            said.write(what, text, about)
+            said.write(what, text, about, typed=True)
     elif kind in _LABELS and _texts(value.get(kind) or value.get("labels")):
         severity = (one.get("meta") or {}).get("severity") if isinstance(one.get("meta"), dict) else None
         said.mark(value.get("start"), value.get("end"), (value.get(kind) or value["labels"])[0], about, severity)

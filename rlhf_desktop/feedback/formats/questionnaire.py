@@ -41,6 +41,9 @@ _EITHER_WAY = re.compile(  # questions whose lowest mark may be the best
     r"\b(?:rank(?:ing)?|place|position|order|toxic(?:ity)?|harm(?:ful(?:ness)?)?|severity|errors?|mistakes?|hallucinations?|bias|"
     r"difficulty|effort|verbosity|offensive(?:ness)?|violence|risk|danger|unsafe|confusion|problems?|issues?|repetition|penalty)\b"
 )
+_OWN_ANSWER = re.compile(  # questions that ask for an answer of one's own
+    r"\b(?:answer|response|completion|output|reply|demonstration|example|rewrite|ideal|gold|reference|corrected|correction|written)\b"
+)
 _LABEL_CHARS = 60
 
 
@@ -174,17 +177,33 @@ class Said:
             raise Unusable("a marked part lies outside its answer")
         self.spans.append(Span(place, start, end, category[:80], severity if severity in (1, 2, 3) else 1))
 
-    def write(self, question: str, text: str, about: int | None) -> None:
-        """A text: a reason, an answer put right, or an example."""
+    def write(self, question: str, text: str, about: int | None, typed: bool = False) -> None:
+        """A text: a reason, an answer put right, or an example.
+
+        Args:
+            question: What was asked.
+            text: The answer to it.
+            about: Which of the answers shown it is about.
+            typed: Whether it is known to have been written, not chosen.
+        """
         name = question.casefold()
         if not self.shown.answers and not any(word in name for word in _WHY):
-            self.written = text
+            if typed or self._is_example(question, text):
+                self.written = text
         elif any(word in name for word in _RIGHT) and self.place(about) is not None and not _is_word(text, self.shown.names):
             self.verdicts.append(Correction(text, self.place(about) or 0))
         elif any(word in name for word in _WHY) or len(text) > _LABEL_CHARS or "\n" in text:
             self.reasons.append(text)
         else:
             self.choose(question, text, about)
+
+    def _is_example(self, question: str, text: str) -> bool:
+        """Whether a text beside a prompt without answers was written as one, and is no label of the prompt."""
+        if _OWN_ANSWER.search(as_words(question)) or len(text) > _LABEL_CHARS or "\n" in text:
+            return True
+        choices = (("example", "An answer to imitate"), ("label", "A label of what is shown"))
+        asked = Question(f"text:{question}", f"Is what was said to “{question[:40]}” an answer to imitate, or a label?", choices)
+        return self.context.ask(asked) == "example"
 
     def place(self, about: int | None) -> int | None:
         """Which answer is meant: the one named, or the only one."""

@@ -60,6 +60,9 @@ def fields_of(values: Any, context: Context, named: Collection[str] = (), everyt
     if not isinstance(values, dict) or not values:
         raise Unusable("it has no fields")
     shown = {str(name): value for name, value in values.items() if isinstance(value, str | list | dict) and value}
+    for name, value in values.items():
+        if value == "" and name in named:
+            raise Unusable(f"the field {str(name)[:40]} is empty")
     declared = [name for name in context.declared.fields if name in shown]
     if declared:
         for name in shown.keys() - set(declared) - set(named):
@@ -68,6 +71,9 @@ def fields_of(values: Any, context: Context, named: Collection[str] = (), everyt
     if not shown:
         raise Unusable("none of its fields is a text")
     answers = _answers(shown, named, context)
+    empty = next((str(name) for name, value in values.items() if value == "" and is_answer(str(name))), None)
+    if not answers and empty is not None:
+        raise Unusable(f"the field {empty[:40]} is empty")
     rest = {name: value for name, value in shown.items() if name not in answers}
     only = next(iter(rest.values())) if len(rest) == 1 else None
     if not answers and isinstance(only, list) and _is_chat(only):

@@ -57,8 +57,8 @@ def test_a_row_that_says_not_this_is_a_thumb_down_in_every_format(name):
 def test_a_row_that_says_nothing_is_an_example(name):
     for nothing in (
         {},
-        {"label": None},
-        {"label": ""},
+        {"kto_tag": None},
+        {"rating": ""},
         {"source": "x"},
         {"feedback": "The second sentence could be much shorter, I think."},
     ):
