@@ -85,7 +85,7 @@ def _agreement(head: str, delimiter: str) -> tuple[float, int]:
 
 
 def _head(open_file: Open, encoding: str) -> str:
-    with _text(open_file(), encoding) as text:
+    with io.TextIOWrapper(open_file(), encoding, errors="replace", newline="") as text:  # a look; reading refuses what is damaged
         return text.read(_SNIFFED_CHARS)
 
 
