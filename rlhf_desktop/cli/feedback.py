@@ -83,9 +83,16 @@ def import_file(
         "rejected_file": aside,
         "notes": [asdict(note) for note in report.notes],
         "questions": [asdict(question) for question in report.questions],
+        "conversations": report.conversations,
+        "kinds": dict(report.kinds),
+        "alternatives": report.alternatives,
+        "asked": report.asked,
     }
-    text = f"{report.rankings} rankings and {report.demonstrations} examples added to “{desk.project.name}”"
-    text += f", and {report.others} judgements of other forms" if report.others else ""
+    if report.summary:
+        text = f"{report.summary} added to “{desk.project.name}”"
+    else:
+        text = f"{report.rankings} rankings and {report.demonstrations} examples added to “{desk.project.name}”"
+        text += f", and {report.others} judgements of other forms" if report.others else ""
     text += f"; {report.duplicates} were there already." if report.duplicates else "."
     if aside:
         text += f"\n{report.rejected} rows could not be used ({report.first_reason}); they are in {aside}."

@@ -79,6 +79,18 @@ class JudgedRow:
 
 
 @dataclass(frozen=True)
+class UnjudgedRow:
+    """A question with one or more answers of which nobody has said anything: it is there to be judged, and is no judgement."""
+
+    prompt: Messages
+    completions: tuple[str, ...]
+    annotator: str = ""
+    verdicts: tuple[Verdict, ...] = ()
+    confidence: float | None = None
+    critique: str = ""
+
+
+@dataclass(frozen=True)
 class Problem:
     """A row that could not be used, and why, in one plain sentence. Lines (of a list or table: records) count from 1."""
 
@@ -91,7 +103,7 @@ class Unusable(ValueError):
     """Why one row cannot be used. Readers turn it into a `Problem` with the line's number, or into `BadInput`."""
 
 
-FeedbackRow = RankingRow | DemonstrationRow | JudgedRow
+FeedbackRow = RankingRow | DemonstrationRow | JudgedRow | UnjudgedRow
 
 
 def row_of(

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.formats import FORMATS, SURE, Guess, Reading, format_named, guesses, read_feedback, sample, surveyed
 from rlhf_desktop.feedback.formats.asking import Note, Question
 from rlhf_desktop.feedback.formats.base import Format, Record
+from rlhf_desktop.feedback.formats.programs.talk import TALKS
 from rlhf_desktop.feedback.markup import MarkupCounter
 from rlhf_desktop.feedback.rankings import pairs
 from rlhf_desktop.feedback.rows import FeedbackRow, Problem
@@ -42,6 +43,9 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {  # what others call our fields, for a 
 }
 
 
+_NOUNS = {"thumbs": "thumb", "ranking": "comparison", "correction": "correction", "demonstration": "example"}
+
+
 class ImportCancelled(AppError):
     """The user cancelled an import."""
 
@@ -50,7 +54,8 @@ class ImportCancelled(AppError):
 class ImportReport:
     """What an import did. `rejected_file` holds the rows left out, with why, when there were any.
 
-    `notes` say what of the other rows was left out, `questions` what was taken as likely because nobody answered.
+    `notes` say what of the other rows was left out, `questions` what was taken as likely because nobody answered. Of another
+    program's export, `conversations` were read; `alternatives` are questions whose answers wait to be judged, `asked` other ones.
     """
 
     rankings: int
@@ -62,11 +67,26 @@ class ImportReport:
     others: int = 0
     notes: tuple[Note, ...] = ()
     questions: tuple[Question, ...] = ()
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    conversations: int = 0
+    alternatives: int = 0
+    asked: int = 0
 
     @property
     def imported(self) -> int:
         """Rows added."""
         return self.rankings + self.demonstrations + self.others
+
+    @property
+    def summary(self) -> str:
+        """What came out of another program's conversations: "312 conversations, 41 thumbs, 18 corrections, …"; else empty."""
+        counts = [(self.conversations, "conversation"), *((self.kinds.get(kind, 0), noun) for kind, noun in _NOUNS.items())]
+        parts = [f"{n:,} {noun}{'' if n == 1 else 's'}" for n, noun in counts if n]
+        parts += [f"{self.alternatives:,} question{'' if self.alternatives == 1 else 's'} with alternatives to judge"] * bool(
+            self.alternatives
+        )
+        parts += [f"{self.asked:,} other question{'' if self.asked == 1 else 's'} to judge"] * bool(self.asked)
+        return ", ".join(parts) if self.conversations else ""
 
 
 @dataclass(frozen=True)
@@ -185,10 +205,10 @@ def propose_columns(form: str, columns: Iterable[str]) -> dict[str, str]:
     """Which of a file's columns may fill the fields of a format: by the same name, or another name for the same."""
     theirs = {name.casefold().replace(" ", "_"): name for name in columns}
     found: dict[str, str] = {}
-    for field in format_named(_ALIASES.get(form, form)).fields:
-        for name in (field, *_SYNONYMS.get(field, ())):
+    for ours in format_named(_ALIASES.get(form, form)).fields:
+        for name in (ours, *_SYNONYMS.get(ours, ())):
             if name in theirs and theirs[name] not in found.values():
-                found[field] = theirs[name]
+                found[ours] = theirs[name]
                 break
     return found
 
@@ -234,8 +254,9 @@ def import_feedback(
     with ExitStack() as files:
         rejects, markup = _Rejects(aside, files), MarkupCounter()
         rows = rejects.set_aside(watch.over(markup.over(read_feedback(path, reading, watch.reached, context))))
-        done = import_rows(store, project.id, rows, who=annotator)
-        if rejects.count and not (done.rankings or done.demonstrations or done.others or done.duplicates):
+        done = import_rows(store, project.id, rows, who=annotator, title=path.stem or path.name)
+        anything = done.rankings or done.demonstrations or done.others or done.duplicates or done.alternatives or done.questions
+        if rejects.count and not anything:
             raise BadInput(
                 f"No row of {path.name} can be used: {rejects.first}.",
                 "Nothing was imported. “feedback import --help” shows the forms that are understood.",
@@ -250,6 +271,10 @@ def import_feedback(
         done.others,
         (*context.notes, *_markup_notes(markup)),
         context.questions,
+        done.kinds,
+        context.store(TALKS, Counter)[TALKS],
+        done.alternatives,
+        done.questions,
     )
 
 

@@ -15,6 +15,7 @@ from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.operations.history import unjudged_prompts
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.importing import OFFERED
 from rlhf_desktop.store.prompts import StoredPrompt
 
 _READY = "label_ready"
@@ -92,6 +93,7 @@ def label_queue(store: Store, project: Project, who: str = "") -> LabelQueue:
     """The project's queue, for one person with `who`. Blocks: call it from a thread."""
     protocol = store.protocols.get(project.id)
     ready = remembered_ready(store, project, protocol.answers, who)
+    ready += offered_items(store, project, protocol.answers, {item.prompt_id for item in ready})
     waiting, unjudged, total = unjudged_prompts(store, project, AT_ONCE)
     shared = shared_items(store, project, who, protocol) if who else []
     return LabelQueue(waiting, unjudged, total, ready, protocol, shared)
@@ -163,6 +165,25 @@ def remembered_ready(store: Store, project: Project, answers: int, who: str = ""
     waiting = _waiting(store, project, [item.prompt_id for item in found])
     fitting = [item for item in found if len(item.displayed) == answers and _still_there(store, item, waiting)]
     return [item for item in fitting if not (who and item.repeats) or _is_by(store, item.repeats, who)]
+
+
+def offered_items(store: Store, project: Project, answers: int, but: Collection[str] = ()) -> list[Item]:
+    """Imported questions that nobody has judged, with so many of the answers that came with them: no model writes new ones.
+
+    Args:
+        store: Where from.
+        project: Which project.
+        answers: How many are asked for.
+        but: Prompts that are at hand already.
+    """
+    known = [
+        one for one in store.settings.get(OFFERED, [], project.id) if len(one["answers"]) >= answers and one["prompt"] not in but
+    ]
+    waiting = _waiting(store, project, [one["prompt"] for one in known])
+    found = [one for one in known if one["prompt"] in waiting][:AT_ONCE]
+    shown = [(one, random.Random(one["prompt"]).sample(one["answers"], answers)) for one in found]
+    items = [Item(one["prompt"], one["conversation"], tuple(displayed)) for one, displayed in shown]
+    return [item for item in items if _still_there(store, item, waiting)]
 
 
 def _waiting(store: Store, project: Project, prompt_ids: Sequence[str]) -> set[str]:

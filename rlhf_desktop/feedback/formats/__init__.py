@@ -18,6 +18,7 @@
 | OpenAI preference | input, preferred_output, non_preferred_output |
 | arena battles | conversation_a, conversation_b, winner; or response_a, response_b, winner_model_a, … |
 | published sets | HelpSteer, PKU-SafeRLHF, SHP, Nectar, WildChat (see `published`), raw UltraFeedback, flat OpenAssistant |
+| other programs | Open WebUI, AnythingLLM, LM Studio, Jan, LibreChat, ChatGPT, Claude; plain conversations (see `programs`) |
 
 Files are JSON, tables or Parquet, plain or packed, or a folder of them (see `containers`).
 """
@@ -42,6 +43,14 @@ from rlhf_desktop.feedback.formats.hh import hh_messages as hh_messages
 from rlhf_desktop.feedback.formats.label_studio import LABEL_STUDIO
 from rlhf_desktop.feedback.formats.oasst import OASST, OASST_FLAT
 from rlhf_desktop.feedback.formats.openai import OPENAI
+from rlhf_desktop.feedback.formats.programs.anything_llm import ANYTHING_LLM
+from rlhf_desktop.feedback.formats.programs.chatgpt import CHATGPT
+from rlhf_desktop.feedback.formats.programs.claude import CLAUDE
+from rlhf_desktop.feedback.formats.programs.jan import JAN
+from rlhf_desktop.feedback.formats.programs.librechat import LIBRECHAT
+from rlhf_desktop.feedback.formats.programs.lm_studio import LM_STUDIO
+from rlhf_desktop.feedback.formats.programs.open_webui import OPEN_WEBUI, OPEN_WEBUI_FEEDBACK
+from rlhf_desktop.feedback.formats.programs.plain import PLAIN
 from rlhf_desktop.feedback.formats.published import CHATS, HELPSTEER, NECTAR, SAFE_RLHF, SHP
 from rlhf_desktop.feedback.formats.rankings_format import RANKINGS
 from rlhf_desktop.feedback.formats.sharegpt import SHAREGPT
@@ -50,11 +59,13 @@ from rlhf_desktop.feedback.formats.ultrafeedback import ULTRAFEEDBACK, ULTRAFEED
 from rlhf_desktop.feedback.rows import FeedbackRow, Problem, Unusable
 from rlhf_desktop.feedback.verdicts import Ranking
 
+PROGRAMS = (OPEN_WEBUI, OPEN_WEBUI_FEEDBACK, ANYTHING_LLM, LM_STUDIO, JAN, LIBRECHAT, CHATGPT, CLAUDE, PLAIN)
 FORMATS: dict[str, Format] = {
     form.name: form
     for form in (
         RANKINGS, PREFERENCE, IMPLICIT, UNPAIRED, PROMPT_COMPLETION, MESSAGES, HH, ULTRAFEEDBACK, OASST, ARGILLA, LABEL_STUDIO,
         SHAREGPT, ALPACA, OPENAI, ARENA, HELPSTEER, SAFE_RLHF, SHP, NECTAR, ULTRAFEEDBACK_RAW, OASST_FLAT, CHATS, ARENA_TABLE,
+        *PROGRAMS,
     )
 }  # fmt: skip
 _SURVEYORS = [form for form in FORMATS.values() if form.survey]

@@ -11,18 +11,22 @@ from typing import BinaryIO, Literal
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.feedback.formats.documents import read_json
 from rlhf_desktop.feedback.formats.encodings import UTF8, as_utf8, encoding_of, said
-from rlhf_desktop.feedback.formats.items import Item, as_text
+from rlhf_desktop.feedback.formats.gathering import of_archive, of_file
+from rlhf_desktop.feedback.formats.items import KEPT_CHARS, Item, as_text
 from rlhf_desktop.feedback.formats.parquet import read_parquet
+from rlhf_desktop.feedback.formats.programs.plain import TRANSCRIPT, is_transcript
 from rlhf_desktop.feedback.formats.tables import DELIMITERS, PLAIN, Dialect, columns_in, dialect_of, read_csv, read_xlsx
 from rlhf_desktop.feedback.formats.unpacking import Member, members, seekable_copy
 from rlhf_desktop.feedback.rows import Problem
 
 __all__ = ["Item", "container_of", "notes_on", "read_items"]
 
-Container = Literal["json", "csv", "parquet", "xlsx"]
+Container = Literal["json", "csv", "parquet", "xlsx", "text"]
 _BOM = b"\xef\xbb\xbf"
 _JSON = (".json", ".jsonl", ".ndjson")
 _TABLES = (".csv", ".tsv", ".tab")
+_TEXTS = (".txt", ".md", ".markdown")
+_MAX_TEXT_BYTES = 16 * 2**20  # of one conversation
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,8 @@ def notes_on(path: Path) -> tuple[str, ...]:
 
 def read_items(path: Path) -> Iterator[Item]:
     """The records of a file, an archive or a folder. Their values are any JSON, or a `Problem`."""
-    for member in members(path):
-        yield from read_member(member) if member.alone else _among_others(member)
+    found = members(path)
+    yield from of_file(found[0], read_member) if found[0].alone else of_archive(found, _among_others)
 
 
 def read_member(member: Member) -> Iterator[Item]:
@@ -91,6 +95,8 @@ def _layout(member: Member) -> _Layout:
         return _Layout("xlsx")
     if member.suffix not in _JSON:
         encoding = encoding_of(member.open, member.name)
+        if member.suffix in _TEXTS and is_transcript(head.decode(encoding, "replace")):
+            return _Layout("text", encoding)
         if _is_table(member, encoding):
             return _Layout("csv", encoding, dialect_of(member.open, encoding, member.suffix))
         return _Layout("json", encoding)
@@ -107,6 +113,11 @@ def _is_table(member: Member, encoding: str) -> bool:
 
 
 def _read(member: Member, layout: _Layout) -> Iterator[Item]:
+    if layout.kind == "text":
+        with _as_utf8(member, layout.encoding)() as file:
+            text = file.read(_MAX_TEXT_BYTES).decode("utf-8-sig", "replace")
+        yield Item(1, {TRANSCRIPT: text}, len(text), text[:KEPT_CHARS])
+        return
     if layout.kind == "json":
         yield from read_json(_as_utf8(member, layout.encoding), member.name)
         return

@@ -1,3 +1,6 @@
+import json
+
+
 def test_a_table_with_other_names_is_previewed_and_imported(cli, tmp_path):
     path = tmp_path / "f.csv"
     path.write_text("Question,Better,Worse\nQ1,A,B\nQ2,A,B\n")
@@ -38,3 +41,28 @@ def test_what_a_file_does_not_say_is_asked_and_answered(cli, tmp_path):
     assert cli("feedback", "import", path).code == 1
     assert cli("feedback", "import", path, "--answer", "scale:rank=5-1", "--json").json["others"] == 1
     assert "KEY=VALUE" in cli("feedback", "import", path, "--answer", "x").err
+
+
+def chat(answers, **of_first):
+    """A chat as Open WebUI exports it."""
+    asked = {"id": "q", "parentId": None, "role": "user", "content": f"Q {answers}"}
+    made = [{"id": str(n), "parentId": "q", "role": "assistant", "content": text, "done": True} for n, text in enumerate(answers)]
+    made[0] |= of_first
+    return {"id": "c", "title": "T", "chat": {"history": {"messages": {m["id"]: m for m in (asked, *made)}, "currentId": "0"}}}
+
+
+def test_another_programs_chats_are_counted_by_what_they_give(cli, tmp_path):
+    path = tmp_path / "chat-export.json"
+    chats = [chat("a", annotation={"rating": 1}), chat("b", annotation={"rating": -1}), chat("c", originalContent="x"),
+             chat("de"), chat("fg"), chat("h")]  # fmt: skip
+    path.write_text(json.dumps(chats))
+    seen = cli("feedback", "import", path, "--preview", "--json").json
+    assert (seen["guesses"][0]["format"], seen["sure"], seen["usable"]) == ("open-webui", True, 6)
+    said = cli("feedback", "import", path).out
+    assert said.startswith(
+        "6 conversations, 2 thumbs, 1 correction, 2 questions with alternatives to judge, 1 other question to judge added to"
+    )
+    stats = cli("feedback", "stats", "--json").json
+    assert (stats["by_kind"], stats["prompt_sets"]) == ({"thumbs": 2, "correction": 1}, {"chat-export": 3})
+    again = cli("feedback", "import", path, "--json").json
+    assert (again["imported"], again["alternatives"], again["duplicates"]) == (0, 0, 6)

@@ -2,7 +2,9 @@ import pytest
 from operations_helpers import user
 
 from rlhf_desktop.feedback.judgements import Judgement, Ranking, Skip
+from rlhf_desktop.feedback.rows import UnjudgedRow
 from rlhf_desktop.operations.labelling import Item, label_queue, remember_ready
+from rlhf_desktop.store.importing import import_rows
 
 
 def judge(store, project, text, who="Ada", verdict=None, origin="label"):
@@ -69,7 +71,7 @@ def test_the_protocol_says_how_many_and_all_judge_the_same_ones(store, project):
 
 def test_items_of_another_number_of_answers_are_not_shared(store, project, shared):
     judge(store, project, "Q")
-    ask(store, project, answers=4)
+    ask(store, project, answers=4, comparison="ranking")
     assert label_queue(store, project, "Bo").shared == []
 
 
@@ -85,3 +87,40 @@ def test_a_silent_return_is_for_whoever_judged_first(store, project):
     remember_ready(store, project, [Item("", conversation, made.displayed[::-1], repeats=made.id)])
     assert len(label_queue(store, project, "Ada").ready) == 1
     assert label_queue(store, project, "Bo").ready == []
+
+
+def texts(store, item):
+    return {store.conversations.message(key).content for key in item.displayed}
+
+
+def test_imported_alternatives_wait_with_their_answers_and_go_when_they_are_judged(store, project):
+    rows = [UnjudgedRow(user(f"Q{n}"), tuple("abc"[: n + 1])) for n in range(3)]
+    done = import_rows(store, project.id, rows, title="chats")
+    assert (done.alternatives, done.questions, done.rankings + done.others) == (2, 1, 0)
+    queue = label_queue(store, project, "Ada")
+    assert (queue.left, [len(item.displayed) for item in queue.ready]) == (3, [2, 2])
+    assert texts(store, queue.ready[0]) == {"a", "b"}
+    assert queue.ready == label_queue(store, project, "Ada").ready  # where a draft is found again
+    store.judgements.add(Judgement(project.id, "Ada", queue.ready[0].displayed, Ranking((1, 2))))
+    left = label_queue(store, project, "Ada")
+    assert (left.left, len(left.ready)) == (2, 1)
+    ask(store, project, answers=1, comparison="none", thumbs=True)
+    assert [len(item.displayed) for item in label_queue(store, project, "Ada").ready] == [1, 1]
+    ask(store, project, answers=4, comparison="ranking")
+    assert label_queue(store, project, "Ada").ready == []
+
+
+def test_what_was_prepared_is_not_offered_twice(store, project):
+    import_rows(store, project.id, [UnjudgedRow(user("Q"), ("a", "b"))])
+    (item,) = label_queue(store, project, "Ada").ready
+    remember_ready(store, project, [item])
+    assert label_queue(store, project, "Ada").ready == [item]
+
+
+def test_importing_alternatives_again_changes_nothing(store, project):
+    rows = [UnjudgedRow(user("Q"), ("a", "b")), UnjudgedRow(user("Q"), ("a", "b"))]
+    first, again = (import_rows(store, project.id, rows, title="chats") for _ in range(2))
+    assert (first.alternatives, first.duplicates, again.alternatives, again.duplicates) == (1, 1, 0, 2)
+    other = import_rows(store, project.id, [UnjudgedRow(user("R"), ("a",))], title="chats")
+    assert other.questions == 1
+    assert list(store.prompts.sizes(project.id)) == ["chats", "chats 2"]
