@@ -23,7 +23,7 @@ CORPUS = [
 ]
 
 
-def make_tiny_model(folder: Path, *, seed: int = 0) -> ModelRef:
+def make_tiny_model(folder: Path, *, seed: int = 0, tokenizer=None) -> ModelRef:
     """Save a random 2-layer Llama (about 100,000 parameters) and its tokenizer in `folder`, as transformers does.
 
     Tokens: 256 bytes, some merges, `<|endoftext|>` (0), `<|im_start|>` (1), `<|im_end|>` (2, the end of a turn; also the pad token,
@@ -33,7 +33,7 @@ def make_tiny_model(folder: Path, *, seed: int = 0) -> ModelRef:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = make_tiny_tokenizer()
+    tokenizer = tokenizer or make_tiny_tokenizer()
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=64,

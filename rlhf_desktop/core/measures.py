@@ -52,6 +52,20 @@ class ModelCheck(Value):
     end_is_trained: bool = False  # an answer learned from ends with it, and it is no padding
     sizes: list[RowSize] = []
 
+    def template_refusal(self, name: str) -> str:
+        """Why nothing can be learned with the template of the model called so, in one sentence; "" where something can."""
+        if self.template_trouble or self.prefix_stable:
+            return self.template_trouble
+        return f"“{name}” writes a question differently once it is answered, so training would not see what chat sees."
+
+    def end_refusal(self, name: str) -> str:
+        """Why it would never learn to stop, in one sentence; "" where it would."""
+        if not self.end_token:
+            return f"“{name}” has no token that ends a turn, so it could never learn to stop."
+        if self.end_is_trained:
+            return ""
+        return f"The end of a turn of “{name}” ({self.end_token}) would not be learned: its template does not write it."
+
 
 class TrialRequest(Value):
     """What `worker trial` reads on stdin."""

@@ -225,13 +225,8 @@ def _split(rows: Sequence[SnapshotRow]) -> Finding:
 
 def _template(plan: RunPlan, checked: ModelCheck) -> Finding:
     base = plan.base
-    if checked.template_trouble:
-        raise ModelTrouble(checked.template_trouble, "Choose a model whose chat template works here.")
-    if not checked.prefix_stable:
-        raise ModelTrouble(
-            f"“{base.name}” writes a question differently once it is answered, so training would not see what chat sees.",
-            "Choose another model.",
-        )
+    if refusal := checked.template_refusal(base.name):
+        raise ModelTrouble(refusal, "Choose a model whose chat template works here.")
     if not checked.has_template:
         said = UNTAUGHT if plan.algorithm != "sft" and plan.start is None else f"“{base.name}” has never been taught to answer."
         remedy = "It has no chat template, so a plain one (“User: … Assistant: …”) is used; an instruct model talks better."
@@ -255,12 +250,8 @@ def _thoughts(plan: RunPlan, checked: ModelCheck) -> list[Finding]:
 
 
 def _end_of_turn(base: ModelRef, checked: ModelCheck) -> Finding:
-    remedy = "Choose an instruct or chat model."
-    if not checked.end_token:
-        raise ModelTrouble(f"“{base.name}” has no token that ends a turn, so it could never learn to stop.", remedy)
-    if not checked.end_is_trained:
-        said = f"The end of a turn of “{base.name}” ({checked.end_token}) would not be learned: its template does not write it."
-        raise ModelTrouble(said, remedy)
+    if refusal := checked.end_refusal(base.name):
+        raise ModelTrouble(refusal, "Choose an instruct or chat model.")
     return Finding("end of turn", "well", f"Answers are learned with their end ({checked.end_token}).")
 
 

@@ -10,12 +10,13 @@ import torch
 from transformers import AutoConfig
 
 from rlhf_desktop.core.errors import ModelTrouble, NoSpace
-from rlhf_desktop.core.measures import FamilyCheck, TrialRequest
+from rlhf_desktop.core.measures import CheckRequest, FamilyCheck, TrialRequest
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.inference.device import free_cache
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.training.soundness import check_family
 from rlhf_desktop.worker.answer import answer
+from rlhf_desktop.worker.check import check
 
 _ROOM = 1.3  # times the size of its files that has to be free, so that the rest of the computer is left alone
 
@@ -32,9 +33,24 @@ def trial(base: ModelRef) -> FamilyCheck:
         ModelTrouble: its files do not belong together, or what it says is no numbers.
     """
     found = check_family(_config(base))
-    if found.kind != "refused" and _fits(Path(base.path)):
-        _ask(base)
+    if found.kind != "refused":
+        found = _by_template(base, found)
+        if _fits(Path(base.path)):
+            _ask(base)
     return found
+
+
+def _by_template(base: ModelRef, found: FamilyCheck) -> FamilyCheck:
+    """What is left of what was found, with this model's own chat template: one that nothing can be learned with only chats.
+
+    Raises:
+        ModelTrouble: the template refuses a plain question.
+    """
+    template = check(CheckRequest(base=base))
+    if template.template_trouble:
+        raise ModelTrouble(template.template_trouble, "Choose a model whose chat template works here.")
+    reason = template.template_refusal(base.name) or template.end_refusal(base.name)
+    return found.model_copy(update={"kind": "chats", "sentence": reason}) if reason and found.kind == "trains" else found
 
 
 def _config(base: ModelRef) -> Any:

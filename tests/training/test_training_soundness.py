@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from rlhf_desktop.training import soundness
 from rlhf_desktop.training.small_copy import WINDOW, WORDS, small_copy
 from rlhf_desktop.training.soundness import check_family
 from rlhf_desktop.worker import trial
+from tests.tiny import make_tiny_model
 
 LARGE = {
     "vocab_size": 50_000, "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
@@ -142,3 +144,23 @@ def ask(base, monkeypatch):
     out = io.BytesIO()
     trial.main([], out)
     return json.loads(out.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [("{{ messages | length }}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}", "differently once it is answered"),
+     ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", "its template does not write it")],
+)  # fmt: skip
+def test_a_template_that_nothing_can_be_learned_with_is_said_when_the_model_is_added(tmp_path, template, said):
+    model = make_tiny_model(tmp_path / "model")
+    (Path(model.path) / "chat_template.jinja").write_text(template)
+    found = trial.trial(model)
+    assert found.kind == "chats"
+    assert said in found.sentence
+
+
+def test_a_template_that_refuses_a_plain_question_is_refused_when_the_model_is_added(tmp_path):
+    model = make_tiny_model(tmp_path / "model")
+    (Path(model.path) / "chat_template.jinja").write_text("{{ raise_exception('no talk') }}")
+    with pytest.raises(ModelTrouble, match="no talk"):
+        trial.trial(model)

@@ -10,7 +10,11 @@ from rlhf_desktop.inference.chat_text import thinking_of, writes_end
 from rlhf_desktop.inference.model import BaseModel, find_end_ids, find_pad_id
 from rlhf_desktop.inference.template import completion_ids, is_prefix_stable, prompt_ids
 from rlhf_desktop.training.encoding import Encoder
+from rlhf_desktop.training.run import RunFiles, run_loop
+from rlhf_desktop.worker.train import TRAINERS
 from tests.templates import CASES, NEXT, NO_END, TURNS, Case, made, talk
+from tests.tiny import make_tiny_model
+from tests.training.folders import adapter_of, make_run, practice, rankings
 
 ANSWER = "Because it is broken."
 
@@ -111,3 +115,23 @@ def test_a_template_that_splits_at_a_mark_loses_nothing_of_an_answer_that_speaks
     tokenizer = made(CASES["thinking opened, closed in answers"])
     turns = [*talk("Which mark?"), {"role": "assistant", "content": "It is </think>, as always."}, *talk("Why?")]
     assert "It is </think>, as always." in tokenizer.decode(prompt_ids(tokenizer, turns))
+
+
+@pytest.mark.parametrize("name", ["thinking opened, closed in answers", "enable_thinking", "harmony"])
+def test_practice_begins_behind_a_closed_thought_and_has_the_answers_room_to_itself(tmp_path, name):
+    """So the budget is the answer's, the reward model sees nothing else, and no token of a thought is trained on."""
+    case = CASES[name]
+    model = make_tiny_model(tmp_path / "model", tokenizer=made(case))
+    reward = make_run(tmp_path / "reward", "reward", model, rankings(), epochs=1)
+    run = RunFiles(reward)
+    run_loop(run, TRAINERS["reward"](run), "cpu", "float32")
+    folder = make_run(
+        tmp_path / "ppo", "ppo", model, practice(), reward=adapter_of(reward, model), max_new_tokens=8, episodes=4, batch_size=4
+    )
+    trainer = TRAINERS["ppo"](RunFiles(folder))
+    tokenizer = trainer.host.base.tokenizer
+    closed = case.prompt.partition("Why?")[2]
+    assert all(tokenizer.decode(prompt).endswith(closed) for prompt in trainer.prompts)
+    groups, _, _ = trainer._sample(trainer.prompts[:2], 2, seed=1)
+    assert [group.prompt for group in groups] == trainer.prompts[:2]
+    assert max(len(answer) for group in groups for answer in group.answers) <= 8

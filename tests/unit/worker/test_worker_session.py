@@ -12,9 +12,12 @@ from rlhf_desktop.core.protocol import RESTART_EXIT, Generate, Likelihood, Load,
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.model import load_base
+from rlhf_desktop.inference.template import prompt_ids
 from rlhf_desktop.training.reward_model import HEAD, RewardModel
 from rlhf_desktop.worker import chat
 from rlhf_desktop.worker.session import Session
+from tests.templates import CASES, made
+from tests.tiny import make_tiny_model
 
 PROMPTS = [[{"role": "user", "content": "Why?"}], [{"role": "user", "content": "My printer does not print."}]]
 COMPLETIONS = [["It is off.", "I do not know. Is it plugged in?"], ["Why?", "Turn it on and off again."]]
@@ -128,3 +131,45 @@ def test_a_process_whose_card_is_lost_says_so_and_ends_to_be_started_anew(tiny_m
     assert (replies[-1].id, "graphics card has failed" in replies[-1].message, "illegal memory" in replies[-1].detail) == (
         "k", True, True,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def thinker(tmp_path_factory):
+    """A model whose template always opens a thought."""
+    tokenizer = made(CASES["thinking opened, closed in answers"])
+    return make_tiny_model(tmp_path_factory.mktemp("thinker") / "model", tokenizer=tokenizer)
+
+
+def greedy(base, ids, tokens):
+    """What transformers writes after some ids."""
+    asked = torch.tensor([ids])
+    made_ids = base.model.generate(
+        asked, attention_mask=torch.ones_like(asked), max_new_tokens=tokens, do_sample=False, eos_token_id=list(base.end_ids)
+    )
+    return made_ids[0, len(ids) :].tolist()
+
+
+def test_a_thought_is_cut_at_its_room_and_answered_as_transformers_would(thinker):
+    session = Session(Load(id="l", base=thinker, dtype="float32"))
+    base = session.host.base
+    request = Generate(id="g", prompts=PROMPTS[:1], sampling=Sampling(temperature=0, max_new_tokens=8, max_thought_tokens=12))
+    sent, stats = asked(session.generate, request)
+    (answer,) = [reply for reply in sent if reply["type"] == "completion"]
+    prompt = prompt_ids(base.tokenizer, PROMPTS[0], thinking=True)
+    assert base.tokenizer.decode(prompt).endswith("<think>\n")
+    thought = greedy(base, prompt, 12)
+    assert answer["thought"] == base.tokenizer.decode(thought, skip_special_tokens=True).strip()
+    closed = [*prompt, *thought, *base.tokenizer.encode("\n</think>\n\n", add_special_tokens=False)]
+    said = greedy(base, closed, 8)
+    assert answer["text"] == base.tokenizer.decode(said, skip_special_tokens=True).lstrip()
+    assert (answer["tokens"], answer["thought_tokens"]) == (len(said), 13)
+    assert stats["tokens"] == len(said) + 13
+
+
+def test_scores_are_those_of_answers_without_a_thought(thinker):
+    session = Session(Load(id="l", base=thinker, dtype="float32"))
+    request = Likelihood(id="k", prompts=PROMPTS[:1], completions=[["It is off.", "<think>Hm.</think>\n\nIt is off."]])
+    sent, _ = asked(session.likelihood, request)
+    (row,), (tokens,) = sent[0]["logprobs"], sent[0]["tokens"]
+    assert row[0] == row[1]
+    assert tokens[0] == tokens[1]
