@@ -55,6 +55,7 @@ def sampling_of(desk: Desk, drawn: dict[str, Any]) -> Sampling:
 @click.pass_context
 def generate(
     ctx: click.Context,
+    /,
     prompts: Path,
     k: int,
     adapter: str | None,
@@ -106,6 +107,7 @@ def score(ctx: click.Context, reward: str, data: Path, out: Path) -> None:
 @click.pass_context
 def chat(
     ctx: click.Context,
+    /,
     adapter: str | None,
     prompt: str | None,
     seed: int,

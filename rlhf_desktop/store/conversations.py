@@ -178,10 +178,19 @@ def _plant(project_id: str, prompt: Messages, answers: Sequence[str], origin: Or
 
 def _completed(conversation_id: str, parent_id: str, made: NewCompletion, now: str, generator_id: str) -> MessageNode:
     """A model's answer as a message."""
-    how = {"seed": made.seed, "finish": made.finish, "tokens": made.tokens}
-    thought = {"thought": made.thought, "thought_tokens": made.thought_tokens}
     return MessageNode(
-        new_id(), conversation_id, parent_id, "assistant", made.text, now, generator_id=generator_id, **how, **thought
+        new_id(),
+        conversation_id,
+        parent_id,
+        "assistant",
+        made.text,
+        now,
+        generator_id=generator_id,
+        seed=made.seed,
+        finish=made.finish,
+        tokens=made.tokens,
+        thought=made.thought,
+        thought_tokens=made.thought_tokens,
     )
 
 
