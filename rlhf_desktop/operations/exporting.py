@@ -11,7 +11,9 @@ from rlhf_desktop.core import errors
 from rlhf_desktop.core.adapterfiles import check_adapter
 from rlhf_desktop.core.commands import package_parent, worker_command, worker_environment
 from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace
+from rlhf_desktop.core.families import LANGUAGE_PARTS, family_of
 from rlhf_desktop.core.files import fsync_dir
+from rlhf_desktop.core.modelfiles import read_config
 from rlhf_desktop.core.platform import NO_WINDOW, free_disk_bytes, remove_tree, rename
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.hub.library import Library
@@ -90,7 +92,14 @@ def export_adapter(
     finally:
         remove_tree(temporary, ignore_errors=True)
     fsync_dir(target.parent)
-    return Exported(target, tuple(target / file for file in answer["files"]), _HOW[form].format(folder=target))
+    return Exported(target, tuple(target / file for file in answer["files"]), _how(form, base, target))
+
+
+def _how(form: str, base: ModelRef, target: Path) -> str:
+    """How the files are used. A model that also sees is none of transformers' causal models."""
+    sees = form == "merged" and family_of(read_config(Path(base.path) / "config.json")) in LANGUAGE_PARTS
+    said = _HOW[form].replace("AutoModelForCausalLM", "AutoModelForImageTextToText") if sees else _HOW[form]
+    return said.format(folder=target)
 
 
 def _check_possible(base: ModelRef, adapter: AdapterRef | None, form: str, target: Path) -> None:

@@ -1,5 +1,7 @@
 """Adapters as PEFT makes them: each kind answers here as in PEFT, or is refused by the name of what is not applied."""
 
+import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -82,27 +84,33 @@ def make(base: ModelRef, folder: Path, settings: dict | PeftConfig) -> None:
     model.save_pretrained(folder, save_embedding_layers=False)
 
 
+def check_right(base: ModelRef, folder: Path) -> None:
+    """Chat, base and merged export of the adapter in this folder are those of PEFT."""
+    plain = AutoModelForCausalLM.from_pretrained(base.path).eval()
+    with torch.no_grad():
+        alone = plain(IDS).logits
+        wanted = PeftModel.from_pretrained(plain, folder / "adapter").eval()(IDS).logits
+        host = AdapterHost(load_base(base, dtype="float32", device="cpu"))
+        own = host.model(IDS).logits
+        host.load(folder / "adapter", "theirs")
+        host.activate(["theirs"])
+        got = host.model(IDS).logits
+        host.activate([])
+        assert torch.equal(host.model(IDS).logits, own)
+        (folder / "merged").mkdir()
+        export_merged(Path(base.path), folder / "adapter", folder / "merged", "merged")
+        merged = AutoModelForCausalLM.from_pretrained(folder / "merged").eval()(IDS).logits
+    torch.testing.assert_close(own, alone, atol=1e-5, rtol=0)
+    assert (wanted - alone).abs().max() > 1e-2
+    torch.testing.assert_close(got, wanted, atol=1e-4, rtol=0)
+    torch.testing.assert_close(merged, wanted, atol=1e-4, rtol=0)
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")  # PEFT's about tied heads
 @pytest.mark.parametrize("kind", RIGHT)
 def test_answers_as_in_peft(tiny_model, tmp_path, kind):
     make(tiny_model, tmp_path / "adapter", RIGHT[kind])
-    plain = AutoModelForCausalLM.from_pretrained(tiny_model.path).eval()
-    with torch.no_grad():
-        base = plain(IDS).logits
-        wanted = PeftModel.from_pretrained(plain, tmp_path / "adapter").eval()(IDS).logits
-        host = AdapterHost(load_base(tiny_model, dtype="float32", device="cpu"))
-        host.load(tmp_path / "adapter", "theirs")
-        host.activate(["theirs"])
-        got = host.model(IDS).logits
-        host.activate([])
-        assert torch.equal(host.model(IDS).logits, base)
-    assert (wanted - base).abs().max() > 1e-2
-    assert torch.allclose(got, wanted, atol=1e-4)
-    (tmp_path / "merged").mkdir()
-    export_merged(Path(tiny_model.path), tmp_path / "adapter", tmp_path / "merged", "merged")
-    with torch.no_grad():
-        merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()(IDS).logits
-    assert torch.allclose(merged, wanted, atol=1e-4)
+    check_right(tiny_model, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -115,6 +123,25 @@ def test_is_refused_by_name(tiny_model, tmp_path, kind):
         host.load(tmp_path / "adapter", "theirs")
     assert name in trouble.value.message
     assert host.names == []
+
+
+@pytest.mark.parametrize("start", ["loftq", "corda", "lora_ga", "mica", "pissa_niter_4"])
+def test_a_start_that_may_change_the_base_is_refused_by_name(tiny_model, tmp_path, start):
+    make(tiny_model, tmp_path / "adapter", RIGHT["plain"])
+    file = tmp_path / "adapter" / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "init_lora_weights": start}))
+    host = AdapterHost(load_base(tiny_model, dtype="float32", device="cpu"))
+    with pytest.raises(ModelTrouble, match=f"started with “{start}”"):
+        host.load(tmp_path / "adapter", "theirs")
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "found out by PEFT"])
+def test_gpt_2_keeps_its_layers_the_other_way_round(tmp_path, told):
+    """Its c_proj is square: nothing but the base's kind says which way round a product belongs."""
+    base = make_family(tmp_path / "model", "gpt2")
+    with nullcontext() if told else pytest.warns(UserWarning, match="fan_in_fan_out is set to False"):
+        make(base, tmp_path / "adapter", {"target_modules": ["c_attn", "c_proj"], "fan_in_fan_out": told})
+    check_right(base, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

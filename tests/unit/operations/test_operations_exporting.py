@@ -1,4 +1,5 @@
 import json
+import shutil
 import sys
 
 import pytest
@@ -49,6 +50,17 @@ def test_whole_and_said_how_to_use_it(library, base, tmp_path):
     assert done.size_bytes == 1
     assert str(tmp_path / "out") in done.how_to_use
     assert said
+
+
+def test_a_model_that_also_sees_is_loaded_as_one(workspace, tiny_model, tmp_path):
+    shutil.copytree(tiny_model.path, tmp_path / "model")
+    library = Library(workspace)
+    library.add(tmp_path / "model", "sees")
+    done = export_adapter(library, library.get("sees"), None, "merged", tmp_path / "text", command=COMMAND)
+    assert "AutoModelForCausalLM" in done.how_to_use
+    edit(tmp_path / "model" / "config.json", model_type="qwen2_5_vl")
+    done = export_adapter(library, library.get("sees"), None, "merged", tmp_path / "whole", command=COMMAND)
+    assert "AutoModelForImageTextToText" in done.how_to_use
 
 
 @pytest.mark.parametrize(("title", "kind", "words"), [("die", ModelTrouble, "did not come to its end"), ("bad", NoSpace, "Full")])
