@@ -64,7 +64,8 @@ def generate_answers(
             seen.add(1)
 
     answers = client.generate(list(prompts), k, adapter, sampling, seed, on_reply)
-    return [AnswerRow(prompt, tuple(Answer(part.text) for part in row)) for prompt, row in zip(prompts, answers, strict=True)]
+    kept = [tuple(Answer(part.text, thought=part.thought) for part in row) for row in answers]
+    return [AnswerRow(prompt, row) for prompt, row in zip(prompts, kept, strict=True)]
 
 
 def score_answers(

@@ -21,18 +21,20 @@ _SHAPE = 'Each line is a JSON object such as {"prompt": [{"role": "user", "conte
 class Answer:
     """One answer to a prompt, with the reward model's score if it has been asked.
 
-    Of several scorers the score is the mean, `std` their spread and `least` the lowest.
+    Of several scorers the score is the mean, `std` their spread and `least` the lowest. `thought` is what the model thought before.
     """
 
     text: str
     score: float | None = None
     std: float | None = None
     least: float | None = None
+    thought: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The form in an answer file; what is not known is left out."""
         numbers = {"score": self.score, "std": self.std, "min": self.least}
-        return {"text": self.text, **{name: value for name, value in numbers.items() if value is not None}}
+        apart = {"thought": self.thought} if self.thought else {}
+        return {"text": self.text, **apart, **{name: value for name, value in numbers.items() if value is not None}}
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,9 @@ def _answer(value: Any) -> Answer:
     """An answer may be empty: a model that says nothing is scored like any other."""
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
         raise Unusable("a completion has no “text”")
-    score = value.get("score")
-    return Answer(value["text"], score if isinstance(score, int | float) and not isinstance(score, bool) else None)
+    score, thought = value.get("score"), value.get("thought")
+    known = score if isinstance(score, int | float) and not isinstance(score, bool) else None
+    return Answer(value["text"], known, thought=thought if isinstance(thought, str) else "")
 
 
 def write_answers(path: Path, rows: Iterable[AnswerRow]) -> None:

@@ -11,6 +11,7 @@ from rlhf_desktop.feedback.conversations import Generator, Project
 from rlhf_desktop.hub.servers import NamedServer, Server, ServerAnswer
 from rlhf_desktop.hub.tokens import Keepers
 from rlhf_desktop.operations.labelling import keep_answers, label_queue, remember_ready
+from rlhf_desktop.operations.rows import Answer
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
 
@@ -45,7 +46,8 @@ def server_rows(
     rows = []
     for number, prompt in enumerate(prompts, 1):
         answers = server.answers(prompt, k, sampling, seed)
-        rows.append({"prompt": prompt, "completions": [{"text": a.text} for a in answers], "model": server.reference.name})
+        completions = [Answer(a.text, thought=a.thought).as_json() for a in answers]
+        rows.append({"prompt": prompt, "completions": completions, "model": server.reference.name})
         if on_done:
             on_done(number, len(prompts))
     return rows

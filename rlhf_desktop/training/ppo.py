@@ -24,10 +24,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from rlhf_desktop.core.errors import AppError, NotEnoughFeedback
+from rlhf_desktop.core.errors import AppError, ModelTrouble, NotEnoughFeedback
 from rlhf_desktop.core.passes import HELDOUT_PROMPTS, KEPT_TOKENS, PPO_LOOKS, calibration_answers
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.recipes import PpoSettings
+from rlhf_desktop.core.thoughts import TAGS
 from rlhf_desktop.feedback.snapshot import PracticePrompt
 from rlhf_desktop.inference.device import send
 from rlhf_desktop.inference.sampler import sample
@@ -51,6 +52,7 @@ from rlhf_desktop.training.stack import check_fits, epoch_batches, load_host, me
 from rlhf_desktop.training.update import Numbers, Updater
 from rlhf_desktop.training.watchdog import LOWER, Health, Watchdog
 
+_FIRST_TOKENS = 24  # of an answer: enough to see a thought begin
 VALUE_HEAD = "value_head"
 VALUE_RATE = 10.0  # the head starts at zero and must find the scale of the scores
 
@@ -182,7 +184,16 @@ class PpoTrainer:
             return
         chosen = epoch_batches(len(self.prompts), count, 1, s.seed)[0]
         groups, ended, _ = self._sample([self.prompts[i] for i in chosen], 1, s.seed)
+        self._refuse_thoughts(groups)
         self._scores(groups, ended, self._raw_scores(groups)[0])
+
+    def _refuse_thoughts(self, groups: Sequence[Group]) -> None:
+        """Stop before anything is learned if the model thinks although its template knows no thoughts: it would practise them."""
+        tokenizer, marks = self.host.base.tokenizer, tuple(mark for tags in TAGS for mark in tags.opens)
+        texts = [tokenizer.decode(answer[:_FIRST_TOKENS]) for group in groups for answer in group.answers]
+        if 2 * sum(text.lstrip().startswith(marks) for text in texts) > len(texts):
+            said = "This model thinks before most answers, though its template says nothing of it: it would practise thoughts."
+            raise ModelTrouble(said, "Teach by example first, or learn from your comparisons with DPO.")
 
     # --- one batch ----------------------------------------------------------------------------------------------------------------
 
@@ -190,6 +201,8 @@ class PpoTrainer:
         s = self.settings
         prompts = [self.prompts[i] for i in self.batches[index]]
         answers = self._practise(prompts, s.samples_per_prompt, s.seed + 1 + index, update=index)
+        if index == 0:
+            self._refuse_thoughts(answers.groups)
         health = answers.health
         if index == 0:
             self.watchdog.set_reference(health)

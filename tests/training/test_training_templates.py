@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.feedback.snapshot import Demonstration
 from rlhf_desktop.inference.chat_text import thinking_of, writes_end
 from rlhf_desktop.inference.model import BaseModel, find_end_ids, find_pad_id
 from rlhf_desktop.inference.template import completion_ids, is_prefix_stable, prompt_ids
+from rlhf_desktop.training.batch import Group
 from rlhf_desktop.training.encoding import Encoder
 from rlhf_desktop.training.run import RunFiles, run_loop
 from rlhf_desktop.worker.train import TRAINERS
@@ -133,5 +135,9 @@ def test_practice_begins_behind_a_closed_thought_and_has_the_answers_room_to_its
     closed = case.prompt.partition("Why?")[2]
     assert all(tokenizer.decode(prompt).endswith(closed) for prompt in trainer.prompts)
     groups, _, _ = trainer._sample(trainer.prompts[:2], 2, seed=1)
+    trainer._refuse_thoughts(groups)
+    thought = tokenizer.encode("<think>\nHm.", add_special_tokens=False)
+    with pytest.raises(ModelTrouble, match="it would practise thoughts"):
+        trainer._refuse_thoughts([Group(trainer.prompts[0], [thought, thought, groups[0].answers[0]])])
     assert [group.prompt for group in groups] == trainer.prompts[:2]
     assert max(len(answer) for group in groups for answer in group.answers) <= 8

@@ -15,7 +15,7 @@ class EchoWorker:
     """Answers with the last question and the number of messages it was shown; remembers seeds."""
 
     def __init__(self):
-        self.asked, self.seeds, self.fail, self.held = [], [], False, []
+        self.asked, self.seeds, self.rooms, self.fail, self.held = [], [], [], False, []
 
     def __enter__(self):
         return self
@@ -31,12 +31,17 @@ class EchoWorker:
             raise ModelTrouble("The conversation is too long.", "Start a new one.")
         self.asked.append([dict(m) for m in prompts[0]])
         self.seeds.append(seed)
+        self.rooms.append(sampling.max_thought_tokens)
+        apart = {"thought": "Hm.", "thought_tokens": 3} if sampling.max_thought_tokens else {}
         rows = []
         for j, prompt in enumerate(prompts):
             texts = [f"{prompt[-1]['content']} ({len(prompt)}/{i})" for i in range(k)]
-            rows.append([Completion(id="r", prompt=j, completion=i, text=t, tokens=2, finish="end") for i, t in enumerate(texts)])
+            told = [dict(id="r", prompt=j, completion=i, text=t, tokens=2, finish="end", **apart) for i, t in enumerate(texts)]
+            rows.append([Completion(**one) for one in told])
         for row in rows:
             for completion in row:
+                if apart:
+                    on_reply(Token(id="r", prompt=completion.prompt, completion=completion.completion, text="Hm.", thought=True))
                 on_reply(Token(id="r", prompt=completion.prompt, completion=completion.completion, text=completion.text))
                 on_reply(completion)
         return rows
@@ -168,3 +173,18 @@ def test_a_trouble_ends_the_answer_and_not_the_conversation(cli, model, worker, 
     assert said.code == 0
     assert "There is no answer to replace yet" in said.out
     assert "The conversation is too long. Start a new one." in said.err
+
+
+def test_a_thought_is_told_apart_and_only_where_it_is_asked_for(cli, model, worker, tmp_path):
+    asked = ("chat", "--prompt", "Why?", "--model", model)
+    room = ("--max-thought-tokens", "64")
+    assert cli(*asked).out == "Why? (1/0)\n"
+    said = cli(*asked, *room)
+    assert (said.out, "thought for 3 tokens" in said.err) == ("Why? (1/0)\n", True)
+    made = cli(*asked, *room, "--json").json
+    assert (made["answer"], made["thought"], made["thought_tokens"], made["tokens"]) == ("Why? (1/0)", "Hm.", 3, 2)
+    prompts = write_rows(tmp_path / "p.jsonl", {"prompt": "Why?"})
+    cli("generate", "--prompts", prompts, "--model", model, "--out", tmp_path / "o.jsonl", *room)
+    (answer,) = json.loads((tmp_path / "o.jsonl").read_text())["completions"]
+    assert answer == {"text": "Why? (1/0)", "thought": "Hm."}
+    assert worker.rooms == [0, 64, 64, 64]
