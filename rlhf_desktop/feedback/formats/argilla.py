@@ -17,12 +17,13 @@ from rlhf_desktop.feedback.formats.questionnaire import (
     PREFERENCE,
     REASON,
     Said,
+    each_person,
     levels_name,
     response,
     shown_fields,
     slug,
 )
-from rlhf_desktop.feedback.formats.roles import fields_of, is_prompt, subject
+from rlhf_desktop.feedback.formats.roles import Fields, fields_of, is_prompt, subject
 from rlhf_desktop.feedback.formats.scales import Scale, number_of, scale_of
 from rlhf_desktop.feedback.judgements import AllBad, Correction, Demonstrated, Labels, Ranking, Ratings, Spans, Thumbs
 from rlhf_desktop.feedback.rankings import rank_of
@@ -59,13 +60,17 @@ def read(record: Record, context: Context) -> Iterator[FeedbackRow]:
     if not people:
         raise Unusable("nobody has answered it")
     shown = fields_of(record["fields"], context, _named(record["fields"], people))
-    for person, values in people.items():
-        name = (metadata or {}).get("annotator") if len(people) == 1 else None
-        said = Said(shown, context)
-        for question, value in values.items():
-            what, about = subject(question, shown.names)
-            _hear(said, what, about, value, *_scale(question, what, metadata or {}, context))
-        yield from said.rows(name if isinstance(name, str) else person)
+    name = (metadata or {}).get("annotator") if len(people) == 1 else None
+    said = [(name if isinstance(name, str) else person, values) for person, values in people.items()]
+    yield from each_person((_row(who, values, shown, metadata or {}, context) for who, values in said), context)
+
+
+def _row(who: str, values: Record, shown: Fields, metadata: Mapping[str, Any], context: Context) -> Iterator[FeedbackRow]:
+    said = Said(shown, context)
+    for question, value in values.items():
+        what, about = subject(question, shown.names)
+        _hear(said, what, about, value, *_scale(question, what, metadata, context))
+    yield from said.rows(who)
 
 
 def survey(record: Record, context: Context) -> None:
@@ -198,6 +203,8 @@ def _hear(said: Said, what: str, about: int | None, value: Any, scale: Scale | N
         said.write(what, value, about, typed=said.context.declared.kinds.get(what) == "text")
     elif isinstance(value, dict) and isinstance(value.get("value"), list) and isinstance(value.get("rank"), list):  # a table's
         _rank(said, what, [{"value": v, "rank": r} for v, r in zip(value["value"], value["rank"], strict=False)])
+    elif isinstance(value, dict) and value and all(_answer(said, name) for name in value):
+        _rank(said, what, [{"value": name, "rank": rank} for name, rank in value.items()])
     elif isinstance(value, list):
         _hear_list(said, what, about, value)
     else:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 from rlhf_desktop.feedback.formats.scales import Scale, number_of
 
 _MAX_BYTES = 2**20  # of a configuration
+_MAX_WHOLE_BYTES = 2**24  # of a file that may begin with its configuration
 _LS_STARS = 5  # Label Studio's Rating without maxRating
 _SETTINGS = ("settings.json", ".argilla/settings.json")
 
@@ -39,7 +41,10 @@ class Declared:
 
 
 def beside(path: Path) -> Declared:
-    """What a file beside `path` declares: `NAME.xml`, `config.xml`, … or `settings.json`; nothing where there is none."""
+    """What a file, or one beside it, declares: `NAME.xml`, `config.xml`, … or `settings.json`; nothing where there is none."""
+    own = _around(path)
+    if own:
+        return own
     for other in _candidates(path):
         try:
             if other.is_file() and other.stat().st_size <= _MAX_BYTES:
@@ -51,9 +56,25 @@ def beside(path: Path) -> Declared:
     return Declared()
 
 
+def _around(path: Path) -> "Declared":
+    """What an object around the records declares, in a JSON file of moderate size."""
+    try:
+        if path.suffix.casefold() != ".json" or not path.is_file() or path.stat().st_size > _MAX_WHOLE_BYTES:
+            return Declared()
+        with path.open(encoding="utf-8-sig") as file:
+            if not file.read(1024).lstrip().startswith("{"):
+                return Declared()
+            file.seek(0)
+            whole = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return Declared()
+    return within(whole) if isinstance(whole, Mapping) else Declared()
+
+
 def _candidates(path: Path) -> Iterator[Path]:
     folder = path.parent
     yield from (folder / f"{path.stem}{end}" for end in (".xml", ".config.xml", "_config.xml", ".settings.json", "_settings.json"))
+
     yield from (folder / name for name in ("config.xml", "label_config.xml", "labeling_config.xml", "label-config.xml"))
     yield from (folder / name for name in _SETTINGS)
 
@@ -63,11 +84,8 @@ def from_text(text: str) -> Declared:
     start = text.lstrip()[:1]
     if start == "<":
         return label_config(text)
-    if start == "{":
-        try:
-            return argilla_settings(json.loads(text))
-        except (ValueError, RecursionError):
-            pass
+    with suppress(ValueError, RecursionError):
+        return argilla_settings(json.loads(text))
     return Declared()
 
 

@@ -19,7 +19,7 @@ _BOM = b"\xef\xbb\xbf"
 _WRAPPERS = {
     "data", "rows", "items", "examples", "records", "instances", "samples", "entries", "results", "train", "training", "test",
     "validation", "valid", "dev", "eval", "dataset", "feedback", "feedbacks", "judgements", "judgments", "chats",
-    "conversations", "threads", "list", "content",
+    "conversations", "threads", "list", "content", "tasks",
 }  # fmt: skip
 _MESSAGE_KEYS = ({"role", "content"}, {"from", "value"}, {"role", "text"})
 _LIST = re.compile(rb"\[\s*(\{|\]|$)")  # of records

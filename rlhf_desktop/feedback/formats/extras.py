@@ -63,9 +63,40 @@ def _words(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 # --- good or bad
 
+_LEARNED = ("weight", "train", "training", "trainable", "learn", "loss", "loss weight", "loss mask")
+_MASKED = ("mask", "masked", "ignore loss")
+_OUT = ("deleted", "is deleted", "discarded", "excluded", "exclude", "skip", "skipped", "ignored", "removed", "hidden", "flagged")
+
+
+def learned(turn: Any) -> bool | None:
+    """Whether a message says that it is to be learned (OpenAI's `weight`, Axolotl's `train`, …); None where it says nothing."""
+    for name, value in turn.items() if isinstance(turn, dict) else ():
+        words, number = as_words(str(name)), number_of(value) if not isinstance(value, bool) else float(value)
+        if number is None:
+            number = {True: 1.0, False: 0.0, None: None}[thumb_of(value)]
+        if words in _LEARNED and number is not None:
+            return number > 0
+        if words in _MASKED and number is not None:
+            return number == 0
+    return None
+
+
+def check_kept(record: Record) -> None:
+    """Refuse a record that was deleted, discarded or left out where it comes from.
+
+    Raises:
+        Unusable: it says so.
+    """
+    for name in list(record):
+        if as_words(str(name)) in _OUT and thumb_of(record[name]):
+            raise Unusable(f"it is marked as “{str(name)[:40]}”")
+
 
 def answered(record: Record, prompt: Messages, text: str, context: Context, message: Any = None) -> FeedbackRow:
     """An answer with what the record (or the answer's own message) says of it; an example to imitate where nothing is said."""
+    check_kept(record)
+    if learned(message) is False:
+        raise Unusable("its weight is 0: it is not to be learned from")
     said = list(_verdicts(record, context))
     if isinstance(message, dict):
         said += _verdicts(message, context)
@@ -201,6 +232,7 @@ def mark(name: str, number: float, scale: Scale, context: Context) -> Rating:
 
 def ranks_of(record: Record, context: Context) -> tuple[int, int]:
     """Chosen before rejected, unless the record says that they are equally good."""
+    check_kept(record)
     scores = list(_scores(record))
     if record.get("tie") is True or record.get("is_tie") is True or (scores and all(a == b for a, b in scores)):
         return (1, 1)

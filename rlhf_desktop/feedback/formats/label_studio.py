@@ -12,7 +12,17 @@ from typing import Any
 from rlhf_desktop.feedback.formats.asking import Context, Question
 from rlhf_desktop.feedback.formats.base import Format, Record, as_words
 from rlhf_desktop.feedback.formats.declared import within
-from rlhf_desktop.feedback.formats.questionnaire import ANSWER, PREFERENCE, REASON, WORST, Said, response, shown_fields, slug
+from rlhf_desktop.feedback.formats.questionnaire import (
+    ANSWER,
+    PREFERENCE,
+    REASON,
+    WORST,
+    Said,
+    each_person,
+    response,
+    shown_fields,
+    slug,
+)
 from rlhf_desktop.feedback.formats.roles import Fields, designators, fields_of, is_prompt, subject
 from rlhf_desktop.feedback.formats.scales import Scale, number_of, scale_of
 from rlhf_desktop.feedback.judgements import AllBad, Correction, Demonstrated, Labels, Ranking, Ratings, Spans, Thumbs, dense
@@ -34,11 +44,14 @@ def read(record: Record, context: Context) -> Iterator[FeedbackRow]:
         raise Unusable("nobody has annotated it")
     results = [one for annotation in done for one in _results_of(annotation)]
     task = _task(record, results, context)
-    for annotation in done:
-        said = Said(task.shown, context)
-        for one in _results_of(annotation):
-            _hear(said, task, one)
-        yield from said.rows(who_of(annotation.get("completed_by")))
+    yield from each_person((_person(annotation, task, context) for annotation in done), context)
+
+
+def _person(annotation: Record, task: "_Task", context: Context) -> Iterator[FeedbackRow]:
+    said = Said(task.shown, context)
+    for one in _results_of(annotation):
+        _hear(said, task, one)
+    yield from said.rows(who_of(annotation.get("completed_by")))
 
 
 def survey(record: Record, context: Context) -> None:

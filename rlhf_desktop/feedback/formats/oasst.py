@@ -20,6 +20,7 @@ from rlhf_desktop.feedback.rows import FeedbackRow, RankingRow, Unusable, prompt
 _ROLES: dict[str, Role] = {"prompter": "user", "assistant": "assistant", "system": "system"}
 _MAX_DEPTH = 100
 _OUT = "Messages that were deleted, or that reviewers turned down, are left out with their replies"
+_EMPTY = "Messages without a text are left out with their replies"
 _STOPPED = ("aborted_low_grade", "halted_by_moderator", "prompt_lottery_waiting")
 
 
@@ -55,8 +56,12 @@ def _walk(node: Any, before: Messages, depth: int, context: Context) -> Iterator
     if not isinstance(replies, list):
         raise Unusable("the replies of a message are not a list")
     if role == "user":
-        yield from ranking_of(path, replies)
+        yield from ranking_of(path, replies, context)
     for reply in replies:
+        if isinstance(reply, dict) and not str(reply.get("text") or "").strip():
+            if not _is_out(reply):
+                context.note(_EMPTY)
+            continue
         yield from _walk(reply, path, depth + 1, context)
 
 
@@ -65,10 +70,13 @@ def _is_out(node: Record) -> bool:
     return thumb_of(node.get("deleted")) is True or thumb_of(node.get("review_result")) is False
 
 
-def ranking_of(path: Messages, replies: list[Any]) -> Iterator[FeedbackRow]:
+def ranking_of(path: Messages, replies: list[Any], context: Context) -> Iterator[FeedbackRow]:
     """The ranking of the answers to a conversation, where two of them that stand are ranked."""
     standing = [r for r in replies if isinstance(r, dict) and r.get("role") == "assistant" and not _is_out(r)]
     ranked = [reply for reply in standing if number_of(reply.get("rank")) is not None]
+    if any(not str(reply.get("text") or "").strip() for reply in ranked):
+        context.note(_EMPTY)
+        ranked = [reply for reply in ranked if str(reply.get("text") or "").strip()]
     if len(ranked) > 1:
         texts = tuple(text_of(reply.get("text"), "assistant message") for reply in ranked)
         yield RankingRow(prompt_of(path), texts, dense([rank_of(reply["rank"]) for reply in ranked]))
@@ -139,7 +147,7 @@ def _read_flat(record: Record, context: Context) -> Iterator[FeedbackRow]:
         if parent and str(parent) not in messages:
             raise Unusable("the message it answers is not in the file")
         node = messages[str(parent)] if parent else None
-    yield from ranking_of(path, replies.get(str(record["message_id"]), []))
+    yield from ranking_of(path, replies.get(str(record["message_id"]), []), context)
 
 
 OASST_FLAT = Format(

@@ -238,6 +238,26 @@ class Said:
             yield Spans(tuple(self.spans))
 
 
+def each_person(people: Iterable[Iterable[FeedbackRow]], context: Context) -> Iterator[FeedbackRow]:
+    """The rows of everybody who judged. What is wrong with one person's answers does not cost the others'.
+
+    Raises:
+        Unusable: nobody's can be used.
+    """
+    found, first = 0, None
+    for rows in people:
+        try:
+            listed = list(rows)
+        except Unusable as reason:
+            first = first or reason
+            context.note("One person's answers to it cannot be used; those of others are")
+            continue
+        found += len(listed)
+        yield from listed
+    if first and not found:
+        raise first
+
+
 def _thumb(word: str) -> bool | None:
     """A thumb's own words only: "good" and "no" may be labels of anything."""
     said = word.strip().casefold()

@@ -8,8 +8,9 @@ from typing import Any
 
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.formats.asking import Context
-from rlhf_desktop.feedback.formats.base import Format, Record, chat_of, cut, examples, preferences
-from rlhf_desktop.feedback.formats.extras import answered, ranks_of, survey, with_system
+from rlhf_desktop.feedback.formats.base import Format, Record, chat_of, examples, preferences
+from rlhf_desktop.feedback.formats.extras import ranks_of, survey, with_system
+from rlhf_desktop.feedback.formats.trl import conversation
 from rlhf_desktop.feedback.rows import FeedbackRow, RankingRow, annotator_of, completion_of, prompt_of, text_of
 
 _FROM = {"user": "human", "assistant": "gpt", "system": "system"}
@@ -25,16 +26,13 @@ def read(record: Record, context: Context) -> Iterator[FeedbackRow]:
     """An example, a thumb (`kto_tag`), or a comparison of the two answers to the conversation."""
     if record.get("tools"):
         context.note("The tools that the model was offered are left out")
-    messages = chat_of(record["conversations"], "conversation", "from", "value", context)
     if "chosen" in record and "rejected" in record:
+        messages = chat_of(record["conversations"], "conversation", "from", "value", context)
         texts = (_answer(record["chosen"], "chosen answer"), _answer(record["rejected"], "rejected answer"))
         prompt = with_system(record, prompt_of(messages))
         yield RankingRow(prompt, texts, ranks_of(record, context), annotator_of(record))
     else:
-        if sum(message["role"] == "assistant" for message in messages) > 1:
-            context.note("Of a conversation the last answer is the example; what comes before is its prompt")
-        prompt, text = cut(messages, "conversation")
-        yield answered(record, prompt, text, context, record["conversations"][-1])
+        yield from conversation(record, record["conversations"], context, "from", "value")
 
 
 def _answer(value: Any, what: str) -> str:

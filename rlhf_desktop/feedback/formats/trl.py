@@ -21,9 +21,8 @@ from rlhf_desktop.feedback.formats.base import (
     shared_prompt,
     thumbed,
 )
-from rlhf_desktop.feedback.formats.extras import answered, ranks_of, survey, with_system
+from rlhf_desktop.feedback.formats.extras import answered, learned, ranks_of, survey, with_system
 from rlhf_desktop.feedback.formats.hh import hh_messages
-from rlhf_desktop.feedback.formats.scales import number_of
 from rlhf_desktop.feedback.rows import (
     DemonstrationRow,
     FeedbackRow,
@@ -125,25 +124,40 @@ def _messages(record: Record) -> float:
 def _read_messages(record: Record, context: Context) -> Iterator[FeedbackRow]:
     if record.get("tools") or record.get("functions"):
         context.note("The tools that the model was offered are left out")
+    other = record.get("rejected_response")
+    if isinstance(other, str) and other.strip():  # ms-swift: the last message is the better answer
+        prompt, better = cut(chat_of(record["messages"], "conversation", context=context), "conversation")
+        yield RankingRow(with_system(record, prompt), (better, other), ranks_of(record, context), annotator_of(record))
+        return
     yield from conversation(record, record["messages"], context)
 
 
-def conversation(record: Record, turns: Any, context: Context) -> Iterator[FeedbackRow]:
-    """A conversation's last answer, or those of its answers that a weight says are to be learned."""
-    messages = chat_of(turns, "conversation", context=context)
+def conversation(
+    record: Record, turns: Any, context: Context, role_key: str = "role", text_key: str = "content"
+) -> Iterator[FeedbackRow]:
+    """A conversation's last answer, or those of its answers that a weight says are to be learned.
+
+    Args:
+        record: Where it stands; what stands beside it may say that it is not good.
+        turns: Its messages.
+        context: What is known of the file.
+        role_key: The name of a message's role.
+        text_key: The name of its text.
+    """
+    messages = chat_of(turns, "conversation", role_key, text_key, context)
     _check_prompt(record, messages, context)
-    weighed = [number_of(turn.get("weight")) for turn in turns]
+    weighed = [learned(turn) for turn in turns]
     spoken = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
     if all(weighed[n] is None for n in spoken):
         last = _last(messages, context)
         yield answered(record, *cut(messages, "conversation"), context, turns[last])
         return
-    learned = [n for n in spoken if weighed[n] != 0]
-    if len(learned) < len(spoken):
+    wanted = [n for n in spoken if weighed[n] is not False]
+    if len(wanted) < len(spoken):
         context.note("Answers of weight 0 stay in the conversation and are not learned")
-    if not learned:
+    if not wanted:
         raise Unusable("all its answers have weight 0: none is to be learned from")
-    for n in learned:
+    for n in wanted:
         yield answered(record, *cut(messages[: n + 1], "conversation"), context, turns[n])
 
 

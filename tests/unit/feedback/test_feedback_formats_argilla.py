@@ -60,6 +60,7 @@ RANKED = ["response-2", "response-3", "response-1"]
         record(FIELDS, ranking=RANKED),
         record(FIELDS, preference=RANKED),
         record(dict(reversed(FIELDS.items())), ranking=RANKED),
+        record(FIELDS, ranking={"response-1": 3, "response-2": 1, "response-3": 2}),
         old(FIELDS, ("submitted", {"ranking": [{"value": name, "rank": n} for n, name in enumerate(RANKED, 1)]})),
         old(FIELDS, ("submitted", {"ranking": [{"value": name, "rank": float(n)} for n, name in enumerate(RANKED, 1)]})),
         {**FIELDS, "ranking.responses": [RANKED], "ranking.responses.users": ["u"], "ranking.responses.status": ["submitted"]},
@@ -69,7 +70,17 @@ RANKED = ["response-2", "response-3", "response-1"]
         },
         {**FIELDS, "ranking": {"user_id": ["u"], "value": [{"rank": [1, 2, 3], "value": RANKED}], "status": ["submitted"]}},
     ],
-    ids=["2-names", "2-other-name", "2-keys-reversed", "1-ranks", "1-floats", "2-flat", "1-flat", "1-flat-columns"],
+    ids=[
+        "2-names",
+        "2-other-name",
+        "2-keys-reversed",
+        "names-to-ranks",
+        "1-ranks",
+        "1-floats",
+        "2-flat",
+        "1-flat",
+        "1-flat-columns",
+    ],
 )
 def test_a_ranking_is_its_order_in_every_shape_it_is_exported_in(tmp_path, one):
     path = save(tmp_path, one)
@@ -175,6 +186,28 @@ def test_the_settings_beside_the_records_declare_each_questions_scale(tmp_path):
     seen = preview_import(path)
     assert set(marks(seen.rows)) == {("quality", 11, (1,)), ("quality", 11, (None, 11)), ("tone", 7, (2, None))}
     assert (seen.questions, seen.sure) == ((), True)
+
+
+def test_settings_around_the_records_declare_the_same(tmp_path):
+    path = tmp_path / "all.json"
+    path.write_text(json.dumps({"settings": SETTINGS, "records": [record({"prompt": "Q", "response_a": "x"}, quality=3)]}))
+    assert marks(read_feedback(path)) == [("quality", 11, (4,))]
+
+
+def test_what_one_persons_answer_lacks_costs_nobody_else(tmp_path):
+    one = old(PAIR, ("submitted", {"preference": "response_a"}), ("submitted", {}), ("submitted", {"preference": "response_9"}))
+    path = save(tmp_path, one)
+    assert wins(preview_import(path).rows) == {("good", "poor")}
+    assert [note.rows for note in preview_import(path).notes if note.text.startswith("One person's answers")] == [1]
+
+
+def test_a_label_of_what_is_shown_is_no_example(tmp_path):
+    path = save(tmp_path, record({"text": "I love it"}, sentiment="positive"))
+    assert [(q.key, q.proposal) for q in preview_import(path).questions] == [("text:sentiment", "")]
+    written = save(
+        tmp_path, record({"prompt": "Q"}, answer="A"), record({"prompt": "Q"}, **{"text": "A longer one.\nOf two lines."})
+    )
+    assert [row.completions[0] for row in read_feedback(written)] == ["A", "A longer one.\nOf two lines."]
 
 
 def test_each_question_has_its_own_scale_from_all_its_marks(tmp_path):

@@ -146,6 +146,30 @@ def test_answers_of_weight_0_are_context_and_the_others_examples():
         Reading().rows({"messages": [user("1"), assistant("A", weight=0)]})
 
 
+@pytest.mark.parametrize(
+    "flag", [{"weight": 0}, {"train": False}, {"training": "false"}, {"loss": 0}, {"masked": True}, {"loss_mask": 0}]
+)
+def test_a_turn_that_is_not_trained_on_is_none_under_any_name(flag):
+    for key, turn in (("messages", {"role": "assistant", "content": "B"}), ("conversations", {"from": "gpt", "value": "B"})):
+        ask = [user("1"), user("2")] if key == "messages" else [{"from": "human", "value": "1"}, {"from": "human", "value": "2"}]
+        good = {**turn, "content": "A"} if key == "messages" else {**turn, "value": "A"}
+        (row,) = Reading().rows({key: [ask[0], good, ask[1], {**turn, **flag}]})
+        assert row == DemonstrationRow([user("1")], "A")
+
+
+@pytest.mark.parametrize("flag", [{"deleted": True}, {"is_deleted": 1}, {"discarded": "true"}, {"Excluded": "yes"}, {"skip": True}])
+def test_a_row_that_was_deleted_is_nothing(flag):
+    for record in (*EXAMPLES.values(), *PAIRS):
+        with pytest.raises(Unusable, match="it is marked as"):
+            Reading().rows({**record, **flag})
+        assert Reading().rows({**record, **dict.fromkeys(flag, False)})
+
+
+def test_a_rejected_response_beside_messages_is_the_worse_answer():
+    record = {"messages": [user("Q"), assistant("A")], "rejected_response": "B"}
+    assert Reading().rows(record) == [RankingRow([user("Q")], ("A", "B"), (1, 2))]
+
+
 def test_values_that_say_good_or_bad():
     assert [thumb_of(value) for value in (True, 1, "1", "1.0", "Yes", "+1", "THUMBS-UP", "👍🏿")] == [True] * 8
     assert [thumb_of(value) for value in (False, 0, -1, "-1", "-1.0", "No", "thumbs down", "👎", "Rejected")] == [False] * 9

@@ -242,6 +242,23 @@ def test_cancelled_annotations_and_predictions_are_no_judgement(tmp_path):
     assert wins(read_feedback(save(tmp_path, both))) == {("good", "poor")}
 
 
+def test_what_one_person_left_empty_costs_nobody_else(tmp_path):
+    both = task(DATA, pairwise("left"))
+    both["annotations"] += [{"completed_by": 2, "result": []}]
+    path = save(tmp_path, both)
+    seen = preview_import(path)
+    assert wins(seen.rows) == {("good", "poor")}
+    assert [note.rows for note in seen.notes if note.text.startswith("One person's answers")] == [1]
+
+
+@pytest.mark.parametrize("name", ["label_config", "config"])
+def test_a_configuration_around_the_tasks_is_read(tmp_path, name):
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps({name: CONFIG, "tasks": [task(OTHER, pairwise("left", "a,b"), rating(9, "a", "tone"))]}))
+    rows = list(read_feedback(path))
+    assert (wins(rows), marks(rows)) == ({("good", "poor")}, [("tone", 10, (None, 9))])  # in the columns' order
+
+
 def test_a_configuration_that_is_none_declares_nothing():
     for text in ("", "<View", "<!DOCTYPE x [<!ENTITY a 'b'>]><View/>", '<View><Rating name="x" maxRating="much"/></View>'):
         assert label_config(text).scales in ({}, {"x": Scale(1, 5)})

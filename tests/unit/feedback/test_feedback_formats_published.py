@@ -155,6 +155,25 @@ def test_messages_of_a_tree_that_were_deleted_are_counted():
     assert context.notes[0] == Note("Messages that were deleted, or that reviewers turned down, are left out with their replies", 1)
 
 
+def node(text, rank, **more):
+    return {"role": "assistant", "text": text, "rank": rank, "replies": [], **more}
+
+
+def tree(*replies, **more):
+    return {"message_tree_id": "t", "prompt": {"role": "prompter", "text": "Q", "replies": list(replies)}, **more}
+
+
+def test_a_message_of_a_tree_costs_itself_only():
+    good, poor = node("good", 0), node("poor", 4.0)
+    for odd in (node("spam", 1, deleted=True), node("x", 2, review_result=False), node("", 3), node(None, 3, deleted="True")):
+        (row,) = Reading().rows(tree(odd, good, poor))
+        assert row == RankingRow([user("Q")], ("good", "poor"), (1, 2))
+    with pytest.raises(Unusable, match="stopped by its moderators"):
+        Reading().rows(tree(good, poor, tree_state="aborted_low_grade"))
+    below = {**node("x", 1, deleted=True), "replies": [{"role": "prompter", "text": "Q2", "replies": [good, poor]}]}
+    assert len(Reading().rows(tree(below, good, poor))) == 1, "what answers a deleted message goes with it"
+
+
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
