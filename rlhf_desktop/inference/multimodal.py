@@ -18,12 +18,24 @@ from rlhf_desktop.core.modelfiles import read_tensors
 from rlhf_desktop.core.weightnames import is_apart
 
 _INSIDE = "model.language_model."  # where the whole keeps the layers
-_WHOLE = dict.fromkeys(
-    ("gemma3", "gemma3n", "gemma4", "mistral3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "qwen3_5_moe"), _INSIDE
-) | {"llama4": "language_model.model."}  # fmt: skip
+_WHOLE = {
+    **dict.fromkeys(
+        ("gemma3", "gemma3n", "gemma4", "internvl", "lfm2_vl", "llava", "llava_next", "llava_onevision", "mistral3", "qwen2_vl",
+         "qwen2_5_vl", "qwen3_vl", "qwen3_5", "qwen3_5_moe"),
+        _INSIDE,
+    ),
+    "idefics3": "model.text_model.",
+    "llama4": "language_model.model.",
+    "smolvlm": "model.text_model.",
+}  # fmt: skip
 _SAME = {"qwen2_vl_text": "qwen2", "qwen2_5_vl_text": "qwen2", "qwen3_vl_text": "qwen3"}  # without a class for text of their own
+_SCALES = ("final_logit_softcapping", "lm_head_multiplier", "logit_scale", "logits_scaling")
+_SCALING = (
+    "gemma3n",
+    "gemma4",
+)  # scale and cap logits as their part does; other wholes drop that, so their part says other numbers
 KEY_MAPPING = {  # from all the ways of writing a checkpoint to the part alone
-    r"^model\.language_model\.": "model.",
+    r"^model\.(language|text)_model\.": "model.",
     r"^language_model\.model\.": "model.",
     r"^language_model\.lm_head\.": "lm_head.",
 }
@@ -53,7 +65,9 @@ def language_part(folder: Path) -> LanguagePart | None:
         return None
     text = _text_config(config)
     family = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(text), None)
-    if family is None:
+    if family is None or (
+        config.model_type not in _SCALING and any(getattr(text, name, None) not in (None, 1) for name in _SCALES)
+    ):
         return None
     stored = [name for file in sorted(folder.glob("*.safetensors")) for name in read_tensors(file)]
     head = any(name.endswith("lm_head.weight") for name in stored)
@@ -74,7 +88,7 @@ def _text_config(config: Any) -> Any:
     if kind is None:
         return text
     said = {key: value for key, value in text.to_dict().items() if key not in ("model_type", "rope_scaling", "architectures")}
-    rope = {key: value for key, value in (text.rope_parameters or {}).items() if not key.startswith("mrope")}
+    rope = {key: value for key, value in (text.rope_parameters or {}).items() if not key.startswith("mrope") and key != "type"}
     if rope.get("rope_type") == "mrope":
         rope["rope_type"] = "default"
     return AutoConfig.for_model(kind, **{**said, "rope_parameters": rope})

@@ -1,19 +1,22 @@
 """Models that also see, as models of text: the same numbers, adapters that PEFT loads on the whole, exports that are whole."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
 
+from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, write_adapter
 from rlhf_desktop.inference.export import export_merged
 from rlhf_desktop.inference.model import load_base
+from rlhf_desktop.inference.multimodal import language_part
 from tests.tiny_families import make_family, make_whole
 
 IDS = torch.tensor([[5, 9, 30, 41, 7, 200, 77, 12, 130]])
@@ -21,12 +24,25 @@ MROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mro
 LAYERS = {"layer_types": ["linear_attention", "full_attention"]}
 WHOLES = {
     "gemma3": {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4},
-    "gemma4": {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4, "global_head_dim": 16},
+    "gemma4": {
+        "layer_types": ["sliding_attention", "full_attention"],
+        "sliding_window": 4,
+        "global_head_dim": 16,
+        "final_logit_softcapping": 3.0,
+    },
     "mistral3": {},
     "qwen2_vl": MROPE,
     "qwen2_5_vl": MROPE,
     "qwen3_vl": MROPE,
     "qwen3_5": LAYERS,
+    "qwen3_5_moe": LAYERS,
+    "llava": {},
+    "llava_next": {},
+    "llava_onevision": {},
+    "internvl": {},
+    "lfm2_vl": {"layer_types": ["conv", "full_attention"]},
+    "idefics3": {},
+    "smolvlm": {},
     "llama4": {"interleave_moe_layer_step": 2},
 }
 TOWERS = {"gemma4": {"model_type": "gemma4_vision", "pooling_kernel_size": 1, "position_embedding_size": 16}}
@@ -98,3 +114,58 @@ def test_gemma_3n_needs_nothing_of_its_eyes(tmp_path):
     assert torch.allclose(logits(host.model), logits(theirs), atol=1e-5)
     host.add("new", rank=4, alpha=8, seed=0)
     assert all(name.startswith("base_model.model.model.language_model.") for name in host.parameters("new"))
+
+
+def test_a_checkpoint_written_the_newer_way_is_read_and_merged_too(tmp_path):
+    base = make_whole(tmp_path / "model", "gemma3", text=WHOLES["gemma3"])
+    wanted = logits(load_base(base, dtype="float32", device="cpu").model)
+    file = tmp_path / "model" / "model.safetensors"
+    weights = load_file(file)
+    assert any(name.startswith("language_model.model.layers.") for name in weights)
+    newer = {re.sub(r"^language_model\.model\.", "model.language_model.", name): weight for name, weight in weights.items()}
+    save_file({re.sub(r"^(vision|multi)", r"model.\1", name): w for name, w in newer.items()}, file, metadata={"format": "pt"})
+    host = AdapterHost(load_base(base, dtype="float32", device="cpu"))
+    assert torch.equal(logits(host.model), wanted)
+    host.add("new", rank=4, alpha=8, seed=0)
+    for name in ("adapter", "merged"):
+        (tmp_path / name).mkdir()
+    write_adapter(tmp_path / "adapter", AdapterFiles(host.config("new"), dict(host.parameters("new")), {}))
+    export_merged(Path(base.path), tmp_path / "adapter", tmp_path / "merged", "merged")
+    merged = AutoModelForImageTextToText.from_pretrained(tmp_path / "merged").eval()
+    assert torch.allclose(logits(merged), wanted, atol=1e-5)
+
+
+def test_a_configuration_with_the_language_part_laid_out_flat_is_read(tmp_path):
+    """As Qwen2.5-VL's makers publish it, with positions in three directions under their old name."""
+    base = make_whole(tmp_path / "model", "qwen2_5_vl", text=MROPE)
+    wanted = logits(load_base(base, dtype="float32", device="cpu").model)
+    file = tmp_path / "model" / "config.json"
+    config = json.loads(file.read_text())
+    text = config.pop("text_config")
+    text.pop("rope_parameters")
+    flat = {**text, **config, "rope_theta": 10000.0, "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}}
+    file.write_text(json.dumps(flat))
+    assert torch.equal(logits(load_base(base, dtype="float32", device="cpu").model), wanted)
+    assert torch.allclose(logits(AutoModelForImageTextToText.from_pretrained(base.path).eval()), wanted, atol=1e-5)
+
+
+def test_an_adapter_that_also_tunes_what_sees_is_refused(tmp_path):
+    base = make_whole(tmp_path / "model", "gemma3", text=WHOLES["gemma3"])
+    whole = get_peft_model(AutoModelForImageTextToText.from_pretrained(base.path), LoraConfig(r=2, target_modules=["q_proj"]))
+    for name, weight in whole.named_parameters():
+        if "lora_B" in name and "vision" not in name:
+            torch.nn.init.normal_(weight, std=0.1)
+    whole.save_pretrained(tmp_path / "idle")
+    for name, weight in whole.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.1)
+    whole.save_pretrained(tmp_path / "tuned")
+    host = AdapterHost(load_base(base, dtype="float32", device="cpu"))
+    host.load(tmp_path / "idle", "idle")  # PEFT has put factors on the tower; they were never trained and do nothing
+    with pytest.raises(ModelTrouble, match=r"changes model\.vision_tower"):
+        host.load(tmp_path / "tuned", "tuned")
+
+
+def test_a_whole_that_drops_the_scale_of_its_part_is_not_taken_apart(tmp_path):
+    base = make_whole(tmp_path / "model", "gemma3", text={**WHOLES["gemma3"], "final_logit_softcapping": 3.0})
+    assert language_part(Path(base.path)) is None
