@@ -119,6 +119,20 @@ def test_a_correction_is_typed_kept_and_drafted(qtbot, area, judging, store, ses
     assert store.drafts.get(session.project.id, "me", "test") is None
 
 
+def test_a_kept_correction_is_seen_and_opened_again(qtbot, area, judging, store, session):
+    """It was kept as it was typed, so keeping it changed nothing, and nothing was shown: it looked lost."""
+    begin(store, session, judging, "General")
+    card = area.board.cards[0]
+    press(qtbot, area.board, KEY.Key_E)
+    card._writing.edit.clear()
+    qtbot.keyClicks(card._writing.edit, "Take one pill")
+    qtbot.keyClick(card._writing.edit, KEY.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert card._correction.isVisibleTo(card)
+    assert card._corrected.text() == "Take one pill"
+    press(qtbot, area.board, KEY.Key_E)
+    assert card._writing.edit.toPlainText() == "Take one pill"
+
+
 def test_leaving_a_correction_brings_the_one_before_back(qtbot, area, judging, store, session):
     begin(store, session, judging, "General")
     judging.correct(0, "first try")

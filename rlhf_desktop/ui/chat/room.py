@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QStackedWidget, QWidget
+from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.runs import AdapterRef
@@ -27,7 +27,7 @@ from rlhf_desktop.ui.judging.ranking import LETTERS
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import IconButton
-from rlhf_desktop.ui.widgets.surfaces import EmptyState, Notice, column, row
+from rlhf_desktop.ui.widgets.surfaces import EmptyState, Notice, Pages, column, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel
 
 
@@ -74,7 +74,7 @@ class ChatRoom(QObject):
             "Talk to the model, then teach it",
             "Write a message below. Ask for two or more answers and say which is better: that is what the model learns from.",
         )
-        self._stack = QStackedWidget()
+        self._stack = Pages()
         self._blank = _scrolling(self.empty)
         self._stack.addWidget(self._blank)
         self._stack.addWidget(self.conversation)
@@ -143,11 +143,15 @@ class ChatRoom(QObject):
         """The room."""
         return self._root
 
+    def focus_place(self) -> QWidget:
+        """The board while answers are judged, else the composer."""
+        return self.area.board if self.presenter.judging.showing else self.composer.edit
+
     def activated(self) -> None:
         """Come to the front."""
         self.list.reload()
         self.list.select(self.presenter.conversation_id)
-        (self.area.board if self.presenter.judging.showing else self.composer.edit).setFocus()
+        self.focus_place().setFocus()
 
     def deactivated(self) -> None:
         """Drafts stay where they are."""

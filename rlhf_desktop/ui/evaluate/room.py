@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from PySide6.QtCore import QObject
-from PySide6.QtWidgets import QStackedWidget, QWidget
+from PySide6.QtWidgets import QWidget
 
 from rlhf_desktop.core.errors import AppError, BadInput
 from rlhf_desktop.core.protocol import Sampling
@@ -40,6 +40,7 @@ from rlhf_desktop.ui.evaluate.resultpage import ResultPage
 from rlhf_desktop.ui.evaluate.rewardpage import RewardPage
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.reports import show_report
+from rlhf_desktop.ui.widgets.surfaces import Pages
 
 _SEEDS = 2**31
 _MORE = 16  # prompts added when a comparison is not decided
@@ -61,7 +62,7 @@ class EvaluateRoom(QObject):
         self.pair: BlindPair | None = None
         self._since = 0.0
         self._proposed: tuple[AdapterRef | None, AdapterRef] | None = None
-        self._root = QStackedWidget()
+        self._root = Pages()
         self._root.setProperty("kind", "page")
         self.setParent(self._root)  # what comes back from a task is for nobody once the window is gone
         self.home = HomePage()
@@ -108,6 +109,10 @@ class EvaluateRoom(QObject):
     def widget(self) -> QWidget:
         """The room."""
         return self._root
+
+    def focus_place(self) -> QWidget:
+        """The pair while it is judged, else no control at all."""
+        return self.judging if self._root.currentWidget() is self.judging else self._root
 
     def activated(self) -> None:
         """Look again."""

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QStackedWidget, QTabBar, QWidget
+from PySide6.QtWidgets import QTabBar, QWidget
 
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.feedback.files_page import FilesPage
 from rlhf_desktop.ui.feedback.judgements_page import JudgementsPage
 from rlhf_desktop.ui.feedback.team_page import TeamPage
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.surfaces import column, hairline, row
+from rlhf_desktop.ui.widgets.surfaces import Pages, column, hairline, row
 from rlhf_desktop.ui.widgets.text import title
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class FeedbackRoom(QObject):
         box.addWidget(hairline())
         self.judgements, self.files, self.team = JudgementsPage(context), FilesPage(context), TeamPage(context)
         self.quality: QualityPage | None = None
-        self._stack = QStackedWidget()
+        self._stack = Pages()
         for page in (self.judgements, QWidget(), self.team, self.files):
             self._stack.addWidget(page)
         box.addWidget(self._stack, 1)
@@ -66,6 +66,10 @@ class FeedbackRoom(QObject):
 
     def widget(self) -> QWidget:
         """The room."""
+        return self._root
+
+    def focus_place(self) -> QWidget:
+        """No control at all."""
         return self._root
 
     def activated(self) -> None:

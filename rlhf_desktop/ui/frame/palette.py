@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QLineEdit, QListWidget, QListWidgetItem, QWidget
+from shiboken6 import isValid
 
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
@@ -38,6 +39,7 @@ class CommandPalette(QFrame):
         self._more: Callable[[str, Deliver], None] = lambda _text, _deliver: None
         self._commands: list[Command] = []
         self._searches = 0
+        self._before: QWidget | None = None  # what had the focus when this was opened
         self.setFixedWidth(t.PALETTE_WIDTH)
         box = column(self, t.SPACE_S, t.SPACE_S)
         self.field = QLineEdit()
@@ -65,6 +67,7 @@ class CommandPalette(QFrame):
         host = self.parentWidget()
         self.field.clear()
         self._search("")
+        self._before = QApplication.focusWidget()
         self.move((host.width() - self.width()) // 2, t.HEADER_HEIGHT + t.SPACE_XL)
         self.show()
         self.raise_()
@@ -78,10 +81,16 @@ class CommandPalette(QFrame):
             return super().eventFilter(watched, event)
         step = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}.get(event.key())
         if event.key() == Qt.Key.Key_Escape:
-            self.hide()
+            self._leave()
         elif step:
             self.found.setCurrentRow(max(0, min(self.found.count() - 1, self.found.currentRow() + step)))
         return event.key() == Qt.Key.Key_Escape or step is not None
+
+    def _leave(self) -> None:
+        """Close, and give the focus back to what had it."""
+        if self._before is not None and isValid(self._before) and self._before.isVisible():
+            self._before.setFocus()
+        self.hide()
 
     def _search(self, text: str) -> None:
         wanted = text.strip()

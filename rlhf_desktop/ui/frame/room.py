@@ -19,6 +19,9 @@ class Room(Protocol):
     def widget(self) -> QWidget:
         """The room's widget, always the same one."""
 
+    def focus_place(self) -> QWidget:
+        """Where keys belong when nothing else in the room has the focus; never something that starts work."""
+
     def activated(self) -> None:
         """The room has come to the front: refresh, take the focus, start timers."""
 

@@ -2,18 +2,19 @@
 
 from PySide6.QtCore import QRect, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
-from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QVBoxLayout, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.frame.bars import Header, StatusBar
+from rlhf_desktop.ui.frame.focus import FocusKeeper
 from rlhf_desktop.ui.frame.palette import CommandPalette
 from rlhf_desktop.ui.frame.rail import Rail
 from rlhf_desktop.ui.frame.room import ROOMS, Room
 from rlhf_desktop.ui.frame.trouble import TroubleBar
 from rlhf_desktop.ui.frame.welcome import WelcomePage
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.surfaces import Toast, hairline
+from rlhf_desktop.ui.widgets.surfaces import Pages, Toast, hairline
 
 
 class Window(QMainWindow):
@@ -30,7 +31,7 @@ class Window(QMainWindow):
         self.setWindowTitle("RLHF Desktop")
         self.setMinimumSize(t.WINDOW_MIN_WIDTH, t.WINDOW_MIN_HEIGHT)
         self.resize(t.WINDOW_WIDTH, t.WINDOW_HEIGHT)
-        self.header, self.status, self.stack = Header(), StatusBar(), QStackedWidget()
+        self.header, self.status, self.stack = Header(), StatusBar(), Pages()
         self.trouble = TroubleBar()
         centre = self._lay_out()
         self.rail = Rail(ROOMS, centre)
@@ -38,6 +39,7 @@ class Window(QMainWindow):
         self.header.installEventFilter(self.toast)
         self.palette_view = CommandPalette(centre)
         self.welcome: WelcomePage | None = None
+        self.focus = FocusKeeper(self.stack, self._focus_place, self)
         self.rail.chosen.connect(self._enter_room)
         self.header.searchRequested.connect(self.palette_view.open)
         QShortcut(QKeySequence.StandardKey.Undo, self, lambda: self.toast.undo() or context.session.undoRequested.emit())
@@ -88,14 +90,19 @@ class Window(QMainWindow):
         self.rail.set_current(key)
         self.stack.setCurrentWidget(room.widget())
         room.activated()
+        if self.focusWidget() in (None, self.stack):
+            room.focus_place().setFocus()
         self.roomChanged.emit(key)
+
+    def _focus_place(self) -> QWidget | None:
+        return self._rooms[self._current].focus_place() if self._current else None
 
     def _enter_room(self, key: str) -> None:
         """A room chosen on the rail, with its keys too: the focus goes with it, or the open rail would cover the room."""
         self.show_room(key)
         focus = QApplication.focusWidget()
         if focus is None or self.rail.isAncestorOf(focus):
-            self.stack.currentWidget().setFocus(Qt.FocusReason.ShortcutFocusReason)
+            self.room(key).focus_place().setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def show_welcome(self) -> WelcomePage:
         """Show the first-run page instead of a room."""

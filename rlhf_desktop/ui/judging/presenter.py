@@ -247,7 +247,9 @@ class Judging(QObject):
         """What the answer should have said; the answer's own words again mean no correction."""
         if self.showing:
             same = not text.strip() or text.strip() == self.showing.texts[answer].strip()
-            self._change(self.draft.corrected(answer, None if same else text))
+            self.draft = self.draft.corrected(answer, None if same else text)
+            self.keep()
+            self.changed.emit(self.draft)  # always: as it was typed it was kept, and shown nowhere
 
     def correcting(self, answer: int, text: str) -> None:
         """A correction as it is typed: kept, and shown once it is finished."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFileDialog, QLineEdit, QPlainTextEdit, QStackedWidget, QWidget
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QPlainTextEdit, QWidget
 
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.prompt_files import read_prompts
@@ -20,7 +20,7 @@ from rlhf_desktop.ui.label.presenter import LabelPresenter, Sitting
 from rlhf_desktop.ui.label.protocol_page import ProtocolPage
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.surfaces import EmptyState, Looking, column, row
+from rlhf_desktop.ui.widgets.surfaces import EmptyState, Looking, Pages, column, row
 
 _FILES = "Prompts (*.jsonl *.json *.csv *.txt);;All files (*)"
 
@@ -58,7 +58,7 @@ class LabelRoom(QObject):
         self._context = context
         self.presenter = LabelPresenter(context, lambda: who_am_i(context.store), parent=self)
         self.area = JudgingArea(self.presenter.judging, self)
-        self._root = QStackedWidget()
+        self._root = Pages()
         self._root.setProperty("kind", "page")
         self._root.installEventFilter(self)
         self._before: QWidget | None = None
@@ -109,6 +109,10 @@ class LabelRoom(QObject):
         """The room."""
         return self._root
 
+    def focus_place(self) -> QWidget:
+        """The board while answers are judged, else no control at all: keys pressed too early do nothing."""
+        return self.area.board if self._judges() else self._root
+
     def activated(self) -> None:
         """Look again; go on where it was."""
         self.presenter.set_in_front(True)
@@ -121,6 +125,9 @@ class LabelRoom(QObject):
         """What is begun is kept."""
         self.presenter.judging.settle()
         self.presenter.set_in_front(False)
+
+    def _judges(self) -> bool:
+        return self.presenter.judging.showing is not None and self._root.currentWidget() is self.page
 
     def _focus(self) -> None:
         if self.presenter.judging.showing is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, QTimer, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QFileDialog, QStackedWidget, QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.families import TRIED, Verdict
@@ -33,7 +33,7 @@ from rlhf_desktop.ui.models.suggestions import SuggestionsCard
 from rlhf_desktop.ui.models.work import HubWork, ModelFacts, delete_adapter, delete_base, read_facts
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.surfaces import EmptyState, Notice, Page, clear, column, row
+from rlhf_desktop.ui.widgets.surfaces import EmptyState, Notice, Page, Pages, clear, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption, title
 
 
@@ -56,7 +56,7 @@ class ModelsRoom(QObject):
         self._root.setProperty("kind", "page")
         self._build()
         self.data = DataPage(context, self._hub)
-        self._pages = QStackedWidget()
+        self._pages = Pages()
         self._pages.addWidget(self._root)
         self._pages.addWidget(self.data)
         self._connect()
@@ -128,6 +128,10 @@ class ModelsRoom(QObject):
 
     def widget(self) -> QWidget:
         """The room."""
+        return self._pages
+
+    def focus_place(self) -> QWidget:
+        """No control at all."""
         return self._pages
 
     def activated(self) -> None:

@@ -59,6 +59,10 @@ class SettingsRoom(QObject):
         """The room."""
         return self._root
 
+    def focus_place(self) -> QWidget:
+        """No control at all."""
+        return self._root
+
     def activated(self) -> None:
         """Ask what the computer has and what is free of it, and whether a token is kept."""
         self._context.tasks.run(self._keeper.get, on_success=self.privacy.show_token, on_failure=self._troubled)

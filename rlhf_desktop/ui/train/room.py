@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer
-from PySide6.QtWidgets import QStackedWidget, QWidget
+from PySide6.QtWidgets import QWidget
 
 from rlhf_desktop.core.devices import chosen_device
 from rlhf_desktop.core.errors import AppError
@@ -42,6 +42,7 @@ from rlhf_desktop.ui.train.runfacts import RunFacts, result_ref
 from rlhf_desktop.ui.train.runpage import RunPage
 from rlhf_desktop.ui.train.runview import RunView
 from rlhf_desktop.ui.train.startpanel import StartPanel
+from rlhf_desktop.ui.widgets.surfaces import Pages
 
 _REFRESH_MS = 1500
 
@@ -68,7 +69,7 @@ class TrainRoom(QObject):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self._context = context
-        self._root = QStackedWidget()
+        self._root = Pages()
         self._root.setProperty("kind", "page")
         self.setParent(self._root)  # what comes back from a task is for nobody once the window is gone
         self.overview = Overview()
@@ -107,6 +108,10 @@ class TrainRoom(QObject):
 
     def widget(self) -> QWidget:
         """The room."""
+        return self._root
+
+    def focus_place(self) -> QWidget:
+        """No control at all: Space must not start a run."""
         return self._root
 
     def activated(self) -> None:

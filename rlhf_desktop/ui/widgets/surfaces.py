@@ -4,7 +4,17 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, QRect, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QProgressBar, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLayout,
+    QProgressBar,
+    QScrollArea,
+    QSizePolicy,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 from shiboken6 import isValid
 
 from rlhf_desktop.ui.theme import icons
@@ -105,6 +115,17 @@ class Page(QScrollArea):
         across.addStretch(1)
         self.body = column(inner, 0, t.SPACE_L)
         self.setWidget(outer)
+
+
+class Pages(QStackedWidget):
+    """One page in front. A page that comes has no control focused: by itself Qt takes the first, which may start work."""
+
+    def setCurrentWidget(self, page: QWidget) -> None:
+        """Show a page; the focus, if it was in here, is then on none of its controls until somebody chooses one."""
+        focus = self.window().focusWidget()
+        if page is not self.currentWidget() and focus is not None and self.isAncestorOf(focus):
+            self.setFocus()
+        super().setCurrentWidget(page)
 
 
 class EmptyState(QWidget):

@@ -1,0 +1,105 @@
+"""The focus stays where the eye is: no room behind takes it, and what vanishes gives it to the room's own place."""
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
+from run_script import ScriptedRun
+
+from rlhf_desktop.ui.frame.room import ROOMS
+from rlhf_desktop.ui.frame.window import Window
+from rlhf_desktop.ui.widgets.buttons import Button
+
+
+@pytest.fixture
+def window(qtbot, context):
+    made = Window(context)
+    qtbot.addWidget(made)
+    made.show()
+    made.show_room("chat")
+    made.activateWindow()
+    qtbot.waitUntil(made.isActiveWindow)
+    yield made
+    context.chat.stateChanged.disconnect()  # the worker ends after the window is gone
+    context.tasks.wait()
+
+
+@pytest.fixture
+def compared(context):
+    """What a blind comparison needs: a trained adapter and held-out prompts, which wait in Label too."""
+    run = ScriptedRun(context, title="Kinder")
+    run.result()
+    run.state("done")
+    prompts = [[{"role": "user", "content": f"question {i}"}] for i in range(10)]
+    context.store.prompts.create_set(context.session.project.id, "Deliveries", prompts, "heldout")
+    context.store.prompts.create_set(context.session.project.id, "Waiting", [[{"role": "user", "content": "Why?"}]], "train")
+
+
+def test_blind_judging_goes_on_by_keyboard_alone(qtbot, context, window, compared):
+    """Each stored verdict refreshes Label, which lies behind and used to take the focus with it."""
+    window.show_room("label")
+    qtbot.waitUntil(lambda: window.room("label").ready.button.isVisible())
+    window.show_room("evaluate")
+    room = window.room("evaluate")
+    qtbot.waitUntil(lambda: room.home.begin.isEnabled())
+    room.home.many.set_value(8)
+    qtbot.mouseClick(room.home.begin, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: room.pair is not None and room.judging.isVisible())
+    for done in range(8):
+        before = room.pair
+        qtbot.waitUntil(lambda: QApplication.focusWidget() is room.judging)
+        qtbot.keyClick(QApplication.focusWidget(), (Qt.Key.Key_1, Qt.Key.Key_2)[done % 2])
+        qtbot.waitUntil(lambda before=before: room.pair is not before or room.result is not None)
+        context.tasks.wait()
+        qtbot.wait(0)
+    qtbot.waitUntil(lambda: room.result is not None)
+    assert len(context.store.judged(context.session.project.id)) == 8
+
+
+@pytest.mark.parametrize("key", [spec.key for spec in ROOMS])
+@pytest.mark.parametrize("vanishes", [Button.hide, lambda button: button.setEnabled(False)], ids=["hidden", "disabled"])
+def test_what_vanishes_gives_the_focus_to_the_rooms_place(qtbot, window, key, vanishes):
+    window.show_room(key)
+    room = window.room(key)
+    button = Button("Export", parent=room.widget().currentWidget() if hasattr(room.widget(), "currentWidget") else room.widget())
+    button.show()
+    button.setFocus()
+    assert QApplication.focusWidget() is button
+    vanishes(button)
+    qtbot.waitUntil(lambda: QApplication.focusWidget() is room.focus_place())
+
+
+@pytest.mark.parametrize("key", [spec.key for spec in ROOMS if spec.key != "chat"])
+def test_a_room_behind_does_not_take_the_focus(qtbot, window, key):
+    room = window.room(key)
+    window.show_room(key)
+    window.show_room("chat")
+    composer = window.room("chat").composer.edit
+    assert QApplication.focusWidget() is composer
+    room.widget().setFocus()
+    for button in room.widget().findChildren(Button)[:5]:
+        button.setFocus()
+    assert QApplication.focusWidget() is composer
+
+
+def test_what_a_room_chooses_itself_stands(qtbot, window):
+    room = window.room("chat")
+    first, second = Button("First", parent=room.widget()), Button("Second", parent=room.widget())
+    for button in (first, second):
+        button.show()
+    first.setFocus()
+    first.hide()
+    second.setFocus()
+    qtbot.wait(20)
+    assert QApplication.focusWidget() is second
+
+
+def test_the_palette_gives_the_focus_back(qtbot, window):
+    window.show_room("train")
+    window.room("train").focus_place().setFocus()
+    before = QApplication.focusWidget()
+    window.palette_view.open()
+    assert QApplication.focusWidget() is window.palette_view.field
+    qtbot.keyClick(window.palette_view.field, Qt.Key.Key_Escape)
+    qtbot.wait(20)
+    assert QApplication.focusWidget() is before
+    assert not window.palette_view.isVisible()
