@@ -144,7 +144,7 @@ def preview_import(
     records = sample(path)
     found = guesses([_mapped(record, columns) for record in records])
     reading = Reading(format_named(_ALIASES.get(form, form)) if form else None, columns, answers)
-    context = surveyed(path, reading)
+    context = surveyed(path, reading, _LOOKED_AT)
     look = _Look()
     for row in read_feedback(path, reading, context=context):
         if not look.at(row):

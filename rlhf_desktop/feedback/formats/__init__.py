@@ -197,15 +197,20 @@ def _best(record: Record) -> Format:
     return form
 
 
-def surveyed(path: Path, reading: Reading) -> Context:
+def surveyed(path: Path, reading: Reading, most: int | None = None) -> Context:
     """What a whole file says of itself, with what lies beside it: nothing of it is guessed from one record.
+
+    Args:
+        path: The file.
+        reading: How to read it.
+        most: At most so many records are looked at, for a preview.
 
     Raises:
         NotFound: there is no such file.
         BadInput: it cannot be read.
     """
     context = Context(reading.answers or {}, beside(path))
-    for item in read_items(path):
+    for item in islice(read_items(path), most):
         reading.survey(item.value, context)
     return context
 

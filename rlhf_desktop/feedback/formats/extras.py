@@ -22,6 +22,7 @@ _BAD = {
     "false", "no", "n", "down", "bad", "rejected", "reject", "declined", "undesirable", "negative", "dislike",
     "disliked", "incorrect", "wrong", "thumbs_down", "thumb_down", "thumbsdown", "downvote", "downvoted", "👎",
     "✗", "❌", "-", "−", "fail", "failed", "loser", "lose", "dispreferred", "unacceptable", "not_good",
+    "low", "poor", "terrible", "awful", "worse", "worst", "unhelpful", "harmful", "toxic", "unsafe", "spam",
 }  # fmt: skip
 _SKIN = re.compile("[\U0001f3fb-\U0001f3ff\ufe0f]")  # of a thumb
 _SAYS = (  # columns whose whole meaning is good or bad
@@ -30,13 +31,12 @@ _SAYS = (  # columns whose whole meaning is good or bad
     "acceptable",
 )  # fmt: skip
 _DENIES = (
-    "is bad", "bad", "rejected", "disliked", "undesirable", "thumbs down", "thumb down", "downvoted",
-    "is rejected", "wrong",
+    "harmful", "is harmful", "unsafe", "is bad", "bad", "rejected",
+    "disliked", "undesirable", "thumbs down", "thumb down", "downvoted", "is rejected", "wrong",
 )  # fmt: skip
-_MAY_SAY = (
-    "feedback", "rating", "ratings", "score", "reward", "quality", "stars", "mark", "grade", "reaction", "status",
-    "judgement",
-)  # fmt: skip
+_STARS = ("stars", "mark", "grade")
+_REMARKS = ("feedback", "status", "reaction")  # that may be anything else, too
+_MAY_SAY = (*_STARS, *_REMARKS, "rating", "ratings", "score", "reward", "quality", "judgement", "judgment")
 _IGNORE = ("ignore", "It says nothing of how good the answer is")
 
 
@@ -65,7 +65,23 @@ def _words(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 _LEARNED = ("weight", "train", "training", "trainable", "learn", "loss", "loss weight", "loss mask")
 _MASKED = ("mask", "masked", "ignore loss")
-_OUT = ("deleted", "is deleted", "discarded", "excluded", "exclude", "skip", "skipped", "ignored", "removed", "hidden", "flagged")
+_OUT = (
+    "deleted",
+    "is deleted",
+    "discarded",
+    "excluded",
+    "exclude",
+    "skip",
+    "skipped",
+    "ignored",
+    "removed",
+    "hidden",
+    "flagged",
+    "toxic",
+    "is toxic",
+    "spam",
+    "is spam",
+)
 
 
 def learned(turn: Any) -> bool | None:
@@ -104,6 +120,9 @@ def answered(record: Record, prompt: Messages, text: str, context: Context, mess
     if not said:
         return DemonstrationRow(prompt, text, annotator_of(record))
     thumbs = {verdict for verdict in said if isinstance(verdict, Thumbs)}
+    denied = [thumb_of(value) for words, value in _words(record) if words in _DENIES]
+    if thumbs == {Thumbs(False)} and denied == [False]:  # neither the one column nor its opposite
+        raise Unusable("nobody has said whether the answer is good")
     if len(thumbs) > 1:
         raise Unusable("one column says that the answer is good, another that it is not")
     return row_of(prompt, [text], [*thumbs, *_together(said)], annotator_of(record))
@@ -153,19 +172,27 @@ def _verdict(words: str, value: Any, context: Context) -> Verdict | None:
     up = thumb_of(value)
     number = number_of(value)
     numbers = {n for n in context.values(f"={words}") if isinstance(n, float)} | ({number} if number is not None else set())
-    if number is not None and (not numbers <= {-1.0, 0.0, 1.0} or (answer and words not in _SAYS)):
+    if number is not None and (not _is_thumb(words, numbers) or (answer and words not in _SAYS)):
         return _mark(words, number, numbers, answer, context)
     if number == 0 and -1.0 in numbers and 1.0 in numbers:
         raise Unusable(f"“{words}” is 0 between −1 and 1: the answer is called neither good nor bad")
     if up is not None:
-        return Thumbs(up != (words in _DENIES))
-    if words in _MAY_SAY or (answer is None and isinstance(value, str) and len(value) > _SHORT):
-        return None  # a remark
+        return Thumbs(up) if words not in _DENIES else Thumbs(False) if up else None  # not called bad is not called good
+    remark = words in _REMARKS or (isinstance(value, str) and len(value) > _SHORT)
+    if remark and answer is None:
+        return None
     given = answer or _ask_label(words, context)
     return Thumbs(str(value).strip().casefold() in {part.strip().casefold() for part in given.split(",")})
 
 
 _SHORT = 40  # characters; a longer text is a remark
+
+
+def _is_thumb(words: str, numbers: set[float]) -> bool:
+    """Whether a column's numbers say good or bad. A rating that is always 1 may be the worst of five."""
+    if not numbers <= {-1.0, 0.0, 1.0}:
+        return False
+    return words not in _MAY_SAY or -1.0 in numbers or (0.0 in numbers and words not in _STARS)
 
 
 def thumb_of(value: Any) -> bool | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rlhf_desktop.core.errors import AppError, BadInput, NotFound
-from rlhf_desktop.feedback.bundles import MANIFEST, ROWS, ProfileRow, TombstoneRow, open_bundle, write_bundle
+from rlhf_desktop.feedback.bundles import MANIFEST, ROWS, VERSION, ProfileRow, TombstoneRow, open_bundle, write_bundle
 
 AN_ID = "01900000-0000-7000-8000-000000000000"
 
@@ -87,7 +87,7 @@ def with_manifest(**changes):
         (swapped("tombstones.jsonl", b""), "not as long"),
         (swapped(MANIFEST, b"[1]"), "manifest is not one"),
         (swapped(MANIFEST, b"[" * 100_000), "manifest is not one"),
-        (with_manifest(version=2), "newer version"),
+        (with_manifest(version=VERSION + 1), "newer version"),
         (with_manifest(files={}), "does not name its files"),
         (with_manifest(extra=1), "manifest is not one"),
     ],

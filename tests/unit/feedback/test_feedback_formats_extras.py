@@ -35,11 +35,11 @@ BAD = [
     {"vote": -1}, {"rating": -1}, {"feedback": "thumbs_down"}, {"is_good": False}, {"good": "no"},
     {"accepted": False}, {"thumbs_up": False}, {"thumbs_down": True}, {"rejected": True},
     {"status": "rejected"}, {"liked": False}, {"score": 0}, {"is_correct": False}, {"chosen": False},
-    {"reaction": "dislike"}, {"verdict": "fail"},
+    {"reaction": "dislike"}, {"quality": "low"}, {"harmful": True}, {"rating": "poor"}, {"verdict": "fail"},
 ]  # fmt: skip
 GOOD = [
     {"label": True}, {"label": 1}, {"label": "1.0"}, {"label": "chosen"}, {"label": "👍"}, {"kto_tag": True},
-    {"vote": "up"}, {"thumbs_down": False}, {"rating": 1}, {"status": "approved"}, {"chosen": True},
+    {"vote": "up"}, {"status": "approved"}, {"chosen": True},
 ]  # fmt: skip
 
 
@@ -51,6 +51,24 @@ def test_a_row_that_says_not_this_is_a_thumb_down_in_every_format(name):
     for said in GOOD:
         (row,) = Reading().rows({**EXAMPLES[name], **said})
         assert row.verdicts == (Thumbs(True),), said
+
+
+def test_a_rating_that_is_always_1_may_be_the_worst_of_five(tmp_path):
+    path = save(tmp_path, *({"messages": [user(f"Q{n}"), assistant("A")], "rating": 1} for n in range(3)))
+    seen = preview_import(path)
+    assert [(q.key, q.proposal, q.rows) for q in seen.questions] == [("rating", "1-5", 3)]
+    assert [row.verdicts[0].ratings[0].scores for row in seen.rows] == [(1,)] * 3
+    mixed = save(tmp_path, *({"messages": [user(f"Q{n}"), assistant("A")], "rating": n} for n in (1, -1)))
+    assert [row.verdicts for row in read_feedback(mixed)] == [(Thumbs(True),), (Thumbs(False),)]
+
+
+def test_neither_thumb_is_no_judgement():
+    with pytest.raises(Unusable, match="nobody has said"):
+        Reading().rows({**EXAMPLES["messages"], "thumbs_up": False, "thumbs_down": False})
+    (row,) = Reading().rows({**EXAMPLES["messages"], "thumbs_up": True, "thumbs_down": False})
+    assert row.verdicts == (Thumbs(True),)
+    (row,) = Reading().rows({**EXAMPLES["messages"], "toxic": False})
+    assert row.verdicts == (Demonstrated(),)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -157,10 +175,12 @@ def test_a_turn_that_is_not_trained_on_is_none_under_any_name(flag):
         assert row == DemonstrationRow([user("1")], "A")
 
 
-@pytest.mark.parametrize("flag", [{"deleted": True}, {"is_deleted": 1}, {"discarded": "true"}, {"Excluded": "yes"}, {"skip": True}])
+@pytest.mark.parametrize(
+    "flag", [{"deleted": True}, {"is_deleted": 1}, {"toxic": True}, {"discarded": "true"}, {"Excluded": "yes"}, {"skip": True}]
+)
 def test_a_row_that_was_deleted_is_nothing(flag):
     for record in (*EXAMPLES.values(), *PAIRS):
-        with pytest.raises(Unusable, match="it is marked as"):
+        with pytest.raises(Unusable, match="marked as"):
             Reading().rows({**record, **flag})
         assert Reading().rows({**record, **dict.fromkeys(flag, False)})
 
