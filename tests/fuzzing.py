@@ -28,11 +28,7 @@ ODD: tuple[Any, ...] = (
 @cache
 def documented() -> tuple[dict[str, Any], ...]:
     """Every record of the documented files."""
-    found: list[dict[str, Any]] = []
-    for path in sorted(DATA.glob("*.json*")):
-        text = path.read_text(encoding="utf-8")
-        found += json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines()]
-    return tuple(found)
+    return tuple(record for _name, records in _real() for record in records)
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
@@ -91,6 +87,33 @@ def wrong_file(chance: random.Random) -> tuple[str, bytes]:
         data = chance.randbytes(chance.randint(0, 400))
     suffix = ".parquet" if kind == 4 and chance.random() < 0.8 else chance.choice(SUFFIXES)
     return f"f{suffix}", astray(data, chance)
+
+
+@cache
+def _real() -> tuple[tuple[str, tuple[dict[str, Any], ...]], ...]:
+    """The documented files with their records."""
+    return tuple((path.name, tuple(_records(path))) for path in sorted(DATA.glob("*.json*")))
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8")
+    return json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines()]
+
+
+def real_shaped_file(chance: random.Random) -> tuple[str, bytes]:
+    """A name and the bytes of a documented file with one record spoilt, doubled or mixed with another file's; sound as a file."""
+    name, records = chance.choice(_real())
+    mixed = copy.deepcopy(list(records)) + (
+        [copy.deepcopy(chance.choice(chance.choice(_real())[1]))] if chance.random() < 0.2 else []
+    )
+    chance.shuffle(mixed)
+    place = chance.randrange(len(mixed))
+    mixed[place] = spoil(mixed[place], chance)
+    if chance.random() < 0.3:
+        mixed.append(copy.deepcopy(chance.choice(mixed)))
+    if name.endswith(".jsonl"):
+        return name, "".join(json.dumps(record) + "\n" for record in mixed).encode()
+    return name, json.dumps(mixed, indent=chance.choice([None, 1])).encode()
 
 
 def parquet_of(records: list[Any]) -> bytes:

@@ -2,8 +2,9 @@
 
     make bench ARGS="fuzz --work FOLDER [--count 100000] [--limit-s 600] [--seed 0]"
 
-Each must give rows or a sentence, within two seconds. Of every hundred, 82 are records, nine are files that are read, three are
-files of prompts, three are files and three are bundles that go into a store, which must take all or nothing. FOLDER keeps a line
+Each must give rows or a sentence, within two seconds. Of every hundred, 77 are records, nine are files that are read, five are
+documented files with a record spoilt, which are previewed as well, three are files of prompts, three are files and three are
+bundles that go into a store, which must take all or nothing. FOLDER keeps a line
 a portion (portions.jsonl): started again, it goes on where it was. When all is done, a row is appended to results.jsonl beside this
 file.
 """
@@ -27,10 +28,10 @@ from rlhf_desktop.feedback.formats import Reading, read_feedback  # noqa: E402
 from rlhf_desktop.feedback.prompt_files import read_prompts  # noqa: E402
 from rlhf_desktop.feedback.rows import Problem, Unusable  # noqa: E402
 from rlhf_desktop.operations.bundles import export_bundle, merge_bundle  # noqa: E402
-from rlhf_desktop.operations.feedback import import_feedback  # noqa: E402
+from rlhf_desktop.operations.feedback import import_feedback, preview_import  # noqa: E402
 from rlhf_desktop.store.database import Store  # noqa: E402
 from tests.bench.results import keep  # noqa: E402
-from tests.fuzzing import DATA, wrong_bundle, wrong_file, wrong_record  # noqa: E402
+from tests.fuzzing import DATA, real_shaped_file, wrong_bundle, wrong_file, wrong_record  # noqa: E402
 
 LONGEST_S = 2.0
 TABLES = (
@@ -64,6 +65,22 @@ def try_file(chance: random.Random, folder: Path) -> str:
     finally:
         path.unlink()
     return "file read" if False in kinds else "file without a usable row"
+
+
+def try_real(chance: random.Random, folder: Path) -> str:
+    """A file of one of the formats, somewhat changed: previewed, and read with some answer to what the preview asks."""
+    name, data = real_shaped_file(chance)
+    path = folder / name
+    path.write_bytes(data)
+    try:
+        seen = preview_import(path)
+        said = {question.key: chance.choice(["", "1-5", "ignore", "x", *dict(question.choices)]) for question in seen.questions}
+        list(read_feedback(path, Reading(answers=said)))
+    except AppError:
+        return "shaped file refused"
+    finally:
+        path.unlink()
+    return "shaped file asks" if seen.questions else "shaped file read"
 
 
 def try_prompts(chance: random.Random, folder: Path) -> str:
@@ -152,7 +169,9 @@ def one(number: int, chance: random.Random, target: Target) -> str:
         return try_bundle(chance, target, number)
     if kind < 9:
         return try_prompts(chance, target.files)
-    return try_file(chance, target.files) if kind < 18 else try_record(chance)
+    if kind < 23:
+        return try_file(chance, target.files) if kind < 18 else try_real(chance, target.files)
+    return try_record(chance)
 
 
 def portion(begin: int, count: int, limit_s: float, seed: int) -> dict[str, Any]:

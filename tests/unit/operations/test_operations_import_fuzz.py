@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlhf_desktop.core.errors import AppError
-from rlhf_desktop.feedback.formats import FORMATS, Reading
-from rlhf_desktop.feedback.rows import Unusable
+from rlhf_desktop.feedback.formats import FORMATS, Reading, read_feedback
+from rlhf_desktop.feedback.rows import Problem, Unusable
 from rlhf_desktop.operations.feedback import import_feedback, preview_import
-from tests.fuzzing import wrong_file, wrong_record
+from tests.fuzzing import real_shaped_file, wrong_file, wrong_record
 
 SEEDS = st.integers(0, 2**32)
 
@@ -33,6 +33,25 @@ def test_a_wrong_record_gives_rows_or_says_what_is_wrong(seed):
         except Unusable:
             continue
         assert all(row.verdicts and row.prompt for row in rows)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=SEEDS)
+def test_a_file_of_a_known_format_with_a_spoilt_record_is_previewed_as_it_is_read(tmp_path, seed):
+    chance = random.Random(seed)
+    name, data = real_shaped_file(chance)
+    path = tmp_path / name
+    path.write_bytes(data)
+    try:
+        seen = preview_import(path)
+        rows = list(read_feedback(path))
+    except AppError:
+        return
+    assert (seen.usable, seen.unusable) == tuple(sum(isinstance(row, Problem) == bad for row in rows) for bad in (False, True))
+    assert not (seen.sure and seen.questions)
+    for question in seen.questions:
+        for answer in ("", "nonsense", "1-5", *dict(question.choices)):
+            list(read_feedback(path, Reading(answers={question.key: answer})))
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
