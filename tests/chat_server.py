@@ -12,6 +12,7 @@ class ChatServer:
     def __init__(self):
         self.seen = []
         self.status = 200
+        self.offered = [{"id": "llama"}, {"id": "qwen"}, {"no": 1}]
         self.may_answer = threading.Event()
         self.may_answer.set()
         self.say = lambda asked: {
@@ -25,7 +26,7 @@ class ChatServer:
                 pass
 
             def do_GET(self):
-                self.reply({"data": [{"id": "llama"}, {"id": "qwen"}, {"no": 1}]})
+                self.reply({"data": talker.offered})
 
             def do_POST(self):
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -21,6 +21,14 @@ _REDRAW_S = 0.2
 _PLAIN_LINE_S = 10.0  # between progress lines when nobody watches a terminal
 
 
+_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+
+def plain(text: str) -> str:
+    """A text as a terminal may get it: a model's, a file's or a colleague's words must not move its cursor or title."""
+    return text.translate(_CONTROLS)
+
+
 class Decimal(click.FloatRange):
     """A number with decimals after a point or a comma."""
 
@@ -60,12 +68,12 @@ class Console:
     def say(self, text: str = "") -> None:
         """A line for a reader; progress-like with --json, so to stderr."""
         self.end_progress()
-        click.echo(text, err=self.as_json)
+        click.echo(plain(text), err=self.as_json)
 
     def note(self, text: str) -> None:
         """A line that is not the result."""
         self.end_progress()
-        click.echo(text, err=True)
+        click.echo(plain(text), err=True)
 
     def result(self, value: Any, text: str = "") -> None:
         """The one result: as JSON, or in words."""
@@ -73,14 +81,14 @@ class Console:
         if self.as_json:
             click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
         elif text:
-            click.echo(text)
+            click.echo(plain(text))
 
     def progress(self, text: str) -> None:
         """Replace the progress line on a terminal; elsewhere a plain line now and then."""
         now, live = time.monotonic(), sys.stderr.isatty()
         if self._drawn_s and now - self._drawn_s < (_REDRAW_S if live else _PLAIN_LINE_S):
             return
-        self._drawn_s = now
+        self._drawn_s, text = now, plain(text)
         if live:
             text = text[: max(20, shutil.get_terminal_size().columns - 1)]
             click.echo("\r" + text.ljust(self._width), err=True, nl=False)

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 import rlhf_desktop
-from rlhf_desktop.cli.common import Group, Options
+from rlhf_desktop.cli.common import Group, Options, plain
 from rlhf_desktop.core.crash import bug_report
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.files import is_disk_full
@@ -37,7 +37,9 @@ _COMMANDS = {
     "evaluate": "evaluate:evaluate",
 }
 
-_TEXTS = ("--prompt", "--intended-use", "--limits", "--annotator")
+_TEXTS = (
+    "--prompt", "--intended-use", "--limits", "--annotator", "--notes", "--title", "--project", "--name", "--answer", "--data",
+)  # fmt: skip
 
 OpenWindow = Callable[[Options], int]
 
@@ -150,9 +152,9 @@ def _public(words: Sequence[str]) -> list[str]:
 
 def _say(message: str, hint: str, options: Options, lead: str = "Error: ") -> None:
     """The sentence and the remedy on stderr; with --json also a document on stdout."""
-    click.echo(f"{lead}{message}", err=True)
+    click.echo(plain(f"{lead}{message}"), err=True)
     if hint:
-        click.echo(hint, err=True)
+        click.echo(plain(hint), err=True)
     if options.as_json:
         document: dict[str, Any] = {"error": {"message": message, "hint": hint}}
         click.echo(json.dumps(document, ensure_ascii=False))

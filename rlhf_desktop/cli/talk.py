@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from rlhf_desktop.cli.common import Command, Decimal, holding
+from rlhf_desktop.cli.common import Command, Decimal, holding, plain
 from rlhf_desktop.cli.desk import Desk, desk_of
 from rlhf_desktop.core.errors import AppError, NotFound
 from rlhf_desktop.core.messages import Messages
@@ -182,7 +182,7 @@ class Talk:
     def _answer(self, messages: Messages, *, show: bool) -> Completion:
         def on_reply(reply: Reply) -> None:
             if show and isinstance(reply, Token) and not reply.thought:
-                click.echo(reply.text, nl=False)
+                click.echo(plain(reply.text), nl=False)
 
         rows = self._desk.client.generate([messages], 1, self._adapter, self._sampling, self._seed, on_reply)
         if show:

@@ -55,6 +55,8 @@ def check_gguf(file: Path) -> GgufFacts:
     Raises:
         ModelTrouble: it is no GGUF file, is damaged or cut short, goes beyond the limits, or no known architecture.
     """
+    if not file.is_file():  # a pipe by that name would never end
+        raise ModelTrouble(f"{file.name} is no ordinary file.", "Choose the file that was downloaded.")
     with file.open("rb") as f:
         if f.read(4) != b"GGUF":
             raise ModelTrouble(f"{file.name} is not a GGUF file, or it is damaged.", "Download it again.")

@@ -58,6 +58,8 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     Raises:
         ModelTrouble: it is not one, is cut short, or its header is too large or contradicts itself.
     """
+    if not file.is_file():  # a pipe by that name would never end
+        raise refused(file, "it is no ordinary file")
     size = file.stat().st_size
     with file.open("rb") as f:
         start = f.read(8)

@@ -145,7 +145,7 @@ def process_ref(pid: int | None = None) -> ProcessRef | None:
 
 def is_alive(ref: ProcessRef | None) -> bool:
     """Whether this very process, not a later one with its number, still runs. A zombie is dead."""
-    if ref is None:
+    if ref is None or not 0 < ref.pid < 2**31:  # from a file, so it may be anything
         return False
     try:
         process = psutil.Process(ref.pid)
@@ -365,12 +365,11 @@ class FileLock:
     def holder(self) -> dict[str, Any] | None:
         """What the living holder said about itself (always `pid` and `start_time`), or None."""
         try:
-            info = json.loads(self.path.read_bytes() or b"null")
-        except (FileNotFoundError, ValueError):
+            info = json.loads(self.path.read_bytes() or b"null") if self.path.is_file() else None
+            ref = ProcessRef.model_validate({name: info[name] for name in ProcessRef.model_fields}) if info else None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        if not isinstance(info, dict) or not is_alive(ProcessRef(pid=info["pid"], start_time=info["start_time"])):
-            return None
-        return info
+        return info if is_alive(ref) else None
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

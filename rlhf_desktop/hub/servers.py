@@ -26,6 +26,7 @@ from rlhf_desktop.hub.tokens import Secret, TokenKeeper, scrub
 _TIMEOUT_S = 300.0  # a large model on a slow machine
 _MAX_BYTES = 16 * 2**20
 _MAX_ANSWER_CHARS = 200_000
+MOST_NAME_CHARS = 300  # of a model: what is kept beside each of its answers, and travels with them
 _THOUGHTS = ("reasoning_content", "reasoning")  # where servers put what was thought before the answer
 
 
@@ -86,6 +87,10 @@ class Server:
             fine = False
         if not fine:
             raise BadInput(f"“{url[:80]}” is not the address of a server.", "For example: http://localhost:11434/v1")
+        if len(model) > MOST_NAME_CHARS:
+            raise BadInput(
+                "The name of the server's model is too long.", f"A name of up to {MOST_NAME_CHARS} characters can be kept."
+            )
         return cls(text if parts.path.strip("/") else f"{text}/v1", model, key)
 
     @property
@@ -106,7 +111,7 @@ class Server:
         """
         found = self._ask("GET", "/models").get("data")
         names = [entry.get("id") for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
-        return [name for name in names if isinstance(name, str)]
+        return [name for name in names if isinstance(name, str) and 0 < len(name) <= MOST_NAME_CHARS]
 
     def answers(self, prompt: Messages, k: int, sampling: Sampling, seed: int = 0, call: Call | None = None) -> list[ServerAnswer]:
         """`k` answers to a conversation. Asked one by one: not every server knows how to give several. `call` may end it.
@@ -179,9 +184,9 @@ def _answer_tokens(usage: Mapping[str, Any]) -> int | None:
     """The answer's tokens without those of a thought, as far as the server counts them apart."""
     everything, details = usage.get("completion_tokens"), usage.get("completion_tokens_details")
     thought = details.get("reasoning_tokens") if isinstance(details, dict) else None
-    if not isinstance(everything, int):
+    if type(everything) is not int or not 0 <= everything <= _MAX_ANSWER_CHARS:  # no answer has more tokens than characters allowed
         return None
-    return max(0, everything - thought) if isinstance(thought, int) else everything
+    return max(0, everything - thought) if type(thought) is int and thought >= 0 else everything
 
 
 @dataclass(frozen=True)

@@ -53,3 +53,14 @@ def test_on_a_terminal_the_line_is_replaced(capfd, monkeypatch):
     said = capfd.readouterr()
     assert said.err == "\ra long line of words\rshort               \n"
     assert said.out == "done\n"
+
+
+def test_no_words_move_the_terminals_cursor(capsys):
+    """A colleague's name, a file's text or a model's answer may hold escapes; a terminal would obey them."""
+    evil = "Anna\x1b]0;owned\x07\x1b[2J\r\x9b31m\nnext\tline"
+    for write in (Console(False).say, Console(False).note, Console(False).progress, lambda text: Console(False).result({}, text)):
+        write(evil)
+    shown = "".join(capsys.readouterr())
+    assert "Anna" in shown
+    assert "\nnext\tline" in shown
+    assert not set(shown) & set("\x1b\x07\r\x9b")

@@ -185,10 +185,11 @@ def test_a_crash_report_keeps_what_was_typed_to_itself(tmp_path):
     from rlhf_desktop.core.paths import Workspace
 
     words = ["chat", "--prompt", "canary-one", "--limits=canary-two", "--seed", "3"]
+    words += ["--notes", "canary-4", "--title=canary-5", "--project", "canary-6"]
     text = write_crash_report(Workspace(tmp_path), words, KeyError("canary-three")).read_text()
     assert "canary" not in text
     assert "KeyError" in text
-    assert "chat --prompt … --limits=… --seed 3" in text
+    assert "chat --prompt … --limits=… --seed 3 --notes … --title=… --project …" in text
 
 
 def test_a_text_of_any_script_gets_through_a_pipe_of_an_old_code_page(tmp_path):

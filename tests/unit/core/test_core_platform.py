@@ -17,6 +17,7 @@ from rlhf_desktop.core import platform
 from rlhf_desktop.core.commands import worker_environment
 from rlhf_desktop.core.platform import (
     FileLock,
+    ProcessRef,
     free_disk_bytes,
     is_alive,
     kill_group,
@@ -66,10 +67,26 @@ def test_a_lock_excludes_and_says_its_holder(tmp_path) -> None:
     one.release()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": 4194303, "start_time": 1.0}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"{", b"[]", b"[1]", b"\xff", b"7", b'{"pid": 4194303, "start_time": 1.0}', b'{"pid": -1, "start_time": 1.0}',
+        b'{"pid": 1}', b'{"pid": "x", "start_time": 1.0}', b'{"pid": 1e30, "start_time": null}', b"[" * 100_000,
+    ],
+)  # fmt: skip
 def test_a_dead_or_garbled_holder_is_nobody(tmp_path, content: bytes) -> None:
     (tmp_path / "a.lock").write_bytes(content)
     assert FileLock(tmp_path / "a.lock").holder() is None
+
+
+def test_a_folder_where_a_lock_should_be_has_no_holder(tmp_path) -> None:
+    (tmp_path / "a.lock").mkdir()
+    assert FileLock(tmp_path / "a.lock").holder() is None
+
+
+@pytest.mark.parametrize("pid", [-1, 0, 2**31, 10**30])
+def test_a_number_that_no_process_has_is_dead(pid: int) -> None:
+    assert not is_alive(ProcessRef(pid=pid, start_time=1.0))
 
 
 def test_a_child_that_was_given_the_lock_keeps_it(tmp_path) -> None:

@@ -78,6 +78,22 @@ def test_what_goes_wrong_is_one_sentence(talker, status, say, words):
     assert len(talker.seen) == 1  # nothing is followed, nothing asked twice
 
 
+@pytest.mark.parametrize("tokens", [-5, 2**40, 10**30, True, "9", None, 1.5])
+def test_a_servers_numbers_are_not_believed(talker, tokens):
+    """One that is no count went into the record, and the project's bundle could never be written again."""
+    usage = {"completion_tokens": tokens, "completion_tokens_details": {"reasoning_tokens": -7}}
+    talker.say = {"choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}], "usage": usage}
+    (answer,) = Server.at(talker.url).answers(PROMPT, 1, Sampling())
+    assert answer.tokens is None
+
+
+def test_names_too_long_to_keep_are_not_offered(talker):
+    talker.offered = [{"id": "good"}, {"id": "x" * 600}, {"id": ""}]
+    assert Server.at(talker.url).models() == ["good"]
+    with pytest.raises(BadInput, match="name"):
+        Server.at("localhost:1/v1", "x" * 600)
+
+
 def test_nobody_there():
     with pytest.raises(HubTrouble, match="cannot be reached"):
         Server.at("127.0.0.1:9", "llama").answers(PROMPT, 1, Sampling())

@@ -10,7 +10,7 @@ import pytest
 from rlhf_desktop.core.adapterfiles import adapter_fits, check_adapter
 from rlhf_desktop.core.errors import AppError, ModelTrouble
 from rlhf_desktop.core.gguf_header import check_gguf
-from rlhf_desktop.core.modelfiles import check_model
+from rlhf_desktop.core.modelfiles import check_model, read_tensors
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import Usage
 from rlhf_desktop.core.rewardfiles import check_reward
@@ -168,3 +168,18 @@ def test_gguf_files(tmp_path, tripwire, name):
     file = GGUFS[name](tmp_path / "model.gguf")
     refused(lambda: check_gguf(file), tripwire)
     refused(lambda: Library(Workspace(tmp_path / "ws").ensure()).add(file), tripwire)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes here")
+@pytest.mark.parametrize("name", ["model.safetensors", "adapter_model.safetensors"])
+def test_a_pipe_called_weights_is_refused_at_once(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ModelTrouble, match="no ordinary file"):
+        read_tensors(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes here")
+def test_a_pipe_called_gguf_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "model.gguf")
+    with pytest.raises(ModelTrouble, match="no ordinary file"):
+        check_gguf(tmp_path / "model.gguf")
