@@ -29,7 +29,7 @@ class ModelShape:
     trunk: Trunk
     vocabulary: int
     parameters: int
-    linear_parameters: int  # of them in the linear layers and the head
+    linear_parameters: int  # of them in the linear layers and the head; experts are stacked, and neither packed nor quantised
     adapted: int  # inputs and outputs of all layers that adapters go on
 
     def adapter_parameters(self, rank: int) -> int:
@@ -39,8 +39,8 @@ class ModelShape:
     def loaded_bytes(self, number_bytes: int, device: str, *, quantized: bool = False) -> int:
         """Bytes once loaded; on a CPU with those of the process, which are in the same memory."""
         weights = self.parameters * number_bytes
-        if quantized:
-            weights -= int(self.linear_parameters * (number_bytes - FOUR_BIT_BYTES))
+        if quantized:  # but the head
+            weights -= int((self.linear_parameters - self.vocabulary * self.trunk.hidden) * (number_bytes - FOUR_BIT_BYTES))
         if device != "cpu":
             return weights
         packed = number_bytes == 2 and not quantized  # the linear layers a second time, laid out for the processor
@@ -75,25 +75,29 @@ def _counted(config: Mapping[str, Any], trunk: Trunk, vocabulary: int, stored: M
     if config.get("tie_word_embeddings"):
         stored = {name: shape for name, shape in stored.items() if not name.endswith("lm_head.weight")}
     family = str(config.get("model_type", ""))
-    linear = {name.removesuffix(".weight"): shape for name, shape in stored.items() if len(shape) > 1}
-    linear = {path: shape for path, shape in linear.items() if not is_of_words(path)}
-    layers = {path: linear[path] for path in linear if f"{path}.weight" in stored and len(linear[path]) == 2}
-    adapted = sum(sum(shape) for path, shape in layers.items() if is_dense(path, family))
+    weights = {name.removesuffix(".weight"): shape for name, shape in stored.items() if name.endswith(".weight")}
+    linear = {path: shape for path, shape in weights.items() if len(shape) == 2 and not _is_stacked(path)}
+    adapted = sum(sum(shape) for path, shape in linear.items() if is_dense(path, family))
     counted = sum(map(prod, linear.values())) + vocabulary * trunk.hidden
     return ModelShape(trunk, vocabulary, sum(map(prod, stored.values())), counted, adapted)
+
+
+def _is_stacked(path: str) -> bool:
+    return is_of_words(path) or "experts" in path.split(".")
 
 
 def _computed(config: Mapping[str, Any], trunk: Trunk, vocabulary: int) -> ModelShape:
     """What a model like Llama has of such sizes."""
     experts = expert_count(config) if trunk.experts else 0
     dense = shared_width(config) if experts else trunk.inner
-    layer = sum(ins * outs for ins, outs in _linear(trunk, dense)) + experts * trunk.hidden
-    layer += experts * 3 * trunk.hidden * ((trunk.inner - dense) // max(1, trunk.experts))
+    layer = sum(ins * outs for ins, outs in _linear(trunk, dense))
+    routed = experts * trunk.hidden * (1 + 3 * ((trunk.inner - dense) // max(1, trunk.experts)))
     words = vocabulary * trunk.hidden * (1 if config.get("tie_word_embeddings", False) else 2)
     norms = trunk.hidden * (trunk.norms * trunk.layers + 1) + trunk.heads_normed * 2 * trunk.head_size * trunk.layers
     linear = trunk.layers * layer
     adapted = trunk.layers * sum(ins + outs for ins, outs in _linear(trunk, dense))
-    return ModelShape(trunk, vocabulary, linear + words + norms, linear + vocabulary * trunk.hidden, adapted)
+    parameters = linear + trunk.layers * routed + words + norms
+    return ModelShape(trunk, vocabulary, parameters, linear + vocabulary * trunk.hidden, adapted)
 
 
 def _linear(trunk: Trunk, dense_inner: int) -> list[tuple[int, int]]:

@@ -17,11 +17,12 @@ from rlhf_desktop.core.rewardfiles import check_reward
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.inference import sandbox, template_process
-from rlhf_desktop.inference.adapters import AdapterHost
+from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, write_adapter
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.inference.sandbox import TemplateRenderer
 from rlhf_desktop.jobs.adapters import resolve_adapter
 from tests.hostile import ADAPTERS, GGUFS, HARMLESS, MODELS, REWARDS, TEMPLATES, copy_model, make_adapter, make_reward
+from tests.tiny_families import make_family, make_whole
 
 ENDLESS = ("endless-loop", "endless-text", "memory-doubling", "number-power", "number-shift")
 LIMIT_S = 5.0  # of processor time: the machine may be busy with other things
@@ -106,6 +107,16 @@ def test_the_plain_ones_are_loaded(base, tiny_model, tmp_path):
     assert adapter_fits(folder, Path(tiny_model.path))
     config = json.loads((Path(tiny_model.path) / "config.json").read_text())
     assert config["hidden_size"] == 64
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gemma3"])
+def test_an_adapter_fits_its_base_under_another_name_or_the_other_way_round(tmp_path, family):
+    model = make_whole(tmp_path / "model", family) if family == "gemma3" else make_family(tmp_path / "model", family)
+    host = AdapterHost(load_base(model, dtype="float32", device="cpu"))
+    host.add("new", rank=4, alpha=8, seed=0)
+    (tmp_path / "adapter").mkdir()
+    write_adapter(tmp_path / "adapter", AdapterFiles(host.config("new"), dict(host.parameters("new")), {}))
+    assert adapter_fits(tmp_path / "adapter", tmp_path / "model")
 
 
 def test_an_adapter_of_other_shapes_does_not_fit(tiny_model, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
 
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, concatenate, read_adapter, write_adapter
@@ -98,6 +99,8 @@ def test_an_adapter_is_the_same_here_in_peft_and_merged(family, tmp_path):
 def test_the_estimate_counts_the_adapter_and_the_model_as_they_are(family):
     shape, host = model_shape(family), AdapterHost(load_base(family, dtype="float32", device="cpu"))
     assert shape.parameters == sum({weight.data_ptr(): weight.numel() for weight in host.model.state_dict().values()}.values())
+    linear = [layer for layer in host.model.modules() if isinstance(layer, torch.nn.Linear | Conv1D)]
+    assert shape.linear_parameters == pytest.approx(sum(layer.weight.numel() for layer in linear), rel=0.05)  # and routers
     host.add("new", rank=4, alpha=4, seed=0)
     assert shape.adapter_parameters(4) == sum(weight.numel() for weight in host.parameters("new").values())
 
