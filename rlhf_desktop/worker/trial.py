@@ -14,6 +14,7 @@ from rlhf_desktop.core.measures import CheckRequest, FamilyCheck, TrialRequest
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.inference.device import free_cache
 from rlhf_desktop.inference.model import load_base
+from rlhf_desktop.inference.multimodal import language_part
 from rlhf_desktop.training.soundness import check_family
 from rlhf_desktop.worker.answer import answer
 from rlhf_desktop.worker.check import check
@@ -55,6 +56,9 @@ def _by_template(base: ModelRef, found: FamilyCheck) -> FamilyCheck:
 
 def _config(base: ModelRef) -> Any:
     try:
+        part = language_part(Path(base.path))
+        if part is not None:
+            return part.config
         return AutoConfig.from_pretrained(base.path, local_files_only=True, trust_remote_code=False, token=False)
     except Exception as problem:  # transformers raises many kinds for what it does not know
         hint = "Choose a model that the installed transformers supports without running code from the folder."
