@@ -17,6 +17,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rlhf_desktop.core.families import family_of, language_part
+
 PLAIN_WIDTH = 512  # rows up to so many tokens go through plain products on a CPU, longer ones through fused attention
 _FOUR_NORMS = ("gemma2", "gemma3", "gemma4", "glm4")  # around attention and around the gates
 _HEADS_NORMED = ("qwen3", "gemma3", "gemma4", "olmo2", "olmo3", "olmoe", "exaone4", "glm4_moe", "hunyuan", "lfm2")
@@ -28,9 +30,36 @@ _OTHER_NAMES = {  # GPT-2's, MPT's, GPT-Neo's and XGLM's
     "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
     "num_attention_heads": ("n_head", "n_heads", "num_heads", "attention_heads"),
 }
-_UNSAID = {  # what files of a family leave out because transformers has it as the usual
-    "gemma3_text": {"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "vocab_size": 262208},
+_SIZES = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "intermediate_size",
+    "vocab_size",
+)
+_USUAL: dict[
+    str, tuple[int | None, ...]
+] = {  # what files may leave out, as transformers has it for the family; None: by the others
+    "gemma": (3072, 28, 16, 16, 256, 24576, 256000),
+    "gemma2": (2304, 26, 8, 4, 256, 9216, 256000),
+    "gemma3_text": (2304, 26, 8, 4, 256, 9216, 262208),
+    "gemma3n_text": (2048, 35, 8, 2, 256, 16384, 262400),
+    "gemma4_text": (2304, 30, 8, 4, 256, 9216, 262144),
+    "llama": (4096, 32, 32, None, None, 11008, 32000),
+    "llama4_text": (5120, 48, 40, 8, 128, 8192, 202048),
+    "mistral": (4096, 32, 32, 8, None, 14336, 32000),
+    "phi3": (3072, 32, 32, None, None, 8192, 32064),
+    "qwen2": (4096, 32, 32, None, None, 22016, 151936),
+    "qwen2_vl_text": (8192, 80, 64, 8, None, 29568, 152064),
+    "qwen2_5_vl_text": (8192, 80, 64, 8, None, 29568, 152064),
+    "qwen3": (4096, 32, 32, None, 128, 22016, 151936),
+    "qwen3_vl_text": (4096, 32, 32, None, 128, 22016, 151936),
+    "qwen3_5_text": (4096, 32, 16, 4, 256, 12288, 248320),
+    "qwen3_5_moe_text": (2048, 40, 16, 2, 256, None, 248320),
 }
+_HEAD_SIZE = 64  # as if there were attention, where there is none (Mamba)
 
 
 @dataclass(frozen=True)
@@ -72,8 +101,9 @@ class Trunk:
 
 def text_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Of a whole config.json, the part about language, with what its family leaves out."""
-    text = config.get("text_config", config)
-    return {**_UNSAID.get(str(text.get("model_type", "")), {}), **text}
+    text = language_part(config)
+    usual = zip(_SIZES, _USUAL.get(family_of(text), ()), strict=False)
+    return {**{name: size for name, size in usual if size}, **{name: value for name, value in text.items() if value is not None}}
 
 
 def trunk_of(config: Mapping[str, Any]) -> Trunk:
@@ -82,8 +112,11 @@ def trunk_of(config: Mapping[str, Any]) -> Trunk:
     Raises:
         KeyError: it does not say what every language model's says.
     """
-    listed = {"num_hidden_layers": len(config.get("layers_block_type") or ())}  # Nemotron-H names its layers instead
-    hidden, layers, heads = (_first(config, (name, *others)) or listed[name] for name, others in _OTHER_NAMES.items())
+    hidden, layers, heads = (_first(config, (name, *others)) for name, others in _OTHER_NAMES.items())
+    layers = layers or len(config.get("layers_block_type") or ())  # Nemotron-H names its layers instead
+    if not (hidden and layers):
+        raise KeyError(f"a model of {hidden} wide and {layers} layers")
+    heads = heads or max(1, hidden // _HEAD_SIZE)
     family = str(config.get("model_type", ""))
     key_heads = config.get("num_key_value_heads") or heads
     head_size = value_size = config.get("head_dim") or hidden // heads

@@ -55,7 +55,7 @@ def model_shape(base: ModelRef) -> ModelShape:
     """
     try:
         config = text_config(json.loads((Path(base.path) / "config.json").read_bytes()))
-        trunk, vocabulary = trunk_of(config), config["vocab_size"]
+        trunk, vocabulary = trunk_of(config), int(config.get("vocab_size") or 0)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as problem:
         hint = "Add the model again, or choose another."
         raise ModelTrouble(f"The size of “{base.name}” cannot be read from its folder.", hint, str(problem)) from None

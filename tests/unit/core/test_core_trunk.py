@@ -2,7 +2,7 @@
 
 import pytest
 
-from rlhf_desktop.core.trunk import Trunk, pass_bytes, text_config, token_bytes, trunk_of
+from rlhf_desktop.core.trunk import _USUAL, Trunk, pass_bytes, text_config, token_bytes, trunk_of
 
 LLAMA = {"hidden_size": 576, "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "intermediate_size": 1536}
 ROW = {"tokens": 1, "places": 1, "number_bytes": 2}
@@ -48,8 +48,28 @@ def test_a_gemma_that_leaves_out_what_is_usual_and_a_gpt_2_are_read():
     assert trunk_of(text_config(whole)).query_width == 8 * 256
     assert text_config(whole)["vocab_size"] == 262208
     assert trunk_of({"n_embd": 768, "n_layer": 12, "n_head": 12}).head_size == 64
+
+
+def test_a_model_without_heads_has_a_size_too_and_one_without_layers_has_none():
+    assert trunk_of({"model_type": "mamba", "hidden_size": 768, "num_hidden_layers": 24}).heads == 12
     with pytest.raises(KeyError):
-        trunk_of({"model_type": "mamba", "hidden_size": 768, "num_hidden_layers": 24})
+        trunk_of({"model_type": "mamba", "hidden_size": 768})
+
+
+@pytest.mark.parametrize("family", _USUAL)
+def test_what_files_leave_out_is_as_transformers_has_it(family):
+    """Files of models that see as well leave out of their language part whatever is usual."""
+    from transformers import AutoConfig
+
+    theirs, ours = trunk_of(AutoConfig.for_model(family).to_dict()), trunk_of(text_config({"model_type": family}))
+    assert (ours.hidden, ours.layers, ours.query_width, ours.key_width) == (
+        theirs.hidden,
+        theirs.layers,
+        theirs.query_width,
+        theirs.key_width,
+    )
+    assert text_config({"model_type": family})["vocab_size"] == AutoConfig.for_model(family).vocab_size
+    assert ours.inner == theirs.inner or family == "qwen3_5_moe_text"  # which says how many experts only there
 
 
 def test_attention_keeps_probabilities_in_plain_products_only():
