@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from rlhf_desktop.core.errors import ModelTrouble, NoSpace
@@ -141,6 +142,9 @@ def load_tokenizer(folder: Path, name: str) -> Any:
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, token=False)
     except Exception as problem:  # as above: many kinds
+        if "trust_remote_code" in str(problem):
+            hint = "Choose a model whose tokenizer needs no code of its own: this program never runs code that comes with a model."
+            raise ModelTrouble(f"The tokenizer of “{name}” would run code of its own.", hint, str(problem)) from problem
         hint = "Its tokenizer.json or tokenizer_config.json is missing or damaged: copy the whole model folder again."
         raise ModelTrouble(f"The tokenizer of “{name}” cannot be read.", hint, str(problem)) from problem
 
@@ -220,6 +224,8 @@ def _load_trouble(name: str, problem: Exception) -> ModelTrouble:
     if "does not recognize this architecture" in text or "Unrecognized" in text or "trust_remote_code" in text:
         hint = "Use a model that the installed transformers supports without running code from the folder."
         return ModelTrouble(f"The architecture of “{name}” is not known to this program.", hint, text)
-    return ModelTrouble(
-        f"The weights of “{name}” cannot be read.", "The files are probably cut short or mixed up: copy the folder again.", text
-    )
+    if isinstance(problem, OSError | SafetensorError):
+        hint = "The files are probably cut short or mixed up: copy the folder again."
+        return ModelTrouble(f"The weights of “{name}” cannot be read.", hint, text)
+    hint = "Its files may well be sound. Choose another model, or report this with the details."
+    return ModelTrouble(f"“{name}” cannot be loaded: the code for its family stops with {type(problem).__name__}.", hint, text)

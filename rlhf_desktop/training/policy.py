@@ -73,7 +73,9 @@ def logit_shape(config: Any) -> LogitShape:
     text = config.get_text_config()
     times, multiplier, over = (getattr(text, name, None) or 1.0 for name in ("logit_scale", "lm_head_multiplier", "logits_scaling"))
     over = 1.0 / over if text.model_type.startswith("hyperclovax") else over
-    return LogitShape(times * multiplier / over, getattr(text, "final_logit_softcapping", None))
+    return LogitShape(
+        times * multiplier / over, getattr(text, "final_logit_softcapping", None) or getattr(text, "logits_soft_cap", None)
+    )
 
 
 class _HeadLogprobs(torch.autograd.Function):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.runs import ModelRef
@@ -80,6 +81,49 @@ def test_unknown_architecture(copy):
     changes = {"model_type": "martian", "architectures": ["MartianForCausalLM"]}
     config.write_text(json.dumps({**json.loads(config.read_text()), **changes}))
     with pytest.raises(ModelTrouble, match="not known"):
+        load_base(copy)
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (ValueError("MptForCausalLM does not support attention through sdpa"), "code for its family stops with ValueError"),
+        (KeyError("layers"), "code for its family stops with KeyError"),
+        (SafetensorError("incomplete metadata"), "weights of “copy” cannot be read"),
+        (OSError("no such file"), "weights of “copy” cannot be read"),
+    ],
+)
+def test_sound_files_are_not_called_cut_short(copy, monkeypatch, problem, words):
+    def stop(*args, **options):
+        raise problem
+
+    monkeypatch.setattr("rlhf_desktop.inference.model.AutoModelForCausalLM.from_pretrained", stop)
+    with pytest.raises(ModelTrouble, match=words) as caught:
+        load_base(copy)
+    assert ("cut short" in caught.value.hint) == isinstance(problem, OSError | SafetensorError)
+
+
+@pytest.mark.parametrize("family", ["mpt", "gptj", "mamba"])
+def test_families_without_fused_attention_are_loaded_with_their_own(copy, family):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    words = AutoConfig.from_pretrained(copy.path).vocab_size
+    sizes = {
+        "mpt": {"d_model": 32, "n_heads": 4, "n_layers": 1},
+        "gptj": {"n_embd": 32, "n_head": 4, "n_layer": 1, "rotary_dim": 4},
+        "mamba": {"hidden_size": 32, "num_hidden_layers": 1},
+    }
+    config = AutoConfig.for_model(family, vocab_size=words, **sizes[family])
+    AutoModelForCausalLM.from_config(config).save_pretrained(copy.path)
+    assert load_base(copy, dtype="float32", device="cpu").model.config.model_type == family
+
+
+def test_a_tokenizer_with_code_of_its_own_is_said_to_have_it(copy, monkeypatch):
+    def stop(*args, **options):
+        raise ValueError("Please pass the argument `trust_remote_code=True` to allow custom code to be run.")
+
+    monkeypatch.setattr("rlhf_desktop.inference.model.AutoTokenizer.from_pretrained", stop)
+    with pytest.raises(ModelTrouble, match="would run code of its own"):
         load_base(copy)
 
 
