@@ -56,6 +56,15 @@ LISTS = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{% for part in m.content %}"
     "{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}" + NEXT
 )
+# A mark of its own before the end, and a space before the answer, which belongs to it.
+RESPONSE = (
+    "{% for m in messages %}<|turn>{{ m.role }}{{ '<|START|>' if m.role == 'assistant' }}{{ m.content }}"
+    "{{ '<|END|>' if m.role == 'assistant' }}<turn|>{% endfor %}{% if add_generation_prompt %}<|turn>assistant<|START|>{% endif %}"
+)
+SPACED = (
+    "{% for m in messages %}{% if m.role == 'user' %}User: {{ m.content }}\n\n{% else %}Assistant: {{ m.content }}{{ eos_token }}"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
+)
 NO_END = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
 
 USER = "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
@@ -68,6 +77,8 @@ class Case:
     template: str | None
     prompt: str  # as it is trained on
     end: str = "<|im_end|>"
+    ending: str = ""  # what comes before it
+    space: bool = False  # before the answer
     kind: str = "none"
     chat: str = ""  # the prompt of a chat that lets the model think, where it is another
     special: list[str] = field(default_factory=list)  # tokens added to the vocabulary
@@ -120,7 +131,15 @@ CASES = {
     ),
     "beginning token in template and tokenizer": Case(WITH_BOS, "<|im_start|>[user]Why?<|im_end|>[assistant]"),
     "content as a list": Case(LISTS, USER),
-    "no template": Case(None, "<|im_start|>User: Why?\n\nAssistant:"),
+    "a mark before the end": Case(
+        RESPONSE,
+        "<|turn>userWhy?<turn|><|turn>assistant<|START|>",
+        end="<turn|>",
+        ending="<|END|>",
+        special=["<|turn>", "<turn|>", "<|START|>", "<|END|>"],
+    ),
+    "a space before the answer": Case(SPACED, "User: Why?\n\nAssistant:", space=True),
+    "no template": Case(None, "<|im_start|>User: Why?\n\nAssistant:", space=True),
 }
 
 

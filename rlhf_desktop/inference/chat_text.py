@@ -23,6 +23,7 @@ PLAIN_STOPS = tuple(f"\n\n{name}:" for name in PLAIN_NAMES.values())
 
 _SWITCHES = ("enable_thinking", "thinking")
 _ASKED, _SAID, _TOLD = "Xq7askedX", "Xq7saidX", "Xq7toldX"  # as no template writes them, and none would change
+_MARKS_ONLY = re.compile(r"(?:\s|<[^<>\s]{1,60}>|\[[^\[\]\s]{1,60}\])*")
 _Q: list[Message] = [{"role": "user", "content": _ASKED}]
 _A: list[Message] = [{"role": "assistant", "content": _SAID}]
 
@@ -70,6 +71,7 @@ class Facts:
 
     parts: bool = False
     drops_system: bool = False
+    space: bool = False  # between the prompt's end and an answer
     thinking: Thinking = field(default_factory=Thinking)
 
 
@@ -121,18 +123,39 @@ def _plain(messages: Sequence[Message], answer_next: bool) -> str:
     return "\n\n".join(turns + ["Assistant:"] * answer_next)
 
 
-def writes_end(tokenizer: Any, ends: Sequence[str]) -> str:
-    """Which of these tokens the template writes after an answer, at once or before the next turn; "" where it writes none."""
-    template = _template(tokenizer)
+def writes_end(tokenizer: Any, ends: Sequence[str]) -> tuple[str, str]:
+    """How the template ends an answer, at once or before the next turn: marks that come first (mostly none), then one of `ends`.
+
+    Two empty texts where it writes none of them.
+    """
+    return _ended(_template(tokenizer), tuple(ends))
+
+
+@lru_cache(maxsize=32)
+def _ended(template: _Template, ends: tuple[str, ...]) -> tuple[str, str]:
     parts = _facts(template).parts
     for talk in ([*_Q, *_A], [*_Q, *_A, *_Q]):
         try:
-            after = template.text(talk, False, parts).partition(_SAID)[2].lstrip()
+            after = template.text(talk, False, parts).partition(_SAID)[2].partition(_ASKED)[0]
         except ModelTrouble:
             continue
-        if found := next((end for end in sorted(ends, key=len, reverse=True) if after.startswith(end)), ""):
-            return found
-    return ""
+        found = [(after.find(end), -len(end), end) for end in ends if end in after]
+        if found and _MARKS_ONLY.fullmatch(after[: min(found)[0]]):
+            return after[: min(found)[0]].strip(), min(found)[2]
+    return "", ""
+
+
+def leads_with_space(tokenizer: Any) -> bool:
+    """Whether a space stands between what a prompt ends with and the answer: it belongs to the answer's first token."""
+    if not tokenizer.chat_template:
+        return True  # after the plain "Assistant:"
+    return _facts(_template(tokenizer)).space and not _writes_spaces(tokenizer)
+
+
+def _writes_spaces(tokenizer: Any) -> bool:
+    """Whether the tokenizer puts a space before every text by itself, as SentencePiece does."""
+    first = tokenizer.convert_ids_to_tokens(tokenizer("a", add_special_tokens=False).input_ids[:1])
+    return bool(first) and str(first[0]).startswith("\u2581")
 
 
 def keeps_question(tokenizer: Any, messages: Sequence[Message]) -> bool:
@@ -154,7 +177,8 @@ def keeps_question(tokenizer: Any, messages: Sequence[Message]) -> bool:
 @lru_cache(maxsize=8)
 def _facts(template: _Template) -> Facts:
     parts = _wants_parts(template)
-    return Facts(parts, _drops_system(template, parts), _thinking(template, parts))
+    space = _answered(template, parts, {}) == template.text(_Q, True, parts) + " "
+    return Facts(parts, _drops_system(template, parts), space, _thinking(template, parts))
 
 
 def _wants_parts(template: _Template) -> bool:
@@ -186,19 +210,24 @@ def _drops_system(template: _Template, parts: bool) -> bool:
 
 
 def _thinking(template: _Template, parts: bool) -> Thinking:
-    tags = next((tags for tags in TAGS if any(part in template.source for part in _traces(tags))), None)
-    switch = _switch(template, parts)
-    if tags is None and not switch:
-        return Thinking()
-    tags = tags or THINK
+    found = next((tags for tags in TAGS if any(part in template.source for part in _traces(tags))), None)
+    switch, tags = _switch(template, parts), found or THINK
     off = {switch: False} if switch else {}
     prompt = template.text(_Q, True, parts, **off)
+    answered = _answered(template, parts, off)
     opening = _opening(prompt, tags)
     kind: Kind = "always" if opening or tags is HARMONY else "switch" if switch else "free" if _mentions(prompt, tags) else "none"
-    answered = _answered(template, parts, off)
-    closing = _closing(tags, prompt.removesuffix(opening), answered, opening) if kind in ("always", "switch") else ""
+    if kind in ("none", "free"):
+        return Thinking(kind, tags, closing=_header(prompt, answered), close=_cut_short(tags))
+    closing = _closing(tags, prompt.removesuffix(opening), answered, opening)
     on = template.text(_Q, True, parts, **{switch: True}) if switch else prompt
     return Thinking(kind, tags, switch, opening, closing, _cut_short(tags), bool(_opening(on, tags)))
+
+
+def _header(prompt: str, answered: str) -> str:
+    """What the template writes between a prompt's end and an answer: whom it is for, or a line break; no space, and no thought."""
+    own = answered.removeprefix(prompt) if answered.startswith(prompt) else ""
+    return "" if own == " " or any(mark in own for tags in TAGS for mark in tags.opens) else own
 
 
 def _opening(prompt: str, tags: Tags) -> str:

@@ -161,7 +161,7 @@ def find_end_ids(tokenizer: Any, generation_config: Any = None) -> tuple[int, ..
         return tuple(dict.fromkeys(found))
     names = {str(tokenizer.convert_ids_to_tokens(token)): token for token in found}
     names.pop(thinking_of(tokenizer).tags.close, None)
-    written = writes_end(tokenizer, list(names))
+    _, written = writes_end(tokenizer, list(names))
     return tuple(dict.fromkeys([*([names[written]] if written else []), *names.values()]))
 
 

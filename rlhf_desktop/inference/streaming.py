@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rlhf_desktop.inference.chat_text import leads_with_space
+
 HALF = "\ufffd"  # what a tokenizer makes of the first bytes of a character
 CONTEXT = 4  # tokens decoded again before the new ones: enough for spaces and joined characters to come out the same
 
@@ -22,7 +24,7 @@ class TextStream:
         self._tokenizer, self._marks = tokenizer, marks or {}
         self._ids: list[int] = []
         self._given = 0  # tokens whose text has been given out
-        self._strip = not tokenizer.chat_template  # after the plain "Assistant:" comes a space
+        self._strip = leads_with_space(tokenizer)
         self.text = ""
 
     def push(self, token: int) -> str:

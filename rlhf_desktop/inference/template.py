@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.messages import Message, Messages
 from rlhf_desktop.core.thoughts import split_thought
-from rlhf_desktop.inference.chat_text import keeps_question, render, thinking_of
+from rlhf_desktop.inference.chat_text import keeps_question, leads_with_space, render, thinking_of, writes_end
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message], *, thinking: bool = False) -> list[int]:
@@ -114,15 +114,26 @@ def _pieces(tokenizer: Any, text: str) -> Iterator[tuple[str, int]]:
 
 
 def completion_ids(tokenizer: Any, text: str, end_id: int | None) -> list[int]:
-    """Ids of an answer, without a thought before it, then the end-of-turn token (None: an answer that was cut off)."""
-    before = "" if tokenizer.chat_template else " "  # after the plain "Assistant:"
-    text = split_thought(text)[1]
-    return spell(tokenizer, before + text) + ([] if end_id is None else [end_id])
+    """Ids of an answer, without a thought before it, then what ends the turn (None: an answer that was cut off)."""
+    ids = spell(tokenizer, _before(tokenizer) + split_thought(text)[1])
+    return ids if end_id is None else [*ids, *_ending(tokenizer, end_id)]
+
+
+def _before(tokenizer: Any) -> str:
+    return " " if leads_with_space(tokenizer) else ""
+
+
+def _ending(tokenizer: Any, end_id: int) -> list[int]:
+    """The token that ends a turn, after the marks that the template writes first (Command R's `<|END_RESPONSE|>`)."""
+    if not tokenizer.chat_template:
+        return [end_id]
+    marks, _ = writes_end(tokenizer, [str(tokenizer.convert_ids_to_tokens(end_id))])
+    return [*(encode(tokenizer, marks) if marks else []), end_id]
 
 
 def mark_tokens(tokenizer: Any, text: str, spans: Sequence[tuple[int, int, float]]) -> list[float]:
     """For each token of an answer the largest weight of the spans (start, end, weight; in characters) that it touches, or 0."""
-    before, answer = "" if tokenizer.chat_template else " ", split_thought(text)[1]
+    before, answer = _before(tokenizer), split_thought(text)[1]
     shift = len(before) - (len(text) - len(answer))
     places = [
         (at + first - shift, at + last - shift)

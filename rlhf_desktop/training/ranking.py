@@ -113,7 +113,7 @@ def _encode_marked(encoder: Encoder, row: MarkedAnswer) -> RankedGroup | None:
     if group is None:
         return None
     penalties = mark_tokens(encoder.base.tokenizer, row.text, [(span.start, span.end, span.penalty) for span in row.spans])
-    ended = [*penalties, 0.0]  # the end of the turn is no part of the text
+    ended = [*penalties, *[0.0] * (len(group.answers[0]) - len(penalties))]  # what ends the turn is no part of the text
     return RankedGroup(group, [], [], prompt_hash(row.prompt), penalties=ended)
 
 

@@ -64,7 +64,7 @@ def _ends(tokenizer: Any, end_ids: tuple[int, ...]) -> bool:
     """Whether an answer is learned with its end, and the template means the same token by it."""
     end = end_ids[0]
     learned = completion_ids(tokenizer, _ANSWER, end)[-1] == end != find_pad_id(tokenizer, end_ids)
-    return learned and (not tokenizer.chat_template or bool(writes_end(tokenizer, [tokenizer.convert_ids_to_tokens(end)])))
+    return learned and (not tokenizer.chat_template or bool(writes_end(tokenizer, [tokenizer.convert_ids_to_tokens(end)])[1]))
 
 
 def _size(tokenizer: Any, row: TextRow, end_id: int | None) -> RowSize:

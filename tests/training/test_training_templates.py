@@ -1,13 +1,15 @@
 """For each kind of chat template the exact ids that a demonstration is trained on: prompt, answer, end of turn."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+import trl
 
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.feedback.snapshot import Demonstration
-from rlhf_desktop.inference.chat_text import thinking_of, writes_end
+from rlhf_desktop.inference.chat_text import leads_with_space, render, thinking_of, writes_end
 from rlhf_desktop.inference.model import BaseModel, find_end_ids, find_pad_id
 from rlhf_desktop.inference.template import completion_ids, is_prefix_stable, prompt_ids
 from rlhf_desktop.training.batch import Group
@@ -15,7 +17,7 @@ from rlhf_desktop.training.encoding import Encoder
 from rlhf_desktop.training.run import RunFiles, run_loop
 from rlhf_desktop.worker.train import TRAINERS
 from tests.templates import CASES, NEXT, NO_END, TURNS, Case, made, talk
-from tests.tiny import make_tiny_model
+from tests.tiny import make_tiny_model, make_tiny_tokenizer
 from tests.training.folders import adapter_of, make_run, practice, rankings
 
 ANSWER = "Because it is broken."
@@ -35,9 +37,9 @@ def test_the_exact_ids_that_are_trained_on(name):
     base = base_of(tokenizer, case.end)
     group = Encoder(base, 500, [row]).imitated(row, row.completion)
     assert group.prompt == tokenizer.encode(case.prompt, add_special_tokens=False)
-    lead = "" if case.template else " "
     end = tokenizer.convert_tokens_to_ids(case.end)
-    assert group.answers == [[*tokenizer.encode(lead + ANSWER, add_special_tokens=False), end]]
+    assert group.answers == [tokenizer.encode(" " * case.space + ANSWER + case.ending + case.end, add_special_tokens=False)]
+    assert group.answers[0][-1] == end
     assert base.end_ids[0] == end
     assert thinking_of(tokenizer).kind == case.kind
     assert is_prefix_stable(tokenizer, talk("Why?"), ANSWER)
@@ -54,17 +56,24 @@ def test_a_chat_that_thinks_begins_as_the_template_lets_it(name):
     assert ids == theirs
 
 
-@pytest.mark.parametrize("name", ["enable_thinking", "no system role", "strict alternation", "thinking opened, closed in answers"])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in CASES if "channels" not in name and name not in ("thinking opened, left out of answers", "no template")],
+)
 def test_it_is_what_the_template_writes_of_the_answered_question(name):
     case = CASES[name]
     tokenizer = made(case)
     answered = [*talk("Why?"), {"role": "assistant", "content": ANSWER}]
-    theirs = tokenizer.apply_chat_template(
-        answered, return_dict=False, **({"enable_thinking": False} if case.kind == "switch" else {})
-    )
-    ours = prompt_ids(tokenizer, talk("Why?")) + completion_ids(tokenizer, ANSWER, 2)
+    if name == "content as a list":
+        answered = [{**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in answered]
+    switch = {"enable_thinking": False} if case.kind == "switch" else {}
+    theirs = tokenizer.apply_chat_template(answered, return_dict=False, **switch)
+    end = tokenizer.convert_tokens_to_ids(case.end)
+    ours = prompt_ids(tokenizer, talk("Why?")) + completion_ids(tokenizer, ANSWER, end)
+    if "next turn" in name:
+        ours.pop()
     assert theirs[: len(ours)] == ours
-    assert tokenizer.decode(theirs[len(ours) :]) == "\n"
+    assert tokenizer.decode(theirs[len(ours) :]).strip() == ""
 
 
 @pytest.mark.parametrize("name", ["beginning token in template and tokenizer", "no template"])
@@ -96,7 +105,7 @@ def test_a_template_that_writes_no_end_teaches_none():
     tokenizer = made(Case(NO_END, ""))
     base = base_of(tokenizer)
     assert prompt_ids(tokenizer, talk("Why?")) == tokenizer.encode("user: Why?\nassistant: ", add_special_tokens=False)
-    assert writes_end(tokenizer, ["<|im_end|>"]) == ""  # so a run is refused before it starts
+    assert writes_end(tokenizer, ["<|im_end|>"]) == ("", "")  # so a run is refused before it starts
     assert base.end_ids == (2,)
 
 
@@ -141,3 +150,27 @@ def test_practice_begins_behind_a_closed_thought_and_has_the_answers_room_to_its
         trainer._refuse_thoughts([Group(trainer.prompts[0], [thought, thought, groups[0].answers[0]])])
     assert [group.prompt for group in groups] == trainer.prompts[:2]
     assert max(len(answer) for group in groups for answer in group.answers) <= 8
+
+
+PUBLISHED = sorted(file for file in Path(trl.__file__).parent.glob("chat_templates/*.jinja") if "_training" not in file.stem)
+KINDS = {
+    "always": ("deepseek", "gptoss"),
+    "switch": ("qwen3_5", "qwen3_6", "qwen3_8", "gemma4", "glm4moe", "nemotron", "diffusion"),
+}
+
+
+@pytest.mark.parametrize("file", PUBLISHED, ids=lambda file: file.stem)
+def test_templates_as_they_are_published(file):
+    """Those that TRL keeps: what is trained on is what they write, but for empty thoughts, and no answer is inside a thought."""
+    tokenizer = make_tiny_tokenizer()
+    tokenizer.chat_template = file.read_text()
+    thinking = thinking_of(tokenizer)
+    expected = next((kind for kind, names in KINDS.items() if file.stem.startswith(names)), "none")
+    assert thinking.kind == ("switch" if file.stem == "qwen3" else expected)
+    prompt = render(tokenizer, talk("Why?"))
+    closed = thinking.tags.close
+    assert all(prompt.count(mark) <= prompt.count(closed) for mark in thinking.tags.opens)
+    assert is_prefix_stable(tokenizer, talk("Why?"), ANSWER)
+    whole = render(tokenizer, [*talk("Why?"), {"role": "assistant", "content": ANSWER}], answer_next=False)
+    bare = prompt if thinking.kind == "switch" else prompt.split("<think>")[0]
+    assert whole.startswith(bare + " " * leads_with_space(tokenizer) + ANSWER)
