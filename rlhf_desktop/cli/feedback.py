@@ -49,7 +49,8 @@ def import_file(
 ) -> None:
     """Add a file's rankings, comparisons, marks or examples to the project.
 
-    JSON lines, one JSON list, CSV, TSV or Parquet, in any of the formats of --format; each row is read in the one it fits best.
+    JSON, tables (CSV, Excel), Parquet, archives and folders, in any of the formats of --format; each row is read in the one it
+    fits best. Conversations exported from other programs come in with their thumbs.
     Rows that cannot be used go to FILE.rejected.jsonl with the reason. Importing a file twice changes nothing.
     """
     desk = desk_of(ctx)
@@ -102,8 +103,13 @@ def import_file(
 def _previewed(seen: ImportPreview) -> tuple[dict[str, Any], str]:
     lines = [f"{guess.confidence:4.0%}  {guess.format.title}" for guess in seen.guesses[:5]] or ["None of the formats fits."]
     lines.append(f"{seen.usable:,} rows can be used, {seen.unusable:,} cannot{'' if seen.whole else ' (of the first part)'}.")
+    lines += [*([f"{seen.summary}."] if seen.summary else []), *seen.understood]
     lines += [f"line {problem.line}: {problem.reason}" for problem in seen.problems[:5]]
     lines += [*_open_ends(seen), f"Columns: {', '.join(seen.columns)}"]
+    form, columns = seen.likely
+    if form:
+        mapping = " ".join(f'--column "{ours}={theirs}"' for ours, theirs in columns.items())
+        lines.append(f"Likely: --format {form} {mapping}")
     value = {
         "guesses": [{"format": guess.format.name, "confidence": guess.confidence} for guess in seen.guesses],
         "sure": seen.sure,
@@ -113,6 +119,9 @@ def _previewed(seen: ImportPreview) -> tuple[dict[str, Any], str]:
         "reasons": [asdict(reason) for reason in seen.reasons],
         "questions": [asdict(question) for question in seen.questions],
         "notes": [asdict(note) for note in seen.notes],
+        "understood": list(seen.understood),
+        "summary": seen.summary,
+        "likely": {"format": form, "columns": dict(columns)},
     }
     return value, "\n".join(lines)
 

@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rlhf_desktop.core.errors import AppError, BadInput
 from rlhf_desktop.core.files import atomic_file
+from rlhf_desktop.feedback.columns import likely_form
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.formats import FORMATS, SURE, Guess, Reading, format_named, guesses, read_feedback, sample, surveyed
 from rlhf_desktop.feedback.formats.asking import Note, Question
 from rlhf_desktop.feedback.formats.base import Format, Record
+from rlhf_desktop.feedback.formats.containers import understanding_of
 from rlhf_desktop.feedback.formats.programs.talk import TALKS
 from rlhf_desktop.feedback.markup import MarkupCounter
 from rlhf_desktop.feedback.rankings import pairs
-from rlhf_desktop.feedback.rows import FeedbackRow, Problem
+from rlhf_desktop.feedback.rows import FeedbackRow, Problem, UnjudgedRow
 from rlhf_desktop.operations.rows import check_output, disk_troubles
 from rlhf_desktop.operations.writing import write_records
 from rlhf_desktop.store.database import Store
@@ -29,20 +32,6 @@ _PREVIEWED = 20
 _LOOKED_AT = 200_000  # rows of a file that a preview counts
 _REASONS = 50  # that it tells apart
 _REPORTED = 500  # rows between two words on progress
-_SYNONYMS: dict[str, tuple[str, ...]] = {  # what others call our fields, for a first proposal
-    "prompt": ("question", "query", "instruction", "input", "context", "user", "ask", "request"),
-    "chosen": ("better", "preferred", "winner", "good", "accepted", "best", "positive", "answer_a"),
-    "rejected": ("worse", "dispreferred", "loser", "bad", "worst", "negative", "answer_b"),
-    "completion": ("answer", "response", "output", "reply", "assistant", "text"),
-    "label": ("thumb", "thumbs", "vote", "is_good", "good", "feedback", "rating"),
-    "system": ("system_prompt", "system_message", "sys"),
-    "annotator": ("who", "user_id", "labeler", "rater", "judge", "reviewer"),
-    "instruction": ("prompt", "question"),
-    "output": ("answer", "response", "completion"),
-    "messages": ("conversation", "conversations", "chat"),
-}
-
-
 _NOUNS = {"thumbs": "thumb", "ranking": "comparison", "correction": "correction", "demonstration": "example"}
 
 
@@ -80,13 +69,19 @@ class ImportReport:
     @property
     def summary(self) -> str:
         """What came out of another program's conversations: "312 conversations, 41 thumbs, 18 corrections, …"; else empty."""
-        counts = [(self.conversations, "conversation"), *((self.kinds.get(kind, 0), noun) for kind, noun in _NOUNS.items())]
-        parts = [f"{n:,} {noun}{'' if n == 1 else 's'}" for n, noun in counts if n]
-        parts += [f"{self.alternatives:,} question{'' if self.alternatives == 1 else 's'} with alternatives to judge"] * bool(
-            self.alternatives
-        )
-        parts += [f"{self.asked:,} other question{'' if self.asked == 1 else 's'} to judge"] * bool(self.asked)
-        return ", ".join(parts) if self.conversations else ""
+        return _summary(self.conversations, self.kinds, self.alternatives, self.asked)
+
+
+def _summary(conversations: int, kinds: Mapping[str, int], alternatives: int, asked: int) -> str:
+    counts = [(conversations, "conversation"), *((kinds.get(kind, 0), noun) for kind, noun in _NOUNS.items())]
+    parts = [_count(n, noun) for n, noun in counts if n]
+    parts += [f"{_count(alternatives, 'question')} with alternatives to judge"] if alternatives else []
+    parts += [f"{_count(asked, 'other question')} to judge"] if asked else []
+    return ", ".join(parts) if conversations else ""
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -105,6 +100,9 @@ class ImportPreview:
         questions: What the file does not say; answered by `answers` of the same keys.
         notes: What of the usable rows is left out or taken in a way worth saying.
         whole: Whether all of the file was looked at.
+        understood: How the file was read: its letters, its separator, how many files.
+        summary: What another program's conversations give; empty for other files.
+        likely: The format that its columns seem to fill, and which column would fill what; empty where a format fits by itself.
     """
 
     guesses: tuple[Guess, ...]
@@ -118,6 +116,9 @@ class ImportPreview:
     questions: tuple[Question, ...] = ()
     notes: tuple[Note, ...] = ()
     whole: bool = True
+    understood: tuple[str, ...] = ()
+    summary: str = ""
+    likely: tuple[str, Mapping[str, str]] = ("", MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -151,10 +152,12 @@ def preview_import(
             break
     second = found[1].confidence if len(found) > 1 else 0.0
     told = bool(found) and found[0].confidence >= SURE and found[0].confidence > second
+    names = tuple(dict.fromkeys(str(key) for record in records for key in record))
+    understood = understanding_of(path)
     return ImportPreview(
         tuple(found),
-        bool(look.rows) and told and not context.questions,
-        tuple(dict.fromkeys(str(key) for record in records for key in record)),
+        look.usable > look.unusable and told and not context.questions and not understood.guessed,
+        names,
         tuple(look.rows),
         tuple(look.problems),
         look.usable,
@@ -163,6 +166,9 @@ def preview_import(
         context.questions,
         (*context.notes, *_markup_notes(look.markup)),
         look.whole,
+        understood.notes,
+        _summary(context.store(TALKS, Counter)[TALKS], look.kinds, look.several, look.single),
+        ("", {}) if look.rows else likely_form(names, records),
     )
 
 
@@ -179,6 +185,8 @@ class _Look:
         self.usable = self.unusable = 0
         self.reasons: Counter[str] = Counter()
         self.markup = MarkupCounter()
+        self.kinds: Counter[str] = Counter()
+        self.several = self.single = 0  # questions to be judged, with several answers and with one
         self.whole = True
 
     def at(self, row: FeedbackRow | Problem) -> bool:
@@ -193,24 +201,15 @@ class _Look:
         else:
             self.usable += 1
             self.rows += [row] if first else []
+            self.kinds.update(verdict.kind for verdict in row.verdicts)
+            self.several += isinstance(row, UnjudgedRow) and len(row.completions) > 1
+            self.single += isinstance(row, UnjudgedRow) and len(row.completions) == 1
         self.whole = self.usable + self.unusable < _LOOKED_AT
         return self.whole
 
 
 def _mapped(record: Record, columns: Mapping[str, str] | None) -> Record:
     return {ours: record.get(theirs) for ours, theirs in columns.items()} if columns else record
-
-
-def propose_columns(form: str, columns: Iterable[str]) -> dict[str, str]:
-    """Which of a file's columns may fill the fields of a format: by the same name, or another name for the same."""
-    theirs = {name.casefold().replace(" ", "_"): name for name in columns}
-    found: dict[str, str] = {}
-    for ours in format_named(_ALIASES.get(form, form)).fields:
-        for name in (ours, *_SYNONYMS.get(ours, ())):
-            if name in theirs and theirs[name] not in found.values():
-                found[ours] = theirs[name]
-                break
-    return found
 
 
 def import_feedback(

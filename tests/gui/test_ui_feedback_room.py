@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QLineEdit
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, Span, Spans, Thumbs
 from rlhf_desktop.feedback.protocol import PRESETS
 from rlhf_desktop.operations.history import count_history
+from rlhf_desktop.operations.labelling import label_queue
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.feedback import judgements_page
 from rlhf_desktop.ui.feedback.detail import differences
@@ -307,12 +308,12 @@ def test_a_preview_recognises_the_format_and_changes_nothing(qtbot, context, roo
 
 def test_unknown_columns_are_mapped(qtbot, context, room, tmp_path):
     file = tmp_path / "mine.csv"
-    file.write_text("ticket,best_reply,worst_reply\nq1,yes,no\nq2,yes,no\n")
+    file.write_text("alpha,beta,gamma\nq1,yes,no\nq2,yes,no\n")
     imports = room.files.imports
     imports.open(file)
     qtbot.waitUntil(lambda: imports.asking.isVisibleTo(imports))
     assert imports.form.currentData() == "preference"  # what a table mostly holds, its columns offered
-    for field, column in (("prompt", "ticket"), ("chosen", "best_reply"), ("rejected", "worst_reply")):
+    for field, column in (("prompt", "alpha"), ("chosen", "beta"), ("rejected", "gamma")):
         box = imports._columns[field]
         box.setCurrentIndex(box.findData(column))
     imports._look()
@@ -321,6 +322,62 @@ def test_unknown_columns_are_mapped(qtbot, context, room, tmp_path):
     with qtbot.waitSignal(imports.imported):
         imports.go.click()
     assert context.store.judgements.size(context.session.project.id) == 2
+
+
+def test_of_a_file_chosen_before_nothing_stays_to_be_imported(qtbot, context, room, tmp_path):
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    for file, n in ((first, 3), (second, 5)):
+        file.write_text("".join(json.dumps({"prompt": f"q{i}", "chosen": file.name, "rejected": "no"}) + "\n" for i in range(n)))
+    imports = room.files.imports
+    imports.open(first)
+    qtbot.waitUntil(imports.go.isEnabled)
+    imports.open(first)
+    imports.open(second)  # while the first is still looked at
+    assert not imports.preview.isVisibleTo(imports)
+    assert not imports.go.isEnabled()
+    qtbot.waitUntil(imports.go.isEnabled)
+    assert imports.go.text() == "Import 5 rows"
+    context.tasks.wait()
+    assert imports.go.text() == "Import 5 rows"
+
+
+def test_german_headings_are_proposed_and_a_column_fills_one_field(qtbot, context, room, tmp_path):
+    file = tmp_path / "excel.csv"
+    file.write_bytes("Frage;Bessere Antwort;Schlechtere Antwort\nGröße?;groß;klein\nÜber?;ja;nein\n".encode("cp1252"))
+    imports = room.files.imports
+    imports.open(file)
+    qtbot.waitUntil(lambda: imports.preview.isVisibleTo(imports) and imports.go.isEnabled())
+    assert imports._mapped() == {"prompt": "Frage", "chosen": "Bessere Antwort", "rejected": "Schlechtere Antwort"}
+    assert imports.go.text() == "Import 2 rows"
+    assert imports.counted.text().startswith("2 rows can be used. Its letters are read as Windows-1252")
+    assert "separated by semicolons" in imports.counted.text()
+    box = imports._columns["rejected"]
+    box.setCurrentIndex(box.findData("Frage"))
+    box.activated.emit(box.currentIndex())
+    assert imports._columns["prompt"].currentData() == ""
+    qtbot.waitUntil(lambda: not imports.go.isEnabled())
+
+
+def test_another_programs_conversations_are_counted_and_wait_in_label(qtbot, context, room, tmp_path):
+    asked = [{"uuid": "1", "sender": "human", "text": "A joke?", "parent_message_uuid": "0"}]
+    answers = [
+        {"uuid": key, "sender": "assistant", "text": text, "parent_message_uuid": "1"}
+        for key, text in (("2", "No."), ("3", "Boo."))
+    ]
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "conversations.json").write_text(json.dumps([{"uuid": "c", "chat_messages": asked + answers}]))
+    (folder / "users.json").write_text("[]")
+    imports = room.files.imports
+    imports.open(folder)
+    qtbot.waitUntil(lambda: imports.preview.isVisibleTo(imports) and imports.go.isEnabled())
+    assert "Claude" in imports.form.itemText(1)
+    assert imports.counted.text() == "1 conversation, 1 question with alternatives to judge."
+    with qtbot.waitSignal(imports.imported):
+        imports.go.click()
+    said = imports.notice.words.text()
+    assert said.startswith("Imported 1 conversation, 1 question with alternatives to judge. Their answers wait for you in Label.")
+    assert label_queue(context.store, context.session.project, "me").left == 1
 
 
 def test_what_a_file_does_not_say_is_asked_and_the_answer_is_what_is_imported(qtbot, context, room, tmp_path):

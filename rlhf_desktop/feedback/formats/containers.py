@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.feedback.formats.documents import read_json
 from rlhf_desktop.feedback.formats.encodings import UTF8, as_utf8, encoding_of, said
-from rlhf_desktop.feedback.formats.gathering import of_archive, of_file
+from rlhf_desktop.feedback.formats.gathering import of_archive, of_file, talking
 from rlhf_desktop.feedback.formats.items import KEPT_CHARS, Item, as_text
 from rlhf_desktop.feedback.formats.parquet import read_parquet
 from rlhf_desktop.feedback.formats.programs.plain import TRANSCRIPT, is_transcript
@@ -19,13 +19,14 @@ from rlhf_desktop.feedback.formats.tables import DELIMITERS, PLAIN, Dialect, col
 from rlhf_desktop.feedback.formats.unpacking import Member, members, seekable_copy
 from rlhf_desktop.feedback.rows import Problem
 
-__all__ = ["Item", "container_of", "notes_on", "read_items"]
+__all__ = ["Item", "container_of", "read_items", "understanding_of"]
 
 Container = Literal["json", "csv", "parquet", "xlsx", "text"]
 _BOM = b"\xef\xbb\xbf"
 _JSON = (".json", ".jsonl", ".ndjson")
 _TABLES = (".csv", ".tsv", ".tab")
 _TEXTS = (".txt", ".md", ".markdown")
+_GUESSED = ("koi8_r", "mac_roman", "gb18030", "big5", "euc_jp")  # besides the Windows and DOS code pages
 _MAX_TEXT_BYTES = 16 * 2**20  # of one conversation
 
 
@@ -48,16 +49,25 @@ def container_of(path: Path) -> Container:
     return _layout(members(path)[0]).kind
 
 
-def notes_on(path: Path) -> tuple[str, ...]:
-    """What a reader should know of how a file was understood: its letters, what separates its columns, how many files are in it."""
-    found = members(path)
+@dataclass(frozen=True)
+class Understanding:
+    """How a file is read, in words, and whether its letters were guessed: then somebody should look at them."""
+
+    notes: tuple[str, ...]
+    guessed: bool
+
+
+def understanding_of(path: Path) -> Understanding:
+    """What a reader should know of how a file is understood: its letters, what separates its columns, how many files are in it."""
+    found = talking(members(path))
+    layout = _layout(found[0]) if found else _Layout("json")
     notes = [f"{len(found):,} files are read."] if len(found) > 1 else []
-    layout = _layout(found[0])
+    guessed = layout.encoding.startswith("cp") or layout.encoding in _GUESSED
     if encoding := said(layout.encoding):
-        notes.append(f"Its letters are read as {encoding}.")
+        notes.append(f"Its letters are read as {encoding}{': look whether they are right' if guessed else ''}.")
     if layout.kind == "csv" and layout.dialect.delimiter != ",":
         notes.append(f"Its columns are separated by {DELIMITERS.get(layout.dialect.delimiter, layout.dialect.delimiter)}.")
-    return tuple(notes)
+    return Understanding(tuple(notes), guessed)
 
 
 def read_items(path: Path) -> Iterator[Item]:

@@ -21,6 +21,7 @@ _WRAPPERS = {
     "validation", "valid", "dev", "eval", "dataset", "feedback", "feedbacks", "judgements", "judgments", "chats",
     "conversations", "threads", "list", "content", "tasks",
 }  # fmt: skip
+_PARTS = {"messages", "chat_messages", "completions", "responses", "answers", "replies", "annotations"}  # of one record
 _MESSAGE_KEYS = ({"role", "content"}, {"from", "value"}, {"role", "text"})
 _LIST = re.compile(rb"\[\s*(\{|\]|$)")  # of records
 _PLAIN = (str, int, float, bool, type(None))
@@ -162,7 +163,7 @@ def _parts(value: dict[str, Any]) -> list[Any] | None:
     """The records that an object wraps: the list under a usual name, or its columns. None where it is a record itself."""
     lists = {name: part for name, part in value.items() if _is_list_of_records(part)}
     usual = [part for name, part in lists.items() if name.casefold() in _WRAPPERS]
-    if not usual and len(lists) == 1 and len(value) == 1:
+    if not usual and len(lists) == 1 and len(value) == 1 and not lists.keys() & _PARTS:
         usual = list(lists.values())
     if usual:
         return [_inner(record) for part in usual for record in part]

@@ -28,11 +28,15 @@ def of_archive(members: Sequence[Member], read: Read) -> Iterator[Item]:
     """The records of the files of a folder or archive, with what other files there say of them."""
     ratings, comparisons = ({}, {}) if len(members) < 2 else (_beside(members, name, read) for name in _BESIDE)
     threads = {str(PurePosixPath(m.name).parent): m for m in members if m.file_name == "thread.json"}
-    wanted = [m for m in members if m.file_name.casefold() not in _ASIDE or len(members) == 1]
-    for member in wanted:
+    for member in talking(members):
         thread = threads.get(str(PurePosixPath(member.name).parent))
         for item in of_file(member, read):
             yield replace(item, value=_with(item.value, ratings, comparisons, thread))
+
+
+def talking(members: Sequence[Member]) -> list[Member]:
+    """The files of which records are read; the others hold what an export says of its owner."""
+    return [member for member in members if member.file_name.casefold() not in _ASIDE or len(members) == 1]
 
 
 def of_file(member: Member, read: Read) -> Iterator[Item]:
@@ -74,9 +78,9 @@ def _is_turn(value: Any) -> bool:
 def _single(value: Any) -> list[Any] | None:
     """The turns of a file that is one conversation, of which nothing else is said."""
     turns = value.get("messages", value.get("conversation")) if isinstance(value, dict) else None
-    told = isinstance(turns, list) and bool(turns) and all(is_message(turn) for turn in turns)
-    spoken = told and all("isCreatedByUser" not in turn and "versions" not in turn for turn in turns)
-    return turns if spoken and not {"chosen", "rejected", "label", "rating", "score"} & value.keys() else None
+    if not isinstance(turns, list) or not turns or not all(is_message(turn) for turn in turns):
+        return None
+    return None if {"chosen", "rejected", "label", "rating", "score"} & value.keys() else turns
 
 
 def _beside(members: Sequence[Member], name: str, read: Read) -> dict[str, list[Any]]:

@@ -7,7 +7,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.feedback.columns import propose_columns
 from rlhf_desktop.feedback.formats import FORMATS
+from rlhf_desktop.feedback.judgements import Correction, Thumbs, Verdict
 from rlhf_desktop.feedback.rows import FeedbackRow
 from rlhf_desktop.operations.feedback import (
     ImportCancelled,
@@ -15,7 +17,6 @@ from rlhf_desktop.operations.feedback import (
     ImportReport,
     import_feedback,
     preview_import,
-    propose_columns,
 )
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui import words
@@ -28,7 +29,8 @@ from rlhf_desktop.ui.widgets.fields import Form, choice
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, clear, column, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption
 
-_FILES = "Feedback (*.jsonl *.json *.csv *.tsv *.parquet);;All files (*)"
+_KINDS = "*.jsonl *.json *.ndjson *.csv *.tsv *.xlsx *.parquet *.zip *.gz *.bz2 *.xz *.zst *.txt *.md"
+_FILES = f"Feedback and conversations ({_KINDS});;All files (*)"
 _SHOWN = 4  # rows of the preview
 _FIELDS = {  # a column mapper's fields in words; the format's own name where a reader of its documentation would miss it
     "chosen": "Better answer (chosen)",
@@ -54,12 +56,18 @@ class ImportCard(Card):
         self._context = context
         self._path: Path | None = None
         self._looks = 0
+        self._likely, self._proposed = "", {}
         self._cancel = threading.Event()
-        explained = f"{len(FORMATS)} formats, in JSON lines, JSON, CSV or Parquet. You see what will happen before it does."
+        explained = (
+            f"{len(FORMATS)} formats, as JSON, tables (CSV, Excel), Parquet or archives, and conversations exported from other "
+            "programs. You see what will happen before it does."
+        )
         self.body.addWidget(caption(explained, wrap=True))
         self.choose = Button("Choose a file…", "primary", icon="upload")
+        self.choose_folder = Button("Choose a folder…")
         held = row()
         held.addWidget(self.choose)
+        held.addWidget(self.choose_folder)
         held.addStretch(1)
         self.body.addLayout(held)
         self.notice = Notice("info", "")
@@ -77,6 +85,8 @@ class ImportCard(Card):
         form = Form()
         self.form = choice("Format of the file")
         form.add("Format", self.form)
+        self.counted = caption("", wrap=True)
+        box.addWidget(self.counted)
         box.addLayout(form)
         self._mapper = form
         self._columns: dict[str, object] = {}
@@ -108,16 +118,17 @@ class ImportCard(Card):
         return self.progress
 
     def _connect(self) -> None:
-        self.choose.clicked.connect(self._choose)
+        self.choose.clicked.connect(lambda: self._choose(QFileDialog.FileMode.ExistingFile))
+        self.choose_folder.clicked.connect(lambda: self._choose(QFileDialog.FileMode.Directory))
         self.form.activated.connect(lambda _n: self._look(fresh_columns=True))
         self.questions.answered.connect(self._look)
         self.leave.clicked.connect(self._close)
         self.go.clicked.connect(self.run)
         self.stop.clicked.connect(self._cancel.set)
 
-    def _choose(self) -> None:
+    def _choose(self, mode: QFileDialog.FileMode) -> None:
         dialog = QFileDialog(self, "Import feedback", "", _FILES)
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setFileMode(mode)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.fileSelected.connect(lambda path: self.open(Path(path)))
         dialog.open()
@@ -127,21 +138,35 @@ class ImportCard(Card):
     def open(self, path: Path) -> None:
         """Look at a file."""
         self._path = path
+        self._forget(path)
+        self._say("info", f"Looking at {path.name}…", "muted")
+        number = self._looks
+        self._context.tasks.run(
+            preview_import,
+            path,
+            on_success=lambda preview: number == self._looks and self._guessed(preview),  # another file was chosen meanwhile
+            on_failure=self._failed,
+        )
+
+    def _forget(self, path: Path) -> None:
+        """Nothing of the file before stays in sight, or could be imported."""
+        self._looks += 1
+        self.preview.hide()
+        self.go.setEnabled(False)
         self.file.setText(path.name)
-        self.notice.hide()
         self.form.clear()
         self._clear_mapper()
         self.questions.forget()
-        self._context.tasks.run(preview_import, path, on_success=self._guessed, on_failure=self._failed)
 
     def _guessed(self, preview: ImportPreview) -> None:
+        self.notice.hide()
         self.form.addItem("Recognise each row by itself", _AUTO)
         sure = {guess.format.name: guess.confidence for guess in preview.guesses}
         for name, form in sorted(FORMATS.items(), key=lambda pair: -sure.get(pair[0], 0)):
             self.form.addItem(f"{form.title}{f'  ·  {sure[name]:.0%} likely' if name in sure else ''}", name)
-        self._names = preview.columns
+        self._names, (self._likely, self._proposed) = preview.columns, preview.likely
         if not preview.rows and not preview.questions:
-            likeliest = 1 if sure else self.form.findData(_USUAL)
+            likeliest = 1 if sure and not self._likely else self.form.findData(self._likely or _USUAL)
             self.form.setCurrentIndex(likeliest)  # nothing fits by itself: offer its mapper
             self._look(fresh_columns=True)
         else:
@@ -164,7 +189,7 @@ class ImportCard(Card):
         name = self.form.currentData()
         if not name:
             return
-        proposed = propose_columns(name, self._names)
+        proposed = propose_columns(name, self._names) | (self._proposed if name == self._likely else {})
         for field in FORMATS[name].fields:
             shown = _FIELDS.get(field, field.capitalize())
             column_choice = choice(f"Column for {shown}")
@@ -172,9 +197,16 @@ class ImportCard(Card):
             for theirs in self._names:
                 column_choice.addItem(theirs, theirs)
             column_choice.setCurrentIndex(max(0, column_choice.findData(proposed.get(field, ""))))
-            column_choice.activated.connect(lambda _n: self._look())
+            column_choice.activated.connect(lambda _n, field=field: self._mapped_to(field))
             self._columns[field] = column_choice
             self._mapper.add(shown, column_choice)
+
+    def _mapped_to(self, field: str) -> None:
+        """A column fills one field: another one that had it is without."""
+        for other, box in self._columns.items():
+            if other != field and box.currentData() == self._columns[field].currentData():
+                box.setCurrentIndex(0)
+        self._look()
 
     def _clear_mapper(self) -> None:
         self._columns = {}
@@ -190,6 +222,7 @@ class ImportCard(Card):
         self.preview.show()
         self.questions.show_questions(preview.questions, preview.notes)
         self.asking.setVisible(not preview.rows and not preview.questions)
+        self.counted.setText(_counted(preview))
         clear(self._rows)
         for found in preview.rows[:_SHOWN]:
             self._rows.addWidget(_row(found))
@@ -198,10 +231,12 @@ class ImportCard(Card):
             n = words.count(len(preview.problems), "row")
             self._rows.addWidget(Label(f"{n} of the first {len(preview.rows) + len(preview.problems)} cannot be used. "
                                        f"Line {first.line}: {first.reason}.", tone="warning", wrap=True))  # fmt: skip
+        self.go.set_text(f"Import {words.count(preview.usable, 'row')}" if preview.usable and preview.whole else "Import")
         self.go.setEnabled(bool(preview.rows))
         self.go.setFocus()
 
     def _close(self) -> None:
+        self._looks += 1
         self.preview.hide()
         self.choose.setFocus()
 
@@ -210,10 +245,7 @@ class ImportCard(Card):
     def import_file(self, path: Path) -> None:
         """Import a file as it is recognised, without asking."""
         self._path = path
-        self.file.setText(path.name)
-        self.form.clear()
-        self._clear_mapper()
-        self.questions.forget()
+        self._forget(path)
         self.run()
 
     def run(self) -> None:
@@ -249,7 +281,9 @@ class ImportCard(Card):
 
     def _done(self, report: ImportReport) -> None:
         self._end()
-        parts = [f"Imported {words.count(report.imported, 'judgement')}."]
+        parts = [f"Imported {report.summary}." if report.summary else f"Imported {words.count(report.imported, 'judgement')}."]
+        if report.alternatives:
+            parts.append("Their answers wait for you in Label.")
         if report.duplicates:
             parts.append(f"{words.count(report.duplicates, 'row')} were here already.")
         if report.questions:
@@ -276,6 +310,14 @@ class ImportCard(Card):
         self.notice.show()
 
 
+def _counted(preview: ImportPreview) -> str:
+    """How many rows come in, and how the file was read."""
+    first = "" if preview.whole else "Of the first part of the file, "
+    cannot = f", {preview.unusable:,} cannot" if preview.unusable else ""
+    counted = f"{first}{words.count(preview.usable, 'row')} can be used{cannot}."
+    return " ".join([f"{first}{preview.summary}." if preview.summary else counted, *preview.understood])
+
+
 def _row(found: FeedbackRow) -> Card:
     """One row as it would be imported."""
     card = Card(kind="turn")
@@ -285,7 +327,14 @@ def _row(found: FeedbackRow) -> Card:
     for place, text in enumerate(found.completions):
         lead = f"{words.ordinal(ranks[place])}  " if ranks else ""
         card.body.addWidget(ElidedLabel(f"{lead}{words.shortened(text, 120)}"))
-    others = [v.kind for v in found.verdicts if v.kind != "ranking"]
+    others = [_said(v) for v in found.verdicts if v.kind != "ranking"] if found.verdicts else ["to be judged"]
     if others:
         card.body.addWidget(caption(", ".join(others)))
     return card
+
+
+def _said(verdict: Verdict) -> str:
+    """What a verdict says, short."""
+    if isinstance(verdict, Thumbs):
+        return "thumb up" if verdict.up else "thumb down"
+    return f"corrected: {words.shortened(verdict.text, 100)}" if isinstance(verdict, Correction) else verdict.kind.replace("_", " ")

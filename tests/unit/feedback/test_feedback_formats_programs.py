@@ -661,6 +661,14 @@ def test_thumbs_in_whatever_words(value, up):
     assert thumb(value) is up
 
 
+@pytest.mark.parametrize("rating", [1, -1])
+def test_swapping_the_answers_and_the_choice_gives_the_same_comparison(tmp_path, rating):
+    here, there = owui_feedback(rating, siblings=["b"]), owui_feedback(-rating, rated="3", siblings=["a"])
+    first, second = (list(read_feedback(write(tmp_path / "f.json", [one]))) for one in (here, there))
+    assert first == second
+    assert len(first) == 1
+
+
 def turned(value):
     """The same export with every thumb turned round."""
     if isinstance(value, dict):
@@ -674,17 +682,23 @@ def turned(value):
     )
 
 
-@pytest.mark.parametrize("name", ["open-webui-feedback", "anythingllm", "librechat"])
+@pytest.mark.parametrize("name", ["open-webui", "open-webui-feedback", "anythingllm", "librechat", "chatgpt"])
 def test_turning_every_thumb_turns_every_judgement_and_never_makes_an_example(tmp_path, name):
     exports = {
         "open-webui-feedback": [owui_feedback(1), owui_feedback(-1), owui_feedback(1, siblings=["b"])],
         "anythingllm": ANYTHING,
+        "open-webui": [
+            owui_chat(owui_message("1", None, "user", "Q"), owui_message("2", "1", "assistant", "A", annotation={"rating": rating}))
+            for rating in (1, -1)
+        ],
+        "chatgpt": {"conversations.json": GPT[:1], "message_feedback.json": GPT_RATINGS},
         "librechat": {"messages": [libre("1", ROOT, "Q", True), libre("2", "1", "A", False, **THUMBED)], "conversationId": "c"},
     }
     said = {}
     for turn in (False, True):
         value = turned(exports[name]) if turn else exports[name]
-        rows = list(read_feedback(write(tmp_path / f"{turn}.json", value)))
+        path = zipped(tmp_path / f"{turn}.zip", value) if name == "chatgpt" else write(tmp_path / f"{turn}.json", value)
+        rows = list(read_feedback(path))
         assert not [row for row in rows if isinstance(row, DemonstrationRow | Problem)]
         thumbs = [v.up for row in rows for v in row.verdicts if isinstance(v, Thumbs)]
         said[turn] = thumbs + [row.completions[0] == "Me." for row in rows if isinstance(row, RankingRow)]

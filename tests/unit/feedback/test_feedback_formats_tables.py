@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.feedback.formats import read_feedback
-from rlhf_desktop.feedback.formats.containers import notes_on, read_items
+from rlhf_desktop.feedback.formats.containers import read_items, understanding_of
 from rlhf_desktop.feedback.formats.tables import _records, safe_cell
 from rlhf_desktop.feedback.rows import Problem, RankingRow
 
@@ -52,7 +52,7 @@ def test_text_from_excel_is_utf_16_with_tabs(tmp_path):
     path = tmp_path / "excel.txt"
     path.write_bytes(written([HEAD, *ROWS], "\t").encode("utf-16"))
     assert list(read_feedback(path)) == MEANT
-    assert notes_on(path) == ("Its letters are read as UTF-16.", "Its columns are separated by tabs.")
+    assert understanding_of(path).notes == ("Its letters are read as UTF-16.", "Its columns are separated by tabs.")
 
 
 LETTERS = {
@@ -70,7 +70,7 @@ def test_letters_of_other_code_pages_are_all_there(tmp_path, encoding):
     path = tmp_path / "f.csv"
     path.write_bytes(written([HEAD, *rows], ";").encode(encoding))
     assert [row.completions for row in read_feedback(path)] == [tuple(rows[0][1:])] * 5
-    assert notes_on(path)[0].startswith("Its letters are read as ")
+    assert understanding_of(path).notes[0].startswith("Its letters are read as ")
 
 
 def test_letters_far_down_decide_too(tmp_path):

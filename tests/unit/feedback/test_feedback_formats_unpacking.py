@@ -14,7 +14,7 @@ import zstandard
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.feedback.formats import read_feedback
 from rlhf_desktop.feedback.formats import unpacking as u
-from rlhf_desktop.feedback.formats.containers import notes_on, read_items
+from rlhf_desktop.feedback.formats.containers import read_items, understanding_of
 from rlhf_desktop.feedback.formats.parquet import write_parquet
 from rlhf_desktop.feedback.rows import RankingRow
 
@@ -65,7 +65,7 @@ def test_a_zip_with_several_files_is_read_in_the_order_of_names(tmp_path):
     rows = list(read_feedback(path))
     assert [row for row in rows if isinstance(row, RankingRow)] == MEANT * 3
     assert [(row.line, row.reason) for row in rows if not isinstance(row, RankingRow)] == [(4, "a.jsonl: it is not JSON")]
-    assert notes_on(path) == ("3 files are read.",)
+    assert understanding_of(path).notes == ("3 files are read.",)
 
 
 def test_a_folder_is_read_like_an_archive_and_links_are_not_followed(tmp_path):

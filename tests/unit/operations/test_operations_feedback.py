@@ -11,6 +11,7 @@ import pytest
 from operations_helpers import example, ranking, write_lines
 
 from rlhf_desktop.core.errors import BadInput, NoSpace
+from rlhf_desktop.feedback.columns import propose_columns
 from rlhf_desktop.operations.feedback import (
     EXPORT_FORMATS,
     ImportCancelled,
@@ -18,7 +19,6 @@ from rlhf_desktop.operations.feedback import (
     feedback_stats,
     import_feedback,
     preview_import,
-    propose_columns,
 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from rlhf_desktop.feedback.formats.asking import Context
 from rlhf_desktop.feedback.formats.base import Format, Record
-from rlhf_desktop.feedback.formats.programs.talk import Turn, joined, reason, rows_of, thumb, whole
+from rlhf_desktop.feedback.formats.programs.talk import Speaker, Turn, joined, reason, rows_of, thumb, whole
 from rlhf_desktop.feedback.rows import FeedbackRow
 
 
@@ -42,7 +42,7 @@ def _turn(message: Record) -> Turn:
     content = message.get("content")
     text, only = joined(content) if content else (str(message.get("text") or ""), True)
     tool = isinstance(content, list) and any(isinstance(part, dict) and part.get("type") == "tool_call" for part in content)
-    role = "user" if message.get("isCreatedByUser") else "assistant"
+    role: Speaker = "user" if message.get("isCreatedByUser") else "assistant"
     feedback = message.get("feedback")
     if message.get("error") or message.get("unfinished"):
         text = ""

@@ -35,9 +35,7 @@ def _feedback_fits(record: Record) -> float:
 def _read_feedback(record: Record, context: Context) -> Iterator[FeedbackRow]:
     """The thumb or the choice of one rating, from the chat as it was then."""
     data, meta = whole(record)["data"], record.get("meta") or {}
-    snapshot = record.get("snapshot") or {}
-    inner = snapshot.get("chat") if isinstance(snapshot.get("chat"), dict) else snapshot
-    chat = inner.get("chat") if isinstance(inner.get("chat"), dict) else {**snapshot, **inner}
+    chat = _snapshot(record.get("snapshot"))
     turns = [_bare(turn) for turn in _turns(chat)]
     rated = str(meta.get("message_id") or "")
     answer = next((turn for turn in turns if turn.id == rated), None)
@@ -53,6 +51,16 @@ def _read_feedback(record: Record, context: Context) -> Iterator[FeedbackRow]:
         return
     marked = [Turn(t.id, t.parent, t.role, t.text, up, why, whole=t.whole) if t.id == rated else t for t in turns]
     yield from rows_of(marked, context, system=_instructions(chat), who=who, rated_only=True)
+
+
+def _snapshot(given: Any) -> Record:
+    """The chat in a snapshot, however deep it lies: the export has changed."""
+    outer: Record = given if isinstance(given, dict) else {}
+    inner = outer.get("chat")
+    if not isinstance(inner, dict):
+        return outer
+    chat = inner.get("chat")
+    return chat if isinstance(chat, dict) else {**outer, **inner}
 
 
 def _bare(turn: Turn) -> Turn:

@@ -223,7 +223,8 @@ def reason(value: Any) -> str:
     parts = [named, value.get("comment"), value.get("text")]
     tags = value.get("tags")
     parts += tags if isinstance(tags, list) else []
-    said = [part.strip().replace("_", " ") if part is named else part.strip() for part in parts if isinstance(part, str)]
+    texts = [part for part in parts if isinstance(part, str)]
+    said = [part.strip().replace("_", " ") if part is named else part.strip() for part in texts]
     return "\n".join(dict.fromkeys(part for part in said if part))
 
 
