@@ -5,6 +5,7 @@ when nothing else fits.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from rlhf_desktop.core.trunk import Trunk, token_bytes
@@ -64,6 +65,7 @@ def cut_passes(
     device: str,
     rank: int,
     width: int | None = None,
+    held: tuple[int, int] | None = None,
 ) -> Cut | None:
     """The largest micro-batch that is of use and fits; None when not even the longest row fits.
 
@@ -76,13 +78,12 @@ def cut_passes(
         device: "cpu", or a card of any kind.
         rank: Of the adapter that learns.
         width: Tokens that attention looks at together, where that is less than `longest`.
+        held: Bytes that each token holds, of all layers and where one at a time is computed again, if that was counted.
     """
     usable = usable_bytes(free_bytes, vocabulary, device)
+    of_token = partial(token_bytes, trunk, width or longest, number_bytes=number_bytes, device=device, rank=rank)
     for checkpointing in (False, True):
-        held = token_bytes(
-            trunk, width or longest, number_bytes=number_bytes, device=device, rank=rank, checkpointing=checkpointing
-        )
-        each = round(slack(device) * held)
+        each = round(slack(device) * (held[checkpointing] if held else of_token(checkpointing=checkpointing)))
         if longest * each <= usable:
             return Cut(min(usable // each, max(longest, plateau_tokens(device))), checkpointing, each)
     return None

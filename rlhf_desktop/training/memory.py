@@ -14,12 +14,13 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rlhf_desktop.core.errors import NoSpace
-from rlhf_desktop.core.passes import Road, cut_passes
-from rlhf_desktop.core.trunk import trunk_of
+from rlhf_desktop.core.passes import Road, cut_passes, usable_bytes
+from rlhf_desktop.core.trunk import token_bytes, trunk_of
 from rlhf_desktop.inference.device import fits, free_cache
 from rlhf_desktop.training.batch import Group, micro_batches, tokens_on
 
 GIB = 1024**3
+_SURE = 8  # times what is calculated for layers like Llama's, to be on the safe side
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def plan_memory(
     rank: int = 16,
     road: Road = "fast",
     width: int | None = None,
+    count: Callable[[int], tuple[int, int]] | None = None,
 ) -> MemoryPlan:
     """Choose the micro-batch size.
 
@@ -62,12 +64,16 @@ def plan_memory(
         rank: Of the adapter that learns.
         road: That the model takes.
         width: Tokens that attention looks at together, where that is less than `longest`.
+        count: Counts what each token holds (`training.held`), given how many surely fit; without it that is calculated.
 
     Raises:
         NoSpace: even one row with gradient checkpointing is too much.
     """
+    trunk = trunk_of(config.to_dict())
+    each = token_bytes(trunk, width or longest, number_bytes=number_bytes, device=device, rank=rank)
+    surely = usable_bytes(free_bytes, config.vocab_size, device) // (_SURE * each)
     cut = cut_passes(
-        trunk_of(config.to_dict()),
+        trunk,
         free_bytes=free_bytes,
         vocabulary=config.vocab_size,
         longest=longest,
@@ -75,6 +81,7 @@ def plan_memory(
         device=device,
         rank=rank,
         width=width,
+        held=count(surely) if count else None,
     )
     if cut is None:
         hint = "Close other programs, lower max_length, or choose a smaller model."

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from rlhf_desktop.inference.device import free_bytes
 from rlhf_desktop.inference.model import BaseModel, load_base
 from rlhf_desktop.inference.targets import lora_targets
 from rlhf_desktop.training.batch import Group
+from rlhf_desktop.training.held import held_bytes
 from rlhf_desktop.training.memory import Budget, MemoryPlan, checkpoint_layers, plan_memory
 from rlhf_desktop.training.optimizer import MasterAdamW
 from rlhf_desktop.training.policy import choose_road, road_for
@@ -71,6 +73,8 @@ def memory_budget(run: RunFiles, host: AdapterHost, groups: Sequence[Group]) -> 
     """
     device, number_bytes = host.base.device, host.base.dtype.itemsize
     road = road_for(host.model, groups)
+    widths = [group.widest for group in groups]
+    general = {"width": max(widths), "count": partial(held_bytes, host, widths)} if road == "general" else {}
     planned = plan_memory(
         host.model.config.get_text_config(),
         number_bytes=number_bytes,
@@ -79,7 +83,7 @@ def memory_budget(run: RunFiles, host: AdapterHost, groups: Sequence[Group]) -> 
         longest=max(group.tokens_on(road) for group in groups),
         rank=run.settings.lora_rank,
         road=road,
-        width=max(group.widest for group in groups) if road == "general" else None,
+        **general,
     )
     here = (str(device), str(host.base.dtype).removeprefix("torch."))
     if (first := run.started) and first.get("micro_batch_tokens") and (first["device"], first["dtype"]) == here:
