@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_desktop.core.errors import ModelTrouble
-from rlhf_desktop.core.modelfiles import PICKLES, read_config, read_tensors, refused
+from rlhf_desktop.core.modelfiles import PICKLES, could_take_forever, read_config, read_tensors, refused
 from rlhf_desktop.core.weightnames import stored_names
 
 ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -68,16 +68,16 @@ def _reason(config: dict[str, Any]) -> str:
 
 
 def _target_reason(config: dict[str, Any]) -> str:
-    """Patterns are refused: they are matched against every module, and a bad one never ends."""
+    """The tensors tell which layers are adapted. A pattern is never matched here, but one that never ends is not handed on."""
     targets, weights = config.get("target_modules"), config.get("target_parameters") or []
     if not isinstance(weights, list) or not all(isinstance(name, str) and _LAYER_WEIGHT.fullmatch(name) for name in weights):
         return f"it adapts single parameters, such as those of experts (target_parameters = {str(weights)[:60]})"
     named = isinstance(targets, list) and all(isinstance(name, str) and _MODULE_NAME.fullmatch(name) for name in targets)
-    if targets != "all-linear" and not (named and (targets or weights)) and not (targets is None and weights):
+    if not isinstance(targets, str) and not (named and (targets or weights)) and not (targets is None and weights):
         return "the layers it adapts are not given as a list of names"
-    for key in ("exclude_modules", "layers_pattern"):
-        if isinstance(config.get(key), str):
-            return f"{key} is a pattern"
+    for key in ("target_modules", "exclude_modules", "layers_pattern"):
+        if isinstance(config.get(key), str) and could_take_forever(config[key]):
+            return f"{key} is a pattern that could take forever to match"
     for key in ("rank_pattern", "alpha_pattern"):
         pattern = config.get(key) or {}
         if not isinstance(pattern, dict) or not all(_MODULE_NAME.fullmatch(str(name)) for name in pattern):

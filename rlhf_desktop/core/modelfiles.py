@@ -271,13 +271,18 @@ def has_chat_template(folder: Path) -> bool:
 def _check_patterns(file: Path, value: Any, depth: int) -> None:
     if isinstance(value, dict):
         pattern = value.get("Regex")
-        if isinstance(pattern, str) and (len(pattern) > 4096 or _NESTED_REPEAT.search(pattern)):
+        if isinstance(pattern, str) and could_take_forever(pattern):
             raise refused(file, "one of its patterns could take forever to match")
         for part in value.values():
             _check_patterns(file, part, depth + 1)
     elif isinstance(value, list):
         for part in value:
             _check_patterns(file, part, depth + 1)
+
+
+def could_take_forever(pattern: str) -> bool:
+    """Whether a pattern is long, or repeats what repeats itself: matched against the wrong text such a one never ends."""
+    return len(pattern) > 4096 or bool(_NESTED_REPEAT.search(pattern))
 
 
 def refused(file: Path, reason: str) -> ModelTrouble:

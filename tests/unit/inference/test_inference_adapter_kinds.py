@@ -46,6 +46,8 @@ RIGHT = {
     "eva-start": {"target_modules": ATTENTION, "init_lora_weights": "eva"},
     "whole-paths": {"target_modules": ["model.layers.0.mlp.up_proj", "layers.1.self_attn.o_proj"]},
     "weights-of-layers": {"target_modules": ["k_proj"], "target_parameters": ["q_proj.weight"]},
+    "pattern": {"target_modules": r".*?(?:self_attn|mlp).*?(?:q_proj|down_proj)"},
+    "pattern-to-leave-out": {"target_modules": ATTENTION, "exclude_modules": r".*\.1\..*q_proj"},
     "turned-by-mistake": {"target_modules": ATTENTION, "fan_in_fan_out": True},
 }
 REFUSED = {
