@@ -53,23 +53,27 @@ def ranking_from(row: dict[str, Any]) -> RankingRow:
     )
 
 
-def _rank(part: dict[str, Any]) -> int:
+def _rank(part: dict[str, Any]) -> float:
     if part.get("rank") is None:
         raise Unusable('a completion has no rank; add "rank" (1 is best, equal ranks are ties)')
     return rank_of(part["rank"])
 
 
-def rank_of(value: Any) -> int:
-    """A rank, 0 or more: 1, 1.0 (what pandas and Parquet write) and "1" are the same.
+def rank_of(value: Any) -> float:
+    """A rank, 0 or more: 1, 1.0 (what pandas and Parquet write) and "1" are the same. A half is the mean rank of a tie.
 
     Raises:
-        Unusable: it is no whole number.
+        Unusable: it is none.
     """
-    if isinstance(value, str) and value.strip().removesuffix(".0").isdecimal():
-        value = int(value.strip().removesuffix(".0"))
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6 or value != int(value):
+    number = value
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            number = None
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < 1e6 or number * 2 != int(number * 2):
         raise Unusable(f"the rank {str(value)[:40]} is not a whole number from 0 or 1")
-    return int(value)
+    return number
 
 
 def _confidence(value: Any) -> float | None:

@@ -53,7 +53,7 @@ class Ranking:
         return cls(dense(cls(tuple(ranks)).ranks), strength)
 
 
-def dense(ranks: Sequence[int]) -> tuple[int, ...]:
+def dense(ranks: Sequence[float]) -> tuple[int, ...]:
     """The same order and ties with ranks 1, 2, 3, … and no gaps."""
     places = {rank: place for place, rank in enumerate(sorted(set(ranks)), start=1)}
     return tuple(places[rank] for rank in ranks)

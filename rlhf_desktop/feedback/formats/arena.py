@@ -41,9 +41,19 @@ def read(record: Record, context: Context) -> Iterator[FeedbackRow]:
     verdict = _VERDICTS.get(str(record["winner"]).strip().casefold())
     if verdict is None:
         raise Unusable(f"the winner “{str(record['winner'])[:40]}” is neither model_a, model_b nor a tie")
-    sides = [chat_of(record[f"conversation_{side}"], f"conversation {side}", context=context) for side in "ab"]
+    sides = [
+        _until(chat_of(record[f"conversation_{side}"], f"conversation {side}", context=context), record.get("turn"))
+        for side in "ab"
+    ]
     prompt, texts = shared_prompt(sides[0], sides[1])
     yield row_of(with_system(record, prompt), texts, [verdict], who_of(record.get("judge")) or annotator_of(record))
+
+
+def _until(messages: Messages, turn: Any) -> Messages:
+    """The conversation up to the turn that was judged (MT-bench judges the first and the second by themselves)."""
+    asked = [place for place, message in enumerate(messages) if message["role"] == "user"]
+    number = whole_of(turn)
+    return messages[: asked[number]] if number is not None and 0 < number < len(asked) else messages
 
 
 def write(row: FeedbackRow) -> Iterator[Record]:

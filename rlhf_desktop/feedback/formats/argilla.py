@@ -23,7 +23,7 @@ from rlhf_desktop.feedback.formats.questionnaire import (
     shown_fields,
     slug,
 )
-from rlhf_desktop.feedback.formats.roles import Fields, fields_of, is_prompt, subject
+from rlhf_desktop.feedback.formats.roles import Fields, fields_of, is_prompt, pooled, subject
 from rlhf_desktop.feedback.formats.scales import Scale, number_of, scale_of
 from rlhf_desktop.feedback.judgements import AllBad, Correction, Demonstrated, Labels, Ranking, Ratings, Spans, Thumbs
 from rlhf_desktop.feedback.rankings import rank_of
@@ -59,7 +59,7 @@ def read(record: Record, context: Context) -> Iterator[FeedbackRow]:
         raise Unusable("nobody has answered it; what a model suggested is no judgement")
     if not people:
         raise Unusable("nobody has answered it")
-    shown = fields_of(record["fields"], context, _named(record["fields"], people))
+    shown = fields_of(record["fields"], context, _named(record["fields"], people) | set(context.values("answers")))
     name = (metadata or {}).get("annotator") if len(people) == 1 else None
     said = [(name if isinstance(name, str) else person, values) for person, values in people.items()]
     yield from each_person((_row(who, values, shown, metadata or {}, context) for who, values in said), context)
@@ -74,15 +74,17 @@ def _row(who: str, values: Record, shown: Fields, metadata: Mapping[str, Any], c
 
 
 def survey(record: Record, context: Context) -> None:
-    """Every mark of every question."""
+    """Every mark of every question, and every field that some answer names."""
     record = _nested(record)
     people = _by_person(record["responses"], Context())
     names = list(record["fields"])
+    for name in _named(record["fields"], people):
+        context.saw("answers", name)
     for values in people.values():
         for question, value in values.items():
             number = number_of(value)
             if number is not None and not isinstance(value, str):
-                context.saw(f"marks:{subject(question, names)[0]}", number)
+                context.saw(f"marks:{pooled(subject(question, names)[0])}", number)
 
 
 def _scale(question: str, what: str, metadata: Mapping[str, Any], context: Context) -> tuple[Scale | None, bool]:

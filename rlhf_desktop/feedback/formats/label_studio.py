@@ -23,12 +23,13 @@ from rlhf_desktop.feedback.formats.questionnaire import (
     shown_fields,
     slug,
 )
-from rlhf_desktop.feedback.formats.roles import Fields, designators, fields_of, is_prompt, subject
-from rlhf_desktop.feedback.formats.scales import Scale, number_of, scale_of
+from rlhf_desktop.feedback.formats.roles import Fields, designators, fields_of, is_prompt, pooled, subject
+from rlhf_desktop.feedback.formats.scales import Scale, number_of, scale_of, scales_with
 from rlhf_desktop.feedback.judgements import AllBad, Correction, Demonstrated, Labels, Ranking, Ratings, Spans, Thumbs, dense
 from rlhf_desktop.feedback.rows import FeedbackRow, Unusable, who_of
 
 _LABELS = ("labels", "hypertextlabels", "paragraphlabels")
+_LEFT_OUT = "left out"
 _LEFT = "_"  # where a ranker keeps the items that nobody put into a group
 
 
@@ -61,10 +62,22 @@ def survey(record: Record, context: Context) -> None:
         context.declared = declared
     names = list(record["data"])
     for annotation in record["annotations"]:
+        for name in _chosen_columns(annotation, names):
+            context.saw("answers", name)
         for one in _results_of(annotation) if isinstance(annotation, dict) and not annotation.get("was_cancelled") else ():
             mark = _mark_of(one)
             if mark is not None:
-                context.saw(f"marks:{subject(str(one.get('from_name') or 'question'), names)[0]}", mark)
+                context.saw(f"marks:{pooled(subject(str(one.get('from_name') or 'question'), names)[0])}", mark)
+
+
+def _chosen_columns(annotation: Any, names: list[str]) -> set[str]:
+    """The columns that a choice names: they are answers, in every task that has them."""
+    results = annotation.get("result") if isinstance(annotation, dict) else None
+    values = [one.get("value") for one in results if isinstance(one, dict)] if isinstance(results, list) else []
+    picked = [
+        word for value in values if isinstance(value, dict) and isinstance(value.get("choices"), list) for word in value["choices"]
+    ]
+    return {word for word in picked if isinstance(word, str) and word in names}
 
 
 def _results_of(annotation: Record) -> list[Record]:
@@ -98,7 +111,7 @@ def _task(record: Record, results: list[Record], context: Context) -> _Task:
         return _Task(Fields(prompt, answers))
     targets = {name: _column(name, data, context, one) for one in results for name in _targets(one)}
     known = {name: column for name, column in targets.items() if column}
-    shown = fields_of(data, context, _named(data, results, known), everything=False)
+    shown = fields_of(data, context, _named(data, results, known) | set(context.values("answers")), everything=False)
     return _Task(shown, {name: column for name, column in known.items() if column in shown.answers})
 
 
@@ -187,7 +200,7 @@ def _hear(said: Said, task: _Task, one: Record) -> None:
         _pairwise(said, task, one)
     elif kind == "ranker":
         _ranker(said, what, one)
-    elif mark is not None and (kind == "rating" or _scale(one, said.context)[0]):
+    elif mark is not None and (kind == "rating" or _scale(one, said.context)[0] or _number_counts(said, what, mark, about)):
         said.rate(what, mark, about, *_scale(one, said.context))
     elif kind == "choices" and _texts(value.get("choices")):
         chosen = value["choices"]
@@ -201,6 +214,16 @@ def _hear(said: Said, task: _Task, one: Record) -> None:
         said.mark(value.get("start"), value.get("end"), (value.get(kind) or value["labels"])[0], about, severity)
     else:
         said.miss(f"“{what[:40]}” is left out: a result of the type “{kind[:40]}” is not understood")
+
+
+def _number_counts(said: Said, what: str, mark: float, about: int | None) -> bool:
+    """Whether a number typed is a mark: only somebody can say, so it is left out until then."""
+    if said.place(about) is None:
+        return False
+    marks = {float(value) for value in said.context.values(f"marks:{pooled(what)}")} | {mark}
+    choices = [(str(scale), scale.words) for scale in scales_with(marks)]
+    text = f"Is the number “{what[:40]}” a mark? Then say its scale, the worst mark first."
+    return said.context.ask(Question(f"scale:{what}", text, (*choices, (_LEFT_OUT, "It is left out")), _LEFT_OUT)) != _LEFT_OUT
 
 
 def _texts(value: Any) -> bool:

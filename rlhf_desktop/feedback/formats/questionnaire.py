@@ -13,7 +13,7 @@ from rlhf_desktop.feedback.formats.asking import Context, Question
 from rlhf_desktop.feedback.formats.base import as_words, single_turn
 from rlhf_desktop.feedback.formats.choosing import Chosen, chosen
 from rlhf_desktop.feedback.formats.extras import ask_scale, mark, thumb_of
-from rlhf_desktop.feedback.formats.roles import Fields, designators
+from rlhf_desktop.feedback.formats.roles import Fields, designators, pooled
 from rlhf_desktop.feedback.formats.scales import Scale, scale_of, scales_with
 from rlhf_desktop.feedback.judgements import (
     AllBad,
@@ -58,7 +58,7 @@ class Said:
     labels: dict[str, dict[int, tuple[str, ...]]] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
-    partial: list[dict[str, int]] = field(default_factory=list)
+    partial: list[dict[str, float]] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     written: str = ""
 
@@ -67,7 +67,7 @@ class Said:
         self.missed.append(what)
         self.context.note(what)
 
-    def rank(self, places: Mapping[str, int], strength: int | None = None) -> None:
+    def rank(self, places: Mapping[str, float], strength: int | None = None) -> None:
         """A rank for each answer's name, or for some of them: those alone are compared then."""
         if not set(places) <= set(self.shown.answers):
             raise Unusable("the ranking names an answer that was not shown")
@@ -123,7 +123,7 @@ class Said:
         for place in places:
             self.labels.setdefault(question, {})[place] = tuple(chosen_labels)
 
-    def order(self, question: str, places: Mapping[str, int]) -> None:
+    def order(self, question: str, places: Mapping[str, float]) -> None:
         """A ranking that a question gave: the best first, unless its name leaves that open."""
         if WORST.search(as_words(question)):
             choices = (("best", "It begins with the best"), ("worst", "It begins with the worst"))
@@ -155,7 +155,7 @@ class Said:
         key, context = f"scale:{question}", self.context
         if key in context.answers:
             return scale_of(context.answers[key])
-        marks = {float(value) for value in context.values(f"marks:{question}")} | {score}
+        marks = {float(value) for value in context.values(f"marks:{pooled(question)}")} | {score}
         if not _EITHER_WAY.search(as_words(question)):
             return declared or ask_scale(key, question, marks, context)
         both = [declared, Scale(declared.best, declared.worst, declared.step)] if declared else scales_with(marks)
@@ -250,12 +250,13 @@ def each_person(people: Iterable[Iterable[FeedbackRow]], context: Context) -> It
             listed = list(rows)
         except Unusable as reason:
             first = first or reason
-            context.note("One person's answers to it cannot be used; those of others are")
             continue
         found += len(listed)
         yield from listed
     if first and not found:
         raise first
+    if first:
+        context.note("One person's answers to it cannot be used; those of others are")
 
 
 def _thumb(word: str) -> bool | None:

@@ -15,13 +15,12 @@ from rlhf_desktop.feedback.formats.base import as_words, chat_of
 from rlhf_desktop.feedback.rows import Unusable, prompt_of, text_of
 
 PROMPT_NAMES = (
-    "prompt", "instruction", "question", "query", "input", "user", "request", "user prompt", "task", "chat", "conversation",
+    "prompt", "instruction", "instructions", "question", "query", "input", "user", "request", "user prompt", "task", "chat",
+    "conversation",
     "dialogue", "messages", "history",
 )  # fmt: skip
 _MAYBE_PROMPT = ("text", "title", "message", "content", "original text", "description", "topic")
-_CONTEXT = re.compile(
-    r"^(?:source )?(?:context|document|passage|background|reference|article|history|instructions?|example)s?(?: \d)?$"
-)
+_CONTEXT = re.compile(r"^(?:source )?(?:context|document|passage|background|reference|article|history|example)s?(?: \d)?$")
 _SYSTEM = ("system", "system prompt", "system message")
 _ANSWER = re.compile(
     r"^(?:(?:model|llm|assistant|ai|generated|bot|candidate|system) )?"
@@ -100,7 +99,9 @@ def _answers(shown: Mapping[str, Any], named: Collection[str], context: Context)
     found, like = [n for n in shown if n in named], [n for n in shown if is_answer(n)]
     if found:
         stems = {_stem(name) for name in found}
-        return [name for name in shown if name in found or (name in like and _stem(name) in stems)]
+        family = [name for name in shown if name in found or (name in like and _stem(name) in stems)]
+        others = [name for name in shown if name not in family and isinstance(shown[name], str) and not is_prompt(name)]
+        return family if len(family) > 1 or is_answer(family[0]) or not others else _ask_answers([*family, *others], shown, context)
     if like:
         return like
     strong = [name for name in shown if as_words(name) in PROMPT_NAMES]
@@ -112,7 +113,11 @@ def _answers(shown: Mapping[str, Any], named: Collection[str], context: Context)
         return []
     if strong and all(as_words(name) in _MAYBE_PROMPT for name in rest):
         return rest[:1]
-    names = ", ".join(rest[:6])
+    return _ask_answers(rest, shown, context)
+
+
+def _ask_answers(likely: list[str], shown: Mapping[str, Any], context: Context) -> list[str]:
+    names = ", ".join(likely[:6])
     asked = context.ask(Question("answers", f"Which of its fields are the answers? It has {names}. Name them with commas between."))
     return [part.strip() for part in asked.split(",") if part.strip() in shown]
 
@@ -237,6 +242,12 @@ _TAIL = re.compile(
     r"^(?P<what>.*?)[-_ .:]*(?P<noun>response|answer|completion|generation|text|output)?[-_ .:]*(?P<which>\d+|(?<=[-_ ])[a-h])$",
     re.IGNORECASE,
 )
+
+
+def pooled(question: str) -> str:
+    """The name under which the marks of "rating_1" and "rating_2" are looked at together: one scale holds for both."""
+    found = _TAIL.match(question)
+    return (found["what"] if found and found["what"] else question).casefold()
 
 
 def subject(question: str, names: Sequence[str]) -> tuple[str, int | None]:

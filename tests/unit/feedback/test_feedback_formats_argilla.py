@@ -231,6 +231,22 @@ def test_a_field_whose_name_ends_a_question_is_not_what_it_asks_about(tmp_path):
     assert {name for name, _, _ in marks(read_feedback(path))} == {"quality"}
 
 
+def test_a_field_that_wins_in_another_record_is_an_answer_in_all(tmp_path):
+    fields = {"instruction": "Q", "gpt4": "good", "llama": "poor"}
+    path = save(tmp_path, record(fields, preference="gpt4"), record({**fields, "instruction": "Q2"}, preference="llama"))
+    first, second = read_feedback(path)
+    assert (wins([first]), wins([second])) == ({("good", "poor")}, {("poor", "good")})
+    alone = save(tmp_path, record(fields, preference="gpt4"))
+    assert [(q.key, q.proposal) for q in preview_import(alone).questions] == [("answers", "")], "llama may belong to the prompt"
+    assert wins(read_feedback(alone, Reading(answers={"answers": "gpt4, llama"}))) == {("good", "poor")}
+
+
+def test_questions_numbered_as_the_answers_share_one_scale(tmp_path):
+    fields = {"instruction": "Q", "completion_1": "poor", "completion_2": "good"}
+    (row,) = read_feedback(save(tmp_path, record(fields, rating_1=2, rating_2=9)))
+    assert marks([row]) == [("rating", 10, (2, 9))]
+
+
 def test_fields_of_which_nothing_tells_the_answers_are_asked_for(tmp_path):
     path = save(tmp_path, record({"title": "Q", "left column": "a", "right column": "b", "body": "c"}, score=3))
     (asked,) = preview_import(path).questions

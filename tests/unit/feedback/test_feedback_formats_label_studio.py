@@ -219,6 +219,22 @@ def test_the_scale_of_a_question_is_that_of_all_its_marks_in_the_file(tmp_path):
     assert preview_import(path).sure
 
 
+def test_a_number_is_left_out_until_somebody_says_its_scale(tmp_path):
+    number = {"from_name": "points", "to_name": "answer1", "type": "number", "value": {"number": 7}}
+    path = save(tmp_path, task(DATA, pairwise("left"), number))
+    seen = preview_import(path)
+    assert (wins(seen.rows), marks(seen.rows)) == ({("good", "poor")}, [])
+    assert [(q.key, q.proposal) for q in seen.questions] == [("scale:points", "left out")]
+    assert marks(read_feedback(path, Reading(answers={"scale:points": "0-10"}))) == [("points", 11, (8, None))]
+
+
+def test_columns_that_a_choice_names_are_answers_in_every_task(tmp_path):
+    data = {"user_prompt": "Q", "llama": "poor", "mistral": "good"}
+    tasks = [task(data, choices("better", "user_prompt", word)) for word in ("mistral", "llama")]
+    first, second = read_feedback(save(tmp_path, *tasks))
+    assert (wins([first]), wins([second])) == ({("good", "poor")}, {("poor", "good")})
+
+
 def test_a_largest_mark_that_the_result_itself_declares_counts(tmp_path):
     path = save(tmp_path, task(DATA, rating(3, "answer1", meta={"maxRating": 7})))
     assert marks(read_feedback(path)) == [("quality", 7, (3, None))]

@@ -180,7 +180,7 @@ def test_a_message_of_a_tree_costs_itself_only():
         ({"prompt": "x", "response_1": "a", "response_2": "b", "preference_strength": 4}, "not a whole number from -3 to 3"),
         ({"prompt": "x", "response_0": "a", "response_1": "b", "better_response_id": 2}, "neither 0 nor 1"),
         ({"history": "x", "human_ref_A": "a", "human_ref_B": "b", "labels": None}, "neither 1"),
-        ({"prompt": "x", "answers": [{"answer": "a", "rank": 1}, {"answer": "b", "rank": 1.5}]}, "not a whole number"),
+        ({"prompt": "x", "answers": [{"answer": "a", "rank": 1}, {"answer": "b", "rank": 1.3}]}, "not a whole number"),
         ({"prompt": "x", "response_a": "a", "response_b": "b", "winner_model_a": 1, "winner_model_b": 1}, "just one"),
         ({"prompt": ["x", "y"], "response_a": ["a"], "response_b": ["b"], "winner_model_a": 1, "winner_model_b": 0}, "not as many"),
         ({"message_id": "1", "parent_id": "0", "text": "x", "role": "prompter"}, "not in the file"),
@@ -197,6 +197,19 @@ def test_an_overall_score_of_ultrafeedback_counts_only_where_nothing_finer_is_gi
     record = {"instruction": "x", "completions": [{"response": "a", "overall_score": 3}, {"response": "b", "overall_score": 7.5}]}
     (row,) = Reading().rows(record)
     assert row == RankingRow([user("x")], ("a", "b"), (2, 1))
+
+
+def test_a_judged_turn_ends_the_conversation_there():
+    sides = [[user("Q"), assistant(a), user("Q2"), assistant(b)] for a, b in (("x", "xx"), ("y", "yy"))]
+    record = {"conversation_a": sides[0], "conversation_b": sides[1], "winner": "model_b"}
+    assert Reading().rows({**record, "turn": 1}) == [RankingRow([user("Q")], ("x", "y"), (2, 1))]
+    with pytest.raises(Unusable, match="do not answer the same prompt"):
+        Reading().rows({**record, "turn": 2})
+
+
+def test_mean_ranks_are_a_tie():
+    completions = [{"text": text, "rank": rank} for text, rank in (("a", 1.5), ("b", 3.0), ("c", 1.5))]
+    assert Reading().rows({"prompt": "x", "completions": completions}) == [RankingRow([user("x")], ("a", "b", "c"), (1, 2, 1))]
 
 
 def test_what_ultrafeedback_says_besides_is_named():
