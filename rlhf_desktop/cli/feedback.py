@@ -20,6 +20,7 @@ from rlhf_desktop.operations.feedback import (
     feedback_stats,
     import_feedback,
     preview_import,
+    said_columns,
 )
 
 FILE = click.Path(path_type=Path)
@@ -108,8 +109,7 @@ def _previewed(seen: ImportPreview) -> tuple[dict[str, Any], str]:
     lines += [*_open_ends(seen), f"Columns: {', '.join(seen.columns)}"]
     form, columns = seen.likely
     if form:
-        mapping = " ".join(f'--column "{ours}={theirs}"' for ours, theirs in columns.items())
-        lines.append(f"Likely: --format {form} {mapping}")
+        lines.append(f"Likely: {said_columns(form, columns)}")
     value = {
         "guesses": [{"format": guess.format.name, "confidence": guess.confidence} for guess in seen.guesses],
         "sure": seen.sure,

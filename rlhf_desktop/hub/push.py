@@ -132,7 +132,7 @@ def push(
     if there is None:
         hub.call(plan.repo, lambda api: _create(api, plan))
     stale = _stale(plan, there or ())
-    note(f"Sending {len(plan.files)} files, {plan.total_bytes / 1e6:,.1f} MB")
+    note(f"Sending {len(plan.files)} files, {plan.total_bytes / 1e6:,.1f} MB{f'; taking out {len(stale)}' if stale else ''}")
     going = _Going(plan, on_sent, stop)
     info = hub.call(plan.repo, lambda api: _commit(api, plan, stale, going))
     if plan.tag:

@@ -258,7 +258,7 @@ def import_feedback(
         if rejects.count and not anything:
             raise BadInput(
                 f"No row of {path.name} can be used: {rejects.first}.",
-                "Nothing was imported. “feedback import --help” shows the forms that are understood.",
+                _remedy(path),
             )
     return ImportReport(
         done.rankings,
@@ -275,6 +275,20 @@ def import_feedback(
         done.alternatives,
         done.questions,
     )
+
+
+def _remedy(path: Path) -> str:
+    """What may help where no row can be used: the format that its columns seem to fill."""
+    records = sample(path)
+    form, columns = likely_form(dict.fromkeys(str(key) for record in records for key in record), records)
+    if not form:
+        return "Nothing was imported. “feedback import --help” shows the forms that are understood."
+    return f"Nothing was imported. It may be {format_named(form).title}: {said_columns(form, columns)}"
+
+
+def said_columns(form: str, columns: Mapping[str, str]) -> str:
+    """A format and its columns as the command line takes them."""
+    return " ".join([f"--format {form}", *(f'--column "{ours}={theirs}"' for ours, theirs in columns.items())])
 
 
 class _Watch:

@@ -21,6 +21,7 @@ _ASIDE = {  # files of an export that hold no conversations
     "thread.json", "assistant.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "settings.json", "config.json",
     "state.json", "readme.md", "readme.txt", "license.md", "license.txt", *_BESIDE,
 }  # fmt: skip
+_TITLES = {"title", "name", "createdAt", "created_at", "updatedAt", "updated_at", "create_time", "exportedAt", "conversationId"}
 _MAX_BESIDE = 10**6  # ratings that are kept in memory
 
 
@@ -51,7 +52,7 @@ def of_file(member: Member, read: Read) -> Iterator[Item]:
         yield from (replace(first, number=number, value=record) for number, record in enumerate(found, 1))
     elif _is_turn(first.value):
         yield from _turns(first, items)
-    elif not member.alone and member.suffix == ".json" and (turns := _single(first.value)) is not None:
+    elif member.suffix == ".json" and (turns := _single(first.value, member.alone)) is not None:
         second = next(items, None)
         yield replace(first, value={plain.TURNS: turns}) if second is None else first
         yield from (item for item in (second,) if item is not None)
@@ -75,11 +76,13 @@ def _is_turn(value: Any) -> bool:
     return is_message(value) and len(value.keys() - {"role", "content", "from", "value", "text"}) <= 6 and "prompt" not in value
 
 
-def _single(value: Any) -> list[Any] | None:
-    """The turns of a file that is one conversation, of which nothing else is said."""
+def _single(value: Any, alone: bool) -> list[Any] | None:
+    """The turns of a file that is one conversation, of which nothing is said but its title and the like."""
     turns = value.get("messages", value.get("conversation")) if isinstance(value, dict) else None
     if not isinstance(turns, list) or not turns or not all(is_message(turn) for turn in turns):
         return None
+    if alone and not _TITLES & value.keys():
+        return None  # a record of a data set
     return None if {"chosen", "rejected", "label", "rating", "score"} & value.keys() else turns
 
 

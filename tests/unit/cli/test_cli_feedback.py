@@ -43,6 +43,14 @@ def test_what_a_file_does_not_say_is_asked_and_answered(cli, tmp_path):
     assert "KEY=VALUE" in cli("feedback", "import", path, "--answer", "x").err
 
 
+def test_what_its_columns_seem_to_be_is_said_where_nothing_fits(cli, tmp_path):
+    path = tmp_path / "f.csv"
+    path.write_text("Frage;Bessere Antwort;Schlechtere Antwort\nQ;a;b\n")
+    likely = '--format preference --column "prompt=Frage" --column "chosen=Bessere Antwort" --column "rejected=Schlechtere Antwort"'
+    assert f"Likely: {likely}" in cli("feedback", "import", path, "--preview").out
+    assert likely in cli("feedback", "import", path).err
+
+
 def chat(answers, **of_first):
     """A chat as Open WebUI exports it."""
     asked = {"id": "q", "parentId": None, "role": "user", "content": f"Q {answers}"}

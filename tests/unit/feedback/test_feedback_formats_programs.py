@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import random
 import zipfile
 
 import pytest
 
+from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.formats import PROGRAMS, SURE, Reading, guesses, read_feedback, sample, surveyed
 from rlhf_desktop.feedback.formats.programs.talk import TALKS, thumb
 from rlhf_desktop.feedback.judgements import Correction, Thumbs
@@ -621,7 +623,7 @@ def test_a_folder_of_plain_conversations_gives_questions_and_no_examples(tmp_pat
     assert list(read_feedback(tmp_path)) == [row] * len(TRANSCRIPTS)
 
 
-@pytest.mark.parametrize("name", [name for name in TRANSCRIPTS if name != "g.json"])
+@pytest.mark.parametrize("name", TRANSCRIPTS)
 def test_a_plain_conversation_by_itself(tmp_path, name):
     value = TRANSCRIPTS[name]
     (tmp_path / name).write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
@@ -725,3 +727,77 @@ def test_records_of_other_kinds_are_not_taken_for_an_export(form):
         {"chat": {"messages": "q"}},
     ]
     assert [form.fits(record) for record in others] == [0.0] * len(others)
+
+
+# --- damaged
+
+EXPORTS = {
+    "open-webui": [
+        owui_chat(
+            owui_message("1", None, "user", "Q"),
+            owui_message("2", "1", "assistant", "A", annotation={"rating": 1, "tags": ["x"]}),
+            owui_message("3", "1", "assistant", "B", originalContent="C"),
+            system="S",
+        )
+    ],
+    "feedback": [owui_feedback(1, siblings=["b"])],
+    "anythingllm": ANYTHING,
+    "lm-studio": {"systemPrompt": "S", "messages": [lms_user("Q"), lms_answer("A", "B", thought="t")]},
+    "jan": [jan_message(1, "user", "Q"), jan_message(2, "assistant", "A")],
+    "librechat": {
+        "conversationId": "c",
+        "options": {"promptPrefix": "S"},
+        "messagesTree": [{**libre("1", ROOT, "Q", True), "children": [libre("2", "1", "A", False, **THUMBED)]}],
+    },
+    "chatgpt": {"conversations.json": GPT[:1], "message_feedback.json": GPT_RATINGS, "model_comparisons.json": GPT_COMPARED},
+    "claude": [{"uuid": "c", "chat_messages": [claude_message("1", "", "human", "Q"), claude_message("2", "1", "assistant", "A")]}],
+    "plain": {"title": "T", "messages": [user("Q"), assistant("A")]},
+}
+STRANGE = (None, 0, -1, 1e308, True, "", "x", [], {}, [None], [[]], {"": None}, "\ud800", {"parent": "1"}, [{"id": []}], "1")
+
+
+def places(value, path=()):
+    """Every place in a value."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in inner:
+        yield from places(part, (*path, key))
+
+
+def spoilt(value, path, by):
+    """The value with another one at a place."""
+    if not path:
+        return by
+    made = dict(value) if isinstance(value, dict) else list(value)
+    made[path[0]] = spoilt(value[path[0]], path[1:], by)
+    return made
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_an_export_with_one_value_spoilt_is_read_or_said_to_be_damaged(tmp_path, name):
+    export, chance = EXPORTS[name], random.Random(name)
+    every = [(place, by) for place in places(export) for by in STRANGE]
+    for place, by in chance.sample(every, min(len(every), 150)):
+        value = spoilt(export, place, by)
+        if name == "chatgpt" and isinstance(value, dict) and value.keys() == export.keys():
+            path = zipped(tmp_path / "e.zip", {key: json.dumps(part) for key, part in value.items()})
+        else:
+            path = tmp_path / "e.json"
+            path.write_text(json.dumps(value))
+        try:
+            rows = list(read_feedback(path))
+        except AppError as trouble:
+            assert trouble.hint  # noqa: PT017
+        else:
+            guesses(sample(path))
+            assert all(isinstance(row, RankingRow | JudgedRow | UnjudgedRow | Problem) for row in rows), (place, by)
+
+
+def test_a_conversation_that_goes_in_circles_or_never_ends_takes_no_time(tmp_path):
+    long = [owui_message(str(n), str(n - 1) if n else None, "user" if n % 2 == 0 else "assistant", "x", annotation={"rating": 1})
+            for n in range(3000)]  # fmt: skip
+    circle = [owui_message("1", "2", "user", "Q"), owui_message("2", "1", "assistant", "A", annotation={"rating": 1})]
+    path = write(tmp_path / "f.json", [owui_chat(*long), owui_chat(*circle)])
+    rows = list(read_feedback(path))
+    assert 200 < len(rows) < 300  # those of a bearable length, and the circle's
+    assert notes(path) == ["What follows a very long conversation is left out"]

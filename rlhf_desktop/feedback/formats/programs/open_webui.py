@@ -9,7 +9,17 @@ from typing import Any
 
 from rlhf_desktop.feedback.formats.asking import Context
 from rlhf_desktop.feedback.formats.base import Format, Record
-from rlhf_desktop.feedback.formats.programs.talk import SPEAKERS, Choice, Turn, reason, rows_of, thumb, whole, without_asides
+from rlhf_desktop.feedback.formats.programs.talk import (
+    SPEAKERS,
+    Choice,
+    Turn,
+    joined,
+    reason,
+    rows_of,
+    thumb,
+    whole,
+    without_asides,
+)
 from rlhf_desktop.feedback.rows import FeedbackRow, Unusable
 
 
@@ -106,7 +116,7 @@ def _turn(message: Record, key: str, parent: str) -> Turn:
         text = ""
     return Turn(
         key, parent, "tool" if tool else role, text, thumb(annotation) if annotation else None, reason(annotation),
-        without_asides(message.get("originalContent"))[0], not message.get("files"),
+        without_asides(message.get("originalContent"))[0], joined(message.get("content"))[1] and not message.get("files"),
     )  # fmt: skip
 
 

@@ -11,13 +11,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from rlhf_desktop.core.messages import Message, Messages
 from rlhf_desktop.feedback.formats.asking import Context, Watched
 from rlhf_desktop.feedback.formats.base import Record
 from rlhf_desktop.feedback.judgements import Correction, Ranking, Thumbs
-from rlhf_desktop.feedback.rows import FeedbackRow, UnjudgedRow, Unusable, prompt_of, row_of, text_of
+from rlhf_desktop.feedback.rows import MAX_TEXT_CHARS, FeedbackRow, UnjudgedRow, Unusable, prompt_of, row_of, text_of
 
 Speaker = Literal["user", "assistant", "system", "tool"]
 SPEAKERS: dict[str, Speaker] = {
@@ -30,6 +31,8 @@ _DOWN = {"-1", "-1.0", "down", "bad", "false", "thumbsdown", "thumbs_down", "thu
          "negative", "👎"}  # fmt: skip
 _ASIDE = re.compile(r'<details\b[^>]*\btype="(reasoning|tool_calls|code_interpreter)".*?</details>\s*', re.DOTALL)
 _TOOLS = "Answers made with tools are left out"
+_MOST_TURNS = 500  # before an answer
+_TRIED = 20  # questions, for one that can be asked
 TALKS = "talks"  # the name under which a context counts conversations
 
 
@@ -143,7 +146,7 @@ class _Tree:
 
     def first(self) -> FeedbackRow | None:
         """The first question that was answered."""
-        for asked, answers in self._answers.items():
+        for asked, answers in islice(self._answers.items(), _TRIED):
             row = next(self._row(self._by_id[asked], [answers[0].text], [], "", ""), None)
             if row is not None:
                 return row
@@ -162,6 +165,9 @@ class _Tree:
 
     def _prompt(self, asked: Turn) -> Messages | None:
         branch = self._branch(asked)
+        if branch is None:
+            self._context.note("What follows a very long conversation is left out")
+            return None
         if not all(turn.whole for turn in branch):
             self._context.note("What follows a picture or a file is left out")
             return None
@@ -185,8 +191,15 @@ class _Tree:
                 return turn if turn.role == "user" else None
         return None
 
-    def _branch(self, turn: Turn) -> list[Turn]:
-        return [turn, *self._above(turn)][::-1]
+    def _branch(self, turn: Turn) -> list[Turn] | None:
+        """All turns up to this one; None where they are more than a prompt may hold."""
+        found, chars = [turn], len(turn.text)
+        for above in self._above(turn):
+            found.append(above)
+            chars += len(above.text)
+            if chars > MAX_TEXT_CHARS or len(found) > _MOST_TURNS:
+                return None
+        return found[::-1]
 
     def _above(self, turn: Turn) -> Iterator[Turn]:
         seen = {turn.id}
@@ -230,7 +243,7 @@ def reason(value: Any) -> str:
 
 def without_asides(text: Any) -> tuple[str, bool]:
     """An answer without what was shown folded beside it, and whether a tool was used for it."""
-    said = text if isinstance(text, str) else ""
+    said = joined(text)[0]
     return _ASIDE.sub("", said), any(found[1] != "reasoning" for found in _ASIDE.finditer(said))
 
 
