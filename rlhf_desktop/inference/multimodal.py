@@ -20,8 +20,8 @@ from rlhf_desktop.core.weightnames import is_apart
 _INSIDE = "model.language_model."  # where the whole keeps the layers
 _WHOLE = {
     **dict.fromkeys(
-        ("gemma3", "gemma3n", "gemma4", "internvl", "lfm2_vl", "llava", "llava_next", "llava_onevision", "mistral3", "qwen2_vl",
-         "qwen2_5_vl", "qwen3_vl", "qwen3_5", "qwen3_5_moe"),
+        ("gemma3", "gemma3n", "gemma4", "gemma4_unified", "internvl", "lfm2_vl", "llava", "llava_next", "llava_onevision",
+         "mistral3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "qwen3_5_moe"),
         _INSIDE,
     ),
     "idefics3": "model.text_model.",
@@ -30,10 +30,7 @@ _WHOLE = {
 }  # fmt: skip
 _SAME = {"qwen2_vl_text": "qwen2", "qwen2_5_vl_text": "qwen2", "qwen3_vl_text": "qwen3"}  # without a class for text of their own
 _SCALES = ("final_logit_softcapping", "lm_head_multiplier", "logit_scale", "logits_scaling")
-_SCALING = (
-    "gemma3n",
-    "gemma4",
-)  # scale and cap logits as their part does; other wholes drop that, so their part says other numbers
+_SCALING = ("gemma3n", "gemma4", "gemma4_unified")  # do so as their part does; other wholes drop it, and say other numbers
 KEY_MAPPING = {  # from all the ways of writing a checkpoint to the part alone
     r"^model\.(language|text)_model\.": "model.",
     r"^language_model\.model\.": "model.",

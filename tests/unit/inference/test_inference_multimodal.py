@@ -22,14 +22,16 @@ from tests.tiny_families import make_family, make_whole
 IDS = torch.tensor([[5, 9, 30, 41, 7, 200, 77, 12, 130]])
 MROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}}
 LAYERS = {"layer_types": ["linear_attention", "full_attention"]}
+GEMMA_4 = {
+    "layer_types": ["sliding_attention", "full_attention"],
+    "sliding_window": 4,
+    "global_head_dim": 16,
+    "final_logit_softcapping": 3.0,
+}
 WHOLES = {
     "gemma3": {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4},
-    "gemma4": {
-        "layer_types": ["sliding_attention", "full_attention"],
-        "sliding_window": 4,
-        "global_head_dim": 16,
-        "final_logit_softcapping": 3.0,
-    },
+    "gemma4": GEMMA_4,
+    "gemma4_unified": GEMMA_4,
     "mistral3": {},
     "qwen2_vl": MROPE,
     "qwen2_5_vl": MROPE,
@@ -45,7 +47,10 @@ WHOLES = {
     "smolvlm": {},
     "llama4": {"interleave_moe_layer_step": 2},
 }
-TOWERS = {"gemma4": {"model_type": "gemma4_vision", "pooling_kernel_size": 1, "position_embedding_size": 16}}
+TOWERS = {
+    "gemma4": {"model_type": "gemma4_vision", "pooling_kernel_size": 1, "position_embedding_size": 16},
+    "gemma4_unified": {"model_type": "gemma4_unified_vision", "mm_embed_dim": 16, "mm_posemb_size": 16, "output_proj_dims": 16},
+}
 
 
 @pytest.fixture(scope="module", params=WHOLES)
