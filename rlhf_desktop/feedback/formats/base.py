@@ -62,7 +62,16 @@ def chat_of(value: Any, what: str, role_key: str = "role", text_key: str = "cont
     """
     if not isinstance(value, list) or not value:
         raise Unusable(f"the {what} is not a list of messages")
-    return [_turn(turn, role_key, text_key, context) for turn in value]
+    return [_turn(turn, role_key, text_key, context) for turn in spoken(value, role_key, text_key)]
+
+
+def spoken(turns: list[Any], role_key: str = "role", text_key: str = "content") -> list[Any]:
+    """The turns without system messages that say nothing, as many data sets have them."""
+
+    def is_silent(turn: Any) -> bool:
+        return isinstance(turn, dict) and turn.get(role_key) in ("system", "developer") and turn.get(text_key) in ("", None)
+
+    return [turn for turn in turns if not is_silent(turn)] or turns
 
 
 def _turn(turn: Any, role_key: str, text_key: str, context: Context | None) -> Message:

@@ -73,7 +73,8 @@ def _turns(first: Item, items: Iterator[Item]) -> Iterator[Item]:
 
 def _is_turn(value: Any) -> bool:
     """Whether it is a turn and nothing more: a record about an answer has other columns."""
-    return is_message(value) and len(value.keys() - {"role", "content", "from", "value", "text"}) <= 6 and "prompt" not in value
+    others = value.keys() - {"role", "content", "from", "value", "text"} if is_message(value) else set()
+    return is_message(value) and len(others) <= 6 and not others & {"prompt", "rank", "parent_id", "message_tree_id"}
 
 
 def _single(value: Any, alone: bool) -> list[Any] | None:

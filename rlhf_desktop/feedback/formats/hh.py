@@ -69,4 +69,14 @@ def hh_messages(transcript: Any) -> Messages:
     return messages
 
 
+def hh_prompt(asked: Any) -> Any:
+    """A prompt that is such a transcript up to “Assistant:”, as messages; any other as it is."""
+    if not isinstance(asked, str) or not _ASKED.match(asked.strip()):
+        return asked
+    return hh_messages("\n\n" + _ENDS.sub("\n\nAssistant: …", asked.strip()))[:-1]
+
+
+_ASKED = re.compile(r"Human: ?.*\n\nAssistant:$", re.DOTALL)
+_ENDS = re.compile(r"\n\nAssistant:$")
+
 HH = Format("hh", "HH-RLHF", "chosen, rejected: transcripts of “Human:” and “Assistant:”", fits, read, write)

@@ -13,7 +13,7 @@ from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.formats.asking import Context
 from rlhf_desktop.feedback.formats.base import Format, Record, chat_of, has
 from rlhf_desktop.feedback.formats.extras import survey, thumb_of, with_system
-from rlhf_desktop.feedback.formats.hh import hh_messages
+from rlhf_desktop.feedback.formats.hh import hh_prompt
 from rlhf_desktop.feedback.formats.scales import Scale, number_of, whole_of
 from rlhf_desktop.feedback.formats.trl import conversation
 from rlhf_desktop.feedback.judgements import Choice, Correction, Labels, Ranking, Rating, Ratings, Verdict, dense
@@ -161,12 +161,7 @@ def _nectar_fits(record: Record) -> float:
 
 def _read_nectar(record: Record, context: Context) -> Iterator[FeedbackRow]:  # noqa: ARG001
     """Up to seven answers with ranks, 1 the best, to a transcript that ends with “Assistant:”."""
-    asked = record["prompt"]
-    if isinstance(asked, str) and asked.lstrip().startswith("Human:"):
-        whole = re.sub(r"\n\nAssistant:\s*$", "", "\n\n" + asked.strip())
-        prompt = prompt_of(hh_messages(f"{whole}\n\nAssistant: …")[:-1])
-    else:
-        prompt = prompt_of(asked)
+    prompt = prompt_of(hh_prompt(record["prompt"]))
     texts = [text_of(one.get("answer"), "answer") for one in record["answers"]]
     ranks = dense([rank_of(one.get("rank")) for one in record["answers"]])
     yield row_of(with_system(record, prompt), texts, [Ranking(ranks)], annotator_of(record))

@@ -8,37 +8,41 @@ from typing import Any
 
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.formats.asking import Context
-from rlhf_desktop.feedback.formats.base import Format, Record, chat_of, examples, preferences
+from rlhf_desktop.feedback.formats.base import Format, Record, chat_of, compared, examples, has, preferences
 from rlhf_desktop.feedback.formats.extras import ranks_of, survey, with_system
 from rlhf_desktop.feedback.formats.trl import conversation
-from rlhf_desktop.feedback.rows import FeedbackRow, RankingRow, annotator_of, completion_of, prompt_of, text_of
+from rlhf_desktop.feedback.rows import FeedbackRow, RankingRow, annotator_of
 
 _FROM = {"user": "human", "assistant": "gpt", "system": "system"}
 
 
 def fits(record: Record) -> float:
-    """Turns with "from" and "value"."""
+    """Turns with "from" and "value", or with "role" and "content" under this name."""
     turns = record.get("conversations")
-    return 1.0 if isinstance(turns, list) and turns and isinstance(turns[0], dict) and "from" in turns[0] else 0.0
+    first = turns[0] if isinstance(turns, list) and turns else None
+    return 1.0 if isinstance(first, dict) and ("from" in first or has(first, "role", "content")) else 0.0
 
 
 def read(record: Record, context: Context) -> Iterator[FeedbackRow]:
     """An example, a thumb (`kto_tag`), or a comparison of the two answers to the conversation."""
-    if record.get("tools"):
+    if record.get("tools") not in (None, "", "[]", []):
         context.note("The tools that the model was offered are left out")
+    turns = record["conversations"]
+    keys = ("from", "value") if isinstance(turns[0], dict) and "from" in turns[0] else ("role", "content")
     if "chosen" in record and "rejected" in record:
-        messages = chat_of(record["conversations"], "conversation", "from", "value", context)
-        texts = (_answer(record["chosen"], "chosen answer"), _answer(record["rejected"], "rejected answer"))
-        prompt = with_system(record, prompt_of(messages))
-        yield RankingRow(prompt, texts, ranks_of(record, context), annotator_of(record))
+        messages = chat_of(turns, "conversation", *keys, context)
+        prompt, texts = compared(messages, _side(record["chosen"]), _side(record["rejected"]), context)
+        yield RankingRow(with_system(record, prompt), texts, ranks_of(record, context), annotator_of(record))
     else:
-        yield from conversation(record, record["conversations"], context, "from", "value")
+        yield from conversation(record, turns, context, *keys)
 
 
-def _answer(value: Any, what: str) -> str:
-    if isinstance(value, str):
-        return text_of(value, what)
-    return completion_of(chat_of(value if isinstance(value, list) else [value], what, "from", "value"), what)
+def _side(value: Any) -> Any:
+    """An answer, or a conversation that ends with it, as messages."""
+    turns = [value] if isinstance(value, dict) else value
+    if isinstance(turns, list) and turns and isinstance(turns[0], dict) and "from" in turns[0]:
+        return list(chat_of(turns, "answer", "from", "value"))
+    return turns
 
 
 def _turns(messages: Messages) -> list[dict[str, str]]:

@@ -19,10 +19,11 @@ from rlhf_desktop.feedback.formats.base import (
     has,
     preferences,
     shared_prompt,
+    spoken,
     thumbed,
 )
 from rlhf_desktop.feedback.formats.extras import answered, learned, ranks_of, survey, with_system
-from rlhf_desktop.feedback.formats.hh import hh_messages
+from rlhf_desktop.feedback.formats.hh import hh_messages, hh_prompt
 from rlhf_desktop.feedback.rows import (
     DemonstrationRow,
     FeedbackRow,
@@ -44,7 +45,7 @@ def _read_explicit(record: Record, context: Context) -> Iterator[FeedbackRow]:
     sides = [record["chosen"], record["rejected"]]
     if all(isinstance(side, str) and side.lstrip("\n").startswith("Human: ") and "\n\nAssistant: " in side for side in sides):
         sides = [list(hh_messages("\n\n" + side.lstrip("\n"))) for side in sides]
-    prompt, texts = compared(record["prompt"], sides[0], sides[1], context)
+    prompt, texts = compared(hh_prompt(record["prompt"]), sides[0], sides[1], context)
     yield RankingRow(with_system(record, prompt), texts, ranks_of(record, context), annotator_of(record))
 
 
@@ -83,7 +84,7 @@ def _read_unpaired(record: Record, context: Context) -> Iterator[FeedbackRow]:
 def _one_answer(record: Record, context: Context) -> FeedbackRow:
     """A prompt with one answer, which may repeat it."""
     answer = record["completion"]
-    prompt = prompt_of(record["prompt"])
+    prompt = prompt_of(hh_prompt(record["prompt"]))
     if isinstance(answer, list) and len(answer) > 1:
         before, _ = cut(chat_of(answer, "completion", context=context), "completion")
         if before != prompt:
@@ -122,7 +123,7 @@ def _messages(record: Record) -> float:
 
 
 def _read_messages(record: Record, context: Context) -> Iterator[FeedbackRow]:
-    if record.get("tools") or record.get("functions"):
+    if any(record.get(name) not in (None, "", "[]", []) for name in ("tools", "functions")):
         context.note("The tools that the model was offered are left out")
     other = record.get("rejected_response")
     if isinstance(other, str) and other.strip():  # ms-swift: the last message is the better answer
@@ -145,15 +146,16 @@ def conversation(
         text_key: The name of its text.
     """
     messages = chat_of(turns, "conversation", role_key, text_key, context)
+    turns = spoken(turns, role_key, text_key)
     _check_prompt(record, messages, context)
     weighed = [learned(turn) for turn in turns]
-    spoken = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
-    if all(weighed[n] is None for n in spoken):
+    said = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
+    if all(weighed[n] is None for n in said):
         last = _last(messages, context)
         yield answered(record, *cut(messages, "conversation"), context, turns[last])
         return
-    wanted = [n for n in spoken if weighed[n] is not False]
-    if len(wanted) < len(spoken):
+    wanted = [n for n in said if weighed[n] is not False]
+    if len(wanted) < len(said):
         context.note("Answers of weight 0 stay in the conversation and are not learned")
     if not wanted:
         raise Unusable("all its answers have weight 0: none is to be learned from")

@@ -255,6 +255,30 @@ def test_a_prompt_beside_whole_conversations_is_joined_with_them(prompt, before,
     assert Reading().rows(record) == [RankingRow(expected, ("A", "B"), (1, 2))]
 
 
+def test_a_prompt_that_is_a_transcript_is_its_turns():
+    asked = "\n\nHuman: Q1\n\nAssistant: x\n\nHuman: Q2\n\nAssistant:"
+    turns = [user("Q1"), assistant("x"), user("Q2")]
+    assert Reading().rows({"prompt": asked, "chosen": " A", "rejected": " B"}) == [RankingRow(turns, (" A", " B"), (1, 2))]
+    assert Reading().rows({"prompt": asked, "completion": "A"}) == [DemonstrationRow(turns, "A")]
+    mentioned = "What does Human: mean?\n\nAssistant:"
+    assert Reading().rows({"prompt": mentioned, "completion": "A"}) == [DemonstrationRow([user(mentioned)], "A")]
+
+
+def test_a_system_message_that_says_nothing_is_none():
+    silent = {"role": "system", "content": ""}
+    assert Reading().rows({"messages": [silent, user("Q"), assistant("A")]}) == [DemonstrationRow([user("Q")], "A")]
+    rows = Reading().rows({"messages": [silent, user("1"), assistant("A", weight=0), user("2"), assistant("B", weight=1)]})
+    assert [row.completion for row in rows] == ["B"], "weights stay with their messages"
+
+
+def test_conversations_with_other_keys_and_whole_sides_are_read():
+    human, gpt = {"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}
+    sides = {"chosen": [human, gpt], "rejected": [human, {"from": "gpt", "value": "B"}]}
+    assert Reading().rows({"conversations": [human], **sides}) == [RankingRow([user("Q")], ("A", "B"), (1, 2))]
+    (row,) = Reading().rows({"conversations": [user("Q"), assistant("A")], "kto_tag": False})
+    assert row.verdicts == (Thumbs(False),)
+
+
 def test_a_prompt_that_says_something_else_is_named(tmp_path):
     path = save(
         tmp_path, {**WHOLE, "prompt": "Nothing of the kind"}, {"messages": [user("Q"), assistant("A")], "prompt": "Nor this"}

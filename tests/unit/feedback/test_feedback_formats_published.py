@@ -1,5 +1,6 @@
 """Published data sets: each against a file with the columns of its card."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,17 @@ def node(text, rank, **more):
 
 def tree(*replies, **more):
     return {"message_tree_id": "t", "prompt": {"role": "prompter", "text": "Q", "replies": list(replies)}, **more}
+
+
+def test_flat_messages_in_the_order_of_a_talk_are_no_talk(tmp_path):
+    rows = [
+        {"message_id": "1", "parent_id": None, "text": "Q", "role": "prompter"},
+        {"message_id": "2", "parent_id": "1", "text": "good", "role": "assistant", "rank": 0},
+        {"message_id": "3", "parent_id": "1", "text": "poor", "role": "assistant", "rank": 1},
+    ]
+    path = tmp_path / "flat.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert list(read_feedback(path)) == [RankingRow([user("Q")], ("good", "poor"), (1, 2))]
 
 
 def test_a_message_of_a_tree_costs_itself_only():
