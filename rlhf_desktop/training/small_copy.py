@@ -76,7 +76,8 @@ def _parameters(config: Any) -> int:
 def _made(config: Any) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+        made = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32)  # its rotations too
+        model = made.float().eval()
     _stir(model)
     model(input_ids=torch.arange(3, 3 + 3 * WINDOW)[None], use_cache=False)
     return model

@@ -78,7 +78,8 @@ def _found(kind: Literal["chats", "refused"], sentence: str, problem: Exception)
 def _twin(theirs: Any) -> Any:
     """The same model as this program uses it: its attention ours, its weights frozen."""
     with torch.random.fork_rng(devices=[]):
-        model = AutoModelForCausalLM.from_config(copy.deepcopy(theirs.config), attn_implementation=attention_of(type(theirs)))
+        config, attention = copy.deepcopy(theirs.config), attention_of(type(theirs))
+        model = AutoModelForCausalLM.from_config(config, attn_implementation=attention, dtype=torch.float32)
     model.load_state_dict(theirs.state_dict())
     model = model.float().eval().requires_grad_(False)
     use_rows(model)

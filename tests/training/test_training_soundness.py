@@ -56,8 +56,12 @@ def test_the_same_copy_every_time():
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
-def test_what_is_right_trains():
-    assert check_family(LLAMA).kind == "trains"
+@pytest.mark.parametrize("dtype", ["float32", "float16"])  # what its files hold: nothing of the check is computed in it
+def test_what_is_right_trains(dtype):
+    rope = {"rope_theta": 100_000.0, "rope_type": "default"}
+    config = AutoConfig.for_model("llama", **{**LARGE, "hidden_size": 576, "num_attention_heads": 9, "num_key_value_heads": 3},
+                                  dtype=dtype, rope_parameters=rope)  # fmt: skip
+    assert check_family(config).kind == "trains"
 
 
 def _off(work):
