@@ -31,8 +31,15 @@ def _named(families: str) -> frozenset[str]:
 
 TRAINS = _named(
     """
-    cohere2 deepseek_v3 exaone4 gemma2 gemma3_text gemma4_text gpt_oss granite llama ministral mistral nanochat olmo3 phi3
-    qwen2 qwen2_moe qwen3 smollm3
+    afmoe apertus arcee bamba biogpt bloom codegen cohere cohere2 deepseek_v2 deepseek_v3 diffllama dots1 ernie4_5
+    ernie4_5_moe exaone4 falcon falcon_h1 falcon_mamba gemma gemma2 gemma3 gemma3_text gemma3n gemma3n_text gemma4
+    gemma4_text glm glm4 glm4_moe glm4_moe_lite gpt2 gpt_bigcode gpt_neo gpt_neox gpt_oss gptj granite granite_swa
+    granitemoe granitemoehybrid granitemoeshared helium hunyuan_v1_dense hunyuan_v1_moe idefics3 internlm3 internvl jamba
+    lfm2 lfm2_moe lfm2_vl llama llama4 llama4_text llava llava_next llava_onevision mamba mamba2 mimo_v2_flash minicpm3
+    minimax minimax_m2 ministral ministral3 mistral mistral3 mixtral mpt nanochat nemotron nemotron_h olmo olmo2 olmo3
+    olmo_hybrid olmoe opt persimmon phi phi3 phimoe qwen2 qwen2_5_vl qwen2_moe qwen2_vl qwen3 qwen3_5 qwen3_5_moe
+    qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next qwen3_vl recurrent_gemma seed_oss smollm3 smolvlm stablelm starcoder2
+    vaultgemma xglm zamba2
     """
 )
 """Shown right in `tests/families`, from chat to export."""
@@ -46,6 +53,9 @@ LANGUAGE_PARTS = {
     "qwen3_vl": "qwen3_vl_text", "qwen3_vl_moe": "qwen3_vl_moe_text", "qwen3_5": "qwen3_5_text", "qwen3_5_moe": "qwen3_5_moe_text",
 }  # fmt: skip
 """Models that see or hear as well, and the family of their language part where their files leave it unsaid."""
+
+_SPOKEN = {"qwen2_vl_text": "qwen2", "qwen2_5_vl_text": "qwen2", "qwen3_vl_text": "qwen3"}
+"""Language parts that are those of another family but for where pictures stand."""
 
 _NESTED = ("text_config", "language_config", "llm_config")
 
@@ -80,6 +90,7 @@ _REASONS = {
     "It writes a whole text at once out of noise (diffusion), not word by word, so it cannot be taught here.": """
         diffusion_gemma diffusion_gemma_text dream llada llada_moe sdar
         """,
+    "It keeps what it has read in a way of its own, in which several answers cannot be written side by side.": "rwkv",
     "It only guesses ahead for a larger model and is none by itself.": """
         gemma4_assistant gemma4_unified_assistant muse_glimmer_assistant
         """,
@@ -89,20 +100,14 @@ REFUSED = {family: reason for reason, families in _REASONS.items() for family in
 
 _OTHERS = _named(
     """
-    afmoe apertus arcee aria aria_text axk1 axk2 aya_vision bailing_hybrid bamba beam biogpt bitnet bloom blt chameleon
-    codegen cohere cohere2_moe cohere2_vision cohere_compass_text cpmant ctrl cwm dbrx deepseek_v2 deepseek_v32 deepseek_v4
-    deepseek_vl deepseek_vl_hybrid diffllama doge dots1 dots3_note dots3_note_text emu3 ernie4_5 ernie4_5_moe
-    ernie4_5_vl_moe exaone4_5 exaone_moe falcon falcon_h1 falcon_mamba fast_vlm flex_olmo flint fuyu gemma gemma4_unified
-    glm glm4 glm46v glm4_moe glm4_moe_lite glm4v glm4v_moe glm_moe_dsa got_ocr2 gpt-sw3 gpt2 gpt_bigcode gpt_neo gpt_neox
-    gpt_neox_japanese gptj granite4_vision granite_swa granitemoe granitemoe_swa granitemoehybrid granitemoeshared helium
-    hrm_text hunyuan_v1_dense hunyuan_v1_moe hy_v3 hy_v4 hyperclovax hyperclovax_vision_v2 idefics idefics2 idefics3
-    inkling2_text inkling_text internlm3 internvl iquestcoder jais2 jamba janus jetmoe kimi_k25 kimi_linear kolibri1 laguna
-    lfm2 lfm2_moe lfm2_vl lfm3 lfm3_vl llava llava_next llava_next_video llava_onevision longcat_flash mamba mamba2 mellum
-    mimo_v2_flash minicpm3 minimax minimax_m2 minimax_m3_vl minimax_m3_vl_text ministral3 mistral4 mixtral mllama
-    modernbert-decoder molmo2 mpt nemotron nemotron_h olmo olmo2 olmo_hybrid olmoe openai-gpt opt ovis2 paligemma
-    perception_lm persimmon phi phi4_multimodal phimoe qwen2_5_omni qwen3_moe qwen3_next qwen3_omni_moe qwen4_exp
-    qwen4_exp_text recurrent_gemma reformer rwkv seed_oss smolvlm solar_open stablelm starcoder2 vaultgemma video_llava
-    vipllava xglm xlnet xlstm youtu zamba zamba2 zaya
+    aria aria_text axk1 axk2 aya_vision bailing_hybrid beam bitnet blt chameleon cohere2_moe cohere2_vision
+    cohere_compass_text cpmant ctrl cwm dbrx deepseek_v32 deepseek_v4 deepseek_vl deepseek_vl_hybrid doge dots3_note
+    dots3_note_text emu3 ernie4_5_vl_moe exaone4_5 exaone_moe fast_vlm flex_olmo flint fuyu gemma4_unified glm46v glm4v
+    glm4v_moe glm_moe_dsa got_ocr2 gpt-sw3 gpt_neox_japanese granite4_vision granitemoe_swa hrm_text hy_v3 hy_v4 hyperclovax
+    hyperclovax_vision_v2 idefics idefics2 inkling2_text inkling_text iquestcoder jais2 janus jetmoe kimi_k25 kimi_linear
+    kolibri1 laguna lfm3 lfm3_vl llava_next_video longcat_flash mellum minimax_m3_vl minimax_m3_vl_text mistral4 mllama
+    modernbert-decoder molmo2 openai-gpt ovis2 paligemma perception_lm phi4_multimodal qwen2_5_omni qwen3_omni_moe qwen4_exp
+    qwen4_exp_text reformer solar_open video_llava vipllava xlnet xlstm youtu zamba zaya
     """
 )
 
@@ -128,7 +133,7 @@ def verdict(config: Mapping[str, Any]) -> Verdict:
         return Verdict("refused", reason)
     if inner in CHATS:
         return Verdict("chats", CHATS[inner])
-    return Verdict("trains" if {family, inner} <= TRAINS else "tried")
+    return Verdict("trains" if {family, _SPOKEN.get(inner, inner)} <= TRAINS else "tried")
 
 
 def family_of(config: Mapping[str, Any]) -> str:

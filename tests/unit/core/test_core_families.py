@@ -30,7 +30,7 @@ from rlhf_desktop.core.families import CHATS, LANGUAGE_PARTS, NATIVE, REFUSED, T
             "refused",
             "code",
         ),
-        ({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}, "tried", ""),
+        ({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}, "trains", ""),
         ({"model_type": "siglip2", "text_config": {"model_type": "siglip2_text_model"}}, "refused", "pictures"),
         ({"model_type": "llava", "text_config": {"model_type": "bert"}}, "refused", "encoder"),
     ],
@@ -47,7 +47,9 @@ def test_a_model_that_sees_as_well_is_judged_by_its_language_part(monkeypatch):
     assert language_part(whole) == {"model_type": "gemma3_text", "hidden_size": 2560}
     assert language_part({"model_type": "qwen2_5_vl", "hidden_size": 8}) == {"model_type": "qwen2_5_vl_text", "hidden_size": 8}
     assert language_part({"model_type": "llava", "text_config": {"model_type": "llama"}})["model_type"] == "llama"
-    assert verdict({"model_type": "llava", "text_config": {"model_type": "llama"}}).kind == "tried"
+    assert verdict({"model_type": "aya_vision", "text_config": {"model_type": "llama"}}).kind == "tried"
+    assert verdict({"model_type": "qwen2_5_vl", "hidden_size": 8}).kind == "trains"
+    assert verdict({"model_type": "qwen2_5_vl", "text_config": {"model_type": "qwen2_5_vl_text"}}).kind == "trains"
     monkeypatch.setattr("rlhf_desktop.core.families.CHATS", {"gemma3_text": "It only talks."})
     assert verdict(whole).reason == "It only talks."
 
