@@ -109,6 +109,9 @@ class _Tree:
         self._by_id = {turn.id: turn for turn in turns}
         self._system, self._context = system, context
         self._answers: dict[str, list[Turn]] = {}
+        self._depth: dict[str, int] = {}  # at least: a file may name a turn before the one it follows
+        for turn in turns:
+            self._depth[turn.id] = self._depth.get(turn.parent, 0) + 1
         if any(turn.role == "tool" and turn.text.strip() for turn in turns):
             context.note(_TOOLS)
         for turn in turns:
@@ -193,6 +196,8 @@ class _Tree:
 
     def _branch(self, turn: Turn) -> list[Turn] | None:
         """All turns up to this one; None where they are more than a prompt may hold."""
+        if self._depth[turn.id] > _MOST_TURNS:
+            return None
         found, chars = [turn], len(turn.text)
         for above in self._above(turn):
             found.append(above)
