@@ -4,6 +4,7 @@ A file is read piece by piece, whatever its size. What cannot be read comes as a
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -60,7 +61,9 @@ class Understanding:
 def understanding_of(path: Path) -> Understanding:
     """What a reader should know of how a file is understood: its letters, what separates its columns, how many files are in it."""
     found = talking(members(path))
-    layout = _layout(found[0]) if found else _Layout("json")
+    layout = _Layout("json")
+    with suppress(BadInput):  # reading says what is wrong with the first file
+        layout = _layout(found[0]) if found else layout
     notes = [f"{len(found):,} files are read."] if len(found) > 1 else []
     guessed = layout.encoding.startswith("cp") or layout.encoding in _GUESSED
     if encoding := said(layout.encoding):

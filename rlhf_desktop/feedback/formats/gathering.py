@@ -21,6 +21,9 @@ _ASIDE = {  # files of an export that hold no conversations
     "thread.json", "assistant.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "settings.json", "config.json",
     "state.json", "readme.md", "readme.txt", "license.md", "license.txt", *_BESIDE,
 }  # fmt: skip
+_TALK_NAMES = ("conversation_id", "conversationId", "chat_id", "thread_id", "session_id", "dialog_id", "conversation")
+_OF_RECORDS = {"prompt", "message_id", "parent_id", "message_tree_id", "rank", "label", "score", "chosen", "rejected", "completion"}
+_MOST_COLUMNS = 8  # of a turn
 _TITLES = {"title", "name", "createdAt", "created_at", "updatedAt", "updated_at", "create_time", "exportedAt", "conversationId"}
 _MAX_BESIDE = 10**6  # ratings that are kept in memory
 
@@ -63,18 +66,21 @@ def of_file(member: Member, read: Read) -> Iterator[Item]:
 
 
 def _turns(first: Item, items: Iterator[Item]) -> Iterator[Item]:
-    """A list of turns is one conversation; a list of which only some are turns is what it is."""
+    """A list of turns is one conversation, or as many as it names; a list of which only some are turns is what it is."""
     listed = [first, *items]
-    if all(_is_turn(item.value) for item in listed):
-        yield replace(first, value={plain.TURNS: [item.value for item in listed]})
-    else:
+    if not all(_is_turn(item.value) for item in listed):
         yield from listed
+        return
+    talks: dict[str, list[Any]] = {}
+    for item in listed:
+        named = next((item.value[name] for name in _TALK_NAMES if name in item.value), "")
+        talks.setdefault(str(named), []).append(item.value)
+    yield from (replace(first, number=number, value={plain.TURNS: turns}) for number, turns in enumerate(talks.values(), 1))
 
 
 def _is_turn(value: Any) -> bool:
-    """Whether it is a turn and nothing more: a record about an answer has other columns."""
-    others = value.keys() - {"role", "content", "from", "value", "text"} if is_message(value) else set()
-    return is_message(value) and len(others) <= 6 and not others & {"prompt", "rank", "parent_id", "message_tree_id"}
+    """Whether it is a turn of a conversation, and no record about one."""
+    return is_message(value) and not _OF_RECORDS & value.keys() and len(value) <= _MOST_COLUMNS
 
 
 def _single(value: Any, alone: bool) -> list[Any] | None:

@@ -22,7 +22,7 @@ from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import EmptyState, Looking, Pages, column, row
 
-_FILES = "Prompts (*.jsonl *.json *.csv *.txt);;All files (*)"
+_FILES = "Prompts (*.jsonl *.json *.csv *.tsv *.xlsx *.parquet *.txt);;All files (*)"
 
 
 class ReadyPage(QWidget):

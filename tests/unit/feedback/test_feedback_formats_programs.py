@@ -10,6 +10,7 @@ import pytest
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.formats import PROGRAMS, SURE, Reading, guesses, read_feedback, sample, surveyed
+from rlhf_desktop.feedback.formats.containers import understanding_of
 from rlhf_desktop.feedback.formats.programs.talk import TALKS, thumb
 from rlhf_desktop.feedback.judgements import Correction, Thumbs
 from rlhf_desktop.feedback.rows import DemonstrationRow, JudgedRow, Problem, RankingRow, UnjudgedRow
@@ -630,6 +631,32 @@ def test_a_plain_conversation_by_itself(tmp_path, name):
     assert [type(row) for row in read_feedback(tmp_path / name)] == [UnjudgedRow]
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl", "json"])
+def test_a_log_with_a_turn_a_row_is_as_many_conversations_as_it_names(tmp_path, form):
+    rows = [("a", "user", "One?", ""), ("b", "user", "Two?", ""), ("a", "assistant", "1", "up"), ("b", "assistant", "2", "down")]
+    records = [dict(zip(("conversation_id", "role", "content", "feedback"), row, strict=True)) for row in rows]
+    path = tmp_path / f"log.{form}"
+    if form == "csv":
+        out = io.StringIO(newline="")
+        writer = csv.DictWriter(out, records[0])
+        writer.writeheader()
+        writer.writerows(records)
+        path.write_text(out.getvalue())
+    else:
+        path.write_text(json.dumps(records) if form == "json" else "\n".join(map(json.dumps, records)))
+    assert list(read_feedback(path)) == [JudgedRow([user("One?")], ("1",), UP), JudgedRow([user("Two?")], ("2",), DOWN)]
+
+
+def test_records_about_messages_are_no_turns_of_one_conversation(tmp_path):
+    tree = [
+        {"message_id": "p", "parent_id": None, "role": "prompter", "text": "Q", "message_tree_id": "p"},
+        {"message_id": "a", "parent_id": "p", "role": "assistant", "text": "A", "message_tree_id": "p", "rank": 1},
+        {"message_id": "b", "parent_id": "p", "role": "assistant", "text": "B", "message_tree_id": "p", "rank": 0},
+    ]
+    path = write(tmp_path / "flat.json", tree)
+    assert recognised(path) == "oasst-flat"
+
+
 def test_a_data_set_of_examples_is_still_one(tmp_path):
     record = {"messages": [user("Q"), assistant("A")]}
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(record) + "\n" for _ in range(3)))
@@ -801,3 +828,10 @@ def test_a_conversation_that_goes_in_circles_or_never_ends_takes_no_time(tmp_pat
     rows = list(read_feedback(path))
     assert 200 < len(rows) < 300  # those of a bearable length, and the circle's
     assert notes(path) == ["What follows a very long conversation is left out"]
+
+
+def test_an_empty_file_of_an_export_does_not_cost_the_others(tmp_path):
+    path = zipped(tmp_path / "e.zip", {"a.json": "", "conversations.json": GPT[1:2]})
+    assert understanding_of(path).notes == ("2 files are read.",)
+    problem, row = read_feedback(path)
+    assert (problem.reason, type(row)) == ("a.json: a.json is empty", UnjudgedRow)

@@ -70,3 +70,27 @@ def test_a_missing_file_and_one_that_is_not_text(tmp_path):
     (tmp_path / "p.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadInput, match="line 1: it is not UTF-8"):
         read_prompts(tmp_path / "p.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("p.csv", b'prompt,tag\nOne?,x\n"Two, or\nthree?",y\n'),
+        ("excel.csv", 'Nr;Frage\r\n1;One?\r\n2;"Two, or\nthree?"\r\n'.encode("utf-8-sig")),
+        ("p.tsv", 'id\tx\n1\tOne?\n2\t"Two, or\nthree?"\n'.encode("utf-16")),
+        ("only.csv", b'alpha\nOne?\n"Two, or\nthree?"\n'),
+    ],
+)
+def test_a_table_of_prompts(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    assert read_prompts(tmp_path / name) == [user("One?"), user("Two, or\nthree?")]
+
+
+def test_a_table_whose_prompts_are_not_to_be_found_says_so(tmp_path):
+    (tmp_path / "p.csv").write_text("alpha,beta\nx,y\n")
+    with pytest.raises(BadInput, match=r"none of its columns says that it holds the prompts \(alpha, beta\)") as caught:
+        read_prompts(tmp_path / "p.csv")
+    assert "prompt" in caught.value.hint
+    (tmp_path / "p.csv").write_text("prompt,beta\n,y\nx,y\n")
+    with pytest.raises(BadInput, match="line 1: the prompt is empty"):
+        read_prompts(tmp_path / "p.csv")
