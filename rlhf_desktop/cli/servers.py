@@ -58,7 +58,7 @@ def list_server_models(ctx: click.Context, url: str) -> None:
 @server.command("generate")
 @click.argument("url")
 @click.option("--server-model", default="", metavar="NAME", help="Which of its models (default: the only one).")
-@click.option("--prompts", type=FILE, required=True, metavar="FILE", help='One prompt a line: {"prompt": "…"}; or a .txt file, or a table.')
+@click.option("--prompts", type=FILE, required=True, metavar="FILE", help='One a line: {"prompt": "…"}; .txt; a table.')
 @click.option("-k", "k", type=click.IntRange(1, MAX_ANSWERS), default=1, show_default=True, help="Answers to each prompt.")
 @click.option("--out", type=FILE, required=True, metavar="FILE.jsonl", help="Where the answers go.")
 @sampling_options

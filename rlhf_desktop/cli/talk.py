@@ -46,7 +46,7 @@ def sampling_of(desk: Desk, drawn: dict[str, Any]) -> Sampling:
 
 
 @click.command(cls=Command)
-@click.option("--prompts", type=FILE, required=True, metavar="FILE", help='One prompt a line: {"prompt": "…"}; or a .txt file, or a table.')
+@click.option("--prompts", type=FILE, required=True, metavar="FILE", help='One a line: {"prompt": "…"}; .txt; a table.')
 @click.option("-k", "k", type=click.IntRange(1, MAX_ANSWERS), default=1, show_default=True, help="Answers to each prompt.")
 @click.option("--adapter", metavar="A", help="A tuned model: name, run id or folder (default: the base model).")
 @click.option("--out", type=FILE, required=True, metavar="FILE.jsonl", help="Where the answers go.")
