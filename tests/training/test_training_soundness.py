@@ -64,6 +64,14 @@ def test_what_is_right_trains(dtype):
     assert check_family(config).kind == "trains"
 
 
+def test_layers_with_settings_of_their_own_keep_them():
+    """Gemma 4's full attention has wider heads."""
+    copy = small_copy(AutoConfig.for_model("gemma4_text"))
+    sizes = {layer.self_attn.head_dim for layer in copy.model.layers}
+    assert sizes == {256, 512}
+    assert check_family(AutoConfig.for_model("gemma4_text")).kind == "trains"
+
+
 def _off(work):
     def other(*args, **options):
         found = work(*args, **options)
