@@ -12,7 +12,8 @@ from typing import Any
 from rlhf_desktop.feedback.formats import format_named
 from rlhf_desktop.feedback.formats.base import Record, as_words
 from rlhf_desktop.feedback.formats.documents import is_message
-from rlhf_desktop.feedback.formats.extras import thumb_of
+from rlhf_desktop.feedback.formats.roles import is_answer
+from rlhf_desktop.feedback.formats.thumbs import is_nothing, thumb_of
 
 _WORDS: Mapping[str, str] = {  # what people call our fields, without accents; several words are joined by _
     "prompt": "question query instruction input context user ask request customer ticket frage anfrage eingabe aufgabe "
@@ -35,6 +36,7 @@ _WORDS: Mapping[str, str] = {  # what people call our fields, without accents; s
 _SAME = {"instruction": "prompt", "output": "completion"}
 _OPTIONAL = ("system", "annotator", "input", "label")
 _OFFERED = ("preference", "unpaired", "prompt-completion", "messages")  # in the order they are tried
+_TEXTS = ("prompt", "chosen", "rejected", "completion", "instruction", "output")
 _LOOKED_AT = 30  # records
 
 
@@ -46,12 +48,15 @@ def propose_columns(form: str, columns: Iterable[str], records: Sequence[Record]
         columns: The file's columns.
         records: Its first records, where their contents may help.
     """
-    names, fields = list(columns), format_named(form).fields
+    fields = format_named(form).fields
+    names = _without_rivals(list(columns)) if "completion" in fields or "output" in fields else list(columns)
     scores = [
         (score, -place, ours, theirs) for place, ours in enumerate(fields) for theirs in names if (score := _heading(ours, theirs))
     ]
     found: dict[str, str] = {}
     for _, _, ours, theirs in sorted(scores, reverse=True):
+        if ours in _TEXTS and _are_words(records[:_LOOKED_AT], theirs):
+            continue
         if ours not in found and theirs not in found.values():
             found[ours] = theirs
     for ours in fields:
@@ -69,6 +74,15 @@ def likely_form(columns: Iterable[str], records: Sequence[Record] = ()) -> tuple
         if all(field in found for field in format_named(form).fields if field not in _OPTIONAL or _is_needed(form, field)):
             return form, found
     return "", {}
+
+
+def _without_rivals(names: list[str]) -> list[str]:
+    """The columns but for answers of which there are several (answer_a, answer_b): none of them is an example by itself."""
+    stems: dict[str, list[str]] = {}
+    for name in names:
+        found = re.match(r"^(.+?)[ _-]*(?:\d+|(?<=[ _-])[a-h])$", as_words(name)) if is_answer(name) else None
+        stems.setdefault(found[1] if found else name, []).append(name)
+    return [name for name in names if [name] in stems.values()]
 
 
 def _is_needed(form: str, field: str) -> bool:
@@ -125,6 +139,12 @@ def _are_messages(values: list[Any]) -> bool:
 
 def _are_thumbs(values: list[Any]) -> bool:
     return len({str(value) for value in values}) > 1 and all(thumb_of(value) is not None for value in values)
+
+
+def _are_words(records: Sequence[Record], name: str) -> bool:
+    """Whether a column holds nothing but words that judge ("accept", "reject"): no texts."""
+    values = [record[name] for record in records if not is_nothing(record.get(name))]
+    return len({str(value) for value in values}) > 1 and _are_thumbs(values)
 
 
 def _are_questions(values: list[Any]) -> bool:

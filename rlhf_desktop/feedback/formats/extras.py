@@ -7,26 +7,15 @@ from typing import Any
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.formats.asking import Context, Question
 from rlhf_desktop.feedback.formats.base import Record, as_words
-from rlhf_desktop.feedback.formats.scales import Scale, number_of, scale_of, scales_with, told_by
+from rlhf_desktop.feedback.formats.scales import Scale, is_scale, number_of, scale_of, scales_with, told_by
+from rlhf_desktop.feedback.formats.suspects import IGNORE, PLAIN_WORDS, ask_meaning, survey_suspects, suspects, word_of
+from rlhf_desktop.feedback.formats.thumbs import is_nothing
+from rlhf_desktop.feedback.formats.thumbs import thumb_of as thumb_of
 from rlhf_desktop.feedback.judgements import Rating, Ratings, Thumbs, Verdict
 from rlhf_desktop.feedback.rows import DemonstrationRow, FeedbackRow, Unusable, annotator_of, row_of, text_of
 from rlhf_desktop.feedback.verdicts import MAX_LEVELS
 
 _SYSTEM = ("system", "system prompt", "system message", "sys prompt")
-_GOOD = {
-    "true", "yes", "y", "up", "good", "chosen", "accepted", "accept", "approved", "desirable", "positive", "like",
-    "liked", "correct", "right", "thumbs_up", "thumb_up", "thumbsup", "upvote", "upvoted", "👍", "✓", "✅", "+",
-    "pass", "passed", "winner", "win", "preferred", "acceptable",
-    "ja", "gut", "richtig", "oui", "bon", "bonne", "juste", "sí", "bueno",
-}  # fmt: skip
-_BAD = {
-    "false", "no", "n", "down", "bad", "rejected", "reject", "declined", "undesirable", "negative", "dislike",
-    "disliked", "incorrect", "wrong", "thumbs_down", "thumb_down", "thumbsdown", "downvote", "downvoted", "👎",
-    "nein", "schlecht", "falsch", "non", "mauvais", "mauvaise", "faux", "malo",
-    "✗", "❌", "-", "−", "fail", "failed", "loser", "lose", "dispreferred", "unacceptable", "not_good",
-    "low", "poor", "terrible", "awful", "worse", "worst", "unhelpful", "harmful", "toxic", "unsafe", "spam",
-}  # fmt: skip
-_SKIN = re.compile("[\U0001f3fb-\U0001f3ff\ufe0f]")  # of a thumb
 _SAYS = (  # columns whose whole meaning is good or bad
     "label", "kto tag", "thumb", "thumbs", "vote", "verdict", "is good", "good", "approved", "accepted",
     "desirable", "is desirable", "liked", "is correct", "thumbs up", "thumb up", "upvoted", "chosen", "preferred",
@@ -38,8 +27,8 @@ _DENIES = (
 )  # fmt: skip
 _STARS = ("stars", "mark", "grade")
 _REMARKS = ("feedback", "status", "reaction")  # that may be anything else, too
-_MAY_SAY = (*_STARS, *_REMARKS, "rating", "ratings", "score", "reward", "quality", "judgement", "judgment")
-_IGNORE = ("ignore", "It says nothing of how good the answer is")
+_MARKS = ("rating", "ratings", "score", "reward", "quality", "judgement", "judgment")
+_MAY_SAY = (*_STARS, *_REMARKS, *_MARKS)
 
 
 def with_system(record: Record, prompt: Messages) -> Messages:
@@ -59,7 +48,8 @@ def _words(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Each column's name as words, lower case ("ktoTag", "kto-tag" and "KTO_TAG" are "kto tag"), with its value."""
     for name in list(record):
         words = as_words(str(name))
-        if words in _SYSTEM or words in _SAYS or words in _DENIES or words in _MAY_SAY or words == "weight":
+        nested = words not in _SYSTEM and isinstance(record, dict) and isinstance(dict.get(record, name), dict | list)
+        if not nested and words in (*_SYSTEM, *_SAYS, *_DENIES, *_MAY_SAY, "weight"):
             yield words, record[name]
 
 
@@ -112,12 +102,16 @@ def check_kept(record: Record) -> None:
 
 def answered(record: Record, prompt: Messages, text: str, context: Context, message: Any = None) -> FeedbackRow:
     """An answer with what the record (or the answer's own message) says of it; an example to imitate where nothing is said."""
-    check_kept(record)
+    for holder in (record, message if isinstance(message, dict) else {}):
+        check_kept(holder)
     if learned(message) is False:
         raise Unusable("its weight is 0: it is not to be learned from")
     said = list(_verdicts(record, context))
     if isinstance(message, dict):
         said += _verdicts(message, context)
+    if not said:
+        check_judged(record, context)
+        said = [*_suspected(record, context), *(_suspected(message, context) if isinstance(message, dict) else ())]
     prompt = with_system(record, prompt)
     if not said:
         return DemonstrationRow(prompt, text, annotator_of(record))
@@ -136,10 +130,58 @@ def _together(said: list[Verdict]) -> Iterator[Verdict]:
         yield Ratings(tuple(marks.values()))
 
 
+def check_judged(record: Record, context: Context) -> None:
+    """Refuse an answer that nobody judged where the others of its kind in the file are judged.
+
+    Raises:
+        Unusable: it is no example just because its mark is missing.
+    """
+    for words in (*_SAYS, *_STARS, *_MARKS):
+        if context.values(f"={words} of {_shape(record)}") and context.answers.get(words.replace(" ", "_")) != IGNORE[0]:
+            raise Unusable(f"nobody has said how good the answer is: it has no “{words}”, as other rows have")
+
+
+def _shape(record: Record) -> str:
+    names = ("messages", "conversations", "conversation", "completion", "output")
+    return " ".join(name for name in names if dict.__contains__(record, name))
+
+
+_KNOWN = frozenset(("role", "content", "from", "value", *_OUT))
+
+
+def _suspected(record: Mapping[str, Any], context: Context) -> Iterator[Verdict]:
+    """What columns say that no reader knows, once somebody has told what they mean."""
+    known: dict[str, Verdict] = {}
+    for words, value in suspects(record, context, _KNOWN):
+        if is_nothing(value):
+            raise Unusable(f"“{words[:40]}” does not say whether the answer is good")
+        verdict = _meant(words, value, context)
+        if verdict and known.setdefault(words, verdict) != verdict:
+            raise Unusable(f"those who judged it do not agree (“{words[:40]}”)")
+    yield from known.values()
+
+
+def _meant(words: str, value: Any, context: Context) -> Verdict | None:
+    up, said = thumb_of(value), word_of(value)
+    if up is not None and (said in PLAIN_WORDS or words in _SAYS) and words.replace(" ", "_") not in context.answers:
+        return Thumbs(up)
+    given = ask_meaning(words, value, context)
+    if given == IGNORE[0]:
+        return None
+    number = number_of(value)
+    if number is not None and is_scale(given):
+        return Ratings((mark(words, number, scale_of(given), context),))
+    wanted = {word_of(part) for part in given.split(",")}
+    return Thumbs(said in wanted or (number is not None and number in {number_of(part) for part in wanted}))
+
+
 def survey(record: Record, context: Context) -> None:
     """Note what the columns that may say good or bad hold, in the whole file."""
     for holder in _holders(record):
+        survey_suspects(holder, context)
         for words, value in _words(holder):
+            if holder is record and not is_nothing(value) and words in (*_SAYS, *_STARS, *_MARKS):
+                context.saw(f"={words} of {_shape(record)}", True)
             if isinstance(value, str | int | float) and words not in _SYSTEM:
                 context.saw(f"={words}", str(value).strip().casefold()[:40] if number_of(value) is None else number_of(value))
 
@@ -154,7 +196,7 @@ def _holders(record: Record) -> Iterator[Mapping[str, Any]]:
 
 def _verdicts(record: Mapping[str, Any], context: Context) -> Iterator[Verdict]:
     for words, value in _words(record):
-        if words in _SYSTEM or value is None or value == "" or isinstance(value, dict | list):
+        if words in _SYSTEM or (is_nothing(value) and not _means_minus(words, context)):
             continue
         if words == "weight":
             if number_of(value) == 0:
@@ -167,9 +209,14 @@ def _verdicts(record: Mapping[str, Any], context: Context) -> Iterator[Verdict]:
             yield verdict
 
 
+def _means_minus(words: str, context: Context) -> bool:
+    """Whether a dash is the opposite of a plus, and not an empty cell."""
+    return "+" in context.values(f"={words}")
+
+
 def _verdict(words: str, value: Any, context: Context) -> Verdict | None:
     answer = context.answers.get(words.replace(" ", "_"))
-    if answer == _IGNORE[0]:
+    if answer == IGNORE[0]:
         return None
     up = thumb_of(value)
     number = number_of(value)
@@ -197,25 +244,13 @@ def _is_thumb(words: str, numbers: set[float]) -> bool:
     return words not in _MAY_SAY or -1.0 in numbers or (0.0 in numbers and words not in _STARS)
 
 
-def thumb_of(value: Any) -> bool | None:
-    """Whether a value says good (True) or bad (False) by itself; None where it says neither."""
-    if isinstance(value, bool):
-        return value
-    number = number_of(value)
-    if number is not None:
-        return {1.0: True, 0.0: False, -1.0: False}.get(number)
-    raw = _SKIN.sub("", value.strip().casefold()) if isinstance(value, str) else ""
-    said = {raw, as_words(raw).replace(" ", "_")}
-    return True if said & _GOOD else False if said & _BAD else None
-
-
 def _ask_label(words: str, context: Context) -> str:
     seen = ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in context.values(f"={words}")[:8])
     return context.ask(Question(
         words.replace(" ", "_"),
         f"Some values of “{words}” are neither true nor false ({seen}). Which of them call an answer good? Name those, with commas "
         "between, or say ignore.",
-        (_IGNORE,),
+        (IGNORE,),
     ))  # fmt: skip
 
 
@@ -243,7 +278,7 @@ def ask_scale(key: str, name: str, marks: set[float], context: Context) -> Scale
     choices = [(str(scale), scale.words) for scale in scales_with(marks)]
     text = f"Which scale has “{name}”? Its marks are {seen}; write the worst and the best mark, as 1-10."
     if key.split(":")[0] != "scale":
-        choices.append(_IGNORE)
+        choices.append(IGNORE)
     return scale_of(context.ask(Question(key, text, tuple(choices), str(likely or ""))))
 
 
@@ -263,7 +298,8 @@ def ranks_of(record: Record, context: Context) -> tuple[int, int]:
     """Chosen before rejected, unless the record says that they are equally good."""
     check_kept(record)
     scores = list(_scores(record))
-    if record.get("tie") is True or record.get("is_tie") is True or (scores and all(a == b for a, b in scores)):
+    tied = [name for name in list(record) if as_words(str(name)) in ("tie", "is tie", "tied")]
+    if any(thumb_of(record[name]) for name in tied) or (scores and all(a == b for a, b in scores)):
         return (1, 1)
     if any(a < b for a, b in scores):
         context.note("The chosen answer has the lower score; what is called chosen counts as better")

@@ -9,6 +9,7 @@ from typing import Any
 from rlhf_desktop.feedback.rows import Unusable
 
 _WRITTEN = re.compile(r"^\s*(-?\d+(?:\.\d+)?)\s*(?:-|–|to)\s*(-?\d+(?:\.\d+)?)\s*(?:by\s*(\d+(?:\.\d+)?))?\s*$")
+_COMMA = re.compile(r"^([-+]?\d+),(\d{1,2})$")
 _TOPS = (5, 7, 10)  # what scales usually end with
 _MOST = 1001  # steps: percents with one decimal
 _ENOUGH = 3  # different marks, before their ends say what the scale's are
@@ -64,11 +65,16 @@ def scale_of(text: str) -> Scale:
     return Scale(worst, best, step)
 
 
+def is_scale(text: str) -> bool:
+    """Whether a text is written as a scale."""
+    return bool(_WRITTEN.match(text))
+
+
 def number_of(value: Any) -> float | None:
-    """A number, also one that a table wrote as a text; None for anything else."""
+    """A number, also one that a table wrote as a text ("4,5" too, but "1,000" may be a thousand); None for anything else."""
     if isinstance(value, str):
         try:
-            value = float(value)
+            value = float(_COMMA.sub(r"\1.\2", value.strip()))
         except ValueError:
             return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:

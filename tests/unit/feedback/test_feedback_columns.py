@@ -58,3 +58,13 @@ def test_contents_help_where_headings_do_not():
     assert propose_columns("unpaired", ["A", "B", "C"], rows) == {"prompt": "A", "label": "C"}
     talk = [{"x": 1, "y": [{"role": "user", "content": "q"}]}]
     assert propose_columns("messages", ["x", "y"], talk) == {"messages": "y"}
+
+
+@pytest.mark.parametrize("headings", ["prompt|response_a|response_b|winner", "question|answer 1|answer 2|score 1|score 2"])
+def test_one_of_several_answers_is_never_proposed_as_an_example(headings):
+    assert likely_form(headings.split("|")) == ("", {})
+
+
+def test_a_column_of_words_that_judge_is_no_answer():
+    rows = [{"text": "A bird.", "prompt": "What flies?", "answer": word} for word in ("accept", "reject", "ignore")]
+    assert propose_columns("prompt-completion", ["text", "prompt", "answer"], rows) == {"prompt": "prompt", "completion": "text"}

@@ -350,3 +350,81 @@ def test_an_annotator_is_named_by_a_text_a_number_or_an_object(who):
 def test_a_rank_is_a_whole_number_however_it_is_written(ranks):
     completions = [{"text": text, "rank": rank} for text, rank in zip("AB", ranks, strict=True)]
     assert Reading().rows({"prompt": "Q", "completions": completions}) == [RankingRow([user("Q")], ("A", "B"), (1, 2))]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"upvotes": 0, "downvotes": 7}, {"Note": "5"}, {"Schulnote": 6}, {"toxicity_score": 0.9}, {"is_safe": False},
+        {"human rating": "1"}, {"feedback": {"score": 0}}, {"scores": [{"name": "user-feedback", "value": 0}]},
+        {"meta": {"quality": "bad"}}, {"rank": 3}, {"Bewertung": "1,5"}, {"response_quality": False},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_beside_a_column_that_may_judge_no_answer_is_an_example_unasked(tmp_path, name, said):
+    path = save(tmp_path, {**EXAMPLES[name], **said})
+    seen = preview_import(path)
+    assert not seen.sure
+    assert not any(isinstance(verdict, Demonstrated) for row in seen.rows for verdict in row.verdicts)
+    asked = [question.key for question in seen.questions]
+    assert asked or [verdict.up for row in seen.rows for verdict in row.verdicts] == [False]
+    while asked:  # one after the other, as the answers to the first show the next
+        answers = dict.fromkeys(asked, "ignore")
+        seen = preview_import(path, answers=answers)
+        asked = [question.key for question in seen.questions if question.key not in answers] and [
+            *answers, *(question.key for question in seen.questions)
+        ]  # fmt: skip
+    assert seen.usable == 1
+
+
+def test_what_such_a_column_says_can_be_told(tmp_path):
+    path = save(tmp_path, *({"prompt": f"Q{n}", "completion": "A", "Note": n} for n in (1, 6)))
+    (question,) = preview_import(path).questions
+    assert (question.key, question.proposal, question.rows) == ("note", "", 2)
+    grades = [row.verdicts[0].ratings[0].scores for row in read_feedback(path, Reading(answers={"note": "6-1"}))]
+    assert grades == [(6,), (1,)]
+    thumbs = [row.verdicts for row in read_feedback(path, Reading(answers={"note": "1,2"}))]
+    assert thumbs == [(Thumbs(True),), (Thumbs(False),)]
+    safe = save(tmp_path, *({"prompt": "Q", "completion": "A", "is_safe": is_safe} for is_safe in (True, False)))
+    assert [row.verdicts for row in read_feedback(safe, Reading(answers={"is_safe": "true"}))] == thumbs
+
+
+def test_words_that_judge_count_under_any_heading(tmp_path):
+    path = save(tmp_path, *({"prompt": "Q", "completion": "A", "answer": word} for word in ("accept", "reject", "ignore")))
+    good, bad, neither = read_feedback(path)
+    assert (good.verdicts, bad.verdicts) == ((Thumbs(True),), (Thumbs(False),))
+    assert "does not say" in neither.reason
+
+
+def test_people_who_do_not_agree_are_no_judgement(tmp_path):
+    votes = (["good", "good"], ["good", "bad"])
+    path = save(tmp_path, *({"prompt": "Q", "completion": "A", "label": one} for one in votes))
+    agreed, split = read_feedback(path)
+    assert agreed.verdicts == (Thumbs(True),)
+    assert "do not agree" in split.reason
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_answer_without_the_mark_that_others_have_is_no_example(tmp_path, name):
+    for empty in ({}, {"rating": None}, {"rating": ""}, {"rating": "-"}, {"rating": "n/a"}):
+        path = save(tmp_path, {**EXAMPLES[name], "rating": 1}, {**EXAMPLES[name], "rating": 5}, {**EXAMPLES[name], **empty})
+        *marked, unmarked = read_feedback(path)
+        assert [row.verdicts[0].ratings[0].scores for row in marked] == [(1,), (5,)]
+        assert isinstance(unmarked, Problem), empty
+        assert [type(row) for row in read_feedback(path, Reading(answers={"rating": "ignore"}))] == [DemonstrationRow] * 3
+
+
+def test_a_dash_is_a_thumb_down_only_beside_a_plus(tmp_path):
+    path = save(tmp_path, *({"prompt": "Q", "completion": "A", "vote": word} for word in ("+", "-")))
+    assert [row.verdicts for row in read_feedback(path)] == [(Thumbs(True),), (Thumbs(False),)]
+
+
+def test_marks_with_a_decimal_comma_are_marks(tmp_path):
+    path = save(tmp_path, *({"prompt": "Q", "completion": "A", "rating": mark} for mark in ("1,0", "2,5", "5,0")))
+    assert [row.verdicts[0].ratings[0].scores for row in read_feedback(path)] == [(1,), (4,), (9,)]
+
+
+@pytest.mark.parametrize("tie", [{"tie": True}, {"tie": "true"}, {"is_tie": 1}, {"isTie": "1"}, {"Tie": "yes"}])
+def test_a_column_that_says_tie_makes_one(tie):
+    (row,) = Reading().rows({"prompt": "Q", "chosen": "A", "rejected": "B", **tie})
+    assert row.verdicts == (Ranking((1, 1)),)

@@ -228,3 +228,10 @@ def test_what_ultrafeedback_says_besides_is_named():
     context = surveyed(DATA / "ultrafeedback_raw.jsonl", Reading())
     list(read_feedback(DATA / "ultrafeedback_raw.jsonl", context=context))
     assert Note("The models' names and the reasons of single marks are left out", 1) in context.notes
+
+
+def test_a_conversation_that_moderation_flagged_is_set_aside():
+    record = {"conversation": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]}
+    with pytest.raises(Unusable, match="flagged"):
+        Reading().rows({**record, "openai_moderation": [{"flagged": False}, {"flagged": True}]})
+    assert len(Reading().rows({**record, "openai_moderation": [{"flagged": False}]})) == 1
