@@ -6,8 +6,10 @@ from PySide6.QtCore import Qt
 
 from rlhf_desktop.core.errors import StoreTrouble
 from rlhf_desktop.feedback.protocol import PRESETS
+from rlhf_desktop.feedback.rows import UnjudgedRow
 from rlhf_desktop.operations import labelling
 from rlhf_desktop.operations.quality import quality
+from rlhf_desktop.store.importing import import_rows
 from rlhf_desktop.ui.judging.undoing import Undoing
 from rlhf_desktop.ui.label import presenter
 from rlhf_desktop.ui.label.room import LabelRoom
@@ -119,6 +121,24 @@ def test_the_next_item_is_there_without_a_turn_of_the_event_loop(qtbot, context,
     assert room.presenter.judging.showing is not None
     assert room.page.prompt.text() == "question 1"
     assert "answer" in room.area.board.cards[0].text.text()
+
+
+def test_answers_that_came_with_imported_questions_are_judged_and_none_are_written(qtbot, context, room):
+    project = context.session.project.id
+    context.store.protocols.set(project, PRESETS["Quick pairs"])
+    rows = [UnjudgedRow([{"role": "user", "content": f"Q{n}"}], (f"old {n}", f"new {n}")) for n in range(2)]
+    import_rows(context.store, project, rows, title="chats")
+    context.session.set_model(None)  # nobody could write any
+    room.activated()
+    qtbot.waitUntil(lambda: room.widget().currentWidget() is room.ready)
+    room.ready.button.click()
+    qtbot.waitUntil(lambda: room.presenter.judging.showing is not None)
+    for n in range(2):
+        assert room.page.prompt.text() == f"Q{n}"
+        assert set(room.presenter.judging.showing.texts) == {f"old {n}", f"new {n}"}
+        press(qtbot, room, Qt.Key.Key_1)
+    qtbot.waitUntil(lambda: room.widget().currentWidget() is room.summary)
+    assert len(context.store.judgements.effective(project)) == 2
 
 
 def test_one_key_judges_a_pair(qtbot, context, room):
