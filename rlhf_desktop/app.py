@@ -18,8 +18,8 @@ from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs.commands import package_parent, worker_command, worker_environment
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.window_lock import Holder, WindowLock
+from rlhf_desktop.operations.opening import open_store
 from rlhf_desktop.operations.projects import open_project
-from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.context import Context, Session
 from rlhf_desktop.ui.frame.desk import Desk
@@ -72,7 +72,7 @@ class Desktop(QObject):
     def __init__(self, app: QApplication, workspace: Workspace, project: str | None = None, offline: bool = False) -> None:
         super().__init__()
         self._app = app
-        self._store = Store.open(workspace.database)
+        self._store = open_store(workspace)
         self._theme = Theme(app, self._store.settings.get("appearance", "system"))
         self._client = WorkerClient(worker_command("chat"), worker_environment(), package_parent(), self)
         self._tasks = TaskRunner(self)

@@ -19,6 +19,7 @@ from rlhf_desktop.jobs.chat_client import ChatWorker
 from rlhf_desktop.jobs.device import tell_device
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.operations import projects
+from rlhf_desktop.operations.opening import open_store
 from rlhf_desktop.operations.rows import disk_troubles
 from rlhf_desktop.store.database import Store
 
@@ -50,7 +51,7 @@ class Desk:
     @cached_property
     def store(self) -> Store:
         """The database."""
-        return self._opened.enter_context(Store.open(self.workspace.database))
+        return self._opened.enter_context(open_store(self.workspace, self.console.note))
 
     @cached_property
     def library(self) -> Library:

@@ -167,20 +167,27 @@ def export_file(ctx: click.Context, file: Path, form: str, names: bool) -> None:
 
 @feedback.command()
 @click.argument("file", type=FILE)
-@click.option("--preview", is_flag=True, help="Check the bundle, say what is in it, and merge nothing.")
+@click.option("--preview", is_flag=True, help="Check the bundle, say what is in it and what it would erase, and merge nothing.")
+@click.option(
+    "--erasures/--no-erasures",
+    default=None,
+    help="What was erased there goes here too, for good; or stays. Without either, a bundle that would erase is not merged.",
+)
 @click.pass_context
-def merge(ctx: click.Context, file: Path, preview: bool) -> None:
+def merge(ctx: click.Context, file: Path, preview: bool, erasures: bool | None) -> None:
     """Add a colleague's bundle to the project. Merging twice changes nothing, and the order of merges does not matter."""
     desk = desk_of(ctx)
     if preview:
-        seen = inspect_bundle(desk.store, file)
+        seen = inspect_bundle(desk.store, desk.project, file)
         people = ", ".join(seen.annotators) or "nobody"
-        text = f"“{seen.project}”: {seen.judgements} judgements by {people}, {seen.new} of them new; {seen.tombstones} erasures."
-        desk.console.result(asdict(seen), text)
+        text = f"“{seen.project}”: {seen.judgements} judgements by {people}, {seen.new} of them new; "
+        text += f"it would erase {seen.takes} of the judgements of “{desk.project.name}”"
+        text += f", {seen.takes_messages} messages and {seen.takes_prompts} prompts."
+        desk.console.result({**asdict(seen), "into": desk.project.name}, text)
         return
-    done = merge_bundle(desk.store, desk.project, file)
+    done = merge_bundle(desk.store, desk.project, file, erasures=erasures)
     text = f"{done.added['judgements']} judgements added to “{desk.project.name}”; {done.already} were there already."
-    text += f"\n{done.erased} things went because a colleague erased them." if done.erased else ""
+    text += f"\n{done.erased} judgements went because a colleague erased them." if done.erased else ""
     desk.console.result({"project": desk.project.name, **asdict(done)}, "\n".join([text, *done.conflicts]))
 
 

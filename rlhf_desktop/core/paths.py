@@ -42,6 +42,11 @@ class Workspace:
         """Copies of the database."""
         return self.root / "backups"
 
+    @property
+    def erasing(self) -> Path:
+        """The plan of an erase under way; see `operations.erase`."""
+        return self.root / "erasing.json"
+
     def ensure(self) -> "Workspace":
         """Make the folders, private to this user, and return itself.
 

@@ -12,10 +12,11 @@ import struct
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from rlhf_desktop.core.errors import BadInput, NotFound
 from rlhf_desktop.core.files import atomic_file, canonical_json
@@ -34,13 +35,38 @@ MAX_LINE_BYTES = 16 * 2**20
 _FREE_BYTES = 2**20  # unpacked, that need no ratio
 # What zipfile raises where an archive is not what it says: a name that is no text, a size that is no number, …
 _DAMAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, OSError, RuntimeError, ValueError, OverflowError, struct.error)
+_FIRST_YEAR, _LAST_YEAR = 1970, 2099
+MAX_HELDOUT_SHARE = 0.9  # a larger one is not taken over by a merge: it leaves next to nothing to train on
 _HOUR_ZERO = (1980, 1, 1, 0, 0, 0)
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Short = Annotated[str, StringConstraints(max_length=500)]
 Text = Annotated[str, StringConstraints(max_length=10**6)]
-Moment = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(\+00:00|Z)$")]
+
+
+def _real(moment: str) -> str:
+    """A date that there is. Lists go by it: one far away would stand before all others for good."""
+    if not _FIRST_YEAR <= datetime.fromisoformat(moment).year <= _LAST_YEAR:
+        raise ValueError(f"the year lies outside {_FIRST_YEAR} to {_LAST_YEAR}")
+    return moment
+
+
+def _bounded(value: Any) -> Any:
+    """A judgement's parts with numbers that every program can read again: no infinities, none beyond 32 bits."""
+    if isinstance(value, int | float) and not abs(value) < 2**31:  # also "not a number"
+        raise ValueError("a number is out of bounds")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _bounded(part)
+    return value
+
+
+Moment = Annotated[
+    str,
+    StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(\+00:00|Z)$"),
+    AfterValidator(_real),
+]
+Said = Annotated[dict[str, Any], AfterValidator(_bounded)]
 
 
 class GeneratorRow(Value):
@@ -90,8 +116,8 @@ class JudgementRow(Value):
     created_at: Moment
     seconds_spent: float | None = Field(ge=0, le=10**9)
     guideline_version: int = Field(ge=0, lt=2**31)
-    verdict: dict[str, Any]
-    also: list[dict[str, Any]] = Field(max_length=200)
+    verdict: Said
+    also: list[Said] = Field(max_length=200)
     purpose: Purpose
     critique: Text
     confidence: float | None = Field(ge=0, le=1)

@@ -86,7 +86,7 @@ class RunFolder:
         """
         workspace.ensure()
         final = workspace.runs / config.run_id
-        building = workspace.runs / f".{config.run_id}.tmp"
+        building = workspace.runs / f".{config.run_id}.{os.getpid()}.tmp"  # by whom: what a killed one leaves is swept up
         if free_disk_bytes(workspace.runs) < _LEAST_FREE_BYTES:
             raise _no_space(workspace)
         try:

@@ -16,7 +16,7 @@ from rlhf_desktop.core.runs import DeviceRef
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs import nvml
 from rlhf_desktop.jobs.device import Device, devices_of, free_bytes, likely_device, probe_device, same_device
-from rlhf_desktop.store.database import Store
+from rlhf_desktop.operations.opening import open_store
 
 State = Literal["well", "note", "trouble"]
 _GIB = 1024**3
@@ -125,7 +125,7 @@ def _privacy(workspace: Workspace) -> Finding:
 
 
 def _database(workspace: Workspace) -> Finding:
-    with Store.open(workspace.database) as store:
+    with open_store(workspace) as store:
         projects = len(store.projects.all())
         if store.notice:
             return Finding("database", "note", store.notice, "Nothing is lost by it.")

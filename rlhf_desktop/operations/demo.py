@@ -52,6 +52,7 @@ from rlhf_desktop.operations.demo_report import (
     win_report,
 )
 from rlhf_desktop.operations.demo_time import Foresight, foresee
+from rlhf_desktop.operations.opening import open_store
 from rlhf_desktop.operations.preflight import start_checked
 from rlhf_desktop.operations.workload import RunPlan
 from rlhf_desktop.store.conversations import NewCompletion
@@ -209,7 +210,7 @@ def run_demo(
         AppError: a step could not be taken; what was done so far is kept.
     """
     workspace.ensure()
-    with Store.open(workspace.database) as store:
+    with open_store(workspace) as store:
         size = THOROUGH if thorough else QUICK
         return finish(Demo(workspace, store, Queue(workspace), Library(workspace), size=size, seed=seed, progress=progress))
 

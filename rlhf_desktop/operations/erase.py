@@ -1,36 +1,39 @@
 """Erase: judgements with their texts, out of the store and out of every copy the program made of them.
 
+An erase is one transaction over the whole workspace. Its plan (ids and words) is written before anything is changed, carried out in
+steps that may be done twice, and deleted last: where it is cut short, by a kill or a full disk, the next start or the next erase
+goes on.
+
 What cannot be called back is listed for the user: adapters that were trained on it, and files that were exported with it.
 """
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from html import escape
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
-from rlhf_desktop.core.errors import AppError, BadInput
-from rlhf_desktop.core.files import canonical_json, read_jsonl, sha256_file, write_atomic, write_json, write_jsonl
-from rlhf_desktop.core.messages import Messages
+from pydantic import ValidationError
+
+from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, StoreTrouble
+from rlhf_desktop.core.files import canonical_json, fsync_dir, is_disk_full, write_atomic
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.platform import replace
+from rlhf_desktop.core.platform import FileLock, make_private
+from rlhf_desktop.core.runs import Value
 from rlhf_desktop.feedback.conversations import Project
-from rlhf_desktop.feedback.judgements import Correction
+from rlhf_desktop.feedback.verdicts import verdict_to_json
 from rlhf_desktop.jobs.queue import run_folders
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.operations.blacken import ERASED as ERASED  # what stands in place of the words
+from rlhf_desktop.operations.blacken import LEAST_CHARS, Words, drop_rows, files_of, holds, rewrite, sweep
 from rlhf_desktop.store.database import Store
-from rlhf_desktop.store.driver import Connection
-from rlhf_desktop.store.erasing import bury, scrub, with_texts
+from rlhf_desktop.store.erasing import Doomed, bury, scrub, with_texts
 from rlhf_desktop.store.exports import Export
-from rlhf_desktop.store.migrations import migrate
 
-ERASED = "[erased]"
-_LEAST_CHARS = 8  # shorter texts ("yes") are not looked for inside others
-_COPIES = (".json", ".jsonl", ".md", ".html", ".txt", ".log")
-_MAX_COPY_BYTES = 256 * 2**20
+_T = TypeVar("_T")
+_VERDICTS_WORDS = ("text", "reason", "note")
+_GOES_ON = "What is left goes by itself at the next start, or when you erase again."
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,14 @@ class Erased:
     rewritten: tuple[Path, ...]
 
 
-@dataclass(frozen=True)
-class _Words:
-    """The texts that go: by prompt, and on their own."""
+class Pending(Value):
+    """The plan on disk: what goes, with its words. `kind` "merge": it came with a bundle, and holds once that has been merged."""
 
-    pairs: frozenset[tuple[str, str]]  # canonical prompt, text
-    prompts: frozenset[str]  # canonical prompts that go as a whole
-    texts: tuple[str, ...]  # the longest first
+    v: Literal[1] = 1
+    kind: Literal["erase", "merge"]
+    plan: Erasure
+    ids: tuple[str, ...]
+    words: Words
 
 
 def plan_erasure(store: Store, workspace: Workspace, project: Project, judgement_ids: Iterable[str]) -> Erasure:
@@ -76,67 +80,83 @@ def plan_erasure(store: Store, workspace: Workspace, project: Project, judgement
     return _plan(store, workspace, project, list(judgement_ids))[0]
 
 
-def _plan(store: Store, workspace: Workspace, project: Project, ids: list[str]) -> tuple[Erasure, _Words]:
+def _plan(store: Store, workspace: Workspace, project: Project, ids: list[str]) -> tuple[Erasure, Words]:
     with store.connection.snapshot():
         going = with_texts(store.connection, ids)
         if not going.judgements:
             raise BadInput("None of these judgements is here any more.", "Reload the list.")
-        words = _words(store, going.judgements, set(going.messages))
+        words = words_of(store, going)
         prompts = [prompt.id for prompt in store.prompts.prompts(project.id) if canonical_json(prompt.prompt) in words.prompts]
-        rows = store.connection.rows(
-            "SELECT min(rowid) AS first FROM judgements WHERE id IN (SELECT value FROM json_each(?))",
-            (json.dumps(going.judgements),),
-        )
-        exports = store.exports.since(project.id, rows[0]["first"])
-    runs = [run for run in run_folders(workspace) if _holds(run, words)]
+    return _with_copies(store, workspace, project, going, prompts, words), words
+
+
+def _with_copies(
+    store: Store, workspace: Workspace, project: Project, going: Doomed, prompts: Sequence[str], words: Words
+) -> Erasure:
+    """The plan, with the runs and files that hold it."""
+    first = store.connection.rows(
+        "SELECT coalesce(min(rowid), 0) AS first FROM judgements WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps(going.judgements),),
+    )[0]["first"]
+    exports = store.exports.since(project.id, first)
+    runs = [run for run in run_folders(workspace) if holds(run, words)]
     titles = tuple(_descendants(workspace, runs))
-    plan = Erasure(going.judgements, going.messages, tuple(prompts), tuple(run.id for run in runs), titles, tuple(exports))
-    return plan, words
+    return Erasure(going.judgements, going.messages, tuple(prompts), tuple(run.id for run in runs), titles, tuple(exports))
 
 
-def _words(store: Store, judgements: Sequence[str], messages: set[str]) -> _Words:
-    pairs: set[tuple[str, str]] = set()
-    prompts: set[str] = set()
-    texts: set[str] = set()
-    for start in range(0, len(judgements), 500):
-        for judgement in store.judgements.by_ids(judgements[start : start + 500]):
-            tree = store.conversations.tree(store.conversations.message(judgement.displayed[0]).conversation_id)
-            path = tree.path(judgement.displayed[0])
-            prompt = canonical_json([node.message for node in path[:-1]])
-            shown = [tree.node(message).content for message in judgement.displayed]
-            said = [verdict.text for verdict in judgement.verdicts if isinstance(verdict, Correction)]
-            pairs |= {(prompt, text) for text in [*shown, *said]}
-            texts |= {*shown, *said, judgement.critique}
-            gone = [node for node in path[:-1] if node.id in messages]
-            texts |= {node.content for node in gone}
-            if gone:
-                prompts.add(prompt)
-    longest = sorted((text for text in texts if len(text.strip()) >= _LEAST_CHARS), key=len, reverse=True)
-    return _Words(frozenset(pairs), frozenset(prompts), tuple(longest))
+def words_of(store: Store, going: Doomed) -> Words:
+    """The texts that go with these judgements and messages: questions, answers, thoughts, and what was said of them."""
+    found = _Gathered(set(), set(), set())
+    for start in range(0, len(going.judgements), 500):
+        for judgement in store.judgements.by_ids(going.judgements[start : start + 500]):
+            said = [
+                part
+                for verdict in (judgement.verdict, *judgement.also)
+                for part in _strings(verdict_to_json(verdict), _VERDICTS_WORDS)
+            ]
+            found.texts |= {*said, judgement.critique}
+            _gather(store, judgement.displayed, said, set(going.messages), found)
+    for message in set(going.messages) - found.seen:
+        _gather(store, (message,), (), set(going.messages), found)
+    longest = sorted((text for text in found.texts if len(text.strip()) >= LEAST_CHARS), key=lambda text: (-len(text), text))
+    return Words(frozenset(found.pairs), frozenset(found.prompts), tuple(longest))
 
 
-def _holds(run: RunFolder, words: _Words) -> bool:
-    return run.data.exists() and any(_is_row_of(row, words) for row in read_jsonl(run.data))
+@dataclass
+class _Gathered:
+    """The words found so far, and the messages that were looked at."""
+
+    pairs: set[tuple[str, str]]
+    prompts: set[str]
+    texts: set[str]
+    seen: set[str] = field(default_factory=set)
 
 
-def _is_row_of(row: Any, words: _Words) -> bool:
-    """Whether a snapshot's row is about what goes."""
-    if not isinstance(row, dict) or not isinstance(row.get("prompt"), list):
-        return False
-    messages: Messages = row["prompt"]
-    prompt = canonical_json(messages)
-    if prompt in words.prompts:
-        return True
-    return any((prompt, text) in words.pairs for text in _texts_of(row))
+def _gather(store: Store, siblings: Sequence[str], said: Iterable[str], gone: set[str], found: _Gathered) -> None:
+    """The words of messages that answer one question, and of what led to them and goes too."""
+    tree = store.conversations.tree(store.conversations.message(siblings[0]).conversation_id)
+    path = tree.path(siblings[0])
+    prompt = canonical_json([node.message for node in path[:-1]])
+    shown = [tree.node(message) for message in siblings]
+    before = [node for node in path[:-1] if node.id in gone]
+    found.seen |= {*siblings, *(node.id for node in before)}
+    found.texts |= {text for node in (*shown, *before) for text in (node.content, node.thought)} | set(said)
+    if path[-1].role == "assistant":
+        found.pairs |= {(prompt, text) for text in [*(node.content for node in shown), *said]}
+    if before:
+        found.prompts.add(prompt)
 
 
-def _texts_of(row: dict[str, Any]) -> Iterator[str]:
-    for value in (row.get("completion"), row.get("text")):
-        if isinstance(value, str):
-            yield value
-    for part in row.get("completions") or []:
-        if isinstance(part, dict) and isinstance(part.get("text"), str):
-            yield part["text"]
+def _strings(value: Any, names: Sequence[str]) -> Iterator[str]:
+    """The texts under these names, however deep."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            if isinstance(part, str) and name in names:
+                yield part
+            yield from _strings(part, names)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _strings(part, names)
 
 
 def _descendants(workspace: Workspace, runs: Sequence[RunFolder]) -> Iterator[str]:
@@ -163,9 +183,9 @@ def erase(
     confirmed: bool,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Erased:
-    """Erase judgements and their texts for good: the store, its backups, and the copies in runs and reports.
+    """Erase judgements and their texts for good: the store, its backups, and every copy in the workspace.
 
-    The store goes first. When a later step fails, erasing again goes on with the copies that are left.
+    An erase that was cut short before is finished first. When a step fails, the next start goes on with what is left.
 
     Args:
         store: Where from.
@@ -177,25 +197,141 @@ def erase(
 
     Raises:
         BadInput: not confirmed, nothing to erase, or a run that uses it is not over.
+        NoSpace: the disk is full; says what happens now.
+        StoreTrouble: another window or command is erasing, or something reads the database.
     """
     if not confirmed:
         raise BadInput("Erasing cannot be undone, so it has to be confirmed.", "Look at what would go, then confirm.")
-    plan, words = _plan(store, workspace, project, list(judgement_ids))
-    _check_idle(workspace, plan.runs)
-    on_progress("erasing from the database")
-    bury(store, [*plan.judgements, *plan.messages, *plan.prompts])
-    rewritten = []
-    for run in run_folders(workspace):
-        on_progress(f"looking through the run {run.id}")
-        rewritten += list(_rewrite_run(run, words))
-    rewritten += list(_rewrite_loose(workspace, words))
-    on_progress("cleaning the database")
-    scrub(store.connection)
-    for backup in sorted(workspace.backups.glob("*.db")):
-        on_progress(f"rewriting the backup {backup.name}")
-        _rewrite_backup(backup, [*plan.judgements, *plan.messages, *plan.prompts])
-        rewritten.append(backup)
-    return Erased(plan, tuple(rewritten))
+    ids = list(judgement_ids)
+    with _alone(workspace):
+        finished = _finish(store, workspace, on_progress)
+        if finished is not None and set(ids) <= set(finished.plan.judgements):
+            return finished
+        plan, words = _plan(store, workspace, project, ids)
+        pending = Pending(kind="erase", plan=plan, ids=(*plan.judgements, *plan.messages, *plan.prompts), words=words)
+        _begin(workspace, pending)
+        return _carry_out(store, workspace, pending, on_progress)
+
+
+def finish_erasing(store: Store, workspace: Workspace, on_progress: Callable[[str], None] = lambda _: None) -> Erased | None:
+    """Go on with an erase that was cut short; None where there is none. Raises as `erase` does."""
+    with _alone(workspace):
+        return _finish(store, workspace, on_progress)
+
+
+def erase_with_merge(
+    store: Store, workspace: Workspace, project: Project, ids: Sequence[str], going: Doomed, merge: Callable[[], _T]
+) -> _T:
+    """Merge what erases these ids, and carry that out on disk as an erase of one's own. Raises as `erase` and `merge` do."""
+    with _alone(workspace):
+        _finish(store, workspace, lambda _: None)
+        with store.connection.snapshot():
+            words = words_of(store, going)
+            plan = _with_copies(store, workspace, project, going, (), words)
+        pending = Pending(
+            kind="merge", plan=plan, ids=tuple(dict.fromkeys([*ids, *going.judgements, *going.messages])), words=words
+        )
+        _begin(workspace, pending)
+        try:
+            merged = merge()
+        except BaseException:
+            workspace.erasing.unlink()
+            raise
+        _carry_out(store, workspace, pending, lambda _: None)
+    return merged
+
+
+# --- the transaction ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _alone(workspace: Workspace) -> Iterator[None]:
+    """One erase at a time."""
+    lock = FileLock(workspace.root / ".erasing.lock")
+    if not lock.acquire():
+        raise StoreTrouble("Another window or command is erasing in this workspace.", "Wait for it to finish, then try again.")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _begin(workspace: Workspace, pending: Pending) -> None:
+    """Refuse what cannot be done now, then write the plan: from here on it will be finished."""
+    _check_idle(workspace, pending.plan.runs)
+    try:
+        write_atomic(workspace.erasing, pending.model_dump_json())
+        make_private(workspace.erasing)
+    except OSError as problem:
+        if not is_disk_full(problem):
+            raise StoreTrouble(
+                "The workspace cannot be written, so nothing was erased.", "Check its folder.", repr(problem)
+            ) from problem
+        hint = "Free some space on the workspace's disk, then erase again."
+        raise NoSpace("The disk is full, so nothing was erased.", hint, repr(problem)) from problem
+
+
+def _pending(workspace: Workspace) -> Pending | None:
+    try:
+        return Pending.model_validate_json(workspace.erasing.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as problem:
+        hint = f"Update the program; or delete {workspace.erasing.name} in the workspace, and erase again."
+        raise StoreTrouble("An erase was cut short, and this version cannot read its plan.", hint, str(problem)[:500]) from None
+
+
+def _finish(store: Store, workspace: Workspace, on_progress: Callable[[str], None]) -> Erased | None:
+    pending = _pending(workspace)
+    if pending is None:
+        return None
+    if pending.kind == "merge" and not store.has_tombstones(pending.ids):
+        workspace.erasing.unlink()  # it was cut short before it was merged: nothing was to go
+        return None
+    _check_idle(workspace, pending.plan.runs)
+    return _carry_out(store, workspace, pending, on_progress)
+
+
+def _carry_out(store: Store, workspace: Workspace, pending: Pending, on_progress: Callable[[str], None]) -> Erased:
+    """Take all steps, each of which may have been taken before."""
+    words, ids = pending.words, list(pending.ids)
+    rewritten: list[Path] = []
+    with _in_plain_words():
+        on_progress("erasing from the database")
+        bury(store, ids, words.texts)
+        on_progress("cleaning the database")
+        scrub(store.connection)
+        sweep(workspace, backups_in_work=True)  # from here on no new copy can have it
+        for run in run_folders(workspace):
+            if run.id in pending.plan.runs and drop_rows(run, words):
+                rewritten.append(run.data)
+        for path in files_of(workspace):
+            on_progress(f"looking through {path.name}")
+            if rewrite(path, words, ids):
+                rewritten.append(path)
+        workspace.erasing.unlink()
+        fsync_dir(workspace.root)
+    return Erased(pending.plan, tuple(rewritten))
+
+
+@contextmanager
+def _in_plain_words() -> Iterator[None]:
+    """What a failed step means: nothing is lost, and the rest follows."""
+    try:
+        yield
+    except NoSpace as problem:
+        raise _no_space(problem.detail) from problem
+    except OSError as problem:
+        if is_disk_full(problem):
+            raise _no_space(repr(problem)) from problem
+        hint = f"Check that the workspace can be written. {_GOES_ON}"
+        raise StoreTrouble("Not all copies could be erased.", hint, repr(problem)) from problem
+
+
+def _no_space(detail: str) -> NoSpace:
+    return NoSpace(
+        "The disk is full, so not all copies are erased yet.", f"Free some space on the workspace's disk. {_GOES_ON}", detail
+    )
 
 
 def _check_idle(workspace: Workspace, runs: Sequence[str]) -> None:
@@ -205,62 +341,3 @@ def _check_idle(workspace: Workspace, runs: Sequence[str]) -> None:
                 f"The run “{run.config().title}” is learning from this feedback now.",
                 "Stop it or wait for it, then erase. Nothing was erased.",
             )
-
-
-def _rewrite_run(run: RunFolder, words: _Words) -> Iterator[Path]:
-    """The frozen feedback without its rows (and the new hash in run.json, so that the run can still be resumed); the samples."""
-    if _holds(run, words):
-        write_jsonl(run.data, [row for row in read_jsonl(run.data) if not _is_row_of(row, words)])
-        config = run.config().model_copy(update={"data_sha256": sha256_file(run.data)})
-        write_json(run.config_file, config.model_dump(mode="json"))
-        yield run.data
-    for path in sorted(run.path.iterdir()):
-        if path != run.data and path != run.config_file and _blacken(path, words):
-            yield path
-
-
-def _rewrite_loose(workspace: Workspace, words: _Words) -> Iterator[Path]:
-    """Reports, and other files the program keeps beside the database."""
-    folders = [workspace.root, *(path for path in workspace.root.iterdir() if path.is_dir())]
-    for folder in folders:
-        if folder not in (workspace.runs, workspace.models, workspace.backups):
-            for path in sorted(folder.iterdir()):
-                if _blacken(path, words):
-                    yield path
-
-
-def _blacken(path: Path, words: _Words) -> bool:
-    """Put a mark in place of the texts in a copy. Returns whether any was there."""
-    if path.suffix not in _COPIES or not path.is_file() or path.stat().st_size > _MAX_COPY_BYTES:
-        return False
-    before = path.read_bytes().decode("utf-8", "surrogateescape")
-    after = before
-    for text in words.texts:
-        for form in _spellings(text):
-            after = after.replace(form, ERASED)
-    if after != before:
-        write_atomic(path, after.encode("utf-8", "surrogateescape"))
-    return after != before
-
-
-def _spellings(text: str) -> set[str]:
-    """How a text may stand in a copy: plain, in JSON, in HTML."""
-    in_json = {json.dumps(text, ensure_ascii=False)[1:-1], json.dumps(text)[1:-1]}
-    return {text, escape(text), escape(text, quote=False)} | in_json
-
-
-def _rewrite_backup(path: Path, ids: Sequence[str]) -> None:
-    """Erase from a backup too. One of an older schema is brought up to date first, in a copy that then takes its place."""
-    working = path.with_suffix(".erasing")
-    try:
-        shutil.copyfile(path, working)
-        with closing(Connection(working)) as connection:
-            migrate(connection)
-            bury(Store(connection), ids)
-            scrub(connection)
-            connection.close_readers()
-            connection.raw.execute("PRAGMA journal_mode=DELETE")
-        replace(working, path)
-    finally:
-        for left in path.parent.glob(f"{working.name}*"):
-            left.unlink()

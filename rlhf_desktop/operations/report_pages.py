@@ -135,9 +135,9 @@ def _html(block: Block) -> str:
 
 def as_markdown(report: Report) -> str:
     """The same in Markdown; charts become their numbers."""
-    lines = [f"# {_text(report.title)}", "", _text(report.subtitle), ""]
+    lines = [f"# {as_line(report.title)}", "", as_line(report.subtitle), ""]
     for section in report.sections:
-        lines += [f"## {_text(section.title)}", ""]
+        lines += [f"## {as_line(section.title)}", ""]
         for block in section.blocks:
             lines += [*_markdown(block), ""]
     return "\n".join(lines)
@@ -145,27 +145,28 @@ def as_markdown(report: Report) -> str:
 
 def _markdown(block: Block) -> list[str]:
     if isinstance(block, Paragraph):
-        return [f"**{_text(block.text)}**" if block.kind in ("lead", "warn") else _text(block.text)]
+        return [f"**{as_line(block.text)}**" if block.kind in ("lead", "warn") else as_line(block.text)]
     if isinstance(block, Table):
         return _table(block)
     if isinstance(block, Chart):
-        return [_text(block.caption), "", *_table(block.numbers)]
-    lines = [f"> **{_text(block.prompt)}**"]
+        return [as_line(block.caption), "", *_table(block.numbers)]
+    lines = [f"> **{as_line(block.prompt)}**"]
     for label, text in block.answers:
-        lines += [">", f"> *{_text(label)}:* {_text(text)}"]
-    return [*lines, *([">", f"> {_text(block.remark)}"] if block.remark else [])]
+        lines += [">", f"> *{as_line(label)}:* {as_line(text)}"]
+    return [*lines, *([">", f"> {as_line(block.remark)}"] if block.remark else [])]
 
 
 def _table(table: Table) -> list[str]:
-    lines = ["| " + " | ".join(map(_cell, table.headings)) + " |", "|" + "---|" * len(table.headings)]
-    return [*lines, *("| " + " | ".join(map(_cell, row)) + " |" for row in table.rows)]
+    lines = ["| " + " | ".join(map(as_cell, table.headings)) + " |", "|" + "---|" * len(table.headings)]
+    return [*lines, *("| " + " | ".join(map(as_cell, row)) + " |" for row in table.rows)]
 
 
-def _cell(text: str) -> str:
-    return _text(text).replace("|", "\\|")
+def as_cell(text: str) -> str:
+    """A text in a table of the Markdown file."""
+    return as_line(text).replace("|", "\\|")
 
 
-def _text(text: str) -> str:
+def as_line(text: str) -> str:
     """On one line, and nothing in it acts as Markdown or HTML: models and colleagues write all sorts of things."""
     flat = " ".join(text.split())
     for special in ("\\", "`", "*", "_", "<", "[", "]", "#", "!"):

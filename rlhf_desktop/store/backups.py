@@ -2,7 +2,9 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from rlhf_desktop.core.platform import fsync_dir, replace
 from rlhf_desktop.store.driver import DRIVER, Connection, plainly
 
 KEEP_DAYS = 7
+COMPANIONS = ("-journal", "-wal", "-shm")  # what SQLite keeps beside a file that is open
 _PAGES = 1024  # copied at a time; between them it may be broken off
 
 
@@ -40,6 +43,30 @@ def back_up(connection: Connection, target: Path, go_on: Callable[[], None] = la
         hint = f"Check that the folder {target.parent.name} in the workspace can be written and its disk has free space."
         raise kind("The database could not be backed up.", hint, repr(problem)) from problem
     return target
+
+
+def clean_copy(path: Path, clean: Callable[[Connection], None]) -> bool:
+    """Change a backup in a working copy, which then takes its place. Returns whether it is a backup: one of ours.
+
+    Raises:
+        StoreTrouble: it is damaged. NoSpace, OSError: the disk. The backup is as it was; no copy is left.
+    """
+    working = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        shutil.copyfile(path, working)
+        with closing(Connection(working)) as connection:
+            if ours := bool(connection.rows("SELECT 1 FROM sqlite_master WHERE name = 'judgements'")):
+                clean(connection)
+                connection.close_readers()
+            with plainly():
+                connection.raw.execute("PRAGMA journal_mode=DELETE")
+        if ours:
+            replace(working, path)
+            fsync_dir(path.parent)
+        return ours
+    finally:
+        for left in (working, *(working.with_name(working.name + ending) for ending in COMPANIONS)):
+            left.unlink(missing_ok=True)
 
 
 def _copy(connection: Connection, target: Path, go_on: Callable[[], None]) -> None:

@@ -3,6 +3,9 @@
 Merging is commutative, associative and idempotent. Events, messages and guidelines are added by id; what can change (titles,
 profiles, tags) takes its newest value, with ties broken by value; a prompt that is held out anywhere is held out; and what was
 erased anywhere goes everywhere, with every message that answers it and every judgement that shows or replaces it.
+
+A bundle has a say over its own project only: what it says of another one here is passed over. A split that would leave a project
+with nothing to train on is not taken.
 """
 
 import json
@@ -18,6 +21,7 @@ from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.runs import Value
 from rlhf_desktop.feedback.bundles import (
+    MAX_HELDOUT_SHARE,
     Bundle,
     ConversationRow,
     GeneratorRow,
@@ -35,7 +39,7 @@ from rlhf_desktop.feedback.judgements import Judgement, verdict_from_json, verdi
 from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.driver import Connection, Row
-from rlhf_desktop.store.erasing import bury
+from rlhf_desktop.store.erasing import Doomed, bury, doomed, of_others
 
 _CHUNK = 500
 _JUDGED = "SELECT c.message_id AS id FROM judged_completions c JOIN judgements j ON j.id = c.judgement_id WHERE j.project_id = :p"
@@ -122,7 +126,35 @@ class Merged:
     conflicts: tuple[str, ...]
 
 
-def merge_rows(store: Store, project_id: str, bundle: Bundle, cancelled: Callable[[], None] = lambda: None) -> Merged:
+@dataclass(frozen=True)
+class Taken:
+    """What a bundle's erasures would take of a project: the ids they name that are new here, and what is here of it."""
+
+    ids: tuple[str, ...]
+    going: Doomed
+    prompts: int
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all that is here would stay."""
+        return not (self.going.judgements or self.going.messages or self.prompts)
+
+
+def what_it_takes(store: Store, project_id: str, bundle: Bundle) -> Taken:
+    """Look what a merge with its erasures would take. Nothing is changed."""
+    db = store.connection
+    with db.snapshot():
+        known = {row["id"] for row in db.rows("SELECT id FROM tombstones")}
+        named = [row.id for row in bundle.rows("tombstones.jsonl") if row.id not in known]
+        others = of_others(db, project_id, named)
+        ids = [one for one in named if one not in others]
+        prompts = db.rows("SELECT count(*) AS n FROM prompts WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(ids),))
+        return Taken(tuple(ids), doomed(db, ids), prompts[0]["n"])
+
+
+def merge_rows(
+    store: Store, project_id: str, bundle: Bundle, cancelled: Callable[[], None] = lambda: None, *, erasures: bool = True
+) -> Merged:
     """Add a bundle to a project in one transaction: all of it, or (when something does not fit) nothing.
 
     Args:
@@ -130,6 +162,7 @@ def merge_rows(store: Store, project_id: str, bundle: Bundle, cancelled: Callabl
         project_id: Which project.
         bundle: What to add.
         cancelled: Called now and then; may raise to stop.
+        erasures: Take what was erased there away here too.
 
     Raises:
         BadInput: the bundle contradicts itself, or what is here; says how.
@@ -137,7 +170,7 @@ def merge_rows(store: Store, project_id: str, bundle: Bundle, cancelled: Callabl
     merge = _Merge(store, project_id, bundle, cancelled)
     with store.connection.transaction():
         store.connection.raw.execute("PRAGMA defer_foreign_keys=ON")  # answers may come before their questions
-        return merge.run()
+        return merge.run(erasures)
 
 
 class _Merge:
@@ -146,11 +179,12 @@ class _Merge:
     def __init__(self, store: Store, project_id: str, bundle: Bundle, cancelled: Callable[[], None]) -> None:
         self._store, self._db, self._project, self._bundle, self._cancelled = store, store.connection, project_id, bundle, cancelled
         self._added: Counter[str] = Counter()
-        self._already = 0
+        self._already = self._erased = 0
+        self._untaken: list[str] = []
 
-    def run(self) -> Merged:
-        before = self._buried()
-        self._bury_theirs()
+    def run(self, erasures: bool) -> Merged:
+        if erasures:
+            self._bury_theirs()
         self._generators()
         self._conversations()
         dead = self._dead_messages()
@@ -160,8 +194,7 @@ class _Merge:
         self._prompts()
         self._guidelines()
         self._split()
-        erased = len(self._buried() - before)
-        return Merged(dict(self._added), self._already, erased, tuple(self._conflicts(added)))
+        return Merged(dict(self._added), self._already, self._erased, (*self._untaken, *self._conflicts(added)))
 
     def _chunks(self, name: str) -> Iterator[list[Any]]:
         rows = self._bundle.rows(name)
@@ -181,7 +214,18 @@ class _Merge:
 
     def _bury_theirs(self) -> None:
         for chunk in self._chunks("tombstones.jsonl"):
-            bury(self._store, [row.id for row in chunk])
+            self._bury([row.id for row in chunk])
+
+    def _bury(self, ids: Sequence[str]) -> None:
+        """Erase what is this project's, or not here yet."""
+        others = of_others(self._db, self._project, ids)
+        self._erased += len(bury(self._store, [one for one in ids if one not in others]).judgements)
+
+    def _keep_out(self, table: str, ids: Sequence[str]) -> None:
+        """Never let in what depends on something that was erased. What is here already does not, whatever the bundle says."""
+        if self._known(table, ids):
+            raise self._refused("what it says was erased is not what it holds")
+        bury(self._store, ids)
 
     def _generators(self) -> None:
         for chunk in self._chunks("generators.jsonl"):
@@ -230,7 +274,7 @@ class _Merge:
         return {message for message in parents if dead[message]}
 
     def _messages(self, dead: set[str]) -> None:
-        bury(self._store, sorted(dead))
+        self._keep_out("messages", sorted(dead))
         for chunk in self._chunks("messages.jsonl"):
             rows = [row.model_dump() for row in chunk if row.id not in dead]
             known = self._known("messages", [row["id"] for row in rows])
@@ -257,7 +301,7 @@ class _Merge:
 
     def _judgements(self, dead: set[str]) -> list[str]:
         dying = self._dying(dead)
-        bury(self._store, sorted(dying))
+        self._keep_out("judgements", sorted(dying))
         known_to_come = {row.id for chunk in self._chunks("judgements.jsonl") for row in chunk} - dying
         added: list[str] = []
         for chunk in self._chunks("judgements.jsonl"):
@@ -308,23 +352,25 @@ class _Merge:
         for chunk in self._chunks("tags.jsonl"):
             self._db.execute_many(
                 """INSERT INTO judgement_tags (judgement_id, tag, present, changed_at)
-                SELECT :judgement_id, :tag, :present, :changed_at WHERE EXISTS (SELECT 1 FROM judgements WHERE id = :judgement_id)
+                SELECT :judgement_id, :tag, :present, :changed_at
+                WHERE EXISTS (SELECT 1 FROM judgements WHERE id = :judgement_id AND project_id = :project)
                 ON CONFLICT (judgement_id, tag) DO UPDATE SET present = excluded.present, changed_at = excluded.changed_at
                 WHERE (excluded.changed_at, excluded.present) > (changed_at, present)""",
-                [row.model_dump() for row in chunk],
+                [{**row.model_dump(), "project": self._project} for row in chunk],
             )
         for chunk in self._chunks("profiles.jsonl"):
             self._db.execute_many(
-                """INSERT INTO profiles (name, role, credentials, updated_at) VALUES (:name, :role, :credentials, :updated_at)
+                """INSERT INTO profiles (name, role, credentials, updated_at) SELECT :name, :role, :credentials, :updated_at
+                WHERE EXISTS (SELECT 1 FROM judgements WHERE who = :name AND project_id = :project)
                 ON CONFLICT (name) DO UPDATE SET role = excluded.role, credentials = excluded.credentials,
                   updated_at = excluded.updated_at
                 WHERE (excluded.updated_at, excluded.role, excluded.credentials) > (updated_at, role, credentials)""",
-                [row.model_dump() for row in chunk],
+                [{**row.model_dump(), "project": self._project} for row in chunk],
             )
 
     def _prompts(self) -> None:
-        sets = {made.name: made.id for made in self._store.prompts.sets(self._project)}
-        for chunk in self._chunks("prompts.jsonl"):
+        sets, buried = {made.name: made.id for made in self._store.prompts.sets(self._project)}, self._buried()
+        for chunk in ([row for row in found if row.id not in buried] for found in self._chunks("prompts.jsonl")):
             for name in sorted({row.set for row in chunk} - set(sets)):
                 sets[name] = new_id()
                 self._db.insert(
@@ -360,7 +406,35 @@ class _Merge:
             self._added["guidelines"] += len(fresh)
 
     def _split(self) -> None:
-        """One split: the larger share is held out, and what is held out anywhere is held out."""
+        """One split: the larger share is held out, and what is held out anywhere is held out; unless nothing would be left."""
+        share, own = self._bundle.manifest.heldout_share, self._store.projects.get(self._project).heldout_share
+        if share > MAX_HELDOUT_SHARE:
+            self._untaken.append(f"It would hold out {share:.0%} of all prompts: that share was not taken.")
+        elif share > own or self._bundle.count("split.jsonl"):
+            self._take_split_unless_nothing_is_left()
+
+    def _take_split_unless_nothing_is_left(self) -> None:
+        before = self._training_prompts()
+        self._db.raw.execute("SAVEPOINT split")
+        self._take_split()
+        if before and not self._training_prompts():
+            self._db.raw.execute("ROLLBACK TO split")
+            self._untaken.append(
+                "Its split would hold out every prompt here and leave nothing to train on, so the split stays as it was."
+            )
+        self._db.raw.execute("RELEASE split")
+
+    def _training_prompts(self) -> int:
+        """Prompts judged or in a set, of those that are here now, that may be trained on."""
+        rows = self._db.rows(
+            """SELECT q.prompt_hash AS hash FROM judged_questions q WHERE q.project_id = :p UNION
+            SELECT p.prompt_hash FROM prompts p JOIN prompt_sets s ON s.id = p.prompt_set_id WHERE s.project_id = :p""",
+            {"p": self._project},
+        )
+        splitter = self._store.projects.splitter(self._project)
+        return sum(splitter.of_hash(row["hash"]) == "train" for row in rows)
+
+    def _take_split(self) -> None:
         share = self._bundle.manifest.heldout_share
         self._db.execute("UPDATE projects SET heldout_share = max(heldout_share, ?) WHERE id = ?", (share, self._project))
         for chunk in self._chunks("split.jsonl"):

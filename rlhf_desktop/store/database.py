@@ -1,5 +1,6 @@
 """The store: one SQLite file that holds a workspace's feedback."""
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,11 @@ class Store:
     def schema_version(self) -> int:
         """The number of the newest migration the file has been through."""
         return schema_version(self.connection)
+
+    def has_tombstones(self, ids: Sequence[str]) -> bool:
+        """Whether one of these was erased here, or will not be let in."""
+        sql = "SELECT 1 FROM tombstones WHERE id IN (SELECT value FROM json_each(?)) LIMIT 1"
+        return bool(self.connection.rows(sql, (json.dumps(list(ids)),)))
 
     def demonstrate(self, project_id: str, parent_id: str, text: str, who: str, **fields: Any) -> Judgement:
         """Keep an answer written from scratch as an example: the message and the judgement that says so, both or neither.

@@ -26,6 +26,11 @@ _READER_CACHE_KIB = 16 * 2**10
 Row = dict[str, Any]
 
 
+def is_database(head: bytes) -> bool:
+    """Whether a file that begins so is one of SQLite."""
+    return head.startswith(b"SQLite format 3\0")
+
+
 def choose_driver() -> Any:
     """The DB-API module to use. Must run before sqlite_utils is imported, which takes whatever "pysqlite3" is."""
     try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rlhf_desktop.core.errors import StoreTrouble
 from rlhf_desktop.feedback.conversations import title_from, utc_now
 from rlhf_desktop.store.database import Store
-from rlhf_desktop.store.driver import Connection
+from rlhf_desktop.store.driver import Connection, plainly
 
 _AMONG = "IN (SELECT value FROM json_each(:ids))"
 # From ids of anything: conversations' messages, messages' replies, judgements that show them, and what replaces those.
@@ -78,8 +78,28 @@ def _childless_parents(connection: Connection, taken: set[str], judgements: Sequ
     return {row["id"] for row in rows}
 
 
-def bury(store: Store, ids: Sequence[str]) -> Doomed:
-    """Erase, in one transaction, with all that cannot stay. Ids that are not here get their tombstone too, and never come."""
+def of_others(connection: Connection, project_id: str, ids: Iterable[str]) -> set[str]:
+    """Those of these ids that belong to another project here: what comes for this one has no say over them."""
+    rows = connection.rows(
+        f"""SELECT id FROM judgements WHERE id {_AMONG} AND project_id != :project
+        UNION SELECT id FROM conversations WHERE id {_AMONG} AND project_id != :project
+        UNION SELECT m.id FROM messages m JOIN conversations c ON c.id = m.conversation_id
+          WHERE m.id {_AMONG} AND c.project_id != :project
+        UNION SELECT p.id FROM prompts p JOIN prompt_sets s ON s.id = p.prompt_set_id
+          WHERE p.id {_AMONG} AND s.project_id != :project""",
+        {"ids": json.dumps(list(ids)), "project": project_id},
+    )
+    return {row["id"] for row in rows}
+
+
+def bury(store: Store, ids: Sequence[str], texts: Iterable[str] = ()) -> Doomed:
+    """Erase, in one transaction, with all that cannot stay. Ids that are not here get their tombstone too, and never come.
+
+    Args:
+        store: Where from.
+        ids: Of judgements, messages, conversations and prompts.
+        texts: Their words: drafts that hold them go too.
+    """
     db = store.connection
     with db.transaction():
         db.raw.execute("PRAGMA defer_foreign_keys=ON")
@@ -93,7 +113,7 @@ def bury(store: Store, ids: Sequence[str]) -> Doomed:
         db.execute(f"DELETE FROM judgement_tags WHERE judgement_id {_AMONG}", values)
         _remove_messages(db, going.messages)
         _remove_prompts(db, ids)
-        _forget_drafts(db, [*ids, *going.messages])
+        _forget_drafts(db, [*ids, *going.messages, *texts])
     return going
 
 
@@ -122,14 +142,17 @@ def _remove_prompts(db: Connection, ids: Iterable[str]) -> None:
     db.execute(f"DELETE FROM prompts WHERE id {_AMONG}", {"ids": json.dumps(list(ids))})
 
 
-def _forget_drafts(db: Connection, ids: Iterable[str]) -> None:
-    """Drafts that name what is gone hold its words."""
-    gone = set(ids)
+def _forget_drafts(db: Connection, words: Iterable[str]) -> None:
+    """Drafts, and answers that were being written, go when they name what is gone or hold its texts."""
+    gone = {json.dumps(word, ensure_ascii=False)[1:-1] for word in words}
     for row in db.rows("SELECT project_id, who, key, value FROM drafts"):
         if any(one in row["key"] or one in row["value"] for one in gone):
-            db.execute(
-                "DELETE FROM drafts WHERE project_id = ? AND who = ? AND key = ?", (row["project_id"], row["who"], row["key"])
-            )
+            place = (row["project_id"], row["who"], row["key"])
+            db.execute("DELETE FROM drafts WHERE project_id = ? AND who = ? AND key = ?", place)
+    for row in db.rows("SELECT scope, value FROM settings WHERE key = 'unfinished_answers'"):
+        written = json.dumps(json.loads(row["value"]), ensure_ascii=False)
+        if any(one in written for one in gone):
+            db.execute("DELETE FROM settings WHERE scope = ? AND key = 'unfinished_answers'", (row["scope"],))
 
 
 def scrub(connection: Connection) -> None:
@@ -140,8 +163,9 @@ def scrub(connection: Connection) -> None:
     """
     for table in ("judgement_search", "chat_search"):
         connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
-    connection.raw.execute("VACUUM")
-    (busy, *_) = connection.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    with plainly():
+        connection.raw.execute("VACUUM")
+        (busy, *_) = connection.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
         raise StoreTrouble(
             "It was erased, but the database's journal still holds it, as something else is reading the database.",

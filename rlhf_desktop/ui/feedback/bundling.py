@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QCheckBox, QFileDialog, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.conversations import Project
@@ -31,9 +31,10 @@ class BundleCard(Card):
         self._context = context
         self._path: Path | None = None
         self._cancel = threading.Event()
+        self._erases = False  # the bundle that was looked through
         explained = (
             "A bundle holds everything said in this project, loses nothing, and can be merged any number of times in any order. "
-            "What a colleague erased for good goes here too."
+            "What a colleague erased for good goes here too, once you have said so."
         )
         self.body.addWidget(caption(explained, wrap=True))
         held = row()
@@ -65,6 +66,9 @@ class BundleCard(Card):
         box = column(self.summary)
         self._said = Label("", wrap=True)
         box.addWidget(self._said)
+        self.erasures = QCheckBox("Erase this here too, for good. Unchecked, it stays here and all else is merged.")
+        self.erasures.setAccessibleName(self.erasures.text())
+        box.addWidget(self.erasures)
         lower = row()
         lower.addStretch(1)
         self.leave, self.merge = Button("Cancel", "quiet"), Button("Merge", "primary")
@@ -98,12 +102,15 @@ class BundleCard(Card):
     def open(self, path: Path) -> None:
         """Look through a bundle."""
         self._path = path
-        self._work(lambda store, _project: inspect_bundle(store, path), f"Checking {path.name}…", self._inspected)
+        self._work(lambda store, project: inspect_bundle(store, project, path), f"Checking {path.name}…", self._inspected)
 
     def _inspected(self, found: BundleSummary) -> None:
         self._end()
         by = f" by {', '.join(found.annotators)}" if found.annotators else ""
-        erased = f" {words.count(found.tombstones, 'thing')} erased for good there will be erased here." if found.tombstones else ""
+        self.erasures.setChecked(False)
+        self._erases = found.erases
+        self.erasures.setVisible(found.erases)
+        erased = f" A colleague has erased {_taken(found)} that you have here." if found.erases else ""
         self._said.setText(
             f"{self._path.name}, from the project “{found.project}”: {words.count(found.judgements, 'judgement')}{by}, "
             f"{found.new:,} of them new here; {words.count(found.prompts, 'prompt')}.{erased}"
@@ -114,12 +121,13 @@ class BundleCard(Card):
     def run(self) -> None:
         """Merge the bundle that was looked through."""
         path, cancel = self._path, self._cancel
+        erasures = self.erasures.isChecked() if self._erases else None
         cancel.clear()
         self.summary.hide()
         self.stop.show()
 
         def work(store: Store, project: Project) -> Merged:
-            return merge_bundle(store, project, path, cancelled=cancel.is_set)
+            return merge_bundle(store, project, path, erasures=erasures, cancelled=cancel.is_set)
 
         self._work(work, f"Merging {path.name}…", self._merged)
 
@@ -161,3 +169,8 @@ class BundleCard(Card):
         self._end()
         self.notice.say(icon, text, tone)
         self.notice.show()
+
+
+def _taken(found: BundleSummary) -> str:
+    counts = [(found.takes, "judgement"), (found.takes_messages, "message"), (found.takes_prompts, "prompt")]
+    return ", ".join(words.count(number, what) for number, what in counts if number)

@@ -141,6 +141,24 @@ def test_lines_that_do_not_fit_their_model_are_refused_with_their_place(tmp_path
         everything(tmp_path / "b.zip")
 
 
+@pytest.mark.parametrize(
+    "moment",
+    ["2026-99-99T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T25:00:00Z", "9999-01-01T00:00:00Z", "0001-01-01T00:00:00Z"],
+)
+def test_a_date_that_does_not_exist_or_lies_far_away_is_refused(tmp_path, moment):
+    bad = ProfileRow.model_construct(name="Ada", role="", credentials="", updated_at=moment)
+    write_bundle(tmp_path / "b.zip", "Support", 0.15, rows(profiles=[bad]))
+    with pytest.raises(BadInput, match=r"profiles\.jsonl, line 1 does not fit"):
+        everything(tmp_path / "b.zip")
+
+
+@pytest.mark.parametrize("moment", ["1970-01-01T00:00:00Z", "2026-02-28T23:59:59.5+00:00", "2099-12-31T23:59:59.999999Z"])
+def test_a_date_that_there_is_passes(tmp_path, moment):
+    row = ProfileRow(name="Ada", role="", credentials="", updated_at=moment)
+    write_bundle(tmp_path / "b.zip", "Support", 0.15, rows(profiles=[row]))
+    assert everything(tmp_path / "b.zip")["profiles.jsonl"] == [row]
+
+
 def test_what_is_not_there_or_no_archive_is_said(tmp_path):
     with pytest.raises(NotFound):
         open_bundle(tmp_path / "nowhere.zip")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.core.errors import AppError, BadInput
 from rlhf_desktop.core.protocol import Sampling
-from rlhf_desktop.feedback.bundles import open_bundle, write_bundle
+from rlhf_desktop.feedback.bundles import SplitRow, TombstoneRow, open_bundle, write_bundle
 from rlhf_desktop.feedback.conversations import Generator
 from rlhf_desktop.feedback.judgements import (
     AllBad,
@@ -30,7 +30,7 @@ from rlhf_desktop.feedback.judgements import (
     revision,
 )
 from rlhf_desktop.feedback.split import prompt_hash
-from rlhf_desktop.store.bundling import bundle_rows, merge_rows
+from rlhf_desktop.store.bundling import bundle_rows, merge_rows, what_it_takes
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.erasing import bury, with_texts
@@ -214,7 +214,7 @@ def test_what_a_colleague_erased_goes_here_too_with_what_depends_on_it(pair):
     going = with_texts(there.store.connection, [there.events()[0].id])
     bury(there.store, [*going.judgements, *going.messages])
     done = here.merge(there.bundle())
-    assert done.erased >= 4
+    assert done.erased == 2
     assert here.events() == []
     assert here.store.connection.rows("SELECT * FROM messages") == []
     assert here.store.connection.rows("SELECT * FROM conversations") == []
@@ -270,6 +270,10 @@ def replaced(**fields):
         ("judgements.jsonl", replaced(verdict={"kind": "thumbs", "up": "x" * 9}), "does not fit"),
         ("judgements.jsonl", replaced(displayed=["01900000-0000-7000-8000-000000000000"] * 2), "does not fit"),
         ("judgements.jsonl", replaced(supersedes="01900000-0000-7000-8000-000000000000"), "does not fit"),
+        ("judgements.jsonl", replaced(verdict={"kind": "ranking", "ranks": [1, 2], "strength": 10**30}), "does not fit"),
+        ("judgements.jsonl", replaced(verdict={"kind": "ranking", "ranks": [1, float("nan")]}), "does not fit"),
+        ("judgements.jsonl", replaced(also=[{"kind": "thumbs", "up": True, "index": float("inf")}]), "does not fit"),
+        ("judgements.jsonl", replaced(created_at="2026-99-99T00:00:00Z"), "does not fit"),
         ("generators.jsonl", replaced(model_name="another"), "description was changed"),
         ("generators.jsonl", lambda rows: [], "does not fit|database"),
     ],
@@ -305,3 +309,150 @@ def test_feedback_of_another_project_of_the_workspace_is_refused(pair):
     second = here.store.projects.create("Second")
     with pytest.raises(BadInput, match="another project"):
         merge_rows(here.store, second.id, open_bundle(there.bundle()))
+
+
+def everything_of(station, project_id):
+    tables = {"judgements": "project_id", "conversations": "project_id", "guidelines": "project_id", "prompt_sets": "project_id"}
+    rows = {
+        name: station.store.connection.rows(f"SELECT * FROM {name} WHERE {key} = ?", (project_id,)) for name, key in tables.items()
+    }
+    mine = "SELECT id FROM conversations WHERE project_id = ?"
+    rows["messages"] = station.store.connection.rows(f"SELECT * FROM messages WHERE conversation_id IN ({mine})", (project_id,))
+    for name, key in (("prompts", "id"), ("judgement_tags", "judgement_id"), ("profiles", "name")):
+        rows[name] = station.store.connection.rows(f"SELECT * FROM {name} ORDER BY {key}")
+    return rows
+
+
+def hostile(there: Station, path: Path, name: str, rows: list) -> Path:
+    """A bundle of one harmless judgement, and rows that speak of another project's."""
+    found = {key: list(values) for key, values in bundle_rows(there.store, there.project.id).items()}
+    found[name] = [*found[name], *rows]
+    write_bundle(path, "Support", 0.15, found)
+    return path
+
+
+def test_a_bundle_changes_nothing_in_another_project(pair, tmp_path):
+    here, there = pair
+    victim = Station(tmp_path, "victim")
+    for number in range(5):
+        victim.ask(f"Question {number}")
+    victim.store.tags.add([victim.events()[0].id], "good")
+    victim.store.profiles.save(Profile("victim", "nurse"))
+    victim.store.prompts.create_set(victim.project.id, "Set", [[{"role": "user", "content": "P"}]])
+    here.merge(victim.bundle())
+    theirs = bundle_rows(victim.store, victim.project.id)
+    rows = {name: list(values) for name, values in theirs.items()}
+    second = here.store.projects.create("Second")
+    there.ask("Harmless")
+    ids = [row.id for name in ("judgements", "messages", "conversations", "prompts") for row in rows[f"{name}.jsonl"]]
+    nobody = "01900000-0000-7000-8000-00000000000f"
+    late = "2099-01-01T00:00:00Z"
+
+    def changed(name: str, **fields) -> tuple[str, list]:
+        return name, [row.model_copy(update=fields) for row in rows[name]]
+
+    tries = {
+        "tombstones": ("tombstones.jsonl", [TombstoneRow(id=one) for one in ids]),
+        "tags": changed("tags.jsonl", present=False, changed_at=late),
+        "profiles": changed("profiles.jsonl", role="x", updated_at=late),
+        "titles": changed("conversations.jsonl", title="x", updated_at=late),
+        "prompts": ("prompts.jsonl", rows["prompts.jsonl"]),
+        "judgements": ("judgements.jsonl", rows["judgements.jsonl"]),
+        "replies": changed("messages.jsonl", parent_id=nobody),
+    }
+    before = everything_of(here, here.project.id)
+    assert len(before["judgements"]) == 5
+    for name, (file, forged_rows) in tries.items():
+        path = hostile(there, tmp_path / f"{name}.zip", file, forged_rows)
+        assert what_it_takes(here.store, second.id, open_bundle(path)).nothing, name
+        try:
+            merge_rows(here.store, second.id, open_bundle(path))
+        except AppError:
+            assert name not in ("tombstones", "tags", "profiles"), "what can be passed over is no reason to refuse the rest"
+        after = everything_of(here, here.project.id)
+        assert {k: v for k, v in after.items() if k != "prompts"} == {k: v for k, v in before.items() if k != "prompts"}, name
+        assert set(map(str, before["prompts"])) <= set(map(str, after["prompts"])), name
+    victim.store.close()
+
+
+@pytest.mark.parametrize("name", ["judgements.jsonl", "messages.jsonl"])
+def test_what_is_here_is_not_erased_through_rows_that_say_they_depend_on_something_erased(pair, tmp_path, name):
+    here, there = pair
+    there.ask("One")
+    here.merge(there.bundle())
+    gone = "01900000-0000-7000-8000-00000000000f"
+    rows = {key: list(values) for key, values in bundle_rows(there.store, there.project.id).items()}
+    rows["tombstones.jsonl"] = [TombstoneRow(id=gone)]
+    forged_as = {"displayed": [gone]} if name == "judgements.jsonl" else {"parent_id": gone}
+    rows[name] = [row.model_copy(update=forged_as) for row in rows[name]]
+    write_bundle(tmp_path / "b.zip", "Support", 0.15, rows)
+    assert what_it_takes(here.store, here.project.id, open_bundle(tmp_path / "b.zip")).nothing
+    with pytest.raises(BadInput, match="what it says was erased is not what it holds"):
+        here.merge(tmp_path / "b.zip")
+    assert len(here.events()) == 1
+
+
+def test_an_erased_prompt_does_not_come_back_with_an_old_bundle(pair):
+    here, there = pair
+    there.ask("One")
+    there.store.prompts.create_set(there.project.id, "Set", [[{"role": "user", "content": "Secret"}]])
+    old = there.bundle()
+    here.merge(old)
+    bury(here.store, [prompt.id for prompt in here.store.prompts.prompts(here.project.id)])
+    here.merge(old)
+    assert here.store.prompts.prompts(here.project.id) == []
+
+
+def test_a_split_that_leaves_nothing_to_train_on_is_not_taken_and_that_is_said(pair, tmp_path):
+    here, there = pair
+    for number in range(5):
+        here.ask(f"Question {number}")
+    there.ask("Theirs")
+    rows = {key: list(values) for key, values in bundle_rows(there.store, there.project.id).items()}
+    write_bundle(tmp_path / "all.zip", "Support", 1.0, rows)
+    assert "hold out 100% of all prompts" in here.merge(tmp_path / "all.zip").conflicts[0]
+    hashes = [row["prompt_hash"] for row in here.store.connection.rows("SELECT prompt_hash FROM judged_questions")]
+    rows["split.jsonl"] = [SplitRow(prompt_hash=hashed, split="heldout") for hashed in hashes]
+    write_bundle(tmp_path / "each.zip", "Support", 0.2, rows)
+    assert "leave nothing to train on" in here.merge(tmp_path / "each.zip").conflicts[0]
+    assert here.store.projects.get(here.project.id).heldout_share == 0.15
+    assert here.store.connection.rows("SELECT * FROM split_exceptions") == []
+    rows["split.jsonl"] = rows["split.jsonl"][:2]
+    write_bundle(tmp_path / "some.zip", "Support", 0.2, rows)
+    assert here.merge(tmp_path / "some.zip").conflicts == ()
+    assert here.store.projects.get(here.project.id).heldout_share == 0.2
+    assert len(here.store.connection.rows("SELECT * FROM split_exceptions")) == 2
+
+
+def test_without_its_erasures_all_else_of_a_bundle_comes(pair):
+    here, there = pair
+    there.ask("One")
+    here.merge(there.bundle())
+    going = with_texts(there.store.connection, [there.events()[0].id])
+    bury(there.store, [*going.judgements, *going.messages])
+    there.ask("Two")
+    taken = what_it_takes(here.store, here.project.id, open_bundle(there.bundle()))
+    assert (len(taken.going.judgements), len(taken.going.messages)) == (1, 3)
+    done = merge_rows(here.store, here.project.id, open_bundle(there.bundle()), erasures=False)
+    assert (done.added["judgements"], done.erased, len(here.events())) == (1, 0, 2)
+    assert (here.merge(there.bundle()).erased, len(here.events())) == (1, 1)
+
+
+def test_what_a_merge_takes_in_can_be_exported_again(pair, tmp_path):
+    there = pair[1]
+    there.ask("One")
+    most = {"seconds_spent": 10.0**9, "guideline_version": 2**31 - 1, "critique": "x" * 10**6}
+    for number, change in enumerate(
+        (
+            ("judgements.jsonl", replaced(**most)),
+            ("messages.jsonl", lambda rows: [r.model_copy(update={"seed": -(2**63), "tokens": 2**31 - 1}) for r in rows]),
+            ("conversations.jsonl", replaced(title="t" * 500, updated_at="2099-12-31T23:59:59Z")),
+        )
+    ):
+        fresh = Station(tmp_path, f"fresh{number}")
+        fresh.merge(forged(there, tmp_path / "forged.zip", *change))
+        again = Station(tmp_path, f"again{number}")
+        again.merge(fresh.bundle())
+        assert again.contents() == fresh.contents()
+        fresh.store.close()
+        again.store.close()
