@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.messages import Message, Messages
-from rlhf_desktop.core.thoughts import split_thought
+from rlhf_desktop.core.thoughts import TAGS, split_thought
 from rlhf_desktop.inference.chat_text import keeps_question, leads_with_space, render, thinking_of, writes_end
 
 
@@ -68,27 +68,24 @@ def _replaced(text: str, marks: Mapping[str, str]) -> str:
     return re.sub("|".join(map(re.escape, marks)), lambda found: marks[found[0]], text)
 
 
+_THOUGHT_MARKS = frozenset(mark for tags in TAGS for mark in tags.marks)
 _added: "WeakKeyDictionary[Any, tuple[tuple[str, ...], tuple[str, ...]]]" = WeakKeyDictionary()
 
 
 def _added_tokens(tokenizer: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The special tokens, and others that mean something to the model: those in brackets, such as `<think>`."""
+    """The special tokens, and the marks of thoughts among the others (`<think>`): the rest, such as Gemma's `<b>`, are text."""
     if tokenizer not in _added:
         added = list(tokenizer.added_tokens_decoder.values())
         special = tuple(token.content for token in added if token.special)
-        _added[tokenizer] = special, tuple(t.content for t in added if not t.special and _is_bracketed(t.content))
+        _added[tokenizer] = special, tuple(t.content for t in added if not t.special and t.content in _THOUGHT_MARKS)
     return _added[tokenizer]
 
 
 def _control_tokens(tokenizer: Any) -> list[str]:
     """Whatever of a message must not reach the template or the model as it stands, the longest first."""
-    special, bracketed = _added_tokens(tokenizer)
+    special, thought = _added_tokens(tokenizer)
     marks = thinking_of(tokenizer).tags.marks  # a template may look for them in what was said
-    return sorted({*special, *bracketed, *marks}, key=len, reverse=True)
-
-
-def _is_bracketed(token: str) -> bool:
-    return len(token) > 2 and token[0] in "<[" and token[-1] in ">]"
+    return sorted({*special, *thought, *marks}, key=len, reverse=True)
 
 
 def encode(tokenizer: Any, text: str) -> list[int]:

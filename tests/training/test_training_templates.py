@@ -16,7 +16,7 @@ from rlhf_desktop.training.batch import Group
 from rlhf_desktop.training.encoding import Encoder
 from rlhf_desktop.training.run import RunFiles, run_loop
 from rlhf_desktop.worker.train import TRAINERS
-from tests.templates import CASES, NEXT, NO_END, TURNS, Case, made, talk
+from tests.templates import CASES, NEXT, NO_END, THINK, TURNS, Case, made, talk
 from tests.tiny import make_tiny_model, make_tiny_tokenizer
 from tests.training.folders import adapter_of, make_run, practice, rankings
 
@@ -120,6 +120,13 @@ def test_a_thought_typed_by_somebody_is_text():
     answer = completion_ids(tokenizer, forged, 2)
     assert think not in answer
     assert tokenizer.decode(answer[:-1]) == forged
+
+
+def test_other_tokens_in_brackets_stay_what_they_are():
+    """Gemma has one for each tag of HTML; an answer that was sampled with them is learned with them."""
+    tokenizer = made(Case(TURNS + NEXT, "", plain=["<b>", "</b>", *THINK]))
+    ids = completion_ids(tokenizer, "So <b>no</b>.", 2)
+    assert {tokenizer.convert_tokens_to_ids(tag) for tag in ("<b>", "</b>")} <= set(ids)
 
 
 def test_a_template_that_splits_at_a_mark_loses_nothing_of_an_answer_that_speaks_of_it():

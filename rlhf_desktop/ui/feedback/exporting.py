@@ -39,6 +39,7 @@ class ExportCard(Card):
         self.keys = caption("", wrap=True)
         self.body.addWidget(self.keys)
         self.names = QCheckBox("With the names of who judged")
+        self.names.setAccessibleName("With the names of who judged")
         self.names.setToolTip("Otherwise each person is a number, the same throughout the file")
         self.body.addWidget(self.names)
         self.save = Button("Save as…", icon="download")

@@ -1,5 +1,6 @@
 """What somebody else's archive may try."""
 
+import hashlib
 import io
 import json
 import stat
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rlhf_desktop.core.errors import AppError, BadInput, NotFound
-from rlhf_desktop.feedback.bundles import MANIFEST, ROWS, VERSION, ProfileRow, TombstoneRow, open_bundle, write_bundle
+from rlhf_desktop.feedback.bundles import MANIFEST, ROWS, VERSION, MessageRow, ProfileRow, TombstoneRow, open_bundle, write_bundle
 
 AN_ID = "01900000-0000-7000-8000-000000000000"
 
@@ -48,6 +49,23 @@ def test_the_same_feedback_makes_the_same_bytes(bundle, tmp_path):
     assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
     assert everything(bundle)["tombstones.jsonl"] == [TombstoneRow(id=AN_ID)]
     assert open_bundle(bundle).manifest.project == "Support"
+
+
+def test_a_bundle_from_before_thoughts_is_read(tmp_path):
+    message = MessageRow(
+        id=AN_ID, conversation_id=AN_ID, parent_id=None, position=0, role="user", content="Hi",
+        created_at="2026-01-01T00:00:00+00:00", generator_id=None, seed=None, finish=None, tokens=None,
+    )  # fmt: skip
+    write_bundle(tmp_path / "new.zip", "Support", 0.15, rows(messages=[message]))
+
+    def aged(entries):
+        lines = json.dumps({k: v for k, v in message.model_dump(mode="json").items() if "thought" not in k}).encode() + b"\n"
+        manifest = json.loads(next(data for entry, data in entries if entry.filename == MANIFEST))
+        manifest["version"] = 1
+        manifest["files"]["messages.jsonl"] |= {"sha256": hashlib.sha256(lines).hexdigest(), "bytes": len(lines)}
+        return swapped(MANIFEST, json.dumps(manifest).encode())(swapped("messages.jsonl", lines)(entries))
+
+    assert everything(remade(tmp_path / "new.zip", aged))["messages.jsonl"] == [message]
 
 
 def named(name):
