@@ -21,7 +21,7 @@ _NAME = {role: name for name, role in _SPEAKER.items()}
 
 def fits(record: Record) -> float:
     """Two transcripts."""
-    if not has(record, "chosen", "rejected") or "prompt" in record:
+    if not has(record, "chosen", "rejected") or "prompt" in record or "messages" in record:
         return 0.0
     texts = [record["chosen"], record["rejected"]]
     if not all(isinstance(text, str) for text in texts):

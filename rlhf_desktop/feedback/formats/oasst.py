@@ -59,8 +59,7 @@ def _walk(node: Any, before: Messages, depth: int, context: Context) -> Iterator
         yield from ranking_of(path, replies, context)
     for reply in replies:
         if isinstance(reply, dict) and not str(reply.get("text") or "").strip():
-            if not _is_out(reply):
-                context.note(_EMPTY)
+            context.note(_OUT if _is_out(reply) else _EMPTY)
             continue
         yield from _walk(reply, path, depth + 1, context)
 

@@ -119,12 +119,20 @@ def _write_prompt_completion(row: FeedbackRow) -> Iterator[Record]:
 def _messages(record: Record) -> float:
     if not isinstance(record.get("messages"), list):
         return 0.0
-    return 0.3 if has(record, "chosen", "rejected") else 0.9
+    if not has(record, "chosen", "rejected"):
+        return 0.9
+    return 0.95 if "prompt" not in record and not isinstance(record["chosen"], list) else 0.3  # LLaMA-Factory's comparisons
 
 
 def _read_messages(record: Record, context: Context) -> Iterator[FeedbackRow]:
     if any(record.get(name) not in (None, "", "[]", []) for name in ("tools", "functions")):
         context.note("The tools that the model was offered are left out")
+    if has(record, "chosen", "rejected") and not isinstance(record["chosen"], list):
+        prompt = chat_of(record["messages"], "conversation", context=context)
+        asked = prompt[:-1] if prompt[-1]["role"] == "assistant" and len(prompt) > 1 else prompt
+        prompt, texts = compared(asked, record["chosen"], record["rejected"], context)
+        yield RankingRow(with_system(record, prompt), texts, ranks_of(record, context), annotator_of(record))
+        return
     other = record.get("rejected_response")
     if isinstance(other, str) and other.strip():  # ms-swift: the last message is the better answer
         prompt, better = cut(chat_of(record["messages"], "conversation", context=context), "conversation")

@@ -185,6 +185,14 @@ def test_a_row_that_was_deleted_is_nothing(flag):
         assert Reading().rows({**record, **dict.fromkeys(flag, False)})
 
 
+@pytest.mark.parametrize("sides", [("A", "B"), (assistant("A"), assistant("B"))])
+def test_two_answers_beside_messages_answer_them(sides):
+    record = {"messages": [SYSTEM, user("Q")], "chosen": sides[0], "rejected": sides[1]}
+    assert Reading().rows(record) == [RankingRow([SYSTEM, user("Q")], ("A", "B"), (1, 2))]
+    repeated = {**record, "messages": [SYSTEM, user("Q"), assistant("A")]}
+    assert Reading().rows(repeated) == [RankingRow([SYSTEM, user("Q")], ("A", "B"), (1, 2))]
+
+
 def test_a_rejected_response_beside_messages_is_the_worse_answer():
     record = {"messages": [user("Q"), assistant("A")], "rejected_response": "B"}
     assert Reading().rows(record) == [RankingRow([user("Q")], ("A", "B"), (1, 2))]
