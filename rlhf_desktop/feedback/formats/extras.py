@@ -9,7 +9,7 @@ from rlhf_desktop.feedback.formats.asking import Context, Question
 from rlhf_desktop.feedback.formats.base import Record, as_words
 from rlhf_desktop.feedback.formats.scales import Scale, is_scale, number_of, scale_of, scales_with, told_by
 from rlhf_desktop.feedback.formats.suspects import IGNORE, PLAIN_WORDS, ask_meaning, survey_suspects, suspects, word_of
-from rlhf_desktop.feedback.formats.thumbs import is_nothing
+from rlhf_desktop.feedback.formats.thumbs import is_nothing, may_be_unjudged
 from rlhf_desktop.feedback.formats.thumbs import thumb_of as thumb_of
 from rlhf_desktop.feedback.judgements import Rating, Ratings, Thumbs, Verdict
 from rlhf_desktop.feedback.rows import DemonstrationRow, FeedbackRow, Unusable, annotator_of, row_of, text_of
@@ -110,7 +110,8 @@ def answered(record: Record, prompt: Messages, text: str, context: Context, mess
     if isinstance(message, dict):
         said += _verdicts(message, context)
     if not said:
-        check_judged(record, context)
+        if not learned(message):
+            check_judged(record, context)
         said = [*_suspected(record, context), *(_suspected(message, context) if isinstance(message, dict) else ())]
     prompt = with_system(record, prompt)
     if not said:
@@ -131,14 +132,17 @@ def _together(said: list[Verdict]) -> Iterator[Verdict]:
 
 
 def check_judged(record: Record, context: Context) -> None:
-    """Refuse an answer that nobody judged where the others of its kind in the file are judged.
+    """Refuse an answer whose mark is empty where the others of its kind in the file have one.
 
     Raises:
-        Unusable: it is no example just because its mark is missing.
+        Unusable: it is no example just because nobody judged it.
     """
-    for words in (*_SAYS, *_STARS, *_MARKS):
+    for name in list(record):
+        words = as_words(str(name))
+        if not may_be_unjudged(words) or not is_nothing(dict.get(record, name)):
+            continue
         if context.values(f"={words} of {_shape(record)}") and context.answers.get(words.replace(" ", "_")) != IGNORE[0]:
-            raise Unusable(f"nobody has said how good the answer is: it has no “{words}”, as other rows have")
+            raise Unusable(f"nobody has said how good the answer is: its “{words}” is empty, and that of other rows is not")
 
 
 def _shape(record: Record) -> str:
@@ -180,7 +184,7 @@ def survey(record: Record, context: Context) -> None:
     for holder in _holders(record):
         survey_suspects(holder, context)
         for words, value in _words(holder):
-            if holder is record and not is_nothing(value) and words in (*_SAYS, *_STARS, *_MARKS):
+            if holder is record and not is_nothing(value) and may_be_unjudged(words):
                 context.saw(f"={words} of {_shape(record)}", True)
             if isinstance(value, str | int | float) and words not in _SYSTEM:
                 context.saw(f"={words}", str(value).strip().casefold()[:40] if number_of(value) is None else number_of(value))

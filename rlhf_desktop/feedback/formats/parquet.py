@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.feedback.formats.base import as_words
+from rlhf_desktop.feedback.formats.thumbs import may_be_unjudged
 
 _WRITTEN = 1000  # records a row group
 _READ = 256
@@ -48,7 +50,7 @@ def read_parquet(file: Path | IO[bytes], name: str = "The file") -> Iterator[tup
             for batch in table.iter_batches(batch_size=_READ, use_threads=False):
                 for record in batch.to_pylist():
                     number += 1
-                    yield _decoded(_without_nulls(record), texts), number / total
+                    yield {**_decoded(_without_nulls(record), texts), **_unjudged(record)}, number / total
     except (pyarrow.ArrowException, OSError, OverflowError, MemoryError, *_NO_HOME) as problem:
         raise BadInput(f"{name} is damaged.", "Save it again.", repr(problem)) from problem
 
@@ -57,6 +59,11 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_nulls(part) for name, part in value.items() if part is not None}
     return [_without_nulls(part) for part in value] if isinstance(value, list) else value
+
+
+def _unjudged(record: dict[str, Any]) -> dict[str, None]:
+    """The empty columns that say that nobody judged: without one of them, a row would look like an example."""
+    return {name: None for name, value in record.items() if value is None and may_be_unjudged(as_words(name))}
 
 
 def _decoded(record: dict[str, Any], texts: list[str]) -> dict[str, Any]:

@@ -14,8 +14,10 @@ from datetime import date, datetime, time
 from typing import Any, BinaryIO
 
 from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.feedback.formats.base import as_words
 from rlhf_desktop.feedback.formats.documents import is_message
 from rlhf_desktop.feedback.formats.items import KEPT_CHARS, MAX_RECORD_BYTES, Item, parse
+from rlhf_desktop.feedback.formats.thumbs import may_be_unjudged
 from rlhf_desktop.feedback.rows import Problem
 
 MAX_CELL_CHARS = 2 * 10**6
@@ -115,7 +117,7 @@ class _Lines:
 
 
 def read_csv(file: BinaryIO, name: str, encoding: str, dialect: Dialect) -> Iterator[Item]:
-    """Rows by the names in the first one. An empty cell is none.
+    """Rows by the names in the first one. An empty cell is none, but for one that says that nobody judged.
 
     Raises:
         BadInput: it has no rows, or bytes that are not in its encoding.
@@ -182,7 +184,7 @@ def _record(number: int, names: list[str], cells: list[str], read_bytes: int) ->
     if len(cells) < len(names) or any(extra):
         reason = f"it has {len(cells)} columns; the first row names {len(names)}"
         return Item(number, Problem(number, reason, text), read_bytes)
-    filled = {name: _cell(name, cell) for name, cell in zip(names, cells, strict=False) if cell}
+    filled = {name: _cell(name, cell) for name, cell in zip(names, cells, strict=False) if cell or may_be_unjudged(as_words(name))}
     return Item(number, filled, read_bytes, text)
 
 

@@ -39,3 +39,15 @@ def thumb_of(value: Any) -> bool | None:
 def is_nothing(value: Any) -> bool:
     """Whether a value says that nobody judged: an empty one, a dash, "n/a"."""
     return value is None or (isinstance(value, str) and value.strip().casefold() in _NOBODY)
+
+
+_MARKS = (
+    "label", "kto tag", "thumb", "thumbs", "vote", "verdict", "is good", "good", "approved", "accepted", "desirable",
+    "is desirable", "liked", "is correct", "upvoted", "acceptable", "stars", "mark", "grade", "rating", "ratings", "score",
+    "reward", "quality", "judgement", "judgment",
+)  # fmt: skip
+
+
+def may_be_unjudged(words: str) -> bool:
+    """Whether an empty value in a column of this name (in words) says that nobody judged: it is kept where a table has it."""
+    return words in _MARKS

@@ -6,6 +6,7 @@ import pytest
 
 from rlhf_desktop.feedback.formats import FORMATS, Reading, read_feedback, surveyed
 from rlhf_desktop.feedback.formats.extras import thumb_of
+from rlhf_desktop.feedback.formats.parquet import write_parquet
 from rlhf_desktop.feedback.judgements import Demonstrated, Ranking, Ratings, Thumbs
 from rlhf_desktop.feedback.rows import DemonstrationRow, Problem, RankingRow, Unusable
 from rlhf_desktop.operations.feedback import preview_import
@@ -413,13 +414,28 @@ def test_people_who_do_not_agree_are_no_judgement(tmp_path):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_answer_without_the_mark_that_others_have_is_no_example(tmp_path, name):
-    for empty in ({}, {"rating": None}, {"rating": ""}, {"rating": "-"}, {"rating": "n/a"}):
+def test_an_empty_mark_among_others_is_no_example(tmp_path, name):
+    for empty in ({"rating": None}, {"rating": ""}, {"rating": "-"}, {"rating": "n/a"}):
         path = save(tmp_path, {**EXAMPLES[name], "rating": 1}, {**EXAMPLES[name], "rating": 5}, {**EXAMPLES[name], **empty})
         *marked, unmarked = read_feedback(path)
         assert [row.verdicts[0].ratings[0].scores for row in marked] == [(1,), (5,)]
         assert isinstance(unmarked, Problem), empty
         assert [type(row) for row in read_feedback(path, Reading(answers={"rating": "ignore"}))] == [DemonstrationRow] * 3
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_an_empty_cell_among_marks_is_no_example(tmp_path, suffix):
+    path = tmp_path / f"f.{suffix}"
+    if suffix == "csv":
+        path.write_text("prompt,completion,rating\nQ,A,1\nQ,B,3\nQ,C,5\nQ,D,\n", encoding="utf-8")
+    else:
+        with path.open("wb") as out:
+            write_parquet(
+                out, [{"prompt": "Q", "completion": text, "rating": n} for text, n in zip("ABCD", (1, 3, 5, None), strict=True)]
+            )
+    *marked, unmarked = read_feedback(path)
+    assert [row.verdicts[0].ratings[0].scores for row in marked] == [(1,), (3,), (5,)]
+    assert "nobody has said" in unmarked.reason
 
 
 def test_a_dash_is_a_thumb_down_only_beside_a_plus(tmp_path):
