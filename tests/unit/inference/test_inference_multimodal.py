@@ -53,7 +53,11 @@ TOWERS = {
 }
 
 
-@pytest.fixture(scope="module", params=WHOLES)
+USUAL = ("gemma3", "gemma4", "mistral3", "qwen2_5_vl", "qwen3_5", "llama4", "smolvlm")
+EACH = [pytest.param(name, marks=() if name in USUAL else pytest.mark.slow) for name in WHOLES]
+
+
+@pytest.fixture(scope="module", params=EACH)
 def whole(request, tmp_path_factory):
     kind, folder = request.param, tmp_path_factory.mktemp("whole") / "model"
     return make_whole(folder, kind, text=WHOLES[kind], vision=TOWERS.get(kind, {}))

@@ -57,7 +57,12 @@ def random_stack(host: AdapterHost, name: str, seed: int) -> None:
             parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+USUAL = ("llama", "gpt2", "qwen2_moe", "qwen3_moe", "mixtral", "gpt_oss", "deepseek_v3", "qwen3_5_text", "granitemoehybrid",
+         "falcon_h1", "ernie4_5_moe")  # fmt: skip
+EACH = [pytest.param(name, marks=() if name in USUAL else pytest.mark.slow) for name in FAMILIES]
+
+
+@pytest.fixture(scope="module", params=EACH)
 def family(request, tmp_path_factory):
     return make_family(tmp_path_factory.mktemp("family") / "model", request.param, **FAMILIES[request.param])
 
