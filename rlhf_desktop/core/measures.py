@@ -3,6 +3,7 @@
 from typing import Literal
 
 from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.core.passes import Road
 from rlhf_desktop.core.recipes import Dtype
 from rlhf_desktop.core.runs import ModelRef, Value
 from rlhf_desktop.core.thoughts import Kind
@@ -38,6 +39,15 @@ class RowSize(Value):
     def tokens(self) -> int:
         """Of the whole row: a prompt is computed once for all its answers."""
         return self.prompt + sum(self.answers)
+
+    @property
+    def widest(self) -> int:
+        """Of the prompt with its longest answer."""
+        return self.prompt + max(self.answers, default=0)
+
+    def tokens_on(self, road: Road) -> int:
+        """What goes through the model: on the general road the prompt with every answer, padded."""
+        return self.tokens if road == "fast" else len(self.answers) * self.widest
 
 
 class ModelCheck(Value):

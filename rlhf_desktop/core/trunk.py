@@ -10,6 +10,9 @@ it: within 15%):
   products keep b·heads·width of probabilities besides; fused attention its output and a float32 logsumexp for each head instead,
   and on a card keys and values for every head; attention with a soft cap or sinks keeps scores and probabilities in float32 too.
 
+Recurrent layers (Mamba's, gated delta rules) keep more, in float32 and chunk by chunk; those numbers are the most that torch kept
+of such layers with sizes of many proportions, and count for every layer of a model that has some.
+
 Gradient checkpointing keeps one hidden state a layer and computes one layer at a time again.
 """
 
@@ -24,6 +27,8 @@ _FOUR_NORMS = ("gemma2", "gemma3", "gemma4", "glm4")  # around attention and aro
 _HEADS_NORMED = ("qwen3", "gemma3", "gemma4", "olmo2", "olmo3", "olmoe", "exaone4", "glm4_moe", "hunyuan", "lfm2")
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 _CHOSEN = ("num_experts_per_tok", "moe_k", "moe_topk", "top_k_experts")
+_STATES = ("mamba_d_state", "ssm_state_size", "state_size")
+_STATE_HEADS = ("mamba_n_heads", "mamba_num_heads", "n_mamba_heads", "num_heads")
 _SINKS = ("gpt_oss", "granite_swa", "granitemoe_swa", "mimo_v2_flash")
 _OTHER_NAMES = {  # GPT-2's, MPT's, GPT-Neo's and XGLM's
     "hidden_size": ("n_embd", "d_model"),
@@ -77,6 +82,8 @@ class Trunk:
     heads_normed: bool = False  # queries and keys too
     experts: int = 0  # that a token goes through; each is given a copy of it
     open: bool = False  # whether attention has a soft cap or sinks, and so is done step by step in float32
+    recurrent: int = 0  # bytes that a recurrent layer holds for a token beside the rest …
+    chunk: int = 1  # … in rows that are filled up to a multiple of so many
 
     @property
     def query_width(self) -> int:
@@ -136,7 +143,23 @@ def trunk_of(config: Mapping[str, Any]) -> Trunk:
         heads_normed=family.startswith(_HEADS_NORMED),
         experts=experts,
         open=bool(config.get("attn_logit_softcapping")) or family in _SINKS,
+        **_recurrence(config, hidden),
     )
+
+
+def _recurrence(config: Mapping[str, Any], hidden: int) -> dict[str, int]:
+    """What recurrent layers hold: a state for each channel (Mamba), heads in chunks (Mamba 2), or a gated delta rule."""
+    state, heads = _first(config, _STATES), _first(config, _STATE_HEADS)
+    inner = max(hidden * (_first(config, ("mamba_expand", "expand")) or 2), config.get("mamba_d_ssm") or 0)
+    chunk = _first(config, ("mamba_chunk_size", "chunk_size"))
+    if state and heads and chunk:
+        return {"recurrent": 4 * (3 * heads * chunk + 8 * heads * state + 11 * inner), "chunk": chunk}
+    if state:
+        return {"recurrent": 4 * 3 * inner * state}
+    if heads := _first(config, ("linear_num_value_heads",)):
+        each = 4 * 64 + 11 * config["linear_value_head_dim"] + 15 * config["linear_key_head_dim"]
+        return {"recurrent": 4 * heads * each, "chunk": 64}
+    return {}
 
 
 def _inner(config: Mapping[str, Any], hidden: int) -> tuple[int, int]:
@@ -189,7 +212,7 @@ def pass_bytes(
         rank: Of the adapter that learns.
         checkpointing: Whether one layer at a time is computed again.
     """
-    layer = tokens * _token_bytes(trunk, number_bytes, rank) + places * _place_bytes(trunk, number_bytes, width, device)
+    layer = tokens * _token_bytes(trunk, number_bytes, rank, width) + places * _place_bytes(trunk, number_bytes, width, device)
     ends = tokens * (4 + 2 * number_bytes) * trunk.hidden + places * width * _mask_bytes(number_bytes, width, device)
     if checkpointing:
         return (trunk.layers - 1) * tokens * number_bytes * trunk.hidden + layer + ends
@@ -212,10 +235,11 @@ def is_plain(width: int, device: str) -> bool:
     return device == "cpu" and width <= PLAIN_WIDTH
 
 
-def _token_bytes(trunk: Trunk, number_bytes: int, rank: int) -> int:
+def _token_bytes(trunk: Trunk, number_bytes: int, rank: int, width: int) -> int:
     norms = trunk.norms * trunk.hidden + trunk.heads_normed * (trunk.query_width + trunk.key_width)
     inputs = 2 * trunk.hidden + trunk.output_width + 2 * trunk.experts * trunk.hidden
-    return 4 * norms + number_bytes * (inputs + 4 * trunk.inner + 7 * rank)
+    recurrent = trunk.recurrent * -(-width // trunk.chunk) * trunk.chunk // width
+    return 4 * norms + number_bytes * (inputs + 4 * trunk.inner + 7 * rank) + recurrent
 
 
 def _place_bytes(trunk: Trunk, number_bytes: int, width: int, device: str) -> int:

@@ -17,6 +17,7 @@ from rlhf_desktop.core.errors import ModelTrouble, WorkerTrouble
 from rlhf_desktop.core.families import Verdict, verdict
 from rlhf_desktop.core.files import write_json
 from rlhf_desktop.core.measures import FamilyCheck
+from rlhf_desktop.core.passes import Road
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import ModelRef, Value
 from rlhf_desktop.hub.library import Library
@@ -109,6 +110,12 @@ def check_teachable(workspace: Workspace, base: ModelRef) -> str:
     if known.kind in ("chats", "refused"):
         raise ModelTrouble(known.reason, "Choose a Llama, Qwen, Mistral, Gemma, Phi, OLMo, Granite or SmolLM model.")
     return f"“{base.name}” can be taught."
+
+
+def road_of(workspace: Workspace, base: ModelRef) -> Road:
+    """The way the trainers take with a model that was tried; the usual one where it was not."""
+    kept = _kept(workspace, base)
+    return "general" if kept and kept.road == "general" else "fast"
 
 
 def _verdict(found: FamilyCheck) -> Verdict:

@@ -66,11 +66,13 @@ def _pass_bytes(work: Workload) -> int:
 
 
 def _kept_bytes(work: Workload, rows: Sequence[RowSize]) -> int:
-    width = rows[0].tokens  # the longest comes first
+    fast = work.road == "fast"
+    width = rows[0].tokens if fast else rows[0].widest  # the longest comes first
+    places = width * (len(rows) if fast else sum(len(row.answers) for row in rows))
     return pass_bytes(
         work.shape.trunk,
-        tokens=row_tokens(rows),
-        places=width * len(rows),
+        tokens=row_tokens(rows) if fast else places,
+        places=places,
         width=width,
         number_bytes=work.number_bytes,
         device=work.device,

@@ -8,6 +8,7 @@ from typing import Any
 
 from rlhf_desktop.core.errors import NotEnoughFeedback
 from rlhf_desktop.core.measures import Rates
+from rlhf_desktop.core.passes import Road
 from rlhf_desktop.operations.estimated_memory import memory_parts
 from rlhf_desktop.operations.estimated_time import time_phases
 from rlhf_desktop.operations.workload import RowSizes, RunPlan, Workload
@@ -56,6 +57,7 @@ def estimate(
     *,
     free_bytes: int | None = None,
     waits: bool = False,
+    road: Road = "fast",
 ) -> Estimate:
     """Memory and time of a run. Instant, so it may follow every keystroke of a form.
 
@@ -66,6 +68,7 @@ def estimate(
         rates: Of this model on this device; without them there is no time.
         free_bytes: Memory that is free where the model will be.
         waits: Another run has the device now.
+        road: That the trainers take with the model.
 
     Raises:
         BadInput: a setting that does not work.
@@ -76,7 +79,8 @@ def estimate(
         raise NotEnoughFeedback(
             "There is nothing to learn from.", "Give feedback on prompts that are not held out, then try again."
         )
-    work = Workload(plan, sizes, device, answer_tokens=rates.answer_tokens if rates else (), free_bytes=free_bytes)
+    talks = rates.answer_tokens if rates else ()
+    work = Workload(plan, sizes, device, answer_tokens=talks, free_bytes=free_bytes, road=road)
     parts = memory_parts(work, rates)
     phases = time_phases(work, rates) if rates else {}
     return Estimate(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace, NotEnoughFeedback
 from rlhf_desktop.core.measures import ModelCheck, RowSize, TextRow
+from rlhf_desktop.core.passes import Road
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import free_disk_bytes
 from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm, check_quantization, make_settings
@@ -19,7 +20,7 @@ from rlhf_desktop.jobs.measuring import check_model, known_rates
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.checkup import Finding
-from rlhf_desktop.operations.door import check_teachable
+from rlhf_desktop.operations.door import check_teachable, road_of
 from rlhf_desktop.operations.estimates import Estimate, estimate
 from rlhf_desktop.operations.fitting import fit_findings
 from rlhf_desktop.operations.model_shape import model_shape
@@ -137,7 +138,7 @@ def preflight(
         seen.look("end of turn", lambda: _end_of_turn(plan.base, checked))
         seen.look_all("rows", lambda: _fit(plan, rows, elements, checked))
     sizes = row_sizes(elements, checked)
-    found = _estimate(plan, sizes, chat or Tenant(), seen) if not seen.troubles else None
+    found = _estimate(plan, sizes, chat or Tenant(), seen, road_of(workspace, plan.base)) if not seen.troubles else None
     return Preflight(tuple(seen.found), tuple(seen.troubles), sizes, found)
 
 
@@ -323,7 +324,7 @@ def _rough_tokens(text: str) -> int:
     return len(text.encode()) // _TOKEN_BYTES + _TURN_TOKENS
 
 
-def _estimate(plan: RunPlan, sizes: RowSizes | None, chat: Tenant, seen: _Findings) -> Estimate | None:
+def _estimate(plan: RunPlan, sizes: RowSizes | None, chat: Tenant, seen: _Findings, road: Road) -> Estimate | None:
     """What the run takes, and whether that is free. A device that cannot be asked is a trouble like any other."""
     found: list[Estimate] = []
 
@@ -332,7 +333,7 @@ def _estimate(plan: RunPlan, sizes: RowSizes | None, chat: Tenant, seen: _Findin
         device = likely_device(devices_of(probe_device()))
         rates = known_rates(plan.base, str(plan.settings.get("dtype", "auto")), device)
         room = _room(device, chat)
-        found.append(estimate(plan, sizes, device.facts, rates, free_bytes=room.free, waits=room.waits))
+        found.append(estimate(plan, sizes, device.facts, rates, free_bytes=room.free, waits=room.waits, road=road))
         return _memory(found[0], room)
 
     if sizes is not None:

@@ -16,6 +16,7 @@ from rlhf_desktop.core.passes import (
     KEPT_TOKENS,
     PPO_LOOKS,
     WASTE,
+    Road,
     cut_passes,
     plateau_tokens,
 )
@@ -104,6 +105,7 @@ class Workload:
         device: What the probe said: "device" and "fast_dtype".
         answer_tokens: How long a few answers of this model were; none where nothing was measured.
         free_bytes: Memory that is free where the model will be; None where that is not known.
+        road: That the trainers take with the model.
 
     Raises:
         BadInput: a setting that does not work.
@@ -118,8 +120,9 @@ class Workload:
         *,
         answer_tokens: Sequence[int] = (),
         free_bytes: int | None = None,
+        road: Road = "fast",
     ) -> None:
-        self.plan = plan
+        self.plan, self.road = plan, road
         self.settings = s = make_settings(plan.algorithm, plan.settings)
         self.shape = model_shape(plan.base)
         self.device = str(device.get("device", "cpu"))
@@ -176,8 +179,12 @@ class Workload:
         Random(seed).shuffle(order)
         found: list[list[RowSize]] = []
         for at in range(0, len(order), batch):
-            found += packed(order[at : at + batch], self.budget)
+            found += self.cut(order[at : at + batch], self.budget)
         return found
+
+    def cut(self, rows: Sequence[RowSize], budget: int) -> list[list[RowSize]]:
+        """Micro-batches of some rows on the run's road."""
+        return packed(rows, budget, self.road)
 
     def passes(self) -> list[Pass]:
         """Every pass of the run, in about its order."""
@@ -189,7 +196,8 @@ class Workload:
 
     def _budget(self, free_bytes: int | None) -> tuple[int, bool]:
         """Tokens of a micro-batch and whether gradients are checkpointed: planned as the trainer does."""
-        longest = max((row.tokens for row in (*self.train, *self.heldout)), default=1)
+        longest = max((row.tokens_on(self.road) for row in (*self.train, *self.heldout)), default=1)
+        widest = max((row.widest for row in (*self.train, *self.heldout)), default=1)
         if free_bytes is None:
             return max(longest, plateau_tokens(self.device)), False
         cut = cut_passes(
@@ -200,13 +208,14 @@ class Workload:
             number_bytes=self.number_bytes,
             device=self.device,
             rank=self.settings.lora_rank,
+            width=widest if self.road == "general" else None,
         )
         return (cut.tokens, cut.checkpointing) if cut else (longest, True)
 
     def _practice(self, s: PpoSettings) -> Practice:
         rows = [self.train[i % len(self.train)] for i in range(max(1, s.batch_size // s.samples_per_prompt))]
-        widest = max(row.tokens for row in rows)
-        return Practice(s, rows, packed(rows, min(self.budget, widest * max(1, len(rows) // s.minibatches))))
+        widest = max(row.tokens_on(self.road) for row in rows)
+        return Practice(s, rows, self.cut(rows, min(self.budget, widest * max(1, len(rows) // s.minibatches))))
 
     def _learning_passes(self) -> list[Pass]:
         s = self.settings
@@ -239,18 +248,25 @@ class Workload:
         return found
 
 
-def packed(rows: Sequence[RowSize], budget: int) -> list[list[RowSize]]:
+def packed(rows: Sequence[RowSize], budget: int, road: Road = "fast") -> list[list[RowSize]]:
     """Micro-batches within a token budget, the longest rows first (as `training.batch.micro_batches`)."""
     found: list[list[RowSize]] = []
-    tokens = 0
-    for row in sorted(rows, key=lambda row: -row.tokens):
-        fits = found and tokens + row.tokens <= budget and found[-1][0].tokens * (len(found[-1]) + 1) <= WASTE * budget
-        if not fits:
+    taken = 0  # tokens on the fast road, rows on the general one
+    for row in sorted(rows, key=lambda row: -(row.tokens if road == "fast" else row.widest)):
+        more = row.tokens if road == "fast" else len(row.answers)
+        if not (found and _fits(found[-1], taken + more, budget, road)):
             found.append([])
-            tokens = 0
+            taken = 0
         found[-1].append(row)
-        tokens += row.tokens
+        taken += more
     return found
+
+
+def _fits(part: Sequence[RowSize], taken: int, budget: int, road: Road) -> bool:
+    """Whether one row more, with which so much is taken, is within the budget."""
+    if road == "fast":
+        return taken <= budget and part[0].tokens * (len(part) + 1) <= WASTE * budget
+    return taken * part[0].widest <= budget
 
 
 def row_tokens(rows: Sequence[RowSize]) -> int:

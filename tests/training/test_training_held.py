@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from rlhf_desktop.core.trunk import token_bytes, trunk_of
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.attention import use_rows
 from rlhf_desktop.inference.model import BaseModel
@@ -15,8 +16,8 @@ from tests.training.test_training_memory import kept_bytes
 FAMILIES = ["lfm2", "qwen3_5_text", "granitemoehybrid", "falcon_h1", "jamba", "recurrent_gemma", "bloom", "stablelm"]
 
 
-def host_of(family):
-    model = random_model(family)
+def host_of(family, **settings):
+    model = random_model(family, **{"max_position_embeddings": 256, **settings})
     use_rows(model)
     host = AdapterHost(BaseModel(model, None, torch.device("cpu"), torch.float32, pad_id=0, end_ids=(2,), hash=""))
     host.add("new", rank=8, alpha=8, seed=0)
@@ -41,6 +42,29 @@ def test_no_pass_holds_more_than_its_tokens_are_counted_with(family, checkpointi
     for picks in ([3], [1, 3], [2], [0, 1, 2, 3]):
         batch = [groups[i] for i in picks]
         assert kept_bytes(host, batch) <= 1.05 * held[checkpointing] * tokens_on("general", batch)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("width", [40, 200])
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [
+        ("falcon_h1", {"mamba_chunk_size": 128}),
+        ("falcon_h1", {"mamba_n_heads": 8, "mamba_d_ssm": 64, "mamba_d_state": 32, "mamba_chunk_size": 32}),
+        ("bamba", {}),
+        ("granitemoehybrid", {"mamba_d_state": 32}),
+        ("jamba", {"mamba_d_state": 16}),
+        ("mamba", {"state_size": 16}),
+        ("qwen3_5_text", {"linear_key_head_dim": 16}),
+        ("qwen3_5_text", {"linear_num_value_heads": 8}),
+        ("olmo_hybrid", {}),
+    ],
+)
+def test_what_is_foreseen_of_recurrent_layers_is_no_less_than_torch_counts(family, settings, width):
+    host = host_of(family, **settings)
+    counted = held_bytes(host, [width], 1000).whole
+    foreseen = token_bytes(trunk_of(host.model.config.get_text_config().to_dict()), width, number_bytes=4, device="cpu", rank=8)
+    assert counted <= foreseen <= 5 * counted
 
 
 @pytest.mark.parametrize("family", ["bloom", "lfm2", "stablelm"])

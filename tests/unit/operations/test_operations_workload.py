@@ -35,6 +35,13 @@ def test_packing_is_the_trainers_own():
     assert [[row.tokens for row in part] for part in packed(sizes, 512)] == theirs
 
 
+def test_packing_is_the_trainers_own_on_the_general_road_too():
+    sizes = [RowSize(prompt=p, answers=a) for p, a in [(40, [60]), (90, [50, 20]), (10, [5]), (30, [3] * 4), *[(12, [8, 2])] * 20]]
+    groups = [Group([0] * row.prompt, [[0] * answer for answer in row.answers]) for row in sizes]
+    theirs = [[groups[i].tokens_on("general") for i in picks] for picks in micro_batches(groups, 512, "general")]
+    assert [[row.tokens_on("general") for row in part] for part in packed(sizes, 512, "general")] == theirs
+
+
 def test_rows_are_cut_at_max_length(work):
     long = RowSizes((RowSize(prompt=3000, answers=[100]),) * 4)
     cut = work("sft", sizes=long, max_length=256, epochs=1)
