@@ -143,14 +143,17 @@ CASES = {
 }
 
 
-def made(case: Case) -> Any:
+def made(case: Case, *, adds_bos: bool = True) -> Any:
     """The tiny tokenizer with this template; its own rule puts a beginning token before every text."""
     from tokenizers.processors import TemplateProcessing
 
     tokenizer = make_tiny_tokenizer()
     tokenizer.add_tokens(case.special, special_tokens=True)
     tokenizer.add_tokens(case.plain)
-    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<|im_start|> $A", special_tokens=[("<|im_start|>", 1)])
+    if adds_bos:
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+            single="<|im_start|> $A", special_tokens=[("<|im_start|>", 1)]
+        )
     tokenizer.chat_template = case.template
     return tokenizer
 

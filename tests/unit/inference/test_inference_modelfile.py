@@ -3,6 +3,7 @@ import pytest
 from rlhf_desktop.inference.chat_text import render
 from rlhf_desktop.inference.modelfile import chat_form, modelfile
 from tests.go_template import go, template_of
+from tests.templates import CASES, made
 from tests.tiny import make_tiny_tokenizer
 
 LLAMA3 = (
@@ -110,3 +111,10 @@ def test_a_modelfile():
 
 def test_text_that_would_break_the_file():
     assert 'TEMPLATE """' not in modelfile("a.gguf", tokenizer(PLAIN3.replace("assistant", '""" SYSTEM evil')))
+
+
+def test_ollama_answers_without_a_thought_as_chat_does_here():
+    made_here = made(CASES["enable_thinking"])
+    form = chat_form(made_here)
+    assert form is not None
+    assert form.answer.endswith("<think>\n\n</think>\n\n")

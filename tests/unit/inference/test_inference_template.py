@@ -5,11 +5,13 @@ from rlhf_desktop.inference.chat_text import render
 from rlhf_desktop.inference.template import (
     completion_ids,
     encode_pair,
+    exports_bos,
     fit_turns,
     is_prefix_stable,
     mark_tokens,
     prompt_ids,
 )
+from tests.templates import CASES, made
 from tests.tiny import SYSTEM, make_tiny_tokenizer
 
 
@@ -163,3 +165,18 @@ def test_the_sandbox_writes_what_transformers_writes(template, answer_next):
     messages = [{"role": "system", "content": "Be <kind> & é."}, user(" Hello\n"), assistant("Yes?"), user("Why 😀?")]
     theirs = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=answer_next)
     assert render(tokenizer, messages, answer_next=answer_next) == theirs
+
+
+@pytest.mark.parametrize(
+    ("name", "adds", "exported"),
+    [
+        ("beginning token in template and tokenizer", True, True),
+        ("beginning token in template and tokenizer", False, False),  # the template's own is text of the file's template
+        ("a space before the answer", True, False),  # the tokenizer adds one to texts, and conversations have none here
+        ("no template", True, True),
+        ("no template", False, False),
+    ],
+)
+def test_exported_files_have_the_beginning_token_where_conversations_have_it_here(name, adds, exported):
+    tokenizer = made(CASES[name], adds_bos=adds)
+    assert exports_bos(tokenizer) == exported
