@@ -27,7 +27,7 @@ from rlhf_desktop.inference.score import MAX_TOKENS, Pair, token_logprobs
 from rlhf_desktop.inference.template import encode_pair, fit_turns
 from rlhf_desktop.training.batch import Group
 from rlhf_desktop.training.reward_model import RewardModel, Scores
-from rlhf_desktop.worker.writing import Writer
+from rlhf_desktop.worker.writing import LEAST_THOUGHT_TOKENS, Writer
 
 Send = Callable[[Reply], None]
 Stop = Callable[[], bool]
@@ -63,6 +63,7 @@ class Session:
         base, fewer = self.host.base, list[int]()
         writer = Writer(base, request, send)
         prompts = [self._prompt_ids(messages, request.sampling.max_new_tokens, writer.room) for messages in request.prompts]
+        writer.fit_room(self._context_tokens() - max(map(len, prompts), default=0) - request.sampling.max_new_tokens)
         self._use(request.adapter)
 
         def sampler(*, seed: int, **asked: Any) -> list[SampledAnswer]:
@@ -73,17 +74,17 @@ class Session:
         return {"tokens": writer.sent_tokens, **({"rows_at_once": fewer[-1]} if fewer else {})}
 
     def _prompt_ids(self, messages: Messages, max_new_tokens: int, thought_tokens: int) -> list[int]:
-        """Ids of the conversation, without its oldest turns where it is too long.
+        """Ids of the conversation, without its oldest turns where it is too long. A long thought takes half of the room at most.
 
         Raises:
             BadInput: even the last message is longer than what the model can read.
         """
-        limit, room = self._context_tokens(), max_new_tokens + thought_tokens
+        limit = self._context_tokens()
+        room = max_new_tokens + min(thought_tokens, limit // 2)
         ids = fit_turns(self.host.base.tokenizer, messages, max(1, limit - room), thinking=thought_tokens > 0)
-        if len(ids) + room > limit:
-            thought = f" with a thought of up to {thought_tokens:,}" if thought_tokens else ""
+        if len(ids) + max_new_tokens + (LEAST_THOUGHT_TOKENS if thought_tokens else 0) > limit:
             raise BadInput(
-                f"A message is too long for this model: {len(ids):,} tokens, and an answer of up to {max_new_tokens:,}{thought} "
+                f"A message is too long for this model: {len(ids):,} tokens, and an answer of up to {max_new_tokens:,} "
                 f"must fit with it in {limit:,}.",
                 "Shorten the message or the answer.",
             )

@@ -16,6 +16,9 @@ from rlhf_desktop.inference.sampler import Finish, SampledAnswer
 from rlhf_desktop.inference.streaming import StopText, TextStream
 from rlhf_desktop.inference.template import encode
 
+LEAST_THOUGHT_TOKENS = 32
+"""Fewer are not worth beginning a thought for: half of them may go into closing it."""
+
 Send = Callable[[Reply], None]
 Stop = Callable[[], bool]
 Sampler = Callable[..., list[SampledAnswer]]  # takes prompts, k, sampling, end_ids, on_tokens, on_answer, should_stop
@@ -106,6 +109,11 @@ class Writer:
         self._streams: dict[Owner, _Stream] = {}
         self._ended: set[Owner] = set()
         self.sent_tokens = 0
+
+    def fit_room(self, tokens: int) -> None:
+        """Make do with so many tokens for a thought and what closes it."""
+        if self.room:
+            self.room = min(self.room, tokens - LEAST_THOUGHT_TOKENS // 2)
 
     def write(self, prompts: Sequence[list[int]], sample: Sampler, stop: Stop) -> None:
         """Sample and send every answer. `prompts` end where a thought may begin, if there is room for one."""

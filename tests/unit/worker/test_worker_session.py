@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import LlamaModel
 
+from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.files import sha256_file
 from rlhf_desktop.core.protocol import RESTART_EXIT, Generate, Likelihood, Load, Sampling, Score, Trouble, parse_reply
 from rlhf_desktop.core.runs import AdapterRef
@@ -173,3 +174,16 @@ def test_scores_are_those_of_answers_without_a_thought(thinker):
     (row,), (tokens,) = sent[0]["logprobs"], sent[0]["tokens"]
     assert row[0] == row[1]
     assert tokens[0] == tokens[1]
+
+
+def test_a_thought_makes_do_with_what_the_model_can_read(thinker):
+    session = Session(Load(id="l", base=thinker, dtype="float32"))
+    request = Generate(id="g", prompts=PROMPTS, sampling=Sampling(temperature=0, max_new_tokens=8, max_thought_tokens=5000))
+    sent, _ = asked(session.generate, request)
+    answers = [reply for reply in sent if reply["type"] == "completion"]
+    longest = max(len(prompt_ids(session.host.base.tokenizer, prompt, thinking=True)) for prompt in PROMPTS)
+    assert [answer["finish"] for answer in answers] == ["length"] * 2
+    assert all(answer["thought_tokens"] <= 512 - longest - 8 for answer in answers)
+    long = request.model_copy(update={"prompts": [[{"role": "user", "content": "x " * 480}]]})
+    with pytest.raises(BadInput, match="too long for this model"):
+        session.generate(long, sent.append, lambda: False)
