@@ -208,7 +208,7 @@ def _verdicts(record: Mapping[str, Any], context: Context) -> Iterator[Verdict]:
             if number_of(value) != 1:
                 context.note("Weights are left out: every row counts alike")
             continue
-        verdict = _verdict(words, value, context)
+        verdict = _verdict(words, value, context, _declared(record, words))
         if verdict:
             yield verdict
 
@@ -218,8 +218,20 @@ def _means_minus(words: str, context: Context) -> bool:
     return "+" in context.values(f"={words}")
 
 
-def _verdict(words: str, value: Any, context: Context) -> Verdict | None:
-    answer = context.answers.get(words.replace(" ", "_"))
+def _declared(record: Mapping[str, Any], words: str) -> Scale | None:
+    """A scale that stands beside a mark: `rating_max`, `max_rating` (and the same for the lowest), or `rating_scale`."""
+    named = {as_words(str(name)): name for name in list(record)}
+    written = named.get(f"{words} scale")
+    if written is not None and isinstance(record[written], str):
+        return scale_of(record[written])
+    ends = [next((named[n] for n in (f"{words} {end}", f"{end} {words}") if n in named), None) for end in ("min", "max")]
+    low, top = (None if name is None else number_of(record[name]) for name in ends)
+    worst = 1.0 if low is None else low
+    return Scale(worst, top) if top is not None and top > worst else None
+
+
+def _verdict(words: str, value: Any, context: Context, declared: Scale | None) -> Verdict | None:
+    answer = context.answers.get(words.replace(" ", "_")) or (str(declared) if declared and words in _MAY_SAY else None)
     if answer == IGNORE[0]:
         return None
     up = thumb_of(value)

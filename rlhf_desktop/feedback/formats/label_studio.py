@@ -29,6 +29,7 @@ from rlhf_desktop.feedback.judgements import AllBad, Correction, Demonstrated, L
 from rlhf_desktop.feedback.rows import FeedbackRow, Unusable, who_of
 
 _LABELS = ("labels", "hypertextlabels", "paragraphlabels")
+_LOWEST, _HIGHEST = ("minRating", "min_rating", "min"), ("maxRating", "max_rating", "max")
 _LEFT_OUT = "left out"
 _LEFT = "_"  # where a ranker keeps the items that nobody put into a group
 
@@ -244,9 +245,10 @@ def _scale(one: Record, context: Context) -> tuple[Scale | None, bool]:
     if isinstance(meta.get("scale"), str):
         return scale_of(meta["scale"]), True
     for holder in (meta, one["value"], one):
-        top = number_of(holder.get("maxRating") or holder.get("max_rating"))
-        if top is not None and top > 1:
-            return Scale(1, top), False
+        low, top = (next((holder[name] for name in names if holder.get(name) is not None), None) for names in (_LOWEST, _HIGHEST))
+        worst, best = number_of(low), number_of(top)
+        if best is not None and best > (1 if worst is None else worst):
+            return Scale(1 if worst is None else worst, best), False
     return context.declared.scales.get(str(one.get("from_name") or "")), False
 
 

@@ -63,6 +63,15 @@ def test_a_rating_that_is_always_1_may_be_the_worst_of_five(tmp_path):
     assert [row.verdicts for row in read_feedback(mixed)] == [(Thumbs(True),), (Thumbs(False),)]
 
 
+@pytest.mark.parametrize(
+    ("beside", "levels"), [({"rating_max": 10}, 10), ({"max_rating": "7", "min_rating": 0}, 8), ({"rating_scale": "1-4"}, 4)]
+)
+def test_a_scale_beside_a_mark_is_its_scale(beside, levels):
+    (row,) = Reading().rows({**EXAMPLES["messages"], "rating": 1, **beside})
+    (rating,) = row.verdicts[0].ratings
+    assert rating.levels == levels
+
+
 def test_neither_thumb_is_no_judgement():
     with pytest.raises(Unusable, match="nobody has said"):
         Reading().rows({**EXAMPLES["messages"], "thumbs_up": False, "thumbs_down": False})

@@ -235,9 +235,13 @@ def test_columns_that_a_choice_names_are_answers_in_every_task(tmp_path):
     assert (wins([first]), wins([second])) == ({("good", "poor")}, {("poor", "good")})
 
 
-def test_a_largest_mark_that_the_result_itself_declares_counts(tmp_path):
-    path = save(tmp_path, task(DATA, rating(3, "answer1", meta={"maxRating": 7})))
-    assert marks(read_feedback(path)) == [("quality", 7, (3, None))]
+@pytest.mark.parametrize(
+    ("meta", "levels"), [({"maxRating": 7}, 7), ({"max": 10}, 10), ({"min": 0, "max": 4}, 5), ({"minRating": 1, "maxRating": 3}, 3)]
+)
+def test_a_scale_that_the_result_itself_declares_counts(tmp_path, meta, levels):
+    path = save(tmp_path, task(DATA, rating(3, "answer1", meta=meta)))
+    assert [found[:2] for found in marks(read_feedback(path))] == [("quality", levels)]
+    assert preview_import(path).questions == ()
 
 
 def test_an_unknown_control_costs_itself_only_and_is_named(tmp_path):
