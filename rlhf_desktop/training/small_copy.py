@@ -158,7 +158,7 @@ def _shallow(said: Mapping[str, Any]) -> dict[str, Any]:
     elif len(picked) < min(3, whole):
         picked = [*[*picked, *picked][:2], whole - 1]  # the last one is of a kind that some families ask for
     cut = {key: [value[at] for at in picked] for key, value in lists.items()}
-    placed = {key: [at for at in said[key] if at < len(picked)] for key in _PLACES if said.get(key)}
+    placed: dict[str, Any] = {key: [at for at in said[key] if at < len(picked)] for key in _PLACES if said.get(key)}
     apart = {int(at): settings for at, settings in (said.get("per_layer_config") or {}).items()}  # Gemma 4: of some layers
     placed |= {"per_layer_config": {new: apart[at] for new, at in enumerate(picked) if at in apart}} if apart else {}
     dense = {key: 1 for key in ("first_k_dense_replace", "num_dense_layers", "max_window_layers") if said.get(key) and cut}

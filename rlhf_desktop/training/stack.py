@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -74,7 +75,7 @@ def memory_budget(run: RunFiles, host: AdapterHost, groups: Sequence[Group]) -> 
     device, number_bytes = host.base.device, host.base.dtype.itemsize
     road = road_for(host.model, groups)
     widths = [group.widest for group in groups]
-    general = {"width": max(widths), "count": partial(held_bytes, host, widths)} if road == "general" else {}
+    general: dict[str, Any] = {"width": max(widths), "count": partial(held_bytes, host, widths)} if road == "general" else {}
     planned = plan_memory(
         host.model.config.get_text_config(),
         number_bytes=number_bytes,

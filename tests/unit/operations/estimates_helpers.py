@@ -22,5 +22,5 @@ SIZES = RowSizes(
 )
 
 
-def made(base, algorithm="dpo", rates=RATES, sizes=SIZES, free_bytes=30 * 10**9, reward=None, **settings):
-    return estimate(RunPlan(algorithm, base, settings, reward=reward), sizes, CPU, rates, free_bytes=free_bytes)
+def made(base, algorithm="dpo", rates=RATES, sizes=SIZES, free_bytes=30 * 10**9, reward=None, road="fast", **settings):
+    return estimate(RunPlan(algorithm, base, settings, reward=reward), sizes, CPU, rates, free_bytes=free_bytes, road=road)

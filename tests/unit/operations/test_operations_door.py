@@ -9,7 +9,7 @@ from rlhf_desktop.core.measures import FamilyCheck
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.operations import door
-from rlhf_desktop.operations.door import check_teachable, standing, try_out, welcome
+from rlhf_desktop.operations.door import check_teachable, road_of, standing, try_out, welcome
 
 
 @pytest.fixture
@@ -50,6 +50,14 @@ def test_what_is_found_is_kept_with_the_model(workspace, library, tiny_model, tr
     assert welcome(workspace, library, lambda: library.add(tiny_model.path))[0] == base
     assert try_out(workspace, base).kind == "trains"
     assert tried == ["mine"]
+
+
+@pytest.mark.parametrize("road", ["fast", "general"])
+def test_the_road_that_was_found_is_what_an_estimate_counts_with(workspace, library, tiny_model, tried, road):
+    tried.found = FamilyCheck(kind="trains", road=road)
+    base, _ = welcome(workspace, library, lambda: library.add(tiny_model.path, "mine"))
+    assert road_of(workspace, base) == road
+    assert road_of(workspace, base.model_copy(update={"hash": "another"})) == "fast"  # not tried
 
 
 @pytest.mark.parametrize("changed", ["hash", "versions"])

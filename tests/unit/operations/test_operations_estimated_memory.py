@@ -63,6 +63,16 @@ def test_little_memory_means_smaller_passes(smol):
     assert tight.parts["working"] < roomy.parts["working"]
 
 
+def test_on_the_general_road_every_answer_has_its_prompt_in_a_row_of_its_own(smol):
+    rows = RowSizes((RowSize(prompt=300, answers=[20, 30, 20, 30]),) * 2)
+    trunk = model_shape(smol).trunk
+    row = pass_bytes(trunk, tokens=4 * 330, places=4 * 330, width=330, number_bytes=2, device="cpu")
+    head = 128 * 12 * SMOL["vocab_size"]
+    general = made(smol, "dpo", sizes=rows, road="general", watched_prompts=0)
+    assert general.parts["working"] == pytest.approx(CPU_SLACK * (row + head), rel=0.02)
+    assert general.parts["working"] > 1.5 * made(smol, "dpo", sizes=rows, watched_prompts=0).parts["working"]
+
+
 def test_members_of_an_ensemble_see_other_batches(smol):
     uneven = RowSizes(tuple(RowSize(prompt=40 + n, answers=[30 + n * n % 37, 40]) for n in range(30)))
     alone, three = (made(smol, "reward", sizes=uneven, epochs=1, ensemble=n) for n in (1, 3))
