@@ -20,6 +20,7 @@ from rlhf_desktop.operations.feedback import (
     import_feedback,
     preview_import,
 )
+from rlhf_desktop.operations.writing import write_records
 
 
 def lines_of(path):
@@ -84,6 +85,17 @@ def test_every_format_is_read_back_by_the_importer(store, project, tmp_path, suf
     if suffix == ".jsonl":
         first = lines_of(tmp_path / "preference.jsonl")[0]
         assert (first["chosen"][0]["content"], first["rejected"][0]["content"]) == ("A", "B")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".parquet"])
+def test_a_row_that_is_set_aside_can_be_mended_whatever_file_it_came_from(store, project, tmp_path, suffix):
+    records = [{"prompt": "Q", "chosen": "a", "rejected": "b"}, {"prompt": "Q2", "chosen": "only this one"}]
+    write_records(tmp_path / f"f{suffix}", records)
+    report = import_feedback(store, project, tmp_path / f"f{suffix}")
+    assert (report.imported, report.rejected) == (1, 1)
+    (aside,) = lines_of(report.rejected_file)
+    assert "Q2" in aside["text"]
+    assert "only this one" in aside["text"]
 
 
 def test_who_judged_is_a_number_unless_names_are_asked_for(store, project, tmp_path):
