@@ -21,7 +21,7 @@ from rlhf_desktop.core.errors import BadInput, StoreTrouble
 from rlhf_desktop.core.files import atomic_file, canonical_json, read_jsonl, sha256_file, write_atomic, write_json, write_jsonl
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import is_alive, process_ref, remove_tree
-from rlhf_desktop.feedback.bundles import open_bundle, write_bundle
+from rlhf_desktop.feedback.bundles import Bundle, open_bundle, write_bundle
 from rlhf_desktop.feedback.formats.parquet import installed, read_parquet, write_parquet
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.report_pages import as_cell, as_line
@@ -223,23 +223,31 @@ def _rewrite_parquet(path: Path, words: Words) -> bool:
 
 
 def _rewrite_bundle(path: Path, ids: Sequence[str]) -> bool:
-    """A bundle goes through a store of its own; any other archive is left as it is: the program writes none."""
+    """A bundle goes through a store of its own. Any other archive is left as it is: the program writes none."""
+    names = ("conversations.jsonl", "messages.jsonl", "judgements.jsonl", "prompts.jsonl")
+    gone = set(ids)
     try:
         bundle = open_bundle(path)
-        gone = set(ids)
-        names = ("conversations.jsonl", "messages.jsonl", "judgements.jsonl", "prompts.jsonl")
         if not any(row.id in gone for name in names for row in bundle.rows(name)):
             return False
-        with closing(Connection(Path(":memory:"))) as connection:
-            migrate(connection)
-            store = Store(connection)
-            project = store.projects.create("Bundle")
-            merge_rows(store, project.id, bundle)
-            bury(store, ids)
-            write_bundle(path, bundle.manifest.project, bundle.manifest.heldout_share, bundle_rows(store, project.id))
-    except BadInput:  # none of ours, or one that nobody can merge
+    except BadInput:  # none of ours
         return False
+    try:
+        _erase_from_bundle(bundle, ids)
+    except BadInput:  # nobody could ever merge it
+        path.unlink()
     return True
+
+
+def _erase_from_bundle(bundle: Bundle, ids: Sequence[str]) -> None:
+    with closing(Connection(Path(":memory:"))) as connection:
+        migrate(connection)
+        store = Store(connection)
+        project = store.projects.create("Bundle")
+        merge_rows(store, project.id, bundle)
+        bury(store, ids)
+        manifest = bundle.manifest
+        write_bundle(bundle.path, manifest.project, manifest.heldout_share, bundle_rows(store, project.id))
 
 
 def _rewrite_database(path: Path, ids: Sequence[str], words: Words) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from rlhf_desktop.core.errors import AppError, BadInput
+from rlhf_desktop.core.errors import AppError, BadInput, NotFound
 from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Sampling
@@ -327,7 +327,7 @@ class _Merge:
     def _add(self, events: Sequence[Judgement], known: set[str]) -> None:
         try:
             self._store.judgements.add_all(events, known)
-        except AppError as problem:
+        except (BadInput, NotFound) as problem:
             raise self._refused(f"one of its judgements does not fit: {problem.message.rstrip('.')}") from None
 
     def _dying(self, dead: set[str]) -> set[str]:

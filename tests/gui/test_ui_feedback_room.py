@@ -9,9 +9,11 @@ from PySide6.QtWidgets import QLineEdit
 
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, Span, Spans, Thumbs
 from rlhf_desktop.feedback.protocol import PRESETS
+from rlhf_desktop.operations.bundles import export_bundle, merge_bundle
 from rlhf_desktop.operations.history import count_history
 from rlhf_desktop.operations.labelling import label_queue
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.erasing import bury
 from rlhf_desktop.ui.feedback import judgements_page
 from rlhf_desktop.ui.feedback.detail import differences
 from rlhf_desktop.ui.feedback.room import FeedbackRoom
@@ -480,6 +482,32 @@ def test_a_bundle_is_looked_through_and_merged_into_another_project(qtbot, conte
             there.merge.click()
         assert "3 new judgements" in there.notice.words.text()
         assert elsewhere.judgements.size(context.session.project.id) == 3
+
+
+@pytest.mark.parametrize("ticked", [False, True])
+def test_what_a_colleague_erased_goes_here_only_when_ticked(qtbot, context, room, tmp_path, ticked):
+    judge(context, 2)
+    project = context.session.project
+    chosen = context.store.judgements.all(project.id)[0]
+    with Store.open(tmp_path / "other.db") as elsewhere:
+        there = elsewhere.projects.create("Support")
+        export_bundle(context.store, project, tmp_path / "mine.zip")
+        merge_bundle(elsewhere, there, tmp_path / "mine.zip")
+        bury(elsewhere, [chosen.id, *chosen.displayed])
+        export_bundle(elsewhere, there, tmp_path / "theirs.zip")
+    bundles = room.files.bundles
+    bundles.open(tmp_path / "mine.zip")
+    qtbot.waitUntil(lambda: bundles.summary.isVisibleTo(bundles))
+    assert not bundles.erasures.isVisibleTo(bundles), "nothing would go"
+    bundles.open(tmp_path / "theirs.zip")
+    qtbot.waitUntil(lambda: "has erased 1 judgement" in bundles._said.text())
+    assert bundles.erasures.isVisibleTo(bundles)
+    assert not bundles.erasures.isChecked(), "nothing goes unasked"
+    bundles.erasures.setChecked(ticked)
+    with qtbot.waitSignal(bundles.merged):
+        bundles.merge.click()
+    assert context.store.judgements.size(project.id) == (1 if ticked else 2)
+    assert ("1 judgement went because" in bundles.notice.words.text()) is ticked
 
 
 def test_a_hostile_bundle_is_refused_in_words(qtbot, context, room, tmp_path):

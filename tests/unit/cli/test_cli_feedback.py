@@ -1,5 +1,8 @@
 import json
 
+from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.erasing import bury, with_texts
+
 
 def test_a_table_with_other_names_is_previewed_and_imported(cli, tmp_path):
     path = tmp_path / "f.csv"
@@ -24,6 +27,24 @@ def test_a_bundle_goes_to_a_colleague_and_merges_once(cli, rankings, tmp_path):
     again = cli("feedback", "merge", tmp_path / "b.zip", *there)
     assert "0 judgements added" in again.out
     assert "12 were there already" in again.out
+
+
+def test_a_merge_that_erases_is_asked_for(cli, rankings, tmp_path):
+    there = ["--workspace", tmp_path / "there", "--project", "Support"]
+    cli("feedback", "import", rankings)
+    cli("feedback", "export", tmp_path / "b.zip", "--format", "bundle")
+    cli("feedback", "merge", tmp_path / "b.zip", *there)
+    with Store.open(tmp_path / "there" / "feedback.db") as store:
+        project = store.projects.by_name("Support")
+        going = with_texts(store.connection, [store.judgements.all(project.id)[0].id])
+        bury(store, [*going.judgements, *going.messages])
+    cli("feedback", "export", tmp_path / "erased.zip", "--format", "bundle", *there)
+    n = len(going.judgements)
+    assert f"it would erase {n} of the judgements of" in cli("feedback", "merge", tmp_path / "erased.zip", "--preview").out
+    said = cli("feedback", "merge", tmp_path / "erased.zip")
+    assert (said.code, f"would erase {n} judgement" in said.err) == (1, True)
+    assert cli("feedback", "merge", tmp_path / "erased.zip", "--no-erasures", "--json").json["erased"] == 0
+    assert cli("feedback", "merge", tmp_path / "erased.zip", "--erasures", "--json").json["erased"] == n
 
 
 def test_a_file_that_is_no_bundle_is_refused_in_a_sentence(cli, rankings):

@@ -1,0 +1,165 @@
+"""A colleague's erasures: said, asked for, and carried out on disk."""
+
+import os
+import signal
+
+import pytest
+from operations_helpers import user
+
+from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.feedback.judgements import Judgement, Ranking
+from rlhf_desktop.operations.bundles import export_bundle, inspect_bundle, merge_bundle
+from rlhf_desktop.operations.erase import erase
+from rlhf_desktop.operations.opening import open_store
+from rlhf_desktop.operations.report_pages import Answers, Report, Section, write_report
+from rlhf_desktop.store import backups, driver
+from rlhf_desktop.store.backups import back_up
+from rlhf_desktop.store.database import Store
+
+SECRET, ANSWER = "Mrs Zaborowska's biopsy", "Zaborowska should\nworry"
+WORD = b"zaborowska"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """A kill loses nothing that was written: only a power cut would need it to be forced to the disk."""
+    monkeypatch.setattr(driver, "SYNCHRONOUS", "OFF")
+
+
+def ask(store, project, text, *answers):
+    _, question = store.conversations.start(project.id, user(text))
+    ids = tuple(node.id for node in store.conversations.add_answers(question.id, list(answers)))
+    return store.judgements.add(Judgement(project.id, "me", ids, Ranking((2, 1))))
+
+
+@pytest.fixture
+def colleague(tmp_path):
+    """Bundles of a colleague: before and after they erased something and added something else."""
+    there = Workspace(tmp_path / "there").ensure()
+    with Store.open(there.database) as store:
+        project = store.projects.create("Support")
+        chosen = ask(store, project, SECRET, ANSWER, "Call Zaborowska's ward")
+        ask(store, project, "Opening hours?", "Nine to five", "Ask at the desk")
+        export_bundle(store, project, tmp_path / "before.zip")
+        erase(store, there, project, [chosen.id], confirmed=True)
+        ask(store, project, "And on Sundays?", "Closed", "Open")
+        export_bundle(store, project, tmp_path / "after.zip")
+    return tmp_path / "before.zip", tmp_path / "after.zip"
+
+
+def a_workspace(root, before) -> Workspace:
+    """One that has the colleague's feedback, in a backup and a report too."""
+    workspace = Workspace(root).ensure()
+    with Store.open(workspace.database) as store:
+        project = store.projects.create("Support")
+        merge_bundle(store, project, before)
+        back_up(store.connection, workspace.backups / "feedback-2026-01-01.db")
+    write_report(Report("one", "Kept", "", (Section("A", (Answers(SECRET, (("before", ANSWER),)),)),)), root / "reports")
+    assert len(anywhere(root)) >= 4
+    return workspace
+
+
+def anywhere(folder) -> list[str]:
+    return [str(path) for path in folder.rglob("*") if path.is_file() and WORD in path.read_bytes().lower()]
+
+
+def asked(store) -> list[str]:
+    return sorted(row["content"] for row in store.connection.rows("SELECT content FROM messages WHERE role = 'user'"))
+
+
+def test_a_merge_that_would_erase_is_refused_until_somebody_has_chosen(colleague, tmp_path):
+    before, after = colleague
+    workspace = a_workspace(tmp_path / "here", before)
+    with open_store(workspace) as store:
+        project = store.projects.by_name("Support")
+        seen = inspect_bundle(store, project, after)
+        assert (seen.takes, seen.takes_messages, seen.takes_prompts, seen.erases) == (1, 3, 0, True)
+        with pytest.raises(BadInput, match="would erase 1 judgement and 3 messages of “Support” for good, so nothing was merged"):
+            merge_bundle(store, project, after)
+        assert len(asked(store)) == 2
+        done = merge_bundle(store, project, after, erasures=False)
+        assert (done.added["judgements"], done.erased) == (1, 0)
+        assert asked(store) == ["And on Sundays?", SECRET, "Opening hours?"]
+        assert not (workspace.backups / "before-merge.db").exists()
+
+
+def test_a_colleagues_erasure_goes_from_every_copy_and_what_is_kept_is_backed_up_first(colleague, tmp_path):
+    before, after = colleague
+    workspace = a_workspace(tmp_path / "here", before)
+    with open_store(workspace) as store:
+        project = store.projects.by_name("Support")
+        done = merge_bundle(store, project, after, erasures=True)
+        assert (done.added["judgements"], done.erased) == (1, 1)
+        assert asked(store) == ["And on Sundays?", "Opening hours?"]
+        assert merge_bundle(store, project, after).erased == 0, "merging again changes nothing, and asks nothing"
+    assert anywhere(workspace.root) == []
+    with Store.open(workspace.backups / "before-merge.db") as kept:
+        assert asked(kept) == ["Opening hours?"]
+
+
+def test_a_merge_that_is_refused_leaves_no_plan(colleague, tmp_path, monkeypatch):
+    before, after = colleague
+    workspace = a_workspace(tmp_path / "here", before)
+    with open_store(workspace) as store, monkeypatch.context() as patch:
+
+        def refused(*_args, **_kwargs):
+            raise BadInput("It was refused.")
+
+        patch.setattr("rlhf_desktop.operations.bundles.merge_rows", refused)
+        with pytest.raises(BadInput, match="refused"):
+            merge_bundle(store, store.projects.by_name("Support"), after, erasures=True)
+    assert not workspace.erasing.exists()
+    with open_store(workspace) as store:
+        assert len(asked(store)) == 2
+
+
+def killed_merging(workspace: Workspace, bundle, at: int) -> bool:
+    """Merge with erasures in a process that is killed before change number `at`. Whether it lived that long."""
+    child = os.fork()
+    if child == 0:
+        patch, count = pytest.MonkeyPatch(), [0]
+
+        def watched(real):
+            def one(*args, **kwargs):
+                count[0] += 1
+                if count[0] == at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*args, **kwargs)
+
+            return one
+
+        try:
+            with open_store(workspace) as store:
+                for module, name in ((os, "replace"), (os, "unlink"), (os, "fsync"), (backups.shutil, "copyfile")):
+                    patch.setattr(module, name, watched(getattr(module, name)))
+                patch.setattr(driver.Connection, "_between", watched(driver.Connection._between))
+                merge_bundle(store, store.projects.by_name("Support"), bundle, erasures=True)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_merge_that_is_killed_while_it_erases_is_finished_or_was_never_begun(colleague, tmp_path, step):
+    before, after = colleague
+    at, ends = 1, set()
+    while True:
+        workspace = a_workspace(tmp_path / f"here{at}", before)
+        alive = not killed_merging(workspace, after, at)
+        with open_store(workspace) as store:
+            gone = SECRET not in asked(store)
+            assert bool(anywhere(workspace.root)) is not gone, "all of it, or nothing of it"
+            assert len(asked(store)) == 2, "merged with its erasures, or not at all"
+            merge_bundle(store, store.projects.by_name("Support"), after, erasures=True)
+            assert asked(store) == ["And on Sundays?", "Opening hours?"]
+        assert anywhere(workspace.root) == []
+        assert not workspace.erasing.exists()
+        ends.add(gone)
+        if alive:
+            break
+        at += step
+    assert ends == {True, False}
+    assert at > 9
