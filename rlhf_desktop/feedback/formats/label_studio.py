@@ -6,12 +6,12 @@ https://labelstud.io/guide/export
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from rlhf_desktop.feedback.formats.asking import Context, Question
 from rlhf_desktop.feedback.formats.base import Format, Record, as_words
 from rlhf_desktop.feedback.formats.declared import within
+from rlhf_desktop.feedback.formats.label_studio_task import Task, targets_of, task_of
 from rlhf_desktop.feedback.formats.questionnaire import (
     ANSWER,
     PREFERENCE,
@@ -23,7 +23,7 @@ from rlhf_desktop.feedback.formats.questionnaire import (
     shown_fields,
     slug,
 )
-from rlhf_desktop.feedback.formats.roles import Fields, designators, fields_of, is_prompt, pooled, subject
+from rlhf_desktop.feedback.formats.roles import designators, pooled, subject
 from rlhf_desktop.feedback.formats.scales import Scale, number_of, scale_of, scales_with
 from rlhf_desktop.feedback.judgements import AllBad, Correction, Demonstrated, Labels, Ranking, Ratings, Spans, Thumbs, dense
 from rlhf_desktop.feedback.rows import FeedbackRow, Unusable, who_of
@@ -45,11 +45,11 @@ def read(record: Record, context: Context) -> Iterator[FeedbackRow]:
     if not done:
         raise Unusable("nobody has annotated it")
     results = [one for annotation in done for one in _results_of(annotation)]
-    task = _task(record, results, context)
+    task = task_of(record, results, context)
     yield from each_person((_person(annotation, task, context) for annotation in done), context)
 
 
-def _person(annotation: Record, task: "_Task", context: Context) -> Iterator[FeedbackRow]:
+def _person(annotation: Record, task: Task, context: Context) -> Iterator[FeedbackRow]:
     said = Said(task.shown, context)
     for one in _results_of(annotation):
         _hear(said, task, one)
@@ -90,110 +90,10 @@ def _results_of(annotation: Record) -> list[Record]:
     return results
 
 
-# --- the task
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What was shown, and the names by which results speak of it."""
-
-    shown: Fields
-    targets: dict[str, str] = field(default_factory=dict)  # an object's name on the screen → the answer's
-
-
-def _task(record: Record, results: list[Record], context: Context) -> _Task:
-    data = {str(name): value for name, value in record["data"].items() if name not in ("id", "meta")}
-    items = _items(data, results, context)
-    if items is not None:
-        column, answers = items
-        others = {name: value for name, value in data.items() if name != column}
-        shown = fields_of({**others, **answers}, context, answers, everything=False) if others else None
-        prompt = shown.prompt if shown else fields_of(answers, context, answers, everything=False).prompt
-        return _Task(Fields(prompt, answers))
-    targets = {name: _column(name, data, context, one) for one in results for name in _targets(one)}
-    known = {name: column for name, column in targets.items() if column}
-    shown = fields_of(data, context, _named(data, results, known) | set(context.values("answers")), everything=False)
-    return _Task(shown, {name: column for name, column in known.items() if column in shown.answers})
-
-
-def _targets(one: Record) -> list[str]:
-    return [part.strip() for part in str(one.get("to_name") or "").split(",") if part.strip()]
-
-
-def _column(name: str, data: Record, context: Context, one: Record) -> str | None:
-    """The column that an object on the screen shows; of a pairwise result it must be known."""
-    column = context.declared.columns.get(name, name)
-    if column in data:
-        return column
-    given = context.answers.get(f"column:{name}")
-    alike = [key for key in data if as_words(key).replace(" ", "") == as_words(name).replace(" ", "")]
-    if given in data or len(alike) == 1:
-        return given if given in data else alike[0]
-    if str(one.get("type", "")).casefold() != "pairwise":
-        return None
-    texts = [key for key, value in data.items() if isinstance(value, str)]
-    return context.ask(Question(
-        f"column:{name}",
-        f"Which column does “{name}” show? Label Studio's configuration says it; laid beside the file as config.xml it is read.",
-        tuple((key, data[key][:40]) for key in texts),
-        _same_number(name, texts),
-    ))  # fmt: skip
-
-
-def _same_number(name: str, columns: list[str]) -> str:
-    """The one column of a numbered pair with the name's number: "txt-1" and text1, text2."""
-    sign = as_words(name).split()[-1][-1:]
-    ending = [key for key in columns if as_words(key)[-1:] == sign and sign.isdecimal()]
-    stem = as_words(ending[0])[:-1].strip() if len(ending) == 1 else None
-    family = [key for key in columns if stem is not None and as_words(key)[:-1].strip() == stem and as_words(key)[-1:].isdecimal()]
-    return ending[0] if len(family) == 2 and designators(family) else ""
-
-
-def _named(data: Record, results: list[Record], targets: dict[str, str]) -> set[str]:
-    """The columns that something was said of."""
-    columns = [key for key, value in data.items() if isinstance(value, str)]
-    found: set[str] = set()
-    for one in results:
-        pairwise = str(one.get("type", "")).casefold() == "pairwise"
-        own = [targets[name] for name in _targets(one) if name in targets]
-        found |= {column for column in own if pairwise or not is_prompt(column)}
-        place = subject(str(one.get("from_name") or ""), columns)[1]
-        found |= {columns[place]} if place is not None and not is_prompt(columns[place]) else set()
-        order = _order(one, None) if str(one.get("type", "")).casefold() == "ranker" else []
-        found |= {name for group in order for name in group if name in columns}
-    return found
-
-
-def _items(data: Record, results: list[Record], context: Context) -> tuple[str, dict[str, str]] | None:
-    """The column of a list that was ranked, and its items' texts by their ids."""
-    rankers = [one for one in results if str(one.get("type", "")).casefold() == "ranker"]
-    for one in rankers:
-        wanted = [context.declared.columns.get(name, name) for name in _targets(one)]
-        lists = [key for key, value in data.items() if isinstance(value, list) and value and all(map(_is_item, value))]
-        column = next((key for key in wanted if key in lists), lists[0] if len(lists) == 1 else None)
-        if column is not None:
-            return column, {str(item["id"]): _item_text(item, context) for item in data[column]}
-    return None
-
-
-def _is_item(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("id"), str | int)
-
-
-def _item_text(item: Record, context: Context) -> str:
-    texts = [item.get(name) for name in ("body", "text", "content", "answer", "response", "html", "title")]
-    found = [text for text in texts if isinstance(text, str) and text.strip()]
-    if not found:
-        raise Unusable("an item of the list has no text")
-    if item.get("title") and found[0] != item["title"]:
-        context.note("The titles of a list's items are left out; their bodies are the answers")
-    return found[0]
-
-
 # --- the results
 
 
-def _hear(said: Said, task: _Task, one: Record) -> None:
+def _hear(said: Said, task: Task, one: Record) -> None:
     value, kind = one["value"], str(one.get("type", "")).casefold()
     what, about = _about(said, task, one)
     mark = _mark_of(one)
@@ -252,20 +152,20 @@ def _scale(one: Record, context: Context) -> tuple[Scale | None, bool]:
     return context.declared.scales.get(str(one.get("from_name") or "")), False
 
 
-def _about(said: Said, task: _Task, one: Record) -> tuple[str, int | None]:
+def _about(said: Said, task: Task, one: Record) -> tuple[str, int | None]:
     """What is asked and of which answer: by the control's name, or by the name of what it is attached to."""
     names = said.shown.names
     what, about = subject(str(one.get("from_name") or "question"), names)
-    targets = _targets(one)
+    targets = targets_of(one)
     if about is None and len(targets) == 1:
         column = task.targets.get(targets[0], targets[0])
         about = names.index(column) if column in names else subject(f"of-{targets[0]}", names)[1]
     return what, about
 
 
-def _pairwise(said: Said, task: _Task, one: Record) -> None:
+def _pairwise(said: Said, task: Task, one: Record) -> None:
     """Left is the first of the two that `to_name` names."""
-    names = [task.targets[name] for name in _targets(one) if name in task.targets]
+    names = [task.targets[name] for name in targets_of(one) if name in task.targets]
     if len(names) != 2:
         names = [_left(said), ""]
         names[1] = next(name for name in said.shown.names if name != names[0])
@@ -299,27 +199,18 @@ def _ranker(said: Said, what: str, one: Record) -> None:
     if len(groups) > 1:
         _grouped(said, what, {name: [str(one) for one in value[name]] for name in groups if isinstance(value[name], list)})
         return
-    places = {name: place for place, group in enumerate(_order(one, said), 1) for name in group}
+    places = {name: place for place, group in enumerate(_order(one), 1) for name in group}
     unknown = next((name for name in places if name not in said.shown.answers), None)
     if unknown is not None:
         raise Unusable(f"the ranking names “{unknown[:40]}”, which is no answer of this task")
     said.order(what, places)
 
 
-def _order(one: Record, said: Said | None) -> list[list[str]]:
+def _order(one: Record) -> list[list[str]]:
     value = one["value"].get("ranker")
     if isinstance(value, dict):
-        lists = [group for name, group in value.items() if name != _LEFT]
-        value = (
-            lists[0]
-            if len(lists) == 1
-            else None
-            if said
-            else [name for group in lists if isinstance(group, list) for name in group]
-        )
+        value = next((group for name, group in value.items() if name != _LEFT), None)
     if not isinstance(value, list):
-        if said is None:
-            return []
         raise Unusable("a ranker's result is not a list of answers")
     return [[str(name) for name in group] if isinstance(group, list) else [str(group)] for group in value]
 
