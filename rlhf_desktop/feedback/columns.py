@@ -37,6 +37,7 @@ _SAME = {"instruction": "prompt", "output": "completion"}
 _OPTIONAL = ("system", "annotator", "input", "label")
 _OFFERED = ("preference", "unpaired", "prompt-completion", "messages")  # in the order they are tried
 _TEXTS = ("prompt", "chosen", "rejected", "completion", "instruction", "output")
+_TALKS = ("conversation", "messages", "chat", "dialogue")
 _LOOKED_AT = 30  # records
 
 
@@ -49,7 +50,7 @@ def propose_columns(form: str, columns: Iterable[str], records: Sequence[Record]
         records: Its first records, where their contents may help.
     """
     fields = format_named(form).fields
-    names = _without_rivals(list(columns)) if "completion" in fields or "output" in fields else list(columns)
+    names = _without_rivals(list(columns)) if {"completion", "output", "messages"} & {*fields} else list(columns)
     scores = [
         (score, -place, ours, theirs) for place, ours in enumerate(fields) for theirs in names if (score := _heading(ours, theirs))
     ]
@@ -80,7 +81,8 @@ def _without_rivals(names: list[str]) -> list[str]:
     """The columns but for answers of which there are several (answer_a, answer_b): none of them is an example by itself."""
     stems: dict[str, list[str]] = {}
     for name in names:
-        found = re.match(r"^(.+?)[ _-]*(?:\d+|(?<=[ _-])[a-h])$", as_words(name)) if is_answer(name) else None
+        found = re.match(r"^(.+?) ?(?:\d+|(?<= )[a-h])$", as_words(name))
+        found = found if is_answer(name) or (found and found[1] in _TALKS) else None
         stems.setdefault(found[1] if found else name, []).append(name)
     return [name for name in names if [name] in stems.values()]
 

@@ -15,6 +15,7 @@ from rlhf_desktop.feedback.formats.asking import Context
 from rlhf_desktop.feedback.formats.base import Format, Record, assistant, chat_of, find, has, shared_prompt
 from rlhf_desktop.feedback.formats.extras import with_system
 from rlhf_desktop.feedback.formats.scales import whole_of
+from rlhf_desktop.feedback.formats.thumbs import thumb_of
 from rlhf_desktop.feedback.judgements import AllBad, Ranking, Verdict
 from rlhf_desktop.feedback.rows import FeedbackRow, Unusable, annotator_of, row_of, text_of, who_of
 
@@ -94,7 +95,7 @@ def _read_table(record: Record, context: Context) -> Iterator[FeedbackRow]:  # n
         raise Unusable("there are not as many answers as questions")
     sides = [_conversation(asked, answers) for answers in (first, second)]
     prompt, texts = shared_prompt(sides[0], sides[1])
-    wins = [whole_of(record.get(f"winner_{side}")) == 1 for side in ("model_a", "model_b", "tie")]
+    wins = [thumb_of(record.get(f"winner_{side}")) is True for side in ("model_a", "model_b", "tie")]
     if sum(wins) != 1:
         raise Unusable("the columns of the winner do not name just one")
     verdict = Ranking(((1, 2), (2, 1), (1, 1))[wins.index(True)])

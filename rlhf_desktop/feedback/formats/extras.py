@@ -7,7 +7,7 @@ from typing import Any
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.formats.asking import Context, Question
 from rlhf_desktop.feedback.formats.base import Record, as_words
-from rlhf_desktop.feedback.formats.scales import Scale, is_scale, number_of, scale_of, scales_with, told_by
+from rlhf_desktop.feedback.formats.scales import Scale, either_way, is_scale, number_of, scale_of, scales_with, told_by
 from rlhf_desktop.feedback.formats.suspects import IGNORE, PLAIN_WORDS, ask_meaning, survey_suspects, suspects, word_of
 from rlhf_desktop.feedback.formats.thumbs import is_nothing, may_be_unjudged
 from rlhf_desktop.feedback.formats.thumbs import thumb_of as thumb_of
@@ -89,7 +89,7 @@ def learned(turn: Any) -> bool | None:
     return None
 
 
-def check_kept(record: Record) -> None:
+def check_kept(record: Mapping[str, Any]) -> None:
     """Refuse a record that was deleted, discarded or left out where it comes from.
 
     Raises:
@@ -98,6 +98,9 @@ def check_kept(record: Record) -> None:
     for name in list(record):
         if as_words(str(name)) in _OUT and thumb_of(record[name]):
             raise Unusable(f"it is marked as “{str(name)[:40]}”")
+    moderation = record.get("openai_moderation")
+    if isinstance(moderation, list) and any(isinstance(one, dict) and one.get("flagged") is True for one in moderation):
+        raise Unusable("it is flagged by moderation")
 
 
 def answered(record: Record, prompt: Messages, text: str, context: Context, message: Any = None) -> FeedbackRow:
@@ -194,8 +197,16 @@ def _holders(record: Record) -> Iterator[Mapping[str, Any]]:
     yield record
     for name in ("messages", "conversations", "conversation", "completion"):
         turns = record.get(name)
-        if isinstance(turns, list) and turns and isinstance(turns[-1], dict):
-            yield turns[-1]
+        if isinstance(turns, list):
+            yield from (turn for turn in turns if isinstance(turn, dict))
+
+
+def judges(turn: Any, context: Context) -> bool:
+    """Whether something beside a message's text says how good it is."""
+    if not isinstance(turn, dict):
+        return False
+    said = any(words not in (*_SYSTEM, "weight") and not is_nothing(value) for words, value in _words(turn))
+    return said or any(True for _ in suspects(turn, context, _KNOWN))
 
 
 def _verdicts(record: Mapping[str, Any], context: Context) -> Iterator[Verdict]:
@@ -287,6 +298,8 @@ def ask_scale(key: str, name: str, marks: set[float], context: Context) -> Scale
         Unusable: nobody has said.
     """
     likely, settled = told_by(marks)
+    if either_way(name):
+        likely = None
     if likely and settled:
         return likely
     low, high = min(marks), max(marks)
@@ -313,6 +326,9 @@ def mark(name: str, number: float, scale: Scale, context: Context) -> Rating:
 def ranks_of(record: Record, context: Context) -> tuple[int, int]:
     """Chosen before rejected, unless the record says that they are equally good."""
     check_kept(record)
+    beside = _beside(record, context)
+    if beside:
+        return beside
     scores = list(_scores(record))
     tied = [name for name in list(record) if as_words(str(name)) in ("tie", "is tie", "tied")]
     if any(thumb_of(record[name]) for name in tied) or (scores and all(a == b for a, b in scores)):
@@ -322,7 +338,41 @@ def ranks_of(record: Record, context: Context) -> tuple[int, int]:
     return (1, 2)
 
 
-_SCORE = re.compile(r"score|rating|reward|mark|grade|points")
+_SCORE = re.compile(r"score|rating|reward|mark|grade|points|rank")
+_TIES = ("tie", "tied", "equal", "same", "draw", "both", "both_good", "equally_good")
+_ASIDE = ("discarded", "deleted", "draft", "pending", "excluded", "invalid", "skipped")
+
+
+def _beside(record: Record, context: Context) -> tuple[int, int] | None:
+    """What a column beside two answers says of who won; None where the names chosen and rejected say all.
+
+    Raises:
+        Unusable: the row is not to be used, or it is not known what the column means.
+    """
+    for words, value in _words(record):
+        said = word_of(value)
+        if words == "weight" and number_of(value) == 0:
+            raise Unusable("its weight is 0: it is not to be learned from")
+        if words == "status" and (said in _ASIDE or thumb_of(value) is False):
+            raise Unusable(f"its status is “{said[:40]}”")
+        if words in (*_SAYS, "status") and said in _TIES:
+            return (1, 1)
+        if words in _SAYS and words not in _TEXTS and thumb_of(value) is False:
+            return _denied(words, context)
+    return None
+
+
+_TEXTS = ("chosen", "preferred", "accepted", "good")  # the better answer itself
+
+
+def _denied(words: str, context: Context) -> tuple[int, int]:
+    choices = (("chosen", "Nothing: what is called chosen is better"), ("rejected", "That the other answer is better"),
+               ("neither", "That the row is wrong; it is left out"))  # fmt: skip
+    text = f"Beside two answers “{words}” is false or 0. What does that say?"
+    said = context.ask(Question(f"pair:{words.replace(' ', '_')}", text, choices))
+    if said == "neither":
+        raise Unusable(f"“{words}” says that it is not right")
+    return (1, 2) if said == "chosen" else (2, 1)
 
 
 def _scores(record: Record) -> Iterator[tuple[float, float]]:
@@ -333,4 +383,4 @@ def _scores(record: Record) -> Iterator[tuple[float, float]]:
         if "chosen" in words and other and _SCORE.search(words):
             first, second = number_of(record[name]), number_of(record[other])
             if first is not None and second is not None:
-                yield first, second
+                yield (-first, -second) if "rank" in words else (first, second)

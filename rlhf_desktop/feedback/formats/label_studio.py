@@ -16,8 +16,8 @@ from rlhf_desktop.feedback.formats.questionnaire import (
     ANSWER,
     PREFERENCE,
     REASON,
-    WORST,
     Said,
+    asks_worst,
     each_person,
     response,
     shown_fields,
@@ -172,7 +172,7 @@ def _pairwise(said: Said, task: Task, one: Record) -> None:
     ranks = {"left": (1, 2), "right": (2, 1), "none": (1, 1)}.get(str(one["value"].get("selected")).casefold())
     if ranks is None:
         raise Unusable("a pairwise result selects neither left nor right")
-    if WORST.search(as_words(str(one.get("from_name") or ""))):
+    if asks_worst(str(one.get("from_name") or "")):
         ranks = ranks[::-1]
     said.rank({names[0]: ranks[0], names[1]: ranks[1]})
 

@@ -181,8 +181,6 @@ def _read_chat(record: Record, context: Context) -> Iterator[FeedbackRow]:
     turns = record["conversation"]
     if thumb_of(record.get("toxic")) or any(isinstance(turn, dict) and thumb_of(turn.get("toxic")) for turn in turns):
         raise Unusable("the conversation is marked as toxic")
-    if any(isinstance(one, dict) and one.get("flagged") is True for one in record.get("openai_moderation") or []):
-        raise Unusable("the conversation is flagged by moderation")
     yield from conversation(record, turns, context)
 
 

@@ -14,7 +14,7 @@ from rlhf_desktop.feedback.formats.base import as_words, single_turn
 from rlhf_desktop.feedback.formats.choosing import Chosen, chosen
 from rlhf_desktop.feedback.formats.extras import ask_scale, mark, thumb_of
 from rlhf_desktop.feedback.formats.roles import Fields, designators, pooled
-from rlhf_desktop.feedback.formats.scales import Scale, scale_of, scales_with
+from rlhf_desktop.feedback.formats.scales import Scale, either_way, scale_of, scales_with
 from rlhf_desktop.feedback.judgements import (
     AllBad,
     Choice,
@@ -36,10 +36,15 @@ PREFERENCE, REASON, ANSWER = "preference", "reason", "answer"
 _WHY = ("reason", "why", "comment", "feedback", "critique", "explanation", "rationale", "note", "justif", "remark")
 _RIGHT = ("correct", "rewrite", "improve", "edit", "better", "revis", "fix")
 _PREFERS = ("prefer", "better", "best", "winner", "compar", "rank", "choose", "favourite", "favorite", "choice")
-WORST = re.compile(r"\b(?:worse|worst|bad|reject(?:ed)?|dispreferred|disliked?|least|weaker|weakest|loser)\b")
-_EITHER_WAY = re.compile(  # questions whose lowest mark may be the best
-    r"\b(?:rank(?:ing)?|place|position|order|toxic(?:ity)?|harm(?:ful(?:ness)?)?|severity|errors?|mistakes?|hallucinations?|bias|"
-    r"difficulty|effort|verbosity|offensive(?:ness)?|violence|risk|danger|unsafe|confusion|problems?|issues?|repetition|penalty)\b"
+_LESS = re.compile(r"\b(?:least|less|fewer|fewest|weaker|weakest|lower|lowest|not?|non)\b")
+_BAD = re.compile(
+    r"\b(?:worse|worst|bad|reject(?:ed)?|dispreferred|disliked?|loser|poor(?:er|est)?|harmful|toxic|unsafe|dangerous|biased|violent|"
+    r"offensive|problematic|inappropriate|incorrect|wrong|false|inaccurate|untruthful|misleading|unhelpful|rude|hallucinat\w+|"
+    r"confusing|repetitive|boring)\b"
+)
+_NEITHER = re.compile(r"\b(?:longer|longest|shorter|shortest|length|verbos\w+|complex\w*|simpler|simplest|formal|difficult\w*)\b")
+_JUDGES = re.compile(
+    r"^(?:is |overall |answer |response )*(?:good|ok|correct|quality|verdict|accept(?:ed|able)?|approved?|judge?ment)$"
 )
 _OWN_ANSWER = re.compile(  # questions that ask for an answer of one's own
     r"\b(?:answer|response|completion|output|reply|demonstration|example|rewrite|ideal|gold|reference|corrected|correction|written)\b"
@@ -89,14 +94,39 @@ class Said:
         ):
             found = self._ask(question, word)
         if found and found.says == "better":
-            best, others = (2, 1) if WORST.search(as_words(question)) else (1, 2)
-            self.rank({name: best if place == found.place else others for place, name in enumerate(names)}, found.strength)
+            self._prefer(question, word, found, about)
         elif found and about is None:
-            self.verdicts.append(AllBad()) if found.says == "none" else self.rank(dict.fromkeys(names, 1))
-        elif thumb is not None and self.place(about) is not None:
-            self.verdicts.append(Thumbs(thumb, self.place(about) or 0))
+            none = found.says == "none" and not asks_worst(question)  # neither is worse: they are alike
+            self.verdicts.append(AllBad()) if none else self.rank(dict.fromkeys(names, 1))
+        elif self.place(about) is not None and self._is_thumb(question, word, thumb):
+            self.verdicts.append(Thumbs(bool(thumb_of(word)), self.place(about) or 0))
         else:
             self.label(question, (word,), about)
+
+    def _prefer(self, question: str, word: str, found: Chosen, about: int | None) -> None:
+        direction = self._direction(question)
+        if direction == "label":
+            self.label(question, (word,), about)
+            return
+        best, others = (2, 1) if direction == "worst" else (1, 2)
+        places = {name: best if place == found.place else others for place, name in enumerate(self.shown.names)}
+        self.rank(places, found.strength)
+
+    def _is_thumb(self, question: str, word: str, thumb: bool | None) -> bool:
+        """Whether a word says good or bad of an answer; "good" and "no" may be labels, too."""
+        if thumb is not None or thumb_of(word) is None or not _JUDGES.search(as_words(question)):
+            return thumb is not None
+        choices = (("thumb", "It is a thumb up or down"), ("label", "It is a label"))
+        text = f"Does “{question[:40]}” say whether the answer is good?"
+        return self.context.ask(Question(f"thumb:{question}", text, choices, "label")) == "thumb"
+
+    def _direction(self, question: str) -> str:
+        """Whether who is chosen is the "best" or the "worst", or that is no judgement."""
+        if not _NEITHER.search(as_words(question)):
+            return "worst" if asks_worst(question) else "best"
+        choices = (("best", "It is the better one"), ("worst", "It is the worse one"), ("label", "It is a label, no judgement"))
+        text = f"Is the answer chosen for “{question[:40]}” better or worse?"
+        return self.context.ask(Question(f"direction:{question}", text, choices))
 
     def _ask(self, question: str, word: str) -> Chosen | None:
         names = self.shown.names
@@ -125,7 +155,7 @@ class Said:
 
     def order(self, question: str, places: Mapping[str, float]) -> None:
         """A ranking that a question gave: the best first, unless its name leaves that open."""
-        if WORST.search(as_words(question)):
+        if asks_worst(question):
             choices = (("best", "It begins with the best"), ("worst", "It begins with the worst"))
             asked = Question(f"order:{question}", f"Does “{question[:40]}” begin with the best answer or the worst?", choices)
             if self.context.ask(asked) == "worst":
@@ -156,7 +186,7 @@ class Said:
         if key in context.answers:
             return scale_of(context.answers[key])
         marks = {float(value) for value in context.values(f"marks:{pooled(question)}")} | {score}
-        if not _EITHER_WAY.search(as_words(question)):
+        if not either_way(as_words(question)):
             return declared or ask_scale(key, question, marks, context)
         both = [declared, Scale(declared.best, declared.worst, declared.step)] if declared else scales_with(marks)
         return scale_of(context.ask(Question(
@@ -263,6 +293,12 @@ def _thumb(word: str) -> bool | None:
     """A thumb's own words only: "good" and "no" may be labels of anything."""
     said = word.strip().casefold()
     return thumb_of(said) if said in ("up", "down") or "thumb" in said or "👍" in said or "👎" in said else None
+
+
+def asks_worst(question: str) -> bool:
+    """Whether a question asks for the worse answer: "worse", "more harmful", "least helpful", but not "less harmful"."""
+    words = as_words(question)
+    return bool(_BAD.search(words)) != bool(_LESS.search(words))
 
 
 def _prefers(question: str) -> bool:

@@ -12,6 +12,11 @@ _WRITTEN = re.compile(r"^\s*(-?\d+(?:\.\d+)?)\s*(?:-|–|to)\s*(-?\d+(?:\.\d+)?)
 _COMMA = re.compile(r"^([-+]?\d+),(\d{1,2})$")
 _TOPS = (5, 7, 10)  # what scales usually end with
 _MOST = 1001  # steps: percents with one decimal
+_EITHER_WAY = re.compile(  # names of marks whose lowest may be the best
+    r"\b(?:rank(?:ing)?|place|position|order|toxic(?:ity)?|harm(?:ful(?:ness)?)?|severity|errors?|mistakes?|hallucinations?|bias|"
+    r"difficulty|effort|verbosity|offensive(?:ness)?|violence|risk|danger|unsafe|confusion|problems?|issues?|repetition|penalty|"
+    r"grades?|bad(?:ness)?|poor(?:ness)?|wrong(?:ness)?|\w*noten?|dislikes?|complaints?|loss|distance|perplexity|rude(?:ness)?)\b"
+)
 _ENOUGH = 3  # different marks, before their ends say what the scale's are
 
 
@@ -88,6 +93,11 @@ def whole_of(value: Any) -> int | None:
     return int(number) if number is not None and number.is_integer() else None
 
 
+def either_way(name: str) -> bool:
+    """Whether the lowest of the marks called so (in words) may be the best."""
+    return bool(_EITHER_WAY.search(name))
+
+
 def told_by(marks: Iterable[float]) -> tuple[Scale | None, bool]:
     """The scale that all marks of a question suggest, and whether they settle it.
 
@@ -110,4 +120,6 @@ def scales_with(marks: Iterable[float]) -> list[Scale]:
     fitting = [(low, high) for low, high in ends if all(low <= mark <= high for mark in seen)]
     step = 1.0 if all(float(mark).is_integer() for mark in seen) else 0.5
     up = [Scale(low, high, step) for low, high in fitting]
-    return up + [Scale(high, low, step) for low, high in fitting]
+    if seen and all(0 <= mark <= 1 for mark in seen) and step != 1.0:
+        up = [Scale(0, 1, 0.01)]
+    return up + [Scale(one.best, one.worst, one.step) for one in up]

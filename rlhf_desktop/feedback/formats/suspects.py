@@ -21,7 +21,7 @@ _JUDGING = frozenset((
     "winner", "approved", "approval", "accept", "accepted", "acceptable", "reject", "rejected", "correct", "incorrect",
     "correctness", "wrong", "helpful", "helpfulness", "unhelpful", "honest", "honesty", "harmful", "harmless",
     "harmlessness", "harm", "toxic", "toxicity", "safe", "unsafe", "safety", "evaluation", "eval", "assessment",
-    "useful", "usefulness", "satisfaction", "csat", "nps", "karma", "points", "reaction", "flagged", "good", "bad",
+    "useful", "usefulness", "satisfaction", "csat", "nps", "karma", "points", "reaction", "flagged", "good", "bad", "badness",
     "better", "worse", "best", "worst", "appropriate", "desirable", "undesirable", "bewertung", "bewertet", "urteil",
     "punkte", "punktzahl", "sterne", "schulnote", "qualität", "daumen", "richtig", "falsch", "korrekt", "rang", "avis",
     "notation", "étoiles", "valoración", "calificación", "puntuación", "voto", "punteggio", "valutazione", "avaliação",
@@ -111,9 +111,9 @@ def _may_judge(words: str, value: Any, context: Context) -> bool:
 
 def _is_judging(words: str) -> bool:
     parts = re.findall(r"\w+", words)
-    return (
-        bool(parts) and parts[-1] not in _BESIDE and any(part in _JUDGING or part.endswith(("note", "bewertung")) for part in parts)
-    )
+    if not parts or parts[-1] in _BESIDE or "moderation" in parts:
+        return False
+    return any(part in _JUDGING or part.endswith(("note", "bewertung")) for part in parts)
 
 
 def _says_good_or_bad(values: set[str]) -> bool:

@@ -9,7 +9,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import Any, BinaryIO
 
@@ -155,6 +155,8 @@ def _records(rows: Iterable[_Row], name: str) -> Iterator[Item]:
         if isinstance(cells, list) and not any(cell.strip() for cell in cells):
             continue  # an empty line, or one of separators only
         if names is None and isinstance(cells, list):
+            if _is_title(cells):
+                continue
             names = _headings(cells)
             continue
         number += 1
@@ -164,6 +166,11 @@ def _records(rows: Iterable[_Row], name: str) -> Iterator[Item]:
             yield _record(number, names, cells, read_bytes)
     if not number:
         raise BadInput(f"{name} has no rows.", "The first line names the columns; each further one is a row.")
+
+
+def _is_title(cells: list[str]) -> bool:
+    """Whether a row of several columns fills just one: a title above the headings."""
+    return len(cells) > 1 and sum(bool(cell.strip()) for cell in cells) == 1
 
 
 def _headings(cells: list[str]) -> list[str]:
@@ -216,7 +223,7 @@ def safe_cell(text: str) -> str:
 
 
 def read_xlsx(file: BinaryIO, name: str) -> Iterator[Item]:
-    """The rows of the first sheet that has any.
+    """The rows of every sheet that holds a table; each has headings of its own.
 
     Raises:
         BadInput: openpyxl is not installed, or the file is damaged.
@@ -230,11 +237,18 @@ def read_xlsx(file: BinaryIO, name: str) -> Iterator[Item]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and the like, which nobody reads here
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-            sheets = [sheet for sheet in book.worksheets if any(True for _ in sheet.iter_rows(max_row=2))]
-            rows = list(_sheet_rows(sheets[0])) if sheets else []
+            sheets = [(sheet.title, list(_sheet_rows(sheet))) for sheet in book.worksheets]
     except Exception as problem:  # openpyxl raises whatever its parts do
         raise BadInput(f"{name} is damaged.", "Open it in Excel and save it again, or save it as CSV.", repr(problem)) from problem
-    yield from _records(((cells, place) for place, cells in enumerate(rows, 1)), name)
+    tables = [(title, rows) for title, rows in sheets if _is_table(rows)] or [(title, rows) for title, rows in sheets if rows][:1]
+    for title, rows in tables or [("", [])]:
+        found = _records(((cells, place) for place, cells in enumerate(rows, 1)), name)
+        yield from (replace(item, source=f"sheet {title}") for item in found) if len(tables) > 1 else found
+
+
+def _is_table(rows: list[list[str]]) -> bool:
+    """Whether a sheet has headings and a row under them, in two columns or more."""
+    return sum(sum(bool(cell.strip()) for cell in cells) > 1 for cells in rows) > 1
 
 
 def _sheet_rows(sheet: Any) -> Iterator[list[str]]:

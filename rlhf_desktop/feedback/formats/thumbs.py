@@ -10,12 +10,14 @@ _GOOD = {
     "true", "yes", "y", "up", "good", "chosen", "accepted", "accept", "approved", "desirable", "positive", "like",
     "liked", "correct", "right", "thumbs_up", "thumb_up", "thumbsup", "upvote", "upvoted", "👍", "✓", "✅", "+",
     "pass", "passed", "winner", "win", "preferred", "acceptable",
-    "ja", "gut", "richtig", "oui", "bon", "bonne", "juste", "sí", "bueno",
+    "ja", "wahr", "gut", "richtig", "oui", "vrai", "bon", "bonne", "juste", "sí", "si", "verdadero", "bueno", "sì", "vero", "sim",
+    "verdadeiro", "tak", "prawda", "waar", "да", "истина", "хорошо",
 }  # fmt: skip
 _BAD = {
     "false", "no", "n", "down", "bad", "rejected", "reject", "declined", "undesirable", "negative", "dislike",
     "disliked", "incorrect", "wrong", "thumbs_down", "thumb_down", "thumbsdown", "downvote", "downvoted", "👎",
-    "nein", "schlecht", "falsch", "non", "mauvais", "mauvaise", "faux", "malo",
+    "nein", "schlecht", "falsch", "non", "mauvais", "mauvaise", "faux", "falso", "malo", "não", "nie", "fałsz", "nee",
+    "onwaar", "нет", "ложь", "плохо",
     "✗", "❌", "-", "−", "fail", "failed", "loser", "lose", "dispreferred", "unacceptable", "not_good",
     "low", "poor", "terrible", "awful", "worse", "worst", "unhelpful", "harmful", "toxic", "unsafe", "spam",
 }  # fmt: skip

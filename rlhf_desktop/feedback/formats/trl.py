@@ -22,7 +22,7 @@ from rlhf_desktop.feedback.formats.base import (
     spoken,
     thumbed,
 )
-from rlhf_desktop.feedback.formats.extras import answered, learned, ranks_of, survey, with_system
+from rlhf_desktop.feedback.formats.extras import answered, judges, learned, ranks_of, survey, with_system
 from rlhf_desktop.feedback.formats.hh import hh_messages, hh_prompt
 from rlhf_desktop.feedback.rows import (
     DemonstrationRow,
@@ -159,6 +159,9 @@ def conversation(
     weighed = [learned(turn) for turn in turns]
     said = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
     if all(weighed[n] is None for n in said):
+        if any(judges(turns[n], context) for n in said[:-1]):
+            yield from _judged_turns(record, messages, turns, context)
+            return
         last = _last(messages, context)
         yield answered(record, *cut(messages, "conversation"), context, turns[last])
         return
@@ -169,6 +172,17 @@ def conversation(
         raise Unusable("all its answers have weight 0: none is to be learned from")
     for n in wanted:
         yield answered(record, *cut(messages[: n + 1], "conversation"), context, turns[n])
+
+
+def _judged_turns(record: Record, messages: Messages, turns: list[Any], context: Context) -> Iterator[FeedbackRow]:
+    """The answers of a conversation that were judged each by itself; the others are no examples."""
+    for n, message in enumerate(messages):
+        if message["role"] != "assistant":
+            continue
+        if judges(turns[n], context):
+            yield answered(record, *cut(messages[: n + 1], "conversation"), context, turns[n])
+        else:
+            context.note("Answers without a judgement, beside judged ones in a conversation, are left out")
 
 
 def _last(messages: Messages, context: Context) -> int:

@@ -68,3 +68,9 @@ def test_one_of_several_answers_is_never_proposed_as_an_example(headings):
 def test_a_column_of_words_that_judge_is_no_answer():
     rows = [{"text": "A bird.", "prompt": "What flies?", "answer": word} for word in ("accept", "reject", "ignore")]
     assert propose_columns("prompt-completion", ["text", "prompt", "answer"], rows) == {"prompt": "prompt", "completion": "text"}
+
+
+def test_one_of_two_conversations_is_never_proposed():
+    talk = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    record = {"conversation_a": talk, "conversation_b": talk, "winner": "B"}
+    assert likely_form(record, [record]) == ("", {})

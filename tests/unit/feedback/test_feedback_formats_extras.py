@@ -461,3 +461,62 @@ def test_marks_with_a_decimal_comma_are_marks(tmp_path):
 def test_a_column_that_says_tie_makes_one(tie):
     (row,) = Reading().rows({"prompt": "Q", "chosen": "A", "rejected": "B", **tie})
     assert row.verdicts == (Ranking((1, 1)),)
+
+
+PAIR = {"prompt": "Q", "chosen": "A", "rejected": "B"}
+
+
+@pytest.mark.parametrize(
+    "said", [{"status": "tie"}, {"label": "tie"}, {"verdict": "both good"}, {"chosen_rank": 2, "rejected_rank": 2}]
+)
+def test_a_word_beside_two_answers_that_calls_them_equal_makes_a_tie(said):
+    (row,) = Reading().rows({**PAIR, **said})
+    assert row.verdicts == (Ranking((1, 1)),)
+
+
+@pytest.mark.parametrize("said", [{"weight": 0}, {"status": "discarded"}, {"status": "rejected"}, {"weight": "0.0"}])
+def test_two_answers_that_are_not_to_be_used_are_set_aside(said):
+    with pytest.raises(Unusable, match=r"weight|status"):
+        Reading().rows({**PAIR, **said})
+
+
+def test_a_false_label_beside_two_answers_is_asked_about(tmp_path):
+    path = save(tmp_path, {**PAIR, "label": 1}, {**PAIR, "label": 0})
+    seen = preview_import(path)
+    assert (seen.sure, seen.usable, [(q.key, q.proposal) for q in seen.questions]) == (False, 1, [("pair:label", "")])
+    for answer, ranks in (("chosen", (1, 2)), ("rejected", (2, 1))):
+        _, row = read_feedback(path, Reading(answers={"pair:label": answer}))
+        assert row.verdicts == (Ranking(ranks),)
+    _, out = read_feedback(path, Reading(answers={"pair:label": "neither"}))
+    assert isinstance(out, Problem)
+
+
+@pytest.mark.parametrize("name", ["grade", "Note", "badness", "toxicity rating", "rank"])
+def test_marks_whose_lowest_may_be_the_best_are_asked_about(tmp_path, name):
+    path = save(tmp_path, *({**EXAMPLES["messages"], name: mark} for mark in (1, 2, 3, 4, 5)))
+    seen = preview_import(path)
+    assert (seen.sure, seen.usable, [q.proposal for q in seen.questions]) == (False, 0, [""])
+
+
+def test_numbers_between_0_and_1_are_offered_their_own_scale(tmp_path):
+    path = save(tmp_path, *({**EXAMPLES["messages"], "quality": mark} for mark in (0.95, 0.1, 0.0, 1.0)))
+    (question,) = preview_import(path).questions
+    assert [value for value, _ in question.choices] == ["0-1 by 0.01", "1-0 by 0.01", "ignore"]
+
+
+@pytest.mark.parametrize("words", ["wahr falsch", "vrai faux", "verdadero falso", "vero falso", "да нет", "tak nie", "ja nein"])
+def test_true_and_false_are_understood_as_each_country_writes_them(words):
+    assert [thumb_of(word) for word in words.upper().split()] == [True, False]
+
+
+def test_each_judged_answer_of_a_conversation_keeps_its_judgement(tmp_path):
+    turns = [user("Q1"), assistant("Bad.", rating="thumbs_down"), user("Q2"), assistant("Good.", rating="thumbs_up"), user("Q3")]
+    for name, last, count in (("messages", [assistant("Unjudged.")], 2), ("messages", [assistant("C", rating="bad")], 3)):
+        path = save(tmp_path, {name: [*turns, *last]})
+        rows = list(read_feedback(path))
+        assert [(row.completions[0], row.verdicts) for row in rows][:2] == [("Bad.", (Thumbs(False),)), ("Good.", (Thumbs(True),))]
+        assert len(rows) == count
+    talk = {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "Bad.", "label": False},
+                              {"from": "human", "value": "Q"}, {"from": "gpt", "value": "Unjudged."}]}  # fmt: skip
+    (row,) = read_feedback(save(tmp_path, talk))
+    assert (row.completions, row.verdicts) == (("Bad.",), (Thumbs(False),))

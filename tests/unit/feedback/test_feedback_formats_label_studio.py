@@ -7,7 +7,7 @@ import pytest
 from rlhf_desktop.feedback.formats import Reading, read_feedback, surveyed
 from rlhf_desktop.feedback.formats.declared import label_config
 from rlhf_desktop.feedback.formats.scales import Scale
-from rlhf_desktop.feedback.judgements import AllBad, Labels, Ranking, Ratings
+from rlhf_desktop.feedback.judgements import AllBad, Labels, Ranking, Ratings, Thumbs
 from rlhf_desktop.feedback.rows import Problem
 from rlhf_desktop.operations.feedback import preview_import
 
@@ -289,3 +289,44 @@ def test_a_broken_file_beside_changes_nothing(tmp_path):
     (tmp_path / "settings.json").write_text("[")
     assert not surveyed(path, Reading()).declared
     assert wins(read_feedback(path)) == {("good", "poor")}
+
+
+TWO = {"prompt": "Q", "response_a": "A", "response_b": "B"}
+
+
+@pytest.mark.parametrize(
+    ("name", "ranks"),
+    [
+        ("preference", (2, 1)), ("more_helpful", (2, 1)), ("less_harmful", (2, 1)), ("least_toxic", (2, 1)),
+        ("more_harmful", (1, 2)), ("most_toxic", (1, 2)), ("least_helpful", (1, 2)), ("not_preferred", (1, 2)), ("worse", (1, 2)),
+        ("which_is_incorrect", (1, 2)), ("more biased", (1, 2)),
+    ],
+)  # fmt: skip
+def test_who_is_chosen_for_something_bad_has_lost(tmp_path, name, ranks):
+    path = save(tmp_path, task(TWO, choices(name, "prompt", "Response B")))
+    assert [row.verdicts for row in read_feedback(path)] == [(Ranking(ranks),)]
+    pair = save(tmp_path, task(TWO, pairwise("right", "response_a,response_b", name)))
+    assert [row.verdicts for row in read_feedback(pair)] == [(Ranking(ranks),)]
+
+
+def test_neither_is_worse_is_a_tie(tmp_path):
+    path = save(tmp_path, task(TWO, choices("which_is_worse", "prompt", "Neither")))
+    assert [row.verdicts for row in read_feedback(path)] == [(Ranking((1, 1)),)]
+
+
+def test_a_choice_of_the_longer_answer_is_asked_about(tmp_path):
+    path = save(tmp_path, task(TWO, choices("which_is_longer", "prompt", "Response B")))
+    seen = preview_import(path)
+    assert (seen.sure, [(q.key, q.proposal) for q in seen.questions]) == (False, [("direction:which_is_longer", "")])
+    for answer, verdict in (("best", Ranking), ("label", Labels)):
+        reading = Reading(answers={"direction:which_is_longer": answer})
+        assert [type(row.verdicts[0]) for row in read_feedback(path, reading)] == [verdict]
+
+
+def test_good_and_bad_of_one_answer_are_labels_unless_somebody_says_they_are_thumbs(tmp_path):
+    data = {"prompt": "Q", "answer": "A"}
+    path = save(tmp_path, *(task(data, choices("quality", "answer", word)) for word in ("Good", "Bad")))
+    seen = preview_import(path)
+    assert (seen.sure, [(q.key, q.proposal) for q in seen.questions]) == (False, [("thumb:quality", "label")])
+    rows = read_feedback(path, Reading(answers={"thumb:quality": "thumb"}))
+    assert [row.verdicts for row in rows] == [(Thumbs(True),), (Thumbs(False),)]

@@ -7,7 +7,7 @@ import pytest
 
 from rlhf_desktop.feedback.formats import FORMATS, PROGRAMS, SURE, Reading, guesses, read_feedback, sample, surveyed
 from rlhf_desktop.feedback.formats.asking import Note
-from rlhf_desktop.feedback.judgements import Choice, Correction, Labels, Ranking, Rating, Ratings
+from rlhf_desktop.feedback.judgements import Choice, Correction, Demonstrated, Labels, Ranking, Rating, Ratings
 from rlhf_desktop.feedback.rows import DemonstrationRow, Problem, RankingRow, Unusable, row_of
 
 DATA = Path(__file__).parents[2] / "data" / "formats"
@@ -235,3 +235,16 @@ def test_a_conversation_that_moderation_flagged_is_set_aside():
     with pytest.raises(Unusable, match="flagged"):
         Reading().rows({**record, "openai_moderation": [{"flagged": False}, {"flagged": True}]})
     assert len(Reading().rows({**record, "openai_moderation": [{"flagged": False}]})) == 1
+
+
+@pytest.mark.parametrize("told", [("True", "False", "False"), ("1.0", "0.0", "0.0"), (True, False, False), (1, 0, 0)])
+def test_the_winner_of_a_battle_in_a_table_is_read_however_it_is_written(told):
+    names = ("winner_model_a", "winner_model_b", "winner_tie")
+    (row,) = Reading().rows({"prompt": "Q", "response_a": "A", "response_b": "B", **dict(zip(names, told, strict=True))})
+    assert row.verdicts == (Ranking((1, 2)),)
+
+
+def test_what_moderation_measured_is_no_judgement_of_the_answer():
+    turns = [{"role": "user", "content": "Q", "toxic": False}, {"role": "assistant", "content": "A", "toxic": False}]
+    (row,) = Reading().rows({"conversation": turns, "toxic": False, "detoxify_moderation": [{"toxicity": 0.1}]})
+    assert row.verdicts == (Demonstrated(),)

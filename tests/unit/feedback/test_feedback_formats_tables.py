@@ -158,6 +158,20 @@ def test_a_workbook_is_read_from_its_first_sheet_with_rows(tmp_path):
     assert last.completions == ("4", "5")
 
 
+def test_every_sheet_of_a_workbook_that_holds_a_table_is_read(tmp_path):
+    path = tmp_path / "f.xlsx"
+    notes = [["Made by Ann"], ["See the other sheets"]]
+    book(path, ("Notes", notes), ("Week 1", [HEAD, ROWS[0]]), ("Week 2", [["rejected", "chosen", "prompt"], ROWS[1][::-1]]))
+    assert list(read_feedback(path)) == MEANT
+
+
+def test_a_title_above_the_headings_is_passed_over(tmp_path):
+    book(tmp_path / "f.xlsx", ("Survey", [["Results of May", None, None], [], HEAD, *ROWS]))
+    assert list(read_feedback(tmp_path / "f.xlsx")) == MEANT
+    (tmp_path / "f.csv").write_bytes(written([["Results of May", "", ""], HEAD, *ROWS], ";").encode("cp1252"))
+    assert list(read_feedback(tmp_path / "f.csv")) == MEANT
+
+
 def test_truth_and_dates_in_a_workbook_are_written_out(tmp_path):
     path = tmp_path / "f.xlsx"
     book(
