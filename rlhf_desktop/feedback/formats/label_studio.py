@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rlhf_desktop.feedback.formats.asking import Context, Question
-from rlhf_desktop.feedback.formats.base import Format, Record, as_words
+from rlhf_desktop.feedback.formats.base import Format, Record
 from rlhf_desktop.feedback.formats.declared import within
 from rlhf_desktop.feedback.formats.label_studio_task import Task, targets_of, task_of
 from rlhf_desktop.feedback.formats.questionnaire import (
