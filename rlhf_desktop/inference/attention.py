@@ -123,7 +123,7 @@ def names_its_windows(model: Any, run: Callable[[], object]) -> bool:
     kinds = getattr(config, "layer_types", None)
 
     def listen(module: Any, *args: Any, **options: Any) -> tuple[Tensor, None]:
-        has_none = kinds is not None and kinds[module.layer_idx] == "full_attention"
+        has_none = kinds is not None and hasattr(module, "layer_idx") and kinds[module.layer_idx] == "full_attention"
         if not has_none and "sliding_window" not in options and not hasattr(module, "sliding_window"):
             silent.append(module)
         return attend(module, *args, **options)

@@ -225,7 +225,8 @@ def _misfit(model: Any, way: _Way, groups: list[Group], theirs: Tensor) -> str:
     if model.get_input_embeddings().weight.dtype == torch.float32:
         fits = off.max() < 1e-3 * (1 + theirs.abs().max())
     else:  # two kernels round differently, a mixture's router with them, so there only most tokens can be compared with theirs
-        fits = off.median() < 0.25 and leaked.max() < 0.25
+        leak = leaked.max() if way.road == "fast" else leaked.median()  # rows of their own are only filled up: other kernels again
+        fits = off.median() < 0.25 and leak < 0.25
     return "" if fits else f"off by {float(off.max()):.2g} nats a token, by neighbours {float(leaked.max()):.2g}"
 
 
