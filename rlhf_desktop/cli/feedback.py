@@ -129,11 +129,15 @@ def _previewed(seen: ImportPreview) -> tuple[dict[str, Any], str]:
 def _open_ends(found: ImportPreview | ImportReport) -> Iterator[str]:
     """What was left out, and what the file does not say."""
     for note in found.notes:
-        yield f"{note.text} ({note.rows:,} rows)."
+        yield f"{note.text} ({_rows(note.rows)})."
     for question in found.questions:
         taken = f"taken as {question.proposal}" if question.proposal else "these rows wait for an answer"
-        yield f"{question.text} ({question.rows:,} rows: {taken}; --answer “{question.key}=…”)"
+        yield f"{question.text} ({_rows(question.rows)}: {taken}; --answer “{question.key}=…”)"
         yield from (f"  {value}: {words}" for value, words in question.choices[:8])
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"
 
 
 def _columns(given: tuple[str, ...]) -> dict[str, str] | None:
