@@ -10,15 +10,15 @@ import os
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from rlhf_desktop.core.errors import BadInput, StoreTrouble
-from rlhf_desktop.core.files import atomic_file, canonical_json, read_jsonl, sha256_file, write_atomic, write_json, write_jsonl
+from rlhf_desktop.core.errors import BadInput, NotFound, StoreTrouble
+from rlhf_desktop.core.files import atomic_file, canonical_json, read_jsonl, write_atomic, write_json
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import is_alive, process_ref, remove_tree
 from rlhf_desktop.feedback.bundles import Bundle, open_bundle, write_bundle
@@ -261,10 +261,15 @@ def _rewrite_database(path: Path, ids: Sequence[str], words: Words) -> bool:
     try:
         return clean_copy(path, clean)
     except StoreTrouble:
-        if path.parent.name != "backups":
-            raise
+        if path.parent.name != "backups" and not _shows(path, words):
+            return False
         path.unlink()
         return True
+
+
+def _shows(path: Path, words: Words) -> bool:
+    content = path.read_bytes()
+    return any(text.encode("utf-8", "surrogatepass") in content for text in words.texts)
 
 
 # --- runs ---------------------------------------------------------------------------------------------------------------------
@@ -272,17 +277,32 @@ def _rewrite_database(path: Path, ids: Sequence[str], words: Words) -> bool:
 
 def holds(run: RunFolder, words: Words) -> bool:
     """Whether a run's frozen feedback has rows of what goes."""
-    return run.data.exists() and any(is_row_of(row, words) for row in read_jsonl(run.data))
+    return any(is_row_of(row, words) for row in _rows(run))
+
+
+def _rows(run: RunFolder) -> list[Any]:
+    """The frozen feedback; none where it is damaged: then it is read as any text is, and the run can never go on."""
+    try:
+        return list(read_jsonl(run.data))
+    except ValueError:
+        return []
 
 
 def drop_rows(run: RunFolder, words: Words) -> bool:
-    """The frozen feedback without its rows, and its new hash in `run.json`, so that the run can still be resumed."""
-    if held := holds(run, words):
-        write_jsonl(run.data, [row for row in read_jsonl(run.data) if not is_row_of(row, words)])
-    config, digest = run.config(), sha256_file(run.data)
-    if config.data_sha256 != digest:  # also after an end between the two files
-        write_json(run.config_file, config.model_copy(update={"data_sha256": digest}).model_dump(mode="json"))
-    return held
+    """The frozen feedback without rows of what goes or that quote it. `run.json` gets its new hash, so that the run can be resumed.
+
+    The hash first: what is cut short in between is taken up again with the same outcome.
+    """
+    rows = _rows(run)
+    kept = [row for row in rows if not is_row_of(row, words) and _without(row, words) == row]
+    if len(kept) == len(rows):
+        return False
+    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept).encode("utf-8")
+    with suppress(BadInput, NotFound):  # one whose run.json is damaged can never go on
+        config = run.config().model_copy(update={"data_sha256": hashlib.sha256(content).hexdigest()})
+        write_json(run.config_file, config.model_dump(mode="json"))
+    write_atomic(run.data, content)
+    return True
 
 
 # --- what killed processes left -----------------------------------------------------------------------------------------------

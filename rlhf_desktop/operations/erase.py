@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, StoreTrouble
 from rlhf_desktop.core.files import canonical_json, fsync_dir, is_disk_full, write_atomic
+from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, make_private
 from rlhf_desktop.core.runs import Value
@@ -104,9 +105,12 @@ def _with_copies(
     return Erasure(going.judgements, going.messages, tuple(prompts), tuple(run.id for run in runs), titles, tuple(exports))
 
 
-def words_of(store: Store, going: Doomed) -> Words:
-    """The texts that go with these judgements and messages: questions, answers, thoughts, and what was said of them."""
+def words_of(store: Store, going: Doomed, prompts: Iterable[Messages] = ()) -> Words:
+    """The texts that go with these judgements, messages and prompts: questions, answers, thoughts, what was said of them."""
     found = _Gathered(set(), set(), set())
+    for prompt in prompts:
+        found.prompts.add(canonical_json(prompt))
+        found.texts |= {message["content"] for message in prompt}
     for start in range(0, len(going.judgements), 500):
         for judgement in store.judgements.by_ids(going.judgements[start : start + 500]):
             said = [
@@ -226,7 +230,7 @@ def erase_with_merge(
     with _alone(workspace):
         _finish(store, workspace, lambda _: None)
         with store.connection.snapshot():
-            words = words_of(store, going)
+            words = words_of(store, going, [prompt.prompt for prompt in store.prompts.by_ids(project.id, ids)])
             plan = _with_copies(store, workspace, project, going, (), words)
         pending = Pending(
             kind="merge", plan=plan, ids=tuple(dict.fromkeys([*ids, *going.judgements, *going.messages])), words=words
@@ -258,7 +262,7 @@ def _alone(workspace: Workspace) -> Iterator[None]:
 
 def _begin(workspace: Workspace, pending: Pending) -> None:
     """Refuse what cannot be done now, then write the plan: from here on it will be finished."""
-    _check_idle(workspace, pending.plan.runs)
+    _check_idle(workspace, pending.plan.runs, "Stop it or wait for it, then try again. Nothing was erased.")
     try:
         write_atomic(workspace.erasing, pending.model_dump_json())
         make_private(workspace.erasing)
@@ -288,13 +292,15 @@ def _finish(store: Store, workspace: Workspace, on_progress: Callable[[str], Non
     if pending.kind == "merge" and not store.has_tombstones(pending.ids):
         workspace.erasing.unlink()  # it was cut short before it was merged: nothing was to go
         return None
-    _check_idle(workspace, pending.plan.runs)
+    _check_idle(workspace, pending.plan.runs, f"Stop it or wait for it. {_GOES_ON}")
     return _carry_out(store, workspace, pending, on_progress)
 
 
 def _carry_out(store: Store, workspace: Workspace, pending: Pending, on_progress: Callable[[str], None]) -> Erased:
     """Take all steps, each of which may have been taken before."""
     words, ids = pending.words, list(pending.ids)
+    if store.upkeep:
+        store.upkeep.stop()  # it reads the database, and the copy it makes may have what goes: tomorrow's begins anew
     rewritten: list[Path] = []
     with _in_plain_words():
         on_progress("erasing from the database")
@@ -303,7 +309,7 @@ def _carry_out(store: Store, workspace: Workspace, pending: Pending, on_progress
         scrub(store.connection)
         sweep(workspace, backups_in_work=True)  # from here on no new copy can have it
         for run in run_folders(workspace):
-            if run.id in pending.plan.runs and drop_rows(run, words):
+            if drop_rows(run, words):
                 rewritten.append(run.data)
         for path in files_of(workspace):
             on_progress(f"looking through {path.name}")
@@ -334,10 +340,14 @@ def _no_space(detail: str) -> NoSpace:
     )
 
 
-def _check_idle(workspace: Workspace, runs: Sequence[str]) -> None:
+def _check_idle(workspace: Workspace, runs: Sequence[str], hint: str) -> None:
     for run in run_folders(workspace):
-        if run.id in runs and not run.state().ended:
-            raise BadInput(
-                f"The run “{run.config().title}” is learning from this feedback now.",
-                "Stop it or wait for it, then erase. Nothing was erased.",
-            )
+        if run.id in runs and _under_way(run):
+            raise BadInput(f"The run “{run.config().title}” is learning from this feedback now.", hint)
+
+
+def _under_way(run: RunFolder) -> bool:
+    try:
+        return not run.state().ended
+    except AppError:
+        return False  # damaged: it will never run again

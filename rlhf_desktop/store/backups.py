@@ -57,7 +57,7 @@ def clean_copy(path: Path, clean: Callable[[Connection], None]) -> bool:
         with closing(Connection(working)) as connection:
             if ours := bool(connection.rows("SELECT 1 FROM sqlite_master WHERE name = 'judgements'")):
                 clean(connection)
-                connection.close_readers()
+            connection.close_readers()
             with plainly():
                 connection.raw.execute("PRAGMA journal_mode=DELETE")
         if ours:

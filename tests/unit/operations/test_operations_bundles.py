@@ -1,5 +1,6 @@
 """A colleague's erasures: said, asked for, and carried out on disk."""
 
+import json
 import os
 import signal
 
@@ -16,6 +17,7 @@ from rlhf_desktop.operations.report_pages import Answers, Report, Section, write
 from rlhf_desktop.store import backups, driver
 from rlhf_desktop.store.backups import back_up
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.erasing import bury
 
 SECRET, ANSWER = "Mrs Zaborowska's biopsy", "Zaborowska should\nworry"
 WORD = b"zaborowska"
@@ -96,6 +98,23 @@ def test_a_colleagues_erasure_goes_from_every_copy_and_what_is_kept_is_backed_up
     assert anywhere(workspace.root) == []
     with Store.open(workspace.backups / "before-merge.db") as kept:
         assert asked(kept) == ["Opening hours?"]
+
+
+def test_a_prompt_that_a_colleague_erased_goes_from_files_too(tmp_path):
+    there, here = (Workspace(tmp_path / name).ensure() for name in ("there", "here"))
+    with Store.open(there.database) as theirs, open_store(here) as store:
+        project, their_project = store.projects.create("Support"), theirs.projects.create("Support")
+        theirs.prompts.create_set(their_project.id, "set", [user(SECRET), user("Opening hours?")])
+        export_bundle(theirs, their_project, tmp_path / "before.zip")
+        merge_bundle(store, project, tmp_path / "before.zip")
+        bury(theirs, [theirs.prompts.prompts(their_project.id)[0].id])
+        export_bundle(theirs, their_project, tmp_path / "after.zip")
+        (here.root / "prompts.jsonl").write_text(json.dumps({"prompt": user(SECRET)}) + "\n")
+        with pytest.raises(BadInput, match="would erase 1 prompt of"):
+            merge_bundle(store, project, tmp_path / "after.zip")
+        merge_bundle(store, project, tmp_path / "after.zip", erasures=True)
+        assert [prompt.prompt for prompt in store.prompts.prompts(project.id)] == [user("Opening hours?")]
+    assert anywhere(here.root) == []
 
 
 def test_a_merge_that_is_refused_leaves_no_plan(colleague, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import zipfile
+from contextlib import closing
 
 import pytest
 from operations_helpers import BASE, QuietQueue, user
@@ -289,3 +290,41 @@ def test_what_killed_backups_left_goes_at_the_next_start_and_what_is_being_writt
     open_store(workspace).close()
     assert {path.name for path in workspace.backups.iterdir() if path.suffix != ".db"} == {living.name}
     assert not any(path.name.startswith(".0190") for path in workspace.runs.iterdir())
+
+
+def the_run(workspace):
+    return next(path for path in workspace.runs.iterdir() if not path.name.startswith("."))
+
+
+def test_a_row_that_quotes_the_words_goes_from_a_runs_data_and_the_run_can_still_be_resumed(template, tmp_path):
+    workspace, chosen = fresh(template, tmp_path)
+    run = the_run(workspace)
+    quoting = {"kind": "demonstration", "prompt": user("Sum up"), "completion": f"She wrote: {SECRET}", "split": "train"}
+    with (run / "data.jsonl").open("a") as data:
+        data.write(json.dumps(quoting) + "\n")
+    erase_all(workspace, chosen)
+    check_clean(workspace)
+    assert "Sum up" not in (run / "data.jsonl").read_text()
+
+
+@pytest.mark.parametrize("name", ["run.json", "data.jsonl", "status.json"])
+def test_a_damaged_run_keeps_nothing_from_being_erased(template, tmp_path, name):
+    workspace, chosen = fresh(template, tmp_path)
+    file = the_run(workspace) / name
+    file.write_bytes(b'{"torn' + file.read_bytes()[:-20])
+    erase_all(workspace, chosen)
+    assert anywhere(workspace.root) == []
+
+
+def test_a_damaged_backup_goes_as_a_whole_and_other_programs_databases_stay(template, tmp_path):
+    workspace, chosen = fresh(template, tmp_path)
+    backup, other = workspace.backups / "feedback-2026-01-01.db", workspace.root / "others.db"
+    content = backup.read_bytes()
+    backup.write_bytes(content[: len(content) // 2])
+    with closing(Connection(other)) as connection:
+        connection.execute("CREATE TABLE mine (id INTEGER)")
+    before = other.read_bytes()
+    erase_all(workspace, chosen)
+    check_clean(workspace)
+    assert not backup.exists()
+    assert other.read_bytes() == before
