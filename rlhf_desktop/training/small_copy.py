@@ -34,6 +34,7 @@ _EXPERTS_CHOSEN = ("num_experts_per_tok", "moe_k", "moe_topk", "top_k_experts")
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _KINDS = ("layer_types", "layers_block_type", "mlp_layer_types", "no_rope_layers", "block_types")
 _PLACES = ("attn_layer_indices", "full_attn_idxs", "moe_layers", "mlp_only_layers")  # numbers of layers
+_OWN = "per_layer_config"  # what single layers say differently (Gemma 4)
 _LEFT_OUT = ("model_type", "quantization_config", "auto_map", "transformers_version")
 _WINDOWS = ("sliding_window", "sliding_window_size", "attention_window_size", "window_size", "attention_chunk_size")
 _FIRST = (
@@ -102,8 +103,15 @@ def _narrow(said: Mapping[str, Any]) -> dict[str, Any]:
     """Few heads, and widths of their own: for families whose heads have a size that is said."""
     hidden = next((said[name] for name in _HIDDEN_SIZE if _is_number(said.get(name))), _HIDDEN)
     by = max(1, hidden // _HIDDEN)
-    widths = {name: max(16, said[name] // by // 16 * 16) for name in _WIDTHS if _is_number(said.get(name))}
-    return {**said, **_divided(said, _divisor(said, (*_HEADS, *_GROUPS), 2), (*_HEADS, *_GROUPS)), **widths}
+
+    def narrower(width: Any) -> Any:
+        return [narrower(one) for one in width] if isinstance(width, list) else max(16, width // by // 16 * 16)
+
+    widths = {name: narrower(said[name]) for name in _WIDTHS if _is_number(said.get(name)) or isinstance(said.get(name), list)}
+    heads = (*_HEADS, *_GROUPS)
+    fewer = _divisor(said, heads, 2)
+    own = {_OWN: {at: {**layer, **_divided(layer, fewer, heads)} for at, layer in said[_OWN].items()}} if said.get(_OWN) else {}
+    return {**said, **_divided(said, fewer, heads), **widths, **own}
 
 
 def _in_proportion(said: Mapping[str, Any], groups: int) -> dict[str, Any]:
@@ -159,8 +167,8 @@ def _shallow(said: Mapping[str, Any]) -> dict[str, Any]:
         picked = [*[*picked, *picked][:2], whole - 1]  # the last one is of a kind that some families ask for
     cut = {key: [value[at] for at in picked] for key, value in lists.items()}
     placed: dict[str, Any] = {key: [at for at in said[key] if at < len(picked)] for key in _PLACES if said.get(key)}
-    apart = {int(at): settings for at, settings in (said.get("per_layer_config") or {}).items()}  # Gemma 4: of some layers
-    placed |= {"per_layer_config": {new: apart[at] for new, at in enumerate(picked) if at in apart}} if apart else {}
+    apart = {int(at): settings for at, settings in (said.get(_OWN) or {}).items()}  # Gemma 4: of some layers
+    placed |= {_OWN: {new: apart[at] for new, at in enumerate(picked) if at in apart}} if apart else {}
     dense = {key: 1 for key in ("first_k_dense_replace", "num_dense_layers", "max_window_layers") if said.get(key) and cut}
     return {**said, **cut, **placed, **dense, **sharing, **({name: len(picked)} if name else {})}
 

@@ -51,6 +51,13 @@ def test_a_copy_is_small_and_has_every_kind_of_layer(family, more):
     assert all(len(values.unique()) > 1 for values in norms)
 
 
+@pytest.mark.parametrize("family", ["gemma3n_text", "gemma4_text", "gpt2", "llama4_text", "mamba", "qwen3_next"])
+def test_families_with_layers_of_their_own_kind_are_copied_from_what_is_usual_for_them(family):
+    copy = small_copy(AutoConfig.for_model(family))
+    assert copy.num_parameters() < 20_000_000
+    assert copy.config.num_hidden_layers >= 2
+
+
 def test_the_same_copy_every_time():
     first, second = small_copy(LLAMA), small_copy(LLAMA)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
