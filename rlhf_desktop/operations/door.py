@@ -1,8 +1,8 @@
 """The door: whether a model can be chatted with and taught, found out once when it is added and kept beside it.
 
 Its family's line in `core.families` comes first, before anything is fetched. Then a worker tries a small copy of the model
-(`training.soundness`). What it found is kept with the model's hash and the versions of what computes, and found out anew when
-either changes. Reading it takes no torch, so a run is refused in a sentence before a model is prepared for it.
+(`training.soundness`) and its chat template. What it found is kept with the model's hashes and the versions of what computes, and
+found out anew when one changes. Reading it takes no torch, so a run is refused in a sentence before a model is prepared for it.
 """
 
 import json
@@ -17,6 +17,7 @@ from rlhf_desktop.core.errors import ModelTrouble, WorkerTrouble
 from rlhf_desktop.core.families import Verdict, verdict
 from rlhf_desktop.core.files import write_json
 from rlhf_desktop.core.measures import FamilyCheck
+from rlhf_desktop.core.modelfiles import voice_hash
 from rlhf_desktop.core.passes import Road
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import ModelRef, Value
@@ -28,9 +29,10 @@ _COMPUTES = ("torch", "transformers", "peft")
 
 
 class KeptCheck(Value):
-    """`check.json` beside a model: what was found, of which weights and by which programs."""
+    """`check.json` beside a model: what was found, of which weights, tokenizer and template, and by which programs."""
 
     base_hash: str
+    voice: str
     versions: dict[str, str]
     found: FamilyCheck
 
@@ -65,7 +67,7 @@ def try_out(
     except WorkerTrouble:
         return line  # the trainers look again before they begin
     if (folder := workspace.models / base.name).is_dir():
-        kept_check = KeptCheck(base_hash=base.hash, versions=_versions(), found=found)
+        kept_check = KeptCheck(base_hash=base.hash, voice=voice_hash(Path(base.path)), versions=_versions(), found=found)
         write_json(folder / CHECK, kept_check.model_dump(mode="json"))
     return _verdict(found)
 
@@ -136,7 +138,8 @@ def _kept(workspace: Workspace, base: ModelRef) -> FamilyCheck | None:
         kept = KeptCheck.model_validate_json((workspace.models / base.name / CHECK).read_bytes())
     except (OSError, ValidationError):
         return None
-    return kept.found if (kept.base_hash, kept.versions) == (base.hash, _versions()) else None
+    now = (base.hash, voice_hash(Path(base.path)), _versions())
+    return kept.found if (kept.base_hash, kept.voice, kept.versions) == now else None
 
 
 def _versions() -> dict[str, str]:

@@ -168,7 +168,8 @@ def ask(base, monkeypatch):
 @pytest.mark.parametrize(
     ("template", "said"),
     [("{{ messages | length }}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}", "differently once it is answered"),
-     ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", "its template does not write it")],
+     ("{% for m in messages %}{{ m.role }}:\n{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:\n{% endif %}",
+      "its template does not write it")],
 )  # fmt: skip
 def test_a_template_that_nothing_can_be_learned_with_is_said_when_the_model_is_added(tmp_path, template, said):
     model = make_tiny_model(tmp_path / "model")

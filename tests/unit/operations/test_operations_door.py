@@ -1,6 +1,7 @@
 """What is found out of a model when it is added, kept, read again, and said before a run."""
 
 import json
+import shutil
 
 import pytest
 
@@ -60,10 +61,15 @@ def test_the_road_that_was_found_is_what_an_estimate_counts_with(workspace, libr
     assert road_of(workspace, base.model_copy(update={"hash": "another"})) == "fast"  # not tried
 
 
-@pytest.mark.parametrize("changed", ["hash", "versions"])
-def test_it_is_found_out_anew_when_the_weights_or_the_programs_change(workspace, library, tiny_model, tried, changed, monkeypatch):
-    base, _ = welcome(workspace, library, lambda: library.add(tiny_model.path, "mine"))
-    if changed == "versions":
+@pytest.mark.parametrize("changed", ["hash", "versions", "template"])
+def test_it_is_found_out_anew_when_the_model_or_the_programs_change(
+    workspace, library, tiny_model, tried, changed, monkeypatch, tmp_path
+):
+    folder = shutil.copytree(tiny_model.path, tmp_path / "model")
+    base, _ = welcome(workspace, library, lambda: library.add(folder, "mine"))
+    if changed == "template":
+        (folder / "chat_template.jinja").write_text("mended")
+    elif changed == "versions":
         monkeypatch.setattr(door, "_versions", lambda: {"transformers": "99"})
     else:
         base = base.model_copy(update={"hash": "another"})
