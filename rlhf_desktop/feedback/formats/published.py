@@ -25,6 +25,7 @@ from rlhf_desktop.feedback.rows import FeedbackRow, RankingRow, Unusable, annota
 _GOOD_WHEN_HIGH = ("helpfulness", "correctness", "coherence")
 _NEITHER = ("complexity", "verbosity")  # more of it is not better: labels
 _STEPS = Scale(0, 4)
+_EDITS = ("good_edited_response", "bad_edited_response")
 _TURN = re.compile(r"\n?<extra_id_1>(User|Assistant)\n")
 
 
@@ -32,7 +33,7 @@ def _helpsteer_fits(record: Record) -> float:
     marked = has(record, "prompt", "response") and any(name in record for name in _GOOD_WHEN_HIGH)
     compared = has(record, "prompt", "response_1", "response_2", "preference_strength")
     third = has(record, "context", "response1", "response2", "overall_preference")
-    edited = has(record, "context", "original_response", "edited_response")
+    edited = has(record, "context", "original_response", "edited_response") or has(record, "context", *_EDITS)
     return 1.0 if marked or compared or third or edited else 0.0
 
 
@@ -45,6 +46,8 @@ def _read_helpsteer(record: Record, context: Context) -> Iterator[FeedbackRow]:
         said = [record.get(name) for name in ("preference_statement", "preference_elaboration")]
         why = [text for text in said if isinstance(text, str) and text.strip()]
         yield _helpsteer_pair(record, prompt, ("response_1", "response_2"), record["preference_strength"], why)
+    elif "good_edited_response" in record:
+        yield RankingRow(prompt, (text_of(record[_EDITS[0]], "good edit"), text_of(record[_EDITS[1]], "bad edit")), (1, 2))
     elif "edited_response" in record:
         texts = [text_of(record["original_response"], "original response")]
         right = Correction(text_of(record["edited_response"], "edited response"))
@@ -143,8 +146,8 @@ def _shp_fits(record: Record) -> float:
 
 def _read_shp(record: Record, context: Context) -> Iterator[FeedbackRow]:  # noqa: ARG001
     """Two comments under one post; labels is 1 where A was liked more."""
-    label = whole_of(record["labels"])
-    if label not in (0, 1):
+    label = thumb_of(record["labels"])
+    if label is None:
         raise Unusable("the label is neither 1 (A is better) nor 0 (B is)")
     texts = (text_of(record["human_ref_A"], "answer A"), text_of(record["human_ref_B"], "answer B"))
     yield RankingRow(prompt_of(record["history"]), texts, (1, 2) if label else (2, 1), annotator_of(record))

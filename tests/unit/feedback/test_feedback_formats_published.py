@@ -211,6 +211,19 @@ def test_an_overall_score_of_ultrafeedback_counts_only_where_nothing_finer_is_gi
     assert row == RankingRow([user("x")], ("a", "b"), (2, 1))
 
 
+def test_true_and_false_say_what_1_and_0_say():
+    record = {"history": "x", "human_ref_A": "a", "human_ref_B": "b"}
+    for label, ranks in ((True, (1, 2)), ("False", (2, 1)), (1.0, (1, 2)), ("0", (2, 1))):
+        assert Reading().rows({**record, "labels": label}) == [RankingRow([user("x")], ("a", "b"), ranks)]
+    table = {"prompt": "x", "response_a": "a", "response_b": "b", "winner_model_a": "False", "winner_model_b": True}
+    assert Reading().rows({**table, "winner_tie": False}) == [RankingRow([user("x")], ("a", "b"), (2, 1))]
+
+
+def test_a_good_edit_is_better_than_a_bad_one():
+    record = {"context": [user("x")], "good_edited_response": "a", "bad_edited_response": "b", "feedback": []}
+    assert Reading().rows(record) == [RankingRow([user("x")], ("a", "b"), (1, 2))]
+
+
 def test_a_judged_turn_ends_the_conversation_there():
     sides = [[user("Q"), assistant(a), user("Q2"), assistant(b)] for a, b in (("x", "xx"), ("y", "yy"))]
     record = {"conversation_a": sides[0], "conversation_b": sides[1], "winner": "model_b"}
