@@ -64,6 +64,8 @@ class Words:
 
     def blackened(self, text: str) -> str:
         """A text with a mark in place of what goes."""
+        if len(text) < LEAST_CHARS:
+            return text
         for piece, forms in self._spelled:
             if piece in text:
                 for form in forms:
