@@ -18,6 +18,7 @@
 | OpenAI preference | input, preferred_output, non_preferred_output |
 | arena battles | conversation_a, conversation_b, winner; or response_a, response_b, winner_model_a, … |
 | published sets | HelpSteer, PKU-SafeRLHF, SHP, Nectar, WildChat (see `published`), raw UltraFeedback, flat OpenAssistant |
+| rivals | several answers in columns or a list, with a winner or scores (see `rivals`) |
 | other programs | Open WebUI, AnythingLLM, LM Studio, Jan, LibreChat, ChatGPT, Claude; plain conversations (see `programs`) |
 
 Files are JSON, tables or Parquet, plain or packed, or a folder of them (see `containers`).
@@ -53,6 +54,7 @@ from rlhf_desktop.feedback.formats.programs.open_webui import OPEN_WEBUI, OPEN_W
 from rlhf_desktop.feedback.formats.programs.plain import PLAIN
 from rlhf_desktop.feedback.formats.published import CHATS, HELPSTEER, NECTAR, SAFE_RLHF, SHP
 from rlhf_desktop.feedback.formats.rankings_format import RANKINGS
+from rlhf_desktop.feedback.formats.rivals import RIVALS
 from rlhf_desktop.feedback.formats.sharegpt import SHAREGPT
 from rlhf_desktop.feedback.formats.trl import IMPLICIT, MESSAGES, PREFERENCE, PROMPT_COMPLETION, UNPAIRED
 from rlhf_desktop.feedback.formats.ultrafeedback import ULTRAFEEDBACK, ULTRAFEEDBACK_RAW
@@ -65,7 +67,7 @@ FORMATS: dict[str, Format] = {
     for form in (
         RANKINGS, PREFERENCE, IMPLICIT, UNPAIRED, PROMPT_COMPLETION, MESSAGES, HH, ULTRAFEEDBACK, OASST, ARGILLA, LABEL_STUDIO,
         SHAREGPT, ALPACA, OPENAI, ARENA, HELPSTEER, SAFE_RLHF, SHP, NECTAR, ULTRAFEEDBACK_RAW, OASST_FLAT, CHATS, ARENA_TABLE,
-        *PROGRAMS,
+        RIVALS, *PROGRAMS,
     )
 }  # fmt: skip
 _SURVEYORS = [form for form in FORMATS.values() if form.survey]

@@ -350,6 +350,8 @@ def _beside(record: Record, context: Context) -> tuple[int, int] | None:
         Unusable: the row is not to be used, or it is not known what the column means.
     """
     for words, value in _words(record):
+        if words in _TEXTS:
+            continue
         said = word_of(value)
         if words == "weight" and number_of(value) == 0:
             raise Unusable("its weight is 0: it is not to be learned from")
@@ -357,7 +359,7 @@ def _beside(record: Record, context: Context) -> tuple[int, int] | None:
             raise Unusable(f"its status is “{said[:40]}”")
         if words in (*_SAYS, "status") and said in _TIES:
             return (1, 1)
-        if words in _SAYS and words not in _TEXTS and thumb_of(value) is False:
+        if words in _SAYS and thumb_of(value) is False:
             return _denied(words, context)
     return None
 

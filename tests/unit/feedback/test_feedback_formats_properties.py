@@ -97,6 +97,15 @@ COMPARISONS = {
         lambda a, b, w: label_studio(a, b, result("choices", {"choices": [f"Answer {w} is better"]}, "prompt", "better")),
         lambda a, b, w: label_studio(a, b, result("ranker", {"ranker": [f"answer{w}", f"answer{3 - w}"]}, "prompt")),
     ],
+    "rivals": [
+        lambda a, b, w: {"prompt": "Q", "response_a": a, "response_b": b, "winner": "AB"[w - 1]},
+        lambda a, b, w: {"question": "Q", "answer 1": a, "answer 2": b, "Score 1": 5 - 2 * w, "Score 2": 2 * w - 1},
+        lambda a, b, w: {"prompt": "Q", "response_0": a, "response_1": b, "worst": 2 - w},
+        lambda a, b, w: {"instruction": "Q", "generations": [a, b], "ranks": [w, 3 - w]},
+        lambda a, b, w: {
+            "text": "Q", "options": [{"id": "x", "text": a}, {"id": "y", "text": b}], "accept": ["xy"[w - 1]], "answer": "accept",
+        },
+    ],
     "sharegpt": [
         lambda a, b, w: {
             "conversations": [{"from": "human", "value": "Q"}],
