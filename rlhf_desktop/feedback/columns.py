@@ -12,7 +12,9 @@ from typing import Any
 from rlhf_desktop.feedback.formats import format_named
 from rlhf_desktop.feedback.formats.base import Record, as_words
 from rlhf_desktop.feedback.formats.documents import is_message
+from rlhf_desktop.feedback.formats.questionnaire import says_bad
 from rlhf_desktop.feedback.formats.roles import is_answer
+from rlhf_desktop.feedback.formats.suspects import is_judging
 from rlhf_desktop.feedback.formats.thumbs import is_nothing, thumb_of
 
 _WORDS: Mapping[str, str] = {  # what people call our fields, without accents; several words are joined by _
@@ -38,6 +40,7 @@ _OPTIONAL = ("system", "annotator", "input", "label")
 _OFFERED = ("preference", "unpaired", "prompt-completion", "messages")  # in the order they are tried
 _TEXTS = ("prompt", "chosen", "rejected", "completion", "instruction", "output")
 _TALKS = ("conversation", "messages", "chat", "dialogue")
+_LETTERS = 3  # a heading of fewer says nothing, and its contents speak
 _LOOKED_AT = 30  # records
 
 
@@ -131,6 +134,8 @@ def _content(ours: str, names: list[str], records: list[Record]) -> str | None:
     test = tests.get(ours)
     if test is None or not records:
         return None
+    if ours == "label":
+        names = [name for name in names if len(name) < _LETTERS or (is_judging(as_words(name)) and not says_bad(as_words(name)))]
     fitting = [name for name in names if test([record[name] for record in records if record.get(name) not in (None, "")])]
     return fitting[0] if len(fitting) == 1 else None
 

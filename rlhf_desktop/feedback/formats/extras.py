@@ -254,7 +254,7 @@ def _verdict(words: str, value: Any, context: Context, declared: Scale | None) -
         raise Unusable(f"“{words}” is 0 between −1 and 1: the answer is called neither good nor bad")
     if up is not None:
         return Thumbs(up) if words not in _DENIES else Thumbs(False) if up else None  # not called bad is not called good
-    remark = words in _REMARKS or (isinstance(value, str) and len(value) > _SHORT)
+    remark = words == "status" or (isinstance(value, str) and len(value) > _SHORT)
     if remark and answer is None:
         return None
     given = answer or _ask_label(words, context)

@@ -40,7 +40,7 @@ _LESS = re.compile(r"\b(?:least|less|fewer|fewest|weaker|weakest|lower|lowest|no
 _BAD = re.compile(
     r"\b(?:worse|worst|bad|reject(?:ed)?|dispreferred|disliked?|loser|poor(?:er|est)?|harmful|toxic|unsafe|dangerous|biased|violent|"
     r"offensive|problematic|inappropriate|incorrect|wrong|false|inaccurate|untruthful|misleading|unhelpful|rude|hallucinat\w+|"
-    r"confusing|repetitive|boring)\b"
+    r"confusing|repetitive|boring|errors?|mistakes?)\b"
 )
 _NEITHER = re.compile(r"\b(?:longer|longest|shorter|shortest|length|verbos\w+|complex\w*|simpler|simplest|formal|difficult\w*)\b")
 _JUDGES = re.compile(
@@ -299,6 +299,11 @@ def asks_worst(question: str) -> bool:
     """Whether a question asks for the worse answer: "worse", "more harmful", "least helpful", but not "less harmful"."""
     words = as_words(question)
     return bool(_BAD.search(words)) != bool(_LESS.search(words))
+
+
+def says_bad(words: str) -> bool:
+    """Whether words name something that is bad in an answer."""
+    return bool(_BAD.search(words)) or either_way(words)
 
 
 def _prefers(question: str) -> bool:

@@ -27,6 +27,7 @@ _WINNER = re.compile(
 _SCORED = re.compile(
     r"(?<![a-z])(?:scores?|ratings?|rewards?|votes?|upvotes|points|marks?|grades?|ranks?|bewertung|noten?)(?![a-z])"
 )
+_AMOUNT = re.compile(r"\b(?:scores?|ratings?|rewards?|confidence|margin|strength|model|length|reason|tokens?)\b")
 _LISTS = ("responses", "completions", "generations", "answers", "candidates", "outputs", "options", "replies")
 _TEXT = ("text", "body", "response", "content", "answer", "completion", "output")
 _ASKED = ("prompt", "instruction", "question", "query", "input")
@@ -131,7 +132,7 @@ def _winners(record: Mapping[str, Any], answers: Mapping[str, str]) -> list[str]
             continue
         word = _word(value)
         known = whole_of(value) is not None or chosen(word, list(answers)) is not None
-        if word.casefold() in _SIDES or word in answers or (_WINNER.search(as_words(name)) and known):
+        if word.casefold() in _SIDES or word in answers or (_names_one(as_words(name)) and known):
             found.append(name)
     return found
 
@@ -139,6 +140,10 @@ def _winners(record: Mapping[str, Any], answers: Mapping[str, str]) -> list[str]
 def _word(value: Any) -> str:
     number = whole_of(value)
     return str(value).strip() if number is None else str(number)
+
+
+def _names_one(heading: str) -> bool:
+    return bool(_WINNER.search(heading)) and not _AMOUNT.search(heading)
 
 
 def _won(record: Record, column: str, names: list[str], context: Context) -> Verdict:

@@ -25,7 +25,11 @@ _JUDGING = frozenset((
     "better", "worse", "best", "worst", "appropriate", "desirable", "undesirable", "bewertung", "bewertet", "urteil",
     "punkte", "punktzahl", "sterne", "schulnote", "qualität", "daumen", "richtig", "falsch", "korrekt", "rang", "avis",
     "notation", "étoiles", "valoración", "calificación", "puntuación", "voto", "punteggio", "valutazione", "avaliação",
-    "nota", "ocena", "оценка",
+    "nota", "ocena", "оценка", "error", "errors", "erroneous", "hallucination", "hallucinations", "hallucinated", "mistake",
+    "mistakes",
+    "offensive", "spam", "biased", "valid", "invalid", "passed", "failed", "pass", "fail", "success", "successful", "accuracy",
+    "accurate", "inaccurate", "factual", "truthful", "truthfulness", "relevant", "relevance", "irrelevant", "usable", "keep",
+    "severity", "fehler", "erreur", "gut", "schlecht", "bon", "mauvais",
 ))  # fmt: skip
 PLAIN_WORDS = frozenset((  # that judge under whatever heading
     "accept", "accepted", "reject", "rejected", "approve", "approved", "decline", "declined", "thumbs_up",
@@ -63,7 +67,7 @@ def survey_suspects(record: Mapping[str, Any], context: Context) -> None:
     """Note the short values of all columns, in the whole file."""
     for name in list(record):
         for words, value in _leaves(as_words(str(name)), dict.get(record, name) if isinstance(record, dict) else record[name]):
-            if number_of(value) is not None and _is_judging(words):
+            if number_of(value) is not None and is_judging(words):
                 context.saw(f"?{words}", number_of(value))
             elif isinstance(value, str | bool) and len(str(value)) <= _SHORT:
                 context.saw(f"?{words}", word_of(value))
@@ -105,11 +109,12 @@ def _may_judge(words: str, value: Any, context: Context) -> bool:
     if isinstance(value, str) and number_of(value) is None:
         values = {one for one in context.values(f"?{words}") if isinstance(one, str)} | {word_of(value)}
         plain = bool(values & PLAIN_WORDS) and len(values) <= _FEW and len(value) <= _SHORT
-        return plain or (_is_judging(words) and _says_good_or_bad(values))
-    return isinstance(value, str | int | float) and _is_judging(words)
+        return plain or (is_judging(words) and _says_good_or_bad(values))
+    return isinstance(value, str | int | float) and is_judging(words)
 
 
-def _is_judging(words: str) -> bool:
+def is_judging(words: str) -> bool:
+    """Whether a column of this name, in words, may say how good an answer is."""
     parts = re.findall(r"\w+", words)
     if not parts or parts[-1] in _BESIDE or "moderation" in parts:
         return False

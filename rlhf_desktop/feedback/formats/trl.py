@@ -138,6 +138,11 @@ def _read_messages(record: Record, context: Context) -> Iterator[FeedbackRow]:
         prompt, better = cut(chat_of(record["messages"], "conversation", context=context), "conversation")
         yield RankingRow(with_system(record, prompt), (better, other), ranks_of(record, context), annotator_of(record))
         return
+    if isinstance(record.get("rejected_messages"), list):  # ms-swift: the whole conversation again, with the worse answer
+        sides = [chat_of(record[name], "conversation", context=context) for name in ("messages", "rejected_messages")]
+        prompt, texts = shared_prompt(sides[0], sides[1])
+        yield RankingRow(with_system(record, prompt), texts, ranks_of(record, context), annotator_of(record))
+        return
     yield from conversation(record, record["messages"], context)
 
 

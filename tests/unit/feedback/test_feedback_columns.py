@@ -74,3 +74,9 @@ def test_one_of_two_conversations_is_never_proposed():
     talk = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
     record = {"conversation_a": talk, "conversation_b": talk, "winner": "B"}
     assert likely_form(record, [record]) == ("", {})
+
+
+@pytest.mark.parametrize("heading", ["hallucination", "incorrect", "toxic", "has_code", "errors"])
+def test_a_column_of_yes_and_no_that_does_not_call_an_answer_good_is_no_label(heading):
+    rows = [{"prompt": "Where?", "answer": "A", heading: said} for said in ("yes", "no")]
+    assert "label" not in propose_columns("unpaired", ["prompt", "answer", heading], rows)

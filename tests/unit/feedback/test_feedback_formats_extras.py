@@ -520,3 +520,14 @@ def test_each_judged_answer_of_a_conversation_keeps_its_judgement(tmp_path):
                               {"from": "human", "value": "Q"}, {"from": "gpt", "value": "Unjudged."}]}  # fmt: skip
     (row,) = read_feedback(save(tmp_path, talk))
     assert (row.completions, row.verdicts) == (("Bad.",), (Thumbs(False),))
+
+
+@pytest.mark.parametrize("said", [{"reaction": "😡"}, {"feedback": "needs work"}, {"is_error": True}, {"hallucination": "yes"}])
+def test_a_short_reaction_or_a_fault_beside_an_answer_is_asked_about(tmp_path, said):
+    seen = preview_import(save(tmp_path, {**EXAMPLES["messages"], **said}))
+    assert (seen.usable, seen.sure, len(seen.questions)) == (0, False, 1)
+
+
+def test_rejected_messages_are_the_worse_answer():
+    (row,) = Reading().rows({"messages": [user("Q"), assistant("A")], "rejected_messages": [user("Q"), assistant("B")]})
+    assert row == RankingRow([user("Q")], ("A", "B"), (1, 2))
