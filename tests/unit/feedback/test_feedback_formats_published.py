@@ -32,6 +32,15 @@ def helpsteer(helpfulness, correctness, coherence, complexity, verbosity):
 
 SALTY = user("Why is the sea salty?")
 FILES = {
+    "rivals.jsonl": (
+        "rivals",
+        [
+            RankingRow([user("Name a bird.")], ("A stone.", "A crow."), (2, 1)),
+            RankingRow([user("Name a fruit.")], ("A pear.", "A shoe."), (1, 2)),
+            RankingRow([user("Name a fish.")], ("A pike.", "A chair."), (1, 2)),
+            "it was rejected or ignored",
+        ],
+    ),
     "helpsteer.jsonl": (
         "helpsteer",
         [
