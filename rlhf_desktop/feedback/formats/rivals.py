@@ -131,7 +131,7 @@ def _winners(record: Mapping[str, Any], answers: Mapping[str, str]) -> list[str]
         if name in answers or isinstance(value, bool | dict | list) or is_nothing(value):
             continue
         word = _word(value)
-        if word in answers.values():
+        if len(word) > 1 and word in answers.values():
             continue  # the better answer once more, as the scores made it
         known = whole_of(value) is not None or chosen(word, list(answers)) is not None
         if word.casefold() in _SIDES or word in answers or (_names_one(as_words(name)) and known):

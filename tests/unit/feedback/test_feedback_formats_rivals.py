@@ -90,7 +90,7 @@ def test_who_stood_left_in_a_flat_table_is_asked(tmp_path):
         ({"answers": [{"text": "A", "pm_score": 1}, {"text": "B", "pm_score": 5}]}, SECOND),
         ({"options": [{"id": 4, "text": "A"}, {"id": 2, "text": "B"}], "accept": [2], "answer": "accept"}, SECOND),
         ({"responses": ["A", "B"], "scores": [1, 3], "ranks": [2, 1]}, SECOND),
-        ({"generations": ["A", "B"], "rating": [9, 3], "chosen_score": 9.0, "chosen_model": "1", "chosen": "A"}, FIRST),
+        ({"generations": ["An A", "B"], "rating": [9, 3], "chosen_score": 9.0, "chosen": "An A"}, FIRST),
     ],
 )  # fmt: skip
 def test_lists_of_answers_with_scores(tmp_path, columns, verdict):
