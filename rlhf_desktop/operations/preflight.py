@@ -12,6 +12,7 @@ from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import free_disk_bytes
 from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm, check_quantization, make_settings
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.core.thoughts import split_thought
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.signals import snapshot_rows
 from rlhf_desktop.feedback.snapshot import Demonstration, PracticePrompt, RankedAnswers, RatedAnswers, SnapshotRow, with_their_marks
@@ -260,7 +261,8 @@ def _fit(plan: RunPlan, rows: Sequence[SnapshotRow], measured: Sequence[Snapshot
     """Which rows are cut or set aside; their numbers are those of the run's data.jsonl."""
     numbers = {id(row): number for number, row in enumerate(rows, 1)}
     numbered = [(numbers[id(row)], size) for row, size in zip(measured, checked.sizes, strict=False)]
-    alike = [numbers[id(row)] for row in measured if isinstance(row, RankedAnswers) and len({c.text for c in row.completions}) == 1]
+    ranked = (row for row in measured if isinstance(row, RankedAnswers))
+    alike = [numbers[id(row)] for row in ranked if len({split_thought(c.text)[1] for c in row.completions}) == 1]
     return fit_findings(numbered, make_settings(plan.algorithm, plan.settings), alike)
 
 

@@ -33,17 +33,37 @@ def thought_room(thinking: Thinking, sampling: Sampling) -> int:
 
 
 class _Stream:
-    """One answer while it is written."""
+    """One answer while it is written.
 
-    def __init__(self, tokenizer: Any, thinking: Thinking, marks: Mapping[int, str], *, opened: bool) -> None:
+    What is written at once where a thought was awaited is an answer, and no longer than one. Only of a model that may leave a
+    thought's opening mark out is that not known before the end.
+    """
+
+    def __init__(self, tokenizer: Any, thinking: Thinking, marks: Mapping[int, str], *, opened: bool, most: int) -> None:
         self.text = TextStream(tokenizer, marks)
         self.split = ThoughtSplitter(thinking.tags, opened=opened, may_close_unopened=thinking.kind in ("always", "free"))
         self.end = StopText(() if tokenizer.chat_template else PLAIN_STOPS)
+        self._most, self._is_plain = most, thinking.kind in ("none", "switch")
         self._tokens = self._answered = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the answer is shorter than it may be."""
+        return self._answered < self._most
+
+    @property
+    def full(self) -> bool:
+        """Whether no more of the answer is taken."""
+        return self._is_plain and not self.has_room
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing that comes is taken."""
+        return self.end.over or self.full
 
     def push(self, token: int) -> list[tuple[bool, str]]:
         """Add a token. Returns the parts that are now certain."""
-        if self.end.over:
+        if self.over:
             return []
         found = self._parts(self.text.push(token))
         self._tokens += 1
@@ -131,9 +151,10 @@ class Writer:
         closing = self._base.tokenizer.get_vocab().get(self._thinking.tags.close)
         ends = [*self._base.end_ids, *([] if closing is None else [closing])]
         sampling = self._request.sampling.model_copy(update={"max_new_tokens": self.room})
+        owners = [(prompt, number) for prompt in range(len(prompts)) for number in range(self._request.k)]
         drafts = sample(
             prompts=prompts, k=self._request.k, sampling=sampling, end_ids=ends, seed=self._request.seed,
-            on_tokens=self._on_tokens, on_answer=None, should_stop=stop,
+            on_tokens=self._on_tokens, on_answer=None, should_stop=lambda: stop() or self._are_over(owners),
         )  # fmt: skip
         return [thought for draft in drafts if (thought := self._thought(prompts[draft.prompt], draft, closing))]
 
@@ -148,7 +169,7 @@ class Writer:
             self._tell(owner, stream.close())
             cut = ids[:-1] if draft.finish == "end" else ids
             return _Thought(owner, [*prompt, *cut, *encode(self._base.tokenizer, self._thinking.close)])
-        if draft.finish == "length" and stream.split.thought:  # it has begun to answer
+        if draft.finish == "length" and stream.has_room:  # it has begun to answer
             return _Thought(owner, prompt + ids)
         self._finish(*owner, draft.finish)
         return None
@@ -170,15 +191,14 @@ class Writer:
         )  # fmt: skip
 
     def _are_over(self, owners: Sequence[Owner]) -> bool:
-        """Whether each of these answers has ended, some by words that end it: those the sampler would go on with."""
-        if self._base.tokenizer.chat_template:
-            return False
-        return all(owner in self._ended or (owner in self._streams and self._streams[owner].end.over) for owner in owners)
+        """Whether each of these answers has ended, some by their words or their length: those the sampler would go on with."""
+        return all(owner in self._ended or (owner in self._streams and self._streams[owner].over) for owner in owners)
 
     def _stream(self, owner: Owner) -> _Stream:
         if owner not in self._streams:
             opened = bool(self.room) and self._thinking.opened
-            self._streams[owner] = _Stream(self._base.tokenizer, self._thinking, self._marks, opened=opened)
+            most = self._request.sampling.max_new_tokens
+            self._streams[owner] = _Stream(self._base.tokenizer, self._thinking, self._marks, opened=opened, most=most)
         return self._streams[owner]
 
     def _on_tokens(self, news: list[tuple[int, int, int]]) -> None:
@@ -192,7 +212,7 @@ class Writer:
         self._tell((prompt, completion), stream.finish())
         del self._streams[prompt, completion]
         self._ended.add((prompt, completion))
-        tokens = stream.tokens + (finish == "end")
+        tokens = stream.tokens + (finish == "end" and not stream.full)
         self.sent_tokens += tokens + stream.thought_tokens
         self._send(
             Completion(
@@ -201,7 +221,7 @@ class Writer:
                 completion=completion,
                 text=stream.answer,
                 tokens=tokens,
-                finish="end" if stream.end.over else finish,
+                finish="end" if stream.end.over else "length" if stream.full else finish,
                 thought=stream.split.thought,
                 thought_tokens=stream.thought_tokens,
             )

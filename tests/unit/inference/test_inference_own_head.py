@@ -34,3 +34,11 @@ def test_the_trunk_is_itself_again_afterwards():
     with torch.no_grad(), pytest.raises(RuntimeError):
         own_logits(model, torch.zeros(3, 7))  # of another width
     torch.testing.assert_close(model(input_ids=ids).logits, before)
+
+
+def test_words_that_a_model_never_says_add_nothing_to_the_entropy():
+    model = random_model("llama")
+    model.lm_head.register_forward_hook(lambda _module, _args, out: out.index_fill(-1, torch.arange(4), float("-inf")))
+    _, entropies = own_logprobs(model, torch.randn(3, model.config.hidden_size), torch.tensor([5, 6, 7]), 0.7)
+    assert entropies.isfinite().all()
+    assert entropies.max() > 1

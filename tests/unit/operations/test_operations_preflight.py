@@ -282,3 +282,9 @@ def test_pairs_without_a_difference_are_counted_and_refused_when_there_is_nothin
     again = look()
     assert [finding.name for finding in again.refusals] == []
     assert "9 rows (" in named(again)["rows"].sentence
+
+
+def test_pairs_that_differ_in_what_was_thought_alone_are_counted_as_well(look, tmp_path):
+    alike = [ranking(f"Q {n}", f"<think>Hm {n}.</think>A book.", "<think>Well.</think>A book.") for n in range(9)]
+    mixed = write_lines(tmp_path / "mixed.jsonl", *alike, *(ranking(f"File {n}", "good", "bad") for n in range(20)))
+    assert named(look(data_file=mixed))["rows"].sentence.endswith("set aside: the answers are the same text.")

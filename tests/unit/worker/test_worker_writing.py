@@ -164,3 +164,16 @@ def test_a_model_that_nobody_expected_to_think(text):
     writer = Writer(base_of(tokenizer), Generate(id="r", prompts=[talk("Why?")]), said.append)
     writer.write([prompt_ids(tokenizer, talk("Why?"))], Played(tokenizer, [text + "<|im_end|>"]), lambda: False)
     assert said[-1].text == "Because."
+
+
+LONG = "It is broken, and I am very sorry to hear it. We will send you a new one today, with your lamp and your kettle."
+
+
+@pytest.mark.parametrize(("thought", "new", "cut"), [(100, 7, 7), (7, 12, 12), (7, 200, None)])
+def test_an_answer_without_the_thought_that_was_awaited_is_as_long_as_any(thought, new, cut):
+    ids = made(SWITCH).encode(LONG, add_special_tokens=False)
+    rest = made(SWITCH).decode(ids[thought:])
+    (answer,), play, tokenizer, _ = write(SWITCH, [f"{LONG}<|im_end|>", f"{rest}<|im_end|>"], thought=thought, new=new)
+    assert (answer.text, answer.thought) == (tokenizer.decode(ids[:cut]), "")
+    assert (answer.tokens, answer.finish) == ((cut, "length") if cut else (len(ids) + 1, "end"))
+    assert len(play.asked) == (1 if new < thought else 2)
