@@ -168,7 +168,7 @@ def preview_import(
         look.whole,
         understood.notes,
         _summary(context.store(TALKS, Counter)[TALKS], look.kinds, look.several, look.single),
-        ("", {}) if look.rows else likely_form(names, records),
+        ("", {}) if look.rows or context.questions else likely_form(names, records),
     )
 
 
@@ -258,7 +258,7 @@ def import_feedback(
         if rejects.count and not anything:
             raise BadInput(
                 f"No row of {path.name} can be used: {rejects.first}.",
-                _remedy(path),
+                _remedy(path, context.questions),
             )
     return ImportReport(
         done.rankings,
@@ -277,8 +277,11 @@ def import_feedback(
     )
 
 
-def _remedy(path: Path) -> str:
-    """What may help where no row can be used: the format that its columns seem to fill."""
+def _remedy(path: Path, asked: tuple[Question, ...]) -> str:
+    """What may help where no row can be used: an answer to what is asked, or the format that its columns seem to fill."""
+    if asked:
+        keys = " ".join(f'--answer "{question.key}=…"' for question in asked[:3])
+        return f"Nothing was imported. --preview shows what may be answered: {keys}"
     records = sample(path)
     form, columns = likely_form(dict.fromkeys(str(key) for record in records for key in record), records)
     if not form:

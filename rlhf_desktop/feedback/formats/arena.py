@@ -22,6 +22,8 @@ from rlhf_desktop.feedback.rows import FeedbackRow, Unusable, annotator_of, row_
 _VERDICTS: dict[str, Verdict] = {
     "model_a": Ranking((1, 2)),
     "model_b": Ranking((2, 1)),
+    "a": Ranking((1, 2)),
+    "b": Ranking((2, 1)),
     "tie": Ranking((1, 1)),
     "tie (bothbad)": AllBad(),
     "tie_bothbad": AllBad(),
@@ -39,9 +41,7 @@ def fits(record: Record) -> float:
 
 def read(record: Record, context: Context) -> Iterator[FeedbackRow]:
     """One battle."""
-    verdict = _VERDICTS.get(str(record["winner"]).strip().casefold())
-    if verdict is None:
-        raise Unusable(f"the winner “{str(record['winner'])[:40]}” is neither model_a, model_b nor a tie")
+    verdict = _verdict(record)
     sides = [
         _until(chat_of(record[f"conversation_{side}"], f"conversation {side}", context=context), record.get("turn"))
         for side in "ab"
@@ -55,6 +55,18 @@ def _until(messages: Messages, turn: Any) -> Messages:
     asked = [place for place, message in enumerate(messages) if message["role"] == "user"]
     number = whole_of(turn)
     return messages[: asked[number]] if number is not None and 0 < number < len(asked) else messages
+
+
+def _verdict(record: Record) -> Verdict:
+    """Who won: by its side, or by the name of a model that stands on one side only."""
+    said = str(record["winner"]).strip()
+    models = [str(record.get(f"model_{side}") or "").strip() for side in "ab"]
+    if models.count(said) == 1:
+        return Ranking((1, 2) if models[0] == said else (2, 1))
+    verdict = _VERDICTS.get(said.casefold())
+    if verdict is None:
+        raise Unusable(f"the winner “{said[:40]}” is neither model_a, model_b nor a tie")
+    return verdict
 
 
 def write(row: FeedbackRow) -> Iterator[Record]:

@@ -28,6 +28,7 @@ _SCORED = re.compile(
     r"(?<![a-z])(?:scores?|ratings?|rewards?|votes?|upvotes|points|marks?|grades?|ranks?|bewertung|noten?)(?![a-z])"
 )
 _AMOUNT = re.compile(r"\b(?:scores?|ratings?|rewards?|confidence|margin|strength|model|length|reason|tokens?)\b")
+_MODEL = re.compile(r"(?:model|version)\b")
 _LISTS = ("responses", "completions", "generations", "answers", "candidates", "outputs", "options", "replies")
 _TEXT = ("text", "body", "response", "content", "answer", "completion", "output")
 _ASKED = ("prompt", "instruction", "question", "query", "input")
@@ -80,6 +81,7 @@ def _answers(record: Mapping[str, Any]) -> dict[str, str]:
     columns = _peek(record)
     texts = {name: value for name, value in columns.items() if isinstance(value, str) and value.strip() and is_answer(name)}
     texts = {name: text for name, text in texts.items() if re.search(r"(?:\d| [a-z])$", as_words(name))}
+    texts = {name: text for name, text in texts.items() if not _MODEL.match(as_words(name))} or texts
     if len(texts) > 1 and designators(list(texts)):
         return texts
     lists = [columns[name] for name in _LISTS if isinstance(columns.get(name), list)]
@@ -133,7 +135,9 @@ def _winners(record: Mapping[str, Any], answers: Mapping[str, str]) -> list[str]
         word = _word(value)
         if len(word) > 1 and word in answers.values():
             continue  # the better answer once more, as the scores made it
-        known = whole_of(value) is not None or chosen(word, list(answers)) is not None
+        known = (
+            whole_of(value) is not None or chosen(word, list(answers)) is not None or _owner(word, name, record, list(answers)) >= 0
+        )
         if word.casefold() in _SIDES or word in answers or (_names_one(as_words(name)) and known):
             found.append(name)
     return found
@@ -144,12 +148,25 @@ def _word(value: Any) -> str:
     return str(value).strip() if number is None else str(number)
 
 
+def _owner(word: str, column: str, record: Mapping[str, Any], names: list[str]) -> int:
+    """Which answer is of the model that is named: beside response_a stands model_a; -1 where that is none, or not just one."""
+    places = {
+        place
+        for name, value in _peek(record).items()
+        for sign, place in designators(names).items()
+        if name != column and name not in names and value == word and re.search(_alone(sign), as_words(name))
+    }
+    return places.pop() if len(places) == 1 and number_of(word) is None else -1
+
+
 def _names_one(heading: str) -> bool:
     return bool(_WINNER.search(heading)) and not _AMOUNT.search(heading)
 
 
 def _won(record: Record, column: str, names: list[str], context: Context) -> Verdict:
-    said = _meant(_word(record[column]), column, names, context)
+    word = _word(record[column])
+    owner = _owner(word, column, record, names)
+    said = Chosen("better", owner) if owner >= 0 else _meant(word, column, names, context)
     worst = asks_worst(column)
     if said.says == "none" and not worst:
         return AllBad()

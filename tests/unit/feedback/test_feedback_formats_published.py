@@ -270,3 +270,12 @@ def test_what_moderation_measured_is_no_judgement_of_the_answer():
     turns = [{"role": "user", "content": "Q", "toxic": False}, {"role": "assistant", "content": "A", "toxic": False}]
     (row,) = Reading().rows({"conversation": turns, "toxic": False, "detoxify_moderation": [{"toxicity": 0.1}]})
     assert row.verdicts == (Demonstrated(),)
+
+
+@pytest.mark.parametrize("winner", ["model_b", "B", "y", "Model_B"])
+def test_the_winner_of_a_battle_may_be_a_letter_or_a_models_name(winner):
+    sides = {f"conversation_{side}": [user("Q"), assistant(side)] for side in "ab"}
+    (row,) = Reading().rows({**sides, "model_a": "x", "model_b": "y", "winner": winner})
+    assert row.verdicts == (Ranking((2, 1)),)
+    with pytest.raises(Unusable, match="winner"):
+        Reading().rows({**sides, "model_a": "z", "model_b": "z", "winner": "z"})

@@ -39,6 +39,13 @@ def test_columns_say_who_won(tmp_path, columns, verdict):
     assert preview_import(path).sure
 
 
+def test_a_winner_may_be_named_by_its_model(tmp_path):
+    models = ({"model_a": "x", "model_b": "y"}, {"model_a": "y", "model_b": "x"}, {"model_a": "y", "model_b": "y"})
+    path = save(tmp_path, *({**AB, **named, "winner": "y"} for named in models))
+    assert verdicts(path) == [SECOND, FIRST, None]
+    assert verdicts(save(tmp_path, {**AB, **models[0], "winner": "model_a"})) == [FIRST]
+
+
 @pytest.mark.parametrize("columns", [{"winner": "A"}, {"score_a": 3, "score_b": 1}, {"rank_a": 1, "rank_b": 2}, {"worse": "B"}])
 def test_swapping_the_answers_and_the_verdict_says_the_same(tmp_path, columns):
     other = {name[:-1] + "ba"[name[-1] == "b"] if name[-2] == "_" else name: value for name, value in columns.items()}

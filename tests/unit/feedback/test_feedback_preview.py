@@ -256,3 +256,10 @@ def _means_what_it_says(row):
         assert row.completion == "GOOD"
     if isinstance(row, UnjudgedRow):
         assert row.completions[0] in ("A", "There.")
+
+
+def test_a_file_whose_rows_all_wait_for_an_answer_says_which(tmp_path):
+    path = tmp_path / "votes.csv"
+    path.write_text("prompt,completion,upvotes\nQ,A,9\nQ,B,0\n", encoding="utf-8")
+    seen = preview_import(path)
+    assert ([question.key for question in seen.questions], seen.likely) == (["upvotes"], ("", {}))
