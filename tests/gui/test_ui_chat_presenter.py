@@ -302,3 +302,16 @@ def test_a_conversations_thinking_can_be_made_the_projects(qtbot, presenter):
     presenter.make_usual()
     presenter.new_conversation()
     assert presenter._sampling.max_thought_tokens == 512
+
+
+def test_conversations_that_have_begun_think_as_before_when_the_project_chooses_otherwise(qtbot, presenter):
+    talks = {}
+    for room in (0, 512):
+        presenter.new_conversation()
+        presenter.set_sampling(Sampling(max_thought_tokens=room))
+        send(qtbot, presenter, "hello", 1)
+        talks[room] = presenter.conversation_id
+        presenter.make_usual()
+    for room, talk in talks.items():
+        presenter.open(talk)
+        assert presenter._sampling.max_thought_tokens == room

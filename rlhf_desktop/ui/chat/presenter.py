@@ -154,7 +154,7 @@ class ChatPresenter(QObject):
 
     def _kept_sampling(self, conversation_id: str) -> Sampling:
         kept = self._store.settings.get(f"sampling:{conversation_id}", None, self._session.project.id)
-        return Sampling.model_validate(kept) if kept else self._usual()
+        return Sampling.model_validate(kept) if kept else Sampling()
 
     def _usual(self) -> Sampling:
         return usual_sampling(self._store, self._session.project)
@@ -168,11 +168,10 @@ class ChatPresenter(QObject):
     def make_usual(self) -> None:
         """Let new conversations of this project, Label and comparisons think as this conversation does."""
         choose_thought_room(self._store, self._session.project, self._sampling.max_thought_tokens)
-        if self._tree is not None:
-            self._keep_sampling()
 
     def _keep_sampling(self) -> None:
-        value = self._sampling.model_dump(mode="json") if self._sampling != self._usual() else None
+        """Against the program's defaults: the project's may change, and a conversation goes on as it was."""
+        value = self._sampling.model_dump(mode="json") if self._sampling != Sampling() else None
         self._store.settings.set(f"sampling:{self.conversation_id}", value, self._session.project.id)
 
     def set_instructions(self, text: str, answers: int) -> None:
@@ -223,7 +222,7 @@ class ChatPresenter(QObject):
         if self._instructions:
             self._store.conversations.add_message(conversation.id, None, "system", self._instructions)
         tree = self._store.conversations.tree(conversation.id)
-        if self._sampling != self._usual():
+        if self._sampling != Sampling():
             self._tree = tree
             self._keep_sampling()
         return tree
