@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from rlhf_desktop.core.messages import Message, Messages, Role
@@ -50,8 +51,18 @@ class Format:
 
 def as_words(name: str) -> str:
     """A name as words, lower case: "ktoTag", "kto-tag" and "KTO_TAG" are all "kto tag"."""
+    return _known_words(name) if len(name) <= _NAME_CHARS else _words_of(name)
+
+
+_NAME_CHARS = 60  # of a column's name, which comes again in every row
+
+
+def _words_of(name: str) -> str:
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return " ".join(re.split(r"[\s_\-.]+", parted.casefold())).strip()
+
+
+_known_words = lru_cache(maxsize=4096)(_words_of)
 
 
 def chat_of(value: Any, what: str, role_key: str = "role", text_key: str = "content", context: Context | None = None) -> Messages:

@@ -29,6 +29,7 @@ _SCORED = re.compile(
 )
 _AMOUNT = re.compile(r"\b(?:scores?|ratings?|rewards?|confidence|margin|strength|model|length|reason|tokens?)\b")
 _MODEL = re.compile(r"(?:model|version)\b")
+_LONG = 100  # characters
 _LISTS = ("responses", "completions", "generations", "answers", "candidates", "outputs", "options", "replies")
 _TEXT = ("text", "body", "response", "content", "answer", "completion", "output")
 _ASKED = ("prompt", "instruction", "question", "query", "input")
@@ -133,6 +134,8 @@ def _winners(record: Mapping[str, Any], answers: Mapping[str, str]) -> list[str]
         if name in answers or isinstance(value, bool | dict | list) or is_nothing(value):
             continue
         word = _word(value)
+        if len(word) > _LONG:
+            continue  # a text, no word
         if len(word) > 1 and word in answers.values():
             continue  # the better answer once more, as the scores made it
         known = (

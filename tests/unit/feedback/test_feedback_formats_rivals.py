@@ -138,3 +138,9 @@ def test_what_does_not_agree_or_has_no_side_is_asked_about(tmp_path, columns, ke
 )  # fmt: skip
 def test_without_a_verdict_nothing_is_learned(tmp_path, record):
     assert verdicts(save(tmp_path, record)) == [None]
+
+
+def test_a_long_text_beside_answers_is_no_word_for_one_of_them(tmp_path):
+    long = "Which is it" + " " * 30_000 + "?"
+    assert verdicts(save(tmp_path, {**AB, "prompt": long, "verdict": long})) == [None]
+    assert verdicts(save(tmp_path, {**AB, "prompt": long, "winner": "A"})) == [FIRST]
