@@ -138,10 +138,8 @@ def _winners(record: Mapping[str, Any], answers: Mapping[str, str]) -> list[str]
             continue  # a text, no word
         if len(word) > 1 and word in answers.values():
             continue  # the better answer once more, as the scores made it
-        known = (
-            whole_of(value) is not None or chosen(word, list(answers)) is not None or _owner(word, name, record, list(answers)) >= 0
-        )
-        if word.casefold() in _SIDES or word in answers or (_names_one(as_words(name)) and known):
+        named = _names_one(as_words(name)) and _is_known(word, name, record, list(answers))
+        if named or word.casefold() in _SIDES or word in answers:
             found.append(name)
     return found
 
@@ -153,13 +151,18 @@ def _word(value: Any) -> str:
 
 def _owner(word: str, column: str, record: Mapping[str, Any], names: list[str]) -> int:
     """Which answer is of the model that is named: beside response_a stands model_a; -1 where that is none, or not just one."""
+    signs = designators(names).items()
     places = {
         place
         for name, value in _peek(record).items()
-        for sign, place in designators(names).items()
+        for sign, place in signs
         if name != column and name not in names and value == word and re.search(_alone(sign), as_words(name))
     }
     return places.pop() if len(places) == 1 and number_of(word) is None else -1
+
+
+def _is_known(word: str, column: str, record: Mapping[str, Any], names: list[str]) -> bool:
+    return whole_of(word) is not None or chosen(word, names) is not None or _owner(word, column, record, names) >= 0
 
 
 def _names_one(heading: str) -> bool:
