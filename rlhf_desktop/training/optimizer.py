@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.training.scaling import LossScale
 
 
@@ -111,7 +112,14 @@ class MasterAdamW:
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Continue from `state()`."""
+        """Continue from `state()`.
+
+        Raises:
+            ModelTrouble: it is of other parameters than these.
+        """
+        if {key.removeprefix("master.") for key in state if key.startswith("master.")} != set(self.masters):
+            hint = "It was begun by another version of the program. Start it anew: its feedback and settings are as they were."
+            raise ModelTrouble("This run cannot go on: it was teaching other layers of the model than it would now.", hint)
         self.steps, self.scale = int(state["steps"]), float(state["scale"])
         if "loss_scale" in state:  # runs of before there was float16 have none
             self.loss_scale.load(state["loss_scale"])

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.training import sft
 from rlhf_desktop.training.optimizer import MasterAdamW
@@ -55,6 +56,15 @@ def test_the_scale_goes_on_from_a_checkpoint_unless_the_format_has_changed():
     old = {name: tensor for name, tensor in optimizer.state().items() if name != "loss_scale"}
     optimizer.load(old)  # a run of before
     assert optimizer.loss_scale.factor == START
+
+
+@pytest.mark.parametrize("names", [("x", "router"), ("y",)], ids=["more", "another"])
+def test_a_checkpoint_of_other_layers_is_not_gone_on_with(names):
+    """A mixture's run paused when its routers still learned would have gone on without them, and without a word."""
+    begun = MasterAdamW({name: half() for name in names}, learning_rate=1.0, total_steps=9, warmup=0.0, max_grad_norm=1.0)
+    now = MasterAdamW({"x": half()}, learning_rate=1.0, total_steps=9, warmup=0.0, max_grad_norm=1.0)
+    with pytest.raises(ModelTrouble, match="other layers"):
+        now.load(begun.state())
 
 
 @pytest.fixture(scope="module")
