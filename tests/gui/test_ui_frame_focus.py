@@ -4,6 +4,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from run_script import ScriptedRun
+from shiboken6 import isValid
 
 from rlhf_desktop.ui.frame.room import ROOMS
 from rlhf_desktop.ui.frame.window import Window
@@ -103,3 +104,16 @@ def test_the_palette_gives_the_focus_back(qtbot, window):
     qtbot.wait(20)
     assert QApplication.focusWidget() is before
     assert not window.palette_view.isVisible()
+
+
+def test_the_theme_may_change_when_a_window_is_gone(qtbot, context):
+    """Its rooms used to be told as long as Python had not let the window go."""
+    gone = Window(context)
+    gone.show()
+    gone.show_room("settings")
+    room = gone.room("settings")
+    context.tasks.wait()
+    with qtbot.waitSignal(gone.destroyed):
+        gone.deleteLater()
+    context.theme.changed.emit()
+    assert not isValid(room)

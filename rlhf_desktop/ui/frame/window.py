@@ -39,7 +39,7 @@ class Window(QMainWindow):
         self.header.installEventFilter(self.toast)
         self.palette_view = CommandPalette(centre)
         self.welcome: WelcomePage | None = None
-        self.focus = FocusKeeper(self.stack, self._focus_place, self)
+        self.focus = FocusKeeper(self.stack, self)
         self.rail.chosen.connect(self._enter_room)
         self.header.searchRequested.connect(self.palette_view.open)
         QShortcut(QKeySequence.StandardKey.Undo, self, lambda: self.toast.undo() or context.session.undoRequested.emit())
@@ -94,7 +94,8 @@ class Window(QMainWindow):
             room.focus_place().setFocus()
         self.roomChanged.emit(key)
 
-    def _focus_place(self) -> QWidget | None:
+    def focus_place(self) -> QWidget | None:
+        """Where the focus belongs when nothing has taken it: what the room in front names."""
         return self._rooms[self._current].focus_place() if self._current else None
 
     def _enter_room(self, key: str) -> None:

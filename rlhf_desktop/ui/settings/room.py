@@ -48,6 +48,7 @@ class SettingsRoom(QObject):
         self._keeper = context.keys.of(endpoint_address())
         self._root = Page(t.FORM_WIDTH)
         self._root.setProperty("kind", "page")
+        self.setParent(self._root)  # what the theme says is for nobody once the window is gone
         body = self._root.body
         body.addWidget(title("Settings"))
         for card in (self._who(), self._privacy(), self._appearance(), self._places(), self._device(), self._about()):
