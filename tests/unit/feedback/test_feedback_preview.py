@@ -132,7 +132,7 @@ FILES = {  # name: (content, the format it must be sure of; or that it asks)
     "semicolon.csv": (table(";", HEAD, PAIR.values(), encoding="utf-8-sig"), "preference"),
     "tabs.txt": (table("\t", HEAD, PAIR.values(), encoding="utf-16"), "preference"),
     "tabs.tsv": (table("\t", HEAD, PAIR.values()), "preference"),
-    "packed.jsonl.gz": (gzip.compress(lines(PAIR).encode()), "preference"),
+    "packed.jsonl.gz": (gzip.compress(lines(PAIR).encode(), mtime=0), "preference"),
     "table.parquet": (parquet(PAIR), "preference"),
     "archive.zip": (zipped(a__json=[PAIR], b__json=[PAIR]), "preference"),
     "code page.csv": (table(";", HEAD, ["Größe?", "GOOD ä", "BAD ö"], encoding="cp1252"), ASKED),
