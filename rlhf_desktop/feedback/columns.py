@@ -12,10 +12,9 @@ from typing import Any
 from rlhf_desktop.feedback.formats import format_named
 from rlhf_desktop.feedback.formats.base import Record, as_words
 from rlhf_desktop.feedback.formats.documents import is_message
-from rlhf_desktop.feedback.formats.questionnaire import says_bad
 from rlhf_desktop.feedback.formats.roles import is_answer
 from rlhf_desktop.feedback.formats.suspects import is_judging
-from rlhf_desktop.feedback.formats.thumbs import is_nothing, thumb_of
+from rlhf_desktop.feedback.formats.thumbs import is_nothing, says_bad, thumb_of
 
 _WORDS: Mapping[str, str] = {  # what people call our fields, without accents; several words are joined by _
     "prompt": "question query instruction input context user ask request customer ticket frage anfrage eingabe aufgabe "

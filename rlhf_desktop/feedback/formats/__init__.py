@@ -40,7 +40,6 @@ from rlhf_desktop.feedback.formats.base import Format, Record
 from rlhf_desktop.feedback.formats.containers import read_items
 from rlhf_desktop.feedback.formats.declared import beside
 from rlhf_desktop.feedback.formats.hh import HH
-from rlhf_desktop.feedback.formats.hh import hh_messages as hh_messages
 from rlhf_desktop.feedback.formats.label_studio import LABEL_STUDIO
 from rlhf_desktop.feedback.formats.oasst import OASST, OASST_FLAT
 from rlhf_desktop.feedback.formats.openai import OPENAI

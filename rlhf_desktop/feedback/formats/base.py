@@ -15,7 +15,8 @@ from rlhf_desktop.feedback.rows import FeedbackRow, Unusable, prompt_of, text_of
 Record = dict[str, Any]
 Reader = Callable[[Record, Context], Iterable[FeedbackRow]]
 Writer = Callable[[FeedbackRow], Iterator[Record]]
-_ROLES: Mapping[str, Role] = {
+SYSTEM_NAMES = ("system", "system prompt", "system message", "sys prompt")  # of columns, in words
+ROLES: Mapping[str, Role] = {
     "system": "system", "developer": "system",
     "user": "user", "human": "user", "prompter": "user",
     "assistant": "assistant", "gpt": "assistant", "bot": "assistant", "model": "assistant", "chatgpt": "assistant",
@@ -88,7 +89,7 @@ def spoken(turns: list[Any], role_key: str = "role", text_key: str = "content") 
 def _turn(turn: Any, role_key: str, text_key: str, context: Context | None) -> Message:
     if not isinstance(turn, dict) or not isinstance(turn.get(role_key), str):
         raise Unusable(f'a message is not an object with "{role_key}" and "{text_key}"')
-    role = _ROLES.get(turn[role_key].strip().casefold())
+    role = ROLES.get(turn[role_key].strip().casefold())
     if (
         turn.get("tool_calls")
         or turn.get("function_call")

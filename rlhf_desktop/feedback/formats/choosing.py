@@ -99,16 +99,6 @@ def _rest(said: str) -> str:
 
 
 _NOUNS = (
-    "answer",
-    "response",
-    "option",
-    "text",
-    "model",
-    "assistant",
-    "output",
-    "completion",
-    "generation",
-    "candidate",
-    "reply",
+    "answer", "response", "option", "text", "model", "assistant", "output", "completion", "generation", "candidate", "reply",
     "choice",
-)
+)  # fmt: skip

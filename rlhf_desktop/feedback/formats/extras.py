@@ -6,34 +6,21 @@ from typing import Any
 
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.formats.asking import Context, Question
-from rlhf_desktop.feedback.formats.base import Record, as_words
+from rlhf_desktop.feedback.formats.base import SYSTEM_NAMES, Record, as_words
 from rlhf_desktop.feedback.formats.scales import Scale, either_way, is_scale, number_of, scale_of, scales_with, told_by
 from rlhf_desktop.feedback.formats.suspects import IGNORE, PLAIN_WORDS, ask_meaning, survey_suspects, suspects, word_of
-from rlhf_desktop.feedback.formats.thumbs import is_nothing, may_be_unjudged
-from rlhf_desktop.feedback.formats.thumbs import thumb_of as thumb_of
+from rlhf_desktop.feedback.formats.thumbs import DENIES, MARKS, REMARKS, SAYS, STARS, is_nothing, may_be_unjudged, thumb_of
 from rlhf_desktop.feedback.judgements import Rating, Ratings, Thumbs, Verdict
 from rlhf_desktop.feedback.rows import DemonstrationRow, FeedbackRow, Unusable, annotator_of, row_of, text_of
 from rlhf_desktop.feedback.verdicts import MAX_LEVELS
 
-_SYSTEM = ("system", "system prompt", "system message", "sys prompt")
-_SAYS = (  # columns whose whole meaning is good or bad
-    "label", "kto tag", "thumb", "thumbs", "vote", "verdict", "is good", "good", "approved", "accepted",
-    "desirable", "is desirable", "liked", "is correct", "thumbs up", "thumb up", "upvoted", "chosen", "preferred",
-    "acceptable",
-)  # fmt: skip
-_DENIES = (
-    "harmful", "is harmful", "unsafe", "is bad", "bad", "rejected",
-    "disliked", "undesirable", "thumbs down", "thumb down", "downvoted", "is rejected", "wrong",
-)  # fmt: skip
-_STARS = ("stars", "mark", "grade")
-_REMARKS = ("feedback", "status", "reaction")  # that may be anything else, too
-_MARKS = ("rating", "ratings", "score", "reward", "quality", "judgement", "judgment")
-_MAY_SAY = (*_STARS, *_REMARKS, *_MARKS)
+_MAY_SAY = (*STARS, *REMARKS, *MARKS)
+_READ = frozenset((*SYSTEM_NAMES, *SAYS, *DENIES, *_MAY_SAY, "weight"))
 
 
 def with_system(record: Record, prompt: Messages) -> Messages:
     """The prompt with the record's system message, where it has one in a column of its own."""
-    given = next((value for name, value in _words(record) if name in _SYSTEM and value), None)
+    given = next((value for name, value in _words(record) if name in SYSTEM_NAMES and value), None)
     if given is None:
         return prompt
     text, first = text_of(given, "system message"), prompt[0]
@@ -48,8 +35,8 @@ def _words(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Each column's name as words, lower case ("ktoTag", "kto-tag" and "KTO_TAG" are "kto tag"), with its value."""
     for name in list(record):
         words = as_words(str(name))
-        nested = words not in _SYSTEM and isinstance(record, dict) and isinstance(dict.get(record, name), dict | list)
-        if not nested and words in (*_SYSTEM, *_SAYS, *_DENIES, *_MAY_SAY, "weight"):
+        nested = words not in SYSTEM_NAMES and isinstance(record, dict) and isinstance(dict.get(record, name), dict | list)
+        if not nested and words in _READ:
             yield words, record[name]
 
 
@@ -58,22 +45,9 @@ def _words(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 _LEARNED = ("weight", "train", "training", "trainable", "learn", "loss", "loss weight", "loss mask")
 _MASKED = ("mask", "masked", "ignore loss")
 _OUT = (
-    "deleted",
-    "is deleted",
-    "discarded",
-    "excluded",
-    "exclude",
-    "skip",
-    "skipped",
-    "ignored",
-    "removed",
-    "hidden",
-    "flagged",
-    "toxic",
-    "is toxic",
-    "spam",
-    "is spam",
-)
+    "deleted", "is deleted", "discarded", "excluded", "exclude", "skip", "skipped", "ignored", "removed", "hidden", "flagged",
+    "toxic", "is toxic", "spam", "is spam",
+)  # fmt: skip
 
 
 def learned(turn: Any) -> bool | None:
@@ -120,7 +94,7 @@ def answered(record: Record, prompt: Messages, text: str, context: Context, mess
     if not said:
         return DemonstrationRow(prompt, text, annotator_of(record))
     thumbs = {verdict for verdict in said if isinstance(verdict, Thumbs)}
-    denied = [thumb_of(value) for words, value in _words(record) if words in _DENIES]
+    denied = [thumb_of(value) for words, value in _words(record) if words in DENIES]
     if thumbs == {Thumbs(False)} and denied == [False]:  # neither the one column nor its opposite
         raise Unusable("nobody has said whether the answer is good")
     if len(thumbs) > 1:
@@ -170,7 +144,7 @@ def _suspected(record: Mapping[str, Any], context: Context) -> Iterator[Verdict]
 
 def _meant(words: str, value: Any, context: Context) -> Verdict | None:
     up, said = thumb_of(value), word_of(value)
-    if up is not None and (said in PLAIN_WORDS or words in _SAYS) and words.replace(" ", "_") not in context.answers:
+    if up is not None and (said in PLAIN_WORDS or words in SAYS) and words.replace(" ", "_") not in context.answers:
         return Thumbs(up)
     given = ask_meaning(words, value, context)
     if given == IGNORE[0]:
@@ -189,7 +163,7 @@ def survey(record: Record, context: Context) -> None:
         for words, value in _words(holder):
             if holder is record and not is_nothing(value) and may_be_unjudged(words):
                 context.saw(f"={words} of {_shape(record)}", True)
-            if isinstance(value, str | int | float) and words not in _SYSTEM:
+            if isinstance(value, str | int | float) and words not in SYSTEM_NAMES:
                 context.saw(f"={words}", str(value).strip().casefold()[:40] if number_of(value) is None else number_of(value))
 
 
@@ -205,13 +179,13 @@ def judges(turn: Any, context: Context) -> bool:
     """Whether something beside a message's text says how good it is."""
     if not isinstance(turn, dict):
         return False
-    said = any(words not in (*_SYSTEM, "weight") and not is_nothing(value) for words, value in _words(turn))
+    said = any(words not in (*SYSTEM_NAMES, "weight") and not is_nothing(value) for words, value in _words(turn))
     return said or any(True for _ in suspects(turn, context, _KNOWN))
 
 
 def _verdicts(record: Mapping[str, Any], context: Context) -> Iterator[Verdict]:
     for words, value in _words(record):
-        if words in _SYSTEM or (is_nothing(value) and not _means_minus(words, context)):
+        if words in SYSTEM_NAMES or (is_nothing(value) and not _means_minus(words, context)):
             continue
         if words == "weight":
             if number_of(value) == 0:
@@ -248,12 +222,12 @@ def _verdict(words: str, value: Any, context: Context, declared: Scale | None) -
     up = thumb_of(value)
     number = number_of(value)
     numbers = {n for n in context.values(f"={words}") if isinstance(n, float)} | ({number} if number is not None else set())
-    if number is not None and (not _is_thumb(words, numbers) or (answer and words not in _SAYS)):
+    if number is not None and (not _is_thumb(words, numbers) or (answer and words not in SAYS)):
         return _mark(words, number, numbers, answer, context)
     if number == 0 and -1.0 in numbers and 1.0 in numbers:
         raise Unusable(f"“{words}” is 0 between −1 and 1: the answer is called neither good nor bad")
     if up is not None:
-        return Thumbs(up) if words not in _DENIES else Thumbs(False) if up else None  # not called bad is not called good
+        return Thumbs(up) if words not in DENIES else Thumbs(False) if up else None  # not called bad is not called good
     remark = words == "status" or (isinstance(value, str) and len(value) > _SHORT)
     if remark and answer is None:
         return None
@@ -268,7 +242,7 @@ def _is_thumb(words: str, numbers: set[float]) -> bool:
     """Whether a column's numbers say good or bad. A rating that is always 1 may be the worst of five."""
     if not numbers <= {-1.0, 0.0, 1.0}:
         return False
-    return words not in _MAY_SAY or -1.0 in numbers or (0.0 in numbers and words not in _STARS)
+    return words not in _MAY_SAY or -1.0 in numbers or (0.0 in numbers and words not in STARS)
 
 
 def _ask_label(words: str, context: Context) -> str:
@@ -282,7 +256,7 @@ def _ask_label(words: str, context: Context) -> str:
 
 
 def _mark(words: str, number: float, numbers: set[float], answer: str | None, context: Context) -> Verdict:
-    if words in _SAYS or words in _DENIES:
+    if words in SAYS or words in DENIES:
         given = answer or _ask_label(words, context)
         wanted = {number_of(part) for part in given.split(",")}
         return Thumbs(number in wanted)
@@ -357,9 +331,9 @@ def _beside(record: Record, context: Context) -> tuple[int, int] | None:
             raise Unusable("its weight is 0: it is not to be learned from")
         if words == "status" and (said in _ASIDE or thumb_of(value) is False):
             raise Unusable(f"its status is “{said[:40]}”")
-        if words in (*_SAYS, "status") and said in _TIES:
+        if words in (*SAYS, "status") and said in _TIES:
             return (1, 1)
-        if words in _SAYS and thumb_of(value) is False:
+        if words in SAYS and thumb_of(value) is False:
             return _denied(words, context)
     return None
 

@@ -17,7 +17,6 @@ from rlhf_desktop.feedback.formats.questionnaire import (
     PREFERENCE,
     REASON,
     Said,
-    asks_worst,
     each_person,
     response,
     shown_fields,
@@ -25,6 +24,7 @@ from rlhf_desktop.feedback.formats.questionnaire import (
 )
 from rlhf_desktop.feedback.formats.roles import designators, pooled, subject
 from rlhf_desktop.feedback.formats.scales import Scale, number_of, scale_of, scales_with
+from rlhf_desktop.feedback.formats.thumbs import asks_worst
 from rlhf_desktop.feedback.judgements import AllBad, Correction, Demonstrated, Labels, Ranking, Ratings, Spans, Thumbs, dense
 from rlhf_desktop.feedback.rows import FeedbackRow, Unusable, who_of
 

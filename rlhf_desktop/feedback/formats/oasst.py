@@ -11,8 +11,8 @@ from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.core.messages import Messages, Role
 from rlhf_desktop.feedback.formats.asking import Context
 from rlhf_desktop.feedback.formats.base import Format, Record, find, has
-from rlhf_desktop.feedback.formats.extras import thumb_of
 from rlhf_desktop.feedback.formats.scales import number_of
+from rlhf_desktop.feedback.formats.thumbs import thumb_of
 from rlhf_desktop.feedback.judgements import Ranking, dense
 from rlhf_desktop.feedback.rankings import rank_of
 from rlhf_desktop.feedback.rows import FeedbackRow, RankingRow, Unusable, prompt_of, text_of

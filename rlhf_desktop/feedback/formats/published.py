@@ -12,9 +12,10 @@ from typing import Any
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.formats.asking import Context
 from rlhf_desktop.feedback.formats.base import Format, Record, chat_of, has
-from rlhf_desktop.feedback.formats.extras import survey, thumb_of, with_system
+from rlhf_desktop.feedback.formats.extras import survey, with_system
 from rlhf_desktop.feedback.formats.hh import hh_prompt
 from rlhf_desktop.feedback.formats.scales import Scale, number_of, whole_of
+from rlhf_desktop.feedback.formats.thumbs import thumb_of
 from rlhf_desktop.feedback.formats.trl import conversation
 from rlhf_desktop.feedback.judgements import Choice, Correction, Labels, Ranking, Rating, Ratings, Verdict, dense
 from rlhf_desktop.feedback.rankings import rank_of

@@ -12,9 +12,10 @@ from typing import Any
 from rlhf_desktop.feedback.formats.asking import Context, Question
 from rlhf_desktop.feedback.formats.base import as_words, single_turn
 from rlhf_desktop.feedback.formats.choosing import Chosen, chosen
-from rlhf_desktop.feedback.formats.extras import ask_scale, mark, thumb_of
+from rlhf_desktop.feedback.formats.extras import ask_scale, mark
 from rlhf_desktop.feedback.formats.roles import Fields, designators, pooled
 from rlhf_desktop.feedback.formats.scales import Scale, either_way, scale_of, scales_with
+from rlhf_desktop.feedback.formats.thumbs import asks_worst, thumb_of
 from rlhf_desktop.feedback.judgements import (
     AllBad,
     Choice,
@@ -36,12 +37,6 @@ PREFERENCE, REASON, ANSWER = "preference", "reason", "answer"
 _WHY = ("reason", "why", "comment", "feedback", "critique", "explanation", "rationale", "note", "justif", "remark")
 _RIGHT = ("correct", "rewrite", "improve", "edit", "better", "revis", "fix")
 _PREFERS = ("prefer", "better", "best", "winner", "compar", "rank", "choose", "favourite", "favorite", "choice")
-_LESS = re.compile(r"\b(?:least|less|fewer|fewest|weaker|weakest|lower|lowest|not?|non)\b")
-_BAD = re.compile(
-    r"\b(?:worse|worst|bad|reject(?:ed)?|dispreferred|disliked?|loser|poor(?:er|est)?|harmful|toxic|unsafe|dangerous|biased|violent|"
-    r"offensive|problematic|inappropriate|incorrect|wrong|false|inaccurate|untruthful|misleading|unhelpful|rude|hallucinat\w+|"
-    r"confusing|repetitive|boring|errors?|mistakes?)\b"
-)
 _NEITHER = re.compile(r"\b(?:longer|longest|shorter|shortest|length|verbos\w+|complex\w*|simpler|simplest|formal|difficult\w*)\b")
 _JUDGES = re.compile(
     r"^(?:is |overall |answer |response )*(?:good|ok|correct|quality|verdict|accept(?:ed|able)?|approved?|judge?ment)$"
@@ -293,17 +288,6 @@ def _thumb(word: str) -> bool | None:
     """A thumb's own words only: "good" and "no" may be labels of anything."""
     said = word.strip().casefold()
     return thumb_of(said) if said in ("up", "down") or "thumb" in said or "👍" in said or "👎" in said else None
-
-
-def asks_worst(question: str) -> bool:
-    """Whether a question asks for the worse answer: "worse", "more harmful", "least helpful", but not "less harmful"."""
-    words = as_words(question)
-    return bool(_BAD.search(words)) != bool(_LESS.search(words))
-
-
-def says_bad(words: str) -> bool:
-    """Whether words name something that is bad in an answer."""
-    return bool(_BAD.search(words)) or either_way(words)
 
 
 def _prefers(question: str) -> bool:

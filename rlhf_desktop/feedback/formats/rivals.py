@@ -13,10 +13,9 @@ from rlhf_desktop.feedback.formats.asking import Context, Question
 from rlhf_desktop.feedback.formats.base import Format, Record, as_words, chat_of
 from rlhf_desktop.feedback.formats.choosing import Chosen, chosen
 from rlhf_desktop.feedback.formats.extras import check_kept, with_system
-from rlhf_desktop.feedback.formats.questionnaire import asks_worst
 from rlhf_desktop.feedback.formats.roles import designators, is_answer, is_prompt
 from rlhf_desktop.feedback.formats.scales import either_way, number_of, whole_of
-from rlhf_desktop.feedback.formats.thumbs import is_nothing
+from rlhf_desktop.feedback.formats.thumbs import asks_worst, is_nothing
 from rlhf_desktop.feedback.judgements import AllBad, Ranking, Verdict, dense
 from rlhf_desktop.feedback.rows import FeedbackRow, Unusable, annotator_of, prompt_of, row_of, text_of
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.formats.asking import Context, Question
-from rlhf_desktop.feedback.formats.base import as_words, chat_of
+from rlhf_desktop.feedback.formats.base import SYSTEM_NAMES, as_words, chat_of
 from rlhf_desktop.feedback.rows import Unusable, prompt_of, text_of
 
 PROMPT_NAMES = (
@@ -21,7 +21,6 @@ PROMPT_NAMES = (
 )  # fmt: skip
 _MAYBE_PROMPT = ("text", "title", "message", "content", "original text", "description", "topic")
 _CONTEXT = re.compile(r"^(?:source )?(?:context|document|passage|background|reference|article|history|example)s?(?: \d)?$")
-_SYSTEM = ("system", "system prompt", "system message")
 _ANSWER = re.compile(
     r"^(?:(?:model|llm|assistant|ai|generated|bot|candidate|system) )?"
     r"(?P<stem>response|answer|completion|generation|output|reply|candidate|continuation|summary|option|resposta|antwort|réponse|"
@@ -83,7 +82,7 @@ def fields_of(values: Any, context: Context, named: Collection[str] = (), everyt
 def is_prompt(name: str) -> bool:
     """Whether a field's name says that it is the question, or belongs to it."""
     words = as_words(name)
-    return words in PROMPT_NAMES or words in _MAYBE_PROMPT or words in _SYSTEM or bool(_CONTEXT.match(words))
+    return words in PROMPT_NAMES or words in _MAYBE_PROMPT or words in SYSTEM_NAMES or bool(_CONTEXT.match(words))
 
 
 def is_answer(name: str) -> bool:
@@ -106,7 +105,7 @@ def _answers(shown: Mapping[str, Any], named: Collection[str], context: Context)
         return like
     strong = [name for name in shown if as_words(name) in PROMPT_NAMES]
     rest = [n for n in shown if n not in strong and isinstance(shown[n], str) and not _CONTEXT.match(as_words(n))]
-    rest = [name for name in rest if as_words(name) not in _SYSTEM]
+    rest = [name for name in rest if as_words(name) not in SYSTEM_NAMES]
     if (strong and len(rest) == 1) or not rest:
         return rest
     if not strong and len(rest) == 1:
@@ -165,7 +164,7 @@ def _prompt(rest: dict[str, Any], context: Context, everything: bool) -> Message
     for name, value in rest.items():
         if name == main:
             before, after = after, []
-        elif as_words(name) in _SYSTEM and isinstance(value, str):
+        elif as_words(name) in SYSTEM_NAMES and isinstance(value, str):
             system = value
         elif isinstance(value, str) and (everything or _CONTEXT.match(as_words(name))):
             after.append(value)
@@ -182,7 +181,8 @@ def _main(usable: Mapping[str, Any], context: Context, everything: bool) -> str 
     for wanted in (*PROMPT_NAMES, *_MAYBE_PROMPT):
         if wanted in by_words:
             return by_words[wanted]
-    likely = [name for name in usable if as_words(name) not in _SYSTEM and not (_CONTEXT.match(as_words(name)) and len(usable) > 1)]
+    likely = [name for name in usable if as_words(name) not in SYSTEM_NAMES]
+    likely = [name for name in likely if not (_CONTEXT.match(as_words(name)) and len(usable) > 1)]
     ending = [name for name in likely if as_words(name).split()[-1:] and as_words(name).split()[-1] in PROMPT_NAMES[:8]]
     if not likely:
         return None

@@ -1,10 +1,10 @@
-"""Words that call an answer good or bad, and those that say that nobody judged."""
+"""What says good or bad of an answer: words, the names of columns and questions, and the words that say that nobody judged."""
 
 import re
 from typing import Any
 
 from rlhf_desktop.feedback.formats.base import as_words
-from rlhf_desktop.feedback.formats.scales import number_of
+from rlhf_desktop.feedback.formats.scales import either_way, number_of
 
 _GOOD = {
     "true", "yes", "y", "up", "good", "chosen", "accepted", "accept", "approved", "desirable", "positive", "like",
@@ -43,13 +43,40 @@ def is_nothing(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value.strip().casefold() in _NOBODY)
 
 
-_MARKS = (
-    "label", "kto tag", "thumb", "thumbs", "vote", "verdict", "is good", "good", "approved", "accepted", "desirable",
-    "is desirable", "liked", "is correct", "upvoted", "acceptable", "stars", "mark", "grade", "rating", "ratings", "score",
-    "reward", "quality", "judgement", "judgment",
+# --- names of columns and questions (in words)
+
+SAYS = (  # columns whose whole meaning is good or bad
+    "label", "kto tag", "thumb", "thumbs", "vote", "verdict", "is good", "good", "approved", "accepted",
+    "desirable", "is desirable", "liked", "is correct", "thumbs up", "thumb up", "upvoted", "chosen", "preferred",
+    "acceptable",
 )  # fmt: skip
+DENIES = (
+    "harmful", "is harmful", "unsafe", "is bad", "bad", "rejected",
+    "disliked", "undesirable", "thumbs down", "thumb down", "downvoted", "is rejected", "wrong",
+)  # fmt: skip
+STARS = ("stars", "mark", "grade")
+REMARKS = ("feedback", "status", "reaction")  # that may be anything else, too
+MARKS = ("rating", "ratings", "score", "reward", "quality", "judgement", "judgment")
+_UNJUDGED = {*SAYS, *STARS, *MARKS} - {"chosen", "preferred", "thumbs up", "thumb up"}  # a text; a tick that is set or not
+_LESS = re.compile(r"\b(?:least|less|fewer|fewest|weaker|weakest|lower|lowest|not?|non)\b")
+_WORSE = re.compile(
+    r"\b(?:worse|worst|bad|reject(?:ed)?|dispreferred|disliked?|loser|poor(?:er|est)?|harmful|toxic|unsafe|dangerous|biased|violent|"
+    r"offensive|problematic|inappropriate|incorrect|wrong|false|inaccurate|untruthful|misleading|unhelpful|rude|hallucinat\w+|"
+    r"confusing|repetitive|boring|errors?|mistakes?)\b"
+)
 
 
 def may_be_unjudged(words: str) -> bool:
     """Whether an empty value in a column of this name (in words) says that nobody judged: it is kept where a table has it."""
-    return words in _MARKS
+    return words in _UNJUDGED
+
+
+def asks_worst(question: str) -> bool:
+    """Whether a question asks for the worse answer: "worse", "more harmful", "least helpful", but not "less harmful"."""
+    words = as_words(question)
+    return bool(_WORSE.search(words)) != bool(_LESS.search(words))
+
+
+def says_bad(words: str) -> bool:
+    """Whether words name something that is bad in an answer."""
+    return bool(_WORSE.search(words)) or either_way(words)

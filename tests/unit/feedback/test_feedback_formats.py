@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from rlhf_desktop.feedback.formats import Reading, hh_messages, read_feedback
+from rlhf_desktop.feedback.formats import Reading, read_feedback
+from rlhf_desktop.feedback.formats.hh import hh_messages
 from rlhf_desktop.feedback.rows import DemonstrationRow, Problem, RankingRow, Unusable
 
 USER = {"role": "user", "content": "My printer broke."}

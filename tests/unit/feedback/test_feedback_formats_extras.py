@@ -5,8 +5,8 @@ import json
 import pytest
 
 from rlhf_desktop.feedback.formats import FORMATS, Reading, read_feedback, surveyed
-from rlhf_desktop.feedback.formats.extras import thumb_of
 from rlhf_desktop.feedback.formats.parquet import write_parquet
+from rlhf_desktop.feedback.formats.thumbs import thumb_of
 from rlhf_desktop.feedback.judgements import Demonstrated, Ranking, Ratings, Thumbs
 from rlhf_desktop.feedback.rows import DemonstrationRow, Problem, RankingRow, Unusable
 from rlhf_desktop.operations.feedback import preview_import

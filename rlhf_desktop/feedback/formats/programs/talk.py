@@ -16,19 +16,16 @@ from typing import Any, Literal
 
 from rlhf_desktop.core.messages import Message, Messages
 from rlhf_desktop.feedback.formats.asking import Context, Watched
-from rlhf_desktop.feedback.formats.base import Record
+from rlhf_desktop.feedback.formats.base import ROLES, Record
+from rlhf_desktop.feedback.formats.scales import number_of
+from rlhf_desktop.feedback.formats.thumbs import is_nothing, thumb_of
 from rlhf_desktop.feedback.judgements import Correction, Ranking, Thumbs
 from rlhf_desktop.feedback.rows import MAX_TEXT_CHARS, FeedbackRow, UnjudgedRow, Unusable, prompt_of, row_of, text_of
 
 Speaker = Literal["user", "assistant", "system", "tool"]
 SPEAKERS: dict[str, Speaker] = {
-    "user": "user", "human": "user", "you": "user", "me": "user", "prompter": "user",
-    "assistant": "assistant", "ai": "assistant", "bot": "assistant", "model": "assistant", "gpt": "assistant",
-    "system": "system", "developer": "system", "tool": "tool", "function": "tool",
+    **ROLES, "you": "user", "me": "user", "ai": "assistant", "tool": "tool", "function": "tool",
 }  # fmt: skip
-_UP = {"1", "1.0", "up", "good", "true", "thumbsup", "thumbs_up", "thumb_up", "like", "liked", "upvote", "positive", "👍"}
-_DOWN = {"-1", "-1.0", "down", "bad", "false", "thumbsdown", "thumbs_down", "thumb_down", "dislike", "disliked", "downvote",
-         "negative", "👎"}  # fmt: skip
 _ASIDE = re.compile(r'<details\b[^>]*\btype="(reasoning|tool_calls|code_interpreter)".*?</details>\s*', re.DOTALL)
 _TOOLS = "Answers made with tools are left out"
 _MOST_TURNS = 500  # before an answer
@@ -225,11 +222,10 @@ def whole(record: Record) -> Record:
 
 
 def thumb(value: Any) -> bool | None:
-    """A thumb in whatever words; None for everything that is none."""
+    """A thumb in whatever words; None for everything that is none, 0 among them: it stands for one that was taken back."""
     if isinstance(value, dict):
         return next((up for name in ("rating", "type", "value") if (up := thumb(value.get(name))) is not None), None)
-    said = str(value).strip().casefold()
-    return True if said in _UP else False if said in _DOWN else None
+    return None if is_nothing(value) or number_of(value) == 0 else thumb_of(value)
 
 
 def reason(value: Any) -> str:
