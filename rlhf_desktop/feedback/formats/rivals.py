@@ -10,7 +10,7 @@ from typing import Any
 
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.formats.asking import Context, Question
-from rlhf_desktop.feedback.formats.base import Format, Record, as_words, chat_of
+from rlhf_desktop.feedback.formats.base import SYSTEM_NAMES, Format, Record, as_words, chat_of
 from rlhf_desktop.feedback.formats.choosing import Chosen, chosen
 from rlhf_desktop.feedback.formats.extras import check_kept, with_system
 from rlhf_desktop.feedback.formats.roles import designators, is_answer, is_prompt
@@ -102,7 +102,7 @@ def _text(part: Any) -> str:
 def _question(record: Mapping[str, Any], answers: Mapping[str, str]) -> str | None:
     columns = _peek(record)
     likely = [name for name, value in columns.items() if value and isinstance(value, str | list) and is_prompt(name)]
-    likely = [name for name in likely if name not in answers and name not in _LISTS]
+    likely = [name for name in likely if name not in answers and name not in _LISTS and as_words(name) not in SYSTEM_NAMES]
     return next((name for name in likely if as_words(name) in _ASKED), next(iter(likely), None))
 
 

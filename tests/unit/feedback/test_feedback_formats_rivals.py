@@ -39,6 +39,13 @@ def test_columns_say_who_won(tmp_path, columns, verdict):
     assert preview_import(path).sure
 
 
+@pytest.mark.parametrize("named", ["system_prompt", "sysPrompt"])
+def test_a_system_message_that_stands_first_is_not_the_question(tmp_path, named):
+    path = save(tmp_path, {named: "Be kind", "task": "Q", "response_a": "A", "response_b": "B", "winner": "A"})
+    (row,) = read_feedback(path)
+    assert row.prompt == [{"role": "system", "content": "Be kind"}, {"role": "user", "content": "Q"}]
+
+
 def test_a_winner_may_be_named_by_its_model(tmp_path):
     models = ({"model_a": "x", "model_b": "y"}, {"model_a": "y", "model_b": "x"}, {"model_a": "y", "model_b": "y"})
     path = save(tmp_path, *({**AB, **named, "winner": "y"} for named in models))
