@@ -44,6 +44,9 @@ TRAINS = _named(
 )
 """Shown right in `tests/families`, from chat to export."""
 
+TEACHABLE = "Choose a Llama, Qwen, Mistral, Gemma, Phi, OLMo, Granite or SmolLM model."
+"""What to do instead, where a model cannot be taught."""
+
 CHATS: dict[str, str] = {}
 """Families that answer as they should and cannot be taught, each with the reason as a sentence."""
 

@@ -351,6 +351,12 @@ def is_dead(problem: BaseException) -> bool:
     return _has_code(problem, DEAD_CODES) or any(text in str(problem).lower() for text in DEAD)
 
 
+def raise_if_of_device(problem: Exception) -> None:
+    """Raise what the memory or the card is in trouble with: it says nothing of the code that was tried out."""
+    if is_out_of_memory(problem) or is_dead(problem):
+        raise problem
+
+
 def _has_code(problem: BaseException, codes: tuple[int, ...]) -> bool:
     return isinstance(problem, torch.AcceleratorError) and getattr(problem, "error_code", None) in codes
 

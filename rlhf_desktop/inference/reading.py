@@ -15,7 +15,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import LinearAttentionCacheLayerMixin
 
 from rlhf_desktop.inference.decoding import Decoder, has_plain_cache, new_cache
-from rlhf_desktop.inference.device import is_dead, is_out_of_memory, send
+from rlhf_desktop.inference.device import raise_if_of_device, send
 
 Manner = Literal["mixed", "alike", "own"]  # prompts of any lengths together; of one length; as the family's own `generate` does it
 
@@ -115,8 +115,7 @@ def _try_out(model: Any) -> Manner:
             if _reads_right(model, prompts, nexts):
                 return found
         except Exception as problem:  # many kinds: what a cache is not made for
-            if is_out_of_memory(problem) or is_dead(problem):
-                raise
+            raise_if_of_device(problem)
     return "own"
 
 

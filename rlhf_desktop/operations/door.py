@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 import rlhf_desktop
 from rlhf_desktop.core.errors import ModelTrouble, WorkerTrouble
-from rlhf_desktop.core.families import Verdict, verdict
+from rlhf_desktop.core.families import TEACHABLE, Verdict, verdict
 from rlhf_desktop.core.files import write_json
 from rlhf_desktop.core.measures import FamilyCheck
 from rlhf_desktop.core.modelfiles import voice_hash
@@ -110,7 +110,7 @@ def check_teachable(workspace: Workspace, base: ModelRef) -> str:
     if known.kind == "tried":
         known = try_out(workspace, base)
     if known.kind in ("chats", "refused"):
-        raise ModelTrouble(known.reason, "Choose a Llama, Qwen, Mistral, Gemma, Phi, OLMo, Granite or SmolLM model.")
+        raise ModelTrouble(known.reason, TEACHABLE)
     return f"“{base.name}” can be taught."
 
 

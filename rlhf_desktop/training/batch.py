@@ -45,6 +45,11 @@ def tokens_on(road: Road, groups: Sequence[Group]) -> int:
     return sum(len(group.answers) for group in groups) * max(group.widest for group in groups)
 
 
+def apart(groups: Sequence[Group]) -> list[Group]:
+    """Every answer with its prompt to itself."""
+    return [Group(group.prompt, [answer]) for group in groups for answer in group.answers]
+
+
 @dataclass(frozen=True)
 class TreeBatch:
     """B rows, T tokens in all, with C answers of N tokens in all."""

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from rlhf_desktop.core.errors import ModelTrouble
+from rlhf_desktop.core.families import TEACHABLE
 from rlhf_desktop.core.passes import Road, head_chunk_tokens
 from rlhf_desktop.inference.adapters import active_stack
 from rlhf_desktop.inference.attention import eager, names_its_windows
-from rlhf_desktop.inference.device import is_dead, is_out_of_memory
+from rlhf_desktop.inference.device import raise_if_of_device
 from rlhf_desktop.inference.own_head import own_logprobs
-from rlhf_desktop.training.batch import Group, TreeBatch, collate
+from rlhf_desktop.inference.reach import begin_rows
+from rlhf_desktop.training.batch import Group, TreeBatch, apart, collate
 from rlhf_desktop.training.roads import States, goes_beyond, states_by
 
 
@@ -196,15 +198,15 @@ def _find_way(model: Any) -> _Way:
     troubles: dict[str, None] = {}  # in their order, each once
     try:
         with eager(model):
-            theirs = torch.cat([_alone(model, group.prompt, answer) for group in groups for answer in group.answers])
+            theirs = plain_logprobs(model, groups)
     except Exception as problem:  # many kinds
-        _raise_if_not_of_the_model(problem)
+        raise_if_of_device(problem)
         raise _unsupported(model, str(problem)) from problem
     for way in WAYS:
         try:
             trouble = _misfit(model, way, groups, theirs)
         except Exception as problem:  # many kinds: what attention or a layer does without its mask
-            _raise_if_not_of_the_model(problem)
+            raise_if_of_device(problem)
             trouble = str(problem) or type(problem).__name__
         if not trouble:
             return way
@@ -217,8 +219,7 @@ def _misfit(model: Any, way: _Way, groups: list[Group], theirs: Tensor) -> str:
     if way.road == "fast" and not _joins_by_attention_alone(model.config.get_text_config()):
         return "its layers are not all attention to everything or to a window"
     together = _pass_by(way, model, collate(groups, model.device)).logprobs
-    pairs = [Group(group.prompt, [answer]) for group in groups for answer in group.answers]
-    alone = torch.cat([_pass_by(way, model, collate([pair], model.device)).logprobs for pair in pairs])
+    alone = torch.cat([_pass_by(way, model, collate([pair], model.device)).logprobs for pair in apart(groups)])
     if way.road == "fast" and not names_its_windows(model, lambda: states_by("fast", model, collate(groups, model.device))):
         return "its attention has a window that it does not name"
     off, leaked = (together - theirs).abs(), (together - alone).abs()
@@ -236,11 +237,6 @@ def _joins_by_attention_alone(config: Any) -> bool:
     return kinds <= {"full_attention", "sliding_attention"} and not getattr(config, "attention_chunk_size", None)
 
 
-def _raise_if_not_of_the_model(problem: Exception) -> None:
-    if is_out_of_memory(problem) or is_dead(problem):
-        raise problem
-
-
 def _random_groups(words: int) -> list[Group]:
     generator = torch.Generator().manual_seed(0)
 
@@ -250,14 +246,17 @@ def _random_groups(words: int) -> list[Group]:
     return [Group(some(9), [some(5), some(3), some(6)]), Group(some(4), [some(12)])]
 
 
-def _alone(model: Any, prompt: list[int], answer: list[int]) -> Tensor:
-    """(N,) log-probabilities of an answer by transformers' own pass."""
-    ids = torch.tensor([prompt + answer], device=model.device)
-    logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1]
-    return torch.log_softmax(logits.float(), dim=-1).gather(1, ids[0, len(prompt) :, None])[:, 0]
+def plain_logprobs(model: Any, groups: Sequence[Group]) -> Tensor:
+    """(N,) log-probabilities of each answer alone after its prompt, by the pass that transformers itself would make."""
+    found = []
+    for pair in apart(groups):
+        begin_rows(model)
+        ids, start = torch.tensor([pair.prompt + pair.answers[0]], device=model.device), len(pair.prompt)
+        logits = model(input_ids=ids, use_cache=False).logits[0, start - 1 : -1]
+        found.append(torch.log_softmax(logits.float(), dim=-1).gather(1, ids[0, start:, None])[:, 0])
+    return torch.cat(found)
 
 
 def _unsupported(model: Any, detail: str) -> ModelTrouble:
     family = model.config.model_type
-    hint = "Choose a Llama, Qwen, Mistral, Gemma, Phi, OLMo, Granite or SmolLM model."
-    return ModelTrouble(f"Models of the {family} family cannot be trained here yet; chatting with them works.", hint, detail)
+    return ModelTrouble(f"Models of the {family} family cannot be trained here yet; chatting with them works.", TEACHABLE, detail)

@@ -28,12 +28,12 @@ from rlhf_desktop.core.measures import FamilyCheck
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.inference.adapters import AdapterFiles, AdapterHost, read_adapter, write_adapter
 from rlhf_desktop.inference.attention import use_rows
-from rlhf_desktop.inference.device import is_dead, is_out_of_memory
+from rlhf_desktop.inference.device import raise_if_of_device
 from rlhf_desktop.inference.model import BaseModel, attention_of, quiet_transformers
 from rlhf_desktop.inference.reach import begin_rows
 from rlhf_desktop.inference.sampler import sample
-from rlhf_desktop.training.batch import Group, collate
-from rlhf_desktop.training.policy import answer_pass, choose_road
+from rlhf_desktop.training.batch import Group, apart, collate
+from rlhf_desktop.training.policy import answer_pass, choose_road, plain_logprobs
 from rlhf_desktop.training.small_copy import WINDOW, WORDS, small_copy
 
 TOLERANCE = 1e-3
@@ -67,8 +67,7 @@ def check_family(config: Any) -> FamilyCheck:
 
 def _found(kind: Literal["chats", "refused"], sentence: str, problem: Exception) -> FamilyCheck:
     """What went wrong as a sentence, whatever it was."""
-    if is_out_of_memory(problem) or is_dead(problem):
-        raise problem
+    raise_if_of_device(problem)
     if isinstance(problem, ModelTrouble):
         return FamilyCheck(kind=kind, sentence=problem.message, detail=problem.detail)
     reason = str(problem) if isinstance(problem, Unsound) else f"their code stops with {type(problem).__name__}"
@@ -135,22 +134,13 @@ def _sampled(model: Any, prompts: list[list[int]], k: int) -> list[list[int]]:
 @torch.no_grad()
 def _check_numbers(model: Any, theirs: Any) -> None:
     groups = _groups()
-    expected = torch.cat([_alone(theirs, group.prompt, answer) for group in groups for answer in group.answers])
+    expected = plain_logprobs(theirs, groups)
     together = answer_pass(model, collate(groups), entropy=False).logprobs
-    single = [Group(group.prompt, [answer]) for group in groups for answer in group.answers]
-    alone = torch.cat([answer_pass(model, collate([group]), entropy=False).logprobs for group in single])
+    alone = torch.cat([answer_pass(model, collate([pair]), entropy=False).logprobs for pair in apart(groups)])
     for found, how in ((together, "beside others"), (alone, "alone")):
         off = float((found - expected).abs().max())
         if not off <= TOLERANCE:  # nor is it when it is no number
             raise Unsound(f"the likelihood of an answer {how} is off by {off:.2g} nats a token")
-
-
-def _alone(theirs: Any, prompt: list[int], answer: list[int]) -> Tensor:
-    """(N,) log-probabilities of an answer by transformers' own pass."""
-    begin_rows(theirs)
-    ids = torch.tensor([prompt + answer])
-    logits = theirs(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1]
-    return torch.log_softmax(logits.float(), dim=-1).gather(1, ids[0, len(prompt) :, None])[:, 0]
 
 
 def _check_adapter(model: Any, theirs: Any) -> None:
