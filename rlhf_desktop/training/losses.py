@@ -187,3 +187,9 @@ def steer_kl(coefficient: float, kl: float, target: float) -> float:
         return coefficient
     error = max(-0.25, min(1.0, kl / target - 1))
     return coefficient * (1 + 0.2 * error)
+
+
+def explained(values: Tensor, returns: Tensor) -> float:
+    """Share of the returns' variance that the values foresaw; 0 when they are constant."""
+    spread = float(returns.var(unbiased=False))
+    return 1 - float((returns - values).var(unbiased=False)) / spread if spread > 0 else 0.0

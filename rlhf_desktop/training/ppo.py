@@ -17,7 +17,7 @@ prompt (`losses.group_advantages`). Left out: an entropy bonus, and values for p
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,17 +32,10 @@ from rlhf_desktop.core.thoughts import TAGS
 from rlhf_desktop.feedback.snapshot import PracticePrompt
 from rlhf_desktop.inference.device import send
 from rlhf_desktop.inference.sampler import sample
+from rlhf_desktop.training.answers import Answers
 from rlhf_desktop.training.batch import Group, TreeBatch, collate, tokens_on
 from rlhf_desktop.training.encoding import Encoder
-from rlhf_desktop.training.losses import (
-    gae,
-    group_advantages,
-    ppo_policy_loss,
-    ppo_value_loss,
-    steer_kl,
-    sum_by_owner,
-    whiten,
-)  # fmt: skip
+from rlhf_desktop.training.losses import explained, gae, group_advantages, ppo_policy_loss, ppo_value_loss, steer_kl, whiten
 from rlhf_desktop.training.policy import AnswerPass, answer_pass
 from rlhf_desktop.training.reward_model import RewardModel, scoring_budget
 from rlhf_desktop.training.run import Counts, RunFiles
@@ -55,55 +48,6 @@ from rlhf_desktop.training.watchdog import LOWER, Health, Watchdog
 _FIRST_TOKENS = 24  # of an answer: enough to see a thought begin
 VALUE_HEAD = "value_head"
 VALUE_RATE = 10.0  # the head starts at zero and must find the scale of the scores
-
-
-@dataclass(frozen=True)
-class Answers:
-    """E sampled answers and what is known of them before an update. Tokens (N,) lie end to end."""
-
-    groups: list[Group]  # the answers to one prompt share a group
-    micro: list[list[int]]  # micro-batches of groups, the same in the first pass as in the updates: equal shapes round equally
-    ended: Tensor  # (E,)
-    raw_scores: Tensor  # (E,) the reward model's own, pessimistic over its members
-    disagreement: float  # mean spread of the members' scores
-    scores: Tensor  # (E,) normalised, clipped, penalised
-    bad_parts: Tensor  # (N,) price of looking like a part that was marked as bad
-    logprobs: Tensor  # (N,) under the policy that sampled
-    reference: Tensor  # (N,)
-    values: Tensor  # (N,)
-    entropy: Tensor  # (N,)
-    mismatch: float  # nats a token by which the sampler's log-probabilities differ from `logprobs`, on average
-
-    @property
-    def ids(self) -> list[list[int]]:
-        """Token ids of each answer."""
-        return [answer for group in self.groups for answer in group.answers]
-
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each answer, E."""
-        return [len(answer) for answer in self.ids]
-
-    def _by_answer(self, values: Tensor) -> Tensor:
-        """(N,) → (E,) sums."""
-        owner = torch.arange(len(self.lengths)).repeat_interleave(torch.tensor(self.lengths))
-        return sum_by_owner(values, owner, len(self.lengths))
-
-    @property
-    def kl(self) -> Tensor:
-        """(E,) Σₜ log π − log π_ref, in nats an answer."""
-        return self._by_answer(self.logprobs - self.reference)
-
-    @property
-    def badness(self) -> Tensor:
-        """(E,) the price of each answer's bad parts."""
-        return self._by_answer(self.bad_parts)
-
-    @property
-    def health(self) -> Health:
-        """What the watchdog looks at."""
-        kl, entropy = float(self.kl.mean()), float(self.entropy.mean())
-        return Health.of(self.ids, self.ended.tolist(), kl, entropy, self.disagreement)
 
 
 class PpoTrainer:
@@ -369,7 +313,7 @@ class PpoTrainer:
                 seen.append(self._minibatch(answers, micro, advantages, returns))
         means = {name: sum(values[name] for values in seen) / len(seen) for name in seen[0]}
         if s.baseline == "value":
-            means["value/explained"] = _explained(answers.values, returns)
+            means["value/explained"] = explained(answers.values, returns)
         return {**means, "policy/first_ratio_error": seen[0]["policy/ratio_error"]}
 
     def _minibatches(self, micro: Sequence[list[int]], index: int, epoch: int) -> list[list[list[int]]]:
@@ -382,7 +326,7 @@ class PpoTrainer:
     def _minibatch(self, answers: Answers, micro: Sequence[list[int]], advantages: Tensor, returns: Tensor) -> dict[str, float]:
         """One optimiser step on some of the micro-batches."""
         s = self.settings
-        spans = _token_spans(answers.groups)
+        spans = answers.spans
         count = sum(len(spans[i]) for picks in micro for i in picks)
         known = torch.stack([answers.logprobs, advantages, returns, answers.values])  # (4, N)
 
@@ -493,19 +437,3 @@ def _on_cpu(parts: Mapping[int, Tensor]) -> dict[int, Tensor]:
         return {}
     whole = torch.cat(list(parts.values()), dim=1).cpu()
     return dict(zip(parts, torch.split(whole, [part.shape[1] for part in parts.values()], dim=1), strict=True))
-
-
-def _token_spans(groups: Sequence[Group]) -> list[range]:
-    """Where each group's answer tokens lie among the batch's N."""
-    spans, at = [], 0
-    for group in groups:
-        size = sum(map(len, group.answers))
-        spans.append(range(at, at + size))
-        at += size
-    return spans
-
-
-def _explained(values: Tensor, returns: Tensor) -> float:
-    """Share of the returns' variance that the values foresaw; 0 when they are constant."""
-    spread = float(returns.var(unbiased=False))
-    return 1 - float((returns - values).var(unbiased=False)) / spread if spread > 0 else 0.0

@@ -174,3 +174,10 @@ def test_rloo_compares_with_the_mean_of_the_others():
 def test_grpo_whitens_within_the_group_and_equal_answers_teach_nothing():
     out = losses.group_advantages(torch.tensor([1.0, 3.0, 7.0, 7.0]), [2, 2], "grpo")
     torch.testing.assert_close(out, torch.tensor([-1.0, 1.0, 0.0, 0.0]), atol=1e-3, rtol=0)
+
+
+def test_what_the_values_foresaw_by_literal_numbers():
+    returns = torch.tensor([1.0, 3.0])
+    assert losses.explained(torch.tensor([1.0, 3.0]), returns) == 1.0
+    assert losses.explained(torch.tensor([2.0, 3.0]), returns) == 0.75
+    assert losses.explained(torch.tensor([0.0, 9.0]), torch.tensor([2.0, 2.0])) == 0.0
