@@ -108,8 +108,8 @@ def test_taking_back_a_blind_verdict_withdraws_it(qtbot, context, room, two_mode
 
 def test_why_is_kept_and_its_field_takes_no_verdict(qtbot, context, room, two_models):
     begin(qtbot, room)
-    qtbot.keyClick(room.judging, Qt.Key.Key_W)
-    room.judging.why.setFocus()
+    qtbot.keyClick(room.judging, Qt.Key.Key_Y)
+    assert room.judging.window().focusWidget() is room.judging.why
     qtbot.keyClicks(room.judging.why, "12 is too long")
     assert context.store.judgements.effective(context.session.project.id) == []
     qtbot.keyClick(room.judging.why, Qt.Key.Key_Return)

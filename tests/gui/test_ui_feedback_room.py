@@ -239,7 +239,7 @@ def test_revising_by_keys_adds_a_version(qtbot, context, room, page):
     judge(context, 1)
     room.activated()
     opened(qtbot, page, "question 0")
-    qtbot.keyClick(page.table, Qt.Key.Key_R)
+    qtbot.keyClick(page.table, Qt.Key.Key_E)
     assert page.currentWidget() is page.revising
     board = page.revising.area.board
     assert page.revising.judging.draft.ranking.describe() == "A > B"

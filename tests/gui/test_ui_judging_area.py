@@ -99,7 +99,7 @@ def test_a_part_is_marked_by_keys_in_characters(qtbot, area, judging, store, ses
         press(qtbot, pane.text, KEY.Key_Right)
     for _ in range(6):
         qtbot.keyClick(pane.text, KEY.Key_Right, Qt.KeyboardModifier.ShiftModifier)
-    press(qtbot, pane.text, KEY.Key_S, KEY.Key_2, KEY.Key_Escape)
+    press(qtbot, pane.text, KEY.Key_B, KEY.Key_2, KEY.Key_Escape)
     assert judging.draft.spans == (Span(0, 2, 8, "unsafe advice", 3),)
     assert TEXTS[0][2:8] == "💊 pill"
     assert not area.board.cards[0].text.isVisible()  # marked, so it is shown as written

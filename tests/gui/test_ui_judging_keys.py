@@ -23,19 +23,19 @@ PLAIN, SHIFT = M.NoModifier, M.ShiftModifier
 LAYOUTS = {
     "QWERTY": {"1": (K.Key_1, PLAIN, "1", 2), "0": (K.Key_0, PLAIN, "0", 11), "=": (K.Key_Equal, PLAIN, "=", 13),
                "-": (K.Key_Minus, PLAIN, "-", 12), "S": (K.Key_S, PLAIN, "s", 31), "W": (K.Key_W, PLAIN, "w", 17),
-               "Y": (K.Key_Y, PLAIN, "y", 21)},
+               "Y": (K.Key_Y, PLAIN, "y", 21), "B": (K.Key_B, PLAIN, "b", 48)},
     "QWERTZ": {"1": (K.Key_1, PLAIN, "1", 2), "0": (K.Key_0, PLAIN, "0", 11), "=": (K.Key_Equal, SHIFT, "=", 11),
                "-": (K.Key_Minus, PLAIN, "-", 53), "S": (K.Key_S, PLAIN, "s", 31), "W": (K.Key_W, PLAIN, "w", 17),
-               "Y": (K.Key_Y, PLAIN, "y", 44)},
+               "Y": (K.Key_Y, PLAIN, "y", 44), "B": (K.Key_B, PLAIN, "b", 48)},
     "AZERTY": {"1": (K.Key_1, SHIFT, "1", 2), "0": (K.Key_0, SHIFT, "0", 11), "=": (K.Key_Equal, PLAIN, "=", 13),
                "-": (K.Key_Minus, PLAIN, "-", 7), "S": (K.Key_S, PLAIN, "s", 31), "W": (K.Key_W, PLAIN, "w", 44),
-               "Y": (K.Key_Y, PLAIN, "y", 21)},
+               "Y": (K.Key_Y, PLAIN, "y", 21), "B": (K.Key_B, PLAIN, "b", 48)},
     "Cyrillic": {"1": (K.Key_1, PLAIN, "1", 2), "0": (K.Key_0, PLAIN, "0", 11), "=": (K.Key_Equal, PLAIN, "=", 13),
                  "-": (K.Key_Minus, PLAIN, "-", 12), "S": (0x42B, PLAIN, "ы", 31), "W": (0x426, PLAIN, "ц", 17),
-                 "Y": (0x41D, PLAIN, "н", 21)},
+                 "Y": (0x41D, PLAIN, "н", 21), "B": (0x418, PLAIN, "и", 48)},
 }  # fmt: skip
 KEYBOARDS = [(name, meant) for name, keys in LAYOUTS.items() for meant in keys]
-MAC_CODES = {31: 1, 17: 13, 21: 16}
+MAC_CODES = {31: 1, 17: 13, 21: 16, 48: 11}
 
 
 def event(key, modifiers=PLAIN, text="", place=0, repeat=False, system=sys.platform):
@@ -187,8 +187,8 @@ def test_parts_are_marked_on_every_keyboard_once_a_press(qtbot, theme, layout):
     marked = []
     pane.marked.connect(marked.append)
     pane.text.choose(0, 4)
-    send(pane.text, event(*LAYOUTS[layout]["S"]))
-    send(pane.text, event(*LAYOUTS[layout]["S"], repeat=True))
+    send(pane.text, event(*LAYOUTS[layout]["B"]))
+    send(pane.text, event(*LAYOUTS[layout]["B"], repeat=True))
     send(pane.text, event(*LAYOUTS[layout]["1"]))
     send(pane.text, event(*LAYOUTS[layout]["1"], repeat=True))
     assert [(span.start, span.end, span.severity) for span in marked] == [(0, 4, 3)]

@@ -1,9 +1,10 @@
 """Where the user writes: grows with the text; Enter sends, Shift+Enter makes a new line."""
 
-from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QKeySequence
+from PySide6.QtCore import QEvent, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton, SegmentedControl
 from rlhf_desktop.ui.widgets.surfaces import column, row
@@ -35,15 +36,14 @@ class GrowingEdit(QPlainTextEdit):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter submits; with Shift it is a new line."""
-        shifted = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not shifted:
+        if keymap.heard(event, "composer") == "send":
             self.submitted.emit()
         else:
             super().keyPressEvent(event)
 
     def event(self, event: QEvent) -> bool:
         """Leave Ctrl+Z to the window while there is no typing to undo: it takes a judgement back."""
-        if event.type() == QEvent.Type.ShortcutOverride and event.matches(QKeySequence.StandardKey.Undo):
+        if event.type() == QEvent.Type.ShortcutOverride and keymap.heard(event, "window") == "undo":
             event.setAccepted(self.document().isUndoAvailable())
             return True
         return super().event(event)
@@ -108,7 +108,7 @@ class Composer(QFrame):
         self._writing = on
         self.go.set_icon("stop" if on else "send")
         self.go.setAccessibleName("Stop writing" if on else "Send")
-        self.go.setToolTip("Stop writing (Esc)" if on else "Send (Enter)")
+        self.go.setToolTip(keymap.tip("Stop writing", "leave") if on else keymap.tip("Send", "send"))
         self._refresh()
 
     def set_model(self, words: str) -> None:

@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QPainter
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QLineEdit, QListView, QMenu, QStyle, QStyledItemDelegate, QWidget
 
 from rlhf_desktop.store.shelf import ConversationCursor, ConversationPage, ConversationQuery, ConversationSummary
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
 from rlhf_desktop.ui.widgets.buttons import IconButton
@@ -151,7 +152,7 @@ class _List(QListView):
     deletePressed = Signal()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Delete:
+        if keymap.heard(event, "conversations") == "delete":
             self.deletePressed.emit()
         else:
             super().keyPressEvent(event)
@@ -179,7 +180,7 @@ class ConversationList(QFrame):
         top = row()
         top.addWidget(Label("Conversations", strong=True))
         top.addStretch(1)
-        new = IconButton("plus", "New conversation", "Ctrl+N")
+        new = IconButton("plus", "New conversation", keymap.text("new conversation"))
         top.addWidget(new)
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search")
@@ -305,7 +306,7 @@ class ConversationList(QFrame):
         """A field in the list's place for it: nothing modal."""
         self._naming = then
         self.name.clear()
-        self.name.setPlaceholderText(f"{what}: type its name, then Enter")
+        self.name.setPlaceholderText(f"{what}: type its name, then {keymap.shown('save')}")
         self.name.setAccessibleName(what)
         self.name.show()
         self.name.setFocus()

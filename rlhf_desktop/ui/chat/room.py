@@ -21,6 +21,7 @@ from rlhf_desktop.ui.chat.setup_panel import SetupPanel
 from rlhf_desktop.ui.chat.turn_view import TurnView
 from rlhf_desktop.ui.chat.turns import revealed
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.area import JudgingArea
 from rlhf_desktop.ui.judging.presenter import Saved, Showing
 from rlhf_desktop.ui.judging.ranking import LETTERS
@@ -59,7 +60,7 @@ class ChatRoom(QObject):
         top = row(None, 0, t.SPACE_XS)
         top.setContentsMargins(t.SPACE_XL + t.SPACE_L, t.SPACE_M, t.SPACE_L, 0)
         self.name = ElidedLabel("", strong=True)
-        self.setup_button = IconButton("tune", "Instructions and sampling", "Ctrl+I")
+        self.setup_button = IconButton("tune", "Instructions and sampling", keymap.text("instructions"))
         self.setup_button.setCheckable(True)
         more = IconButton("more", "Conversation menu")
         more.clicked.connect(lambda: self._conversation_menu(more))
@@ -228,8 +229,7 @@ class ChatRoom(QObject):
         return super().eventFilter(watched, event)
 
     def _key(self, event: QKeyEvent) -> bool:
-        key = event.key()
-        if key == Qt.Key.Key_Escape and self.presenter.writing:
+        if keymap.heard(event, "chat") == "leave" and self.presenter.writing:
             self.presenter.stop()
             return True
         return self.area.key(event)

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFrame, QWidget
 from rlhf_desktop.ui.chat.composer import GrowingEdit
 from rlhf_desktop.ui.chat.thought_fold import ThoughtFold
 from rlhf_desktop.ui.chat.turns import Turn
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
 from rlhf_desktop.ui.widgets.flow import Flow
@@ -61,7 +62,11 @@ class TurnView(QFrame):
         if turn.role == "assistant":
             self._add(across, "copy", "Copy this answer", self._copy)
             self._add(
-                across, "refresh", "Write another answer", lambda: self.regenerated.emit(turn.id), "Ctrl+R" if turn.last else ""
+                across,
+                "refresh",
+                "Write another answer",
+                lambda: self.regenerated.emit(turn.id),
+                keymap.text("another answer") if turn.last else "",
             )
             self._add(across, "thumb-up", "This answer is good", lambda: self.thumbed.emit(turn.id, True))
             self._add(across, "thumb-down", "This answer is not good", lambda: self.thumbed.emit(turn.id, False))

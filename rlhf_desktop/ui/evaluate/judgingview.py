@@ -7,7 +7,8 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
 
 from rlhf_desktop.operations.blind import BlindPair
-from rlhf_desktop.ui.judging.keys import is_plain, symbol
+from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.judging.keys import digit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.icons import grown
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -15,13 +16,14 @@ from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Page, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
 
-_KEYS = {"1": "left", "2": "right", "=": "tie", "0": "both_bad", "S": "skip"}
+_BY_NUMBER = {1: "left", 2: "right"}
+_BY_NAME = {"tie": "tie", "none": "both_bad", "skip": "skip"}
 VERDICTS = {
     "left": "1 is better",
-    "tie": "About equal (=)",
+    "tie": f"About equal ({keymap.shown('tie')})",
     "right": "2 is better",
-    "both_bad": "Neither will do (0)",
-    "skip": "Skip (S)",
+    "both_bad": f"Neither will do ({keymap.shown('none')})",
+    "skip": f"Skip ({keymap.shown('skip')})",
 }
 
 
@@ -87,10 +89,10 @@ class JudgingView(QWidget):
             line.addWidget(button)
         line.addStretch(1)
         self.undo = Button("Take back", "quiet", "undo")
-        self.undo.setToolTip("Take the last verdict back  (Backspace)")
+        self.undo.setToolTip(keymap.tip("Take the last verdict back", "take back"))
         self.undo.clicked.connect(self.undone)
         self.stop = Button("See the result so far", "quiet", "evaluate")
-        self.stop.setToolTip("You may look at any time and go on later: the interval stays honest  (Esc)")
+        self.stop.setToolTip(keymap.tip("You may look at any time and go on later: the interval stays honest", "leave"))
         self.stop.clicked.connect(self.stopped)
         line.addWidget(self.undo)
         line.addWidget(self.stop)
@@ -104,7 +106,7 @@ class JudgingView(QWidget):
         self.why.setMaxLength(2000)
         self.why.returnPressed.connect(self.setFocus)
         line.addWidget(self.why, 1)
-        line.addWidget(caption("Keys: 1  2  =  0   ·   Backspace takes back   ·   W why   ·   Esc result"))
+        line.addWidget(caption(_keys_in_words()))
         return line
 
     def show_pair(self, pair: BlindPair) -> None:
@@ -125,7 +127,7 @@ class JudgingView(QWidget):
             self.judged.emit(verdict, self.why.text().strip())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """1, 2, =, 0, S, W, Backspace, Esc; arrows and the page keys scroll."""
+        """A verdict, or what the table of keys says; arrows and the page keys scroll."""
         action = self._action(event)
         if action is None:
             self.page.keyPressEvent(event)
@@ -133,15 +135,18 @@ class JudgingView(QWidget):
             action()
 
     def _action(self, event: QKeyEvent) -> Callable[[], None] | None:
-        said = symbol(event)
-        if said in _KEYS:
-            return lambda: self._say(_KEYS[said])
-        if said == "W":
-            return self.why.setFocus
-        if not is_plain(event):
-            return None
+        said = keymap.heard(event, "blind")
+        verdict = _BY_NUMBER.get(digit(event) or 0) if said == "number" else _BY_NAME.get(said)
+        if verdict:
+            return lambda: self._say(verdict)
         back = self.undone.emit if self.undo.isEnabled() else None
-        return {Qt.Key.Key_Backspace: back, Qt.Key.Key_Escape: self.stopped.emit}.get(event.key())
+        return {"why": self.why.setFocus, "take back": back, "leave": self.stopped.emit}.get(said)
+
+
+def _keys_in_words() -> str:
+    key = keymap.shown
+    said = [f"{key('take back')} takes back", f"{key('why')} why", f"{key('leave')} result"]
+    return "   ·   ".join([f"Keys: 1  2  {key('tie')}  {key('none')}", *said])
 
 
 def _conversation(pair: BlindPair) -> str:

@@ -10,6 +10,7 @@ from rlhf_desktop.ui import words
 from rlhf_desktop.ui.evaluate.effects import EffectsCard
 from rlhf_desktop.ui.evaluate.forest import ForestCard
 from rlhf_desktop.ui.evaluate.interval import IntervalBar
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
@@ -63,7 +64,7 @@ class ResultPage(Page):
 
     def _head(self, mine_left: int, more: int):
         win, line = self.report.win, row(spacing=t.SPACE_M)
-        back = Button("All comparisons", "quiet", "chevron-left", "Alt+Left")
+        back = Button("All comparisons", "quiet", "chevron-left", keymap.text("back"))
         back.clicked.connect(self.closed)
         self.write = Button("Report…", "quiet", "file")
         self.write.setToolTip("Write a page to send to a colleague: the numbers, the charts, sample answers; it names nobody")

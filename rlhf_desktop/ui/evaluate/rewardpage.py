@@ -10,6 +10,7 @@ from rlhf_desktop.feedback.quality import Share
 from rlhf_desktop.operations.reward_review import Mistake, RewardReview
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.evaluate.interval import IntervalBar
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import Theme, current
 from rlhf_desktop.ui.train.charts import dress, plot, strokes
@@ -59,7 +60,7 @@ class RewardPage(Page):
 
     def _head(self):
         line = row(spacing=t.SPACE_M)
-        back = Button("All comparisons", "quiet", "chevron-left", "Alt+Left")
+        back = Button("All comparisons", "quiet", "chevron-left", keymap.text("back"))
         back.clicked.connect(self.closed)
         run = Button("Its run", "quiet", "train")
         run.setToolTip("The page of the run that made it")

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QWidget
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, Spans
 from rlhf_desktop.operations.history import LETTERS, HistoryItem, verdict_words, words_about
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.draft import CONFIDENCES
 from rlhf_desktop.ui.judging.marks import MarkPane
 from rlhf_desktop.ui.theme import tokens as t
@@ -42,7 +43,7 @@ class DetailPane(Page):
         self.body.addWidget(self._facts)
         head = Flow(t.SPACE_S)
         self.revise = Button("Revise", icon="edit")
-        self.revise.setToolTip("Judge again; the version before is kept  (R)")
+        self.revise.setToolTip(keymap.tip("Judge again; the version before is kept", "edit"))
         self.withdraw, self.restore = Button("Withdraw", icon="undo"), Button("Restore", icon="refresh")
         for button in (self.revise, self.withdraw, self.restore):
             head.addWidget(button)

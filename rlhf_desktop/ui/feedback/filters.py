@@ -8,8 +8,9 @@ from PySide6.QtWidgets import QLineEdit, QMenu, QWidget
 
 from rlhf_desktop.feedback.signals import SIGNALS
 from rlhf_desktop.store.history import HistoryQuery
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.buttons import Chip, keys
+from rlhf_desktop.ui.widgets.buttons import Chip
 from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.surfaces import column
 
@@ -76,7 +77,7 @@ class Filters(QWidget):
         super().__init__(parent)
         box = column(self, 0, t.SPACE_S)
         self.search = QLineEdit()
-        self.search.setPlaceholderText(f"Search prompts, answers, reasons…   {keys('Ctrl+F')}")
+        self.search.setPlaceholderText(f"Search prompts, answers, reasons…   {keymap.shown('find')}")
         self.search.setAccessibleName("Search judgements")
         self.search.setClearButtonEnabled(True)
         for button in self.search.findChildren(QWidget):

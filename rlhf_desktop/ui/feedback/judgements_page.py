@@ -18,7 +18,7 @@ from rlhf_desktop.ui.feedback.erasing import ErasingPage
 from rlhf_desktop.ui.feedback.filters import Filters
 from rlhf_desktop.ui.feedback.revising import RevisingPage
 from rlhf_desktop.ui.feedback.table import COLUMNS, HistoryModel, HistoryTable
-from rlhf_desktop.ui.judging.keys import symbol
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -326,13 +326,13 @@ class JudgementsPage(QStackedWidget):
     # --- keys
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """R revises what is chosen in the table."""
+        """A key revises what is chosen in the table."""
         if event.type() == QEvent.Type.KeyPress and self._key(event):
             return True
         return super().eventFilter(watched, event)
 
     def _key(self, event: QKeyEvent) -> bool:
-        if symbol(event) == "R" and not event.isAutoRepeat() and self.detail.revise.isVisible():
+        if keymap.heard(event, "history") == "edit" and not event.isAutoRepeat() and self.detail.revise.isVisible():
             self.detail.revise.click()
             return True
         return False

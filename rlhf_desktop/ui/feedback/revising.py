@@ -7,6 +7,7 @@ from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.operations.history import prompt_of, verdict_words
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.area import JudgingArea
 from rlhf_desktop.ui.judging.presenter import Judging
 from rlhf_desktop.ui.label.item_page import PromptCard
@@ -36,7 +37,7 @@ class RevisingPage(QWidget):
         self._said = caption("")
         head.addWidget(self._said, 1)
         self.cancel = Button("Leave as it is", "quiet")
-        self.cancel.setToolTip("Leave as it is  (Esc)")
+        self.cancel.setToolTip(keymap.tip("Leave as it is", "leave"))
         head.addWidget(self.cancel)
         box.addLayout(head)
         box.addWidget(self._make_scroll(), 1)
@@ -101,7 +102,7 @@ class RevisingPage(QWidget):
         if event.type() == QEvent.Type.KeyPress:
             if self.area.key(event):
                 return True
-            if event.key() == Qt.Key.Key_Escape:
+            if keymap.heard(event, "revising") == "leave":
                 self._leave()
                 return True
         return super().eventFilter(watched, event)

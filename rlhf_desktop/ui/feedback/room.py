@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt
-from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QTabBar, QWidget
 
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.feedback.files_page import FilesPage
 from rlhf_desktop.ui.feedback.judgements_page import JudgementsPage
 from rlhf_desktop.ui.feedback.team_page import TeamPage
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import Pages, column, hairline, row
 from rlhf_desktop.ui.widgets.text import title
@@ -61,8 +61,7 @@ class FeedbackRoom(QObject):
         self.files.bundles.merged.connect(self.judgements.refresh)
         session.projectChanged.connect(self._changed)
         session.feedbackChanged.connect(self._changed)
-        find = QShortcut(QKeySequence.StandardKey.Find, self._root, self._find)
-        find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        keymap.listen(self._root, "find", self._find, inside=True)
 
     def widget(self) -> QWidget:
         """The room."""

@@ -4,6 +4,7 @@ from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QStyle, QStyleOptionButton, QStylePainter, QWidget
 
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import row
@@ -29,7 +30,7 @@ class Header(QFrame):
         self.count = caption("")
         self.next = Button("Next step", "quiet", icon="spark")
         self.next.hide()
-        search = self._find = Button("Find anything", "quiet", icon="search", shortcut="Ctrl+K")
+        search = self._find = Button("Find anything", "quiet", icon="search", shortcut=keymap.text("search everything"))
         search.setObjectName("find")
         across.addWidget(self.project)
         across.addWidget(self.count)

@@ -23,6 +23,7 @@ from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.shelf import ConversationQuery
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.frame.notify import Notifier
 from rlhf_desktop.ui.frame.palette import Command, Deliver
 from rlhf_desktop.ui.frame.room import ROOMS
@@ -354,7 +355,7 @@ class Desk(QObject):
         rooms = [Command(spec.title, spec.icon, lambda key=spec.key: window.show_room(key), spec.shortcut) for spec in ROOMS]
         return [
             *rooms,
-            Command("New conversation", "plus", self._new_conversation, "Ctrl+N"),
+            Command("New conversation", "plus", self._new_conversation, keymap.shown("new conversation")),
             Command("Open the sample project", "spark", self.show_sample_project),
             Command("Publish comparisons on the Hub", "upload", session.publishingRequested.emit),
             Command("Light theme", "sun", lambda: theme.set_mode("light")),

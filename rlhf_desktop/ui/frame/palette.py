@@ -7,6 +7,7 @@ from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import QApplication, QFrame, QLineEdit, QListWidget, QListWidgetItem, QWidget
 from shiboken6 import isValid
 
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import column
@@ -79,12 +80,13 @@ class CommandPalette(QFrame):
             self.hide()
         if event.type() != QEvent.Type.KeyPress:
             return super().eventFilter(watched, event)
-        step = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}.get(event.key())
-        if event.key() == Qt.Key.Key_Escape:
+        said = keymap.heard(event, "palette")
+        step = {"down": 1, "up": -1}.get(said)
+        if said == "leave":
             self._leave()
         elif step:
             self.found.setCurrentRow(max(0, min(self.found.count() - 1, self.found.currentRow() + step)))
-        return event.key() == Qt.Key.Key_Escape or step is not None
+        return bool(said)
 
     def _leave(self) -> None:
         """Close, and give the focus back to what had it."""

@@ -8,6 +8,7 @@ from typing import Protocol
 from PySide6.QtWidgets import QWidget
 
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.frame import keymap
 
 
 class Room(Protocol):
@@ -36,8 +37,12 @@ class RoomSpec:
     key: str
     title: str
     icon: str
-    shortcut: str
     make: Callable[[Context], Room]
+
+    @property
+    def shortcut(self) -> str:
+        """Its key."""
+        return keymap.text(self.key)
 
 
 def _lazily(module: str, name: str) -> Callable[[Context], Room]:
@@ -45,11 +50,11 @@ def _lazily(module: str, name: str) -> Callable[[Context], Room]:
 
 
 ROOMS: tuple[RoomSpec, ...] = (
-    RoomSpec("chat", "Chat", "chat", "Ctrl+1", _lazily("rlhf_desktop.ui.chat.room", "ChatRoom")),
-    RoomSpec("label", "Label", "label", "Ctrl+2", _lazily("rlhf_desktop.ui.label.room", "LabelRoom")),
-    RoomSpec("feedback", "Feedback", "feedback", "Ctrl+3", _lazily("rlhf_desktop.ui.feedback.room", "FeedbackRoom")),
-    RoomSpec("train", "Train", "train", "Ctrl+4", _lazily("rlhf_desktop.ui.train.room", "TrainRoom")),
-    RoomSpec("evaluate", "Evaluate", "evaluate", "Ctrl+5", _lazily("rlhf_desktop.ui.evaluate.room", "EvaluateRoom")),
-    RoomSpec("models", "Models", "models", "Ctrl+6", _lazily("rlhf_desktop.ui.models.room", "ModelsRoom")),
-    RoomSpec("settings", "Settings", "settings", "Ctrl+7", _lazily("rlhf_desktop.ui.settings.room", "SettingsRoom")),
+    RoomSpec("chat", "Chat", "chat", _lazily("rlhf_desktop.ui.chat.room", "ChatRoom")),
+    RoomSpec("label", "Label", "label", _lazily("rlhf_desktop.ui.label.room", "LabelRoom")),
+    RoomSpec("feedback", "Feedback", "feedback", _lazily("rlhf_desktop.ui.feedback.room", "FeedbackRoom")),
+    RoomSpec("train", "Train", "train", _lazily("rlhf_desktop.ui.train.room", "TrainRoom")),
+    RoomSpec("evaluate", "Evaluate", "evaluate", _lazily("rlhf_desktop.ui.evaluate.room", "EvaluateRoom")),
+    RoomSpec("models", "Models", "models", _lazily("rlhf_desktop.ui.models.room", "ModelsRoom")),
+    RoomSpec("settings", "Settings", "settings", _lazily("rlhf_desktop.ui.settings.room", "SettingsRoom")),
 )

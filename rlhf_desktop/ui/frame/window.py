@@ -1,11 +1,12 @@
 """The window: composes rail, header, rooms, status bar and palette, and does nothing else."""
 
 from PySide6.QtCore import QRect, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QVBoxLayout, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.frame.bars import Header, StatusBar
 from rlhf_desktop.ui.frame.focus import FocusKeeper
 from rlhf_desktop.ui.frame.palette import CommandPalette
@@ -42,9 +43,9 @@ class Window(QMainWindow):
         self.focus = FocusKeeper(self.stack, self)
         self.rail.chosen.connect(self._enter_room)
         self.header.searchRequested.connect(self.palette_view.open)
-        QShortcut(QKeySequence.StandardKey.Undo, self, lambda: self.toast.undo() or context.session.undoRequested.emit())
-        QShortcut(QKeySequence.StandardKey.Redo, self, context.session.redoRequested.emit)
-        QShortcut(QKeySequence.StandardKey.Quit, self, self.close)
+        keymap.listen(self, "undo", lambda: self.toast.undo() or context.session.undoRequested.emit())
+        keymap.listen(self, "redo", context.session.redoRequested.emit)
+        keymap.listen(self, "quit", self.close)
         context.session.announced.connect(self.toast.announce)
         context.session.troubled.connect(self.show_trouble)
         context.session.roomRequested.connect(self.show_room)

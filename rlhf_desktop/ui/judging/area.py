@@ -6,9 +6,10 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QGridLayout, QLineEdit, QPlainTextEdit, QWidget
 
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.card import AnswerCard
 from rlhf_desktop.ui.judging.draft import Draft
-from rlhf_desktop.ui.judging.keys import is_plain, symbol
+from rlhf_desktop.ui.judging.keys import digit
 from rlhf_desktop.ui.judging.panel import JudgingPanel
 from rlhf_desktop.ui.judging.presenter import Judging, Showing
 from rlhf_desktop.ui.judging.writing import WritingPane
@@ -16,7 +17,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import column
 
 _TEXT_FIELDS = (QLineEdit, QPlainTextEdit, QComboBox, QAbstractSpinBox)
-_REPEATABLE = (Qt.Key.Key_Left, Qt.Key.Key_Right)  # looking along the answers says nothing of them
+_REPEATABLE = ("left", "right")  # looking along the answers says nothing of them
 
 
 class AnswerBoard(QWidget):
@@ -192,43 +193,37 @@ class JudgingArea(QObject):
         focus = self.board.window().focusWidget()
         if self.judging.showing is None or isinstance(focus, _TEXT_FIELDS):
             return False
-        if not is_plain(event):
-            return False
-        said = symbol(event)
-        action = self._by_symbol(said) if said else self._by_key().get(event.key())
-        if action and (not event.isAutoRepeat() or event.key() in _REPEATABLE):
+        said = keymap.heard(event, "judging")
+        action = self._number(digit(event)) if said == "number" else self._actions().get(said)
+        if action and (not event.isAutoRepeat() or said in _REPEATABLE):
             action()
         return action is not None
 
-    def _by_symbol(self, said: str) -> Callable[[], None] | None:
+    def _number(self, number: int) -> Callable[[], None]:
+        return lambda: self.judging.press(number - 1)
+
+    def _actions(self) -> dict[str, Callable[[], None] | None]:
+        """What the keys of the table do now."""
         j = self.judging
-        if said in "123456789":
-            return lambda: j.press(int(said) - 1)
         card, new = self.board.cards[j.current], not j.showing.revises
         thumbs_only = j.showing.protocol.comparison == "none" and j.showing.protocol.thumbs
         return {
-            "=": self._up if thumbs_only else j.tie,
-            "+": self._up,
-            "-": self._down,
-            "0": j.reject_all,
-            "E": card.start_writing if j.showing.protocol.correction else None,
-            "M": card.toggle_marking,
-            "R": self._rate,
-            "C": j.next_confidence,
-            "Y": self._ask_why,
-            "W": self.write_own,
-            "S": j.skip if new else None,
-            "F": j.flag if new else None,
-        }.get(said)
-
-    def _by_key(self) -> dict[Qt.Key, Callable[[], None]]:
-        j, key = self.judging, Qt.Key
-        return {
-            key.Key_Backspace: j.back,
-            key.Key_Return: j.submit,
-            key.Key_Enter: j.submit,
-            key.Key_Left: lambda: j.choose(j.current - 1),
-            key.Key_Right: lambda: j.choose(j.current + 1),
+            "tie": self._up if thumbs_only else j.tie,
+            "thumb up": self._up,
+            "thumb down": self._down,
+            "none": j.reject_all,
+            "edit": card.start_writing if j.showing.protocol.correction else None,
+            "mark": card.toggle_marking,
+            "rate": self._rate,
+            "how sure": j.next_confidence,
+            "why": self._ask_why,
+            "write": self.write_own,
+            "skip": j.skip if new else None,
+            "flag": j.flag if new else None,
+            "take back": j.back,
+            "save": j.submit,
+            "left": lambda: j.choose(j.current - 1),
+            "right": lambda: j.choose(j.current + 1),
         }
 
     def _up(self) -> None:

@@ -5,6 +5,7 @@ from PySide6.QtGui import QDrag, QMouseEvent
 from PySide6.QtWidgets import QApplication, QLabel, QSizePolicy, QWidget
 
 from rlhf_desktop.feedback.protocol import Protocol
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.choices import ChoiceRow
 from rlhf_desktop.ui.judging.draft import Draft
 from rlhf_desktop.ui.judging.marks import MarkPane
@@ -95,15 +96,15 @@ class AnswerCard(Card):
         letter = self.letter
         self.up = IconButton("thumb-up", f"Answer {letter} is good", size=t.ICON_SMALL)
         self.down = IconButton("thumb-down", f"Answer {letter} is not good", size=t.ICON_SMALL)
-        for button, up, key in ((self.up, True, "+"), (self.down, False, "−")):
+        for button, up, key in ((self.up, True, "thumb up"), (self.down, False, "thumb down")):
             button.setCheckable(True)
-            button.setToolTip(f"{button.accessibleName()}  ({key})")
+            button.setToolTip(keymap.tip(button.accessibleName(), key))
             button.clicked.connect(lambda _on=False, up=up: self.thumbed.emit(up))
         self.edit = IconButton("edit", f"Correct answer {letter}", size=t.ICON_SMALL)
-        self.edit.setToolTip(f"Correct answer {letter}  (E)")
+        self.edit.setToolTip(keymap.tip(f"Correct answer {letter}", "edit"))
         self.edit.clicked.connect(self.start_writing)
         self.mark = IconButton("mark", f"Mark parts of answer {letter}", size=t.ICON_SMALL)
-        self.mark.setToolTip(f"Mark parts of answer {letter}  (M)")
+        self.mark.setToolTip(keymap.tip(f"Mark parts of answer {letter}", "mark"))
         self.mark.clicked.connect(self.toggle_marking)
         self.pick = Button(str(self._answer + 1), "normal")
         self.pick.setProperty("kind", "chip")

@@ -4,6 +4,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QButtonGroup, QFrame, QPushButton, QWidget
 
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.keys import digit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.flow import Flow
@@ -88,17 +89,17 @@ class ChoiceRow(QFrame):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Numbers choose, left and right change, up and down go to the neighbour, Backspace clears, Esc leaves."""
-        key, typed = event.key(), digit(event)
-        if typed is not None and 1 <= typed <= len(self._replies):
+        said, typed = keymap.heard(event, "rating"), digit(event)
+        if said == "number" and typed <= len(self._replies):
             if not event.isAutoRepeat():
                 self._type(typed - 1)
-        elif key in (Qt.Key.Key_Left, Qt.Key.Key_Right) and not self._several:
-            self._step(1 if key == Qt.Key.Key_Right else -1)
-        elif key in (Qt.Key.Key_Up, Qt.Key.Key_Down):
-            self.focusNextPrevChild(key == Qt.Key.Key_Down)
-        elif key in (Qt.Key.Key_Backspace, Qt.Key.Key_Delete):
+        elif said in ("left", "right") and not self._several:
+            self._step(1 if said == "right" else -1)
+        elif said in ("up", "down"):
+            self.focusNextPrevChild(said == "down")
+        elif said == "clear":
             self._change(())
-        elif key == Qt.Key.Key_Escape:
+        elif said == "leave":
             self.left.emit()
         else:
             super().keyPressEvent(event)

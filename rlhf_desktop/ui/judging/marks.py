@@ -11,7 +11,8 @@ from PySide6.QtWidgets import QFrame, QPlainTextEdit, QSizePolicy, QTextEdit, QW
 from rlhf_desktop.feedback.judgements import Span
 from rlhf_desktop.feedback.protocol import SpanCategory
 from rlhf_desktop.ui import words
-from rlhf_desktop.ui.judging.keys import symbol
+from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.judging.keys import digit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton, SegmentedControl
@@ -19,7 +20,12 @@ from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.surfaces import clear, column, reveal, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, align_as_written, caption, either_way
 
-_KEYPAD = Qt.KeyboardModifier.KeypadModifier  # a Mac's arrows have it
+_STEPS = {
+    "left": QTextCursor.MoveOperation.Left,
+    "right": QTextCursor.MoveOperation.Right,
+    "line start": QTextCursor.MoveOperation.StartOfLine,
+    "line end": QTextCursor.MoveOperation.EndOfLine,
+}
 SEVERITIES = ("slight", "serious", "grave")
 
 
@@ -36,7 +42,7 @@ class MarkableText(QPlainTextEdit):
     """Grows with its text. Positions are counted in characters (Python's), not in Qt's 16-bit units."""
 
     categoryPressed = Signal(int)  # a number key, while something is selected: its place
-    severityPressed = Signal()  # S
+    severityPressed = Signal()
     left = Signal()  # Esc
 
     def __init__(self, text: str, name: str, parent: QWidget | None = None) -> None:
@@ -88,32 +94,29 @@ class MarkableText(QPlainTextEdit):
         return QSize(self.fontMetrics().averageCharWidth() * t.MEASURE_CHARACTERS, self.height())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Numbers mark what is selected, S changes how bad it is; Esc leaves."""
-        key, said = event.key(), symbol(event)
-        if key == Qt.Key.Key_Escape:
+        """Numbers mark what is selected, another key changes how bad it is, or leaves."""
+        said = keymap.heard(event, "marking")
+        if said == "leave":
             self.left.emit()
-        elif said == "S" or (said and said in "123456789"):
+        elif said in ("how bad", "number"):
             if not event.isAutoRepeat():
-                self._press(said)
-        elif not event.modifiers() & ~_KEYPAD and key in (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_End):
-            self._move(key)
+                self._press(digit(event))
+        elif said in _STEPS:
+            self._move(_STEPS[said])
         else:
             super().keyPressEvent(event)
 
-    def _press(self, said: str) -> None:
-        if said == "S":
+    def _press(self, number: int | None) -> None:
+        if number is None:
             self.severityPressed.emit()
         else:
-            self.categoryPressed.emit(int(said) - 1)
+            self.categoryPressed.emit(number - 1)
 
-    def _move(self, key: Qt.Key) -> None:
+    def _move(self, step: QTextCursor.MoveOperation) -> None:
         """Without Shift the arrows move the place where selecting begins; a read-only text would scroll instead."""
-        step = QTextCursor.MoveOperation
         cursor = self.textCursor()
         cursor.clearSelection()
-        cursor.movePosition(
-            {Qt.Key.Key_Left: step.Left, Qt.Key.Key_Right: step.Right, Qt.Key.Key_Home: step.StartOfLine}.get(key, step.EndOfLine)
-        )
+        cursor.movePosition(step)
         self.setTextCursor(cursor)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
@@ -182,7 +185,8 @@ class MarkPane(QWidget):
         bar = QWidget()
         box = column(bar, 0, t.SPACE_XS)
         self._hint = caption(
-            "Select text (Shift and arrows, or the mouse), then press the number of what is wrong.  Esc ends.", wrap=True
+            f"Select text (Shift and arrows, or the mouse), then press the number of what is wrong.  {keymap.shown('leave')} ends.",
+            wrap=True,
         )
         box.addWidget(self._hint)
         kinds = Flow()
@@ -200,7 +204,7 @@ class MarkPane(QWidget):
         done = Button("Done", "quiet")
         done.clicked.connect(self.left)
         lower = Flow(t.SPACE_S)
-        for part in (caption("How bad  (S)"), self._severity, done):
+        for part in (caption(keymap.tip("How bad", "how bad")), self._severity, done):
             lower.addWidget(part)
         box.addLayout(lower)
         return bar
@@ -236,7 +240,7 @@ class MarkPane(QWidget):
         if chosen and place < len(self._categories):
             self.marked.emit(Span(self._answer, *chosen, self._categories[place].name, self._severity.value()))
         elif chosen is None:
-            self._hint.setText("Select some text first: Shift and arrows, or the mouse.  Esc ends.")
+            self._hint.setText(f"Select some text first: Shift and arrows, or the mouse.  {keymap.shown('leave')} ends.")
 
 
 def _unit_offsets(text: str) -> list[int]:

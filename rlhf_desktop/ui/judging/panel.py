@@ -4,6 +4,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QLineEdit, QWidget
 
 from rlhf_desktop.feedback.protocol import Protocol
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.card import MIME, LetterChip
 from rlhf_desktop.ui.judging.draft import CONFIDENCES, STRENGTHS, Draft, saves_at_once
 from rlhf_desktop.ui.judging.ranking import RankingState
@@ -86,7 +87,7 @@ class JudgingPanel(Card):
         self._strength, self._confidence = QWidget(), QWidget()
         for holder, words, scale in (
             (self._strength, "How much better", self.strength),
-            (self._confidence, "How sure  (C)", self.confidence),
+            (self._confidence, keymap.tip("How sure", "how sure"), self.confidence),
         ):
             across = row(holder, 0, t.SPACE_S)
             across.addWidget(caption(words))
@@ -101,7 +102,7 @@ class JudgingPanel(Card):
         self.why.textEdited.connect(self.whyTyped)
         self.why.returnPressed.connect(self.left)
         self.save = Button("Save", "primary")
-        self.save.setToolTip("Save (Enter)")
+        self.save.setToolTip(keymap.tip("Save", "save"))
         self.save.clicked.connect(self.submitted)
         across = row(None, 0, t.SPACE_S)
         across.addWidget(self.why, 1)
@@ -114,12 +115,12 @@ class JudgingPanel(Card):
         self.back, self.write = Button("Back", "quiet", icon="undo"), Button("Write my own", "quiet", icon="edit")
         self.skip, self.flag = Button("Skip", "quiet"), Button("Flag", "quiet", icon="flag")
         for button, signal, tip in (
-            (self.equal, self.tied, "The next answer equals the last one (=)"),
-            (self.none, self.allRejected, "None of the answers will do (0)"),
-            (self.back, self.takenBack, "Take the last one back (Backspace)"),
-            (self.write, self.writeRequested, "Write the answer yourself, as an example (W)"),
-            (self.skip, self.skipped, "Do not judge this one (S)"),
-            (self.flag, self.flagged, "Something is wrong with the prompt or the answers (F)"),
+            (self.equal, self.tied, keymap.tip("The next answer equals the last one", "tie")),
+            (self.none, self.allRejected, keymap.tip("None of the answers will do", "none")),
+            (self.back, self.takenBack, keymap.tip("Take the last one back", "take back")),
+            (self.write, self.writeRequested, keymap.tip("Write the answer yourself, as an example", "write")),
+            (self.skip, self.skipped, keymap.tip("Do not judge this one", "skip")),
+            (self.flag, self.flagged, keymap.tip("Something is wrong with the prompt or the answers", "flag")),
         ):
             button.setToolTip(tip)
             button.clicked.connect(signal)
@@ -226,23 +227,24 @@ class JudgingPanel(Card):
 
 def keys_in_words(protocol: Protocol, answers: int, revising: bool = False) -> str:
     """The keys that do something under this protocol, on one line."""
-    compares, pair = protocol.comparison, answers == 2
+    compares, pair, key = protocol.comparison, answers == 2, keymap.shown
+    look = f"{key('left')} {key('right')} which answer"
     said = {
-        "buckets": [f"1–{len(protocol.buckets)} the answer's group", "← → which answer"],
-        "none": ["← → which answer"] if answers > 1 else [],
-    }.get(compares, [f"1–{answers} {'the better one' if pair else 'best to worst'}", "= tie"])
+        "buckets": [f"1–{len(protocol.buckets)} the answer's group", look],
+        "none": [look] if answers > 1 else [],
+    }.get(compares, [f"1–{answers} {'the better one' if pair else 'best to worst'}", f"{key('tie')} tie"])
     if compares in ("pairwise", "ranking") and pair and protocol.strength:
         said.append("the same number again: more so")
-    said += ["0 none will do", "Backspace takes back"] if compares != "none" else []
+    said += [f"{key('none')} none will do", f"{key('take back')} takes back"] if compares != "none" else []
     for wanted, words in (
-        (protocol.thumbs, "+ − thumb"),
-        (protocol.attributes or protocol.labels, "R rate, then numbers"),
-        (protocol.correction, "E correct"),
-        (protocol.span_categories, "M mark"),
-        (protocol.confidence, "C how sure"),
-        (protocol.reason != "off", "Y why"),
-        (protocol.demonstration and not revising, "W write my own"),
+        (protocol.thumbs, f"{key('thumb up')} {key('thumb down')} thumb"),
+        (protocol.attributes or protocol.labels, f"{key('rate')} rate, then numbers"),
+        (protocol.correction, f"{key('edit')} correct"),
+        (protocol.span_categories, f"{key('mark')} mark"),
+        (protocol.confidence, f"{key('how sure')} how sure"),
+        (protocol.reason != "off", f"{key('why')} why"),
+        (protocol.demonstration and not revising, f"{key('write')} write my own"),
     ):
         said += [words] if wanted else []
-    said += [] if revising else ["S skip", "F flag"]
-    return "  ·  ".join(said if pair and saves_at_once(protocol) else [*said, "Enter saves"])
+    said += [] if revising else [f"{key('skip')} skip", f"{key('flag')} flag"]
+    return "  ·  ".join(said if pair and saves_at_once(protocol) else [*said, f"{key('save')} saves"])

@@ -1,11 +1,12 @@
 """A field for a longer text of the user's own: a correction, an example, a guideline."""
 
 from PySide6.QtCore import QEvent, Signal
-from PySide6.QtGui import QKeyEvent, Qt
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.buttons import Button, keys
+from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.surfaces import column
 from rlhf_desktop.ui.widgets.text import align_as_written, caption, either_way
@@ -32,10 +33,10 @@ class LongEdit(QPlainTextEdit):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """The two keys that end writing."""
-        controlled = event.modifiers() & Qt.KeyboardModifier.ControlModifier
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and controlled:
+        said = keymap.heard(event, "writing")
+        if said == "keep":
             self.submitted.emit()
-        elif event.key() == Qt.Key.Key_Escape:
+        elif said == "leave":
             self.left.emit()
         else:
             super().keyPressEvent(event)
@@ -68,7 +69,7 @@ class WritingPane(QWidget):
         self.edit = LongEdit(name, text)
         box.addWidget(self.edit)
         lower = Flow(t.SPACE_S)  # in as many lines as it takes: cards stay equal
-        lower.addWidget(caption(f"{keys('Ctrl+Enter')} keeps · Esc leaves"))
+        lower.addWidget(caption(f"{keymap.shown('keep')} keeps · {keymap.shown('leave')} leaves"))
         cancel = Button("Leave", "quiet")
         self.keep = Button(keep, "primary")
         lower.addWidget(cancel)

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from rlhf_desktop.store.guidelines import Guideline
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.writing import WritingPane
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
@@ -35,7 +36,7 @@ class GuidelinePanel(QFrame):
         head.addWidget(Label("Guidelines", strong=True), 1)
         self.edit = IconButton("edit", "Edit the guidelines", size=t.ICON_SMALL)
         fold = IconButton("chevron-right", "Fold the guidelines", size=t.ICON_SMALL)
-        fold.setToolTip("Fold the guidelines  (G)")
+        fold.setToolTip(keymap.tip("Fold the guidelines", "fold guidelines"))
         head.addWidget(self.edit)
         head.addWidget(fold)
         box.addLayout(head)

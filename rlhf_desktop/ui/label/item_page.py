@@ -5,6 +5,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QW
 
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.area import JudgingArea
 from rlhf_desktop.ui.label.guidelines import GuidelinePanel
 from rlhf_desktop.ui.label.presenter import Progress
@@ -25,7 +26,7 @@ class PromptCard(Card):
         self.body.setContentsMargins(t.SPACE_L, t.SPACE_S, t.SPACE_L, t.SPACE_S)
         head = row(spacing=t.SPACE_S)
         self.toggle = IconButton("chevron-up", "Fold the prompt", size=t.ICON_SMALL)
-        self.toggle.setToolTip("Fold or unfold the prompt  (P)")
+        self.toggle.setToolTip(keymap.tip("Fold or unfold the prompt", "fold prompt"))
         self._line = ElidedLabel("", "answer")
         self._line.hide()
         head.addWidget(caption("Prompt"))
@@ -98,7 +99,7 @@ class ItemPage(QWidget):
         bar.addWidget(self.progress, 1)
         bar.addWidget(self.said)
         self.guide = Button("Guidelines", "quiet", icon="book")
-        self.guide.setToolTip("Show or fold the guidelines  (G)")
+        self.guide.setToolTip(keymap.tip("Show or fold the guidelines", "fold guidelines"))
         self.protocol, self.prompts = Button("What is asked", "quiet", icon="tune"), Button("Prompts", "quiet", icon="plus")
         self.finish = Button("End", "quiet")
         self.finish.setToolTip("End this sitting; what is judged is saved")

@@ -8,10 +8,11 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 
 from rlhf_desktop.operations.labelling import prompts_from_text
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.label.presenter import Sitting
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.buttons import Button, keys
+from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Page, clear, row
 from rlhf_desktop.ui.widgets.text import Label, caption, title
 
@@ -54,7 +55,7 @@ class WritePrompts(Page):
 
     def _refresh(self) -> None:
         prompts = prompts_from_text(self.edit.toPlainText())
-        how = f"{keys('Ctrl+Enter')} adds them  ·  Esc goes back"
+        how = f"{keymap.shown('keep')} adds them  ·  {keymap.shown('leave')} goes back"
         self._count.setText(words.count(len(prompts), "prompt") if prompts else how)
         self.add.setEnabled(bool(prompts))
 

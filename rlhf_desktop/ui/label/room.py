@@ -12,8 +12,8 @@ from rlhf_desktop.feedback.protocol import Protocol
 from rlhf_desktop.operations.labelling import LabelQueue, add_prompt_set
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.area import JudgingArea
-from rlhf_desktop.ui.judging.keys import symbol
 from rlhf_desktop.ui.label.item_page import ItemPage
 from rlhf_desktop.ui.label.pages import SummaryPage, WritePrompts
 from rlhf_desktop.ui.label.presenter import LabelPresenter, Sitting
@@ -264,7 +264,8 @@ class LabelRoom(QObject):
         if self.area.key(event):
             return True
         in_text = isinstance(self._root.window().focusWidget(), (QLineEdit, QPlainTextEdit))
-        action = None if in_text else {"G": self.page.fold_guidelines, "P": self.page.prompt.fold}.get(symbol(event))
+        folds = {"fold guidelines": self.page.fold_guidelines, "fold prompt": self.page.prompt.fold}
+        action = None if in_text else folds.get(keymap.heard(event, "label"))
         if action and not event.isAutoRepeat():
             action()
         return action is not None

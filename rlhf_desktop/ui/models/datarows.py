@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidge
 
 from rlhf_desktop.hub.privacy import LABELS, FindGroup
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.models.datawork import Choices, text_of
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
@@ -219,7 +220,7 @@ class TickTable(QTableView):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Space ticks."""
         model, rows = self.model(), self.selected()
-        if event.key() == Qt.Key.Key_Space and isinstance(model, TickModel) and rows:
+        if keymap.heard(event, "ticking") == "tick" and isinstance(model, TickModel) and rows:
             model.tick(rows, not all(model.is_ticked(row) for row in rows))
         else:
             super().keyPressEvent(event)

@@ -11,6 +11,7 @@ from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.operations.comparing import MetricRow, RunComparison, SettingRow
 from rlhf_desktop.operations.plain_words import measure, setting_label
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import Theme
 from rlhf_desktop.ui.train.charts import DASH_WORDS, DASHES, dress, plot, strokes
@@ -42,7 +43,7 @@ class ComparePage(Page):
         super().__init__(t.WIDE_WIDTH, parent)
         self._compared, found = compared, compared.comparison
         line = row()
-        back = Button("All runs", "quiet", "chevron-left", "Alt+Left")
+        back = Button("All runs", "quiet", "chevron-left", keymap.text("back"))
         back.clicked.connect(self.closed)
         line.addWidget(back)
         line.addStretch(1)

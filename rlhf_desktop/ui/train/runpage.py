@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QGridLayout, QProgressBar, QWidget
 from rlhf_desktop.core.runs import RunConfig
 from rlhf_desktop.jobs.runfolder import RunCondition
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import Theme
 from rlhf_desktop.ui.train.aboutrun import AboutRun
@@ -80,7 +81,7 @@ class RunPage(Page):
 
     def _head(self):
         line = row(spacing=t.SPACE_M)
-        back = Button("All runs", "quiet", "chevron-left", "Alt+Left")
+        back = Button("All runs", "quiet", "chevron-left", keymap.text("back"))
         back.clicked.connect(self.closed)
         self.pause = Button("Pause", icon="pause")
         self.resume = Button("Resume", icon="play")

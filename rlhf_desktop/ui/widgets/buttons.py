@@ -6,6 +6,7 @@ from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QPushButton, QToolButton, QWidget
 
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.text import restyle
@@ -15,12 +16,7 @@ Kind = Literal["normal", "primary", "quiet", "danger", "link", "row", "status"]
 
 def hint(name: str, shortcut: str) -> str:
     """A tooltip: the name, and its keys as this system writes them."""
-    return f"{name}  ({keys(shortcut)})" if shortcut else name
-
-
-def keys(shortcut: str) -> str:
-    """Keys as this system writes them: Ctrl+F, and ⌘F on a Mac."""
-    return QKeySequence(shortcut).toString(QKeySequence.SequenceFormat.NativeText)
+    return f"{name}  ({keymap.written(QKeySequence(shortcut))})" if shortcut else name
 
 
 def _role_of(kind: Kind) -> t.Role:
@@ -152,7 +148,7 @@ class SegmentedControl(QFrame):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Left and right choose the neighbour."""
-        step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(event.key())
+        step = {"left": -1, "right": 1}.get(keymap.heard(event, "segments"))
         if step is None:
             super().keyPressEvent(event)
             return
