@@ -13,6 +13,7 @@ import click
 
 from rlhf_desktop.core.numbers import with_point
 from rlhf_desktop.core.paths import Workspace, default_workspace
+from rlhf_desktop.core.progress import Step
 
 if TYPE_CHECKING:
     from rlhf_desktop.operations.generation import BatchProgress
@@ -64,6 +65,7 @@ class Console:
     as_json: bool
     _width: int = field(default=0, init=False)
     _drawn_s: float = field(default=0.0, init=False)
+    _step: str = field(default="", init=False)
 
     def say(self, text: str = "") -> None:
         """A line for a reader; progress-like with --json, so to stderr."""
@@ -71,7 +73,10 @@ class Console:
         click.echo(plain(text), err=self.as_json)
 
     def note(self, text: str) -> None:
-        """A line that is not the result."""
+        """A line that is not the result. A step that goes on is said once."""
+        if isinstance(text, Step) and text == self._step:
+            return
+        self._step = text
         self.end_progress()
         click.echo(plain(text), err=True)
 

@@ -110,6 +110,14 @@ class Ready(Value):
     pid: int
 
 
+class Loading(Value):
+    """So much of the base model is in memory, 0 to 1; sent a hundred times at most."""
+
+    type: Literal["loading"] = "loading"
+    id: str
+    share: float = Field(ge=0, le=1)
+
+
 class Loaded(Value):
     """The base model is in memory."""
 
@@ -197,6 +205,6 @@ class Trouble(Value):
 
 
 Reply = Annotated[
-    Ready | Loaded | Token | Completion | ScoreResult | LikelihoodResult | Done | Trouble, Field(discriminator="type")
+    Ready | Loading | Loaded | Token | Completion | ScoreResult | LikelihoodResult | Done | Trouble, Field(discriminator="type")
 ]
 parse_reply: TypeAdapter[Reply] = TypeAdapter(Reply)

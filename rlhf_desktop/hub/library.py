@@ -8,7 +8,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from importlib import util
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from rlhf_desktop.core.gguf_header import check_gguf
 from rlhf_desktop.core.modelfiles import check_model, voice_hash
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import NO_WINDOW, FileLock, free_disk_bytes, remove_tree, rename
+from rlhf_desktop.core.progress import Step
 from rlhf_desktop.core.recipes import check_quantization
 from rlhf_desktop.core.runs import ModelRef, Value
 
@@ -153,7 +155,9 @@ class Library:
             discard(self._root / name, name)
 
     def ensure_starter(self, progress: OnProgress | None = None) -> ModelRef:
-        """The starter model, converted on first use (some 20 seconds; half a minute on a busy machine).
+        """The starter model, converted on first use (some 25 seconds; minutes on a busy machine).
+
+        `progress` is told a `core.progress.Step` at a time: what is done, and how far it is.
 
         Raises:
             ModelTrouble: it is missing or damaged; says the command that mends it. Calling again tries again.
@@ -164,9 +168,10 @@ class Library:
             if ready := self._starter():  # another process has converted it while we waited
                 return ready
             source = _starter_source()
-            (progress or _silent)("Preparing the starter model (once, about 20 seconds)")
+            tell = _prefixed(progress or _silent, "Preparing the starter model (once)")
+            tell(Step("starting"))
             remove_tree(self._root / STARTER, ignore_errors=True)
-            return self._convert(source, STARTER_SHA256, STARTER, licence="Apache-2.0", notes=STARTER_NOTES)
+            return self._convert(source, STARTER_SHA256, STARTER, tell, licence="Apache-2.0", notes=STARTER_NOTES)
 
     def _starter(self) -> ModelRef | None:
         model = _read(self._root / STARTER)
@@ -262,8 +267,9 @@ class Library:
         with self._converting().held():
             if known := self._known(_converted_hash(digest), name):
                 return known
-            progress(f"Converting {file.name} (once)")
-            return self._convert(file, digest, name, licence, origin=origin)
+            tell = _prefixed(progress, f"Converting {file.name} (once)")
+            tell(Step("starting"))
+            return self._convert(file, digest, name, tell, licence, origin=origin)
 
     def _known(self, identity: str, name: str, folder: Path | None = None) -> ModelRef | None:
         """The model with this identity, whatever its name; one with another tokenizer or template than this folder's is none.
@@ -278,7 +284,9 @@ class Library:
         self.check_free(name)
         return None
 
-    def _convert(self, source: Path, digest: str, name: str, licence: str = "", notes: str = "", origin: str = "") -> ModelRef:
+    def _convert(
+        self, source: Path, digest: str, name: str, tell: OnProgress, licence: str = "", notes: str = "", origin: str = ""
+    ) -> ModelRef:
         """Convert into a hidden folder, then rename it into place. The caller holds the lock of those who convert."""
         needed = 4 * source.stat().st_size
         if free_disk_bytes(self._root) < needed:
@@ -289,7 +297,7 @@ class Library:
         remove_tree(temporary, ignore_errors=True)  # left by a process that was killed
         temporary.mkdir(parents=True)
         try:
-            facts = self._run_converter(source, temporary)
+            facts = self._run_converter(source, temporary, tell)
             model = LibraryModel(
                 name=name,
                 path=".",
@@ -311,18 +319,20 @@ class Library:
         fsync_dir(self._root)
         return self._ref(model)
 
-    def _run_converter(self, source: Path, target: Path) -> dict[str, Any]:
+    def _run_converter(self, source: Path, target: Path, tell: OnProgress) -> dict[str, Any]:
         command = [*self._convert_command, str(source), str(target)]
-        done = subprocess.run(
-            command, cwd=package_parent(), env=worker_environment(), stdin=subprocess.DEVNULL, capture_output=True,
-            creationflags=NO_WINDOW,
-        )  # fmt: skip
-        said = done.stderr.decode("utf-8", "replace")[-4000:]
-        try:
-            answer: dict[str, Any] = json.loads(done.stdout)
-        except ValueError:
+        with tempfile.TemporaryFile() as errors_file:  # a pipe that nobody reads meanwhile may fill up
+            process = subprocess.Popen(
+                command, cwd=package_parent(), env=worker_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=errors_file, creationflags=NO_WINDOW,
+            )  # fmt: skip
+            with process:
+                answer = _listen(process.stdout, tell)
+            errors_file.seek(0)
+            said = errors_file.read().decode("utf-8", "replace")[-4000:]
+        if answer is None:
             hint = "It may have run out of memory: close other programs, then try again."
-            raise ModelTrouble("The model could not be converted.", hint, f"exit code {done.returncode}\n{said}") from None
+            raise ModelTrouble("The model could not be converted.", hint, f"exit code {process.returncode}\n{said}")
         if "error" in answer:
             trouble = answer["error"]
             kind: type[AppError] = getattr(errors, trouble["kind"] or "ModelTrouble", ModelTrouble)
@@ -339,6 +349,31 @@ class Library:
 
 
 STARTER_NOTES = "A very small model that shows how the program works. Choose one of 1 to 3 billion parameters for real work."
+
+
+def _prefixed(progress: OnProgress, doing: str) -> OnProgress:
+    """Tells steps as parts of what is being done."""
+
+    def tell(step: str) -> None:
+        done, until = (step.done, step.until) if isinstance(step, Step) else (0.0, 1.0)
+        progress(Step(f"{doing}: {step}", done, until))
+
+    return tell
+
+
+def _listen(lines: Iterable[bytes] | None, tell: OnProgress) -> dict[str, Any] | None:
+    """Pass on the steps that a converter tells. Returns its last word; None: it has ended without one."""
+    answer: dict[str, Any] | None = None
+    for line in lines or ():
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return None
+        if step := said.get("step"):
+            tell(Step(step["words"], step["done"], step["until"]))
+        else:
+            answer = said
+    return answer
 
 
 def folder_hash(folder: Path) -> str:

@@ -19,6 +19,7 @@ from rlhf_desktop.inference.chat_text import render, thinking_of, writes_end
 from rlhf_desktop.inference.device import allow_tf32, fast_dtype, find_device, free_cache, is_dead, is_out_of_memory, make_current
 from rlhf_desktop.inference.multimodal import KEY_MAPPING, LanguagePart, language_part
 from rlhf_desktop.inference.packed import pack
+from rlhf_desktop.inference.progress import Tell, weights_watched
 from rlhf_desktop.inference.quantized import loading_options, treat_as_plain
 
 END_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|end_of_turn|>", "<turn|>", "<|return|>")
@@ -48,7 +49,12 @@ class BaseModel:
 
 
 def load_base(
-    ref: ModelRef, *, dtype: Dtype = "auto", device: str | torch.device | None = None, quantization: Quantization = "none"
+    ref: ModelRef,
+    *,
+    dtype: Dtype = "auto",
+    device: str | torch.device | None = None,
+    quantization: Quantization = "none",
+    on_share: Tell | None = None,
 ) -> BaseModel:
     """Load a transformers folder with safetensors weights: offline, without running any code of the folder.
 
@@ -57,6 +63,7 @@ def load_base(
         dtype: "auto" takes `fast_dtype`.
         device: Defaults to the one the environment names, else the card with the most free memory, else the CPU.
         quantization: "4bit" for `inference.quantized`.
+        on_share: Told the share of the weights that is loaded.
 
     Raises:
         ModelTrouble: the folder is missing, has no weights, is damaged, or its architecture is unknown; or bitsandbytes is missing.
@@ -72,7 +79,8 @@ def load_base(
     tokenizer = load_tokenizer(folder, ref.name)
     # A template that misbehaves is better met now than in a run.
     hello = render(tokenizer, [Message(role="user", content="Hello")])
-    (model, part), note = _load_weights(ref, kind, where, quantization), ""
+    with weights_watched(on_share):
+        (model, part), note = _load_weights(ref, kind, where, quantization), ""
     if kind == torch.float16 and not _is_finite(model, tokenizer(hello, add_special_tokens=False).input_ids, where):
         del model
         free_cache()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rlhf_desktop.jobs.queue import Queue
     from rlhf_desktop.store.database import Store
     from rlhf_desktop.ui.chat.worker_client import WorkerClient
+    from rlhf_desktop.ui.loading import Loading
     from rlhf_desktop.ui.tasks import TaskRunner
     from rlhf_desktop.ui.theme.style import Theme
 
@@ -28,6 +29,8 @@ class Session(QObject):
     """What is current, and what just changed. A room that changes something says so here; others listen."""
 
     projectChanged = Signal()
+    loadingChanged = Signal(object)  # ui.loading.Loading: how far the model is that is being got ready; None: none is
+    modelMissing = Signal(object)  # an AppError: no model could be got ready
     modelChanged = Signal()  # the base model or the adapter chat uses
     feedbackChanged = Signal()  # judgements were added or withdrawn
     judgementTakenBack = Signal(object)  # a Judgement that was undone: whoever showed its answers shows them again
@@ -57,6 +60,8 @@ class Session(QObject):
         self._adapter: AdapterRef | None = None
         self._server: NamedServer | None = None
         self._network = NetworkRule(offline=False)
+        self._loading: Loading | None = None
+        self.preparing = False  # whether the project's model is being looked for, or the starter prepared
 
     @property
     def network(self) -> NetworkRule:
@@ -67,6 +72,16 @@ class Session(QObject):
         """Say what holds now (the keeper does)."""
         self._network = rule
         self.networkChanged.emit()
+
+    @property
+    def loading(self) -> Loading | None:
+        """How far the model is that is being got ready; None: none is."""
+        return self._loading
+
+    def set_loading(self, loading: Loading | None) -> None:
+        """Say how far it is (the frame does)."""
+        self._loading = loading
+        self.loadingChanged.emit(loading)
 
     @property
     def project(self) -> Project:

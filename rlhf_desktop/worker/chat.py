@@ -27,6 +27,7 @@ from rlhf_desktop.core.protocol import (
     Likelihood,
     Load,
     Loaded,
+    Loading,
     Ready,
     Reply,
     Request,
@@ -137,7 +138,7 @@ class Server:
         start = time.perf_counter()
         if self._session is None or not self._session.is_for(request):
             self._unload()  # first, so that two models are never in memory together
-            self._session = Session(request)
+            self._session = Session(request, lambda share: self._send(Loading(id=request.id, share=share)))
         base = self._session.host.base
         where = {"device": str(base.device), "device_name": name(base.device), "device_uuid": uuid(base.device)}
         dtype = str(base.dtype).removeprefix("torch.")

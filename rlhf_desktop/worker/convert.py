@@ -1,4 +1,7 @@
-"""`worker convert SOURCE TARGET`: a GGUF file into a folder; prints one JSON object, facts or a trouble."""
+"""`worker convert SOURCE TARGET`: a GGUF file into a folder.
+
+Prints JSON objects, one a line: any number of `{"step": {"words", "done", "until"}}`, then the facts or a trouble.
+"""
 
 import errno
 import json
@@ -10,6 +13,7 @@ from typing import Any, BinaryIO
 from safetensors import SafetensorError
 
 from rlhf_desktop.core.errors import AppError, NoSpace
+from rlhf_desktop.core.progress import Step
 from rlhf_desktop.inference.convert import convert_gguf
 from rlhf_desktop.inference.device import is_out_of_memory
 
@@ -17,8 +21,14 @@ from rlhf_desktop.inference.device import is_out_of_memory
 def main(argv: Sequence[str], out: BinaryIO) -> int:
     """Convert; 0 and the facts, or 1 and `{"error": {"kind", "message", "hint", "detail"}}`."""
     source, target = (Path(argument) for argument in argv)
+
+    def tell(step: Step) -> None:
+        said = {"step": {"words": str(step), "done": step.done, "until": step.until}}
+        out.write(json.dumps(said).encode() + b"\n")
+        out.flush()
+
     try:
-        answer: dict[str, Any] = convert_gguf(source, target)
+        answer: dict[str, Any] = convert_gguf(source, target, tell)
         code = 0
     except Exception as problem:  # one reply whatever happens: the caller has no other way to know
         answer, code = {"error": describe(problem, "convert")}, 1

@@ -42,11 +42,11 @@ ASK_STOP_EVERY = 8
 class Session:
     """One base model with its adapters."""
 
-    def __init__(self, request: Load) -> None:
+    def __init__(self, request: Load, on_share: Callable[[float], None] | None = None) -> None:
         self._ref = request.base
         self._dtype = request.dtype
         held: Quantization = "4bit" if request.base.quantization == "4bit" else "none"
-        self.host = AdapterHost(load_base(request.base, dtype=request.dtype, quantization=held))
+        self.host = AdapterHost(load_base(request.base, dtype=request.dtype, quantization=held, on_share=on_share))
         self._adapters: OrderedDict[str, str] = OrderedDict()  # hash → name on the host
         self._reward: tuple[str, RewardModel] | None = None  # its hash
         self._likelihood_tokens = MAX_TOKENS  # at once; fewer when memory has run out

@@ -3,11 +3,16 @@
 A prompt that holds "ponder" is thought about first, "endless" until it is cancelled. One that holds "forever" streams one part and
 waits to be cancelled; "crash" ends the process; "trouble" is refused; "broken" is refused too, and the process ends because only a
 new one can go on.
+
+A model whose path holds "refused" cannot be loaded. One whose path ends in "slow" is a quarter loaded, and there when a file "go"
+lies in that folder.
 """
 
 import json
 import os
 import sys
+import time
+from pathlib import Path
 
 
 def say(**reply):
@@ -61,7 +66,13 @@ def main():
     for line in sys.stdin:
         request = json.loads(line)
         match request["op"]:
+            case "load" if "refused" in request["base"]["path"]:
+                say(type="trouble", id=request["id"], message="The model is damaged.", hint="Add it again.")
             case "load":
+                if request["base"]["path"].endswith("slow"):
+                    say(type="loading", id=request["id"], share=0.25)
+                    while not (Path(request["base"]["path"]) / "go").exists():
+                        time.sleep(0.01)
                 say(type="loaded", id=request["id"], device="cpu", dtype="float32", load_s=0.1)
             case "generate":
                 generate(request, waiting)

@@ -38,6 +38,8 @@ class Answerer(QObject):
     completionFinished = Signal(object)  # core.protocol.Completion
     requestDone = Signal(object)  # core.protocol.Done
     troubleHappened = Signal(str, object)  # request, AppError
+    modelLoaded = Signal()  # the model here begins at once from now on
+    loadFailed = Signal(object)  # AppError: it could not be loaded
     quietened = Signal()  # the worker has nothing but background work
 
     def __init__(self, session: Session, client: WorkerClient, parent: QObject | None = None) -> None:
@@ -50,11 +52,24 @@ class Answerer(QObject):
         client.requestDone.connect(self.requestDone)
         client.troubleHappened.connect(self.troubleHappened)
         client.quietened.connect(self.quietened)
+        client.modelLoaded.connect(lambda _loaded: self.modelLoaded.emit())
+        client.loadFailed.connect(self.loadFailed)
 
     @property
     def ready(self) -> bool:
         """Whether there is anybody to ask."""
         return self._session.server is not None or self._session.base is not None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether whoever answers begins at once: a server, or a model that is in memory."""
+        session = self._session
+        return session.server is not None or (session.base is not None and self._client.has(session.base.held(session.adapter)))
+
+    def load(self) -> None:
+        """Have the model here brought into memory, if there is one and it is not."""
+        if self._session.server is None and self._session.base is not None:
+            self._client.load(self._session.base.held(self._session.adapter))
 
     @property
     def quiet(self) -> bool:

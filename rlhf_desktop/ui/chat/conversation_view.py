@@ -66,15 +66,17 @@ class ConversationView(QScrollArea):
             self.turnMade.emit(view)
         self._follow = True
 
-    def start_writing(self, answers: int) -> None:
-        """Make room for the answers to come: a turn for one, cards for several."""
+    def start_writing(self, answers: int, doing: str = "") -> None:
+        """Make room for the answers to come: a turn for one, cards for several. `doing` is what comes before the writing."""
         clear(self._current)
         self._pending, self._thoughts = {}, {}
         if answers == 1:
-            self._single = TurnView(Turn("", "assistant", "…", "Answer", 0, 1, "", False, False))
+            self._single = TurnView(Turn("", "assistant", doing or "…", "Answer", 0, 1, "", False, False))
             self._current.addWidget(self._single)
         else:
             self._area.start_writing(answers)
+            for card in self._area.board.cards:
+                card.say_status(doing or "Writing…")
             self.make_room()
         self._follow = True
 

@@ -44,6 +44,14 @@ class Writing:
     stored: dict[int, str] = field(default_factory=dict)  # number of the completion → message id
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A message that is sent once the model is ready."""
+
+    text: str
+    answers: int
+
+
 class ChatPresenter(QObject):
     """One conversation at a time, with at most one request of its own under way."""
 
@@ -58,6 +66,8 @@ class ChatPresenter(QObject):
     judged = Signal(object)  # Saved: after the conversation goes on from the best answer
     troubled = Signal(object)  # AppError
     unansweredChanged = Signal()
+    waitingChanged = Signal(str)  # the message that waits for the model; "": none does
+    returned = Signal(str)  # a message that was not sent: it goes on being written
 
     def __init__(
         self,
@@ -76,6 +86,7 @@ class ChatPresenter(QObject):
         self._tree: Tree | None = None
         self._writing: Writing | None = None
         self._unanswered: tuple[str, int] | None = None  # the message a trouble left without an answer; how many were asked
+        self._waiting: Waiting | None = None
         self._instructions = ""  # of a conversation not yet begun
         self._sampling = usual_sampling(store, session.project)
         self.judging = Judging(store, session, who, clock, self)
@@ -92,6 +103,10 @@ class ChatPresenter(QObject):
         self._answerer.completionFinished.connect(self._completion)
         self._answerer.requestDone.connect(self._done)
         self._answerer.troubleHappened.connect(self._trouble)
+        self._answerer.modelLoaded.connect(self._send_waiting)
+        self._answerer.loadFailed.connect(self._not_loaded)
+        session.modelChanged.connect(self._model_chosen)
+        session.modelMissing.connect(self._not_loaded)
 
     @property
     def conversation_id(self) -> str | None:
@@ -102,6 +117,16 @@ class ChatPresenter(QObject):
     def writing(self) -> bool:
         """Whether answers are being written."""
         return self._writing is not None
+
+    @property
+    def answers_at_once(self) -> bool:
+        """Whether whoever answers begins at once: the model need not be loaded first."""
+        return self._answerer.loaded
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a message waits for the model."""
+        return self._waiting is not None
 
     @property
     def unanswered(self) -> bool:
@@ -197,6 +222,7 @@ class ChatPresenter(QObject):
     def _leave(self) -> None:
         """Before another branch is shown: stop writing (what is there is kept), put an unsaved ranking away."""
         self._leave_unanswered(None)
+        self.take_back()
         if self._writing:
             self._answerer.cancel(self._writing.request)
             self._keep_unfinished()
@@ -205,8 +231,19 @@ class ChatPresenter(QObject):
     # --- asking
 
     def send(self, text: str, answers: int) -> bool:
-        """Add the user's message and ask for `answers` answers. False when there is nothing to send or no model to ask."""
-        if not text.strip() or not self._has_model() or self._writing:
+        """Add the user's message and ask for `answers` answers; while the model is got ready, the message waits for it.
+
+        False when there is nothing to send or no model to ask.
+        """
+        if not text.strip() or self._writing:
+            return False
+        if self._waiting is not None:
+            self._session.announce("One message is waiting for the model already. Edit it to add to it.")
+            return False
+        if not self._answerer.loaded and (self._session.preparing or self._answerer.ready):
+            self._wait(Waiting(text.strip(), answers))
+            return True
+        if not self._has_model():
             return False
         if self._tree is None:
             self._tree = self._begin_conversation()
@@ -216,6 +253,43 @@ class ChatPresenter(QObject):
         self._session.conversationsChanged.emit()
         self._ask(node.id, answers)
         return True
+
+    def _wait(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+        self.waitingChanged.emit(waiting.text)
+        self._answerer.load()
+
+    def _stop_waiting(self) -> Waiting | None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self.waitingChanged.emit("")
+        return waiting
+
+    def _send_waiting(self) -> None:
+        """The model is ready: what waits is sent."""
+        if self._waiting is not None and self._answerer.loaded and not self._writing:
+            waiting = self._stop_waiting()
+            self.send(waiting.text, waiting.answers)
+
+    def _model_chosen(self) -> None:
+        """Another model answers from now on: what waits, waits for that one."""
+        if self._waiting is not None:
+            self._answerer.load()
+            self._send_waiting()
+
+    def _not_loaded(self, _trouble: AppError) -> None:
+        """The model does not come, as the frame says: what waits goes on being written."""
+        self.take_back()
+
+    def take_back(self) -> None:
+        """Do not send what waits: it goes on being written."""
+        if waiting := self._stop_waiting():
+            self.returned.emit(waiting.text)
+
+    def cancel_waiting(self) -> Callable[[], None] | None:
+        """Forget the message that waits. Returns what brings it back into the composer; None: none waits."""
+        waiting = self._stop_waiting()
+        return (lambda: self.returned.emit(waiting.text)) if waiting else None
 
     def _begin_conversation(self) -> Tree:
         conversation = self._store.conversations.create(self._session.project.id)
@@ -263,7 +337,7 @@ class ChatPresenter(QObject):
 
     def _has_model(self) -> bool:
         if not self._answerer.ready:
-            self.troubled.emit(ModelTrouble("No model is ready yet.", "Wait for the starter model, or choose one in Models."))
+            self.troubled.emit(ModelTrouble("There is no model to ask.", "Choose one in Models."))
             return False
         return True
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QTextCursor
 from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QWidget
 
 from rlhf_desktop.core.errors import AppError
@@ -20,6 +20,7 @@ from rlhf_desktop.ui.chat.presenter import ChatPresenter
 from rlhf_desktop.ui.chat.setup_panel import SetupPanel
 from rlhf_desktop.ui.chat.turn_view import TurnView
 from rlhf_desktop.ui.chat.turns import revealed
+from rlhf_desktop.ui.chat.waiting import WaitingBar
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.area import JudgingArea
@@ -52,6 +53,7 @@ class ChatRoom(QObject):
         self._connect()
         self._show_model()
         self._show_state(context.chat.state)
+        self.waiting.show_loading(context.session.loading)
         self._begin()
 
     def _make_middle(self) -> QWidget:
@@ -81,12 +83,14 @@ class ChatRoom(QObject):
         self._stack.addWidget(self.conversation)
         self.notice = Notice("alert", "", "warning", "Restart")
         self.notice.hide()
+        self.waiting = WaitingBar()
         self.composer = Composer()
         self.composer.setMaximumWidth(t.CONTENT_WIDTH - t.SIDEBAR_WIDTH)
         bottom = row(None, 0, 0)
         bottom.setContentsMargins(t.SPACE_XL, t.SPACE_S, t.SPACE_XL, t.SPACE_L)
         below = column(None, 0, t.SPACE_S)
         below.addWidget(self.notice)
+        below.addWidget(self.waiting)
         below.addWidget(self.setup)
         below.addWidget(self.area.panel)
         held = row(None, 0, 0)  # the composer stays in the middle when the panel above it is wider
@@ -115,6 +119,11 @@ class ChatRoom(QObject):
         self.composer.stopRequested.connect(p.stop)
         self.composer.modelMenuRequested.connect(self._model_menu)
         self.notice.acted.connect(self._mend)
+        self.waiting.edited.connect(p.take_back)
+        self.waiting.cancelled.connect(self._cancel_waiting)
+        p.waitingChanged.connect(self.waiting.show_message)
+        p.returned.connect(self._write_on)
+        session.loadingChanged.connect(self.waiting.show_loading)
         p.unansweredChanged.connect(lambda: self._show_state(self._context.chat.state))
         p.conversationShown.connect(self._show_turns)
         p.titleChanged.connect(self.name.setText)
@@ -176,7 +185,7 @@ class ChatRoom(QObject):
     def _writing_started(self, answers: int) -> None:
         self.composer.set_writing(True)
         self._stack.setCurrentWidget(self.conversation)
-        self.conversation.start_writing(answers)
+        self.conversation.start_writing(answers, "" if self.presenter.answers_at_once else "Loading the model…")
 
     def _writing_ended(self) -> None:
         self.composer.set_writing(False)
@@ -232,11 +241,26 @@ class ChatRoom(QObject):
         if keymap.heard(event, "chat") == "leave" and self.presenter.writing:
             self.presenter.stop()
             return True
+        if key == Qt.Key.Key_Escape and self.presenter.waiting:
+            self.presenter.take_back()
+            return True
         return self.area.key(event)
 
     def _send(self, text: str, answers: int) -> None:
         if self.presenter.send(text, answers):
             self.composer.clear()
+
+    def _write_on(self, text: str) -> None:
+        """A message that was not sent comes back, above what has been written since."""
+        since = self.composer.edit.toPlainText()
+        self.composer.edit.setPlainText(f"{text}\n\n{since}" if since.strip() else text)
+        self.composer.edit.moveCursor(QTextCursor.MoveOperation.End)
+        self.composer.edit.setFocus()
+
+    def _cancel_waiting(self) -> None:
+        if undo := self.presenter.cancel_waiting():
+            self._context.session.announce("The message is not sent.", undo)
+        self.composer.edit.setFocus()
 
     def _new(self) -> None:
         self.presenter.new_conversation()

@@ -20,6 +20,7 @@ from rlhf_desktop.core.protocol import (
     Generate,
     Load,
     Loaded,
+    Loading,
     Ready,
     Reply,
     Request,
@@ -81,7 +82,9 @@ class WorkerClient(QObject):
     completionFinished = Signal(object)  # core.protocol.Completion
     requestDone = Signal(object)  # core.protocol.Done
     troubleHappened = Signal(str, object)  # request ("" for the worker itself), AppError
+    loadProgressed = Signal(float)  # the share of the model that is in memory
     modelLoaded = Signal(object)  # core.protocol.Loaded
+    loadFailed = Signal(object)  # AppError: the model could not be loaded, or its process has ended meanwhile
     stateChanged = Signal(str)
     restarted = Signal(object)  # AppError: why a new process was started by itself; the model comes back
     quietened = Signal()  # nothing but background work is under way
@@ -112,6 +115,10 @@ class WorkerClient(QObject):
     def state(self) -> State:
         """What the worker is doing."""
         return self._state
+
+    def has(self, base: ModelRef) -> bool:
+        """Whether this model is in memory, and answers at once."""
+        return self.loaded is not None and self._base == base
 
     @property
     def process_id(self) -> int:
@@ -246,6 +253,8 @@ class WorkerClient(QObject):
                 self.completionFinished.emit(reply)
             case Ready():
                 self._settle(started=True)
+            case Loading():
+                self.loadProgressed.emit(reply.share)
             case Loaded():
                 self.loaded = reply
                 self._close_request(reply.id)
@@ -254,9 +263,12 @@ class WorkerClient(QObject):
                 self._close_request(reply.id)
                 self.requestDone.emit(reply)
             case Trouble():
-                if self._close_request(reply.id) == "load":
+                op, trouble = self._close_request(reply.id), WorkerTrouble(reply.message, reply.hint, reply.detail)
+                if op == "load":
                     self._base = None
-                self.troubleHappened.emit(reply.id, WorkerTrouble(reply.message, reply.hint, reply.detail))
+                self.troubleHappened.emit(reply.id, trouble)
+                if op == "load":
+                    self.loadFailed.emit(trouble)
 
     def _close_request(self, request_id: str) -> str:
         was_quiet = self.quiet
@@ -314,8 +326,11 @@ class WorkerClient(QObject):
 
     def _give_up(self, trouble: AppError | None) -> None:
         """The process is gone: forget it, and say so to whoever waits."""
+        was_loading = "load" in self._open.values()
         waiting = self._forget_process()
         self._set_state("failed" if trouble else "off")
+        if trouble and was_loading:
+            self.loadFailed.emit(trouble)
         if trouble:
             for request_id in [*waiting, ""]:
                 self.troubleHappened.emit(request_id, trouble)

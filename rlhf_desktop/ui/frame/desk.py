@@ -30,6 +30,7 @@ from rlhf_desktop.ui.frame.room import ROOMS
 from rlhf_desktop.ui.frame.standing import LIVE, Seen, Standing, chat_tenant, ended_words, look, standing
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.judging.undoing import Undoing
+from rlhf_desktop.ui.loading import LoadingKeeper
 from rlhf_desktop.ui.people import who_am_i
 
 _LOOK_MS = 2000
@@ -56,7 +57,9 @@ class Desk(QObject):
         self._asleep_for = ""  # the run that has the chat's memory
         self._training = False
         self._notifier = Notifier(window)
-        self._loading = "Looking for a model…"
+        self._loading = LoadingKeeper(context.session.set_loading, self)
+        self._model_trouble: AppError | None = None  # why there is no model to ask
+        self._without = "No model yet"  # what is said where there is none
         self._runs: dict[str, str] = {}
         self._looking = False
         self._undoing = Undoing(context.store, context.session, lambda: who_am_i(context.store), self)
@@ -81,6 +84,10 @@ class Desk(QObject):
         session.publishingRequested.connect(self._show_publishing)
         session.conversationRequested.connect(self._show_conversation)
         session.welcomeRequested.connect(self.show_welcome)
+        chat.stateChanged.connect(self._follow_loading)
+        chat.loadFailed.connect(self._not_loaded)
+        chat.loadProgressed.connect(self._follow_weights)
+        session.loadingChanged.connect(self._show_model)
         chat.stateChanged.connect(self._show_model)
         chat.modelLoaded.connect(self._show_loaded)
         chat.troubleHappened.connect(self._trouble)
@@ -112,14 +119,18 @@ class Desk(QObject):
     def choose_model(self) -> None:
         """Load the project's model; the starter is installed at need."""
         context, project = self._context, self._context.session.project
+        context.session.preparing = True
+        self._loading.begin("Looking for the project’s model")
 
         def work(on_progress) -> tuple[ModelRef, AdapterRef | None]:
             return chosen_model(context.store, context.library, context.workspace, project, on_progress)
 
-        context.tasks.run(work, on_success=self._model_chosen, on_failure=self._no_model, on_progress=self._say_loading)
+        context.tasks.run(work, on_success=self._model_chosen, on_failure=self._no_model, on_progress=self._loading.step)
 
     def _model_chosen(self, found: tuple[ModelRef, AdapterRef | None]) -> None:
         server = self._chosen_server()
+        self._context.session.preparing = False
+        self._loading.end()
         self._context.session.set_model(*found)
         if server is not None:
             self._context.session.set_server(server)
@@ -132,15 +143,30 @@ class Desk(QObject):
         return next((server for server in may if server.reference.name == name), None)
 
     def _no_model(self, trouble: AppError) -> None:
-        self._say_loading("No model")
-        self._context.session.set_server(self._chosen_server())
-        self._context.session.troubled.emit(trouble)
+        session = self._context.session
+        session.preparing, self._without = False, "No model"
+        self._loading.end()
+        session.set_server(self._chosen_server())
+        self._model_trouble = trouble
+        session.troubled.emit(trouble)
+        session.modelMissing.emit(trouble)
         if self._window.welcome:
-            self._window.welcome.status.say("alert", str(trouble), "danger")
+            self._window.welcome.show_trouble(str(trouble))
 
-    def _say_loading(self, words: object) -> None:
-        self._loading = str(words)
-        self._show_model()
+    def _follow_loading(self, _state: str = "") -> None:
+        """Whether the model is being loaded: from when its process starts until it answers."""
+        session, chat = self._context.session, self._context.chat
+        if session.preparing:
+            return
+        waits = session.server is None and session.base is not None and chat.loaded is None
+        if not waits or chat.state not in ("starting", "loading"):
+            self._loading.end()
+        elif not self._loading.active:
+            self._loading.begin(f"Loading {session.base.name}")
+
+    def _follow_weights(self, share: float) -> None:
+        if self._loading.active and self._context.session.base is not None:
+            self._loading.weights(f"Loading {self._context.session.base.name}", share)
 
     def _model_changed(self) -> None:
         session, settings = self._context.session, self._context.store.settings
@@ -149,31 +175,39 @@ class Desk(QObject):
             settings.set("adapter", session.adapter.path if session.adapter else None, session.project.id)
             self._context.chat.load(session.base.held(session.adapter))
         settings.set("server", session.server.reference.name if session.server else None, session.project.id)
+        self._follow_loading()
         self._show_model()
 
+    def _not_loaded(self, trouble: AppError) -> None:
+        self._model_trouble = trouble
+
     def _show_loaded(self, loaded: Loaded) -> None:
+        self._window.trouble.take_back(self._model_trouble)
         self._show_model()
         if loaded.note:
             self._context.session.announce(loaded.note)
 
     def _show_model(self, _change: object = None) -> None:
-        words = self._model_words()
-        self._window.status.show_model(words)
+        self._window.status.show_model(self._model_words())
         if self._window.welcome:
-            ready = self._context.chat.loaded is not None
-            self._window.welcome.status.say("success" if ready else "clock", words, "success" if ready else "muted")
+            session = self._context.session
+            self._window.welcome.show_loading(session.loading, self._model_words(), ready=self._context.chat.loaded is not None)
 
     def _model_words(self) -> str:
         session, chat = self._context.session, self._context.chat
+        if session.loading is not None:
+            return session.loading.words
         if session.server is not None:
             return f"{session.server.reference.name} (a server)"
         if session.base is None:
-            return self._loading
+            return self._without
         name = session.base.name + (f" + {session.adapter.name}" if session.adapter else "")
         if chat.state == "failed":
             return f"{name} · stopped"
         if self._asleep_for:
             return f"{name} · out of memory’s way while a run trains"
+        if chat.loaded is None and chat.state != "loading":
+            return f"{name} · not loaded"
         if chat.loaded is None:
             return f"{name} · loading…"
         memory = f" · {words.size(self._chat_bytes)}" if self._chat_bytes else ""
@@ -302,6 +336,7 @@ class Desk(QObject):
         """The first-run page, and the memory it talks about."""
         page = self._window.show_welcome()
         page.chatRequested.connect(lambda: self._window.show_room("chat"))
+        page.tryAgainRequested.connect(self.choose_model)
         page.sampleRequested.connect(self._context.session.sampleProjectRequested)
         self._show_model()
         self._context.tasks.run(

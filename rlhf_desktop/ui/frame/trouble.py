@@ -17,6 +17,7 @@ class TroubleBar(QFrame):
         super().__init__(parent)
         self.setProperty("kind", "notice")
         self._detail = ""
+        self._shown: AppError | None = None
         across = row(self, t.SPACE_S, t.SPACE_M)
         across.setContentsMargins(t.SPACE_L, t.SPACE_S, t.SPACE_S, t.SPACE_S)
         self.words = Label("", wrap=True)
@@ -32,11 +33,17 @@ class TroubleBar(QFrame):
 
     def show_trouble(self, trouble: AppError) -> None:
         """Say it."""
+        self._shown = trouble
         self.words.setText(str(trouble))
         self._detail = f"{trouble}\n\n{trouble.detail}".strip()
         self._copy.setVisible(bool(trouble.detail))
         self.setAccessibleName(f"Trouble: {trouble}")
         self.show()
+
+    def take_back(self, trouble: AppError | None) -> None:
+        """What was wrong no longer is: stop saying so, unless something else has been said since."""
+        if trouble is not None and self._shown is trouble:
+            self.hide()
 
     def _copy_detail(self) -> None:
         QGuiApplication.clipboard().setText(self._detail)

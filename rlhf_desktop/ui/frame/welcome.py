@@ -8,9 +8,10 @@ from PySide6.QtWidgets import QGridLayout
 
 from rlhf_desktop.core.fit import Verdict, model_fit, training_bytes
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.loading import Loading
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.surfaces import Card, Notice, Page, row
+from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, Page, row
 from rlhf_desktop.ui.widgets.text import Label, caption, title
 
 
@@ -55,6 +56,7 @@ class WelcomePage(Page):
 
     chatRequested = Signal()
     sampleRequested = Signal()
+    tryAgainRequested = Signal()
 
     def __init__(self) -> None:
         super().__init__(t.FORM_WIDTH)
@@ -70,8 +72,13 @@ class WelcomePage(Page):
                 wrap=True,
             )
         )
-        self.status = Notice("clock", "Getting the starter model ready…", "muted")
+        self.status = Notice("clock", "Getting the starter model ready…", "muted", "Try again")
+        self.status.button.hide()
+        self.status.acted.connect(self.tryAgainRequested)
+        self.meter = Meter("Getting the model ready")
+        self.meter.hide()
         self.body.addWidget(self.status)
+        self.body.addWidget(self.meter)
         self.body.addLayout(self._buttons())
         self.body.addWidget(self._models())
         self.body.addStretch(1)
@@ -85,6 +92,19 @@ class WelcomePage(Page):
             label.set_tone(tone)
         has = f"This computer has {words.size(memory_bytes)} of memory. " if memory_bytes else ""
         self._where.setText(has + "Add one in Models: from the Hub, from a folder, or a GGUF file.")
+
+    def show_loading(self, loading: Loading | None, said: str, *, ready: bool) -> None:
+        """How far the model is, or what `said` says of it."""
+        if loading is None:
+            self.status.say("success" if ready else "clock", said, "success" if ready else "muted")
+        else:
+            self.status.say("clock", "You can start chatting already: what you send waits until the model is ready.", "muted")
+            self.meter.set_value(loading.fraction or 0.0, 0.0 if loading.fraction is None else 1.0, loading.words)
+        self.meter.setVisible(loading is not None)
+
+    def show_trouble(self, said: str) -> None:
+        """No model could be got ready."""
+        self.status.say("alert", said, "danger", "Try again")
 
     def _buttons(self):
         across = row(None, 0, t.SPACE_M)

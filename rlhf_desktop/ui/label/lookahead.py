@@ -66,10 +66,12 @@ class Lookahead(QObject):
         self._asked: _Asked | None = None
         self._keeping: _Asked | None = None  # being stored
         self._paused = True
+        self._broken = False  # whether it is a trouble that has paused it
         self._answerer.completionFinished.connect(self._completion)
         self._answerer.requestDone.connect(self._done)
         self._answerer.troubleHappened.connect(self._trouble)
         self._answerer.quietened.connect(self._fill)
+        self._answerer.modelLoaded.connect(self._model_loaded)
 
     @property
     def ready(self) -> int:
@@ -88,7 +90,7 @@ class Lookahead(QObject):
         done = {item.prompt_id for item in ready}
         self._waiting = deque(prompt for prompt in prompts if prompt.id not in done)
         self._ready = deque(ready)
-        self._current, self._answers, self._paused = None, answers, False
+        self._current, self._answers, self._paused, self._broken = None, answers, False, False
         self._fill()
 
     def take(self) -> Item | None:
@@ -111,17 +113,22 @@ class Lookahead(QObject):
 
     def pause(self) -> None:
         """Leave the model alone until `resume`."""
-        self._paused = True
+        self._paused, self._broken = True, False
         self._drop()
 
     def resume(self) -> None:
         """Go on."""
-        self._paused = False
+        self._paused = self._broken = False
         self._fill()
 
     def look_again(self) -> None:
         """A model has been chosen: go on, unless paused."""
         self._fill()
+
+    def _model_loaded(self) -> None:
+        """A model is there again: what its trouble has paused goes on."""
+        if self._broken:
+            self.resume()
 
     def _drop(self) -> None:
         """Give up what is under way; its prompt is asked again later."""
@@ -195,7 +202,7 @@ class Lookahead(QObject):
         asked = self._asked
         if asked is None or asked.request != request:
             return
-        self._asked, self._paused = None, True
+        self._asked, self._paused, self._broken = None, True, True
         self._waiting.appendleft(asked.prompt)
         self.troubled.emit(trouble)
 

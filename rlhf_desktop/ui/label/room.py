@@ -18,6 +18,7 @@ from rlhf_desktop.ui.label.item_page import ItemPage
 from rlhf_desktop.ui.label.pages import SummaryPage, WritePrompts
 from rlhf_desktop.ui.label.presenter import LabelPresenter, Sitting
 from rlhf_desktop.ui.label.protocol_page import ProtocolPage
+from rlhf_desktop.ui.loading import Loading
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import EmptyState, Looking, Pages, column, row
@@ -104,6 +105,7 @@ class LabelRoom(QObject):
         p.troubled.connect(self._not_found)
         session.projectChanged.connect(self._restart)
         session.feedbackChanged.connect(p.refresh)
+        session.loadingChanged.connect(self._say_loading)
 
     def widget(self) -> QWidget:
         """The room."""
@@ -176,7 +178,16 @@ class LabelRoom(QObject):
             self._root.setCurrentWidget(self.page)
         self._root.setFocus()  # not to whatever button comes next: keys pressed too early do nothing
         done = f" {written} of {of} are there." if of and written else ""
-        self.page.wait(f"The model is writing answers to the next prompt.{done} It works ahead from now on.")
+        if self._context.session.loading is not None:
+            self._say_loading(self._context.session.loading)
+        else:
+            self.page.wait(f"The model is writing answers to the next prompt.{done} It works ahead from now on.")
+
+    def _say_loading(self, loading: Loading | None) -> None:
+        """How far the model is, while an item waits for it."""
+        p = self.presenter
+        if loading is not None and p.sitting is not None and p.judging.showing is None and self._root.currentWidget() is self.page:
+            self.page.wait(f"{loading.words}. Answers are written as soon as the model is ready.")
 
     def _finished(self, sitting: Sitting) -> None:
         queue_empty = self.presenter.lookahead.ready == 0 and not self.presenter.lookahead.more

@@ -27,6 +27,7 @@ if "die" in text:
 if "bad" in text:
     print(json.dumps({"error": {"kind": "NoSpace", "message": "Full.", "hint": "Free some.", "detail": ""}}))
     sys.exit(1)
+print(json.dumps({"step": {"words": "reading its weights", "done": 0.4, "until": 0.9}}))
 (target / "model.safetensors").write_text("weights")
 print(json.dumps({"parameters": 7, "dtype": "float16", "licence": "mit", "architecture": "llama"}))
 """
@@ -142,9 +143,9 @@ def test_how_a_model_is_held_is_kept_beside_it(library, tiny_model, monkeypatch)
 def test_a_name_taken_while_converting_stays_with_who_took_it(library, workspace, gguf, tiny_model, monkeypatch):
     convert = library._run_converter
 
-    def meanwhile(source, target):
+    def meanwhile(source, target, tell):
         Library(workspace).add(tiny_model.path, "some-model")
-        return convert(source, target)
+        return convert(source, target, tell)
 
     monkeypatch.setattr(library, "_run_converter", meanwhile)
     with pytest.raises(BadInput, match="another model called"):
@@ -269,9 +270,11 @@ def test_the_starter_is_prepared_once(library, starter_package):
     said = []
     ref = library.ensure_starter(said.append)
     assert ref.name == STARTER
-    assert len(said) == 1
+    assert said == [f"Preparing the starter model (once): {doing}" for doing in ("starting", "reading its weights")]
+    assert [(step.done, step.until) for step in said] == [(0, 1), (0.4, 0.9)]
     assert library.ensure_starter(said.append) == ref == library.get()
-    assert len(said) == calls(starter_package) == 1
+    assert len(said) == 2
+    assert calls(starter_package) == 1
     assert library.list()[0].licence == "Apache-2.0"
 
 

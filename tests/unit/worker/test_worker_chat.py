@@ -243,7 +243,9 @@ def test_unload_then_load_again(worker, tiny_model):
     worker.ask(Unload(id="u"))
     (reply,) = worker.ask(Generate(id="g", prompts=PROMPTS))
     assert reply.message == "No model is loaded."
-    loaded, _ = worker.ask(Load(id="l", base=tiny_model, dtype="float32"))
+    *shares, loaded, _ = worker.ask(Load(id="l", base=tiny_model, dtype="float32"))
+    assert [reply.type for reply in shares] == ["loading"] * len(shares)
+    assert shares[-1].share == 1
     assert isinstance(loaded, Loaded)
     assert (loaded.device, loaded.dtype) == ("cpu", "float32")
 
