@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
 )
 
 from rlhf_desktop.ui.frame.room import ROOMS
+from rlhf_desktop.ui.widgets.fields import Choice
 
 CONTROLS = (QAbstractButton, QAbstractItemView, QComboBox, QLineEdit, QPlainTextEdit, QTextBrowser, QProgressBar)
 
@@ -32,5 +33,6 @@ def test_every_control_of_a_room_has_a_name(qtbot, context, spec):
         if isinstance(widget, CONTROLS) and not widget.accessibleName() and not widget.objectName().startswith("qt_")
     ]
     assert [name for name in nameless if name not in ("QComboBoxListView", "QTableCornerButton", "QHeaderView")] == []
+    assert all(isinstance(field, Choice) for field in room.widget().findChildren(QComboBox))  # lists of whole entries
     assert room.title
     assert room.icon

@@ -238,13 +238,14 @@ class ChatRoom(QObject):
         return super().eventFilter(watched, event)
 
     def _key(self, event: QKeyEvent) -> bool:
-        if keymap.heard(event, "chat") == "leave" and self.presenter.writing:
+        leaves = keymap.heard(event, "chat") == "leave"
+        if leaves and self.presenter.writing:
             self.presenter.stop()
-            return True
-        if key == Qt.Key.Key_Escape and self.presenter.waiting:
+        elif leaves and self.presenter.waiting:
             self.presenter.take_back()
-            return True
-        return self.area.key(event)
+        else:
+            return self.area.key(event)
+        return True
 
     def _send(self, text: str, answers: int) -> None:
         if self.presenter.send(text, answers):

@@ -117,6 +117,7 @@ def _fields(c: t.Palette, scale: float, arrow: str, tick: str) -> str:
         {{ color: {c.line}; border-color: {c.hairline}; background: {c.bg}; }}
     QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {{ border: none; background: transparent; padding: 0; }}
     QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{ width: 0; border: none; }}
+    QComboBox {{ combobox-popup: 0; }}
     QComboBox::drop-down {{ border: none; width: {px(t.SPACE_XL, scale)}; }}
     QComboBox::down-arrow {{ image: url("{arrow}"); width: {px(t.ICON_SMALL, scale)}; height: {px(t.ICON_SMALL, scale)}; }}
     QComboBox QAbstractItemView {{ background: {c.surface}; border: 1px solid {c.line}; selection-background-color: {c.raised};

@@ -1,15 +1,41 @@
 """Fields and the labels beside them."""
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QFormLayout, QLineEdit
+from PySide6.QtCore import QPoint, QRect, QSize, Qt
+from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QFormLayout, QLineEdit, QWidget
 
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.text import Label
 
+_MOST_ROWS = 12  # of a drop-down list; more are scrolled
 
-def choice(name: str) -> QComboBox:
+
+class Choice(QComboBox):
+    """A drop-down list of whole entries: none is cut in half, no text ends in …, and it stays on the screen."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setMaxVisibleItems(_MOST_ROWS)
+        self.view().setTextElideMode(Qt.TextElideMode.ElideNone)
+
+    def showPopup(self) -> None:
+        """Drop down: as wide as the longest entry, as tall as whole entries have room."""
+        super().showPopup()
+        popup, view, screen = self.view().window(), self.view(), self.screen().availableGeometry()
+        around = QSize(popup.width() - view.viewport().width(), popup.height() - view.viewport().height())
+        row = view.sizeHintForRow(0)
+        wanted = max(popup.width(), view.sizeHintForColumn(0) + around.width())
+        rows = max(1, min(self.count(), self.maxVisibleItems(), (popup.height() - around.height()) // max(1, row)))
+        size = QSize(min(wanted, screen.width()), rows * row + around.height())
+        place = QRect(popup.geometry().topLeft(), size)
+        if place.top() < self.mapToGlobal(QPoint(0, 0)).y():  # it opens upwards: what is taken off is taken off above
+            place.moveBottom(popup.geometry().bottom())
+        place.moveRight(min(place.right(), screen.right()))
+        popup.setGeometry(place)
+
+
+def choice(name: str) -> Choice:
     """An empty drop-down list."""
-    made = QComboBox()
+    made = Choice()
     made.setAccessibleName(name)
     made.view().setAccessibleName(name)
     return made
