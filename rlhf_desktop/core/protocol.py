@@ -50,8 +50,29 @@ class Unload(Value):
     id: str
 
 
+class Written(Value):
+    """The tokens of an answer that was cut, exactly as the model read them: to go on, it reads them again.
+
+    What closed a thought stands between the two parts; where none was closed, all of it is in `answer`.
+    """
+
+    thought: list[int] = []
+    closing: list[int] = []
+    answer: list[int] = []
+
+
+class Begun(Value):
+    """An answer to go on with. Where its tokens are not known, as of an old one, its text is put into tokens anew."""
+
+    text: str
+    written: Written | None = None
+
+
 class Generate(Value):
-    """`k` answers to each prompt, sampled together in batches. Answer i of prompt j is always named (j, i)."""
+    """`k` answers to each prompt, sampled together in batches. Answer i of prompt j is always named (j, i).
+
+    With `begun` it is one prompt and one answer, which goes on from there; it is sent whole, with what there was.
+    """
 
     op: Literal["generate"] = "generate"
     id: str
@@ -61,6 +82,7 @@ class Generate(Value):
     sampling: Sampling = Sampling()
     seed: int = 0
     stream: bool = True  # send `token` replies
+    begun: Begun | None = None
 
 
 class Score(Value):
@@ -83,6 +105,15 @@ class Likelihood(Value):
     completions: list[list[str]]
 
 
+class Measure(Value):
+    """How much of what the model can read a conversation takes, whose last message is about to be answered."""
+
+    op: Literal["measure"] = "measure"
+    id: str
+    prompt: Messages
+    sampling: Sampling = Sampling()
+
+
 class Cancel(Value):
     """Stop the request named `target`, running or waiting. Its answers so far are kept."""
 
@@ -98,7 +129,7 @@ class Shutdown(Value):
     id: str
 
 
-Request = Annotated[Load | Unload | Generate | Score | Likelihood | Cancel | Shutdown, Field(discriminator="op")]
+Request = Annotated[Load | Unload | Generate | Score | Likelihood | Measure | Cancel | Shutdown, Field(discriminator="op")]
 parse_request: TypeAdapter[Request] = TypeAdapter(Request)
 
 
@@ -149,7 +180,8 @@ class Token(Value):
 class Completion(Value):
     """One answer, ended: by itself ("end"), at the length limit ("length"), or cancelled.
 
-    `text` and `tokens` are the answer's; what was thought before it is no part of them.
+    `text` and `tokens` are the answer's; what was thought before it is no part of them. One that did not end by itself says with
+    `written` what to go on from.
     """
 
     type: Literal["completion"] = "completion"
@@ -161,6 +193,7 @@ class Completion(Value):
     finish: Literal["end", "length", "cancelled"]
     thought: str = ""
     thought_tokens: int = 0
+    written: Written | None = None
 
 
 class ScoreResult(Value):
@@ -185,6 +218,16 @@ class LikelihoodResult(Value):
     tokens: list[list[int]]
 
 
+class Measured(Value):
+    """Answer to `measure`: tokens the model would read of so many it can, and how many of the oldest messages it would not see."""
+
+    type: Literal["measured"] = "measured"
+    id: str
+    tokens: int
+    limit: int
+    left_out: int = 0
+
+
 class Done(Value):
     """A request is complete."""
 
@@ -205,6 +248,7 @@ class Trouble(Value):
 
 
 Reply = Annotated[
-    Ready | Loading | Loaded | Token | Completion | ScoreResult | LikelihoodResult | Done | Trouble, Field(discriminator="type")
+    Ready | Loading | Loaded | Token | Completion | ScoreResult | LikelihoodResult | Measured | Done | Trouble,
+    Field(discriminator="type"),
 ]
 parse_reply: TypeAdapter[Reply] = TypeAdapter(Reply)

@@ -103,10 +103,19 @@ class MessageNode:
 
 @dataclass(frozen=True)
 class Tree:
-    """A conversation with all its messages."""
+    """A conversation with all its messages.
+
+    Attributes:
+        conversation: Its title and where it is.
+        nodes: Every message ever said in it.
+        deleted: Messages the user took off it, with all that follows them.
+        continued: Answer that goes on from another → that other, which was cut.
+    """
 
     conversation: Conversation
     nodes: tuple[MessageNode, ...]
+    deleted: frozenset[str] = frozenset()
+    continued: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _by_id(self) -> dict[str, MessageNode]:
@@ -138,6 +147,15 @@ class Tree:
         """The alternatives to a message, itself included, oldest first."""
         return self.children(self.node(message_id).parent_id)
 
+    def alternatives(self, message_id: str) -> tuple[MessageNode, ...]:
+        """The siblings that are shown: without deleted ones, and without a beginning whose continuation is there instead of it."""
+        shown = [node for node in self.siblings(message_id) if node.id == message_id or node.id not in self.deleted]
+        begun = {self.continued.get(node.id) for node in shown}
+        return tuple(n for n in shown if n.id == message_id or n.id not in begun or self._replies(n.id))
+
+    def _replies(self, message_id: str | None) -> list[MessageNode]:
+        return [node for node in self._children.get(message_id, ()) if node.id not in self.deleted]
+
     def path(self, message_id: str) -> tuple[MessageNode, ...]:
         """From the first message to this one."""
         return path_to(self.node(message_id), self._by_id)
@@ -147,15 +165,23 @@ class Tree:
         return [node.message for node in self.path(message_id)[:-1]]
 
     def leaf_under(self, message_id: str | None) -> str | None:
-        """The end of the newest branch below a message (of None: of the whole tree); the message itself if it has no reply."""
-        while replies := self._children.get(message_id):
+        """The end of the newest branch below a message (of None: of the whole tree); the message itself if it has no reply.
+
+        What was deleted is as if it were not there.
+        """
+        while replies := self._replies(message_id):
             message_id = replies[-1].id
         return message_id
 
     def active_path(self) -> tuple[MessageNode, ...]:
-        """The branch to show: the one last looked at, followed to its end; without one, the newest."""
+        """The branch to show: the one last looked at, followed to its end; without one, the newest.
+
+        Where something on it was deleted, what stands beside that is shown, or nothing after it.
+        """
         chosen = self.conversation.active_leaf
-        leaf = self.leaf_under(chosen if chosen in self._by_id else None)
+        looked_at = self.path(chosen) if chosen is not None and chosen in self._by_id else ()
+        gone = next((node for node in looked_at if node.id in self.deleted), None)
+        leaf = self.leaf_under(gone.parent_id if gone else chosen if looked_at else None)
         return self.path(leaf) if leaf else ()
 
 

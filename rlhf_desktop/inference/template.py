@@ -166,6 +166,11 @@ def fit_turns(tokenizer: Any, messages: Messages, max_length: int, *, thinking: 
     Raises:
         BadInput: the conversation has no turn.
     """
+    return kept_turns(tokenizer, messages, max_length, thinking=thinking)[1]
+
+
+def kept_turns(tokenizer: Any, messages: Messages, max_length: int, *, thinking: bool = False) -> tuple[Messages, list[int]]:
+    """What `fit_turns` keeps of a conversation, and its ids."""
     if not messages:
         raise BadInput("A conversation without a message has no answer.", "Write a message first.")
     kept = list(messages)
@@ -173,7 +178,7 @@ def fit_turns(tokenizer: Any, messages: Messages, max_length: int, *, thinking: 
     while len(ids) > max_length and (shorter := without_oldest_turn(kept)) is not None:
         kept = shorter
         ids = prompt_ids(tokenizer, kept, thinking=thinking)
-    return ids
+    return kept, ids
 
 
 def without_oldest_turn(messages: Messages) -> Messages | None:

@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from rlhf_desktop.core.errors import BadInput, NotFound
 from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.core.messages import Messages, Role
-from rlhf_desktop.core.protocol import Completion, Sampling
+from rlhf_desktop.core.protocol import Completion, Sampling, Written
 from rlhf_desktop.core.thoughts import split_thought
 from rlhf_desktop.feedback.conversations import Conversation, Finish, Generator, MessageNode, Origin, Tree, title_from, utc_now
 from rlhf_desktop.store.driver import Row
 from rlhf_desktop.store.shelf import ConversationSummary, Shelf
+
+_OF_ITS_MESSAGES = "SELECT * FROM {} WHERE message_id IN (SELECT id FROM messages WHERE conversation_id = ?)"
 
 __all__ = ["ConversationStore", "ConversationSummary", "NewCompletion", "Planted"]
 
 
 @dataclass(frozen=True)
 class NewCompletion:
-    """A model's answer to be kept."""
+    """A model's answer to be kept.
+
+    `written` is what it can be gone on with from, if it did not end by itself; `continues` is the answer that it goes on from.
+    """
 
     text: str
     seed: int | None = None
@@ -26,11 +31,14 @@ class NewCompletion:
     tokens: int | None = None
     thought: str = ""
     thought_tokens: int | None = None
+    written: Written | None = None
+    continues: str = ""
 
     @classmethod
-    def of(cls, reply: Completion, seed: int | None) -> "NewCompletion":
+    def of(cls, reply: Completion, seed: int | None, continues: str = "") -> "NewCompletion":
         """A worker's complete answer."""
-        return cls(reply.text, seed, reply.finish, reply.tokens, reply.thought, reply.thought_tokens or None)
+        thought = (reply.thought, reply.thought_tokens or None)
+        return cls(reply.text, seed, reply.finish, reply.tokens, *thought, reply.written, continues)
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,14 @@ class ConversationStore(Shelf):
         with self._db.snapshot():
             conversation = self.get(conversation_id)
             rows = self._db.rows("SELECT * FROM messages WHERE conversation_id = ?", (conversation_id,))
-        return Tree(conversation, tuple(MessageNode(**row) for row in rows))
+            deleted = self._db.rows(_OF_ITS_MESSAGES.format("deleted_turns"), (conversation_id,))
+            continued = self._db.rows(_OF_ITS_MESSAGES.format("continued_answers"), (conversation_id,))
+        return Tree(
+            conversation,
+            tuple(MessageNode(**row) for row in rows),
+            frozenset(row["message_id"] for row in deleted),
+            {row["message_id"]: row["continues"] for row in continued},
+        )
 
     def message(self, message_id: str) -> MessageNode:
         """The message with this id."""
@@ -117,8 +132,29 @@ class ConversationStore(Shelf):
             conversation_id = self.message(parent_id).conversation_id
             self._db.insert("generators", [_generator_row(generator)], ignore=True)
             now = utc_now()
-            nodes = [_completed(conversation_id, parent_id, c, now, generator.id) for c in completions]
-            return self._add(nodes)
+            nodes = self._add([_completed(conversation_id, parent_id, c, now, generator.id) for c in completions])
+            self._add_cuts(nodes, completions)
+            return nodes
+
+    def _add_cuts(self, nodes: Sequence[MessageNode], completions: Sequence[NewCompletion]) -> None:
+        """What there is to say of answers that were cut, or go on from such a one."""
+        made = list(zip(nodes, completions, strict=True))
+        cut = [{"message_id": node.id, "written": c.written.model_dump_json()} for node, c in made if c.written]
+        longer = [{"message_id": node.id, "continues": c.continues} for node, c in made if c.continues]
+        self._db.insert("cut_answers", cut)
+        self._db.insert("continued_answers", longer)
+
+    def written(self, message_id: str) -> Written | None:
+        """The tokens of an answer that was cut; None where they are not known."""
+        row = self._db.row("SELECT written FROM cut_answers WHERE message_id = ?", (message_id,))
+        return Written.model_validate_json(row["written"]) if row else None
+
+    def delete_turn(self, message_id: str, deleted: bool = True) -> None:
+        """Take a message, and all that follows it, off its conversation, or put it back. Nothing goes from the store."""
+        if deleted:
+            self._db.execute("INSERT OR IGNORE INTO deleted_turns VALUES (?, ?)", (message_id, utc_now()))
+        else:
+            self._db.execute("DELETE FROM deleted_turns WHERE message_id = ?", (message_id,))
 
     def add_answers(self, parent_id: str, texts: Sequence[str]) -> list[MessageNode]:
         """Add answers that no model of ours made: written by a person, or imported."""

@@ -1,7 +1,7 @@
 """Erasing: the only way anything leaves the store. What goes leaves a tombstone without content, which wins every merge.
 
-With a message goes all that answers it; with a judgement, whatever replaces it or takes it back. A conversation that is left empty
-goes too: its title was somebody's words.
+With a message goes all that answers it, and what goes on from it or began it; with a judgement, whatever replaces it or takes it
+back. A conversation that is left empty goes too: its title was somebody's words.
 """
 
 import json
@@ -14,11 +14,14 @@ from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.driver import Connection, plainly
 
 _AMONG = "IN (SELECT value FROM json_each(:ids))"
+_CONTINUED = """(SELECT message_id AS one, continues AS other FROM continued_answers
+    UNION ALL SELECT continues, message_id FROM continued_answers)"""
 # From ids of anything: conversations' messages, messages' replies, judgements that show them, and what replaces those.
 _CLOSURE = f"""
 WITH RECURSIVE dead_messages(id) AS (
   SELECT id FROM messages WHERE id {_AMONG} OR conversation_id {_AMONG}
-  UNION SELECT m.id FROM messages m JOIN dead_messages d ON m.parent_id = d.id),
+  UNION SELECT m.id FROM messages m JOIN dead_messages d ON m.parent_id = d.id
+  UNION SELECT c.other FROM {_CONTINUED} c JOIN dead_messages d ON c.one = d.id),
 dead_judgements(id) AS (
   SELECT id FROM judgements WHERE id {_AMONG}
   UNION SELECT id FROM judgements WHERE supersedes {_AMONG}
@@ -50,6 +53,7 @@ def with_texts(connection: Connection, judgement_ids: Iterable[str]) -> Doomed:
         f"SELECT DISTINCT message_id AS id FROM judged_completions WHERE judgement_id {_AMONG}", {"ids": json.dumps(judgements)}
     )
     taken = {row["id"] for row in shown}
+    taken |= _same_answers(connection, taken)
     while childless := _childless_parents(connection, taken, judgements):
         taken |= childless
     return doomed(connection, [*judgements, *taken])
@@ -63,6 +67,16 @@ def _versions(connection: Connection, judgement_ids: Iterable[str]) -> list[str]
         {"ids": json.dumps(list(judgement_ids))},
     )
     return [row["id"] for row in rows]
+
+
+def _same_answers(connection: Connection, taken: Iterable[str]) -> set[str]:
+    """What goes on from these answers, and what they go on from: it holds the same words."""
+    rows = connection.rows(
+        f"""WITH RECURSIVE same(id) AS (SELECT value FROM json_each(:ids)
+        UNION SELECT c.other FROM {_CONTINUED} c JOIN same ON c.one = same.id) SELECT id FROM same""",
+        {"ids": json.dumps(list(taken))},
+    )
+    return {row["id"] for row in rows}
 
 
 def _childless_parents(connection: Connection, taken: set[str], judgements: Sequence[str]) -> set[str]:

@@ -391,6 +391,23 @@ ALTER TABLE messages ADD COLUMN thought TEXT NOT NULL DEFAULT '';
 ALTER TABLE messages ADD COLUMN thought_tokens INTEGER;
 """
 
+# What Chat knows of its answers beside what was said. None of it is feedback; it goes with its message.
+_TURNS = """
+CREATE TABLE cut_answers (      -- what an answer that did not end by itself can be gone on with from
+  message_id TEXT PRIMARY KEY NOT NULL REFERENCES messages(id) ON DELETE CASCADE,
+  written TEXT NOT NULL         -- JSON: its tokens
+) WITHOUT ROWID;
+CREATE TABLE continued_answers ( -- the longer answer, and the one it goes on from; both stay
+  message_id TEXT PRIMARY KEY NOT NULL REFERENCES messages(id) ON DELETE CASCADE,
+  continues TEXT NOT NULL REFERENCES messages(id) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX continued_answers_by_start ON continued_answers (continues);
+CREATE TABLE deleted_turns (    -- taken off the conversation by the user, with all that follows; what was judged of them stays
+  message_id TEXT PRIMARY KEY NOT NULL REFERENCES messages(id) ON DELETE CASCADE,
+  deleted_at TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[Migration, ...] = (
     _FIRST,
     _EVALUATIONS,
@@ -400,6 +417,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _JUDGED_QUESTIONS,
     _FOLDERS,
     _THOUGHTS,
+    _TURNS,
 )
 
 

@@ -28,6 +28,7 @@ from rlhf_desktop.core.protocol import (
     Load,
     Loaded,
     Loading,
+    Measure,
     Ready,
     Reply,
     Request,
@@ -131,6 +132,8 @@ class Server:
             return self._session.generate(request, self._send, stop)
         if isinstance(request, Score):
             return self._session.score(request, self._send, stop)
+        if isinstance(request, Measure):
+            return self._session.measure(request, self._send)
         assert isinstance(request, Likelihood), request
         return self._session.likelihood(request, self._send, stop)
 

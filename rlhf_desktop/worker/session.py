@@ -14,6 +14,8 @@ from rlhf_desktop.core.protocol import (
     Likelihood,
     LikelihoodResult,
     Load,
+    Measure,
+    Measured,
     Reply,
     Score,
     ScoreResult,
@@ -21,13 +23,14 @@ from rlhf_desktop.core.protocol import (
 from rlhf_desktop.core.recipes import Quantization
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.inference.adapters import AdapterHost
+from rlhf_desktop.inference.chat_text import thinking_of
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.inference.sampler import SampledAnswer, sample
 from rlhf_desktop.inference.score import MAX_TOKENS, Pair, token_logprobs
-from rlhf_desktop.inference.template import encode_pair, fit_turns
+from rlhf_desktop.inference.template import encode_pair, kept_turns
 from rlhf_desktop.training.batch import Group
 from rlhf_desktop.training.reward_model import RewardModel, Scores
-from rlhf_desktop.worker.writing import LEAST_THOUGHT_TOKENS, Writer
+from rlhf_desktop.worker.writing import LEAST_THOUGHT_TOKENS, Writer, thought_room
 
 Send = Callable[[Reply], None]
 Stop = Callable[[], bool]
@@ -62,8 +65,9 @@ class Session:
         """Answer with tokens as they come, and each completion when it is complete."""
         base, fewer = self.host.base, list[int]()
         writer = Writer(base, request, send)
-        prompts = [self._prompt_ids(messages, request.sampling.max_new_tokens, writer.room) for messages in request.prompts]
-        writer.fit_room(self._context_tokens() - max(map(len, prompts), default=0) - request.sampling.max_new_tokens)
+        new, begun = request.sampling.max_new_tokens, len(writer.begun_ids)
+        prompts = [self._prompt_ids(messages, new, writer.room, begun) for messages in request.prompts]
+        writer.fit_room(self._context_tokens() - max(map(len, prompts), default=0) - begun - new)
         self._use(request.adapter)
 
         def sampler(*, seed: int, **asked: Any) -> list[SampledAnswer]:
@@ -73,22 +77,40 @@ class Session:
         writer.write(prompts, sampler, stop)
         return {"tokens": writer.sent_tokens, **({"rows_at_once": fewer[-1]} if fewer else {})}
 
-    def _prompt_ids(self, messages: Messages, max_new_tokens: int, thought_tokens: int) -> list[int]:
-        """Ids of the conversation, without its oldest turns where it is too long. A long thought takes half of the room at most.
+    def measure(self, request: Measure, send: Send) -> dict[str, Any]:
+        """Answer with how much of what the model can read this conversation takes, and how much of it is left out."""
+        room = thought_room(thinking_of(self.host.base.tokenizer), request.sampling)
+        kept, ids = self._fitting(request.prompt, request.sampling.max_new_tokens, room)
+        send(Measured(id=request.id, tokens=len(ids), limit=self._context_tokens(), left_out=len(request.prompt) - len(kept)))
+        return {}
 
-        Raises:
-            BadInput: even the last message is longer than what the model can read.
-        """
+    def _fitting(self, messages: Messages, max_new_tokens: int, thought_tokens: int) -> tuple[Messages, list[int]]:
+        """The conversation without its oldest turns where it is too long. A long thought takes half of the room at most."""
         limit = self._context_tokens()
         room = max_new_tokens + min(thought_tokens, limit // 2)
-        ids = fit_turns(self.host.base.tokenizer, messages, max(1, limit - room), thinking=thought_tokens > 0)
-        if len(ids) + max_new_tokens + (LEAST_THOUGHT_TOKENS if thought_tokens else 0) > limit:
+        return kept_turns(self.host.base.tokenizer, messages, max(1, limit - room), thinking=thought_tokens > 0)
+
+    def _prompt_ids(self, messages: Messages, max_new_tokens: int, thought_tokens: int, begun_tokens: int) -> list[int]:
+        """What the model reads before an answer, of which there are `begun_tokens` already.
+
+        Raises:
+            BadInput: even the last message is longer than what the model can read, or leaves no room to go on.
+        """
+        most, limit = begun_tokens + max_new_tokens, self._context_tokens()
+        _, ids = self._fitting(messages, most, thought_tokens)
+        if len(ids) + most + (LEAST_THOUGHT_TOKENS if thought_tokens else 0) <= limit:
+            return ids
+        if begun_tokens:
             raise BadInput(
-                f"A message is too long for this model: {len(ids):,} tokens, and an answer of up to {max_new_tokens:,} "
-                f"must fit with it in {limit:,}.",
-                "Shorten the message or the answer.",
+                f"There is no room to continue this answer: it has {len(ids) + begun_tokens:,} tokens with its question, and "
+                f"{max_new_tokens:,} more must fit with them in {limit:,}.",
+                "Choose a shorter longest answer, or ask for the rest in a new message.",
             )
-        return ids
+        raise BadInput(
+            f"A message is too long for this model: {len(ids):,} tokens, and an answer of up to {max_new_tokens:,} "
+            f"must fit with it in {limit:,}.",
+            "Shorten the message or the answer.",
+        )
 
     def _context_tokens(self) -> int:
         return int(getattr(self.host.model.config.get_text_config(), "max_position_embeddings", 2**17))

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rlhf_desktop.core.protocol import Completion, Generate, Reply, Sampling, Token
+from rlhf_desktop.core.protocol import Completion, Generate, Reply, Sampling, Token, Written
 from rlhf_desktop.core.thoughts import DEFAULT_THOUGHT_TOKENS, ThoughtSplitter
 from rlhf_desktop.inference.chat_text import PLAIN_STOPS, Thinking, thinking_of
 from rlhf_desktop.inference.model import BaseModel
 from rlhf_desktop.inference.sampler import Finish, SampledAnswer
 from rlhf_desktop.inference.streaming import StopText, TextStream
-from rlhf_desktop.inference.template import encode
+from rlhf_desktop.inference.template import completion_ids, encode
 
 LEAST_THOUGHT_TOKENS = 32
 """Fewer are not worth beginning a thought for: half of them may go into closing it."""
@@ -45,6 +45,23 @@ class _Stream:
         self.end = StopText(() if tokenizer.chat_template else PLAIN_STOPS)
         self._most, self._is_plain = most, thinking.kind in ("none", "switch")
         self._tokens = self._answered = 0
+        self._thought: list[int] = []
+        self._closing: list[int] = []
+        self._ids: list[int] = []
+
+    @property
+    def written(self) -> Written:
+        """Its tokens so far."""
+        return Written(thought=self._thought, closing=self._closing, answer=self._ids)
+
+    def replay(self, written: Written) -> list[tuple[bool, str]]:
+        """Take what there was when it was cut; it may become as much longer as a new answer may be long."""
+        new, self._most = self._most, sum(map(len, (written.thought, written.answer))) + 1
+        parts = [part for token in written.thought for part in self.push(token)]
+        parts += self.close(written.closing) if written.closing else []
+        parts += [part for token in written.answer for part in self.push(token)]
+        self._most = self._answered + new
+        return parts
 
     @property
     def has_room(self) -> bool:
@@ -66,12 +83,14 @@ class _Stream:
         if self.over:
             return []
         found = self._parts(self.text.push(token))
+        self._ids.append(token)
         self._tokens += 1
         self._answered += bool(self.split.answer)
         return found
 
-    def close(self) -> list[tuple[bool, str]]:
-        """The token that ends a thought has come, or has to."""
+    def close(self, closing: list[int]) -> list[tuple[bool, str]]:
+        """What ends a thought has come, or has to: these tokens, which are no text."""
+        self._thought, self._closing, self._ids = self._ids, closing, []
         found = self._parts(self.text.finish())
         self.split.close()
         self._tokens += 1
@@ -128,7 +147,23 @@ class Writer:
         self.room = thought_room(self._thinking, request.sampling)
         self._streams: dict[Owner, _Stream] = {}
         self._ended: set[Owner] = set()
+        self.begun = self._find_begun()
         self.sent_tokens = 0
+
+    def _find_begun(self) -> Written | None:
+        """The answer to go on with. One known by its text alone goes on as conversations hold it: without its thought."""
+        begun = self._request.begun
+        if begun is None:
+            return None
+        if begun.written is not None:
+            return begun.written
+        self.room = 0
+        return Written(answer=completion_ids(self._base.tokenizer, begun.text, None))
+
+    @property
+    def begun_ids(self) -> list[int]:
+        """What stands after the prompt already."""
+        return [*self.begun.thought, *self.begun.closing, *self.begun.answer] if self.begun else []
 
     def fit_room(self, tokens: int) -> None:
         """Make do with so many tokens for a thought and what closes it."""
@@ -137,6 +172,9 @@ class Writer:
 
     def write(self, prompts: Sequence[list[int]], sample: Sampler, stop: Stop) -> None:
         """Sample and send every answer. `prompts` end where a thought may begin, if there is room for one."""
+        if self.begun is not None:
+            self._go_on(self.begun, prompts[0], sample, stop)
+            return
         if not self.room:
             owners = [(prompt, number) for prompt in range(len(prompts)) for number in range(self._request.k)]
             self._sample(prompts, self._request.k, owners, sample, stop, seed=self._request.seed)
@@ -145,6 +183,18 @@ class Writer:
         if thoughts:
             ids, owners = [thought.ids for thought in thoughts], [thought.owner for thought in thoughts]
             self._sample(ids, 1, owners, sample, stop, seed=self._request.seed + 1)
+
+    def _go_on(self, written: Written, prompt: list[int], sample: Sampler, stop: Stop) -> None:
+        """The one answer, from where it was cut: perhaps in the middle of its thought."""
+        owner, ids = (0, 0), [*prompt, *self.begun_ids]
+        stream = self._stream(owner)
+        self._tell(owner, stream.replay(written))
+        self.sent_tokens = -stream.tokens - stream.thought_tokens  # those are not new
+        thoughts = [_Thought(owner, ids)]
+        if self.room and not written.closing and not stream.split.answer:
+            thoughts = self._think([ids], sample, stop)
+        if thoughts:
+            self._sample([thoughts[0].ids], 1, [owner], sample, stop, seed=self._request.seed + 1)
 
     def _think(self, prompts: Sequence[list[int]], sample: Sampler, stop: Stop) -> list[_Thought]:
         """The thoughts; answers that came without one, or were stopped, are complete already."""
@@ -163,12 +213,13 @@ class Writer:
         owner, ids = (draft.prompt, draft.completion), draft.ids
         stream = self._stream(owner)
         if draft.finish == "end" and ids[-1] == closing:
-            self._tell(owner, stream.close())
+            self._tell(owner, stream.close([closing]))
             return _Thought(owner, prompt + ids)
         if draft.finish != "cancelled" and stream.split.thinking:
-            self._tell(owner, stream.close())
+            closed = encode(self._base.tokenizer, self._thinking.close)
+            self._tell(owner, stream.close(closed))
             cut = ids[:-1] if draft.finish == "end" else ids
-            return _Thought(owner, [*prompt, *cut, *encode(self._base.tokenizer, self._thinking.close)])
+            return _Thought(owner, [*prompt, *cut, *closed])
         if draft.finish == "length" and stream.has_room:  # it has begun to answer
             return _Thought(owner, prompt + ids)
         self._finish(*owner, draft.finish)
@@ -214,6 +265,7 @@ class Writer:
         self._ended.add((prompt, completion))
         tokens = stream.tokens + (finish == "end" and not stream.full)
         self.sent_tokens += tokens + stream.thought_tokens
+        ended = "end" if stream.end.over else "length" if stream.full else finish
         self._send(
             Completion(
                 id=self._request.id,
@@ -221,9 +273,10 @@ class Writer:
                 completion=completion,
                 text=stream.answer,
                 tokens=tokens,
-                finish="end" if stream.end.over else "length" if stream.full else finish,
+                finish=ended,
                 thought=stream.split.thought,
                 thought_tokens=stream.thought_tokens,
+                written=None if ended == "end" else stream.written,
             )
         )
 

@@ -1,10 +1,11 @@
 import pytest
 
 from rlhf_desktop.core.errors import BadInput, NotFound, StoreTrouble
-from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.core.protocol import Sampling, Written
 from rlhf_desktop.feedback.conversations import Generator
+from rlhf_desktop.feedback.judgements import Judgement, Thumbs
 from rlhf_desktop.store.conversations import NewCompletion
-from rlhf_desktop.store.erasing import bury
+from rlhf_desktop.store.erasing import bury, with_texts
 from rlhf_desktop.store.shelf import ConversationQuery
 
 GENERATOR = Generator("starter", "hash", "tuned", "adapter hash", Sampling(temperature=0.9))
@@ -131,3 +132,66 @@ def test_thoughts_in_what_comes_from_elsewhere_are_kept_apart(store, project):
     (planted,) = store.conversations.plant(project.id, [(turns, ["<think>\nLong.\n</think>\n\nNothing.", "Use <think>."])])
     assert [(n.content, n.thought) for n in planted.branch] == [("Why?", ""), ("So.", "Hm."), (turns[2]["content"], "")]
     assert [(n.content, n.thought) for n in planted.answers] == [("Nothing.", "Long."), ("Use <think>.", "")]
+
+
+def continued(store, question):
+    """A cut answer, and the longer one that goes on from it."""
+    (cut,) = store.conversations.add_completions(
+        question.id, [NewCompletion("It over", 1, "length", 3, written=Written(thought=[4], closing=[5], answer=[6, 7]))], GENERATOR
+    )
+    (whole,) = store.conversations.add_completions(
+        question.id, [NewCompletion("It overheats.", 2, "end", 5, continues=cut.id)], GENERATOR
+    )
+    return cut, whole
+
+
+def test_what_a_cut_answer_goes_on_from_is_kept_and_its_continuation_stands_in_its_place(store, asked):
+    conversation, question = asked
+    (other,) = store.conversations.add_answers(question.id, ["Unplug it."])
+    cut, whole = continued(store, question)
+    assert store.conversations.written(cut.id) == Written(thought=[4], closing=[5], answer=[6, 7])
+    assert store.conversations.written(whole.id) is None
+    tree = store.conversations.tree(conversation.id)
+    assert contents(tree.siblings(whole.id)) == ["Unplug it.", "It over", "It overheats."]  # both stay
+    assert contents(tree.alternatives(whole.id)) == contents(tree.alternatives(other.id)) == ["Unplug it.", "It overheats."]
+    assert contents(tree.alternatives(cut.id)) == ["Unplug it.", "It over", "It overheats."]  # it is on screen
+    store.conversations.add_message(conversation.id, cut.id, "user", "Go on")
+    assert len(store.conversations.tree(conversation.id).alternatives(whole.id)) == 3  # it has a branch of its own
+
+
+def test_a_deleted_turn_is_off_the_conversation_with_all_that_follows_and_comes_back(store, asked):
+    conversation, question = asked
+    first, second = store.conversations.add_answers(question.id, ["a", "b"])
+    thanks = store.conversations.add_message(conversation.id, second.id, "user", "thanks")
+
+    def shown():
+        return contents(store.conversations.tree(conversation.id).active_path())
+
+    before = shown()
+    assert before == ["My printer broke", "b", "thanks"]
+    store.conversations.delete_turn(second.id)
+    store.conversations.delete_turn(second.id)  # once more changes nothing
+    assert shown() == ["My printer broke", "a"]
+    assert contents(store.conversations.tree(conversation.id).alternatives(first.id)) == ["a"]
+    store.conversations.delete_turn(first.id)
+    assert shown() == ["My printer broke"]
+    store.conversations.delete_turn(question.id)
+    assert shown() == []
+    for turn in (question, first, second):
+        store.conversations.delete_turn(turn.id, deleted=False)
+    assert shown() == before
+    store.conversations.delete_turn(thanks.id)
+    assert shown() == before[:2]
+
+
+def test_an_erase_takes_an_answer_with_its_continuation_and_their_tokens(store, project, asked):
+    conversation, question = asked
+    cut, whole = continued(store, question)
+    judgement = store.judgements.add(Judgement(project.id, "me", (cut.id,), Thumbs(False)))
+    going = with_texts(store.connection, [judgement.id])
+    assert set(going.messages) == {cut.id, whole.id, question.id}
+    store.conversations.delete_turn(whole.id)
+    bury(store, [whole.id])
+    assert contents(store.conversations.tree(conversation.id).nodes) == ["My printer broke"]
+    for table in ("cut_answers", "continued_answers", "deleted_turns"):
+        assert store.connection.rows(f"SELECT * FROM {table}") == []

@@ -205,3 +205,22 @@ def test_statements_are_cut_at_their_ends_and_triggers_stay_whole():
         "CREATE TABLE a (x); -- a note; with a semicolon\nCREATE TRIGGER t BEFORE UPDATE ON a\nBEGIN SELECT 1; END;\nDROP TABLE a;"
     )
     assert [s.split()[1] for s in statements(script)] == ["TABLE", "TRIGGER", "TABLE"]
+
+
+def test_conversations_from_before_turns_could_be_deleted_or_continued_open_as_they_were(tmp_path):
+    path = tmp_path / "old.db"
+    connection = Connection(path)
+    migrate(connection, steps=MIGRATIONS[:8])
+    fill(connection)
+    connection.execute("INSERT INTO conversations VALUES ('c', 'p', 't', '', '', 'chat', 'a', '')")
+    connection.execute(
+        "INSERT INTO messages (id, conversation_id, parent_id, position, role, content, created_at, finish) VALUES"
+        " ('q', 'c', NULL, 0, 'user', 'Why?', '', NULL), ('a', 'c', 'q', 0, 'assistant', 'It over', '', 'length')"
+    )
+    connection.close()
+    with Store.open(path) as store:
+        tree = store.conversations.tree("c")
+        assert [node.content for node in tree.active_path()] == ["Why?", "It over"]
+        assert (tree.deleted, tree.continued, store.conversations.written("a")) == (frozenset(), {}, None)
+        store.conversations.delete_turn("a")
+        assert [node.content for node in store.conversations.tree("c").active_path()] == ["Why?"]

@@ -2,6 +2,7 @@
 
 import io
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,20 @@ from transformers import LlamaModel
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.files import sha256_file
-from rlhf_desktop.core.protocol import RESTART_EXIT, Generate, Likelihood, Load, Sampling, Score, Trouble, parse_reply
+from rlhf_desktop.core.protocol import (
+    RESTART_EXIT,
+    Begun,
+    Generate,
+    Likelihood,
+    Load,
+    Measure,
+    Sampling,
+    Score,
+    Token,
+    Trouble,
+    Written,
+    parse_reply,
+)
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.model import load_base
@@ -187,3 +201,123 @@ def test_a_thought_makes_do_with_what_the_model_can_read(thinker):
     long = request.model_copy(update={"prompts": [[{"role": "user", "content": "x " * 480}]]})
     with pytest.raises(BadInput, match="too long for this model"):
         session.generate(long, sent.append, lambda: False)
+
+
+def answered(session, request, stop=lambda sent: False):
+    """The one answer, how much of it was new, and what was streamed of it."""
+    sent = []
+    stats = session.generate(request, sent.append, lambda: stop(sent))
+    (answer,) = [reply for reply in sent if reply.type == "completion"]
+    streamed = "".join(reply.text for reply in sent if isinstance(reply, Token) and not reply.thought)
+    assert streamed == answer.text
+    return answer, stats["tokens"]
+
+
+def begun_with(answer):
+    return Begun(text=answer.text, written=answer.written)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 7, 19])
+@pytest.mark.parametrize("text_alone", [False, True], ids=["by its tokens", "by its text"])
+def test_an_answer_cut_and_continued_is_the_answer_that_was_not_cut(session, cut, text_alone):
+    def ask(new, begun=None):
+        sampling = Sampling(temperature=0, max_new_tokens=new)
+        return Generate(id="g", prompts=PROMPTS[1:], sampling=sampling, begun=begun)
+
+    whole, _ = answered(session, ask(20))
+    first, _ = answered(session, ask(cut))
+    assert (first.finish, whole.text.startswith(first.text[:-1])) == ("length", True)
+    again, made = answered(session, ask(20 - cut, Begun(text=first.text) if text_alone else begun_with(first)))
+    if text_alone:  # the same words, which other tokens may spell
+        assert again.text.startswith(first.text)
+        assert again.tokens > first.tokens
+    else:
+        assert again == whole
+        assert made == 20 - cut
+
+
+def test_an_answer_that_ends_by_itself_has_nothing_to_go_on_from(session):
+    sampling = Sampling(temperature=0, max_new_tokens=20)
+    whole, _ = answered(session, Generate(id="g", prompts=PROMPTS[1:], sampling=sampling))
+    base = session.host.base
+    session.host.base = replace(base, end_ids=(*base.end_ids, whole.written.answer[9]))
+    ended, _ = answered(session, Generate(id="g", prompts=PROMPTS[1:], sampling=sampling))
+    assert (ended.finish, ended.written) == ("end", None)
+    cut, _ = answered(session, Generate(id="g", prompts=PROMPTS[1:], sampling=Sampling(temperature=0, max_new_tokens=5)))
+    again, _ = answered(session, Generate(id="g", prompts=PROMPTS[1:], sampling=sampling, begun=begun_with(cut)))
+    assert again == ended
+
+
+def thinking(new, begun=None):
+    sampling = Sampling(temperature=0, max_new_tokens=new, max_thought_tokens=12)
+    return Generate(id="g", prompts=PROMPTS[:1], sampling=sampling, begun=begun)
+
+
+def test_an_answer_after_a_thought_goes_on_after_the_same_thought(thinker):
+    session = Session(Load(id="l", base=thinker, dtype="float32"))
+    whole, _ = answered(session, thinking(8))
+    cut, _ = answered(session, thinking(3))
+    assert (len(cut.written.thought), len(cut.written.answer)) == (12, 3)
+    again, made = answered(session, thinking(5, begun_with(cut)))
+    assert (again, made) == (whole, 5)
+
+
+def test_a_thought_that_was_stopped_goes_on_and_is_answered(thinker):
+    session = Session(Load(id="l", base=thinker, dtype="float32"))
+    sent = []
+    request = thinking(8)
+    stats = session.generate(request, sent.append, lambda: sum(reply.type == "token" for reply in sent) >= 3)
+    (cut,) = [reply for reply in sent if reply.type == "completion"]
+    assert (cut.finish, cut.text, bool(cut.thought)) == ("cancelled", "", True)
+    assert 0 < stats["tokens"] < 12
+    again, _ = answered(session, thinking(8, begun_with(cut)))
+    base = session.host.base
+    prompt = prompt_ids(base.tokenizer, PROMPTS[0], thinking=True)
+    thought = greedy(base, prompt, len(cut.written.answer) + 12)
+    assert again.written.thought == thought
+    assert again.written.answer == greedy(base, [*prompt, *thought, *again.written.closing], 8)
+
+
+def test_what_is_continued_has_one_beginning_token(session, monkeypatch):
+    read = []
+    plain = LlamaModel.forward
+
+    def listen(self, input_ids, **options):
+        read.append(input_ids.tolist()[0])
+        return plain(self, input_ids=input_ids, **options)
+
+    monkeypatch.setattr(LlamaModel, "forward", listen)
+    cut, _ = answered(session, Generate(id="g", prompts=PROMPTS[:1], sampling=Sampling(temperature=0, max_new_tokens=4)))
+    read.clear()
+    answered(
+        session, Generate(id="g", prompts=PROMPTS[:1], sampling=Sampling(temperature=0, max_new_tokens=4), begun=begun_with(cut))
+    )
+    assert read[0] == [*prompt_ids(session.host.base.tokenizer, PROMPTS[0]), *cut.written.answer]
+
+
+def test_an_answer_that_fills_all_the_model_can_read_is_not_continued(session):
+    request = Generate(
+        id="g", prompts=PROMPTS[:1], sampling=Sampling(max_new_tokens=8), begun=Begun(text="x", written=Written(answer=[5] * 500))
+    )
+    with pytest.raises(BadInput, match="no room to continue"):
+        session.generate(request, [].append, lambda: False)
+
+
+def test_measuring_tells_what_an_answer_would_be_read_after(session):
+    talk = [turn for n in range(40) for turn in ({"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "Yes."})]
+    sampling = Sampling(max_new_tokens=64)
+
+    def measured(prompt):
+        (said,), _ = asked(
+            lambda request, send, _stop: session.measure(request, send), Measure(id="m", prompt=prompt, sampling=sampling)
+        )
+        return said
+
+    short = measured(PROMPTS[0])
+    tokenizer = session.host.base.tokenizer
+    assert (short["tokens"], short["limit"], short["left_out"]) == (len(prompt_ids(tokenizer, PROMPTS[0])), 512, 0)
+    long = measured([*talk, *PROMPTS[0]])
+    kept = [*talk, *PROMPTS[0]][long["left_out"] :]
+    assert long["tokens"] == len(prompt_ids(tokenizer, kept)) <= 512 - 64
+    assert long["left_out"] % 2 == 0
+    assert long["left_out"] > 0
