@@ -14,12 +14,22 @@ _NAMES = ("model_name", "model_hash", "adapter_name", "adapter_hash")
 
 
 def note_unfinished(
-    store: Store, project_id: str, parent: str, generator: Generator, seed: int, drafts: Sequence[tuple[str, str]]
+    store: Store,
+    project_id: str,
+    parent: str,
+    generator: Generator,
+    seed: int,
+    drafts: Sequence[tuple[str, str]],
+    continues: str = "",
 ) -> None:
-    """Remember what has been streamed so far of answers that are not stored yet: their texts, and what was thought first."""
+    """Remember what has been streamed so far of answers that are not stored yet: their texts, and what was thought first.
+
+    `continues` is the stored answer that the one of them goes on from.
+    """
     names = {name: getattr(generator, name) for name in _NAMES}
     made = {**names, "sampling": generator.sampling.model_dump(mode="json")}
-    store.settings.set(_KEY, {"parent": parent, "generator": made, "seed": seed, "drafts": list(drafts)}, project_id)
+    noted = {"parent": parent, "generator": made, "seed": seed, "drafts": list(drafts), "continues": continues}
+    store.settings.set(_KEY, noted, project_id)
 
 
 def forget_unfinished(store: Store, project_id: str) -> None:
@@ -35,7 +45,7 @@ def recover_unfinished(store: Store, project: Project) -> str | None:
     drafts = noted["drafts"] if "drafts" in noted else [(text, "") for text in noted["texts"]]
     alone = len(drafts) == 1  # only then is a thought without an answer of use
     kept = [
-        NewCompletion(text, noted["seed"], "cancelled", thought=thought)
+        NewCompletion(text, noted["seed"], "cancelled", thought=thought, continues=noted.get("continues", ""))
         for text, thought in drafts
         if text.strip() or (alone and thought)
     ]

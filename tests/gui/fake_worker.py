@@ -1,7 +1,7 @@
 """Speaks the inference worker's protocol without a model. Answers are "answer <n> to <last message>", streamed in two parts.
 
 A prompt that holds "ponder" is thought about first, "endless" until it is cancelled. One that holds "forever" streams one part and
-waits to be cancelled; "crash" ends the process; "trouble" is refused; "broken" is refused too, and the process ends because only a
+waits to be cancelled; "lengthy" is cut at the limit, and an answer that has begun goes on with " and so on"; "crash" ends the process; "trouble" is refused; "broken" is refused too, and the process ends because only a
 new one can go on.
 
 A model whose path holds "refused" cannot be loaded. One whose path ends in "slow" is a quarter loaded, and there when a file "go"
@@ -29,6 +29,15 @@ def generate(request, waiting):
     if "broken" in last:
         say(type="trouble", id=key, message="The graphics card has stopped working.", hint="Ask again.")
         sys.exit(75)
+    if request.get("begun"):
+        before = request["begun"]["text"]
+        say(type="token", id=key, prompt=0, completion=0, text=before)
+        if "forever" in last:
+            waiting[key] = [before]
+            return
+        say(type="token", id=key, prompt=0, completion=0, text=" and so on")
+        finish(key, [before + " and so on"], "end")
+        return
     if len(request["prompts"]) > 1:  # answers to several prompts are not streamed, and end in no order one could rely on
         for prompt, messages in reversed(list(enumerate(request["prompts"]))):
             text = f"answer 0 to {messages[-1]['content']}"
@@ -50,13 +59,14 @@ def generate(request, waiting):
     if "forever" in last:
         waiting[key] = [text[:8] for text in texts]
         return
-    finish(key, texts, "end", thinks="ponder" in last)
+    finish(key, texts, "length" if "lengthy" in last else "end", thinks="ponder" in last)
 
 
 def finish(key, texts, how, thinks=False):
     for n, text in enumerate(texts):
         thought = {"thought": f"Hm, {n}: so be it.", "thought_tokens": 9} if thinks or not text else {}
-        say(type="completion", id=key, prompt=0, completion=n, text=text, tokens=4, finish=how, **thought)
+        written = {"written": {"thought": [], "closing": [], "answer": [5, 6, 7, 8]}} if how != "end" else {}
+        say(type="completion", id=key, prompt=0, completion=n, text=text, tokens=4, finish=how, **thought, **written)
     say(type="done", id=key, cancelled=how == "cancelled", stats={})
 
 
@@ -79,6 +89,11 @@ def main():
             case "cancel":
                 if request["target"] in waiting:
                     finish(request["target"], waiting.pop(request["target"]), "cancelled")
+            case "measure":
+                words = sum(len(message["content"].split()) for message in request["prompt"])
+                left_out = 2 if "crowded" in request["prompt"][0]["content"] and len(request["prompt"]) > 2 else 0
+                say(type="measured", id=request["id"], tokens=words, limit=100, left_out=left_out)
+                say(type="done", id=request["id"], stats={})
             case "shutdown":
                 return
             case _:

@@ -4,6 +4,7 @@ import pytest
 
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.ui.chat.presenter import ChatPresenter
+from tests.gui.conftest import BASE
 
 
 class Clock:
@@ -139,7 +140,7 @@ def test_another_conversation_has_no_question_to_ask_again(qtbot, presenter, cli
 def test_a_killed_program_keeps_what_was_noted(qtbot, presenter, store, session, client, chance, clock):
     with qtbot.waitSignal(presenter.answerGrew):
         presenter.send("forever", 2)
-    qtbot.waitUntil(lambda: all(presenter._writing.texts))
+    qtbot.waitUntil(lambda: all(presenter._writer.current.texts))
     presenter.note()
     asked = presenter.conversation_id
     next_start = ChatPresenter(store, session, client, lambda: "expert", clock, chance)
@@ -315,3 +316,75 @@ def test_conversations_that_have_begun_think_as_before_when_the_project_chooses_
     for room, talk in talks.items():
         presenter.open(talk)
         assert presenter._sampling.max_thought_tokens == room
+
+
+def cut(qtbot, presenter, text="a lengthy question"):
+    send(qtbot, presenter, text, 1)
+    turn = last_turns(presenter)[-1]
+    assert (turn.cut, turn.continuable) == ("Cut at the limit", True)
+    return turn
+
+
+def test_a_cut_answer_goes_on_and_stands_in_the_place_of_its_beginning(qtbot, presenter, store):
+    turn = cut(qtbot, presenter)
+    grown = []
+    presenter.answerGrew.connect(lambda _place, text: grown.append(text))
+    with qtbot.waitSignal(presenter.writingEnded):
+        presenter.go_on(turn.id)
+    assert grown[0] == turn.text  # what there was never leaves the screen
+    assert all(text.startswith(turn.text) for text in grown)
+    whole = last_turns(presenter)[-1]
+    assert (whole.text, whole.cut, whole.alternatives) == (f"{turn.text} and so on", "", 1)
+    assert store.conversations.message(turn.id).content == turn.text  # as it was, with what was judged of it
+    assert store.conversations.tree(presenter.conversation_id).continued == {whole.id: turn.id}
+
+
+def test_what_was_judged_before_it_was_continued_is_still_judged_as_it_was_displayed(qtbot, presenter, store, session):
+    turn = cut(qtbot, presenter)
+    presenter.thumb(turn.id, up=False)
+    with qtbot.waitSignal(presenter.writingEnded):
+        presenter.go_on(turn.id)
+    (judgement,) = judgements(store, session)
+    assert judgement.displayed == (turn.id,)
+    assert store.conversations.message(judgement.displayed[0]).content == turn.text
+
+
+def test_a_continuation_that_is_stopped_at_once_changes_nothing(qtbot, presenter):
+    turn = stopped(qtbot, presenter)
+    with qtbot.waitSignal(presenter.answerGrew):
+        presenter.go_on(turn.id)
+    with qtbot.waitSignal(presenter.writingEnded):
+        presenter.stop()
+    assert last_turns(presenter)[-1] == turn
+    assert not presenter.recover()
+
+
+def stopped(qtbot, presenter):
+    with qtbot.waitSignal(presenter.answerGrew):
+        presenter.send("forever", 1)
+    with qtbot.waitSignal(presenter.writingEnded):
+        presenter.stop()
+    return last_turns(presenter)[-1]
+
+
+def test_an_answer_is_continued_by_the_model_that_began_it_alone(qtbot, presenter, session):
+    turn = cut(qtbot, presenter)
+    told = []
+    presenter.troubled.connect(told.append)
+    session.set_model(BASE.model_copy(update={"hash": "another", "name": "Other"}))
+    presenter.go_on(turn.id)
+    assert not presenter.writing
+    assert "begun by Tiny" in str(told[0])
+
+
+def test_a_continued_answer_can_be_ranked_with_the_others_without_its_beginning(qtbot, presenter):
+    turn = cut(qtbot, presenter)
+    with qtbot.waitSignal(presenter.writingEnded):
+        presenter.regenerate(turn.id)
+    with qtbot.waitSignal(presenter.writingEnded):
+        presenter.go_on(last_turns(presenter)[-1].id)
+    assert last_turns(presenter)[-1].alternatives == 2
+    shown = []
+    presenter.judging.began.connect(lambda showing: shown.append(sorted(showing.texts)))
+    presenter.compare(last_turns(presenter)[-1].id)
+    assert shown == [[turn.text, f"{turn.text} and so on"]]

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.core.messages import Messages
-from rlhf_desktop.core.protocol import Completion, Done, Sampling
+from rlhf_desktop.core.protocol import Begun, Completion, Done, Sampling
 from rlhf_desktop.feedback.conversations import Generator
 from rlhf_desktop.hub.servers import Call, NamedServer
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
@@ -84,6 +84,20 @@ class Answerer(QObject):
         self._client.load(base.held(adapter))
         ask = self._client.generate_ahead if ahead else self._client.generate
         return Asked(ask(prompt, k, adapter, sampling, seed), Generator.of(base, adapter, sampling))
+
+    def go_on(self, prompt: Messages, begun: Begun, sampling: Sampling, seed: int) -> Asked:
+        """Ask for the rest of an answer: of the model in the worker, as servers know no way to go on."""
+        base, adapter = self._session.base, self._session.adapter
+        self._client.load(base.held(adapter))
+        request = self._client.generate(prompt, 1, adapter, sampling, seed, begun)
+        return Asked(request, Generator.of(base, adapter, sampling))
+
+    def is_writer(self, generator: Generator) -> bool:
+        """Whether the model chosen now is the one that wrote an answer."""
+        base, adapter = self._session.base, self._session.adapter
+        if self._session.server is not None or base is None:
+            return False
+        return (base.hash, adapter.hash if adapter else None) == (generator.model_hash, generator.adapter_hash)
 
     def cancel(self, request: str) -> None:
         """Stop a request; `requestDone` follows."""

@@ -3,45 +3,28 @@
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from rlhf_desktop.core.errors import AppError, ModelTrouble
-from rlhf_desktop.core.protocol import Completion, Done, Sampling
-from rlhf_desktop.feedback.conversations import Generator, Tree
+from rlhf_desktop.core.protocol import Begun, Sampling
+from rlhf_desktop.feedback.conversations import MessageNode, Tree
 from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.operations.conversations import hide_conversation
 from rlhf_desktop.operations.sampling import choose_thought_room, usual_sampling
-from rlhf_desktop.operations.unfinished import forget_unfinished, note_unfinished, recover_unfinished
-from rlhf_desktop.store.conversations import NewCompletion
+from rlhf_desktop.operations.unfinished import recover_unfinished
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.chat.answerer import Answerer
-from rlhf_desktop.ui.chat.turns import Turn, turns
+from rlhf_desktop.ui.chat.turns import Turn, model_name, turns
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
+from rlhf_desktop.ui.chat.writing import Writer, Writing
 from rlhf_desktop.ui.context import Session
 from rlhf_desktop.ui.judging.presenter import Judging, Saved
 from rlhf_desktop.ui.judging.ranking import LETTERS
 
 MOST_ANSWERS = len(LETTERS)
-NOTE_MS = 1000  # a crash loses at most this much of an answer
 _SEEDS = 2**31
-
-
-@dataclass
-class Writing:
-    """A request under way: its answers as they stream in."""
-
-    request: str
-    project: str
-    parent: str
-    conversation: str
-    seed: int
-    generator: Generator
-    order: list[int]  # displayed place → number of the completion
-    texts: list[str] = field(default_factory=list)  # by number of the completion
-    thoughts: dict[int, str] = field(default_factory=dict)  # number of the completion → what was thought before it
-    stored: dict[int, str] = field(default_factory=dict)  # number of the completion → message id
 
 
 @dataclass(frozen=True)
@@ -84,7 +67,6 @@ class ChatPresenter(QObject):
         self._answerer = Answerer(session, client, self)
         self._chance = chance or random.Random()
         self._tree: Tree | None = None
-        self._writing: Writing | None = None
         self._unanswered: tuple[str, int] | None = None  # the message a trouble left without an answer; how many were asked
         self._waiting: Waiting | None = None
         self._instructions = ""  # of a conversation not yet begun
@@ -94,15 +76,13 @@ class ChatPresenter(QObject):
         self.judging.troubled.connect(self.troubled)
         session.judgementTakenBack.connect(self._taken_back)
         session.judgementRestored.connect(self._restored)
-        self._noting = QTimer(self)
-        self._noting.setSingleShot(True)
-        self._noting.setInterval(NOTE_MS)
-        self._noting.timeout.connect(self.note)
-        self._answerer.tokenArrived.connect(self._token)
-        self._answerer.thoughtArrived.connect(self._think)
-        self._answerer.completionFinished.connect(self._completion)
-        self._answerer.requestDone.connect(self._done)
-        self._answerer.troubleHappened.connect(self._trouble)
+        self._writer = Writer(store, self._answerer, self)
+        self._writer.thoughtGrew.connect(self.thoughtGrew)
+        self._writer.answerGrew.connect(self.answerGrew)
+        self._writer.answerEnded.connect(self.answerEnded)
+        self._writer.ended.connect(self._finish_writing)
+        self._writer.failed.connect(self._failed)
+        self._writer.troubled.connect(self.troubled)
         self._answerer.modelLoaded.connect(self._send_waiting)
         self._answerer.loadFailed.connect(self._not_loaded)
         session.modelChanged.connect(self._model_chosen)
@@ -116,7 +96,7 @@ class ChatPresenter(QObject):
     @property
     def writing(self) -> bool:
         """Whether answers are being written."""
-        return self._writing is not None
+        return self._writer.current is not None
 
     @property
     def answers_at_once(self) -> bool:
@@ -205,7 +185,7 @@ class ChatPresenter(QObject):
             self._instructions = text
             return
         first = next((node for node in self._tree.active_path() if node.role == "user"), None)
-        if first is None or self._writing or not self._has_model():
+        if first is None or self.writing or not self._has_model():
             return
         conversation = self.conversation_id
         with self._store.connection.transaction():
@@ -223,9 +203,8 @@ class ChatPresenter(QObject):
         """Before another branch is shown: stop writing (what is there is kept), put an unsaved ranking away."""
         self._leave_unanswered(None)
         self.take_back()
-        if self._writing:
-            self._answerer.cancel(self._writing.request)
-            self._keep_unfinished()
+        if self._writer.leave():
+            self.writingEnded.emit()
         self.judging.put_away()
 
     # --- asking
@@ -235,7 +214,7 @@ class ChatPresenter(QObject):
 
         False when there is nothing to send or no model to ask.
         """
-        if not text.strip() or self._writing:
+        if not text.strip() or self.writing:
             return False
         if self._waiting is not None:
             self._session.announce("One message is waiting for the model already. Edit it to add to it.")
@@ -267,7 +246,7 @@ class ChatPresenter(QObject):
 
     def _send_waiting(self) -> None:
         """The model is ready: what waits is sent."""
-        if self._waiting is not None and self._answerer.loaded and not self._writing:
+        if self._waiting is not None and self._answerer.loaded and not self.writing:
             waiting = self._stop_waiting()
             self.send(waiting.text, waiting.answers)
 
@@ -303,34 +282,47 @@ class ChatPresenter(QObject):
 
     def regenerate(self, message_id: str) -> None:
         """Ask for another answer beside this one."""
-        if self._has_model() and not self._writing:
+        if self._has_model() and not self.writing:
             self.judging.put_away()
             parent = self._tree.node(message_id).parent_id
             self._store.conversations.set_active_leaf(self.conversation_id, parent)
             self._ask(parent, 1, keep_leaf=parent)
 
+    def go_on(self, message_id: str) -> None:
+        """Write the rest of an answer that was cut, as a new version of it."""
+        if self.writing or not self._has_model():
+            return
+        node = self._store.conversations.message(message_id)
+        writer = self._store.conversations.generators([node.generator_id])[node.generator_id]
+        if not self._answerer.is_writer(writer):
+            hint = "Choose it again below the message field, or ask for another answer."
+            self.troubled.emit(ModelTrouble(f"This answer was begun by {model_name(writer)}, which is not chosen now.", hint))
+            return
+        self.judging.put_away()
+        thought_room = {"max_thought_tokens": writer.sampling.max_thought_tokens}  # what its tokens stand after
+        self._ask(node.parent_id, 1, node.parent_id, node, self._sampling.model_copy(update=thought_room))
+
     def ask_again(self) -> None:
         """Ask once more what a trouble has left without an answer."""
-        if self._unanswered and not self._writing and self._has_model():
+        if self._unanswered and not self.writing and self._has_model():
             self._ask(*self._unanswered)
 
     def edit(self, message_id: str, text: str, answers: int) -> None:
         """Say it differently: a new message beside this one, and answers to it."""
-        if text.strip() and self._has_model() and not self._writing:
+        if text.strip() and self._has_model() and not self.writing:
             parent = self._tree.node(message_id).parent_id
             node = self._store.conversations.add_message(self.conversation_id, parent, "user", text.strip())
             self._ask(node.id, answers)
 
     def stop(self) -> None:
         """Stop writing; what is there is kept."""
-        if self._writing:
-            self._answerer.cancel(self._writing.request)
+        self._writer.stop()
 
     def step(self, message_id: str, by: int) -> None:
         """Show the alternative before or after this message."""
-        siblings = self._tree.siblings(message_id)
+        siblings = self._tree.alternatives(message_id)
         place = siblings.index(self._tree.node(message_id)) + by
-        if 0 <= place < len(siblings) and not self._writing:
+        if 0 <= place < len(siblings) and not self.writing:
             self.judging.put_away()
             self._store.conversations.set_active_leaf(self.conversation_id, self._tree.leaf_under(siblings[place].id))
             self._show(self.conversation_id)
@@ -341,81 +333,40 @@ class ChatPresenter(QObject):
             return False
         return True
 
-    def _ask(self, parent: str, answers: int, keep_leaf: str | None = None) -> None:
+    def _ask(
+        self,
+        parent: str,
+        answers: int,
+        keep_leaf: str | None = None,
+        begun: MessageNode | None = None,
+        sampling: Sampling | None = None,
+    ) -> None:
         self._leave_unanswered(None)
         conversation = self.conversation_id
         self._tree = self._store.conversations.tree(conversation)
         prompt = [node.message for node in self._tree.path(parent)]
-        seed, sampling = self._chance.randrange(_SEEDS), self._sampling
+        seed, sampling = self._chance.randrange(_SEEDS), sampling or self._sampling
         order = self._chance.sample(range(answers), answers)
         shown = [turn for turn in self._turns() if keep_leaf is None or not _below(self._tree, keep_leaf, turn.id)]
-        asked = self._answerer.ask(prompt, answers, sampling, seed)
-        self._writing = Writing(
-            asked.request,
-            self._session.project.id,
-            parent,
-            conversation,
-            seed,
-            asked.generator,
-            order,
-            [""] * answers,
-        )
+        if begun is None:
+            asked = self._answerer.ask(prompt, answers, sampling, seed)
+        else:
+            rest = Begun(text=begun.content, written=self._store.conversations.written(begun.id))
+            asked = self._answerer.go_on(prompt, rest, sampling, seed)
+        project, texts = self._session.project.id, [""] * answers
+        self._writer.begin(Writing(asked.request, project, parent, conversation, seed, asked.generator, order, texts, begun=begun))
         self.titleChanged.emit(self._tree.conversation.title or "New conversation")
         self.conversationShown.emit(shown)
         self.writingStarted.emit(answers)
+        self._writer.show_begun()
 
-    # --- what the worker says
+    # --- what comes of it
 
-    def _token(self, request: str, _prompt: int, completion: int, text: str) -> None:
-        writing = self._writing
-        if writing and writing.request == request:
-            writing.texts[completion] += text
-            if not self._noting.isActive():
-                self._noting.start()
-            self.answerGrew.emit(writing.order.index(completion), writing.texts[completion])
-
-    def _think(self, request: str, _prompt: int, completion: int, text: str) -> None:
-        writing = self._writing
-        if writing and writing.request == request:
-            writing.thoughts[completion] = writing.thoughts.get(completion, "") + text
-            if not self._noting.isActive():
-                self._noting.start()
-            self.thoughtGrew.emit(writing.order.index(completion), writing.thoughts[completion])
-
-    def _completion(self, reply: Completion) -> None:
-        writing = self._writing
-        if writing is None or writing.request != reply.id:
-            return
-        writing.texts[reply.completion], writing.thoughts[reply.completion] = reply.text, reply.thought
-        place = writing.order.index(reply.completion)
-        self.answerGrew.emit(place, reply.text)
-        self.answerEnded.emit(place, reply.finish)
-        self._keep(writing, reply.completion, NewCompletion.of(reply, writing.seed))
-
-    def _keep(self, writing: Writing, number: int, completion: NewCompletion) -> None:
-        alone = len(writing.order) == 1  # a thought without an answer cannot be judged, but it can be read
-        if not (completion.text.strip() or (alone and completion.thought)) or number in writing.stored:
-            return
-        try:
-            with self._store.connection.transaction():  # stored and no longer noted as unfinished, or neither
-                (node,) = self._store.conversations.add_completions(writing.parent, [completion], writing.generator)
-                self._note(writing, {*writing.stored, number})
-        except AppError as trouble:
-            self.troubled.emit(trouble)
-        else:
-            writing.stored[number] = node.id
-
-    def _done(self, reply: Done) -> None:
-        if self._writing and self._writing.request == reply.id:
-            self._finish_writing()
-
-    def _trouble(self, request: str, trouble: AppError) -> None:
-        writing = self._writing
-        if writing and writing.request == request:
-            self._finish_writing()
-            if not writing.stored:
-                self._leave_unanswered((writing.parent, len(writing.order)))
-            self.troubled.emit(trouble)
+    def _failed(self, writing: Writing, trouble: AppError) -> None:
+        self._finish_writing(writing)
+        if not writing.stored and writing.begun is None:
+            self._leave_unanswered((writing.parent, len(writing.order)))
+        self.troubled.emit(trouble)
 
     def _leave_unanswered(self, question: tuple[str, int] | None) -> None:
         if self._unanswered != question:
@@ -424,16 +375,7 @@ class ChatPresenter(QObject):
 
     def note(self) -> None:
         """Write down what has come in of answers that have not ended, in case the program does not live to see their end."""
-        if self._writing:
-            self._note(self._writing, set(self._writing.stored))
-
-    def _note(self, writing: Writing, stored: set[int]) -> None:
-        left = [number for number in range(len(writing.texts)) if number not in stored]
-        drafts = [(writing.texts[number], writing.thoughts.get(number, "")) for number in left]
-        if any(text or thought for text, thought in drafts):
-            note_unfinished(self._store, writing.project, writing.parent, writing.generator, writing.seed, drafts)
-        else:
-            forget_unfinished(self._store, writing.project)
+        self._writer.note()
 
     def recover(self) -> bool:
         """Show the answer that was being written when the program last ended, if there was one."""
@@ -442,19 +384,8 @@ class ChatPresenter(QObject):
             self.open(conversation)
         return conversation is not None
 
-    def _keep_unfinished(self) -> Writing:
-        """Store what was streamed of answers that did not end."""
-        writing, self._writing = self._writing, None
-        self._noting.stop()
-        for number, text in enumerate(writing.texts):
-            self._keep(writing, number, NewCompletion(text, writing.seed, "cancelled", thought=writing.thoughts.get(number, "")))
-        if len(writing.stored) < len(writing.texts):  # an empty answer is not kept, nor is what was noted of it
-            forget_unfinished(self._store, writing.project)
+    def _finish_writing(self, writing: Writing) -> None:
         self.writingEnded.emit()
-        return writing
-
-    def _finish_writing(self) -> None:
-        writing = self._keep_unfinished()
         shown = [writing.stored[number] for number in writing.order if number in writing.stored]
         if shown:
             self._store.conversations.set_active_leaf(writing.conversation, shown[0])
@@ -469,18 +400,18 @@ class ChatPresenter(QObject):
 
     def compare(self, message_id: str) -> None:
         """Judge the alternatives of a stored answer, shuffled."""
-        if not self._writing:
-            siblings = [node.id for node in self._tree.siblings(message_id)]
+        if not self.writing:
+            siblings = [node.id for node in self._tree.alternatives(message_id)]
             self._start_judging(self._chance.sample(siblings, len(siblings)))
 
     def judge_one(self, message_id: str) -> None:
         """Judge one stored answer by itself: rate it, mark it, put it right."""
-        if not self._writing:
+        if not self.writing:
             self._start_judging([message_id])
 
     def thumb(self, message_id: str, up: bool) -> None:
         """A thumb for one stored answer, saved at once."""
-        if not self._writing:
+        if not self.writing:
             self.judging.begin((message_id,), f"chat:{message_id}")
             self.judging.thumb(0, up)
             self.judging.submit()
@@ -523,7 +454,7 @@ class ChatPresenter(QObject):
 
     def _taken_back(self, judgement: Judgement) -> None:
         """An undone judgement of this conversation is shown again, to be judged anew."""
-        if self._tree is None or self._writing:
+        if self._tree is None or self.writing:
             return
         tree = self._store.conversations.tree(self.conversation_id)
         known = {node.id for node in tree.nodes}

@@ -22,6 +22,7 @@ class Turn:
     comparable: bool  # the alternatives of the last answer can be ranked
     thought: str = ""  # what the model thought first
     thought_tokens: int | None = None
+    continuable: bool = False  # it was cut, by a model that can go on with it
 
 
 def model_name(generator: Generator | None) -> str:
@@ -29,25 +30,31 @@ def model_name(generator: Generator | None) -> str:
     if generator is None:
         return ""
     name = generator.adapter_name or generator.model_name
-    return f"{name} (a server)" if generator.model_hash.startswith("server:") else name
+    return f"{name} (a server)" if is_server(generator) else name
+
+
+def is_server(generator: Generator) -> bool:
+    """Whether an answer came from a server."""
+    return generator.model_hash.startswith("server:")
 
 
 def turns(tree: Tree, generators: dict[str, Generator], most: int, judged: set[frozenset[str]]) -> list[Turn]:
     """The active branch of a conversation. `most`: as many answers can be ranked at once; `judged`: those that have been."""
     path = tree.active_path()
     shown = [_turn(tree, node, generators, node is path[-1], most) for node in path]
-    done = bool(path) and frozenset(n.id for n in tree.siblings(path[-1].id) if n.generator_id) in judged
+    done = bool(path) and frozenset(n.id for n in tree.alternatives(path[-1].id) if n.generator_id) in judged
     return [replace(turn, comparable=turn.comparable and not done) for turn in shown]
 
 
 def _turn(tree: Tree, node: MessageNode, generators: dict[str, Generator], last: bool, most: int) -> Turn:
-    siblings = tree.siblings(node.id)
-    cut = {"length": "Cut at the length limit", "cancelled": "Stopped"}.get(node.finish or "", "")
+    siblings = tree.alternatives(node.id)
+    generator = generators.get(node.generator_id or "")
+    cut = {"length": "Cut at the limit", "cancelled": "Stopped"}.get(node.finish or "", "")
     return Turn(
         id=node.id,
         role=node.role,
         text=node.content,
-        model=model_name(generators.get(node.generator_id or "")),
+        model=model_name(generator),
         position=siblings.index(node),
         alternatives=len(siblings),
         cut=cut,
@@ -55,6 +62,7 @@ def _turn(tree: Tree, node: MessageNode, generators: dict[str, Generator], last:
         comparable=last and node.role == "assistant" and 2 <= len(siblings) <= most,
         thought=node.thought,
         thought_tokens=node.thought_tokens,
+        continuable=bool(cut) and generator is not None and not is_server(generator),
     )
 
 

@@ -14,6 +14,7 @@ from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import (
     RESTART_AFTER_S,
     RESTART_EXIT,
+    Begun,
     Cancel,
     Completion,
     Done,
@@ -193,9 +194,13 @@ class WorkerClient(QObject):
         self._base, self.loaded = None, None
         self._request(Unload(id=new_id()))
 
-    def generate(self, prompt: Messages, k: int, adapter: AdapterRef | None, sampling: Sampling, seed: int) -> str:
-        """Ask for `k` answers to one prompt. Returns the request's id."""
-        return self._wait_for(Generate(id=new_id(), prompts=[prompt], k=k, adapter=adapter, sampling=sampling, seed=seed))
+    def generate(
+        self, prompt: Messages, k: int, adapter: AdapterRef | None, sampling: Sampling, seed: int, begun: Begun | None = None
+    ) -> str:
+        """Ask for `k` answers to one prompt, or with `begun` to go on with one. Returns the request's id."""
+        return self._wait_for(
+            Generate(id=new_id(), prompts=[prompt], k=k, adapter=adapter, sampling=sampling, seed=seed, begun=begun)
+        )
 
     def generate_together(self, prompts: Sequence[Messages], adapter: AdapterRef | None, sampling: Sampling, seed: int) -> str:
         """Ask for an answer to each prompt, written side by side and not streamed. Returns the request's id."""
