@@ -22,7 +22,7 @@ def test_a_message_said_in_two_ways_has_its_actions_in_one_line(qtbot):
 
 
 def test_an_answers_actions_go_on_in_a_second_line(qtbot):
-    turn = Turn("2", "assistant", "I am sorry.", "tiny", 0, 5, "Cut at the length limit", True, True)
+    turn = Turn("2", "assistant", "I am sorry.", "tiny", 0, 5, "Cut at the limit", True, True)
     _, wide = shown(qtbot, turn, 900)
     assert len({place.y() for place in wide}) == 1
     view, narrow = shown(qtbot, turn, 260)

@@ -271,6 +271,7 @@ class ChatRoom(QObject):
         self._context.session.announce("Conversation deleted. Its judgements are kept.", self.presenter.hide(conversation_id))
 
     def _connect_turn(self, turn: TurnView) -> None:
+        turn.continued.connect(self.presenter.go_on)
         turn.regenerated.connect(self.presenter.regenerate)
         turn.stepped.connect(self.presenter.step)
         turn.compared.connect(self.presenter.compare)

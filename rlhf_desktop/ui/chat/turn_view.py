@@ -19,6 +19,7 @@ from rlhf_desktop.ui.widgets.text import Label, caption
 class TurnView(QFrame):
     """A message: the user's on a raised surface, the model's on the page."""
 
+    continued = Signal(str)
     regenerated = Signal(str)
     stepped = Signal(str, int)
     compared = Signal(str)
@@ -57,6 +58,11 @@ class TurnView(QFrame):
         across = row(holder, 0, t.SPACE_XS) if beside_name else Flow(t.SPACE_XS, holder)
         if turn.cut:
             across.addWidget(caption(turn.cut))
+        if turn.continuable:
+            rest = Button("Continue", "link", icon="play")
+            rest.setToolTip("Go on from where this answer stopped")
+            rest.clicked.connect(lambda: self.continued.emit(turn.id))
+            across.addWidget(rest)
         if turn.alternatives > 1:
             self._add_steps(across, turn)
         if turn.role == "assistant":
