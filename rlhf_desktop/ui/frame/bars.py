@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QStyle, QStyleOptionButton, Q
 
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.buttons import Button, IconButton
 from rlhf_desktop.ui.widgets.surfaces import row
 from rlhf_desktop.ui.widgets.text import IconLabel, caption
 
@@ -17,6 +17,7 @@ class Header(QFrame):
     projectMenuRequested = Signal(object)
     nextRequested = Signal()
     searchRequested = Signal()
+    helpRequested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -37,6 +38,10 @@ class Header(QFrame):
         across.addStretch(1)
         across.addWidget(self.next)
         across.addWidget(search)
+        ask = IconButton("help", "Help")
+        ask.setToolTip(keymap.tip("Help for what is in front", "help"))  # no shortcut: the window has it
+        across.addWidget(ask)
+        ask.clicked.connect(self.helpRequested)
         self.project.clicked.connect(lambda: self.projectMenuRequested.emit(self.project))
         self.next.clicked.connect(self.nextRequested)
         search.clicked.connect(self.searchRequested)

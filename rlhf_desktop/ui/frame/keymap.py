@@ -27,6 +27,7 @@ KEYS: dict[str, tuple[str | QKeySequence.StandardKey, ...]] = {
     "models": ("Ctrl+6",),
     "settings": ("Ctrl+7",),
     "search everything": ("Ctrl+K",),
+    "help": ("F1",),
     "keys": ("?", "Ctrl+/"),
     "undo": (Standard.Undo,),
     "redo": (Standard.Redo,),
@@ -112,6 +113,7 @@ PLACES: dict[str, Place] = {
     "writing": Place("Writing a longer text"),
     "segments": Place("In a row of choices"),
     "palette": Place("In the search"),
+    "help": Place("In the help"),
     "sheet": Place("In this list of keys"),
 }
 
@@ -124,6 +126,7 @@ USES: tuple[Use, ...] = (
     Use("window", "models", "Models"),
     Use("window", "settings", "Settings"),
     Use("window", "search everything", "find anything"),
+    Use("window", "help", "help for what is in front"),
     Use("window", "keys", "this list of keys"),
     Use("window", "undo", "undo: take your last judgement back"),
     Use("window", "redo", "redo: have it count again"),
@@ -189,6 +192,14 @@ USES: tuple[Use, ...] = (
     Use("palette", "up", "the one above"),
     Use("palette", "down", "the one below"),
     Use("palette", "leave", "close"),
+    Use("help", "back", "the page before"),
+    Use("help", "line start", "the page's beginning"),
+    Use("help", "line end", "the page's end"),
+    Use("help", "up", "the one found above"),
+    Use("help", "down", "the one found below"),
+    Use("help", "left", "on its edge: wider"),
+    Use("help", "right", "on its edge: narrower"),
+    Use("help", "leave", "close, and back to the room"),
     Use("sheet", "leave", "close"),
 )
 

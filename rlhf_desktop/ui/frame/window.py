@@ -14,6 +14,7 @@ from rlhf_desktop.ui.frame.rail import Rail
 from rlhf_desktop.ui.frame.room import ROOMS, Room
 from rlhf_desktop.ui.frame.trouble import TroubleBar
 from rlhf_desktop.ui.frame.welcome import WelcomePage
+from rlhf_desktop.ui.help.help import Help
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import Pages, Toast, hairline
 
@@ -34,6 +35,7 @@ class Window(QMainWindow):
         self.resize(t.WINDOW_WIDTH, t.WINDOW_HEIGHT)
         self.header, self.status, self.stack = Header(), StatusBar(), Pages()
         self.trouble = TroubleBar()
+        self.help = Help(self, self.stack, context.store.settings, lambda: self._current)
         centre = self._lay_out()
         self.rail = Rail(ROOMS, centre)
         self.toast = Toast(centre, self._toast_lane)
@@ -43,6 +45,7 @@ class Window(QMainWindow):
         self.focus = FocusKeeper(self.stack, self)
         self.rail.chosen.connect(self._enter_room)
         self.header.searchRequested.connect(self.palette_view.open)
+        self.header.helpRequested.connect(self.help.toggle)
         keymap.listen(self, "undo", lambda: self.toast.undo() or context.session.undoRequested.emit())
         keymap.listen(self, "redo", context.session.redoRequested.emit)
         keymap.listen(self, "quit", self.close)
@@ -58,8 +61,8 @@ class Window(QMainWindow):
         across.setSpacing(0)
         down = QVBoxLayout()
         down.setSpacing(0)
-        for part in (self.header, hairline(), self.trouble, self.stack, hairline(), self.status):
-            down.addWidget(part, 1 if part is self.stack else 0)
+        for part in (self.header, hairline(), self.trouble, self.help.beside, hairline(), self.status):
+            down.addWidget(part, 1 if part is self.help.beside else 0)
         across.addLayout(down)
         self.setCentralWidget(centre)
         return centre
@@ -93,6 +96,7 @@ class Window(QMainWindow):
         room.activated()
         if self.focusWidget() in (None, self.stack):
             room.focus_place().setFocus()
+        self.help.follow()
         self.roomChanged.emit(key)
 
     def focus_place(self) -> QWidget | None:

@@ -123,6 +123,8 @@ def _fields(c: t.Palette, scale: float, arrow: str, tick: str) -> str:
     QComboBox QAbstractItemView {{ background: {c.surface}; border: 1px solid {c.line}; selection-background-color: {c.raised};
         selection-color: {c.text}; outline: none; padding: {px(t.SPACE_XS)}; }}
     QTextBrowser[kind="markdown"], QTextBrowser[kind="markdown"]:focus {{ background: transparent; border: none; padding: 0; }}
+    QTextBrowser[kind="guide"] {{ background: transparent; border: 2px solid transparent; border-radius: 0; padding: 0; }}
+    QTextBrowser[kind="guide"]:focus {{ border: 2px solid {c.accent}; }}
     QPlainTextEdit[kind="bare"], QPlainTextEdit[kind="bare"]:focus {{ background: transparent; border: none; padding: 0; }}
     QCheckBox, QRadioButton {{ spacing: {px(t.SPACE_S)}; border: 2px solid transparent; border-radius: {px(t.RADIUS_CONTROL)};
         padding: 2px; }}
@@ -155,6 +157,8 @@ def _surfaces(c: t.Palette) -> str:
     QFrame[kind="rail"] {{ background: {c.bg}; border: none; border-right: 1px solid {c.hairline}; }}
     QFrame[kind="sidebar"] {{ background: {c.bg}; border: none; border-right: 1px solid {c.hairline}; }}
     QFrame[kind="aside"] {{ background: {c.bg}; border: none; border-left: 1px solid {c.hairline}; }}
+    QFrame[kind="grip"] {{ background: transparent; border: none; }}
+    QFrame[kind="grip"]:hover, QFrame[kind="grip"]:focus {{ background: {c.accent}; }}
     QFrame[kind="hairline"] {{ background: {c.hairline}; border: none; max-height: 1px; min-height: 1px; }}
     QFrame[kind="notice"] {{ background: {c.raised}; border: none; border-radius: {px(t.RADIUS_CARD)}; }}
     QFrame[kind="bucket"] {{ background: {c.raised}; border: 1px dashed {c.line}; border-radius: {px(t.RADIUS_CONTROL)}; }}
@@ -194,6 +198,7 @@ def _lists(c: t.Palette) -> str:
 def _small_parts(c: t.Palette, scale: float) -> str:
     return f"""
     QScrollBar {{ background: transparent; border: none; margin: 0; }}
+    QAbstractScrollArea::corner {{ background: transparent; border: none; }}
     QScrollBar:vertical {{ width: {px(t.SPACE_M)}; }}
     QScrollBar:horizontal {{ height: {px(t.SPACE_M)}; }}
     QScrollBar::handle {{ background: {c.line}; border: 3px solid {c.bg}; border-radius: {px(t.RADIUS_CONTROL)};

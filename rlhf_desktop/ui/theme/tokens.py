@@ -87,6 +87,7 @@ WINDOW_MIN_WIDTH, WINDOW_MIN_HEIGHT = 800, 560
 SIDE_BY_SIDE_MIN = 1100  # a window at least this wide shows answers side by side
 ANSWER_MIN_WIDTH = 300  # an answer narrower than this is tiring to read
 PALETTE_WIDTH = 560
+HELP_WIDTH, HELP_MIN_WIDTH = 400, 320
 FORM_WIDTH = 640
 CONTENT_WIDTH = 960
 WIDE_WIDTH = 1160  # rooms with several columns of cards

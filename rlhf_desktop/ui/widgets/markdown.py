@@ -153,7 +153,7 @@ class MarkdownView(QTextBrowser):
             cursor = QTextCursor(block)
             cursor.setPosition(start)
             cursor.setPosition(start + length, QTextCursor.MoveMode.KeepAnchor)
-            cursor.mergeCharFormat(_code_format(self.font()))
+            cursor.mergeCharFormat(code_format(self.font()))
 
     def event(self, event: QEvent) -> bool:
         """A link's address is its tooltip."""
@@ -163,20 +163,25 @@ class MarkdownView(QTextBrowser):
         return super().event(event)
 
     def _ask_to_open(self, url: QUrl) -> None:
-        if url.scheme() not in ("http", "https"):
-            return
-        question = QMessageBox(QMessageBox.Icon.Question, "Open a web page?", _LINK, parent=self)
-        question.setTextFormat(Qt.TextFormat.PlainText)
-        question.setInformativeText(url.toDisplayString())
-        opening = None
-        if is_offline():
-            question.setText(f"{_LINK} Offline is on, so it is not opened.")
-        else:
-            opening = question.addButton("Open in browser", QMessageBox.ButtonRole.AcceptRole)
-        question.addButton(QMessageBox.StandardButton.Cancel)
-        question.buttonClicked.connect(lambda pressed: opening is not None and pressed is opening and QDesktopServices.openUrl(url))
-        question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        question.open()
+        ask_to_open(url, _LINK, self)
+
+
+def ask_to_open(url: QUrl, why: str, parent: QWidget) -> None:
+    """Show a web page's address, and open it if the user says so; offline it is only shown."""
+    if url.scheme() not in ("http", "https"):
+        return
+    question = QMessageBox(QMessageBox.Icon.Question, "Open a web page?", why, parent=parent)
+    question.setTextFormat(Qt.TextFormat.PlainText)
+    question.setInformativeText(url.toDisplayString())
+    opening = None
+    if is_offline():
+        question.setText(f"{why} Offline is on, so it is not opened.")
+    else:
+        opening = question.addButton("Open in browser", QMessageBox.ButtonRole.AcceptRole)
+    question.addButton(QMessageBox.StandardButton.Cancel)
+    question.buttonClicked.connect(lambda pressed: opening is not None and pressed is opening and QDesktopServices.openUrl(url))
+    question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    question.open()
 
 
 def _write_out_images(document: QTextDocument) -> None:
@@ -222,7 +227,8 @@ def _space_after(block) -> None:
         QTextCursor(block).mergeBlockFormat(gap)
 
 
-def _code_format(base: QFont) -> QTextCharFormat:
+def code_format(base: QFont) -> QTextCharFormat:
+    """How words from a terminal look beside text in `base`."""
     made = QTextCharFormat()
     made.setFontFamilies([t.FONT_CODE])
     made.setProperty(QTextCharFormat.Property.FontPixelSize, round(base.pixelSize() * t.TYPE_BODY / t.TYPE_ANSWER) or t.TYPE_BODY)

@@ -1,0 +1,78 @@
+"""The guide's files: every link, anchor and command in them leads somewhere, and every page is in the contents."""
+
+import re
+import shlex
+
+import click
+import pytest
+
+from rlhf_desktop.cli.main import root
+from rlhf_desktop.ui.help import guide
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FILES = sorted(file.stem for file in guide.folder().glob("*.md"))
+COMMAND = re.compile(r"rlhf-desktop ([a-z][^`\n]*)")
+
+
+def target_exists(target: str) -> bool:
+    name, _, anchor = target.partition("#")
+    return name in FILES and (not anchor or anchor in {section.anchor for section in guide.page(name).sections})
+
+
+def test_every_page_is_in_the_contents_once():
+    assert sorted(guide.page_names()) == FILES
+    links = LINK.findall(guide.page(guide.CONTENTS).markdown)
+    assert sorted(link.removesuffix(".md") for link in links) == FILES
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_link_of_a_page_leads_somewhere(name):
+    text = guide.page(name).markdown
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", text)
+    links = [link for link in LINK.findall(text) if link not in pictures]
+    targets = [guide.resolve(link, name) for link in links]
+    assert [link for link, target in zip(links, targets, strict=True) if target and not target_exists(target)] == []
+
+
+def test_a_pages_first_heading_is_its_title():
+    for name in FILES:
+        page = guide.page(name)
+        assert page.markdown.startswith("# ")
+        assert page.sections[0].level == 1
+        assert len({section.anchor for section in page.sections}) == len(page.sections)
+
+
+def words_of(line: str) -> list[str]:
+    """A command's own words: up to the first argument, option or placeholder."""
+    plain = shlex.split(re.split(r"\s{3,}|[|…\[(]", line)[0].replace("'", " "), comments=True)
+    kept = []
+    for word in plain:
+        if word.startswith("-") or not re.fullmatch(r"[a-z][a-z-]*", word):
+            break
+        kept.append(word)
+    return kept
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_command_of_a_page_is_one(name):
+    for line in COMMAND.findall(guide.page(name).markdown):
+        command: click.Command = root
+        for word in words_of(line):
+            if not isinstance(command, click.Group):
+                break
+            found = command.get_command(click.Context(command), word)
+            assert found is not None, f"rlhf-desktop {line}"
+            command = found
+
+
+def test_links_out_of_the_guide_are_told_from_pages():
+    assert guide.resolve("https://example.com/a#b", "chat") is None
+    assert guide.resolve("mailto:a@example.com", "chat") is None
+    assert guide.resolve("glossary.md#lora", "chat") == "glossary#lora"
+    assert guide.resolve("#ask", "chat") == "chat#ask"
+
+
+def test_anchors_are_those_that_github_makes():
+    assert guide.slug("Before a run: the Train room") == "before-a-run-the-train-room"
+    assert guide.slug("Can be taught: 104 families") == "can-be-taught-104-families"
+    assert guide.slug("What `max_length` is") == "what-max_length-is"
