@@ -1,18 +1,24 @@
-"""The rail at the left: an icon a room; words appear while the pointer or the focus is on it."""
+"""The rail at the left: an icon a room; words appear while the pointer rests on it, or Tab walks through it."""
 
-from PySide6.QtCore import QEvent, QPropertyAnimation, QSize, Qt, Signal
-from PySide6.QtWidgets import QApplication, QButtonGroup, QFrame, QWidget
+from PySide6.QtCore import QEvent, QObject, QPoint, QPropertyAnimation, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QCursor, QFocusEvent, QKeyEvent, QShowEvent
+from PySide6.QtWidgets import QApplication, QButtonGroup, QFrame, QToolTip, QWidget
 
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.frame.room import RoomSpec
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import IconButton
 from rlhf_desktop.ui.widgets.surfaces import column
 
+_REST_MS = 250  # a pointer on its way to somewhere else opens nothing
+_WALKING = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
+
 
 class Rail(QFrame):
-    """Lies over the room's edge, so that opening it moves nothing."""
+    """Lies over the room's edge, so that opening it moves nothing. A room's key never opens it; choosing a room closes it."""
 
     chosen = Signal(str)
+    left = Signal()  # Esc: back to the room in front
 
     def __init__(self, rooms: tuple[RoomSpec, ...], parent: QWidget) -> None:
         super().__init__(parent)
@@ -22,6 +28,7 @@ class Rail(QFrame):
         box = column(self, t.SPACE_S, t.SPACE_XS)
         self._group = QButtonGroup(self)
         self._buttons: dict[str, IconButton] = {}
+        self._rested_at = QPoint()  # where the pointer was when the window came: it need not mean the rail
         for spec in rooms:
             if spec.key == "settings":
                 box.addStretch(1)
@@ -29,6 +36,10 @@ class Rail(QFrame):
         self._motion = QPropertyAnimation(self, b"maximumWidth", self)
         self._motion.setDuration(_motion_ms())
         self._motion.valueChanged.connect(lambda width: self.setMinimumWidth(int(width)))
+        self._resting = QTimer(self)
+        self._resting.setSingleShot(True)
+        self._resting.setInterval(_REST_MS)
+        self._resting.timeout.connect(self._rested)
         self._show_words(False)
         QApplication.instance().focusChanged.connect(self._focus_moved)
 
@@ -36,30 +47,59 @@ class Rail(QFrame):
         """Mark the room that is shown."""
         self._buttons[key].setChecked(True)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Remember where the pointer is by accident."""
+        super().showEvent(event)
+        self._rested_at = QCursor.pos()
+
     def enterEvent(self, event: QEvent) -> None:
-        """Show the words."""
+        """Show the words, if the pointer stays."""
         super().enterEvent(event)
-        self._open(True)
+        self._resting.start()
 
     def leaveEvent(self, event: QEvent) -> None:
         """Hide the words."""
         super().leaveEvent(event)
+        self._resting.stop()
         self._open(False)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Of the buttons: Tab opens, Esc leaves, and a tooltip stands beside the rail, on none of its icons."""
+        if isinstance(event, QFocusEvent) and event.gotFocus() and event.reason() in _WALKING:
+            self._open(True)
+        elif event.type() == QEvent.Type.ToolTip:
+            QToolTip.showText(watched.mapToGlobal(QPoint(watched.width() + t.SPACE_M, -t.SPACE_S)), watched.toolTip(), watched)
+            return True
+        elif isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and keymap.heard(event, "rail") == "leave":
+            self._open(False)
+            self.left.emit()
+            return True
+        return super().eventFilter(watched, event)
 
     def _button(self, spec: RoomSpec) -> IconButton:
         button = IconButton(spec.icon, spec.title, spec.shortcut, kind="rail")
         button.setCheckable(True)
         button.setText("  " + spec.title)
         button.set_name(spec.title, spec.shortcut)  # again: Qt forgets a shortcut when the text changes
-        button.clicked.connect(lambda: self.chosen.emit(spec.key))
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # with more, Qt gives the focus to whatever button has its key pressed
+        button.clicked.connect(lambda: self._choose(spec.key))
+        button.installEventFilter(self)
         self._group.addButton(button)
         self._buttons[spec.key] = button
         return button
 
+    def _choose(self, key: str) -> None:
+        self._resting.stop()
+        self._open(False)  # until the pointer comes anew
+        self.chosen.emit(key)
+
+    def _rested(self) -> None:
+        if QCursor.pos() != self._rested_at:
+            self._open(True)
+
     def _focus_moved(self, _old: QWidget | None, new: QWidget | None) -> None:
-        by_keyboard = new is not None and self.isAncestorOf(new) and not self.underMouse()
-        if by_keyboard or not self.underMouse():
-            self._open(by_keyboard)
+        if (new is None or not self.isAncestorOf(new)) and not self.underMouse():
+            self._open(False)
 
     def _open(self, on: bool) -> None:
         width = t.RAIL_WIDTH_OPEN if on else t.RAIL_WIDTH

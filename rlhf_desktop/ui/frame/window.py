@@ -44,6 +44,7 @@ class Window(QMainWindow):
         self.welcome: WelcomePage | None = None
         self.focus = FocusKeeper(self.stack, self)
         self.rail.chosen.connect(self._enter_room)
+        self.rail.left.connect(self._leave_rail)
         self.header.searchRequested.connect(self.palette_view.open)
         self.header.helpRequested.connect(self.help.toggle)
         keymap.listen(self, "undo", lambda: self.toast.undo() or context.session.undoRequested.emit())
@@ -109,6 +110,10 @@ class Window(QMainWindow):
         focus = QApplication.focusWidget()
         if focus is None or self.rail.isAncestorOf(focus):
             self.room(key).focus_place().setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _leave_rail(self) -> None:
+        """Back to the room in front."""
+        (self.focus_place() or self.stack).setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def show_welcome(self) -> WelcomePage:
         """Show the first-run page instead of a room."""
