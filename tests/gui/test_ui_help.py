@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from PySide6.QtCore import QUrl, Qt
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
 
@@ -192,7 +192,13 @@ def test_the_guide_reads_its_own_pictures_and_no_other_file(window, tmp_path):
     window.grab().save(str(stranger))
     view = window.help.pane.view
     kind = QTextDocument.ResourceType.ImageResource.value
-    for name in (str(stranger), stranger.as_uri(), f"pictures/../../../..{stranger}", "../icons/chat.svg", "http://127.0.0.1/a.png"):
+    for name in (
+        str(stranger),
+        stranger.as_uri(),
+        f"pictures/../../../..{stranger}",
+        "../icons/chat.svg",
+        "http://127.0.0.1/a.png",
+    ):
         assert view.loadResource(kind, QUrl(name)).width() == 1
 
 

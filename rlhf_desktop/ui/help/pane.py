@@ -12,7 +12,6 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import IconButton
 from rlhf_desktop.ui.widgets.markdown import ask_to_open
 from rlhf_desktop.ui.widgets.surfaces import column, hairline, row
-from rlhf_desktop.ui.widgets.text import heading
 
 _MOST = 20
 _EXCERPT = 90

@@ -1,4 +1,4 @@
-"""Which page of the guide a screen has. Screens are known by the names of their classes, so that none of them knows of the guide."""
+"""Which page of the guide a screen has. Screens are known by the names of their classes, so that none of them knows the guide."""
 
 from collections.abc import Iterator
 

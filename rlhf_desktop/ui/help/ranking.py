@@ -1,7 +1,7 @@
 """How well something matches what was typed: one page of rules, no index. No Qt.
 
-Every word typed has to be found: in the title (worth most), in the words people use for it, or in the text. A word that nothing knows
-is taken for the nearest known one, so that a slip of the finger finds what was meant.
+Every word typed has to be found: in the title (worth most), in the words people use for it, or in the text. A word that nothing
+knows is taken for the nearest known one, so that a slip of the finger finds what was meant.
 """
 
 import re
@@ -12,9 +12,9 @@ from functools import lru_cache
 from typing import TypeVar
 
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
-_EMPTY = frozenset(
-    "a an the is are was be to of in on at for and or it its this that with my me i do does did can could how what why when where "
-    "which who should would will about from by into not no so there have has get go".split()
+_EMPTY = re.compile(  # words that tell nothing of what is looked for
+    "a|an|the|is|are|was|be|to|of|in|on|at|for|and|or|it|its|this|that|with|my|me|i|do|does|did|can|could|how|what|why|when|where|"
+    "which|who|should|would|will|about|from|by|into|not|no|so|there|have|has|get|go"
 )
 _ENDINGS = ("ing", "ed", "es", "s")
 _STEM_LETTERS = 3
@@ -35,9 +35,7 @@ class Words:
     weight: float = 0.0  # added when it matches: an action before a page that speaks of it
 
 
-def best(
-    query: str, things: Iterable[Thing], words: Callable[[Thing], Words], most: int, *, forgiving: bool = True
-) -> list[Thing]:
+def best(query: str, things: Iterable[Thing], words: Callable[[Thing], Words], most: int, *, forgiving: bool = True) -> list[Thing]:
     """The things that match what was typed, the best first; equal ones in their order."""
     known = [(thing, words(thing)) for thing in things]
     asked = _asked(query)
@@ -67,7 +65,7 @@ def _phrase(query: str, said: Words) -> float:
 
 def _asked(query: str) -> list[str]:
     words = _WORD.findall(query.casefold())
-    telling = [word for word in words if word not in _EMPTY]
+    telling = [word for word in words if not _EMPTY.fullmatch(word)]
     return [_stem(word) for word in telling or words]
 
 
