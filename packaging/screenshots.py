@@ -180,6 +180,11 @@ def _welcome(studio: Studio) -> None:
     studio.desk.show_welcome()
 
 
+def _keys(studio: Studio) -> None:
+    studio.window.show_room("label")
+    studio.window.keys.open("label")
+
+
 SCENES: dict[str, Scene] = {
     **FEEDBACK_SCENES,
     "train": _room("train"),
@@ -201,6 +206,7 @@ SCENES: dict[str, Scene] = {
     "settings": _room("settings"),
     "settings-devices": _devices,
     "palette": _palette,
+    "keys": _keys,
     "welcome": _welcome,
     # last: they change the run under way
     "run-slow-list": _troubled_run(_SLOW, False, on_page=False),

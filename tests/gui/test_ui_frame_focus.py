@@ -2,7 +2,7 @@
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLineEdit
 from run_script import ScriptedRun
 from shiboken6 import isValid
 
@@ -63,7 +63,7 @@ def test_what_vanishes_gives_the_focus_to_the_rooms_place(qtbot, window, key, va
     room = window.room(key)
     button = Button("Export", parent=room.widget().currentWidget() if hasattr(room.widget(), "currentWidget") else room.widget())
     button.show()
-    button.setFocus()
+    button.setFocus(Qt.FocusReason.TabFocusReason)
     assert QApplication.focusWidget() is button
     vanishes(button)
     qtbot.waitUntil(lambda: QApplication.focusWidget() is room.focus_place())
@@ -84,14 +84,40 @@ def test_a_room_behind_does_not_take_the_focus(qtbot, window, key):
 
 def test_what_a_room_chooses_itself_stands(qtbot, window):
     room = window.room("chat")
-    first, second = Button("First", parent=room.widget()), Button("Second", parent=room.widget())
-    for button in (first, second):
-        button.show()
+    first, second = QLineEdit(parent=room.widget()), QLineEdit(parent=room.widget())
+    for field in (first, second):
+        field.show()
     first.setFocus()
     first.hide()
     second.setFocus()
     qtbot.wait(20)
     assert QApplication.focusWidget() is second
+
+
+def test_no_button_has_the_focus_because_code_put_it_there(qtbot, window):
+    """The next Space would press it: Begin, Score, Import."""
+    room = window.room("chat")
+    button = Button("Begin", parent=room.widget())
+    button.show()
+    button.setFocus()
+    assert QApplication.focusWidget() is room.composer.edit
+    qtbot.keyClick(room.composer.edit, Qt.Key.Key_Tab)  # but the user may go there
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert QApplication.focusWidget() is button
+
+
+def test_a_button_chosen_by_code_while_another_window_is_in_front_has_no_focus_afterwards(qtbot, window):
+    room, other = window.room("chat"), QLineEdit()
+    qtbot.addWidget(other)
+    button = Button("Begin", parent=room.widget())
+    button.show()
+    other.show()
+    other.activateWindow()
+    qtbot.waitUntil(other.isActiveWindow)
+    button.setFocus()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    assert QApplication.focusWidget() is room.composer.edit
 
 
 def test_the_palette_gives_the_focus_back(qtbot, window):

@@ -396,6 +396,7 @@ class Desk(QObject):
             Command("Light theme", "sun", lambda: theme.set_mode("light")),
             Command("Dark theme", "moon", lambda: theme.set_mode("dark")),
             Command("Theme of the system", "settings", lambda: theme.set_mode("system")),
+            Command("Keys", "info", window.show_keys, keymap.shown("keys")),
             Command("Restart the model", "refresh", self._context.chat.restart),
             Command("Show the welcome page", "info", session.welcomeRequested.emit),
         ]

@@ -161,7 +161,7 @@ USES: tuple[Use, ...] = (
     Use("judging", "why", "say why"),
     Use("judging", "write", "write the answer yourself"),
     Use("judging", "skip", "skip: do not judge this one"),
-    Use("judging", "flag", "flag: something is wrong with the prompt or the answers"),
+    Use("judging", "flag", "flag: the prompt or an answer is wrong"),
     Use("rating", "number", "choose"),
     Use("rating", "left", "one lower"),
     Use("rating", "right", "one higher"),
@@ -205,6 +205,7 @@ USES: tuple[Use, ...] = (
     Use("sheet", "leave", "close"),
 )
 
+_ALIKE = {"number": "1–9", "select": "Shift+← →"}
 _SIGNS = {"Left": "←", "Right": "→", "Up": "↑", "Down": "↓", "-": "−"}
 _WHERE_IT_IS = Qt.KeyboardModifier.KeypadModifier | Qt.KeyboardModifier.GroupSwitchModifier  # not what it means
 
@@ -230,13 +231,13 @@ def written(sequence: QKeySequence) -> str:
 
 
 def shown(name: str) -> str:
-    """A meaning's first key as it is written here; all of them where they are digits."""
-    return "1–9" if name == "number" else written(sequences(name)[0])
+    """A meaning's first key as it is written here; all of them where they are alike."""
+    return _ALIKE.get(name) or written(sequences(name)[0])
 
 
 def all_shown(name: str) -> list[str]:
-    """A meaning's keys as they are written here, without those that look the same (the two Enters)."""
-    return [shown(name)] if name == "number" else list(dict.fromkeys(map(written, sequences(name))))
+    """A meaning's keys as they are written here: at most two, without those that look the same (the two Enters)."""
+    return [shown(name)] if name in _ALIKE else list(dict.fromkeys(map(written, sequences(name))))[:2]
 
 
 def tip(words: str, name: str) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtWidgets import QApplication, QFrame, QLineEdit, QListWidget, QListWidgetItem, QWidget
-from shiboken6 import isValid
+from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QWidget
 
 from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.frame.overlay import Overlay
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import column
@@ -29,18 +29,16 @@ Source = Callable[[str], list[Command]]  # what the user typed → what matches
 Deliver = Callable[[list[Command]], None]
 
 
-class CommandPalette(QFrame):
+class CommandPalette(Overlay):
     """Lies over the window; Esc or a click elsewhere closes it."""
 
     def __init__(self, host: QWidget) -> None:
         super().__init__(host)
-        self.setProperty("kind", "palette")
         self.setAccessibleName("Find anything")
         self._source: Source = lambda _text: []
         self._more: Callable[[str, Deliver], None] = lambda _text, _deliver: None
         self._commands: list[Command] = []
         self._searches = 0
-        self._before: QWidget | None = None  # what had the focus when this was opened
         self.setFixedWidth(t.PALETTE_WIDTH)
         box = column(self, t.SPACE_S, t.SPACE_S)
         self.field = QLineEdit()
@@ -57,7 +55,6 @@ class CommandPalette(QFrame):
         self.field.returnPressed.connect(self._run_current)
         self.found.itemClicked.connect(lambda _item: self._run_current())
         self.field.installEventFilter(self)
-        self.hide()
 
     def set_source(self, source: Source, more: Callable[[str, Deliver], None]) -> None:
         """Search there: at once, and for what takes longer by asking for `more`, which delivers."""
@@ -68,31 +65,20 @@ class CommandPalette(QFrame):
         host = self.parentWidget()
         self.field.clear()
         self._search("")
-        self._before = QApplication.focusWidget()
         self.move((host.width() - self.width()) // 2, t.HEADER_HEIGHT + t.SPACE_XL)
-        self.show()
-        self.raise_()
-        self.field.setFocus()
+        self.come(self.field)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Arrows choose while the field keeps the focus."""
-        if event.type() == QEvent.Type.FocusOut and self.isVisible():
-            self.hide()
         if event.type() != QEvent.Type.KeyPress:
             return super().eventFilter(watched, event)
         said = keymap.heard(event, "palette")
         step = {"down": 1, "up": -1}.get(said)
         if said == "leave":
-            self._leave()
+            self.leave()
         elif step:
             self.found.setCurrentRow(max(0, min(self.found.count() - 1, self.found.currentRow() + step)))
         return bool(said)
-
-    def _leave(self) -> None:
-        """Close, and give the focus back to what had it."""
-        if self._before is not None and isValid(self._before) and self._before.isVisible():
-            self._before.setFocus()
-        self.hide()
 
     def _search(self, text: str) -> None:
         wanted = text.strip()

@@ -9,6 +9,7 @@ from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.frame.bars import Header, StatusBar
 from rlhf_desktop.ui.frame.focus import FocusKeeper
+from rlhf_desktop.ui.frame.keysheet import KeySheet
 from rlhf_desktop.ui.frame.palette import CommandPalette
 from rlhf_desktop.ui.frame.rail import Rail
 from rlhf_desktop.ui.frame.room import ROOMS, Room
@@ -40,13 +41,16 @@ class Window(QMainWindow):
         self.rail = Rail(ROOMS, centre)
         self.toast = Toast(centre, self._toast_lane)
         self.header.installEventFilter(self.toast)
-        self.palette_view = CommandPalette(centre)
+        self.focus = FocusKeeper(self.stack, self)  # before the overlays, which close when it has let the focus go elsewhere
+        self.palette_view, self.keys = CommandPalette(centre), KeySheet(centre)
+        for overlay in (self.palette_view, self.keys):
+            self.focus.add_overlay(overlay)
         self.welcome: WelcomePage | None = None
-        self.focus = FocusKeeper(self.stack, self)
         self.rail.chosen.connect(self._enter_room)
         self.rail.left.connect(self._leave_rail)
         self.header.searchRequested.connect(self.palette_view.open)
         self.header.helpRequested.connect(self.help.toggle)
+        keymap.listen(self, "keys", self.show_keys)
         keymap.listen(self, "undo", lambda: self.toast.undo() or context.session.undoRequested.emit())
         keymap.listen(self, "redo", context.session.redoRequested.emit)
         keymap.listen(self, "quit", self.close)
@@ -129,6 +133,13 @@ class Window(QMainWindow):
     def show_trouble(self, trouble: AppError) -> None:
         """Say what happened, what is safe and what to try."""
         self.trouble.show_trouble(trouble)
+
+    def show_keys(self) -> None:
+        """All keys, those of the room in front first; once more closes them."""
+        if self.keys.is_open:
+            self.keys.leave()
+        else:
+            self.keys.open(self._current)
 
     def bring_to_front(self) -> None:
         """For a second start on the same workspace."""

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from PySide6.QtCore import QEvent, QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QKeySequence
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QPushButton, QToolButton, QWidget
 
 from rlhf_desktop.ui.frame import keymap
@@ -25,6 +25,8 @@ def _role_of(kind: Kind) -> t.Role:
 
 class Button(QPushButton):
     """A button with words. One `primary` a screen; `quiet` for what is at hand but not urgent."""
+
+    focus_reason = Qt.FocusReason.NoFocusReason  # by what the focus came last
 
     def __init__(self, text: str, kind: Kind = "normal", icon: str = "", shortcut: str = "", parent: QWidget | None = None) -> None:
         super().__init__(text.replace("&", "&&"), parent)
@@ -57,6 +59,11 @@ class Button(QPushButton):
         restyle(self, kind=kind)
         self._refresh()
 
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Keep by what the focus came: a key, the mouse, or only the program."""
+        self.focus_reason = event.reason()
+        super().focusInEvent(event)
+
     def changeEvent(self, event: QEvent) -> None:
         """Tint again when the theme has changed."""
         super().changeEvent(event)
@@ -70,6 +77,8 @@ class Button(QPushButton):
 
 class IconButton(QToolButton):
     """A button with an icon only; its name is read aloud and shown as tooltip."""
+
+    focus_reason = Qt.FocusReason.NoFocusReason  # by what the focus came last
 
     def __init__(
         self,
@@ -102,6 +111,11 @@ class IconButton(QToolButton):
         """Change the icon."""
         self._icon = icon
         self._refresh()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Keep by what the focus came: a key, the mouse, or only the program."""
+        self.focus_reason = event.reason()
+        super().focusInEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:
         """Tint again when the theme has changed."""
