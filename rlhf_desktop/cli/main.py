@@ -26,6 +26,7 @@ EXIT_DONE, EXIT_TROUBLE, EXIT_USAGE, EXIT_CTRL_C = 0, 1, 2, 130
 _COMMANDS = {
     "demo": "general:demo",
     "check": "general:check",
+    "projects": "projects:projects",
     "models": "models:models",
     "server": "servers:server",
     "chat": "talk:chat",
@@ -140,9 +141,10 @@ def write_crash_report(workspace: Workspace, words: Sequence[str], problem: Base
 
 def _public(words: Sequence[str]) -> list[str]:
     """The words of a command without what was typed as a text: a report may be sent to somebody."""
+    named = words.index("projects") + 2 if "projects" in words else len(words)  # from there on they are projects' names
     return [
         "…"
-        if place and words[place - 1] in _TEXTS
+        if (place and words[place - 1] in _TEXTS) or (place >= named and not word.startswith("-"))
         else f"{word.split('=')[0]}=…"
         if "=" in word and word.split("=")[0] in _TEXTS
         else word

@@ -30,6 +30,7 @@ from rlhf_desktop.jobs.device import probe_device
 from rlhf_desktop.operations.door import welcome
 from rlhf_desktop.operations.exporting import FORMATS, export_adapter
 from rlhf_desktop.operations.measured import measures
+from rlhf_desktop.operations.project_erasing import listed_adapters
 from rlhf_desktop.operations.publishing import (
     COLUMNS,
     NEEDED_COLUMNS,
@@ -53,7 +54,7 @@ def models() -> None:
 def list_models(ctx: click.Context) -> None:
     """Show the base models and the adapters."""
     desk = desk_of(ctx)
-    bases, adapters = desk.library.list(), list_adapters(desk.workspace)
+    bases, adapters = desk.library.list(), listed_adapters(desk.store, desk.queue)
     known = measures(desk.workspace, desk.store)
     value = {
         "models": [{**model.model_dump(mode="json"), "path": str(desk.library.folder(model))} for model in bases],

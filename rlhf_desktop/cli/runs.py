@@ -13,6 +13,7 @@ from rlhf_desktop.jobs.device import wanted_device
 from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.jobs.turns import move, waiting_runs
 from rlhf_desktop.operations.plain_words import exact, measure
+from rlhf_desktop.operations.project_actions import check_run_in_use, listed_runs
 from rlhf_desktop.operations.training import run_result
 
 _OBEYING = {"pause": "pausing", "stop": "stopping", "cancel": "cancelling"}
@@ -30,11 +31,12 @@ for _command in COMMANDS:
 
 
 @runs.command("list")
+@click.option("--all", "whole", is_flag=True, help="Those of archived and deleted projects too.")
 @click.pass_context
-def list_runs(ctx: click.Context) -> None:
+def list_runs(ctx: click.Context, whole: bool) -> None:
     """Show all runs, newest first."""
     desk = desk_of(ctx)
-    found = desk.queue.runs()
+    found = desk.queue.runs() if whole else listed_runs(desk.store, desk.queue)
     rows = [(run.title, run.algorithm, _state(run), run.created[:16].replace("T", " "), run.id) for run in found]
     text = table(rows, ("RUN", "KIND", "STATE", "WHEN", "ID")) if rows else "No runs yet. Start one with: train sft"
     desk.console.result({"runs": [as_json(run) for run in found]}, text)
@@ -126,6 +128,8 @@ def _control(name: str, text: str, done: str) -> click.Command:
     def act(ctx: click.Context, run: str) -> None:
         desk = desk_of(ctx)
         folder = desk.queue.find(run)
+        if name == "resume":
+            check_run_in_use(desk.store, folder)
         before = folder.state()
         if name != "resume" and before.ended and before.state not in _STILL_CAN[name]:
             raise BadInput(f"The run {folder.id} has ended already ({before.state}).", "“runs show” says what came of it.")

@@ -197,6 +197,12 @@ def _policy_rule(file: Path, project: str | None) -> NetworkRule | None:
     return NetworkRule(True, True, f"A policy file keeps {what} offline ({file}). {policy.reason}".strip())
 
 
+def locked_by_name(workspace: Workspace, name: str, other: str) -> NetworkRule | None:
+    """The rule of a policy that keeps a project of this name offline and would let go of it under the other name; usually None."""
+    found = next(filter(None, (_policy_rule(file, name) for file in policy_files(workspace))), None)
+    return found if found and not any(_policy_rule(file, other) for file in policy_files(workspace)) else None
+
+
 def _switch(workspace: Workspace) -> bool:
     try:
         return Switch.model_validate_json((workspace.root / SWITCH_FILE).read_bytes()).offline

@@ -27,13 +27,23 @@ def utc_now() -> str:
 
 @dataclass(frozen=True)
 class Project:
-    """One subject the user teaches: its prompts, conversations, judgements and runs belong together."""
+    """One subject the user teaches: its prompts, conversations, judgements and runs belong together.
+
+    An archived one is in no list of projects; a deleted one neither, and is erased after a while. Both can be brought back.
+    """
 
     id: str
     name: str
     created_at: str
     sample: bool = False
     heldout_share: float = 0.15
+    archived_at: str | None = None
+    deleted_at: str | None = None
+
+    @property
+    def in_use(self) -> bool:
+        """Whether it is neither archived nor deleted."""
+        return self.archived_at is None and self.deleted_at is None
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,19 @@ class Words:
     prompts: frozenset[str]  # canonical prompts that go as a whole
     texts: tuple[str, ...]  # the longest first
 
+    @property
+    def all(self) -> set[str]:
+        """Every text of these, short ones too."""
+        return {*self.texts, *(text for _, text in self.pairs), *self.questions}
+
+    def without(self, texts: set[str]) -> "Words":
+        """These words but for texts that stay somewhere: they are nobody's secret to take there."""
+        return Words(
+            frozenset((prompt, text) for prompt, text in self.pairs if text not in texts),
+            frozenset(prompt for prompt in self.prompts if json.loads(prompt)[-1]["content"] not in texts),
+            tuple(text for text in self.texts if text not in texts),
+        )
+
     @cached_property
     def questions(self) -> frozenset[str]:
         """The last messages of the prompts that go."""
@@ -148,12 +161,12 @@ def _is_apart(path: Path, workspace: Workspace) -> bool:
     return path.parent == workspace.root and path.name in names
 
 
-def rewrite(path: Path, words: Words, ids: Sequence[str]) -> bool:
-    """Take the words out of one file. Returns whether any were in it."""
+def rewrite(path: Path, words: Words, ids: Sequence[str], projects: Sequence[str] = ()) -> bool:
+    """Take the words out of one file, and whole projects out of a backup. Returns whether any were in it."""
     with path.open("rb") as file:
         head = file.read(16)
     if is_database(head):
-        return _rewrite_database(path, ids, words)
+        return _rewrite_database(path, ids, words, projects)
     if head.startswith(b"PAR1"):
         return _rewrite_parquet(path, words)
     if head.startswith(b"PK"):
@@ -252,12 +265,12 @@ def _erase_from_bundle(bundle: Bundle, ids: Sequence[str]) -> None:
         write_bundle(bundle.path, manifest.project, manifest.heldout_share, bundle_rows(store, project.id))
 
 
-def _rewrite_database(path: Path, ids: Sequence[str], words: Words) -> bool:
+def _rewrite_database(path: Path, ids: Sequence[str], words: Words, projects: Sequence[str]) -> bool:
     """Erase from a copy of the database. One that is damaged could never be cleaned: it goes as a whole."""
 
     def clean(connection: Connection) -> None:
         migrate(connection)
-        bury(Store(connection), ids, words.texts)
+        bury(Store(connection), ids, words.texts, projects)
         scrub(connection)
 
     try:

@@ -127,10 +127,12 @@ def _privacy(workspace: Workspace) -> Finding:
 def _database(workspace: Workspace) -> Finding:
     with open_store(workspace) as store:
         projects = len(store.projects.all())
+        apart = {"archived": len(store.projects.archived()), "recently deleted": len(store.projects.deleted())}
         if store.notice:
             return Finding("database", "note", store.notice, "Nothing is lost by it.")
     word = "project" if projects == 1 else "projects"
-    return Finding("database", "well", f"Healthy, with {projects} {word}.")
+    besides = "".join(f", {n} {state}" for state, n in apart.items() if n)
+    return Finding("database", "well", f"Healthy, with {projects} {word}{besides}.")
 
 
 def _starter(library: Library) -> Finding:

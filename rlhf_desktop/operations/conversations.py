@@ -27,3 +27,8 @@ def find_conversations(
         after = page.next
         if after is None or len(found) >= limit:
             return ConversationPage(tuple(found), after)
+
+
+def count_conversations(store: Store, project: Project) -> int:
+    """How many conversations the lists of the window hold."""
+    return store.conversations.count(project.id, set(store.settings.get(_HIDDEN, [], project.id)))

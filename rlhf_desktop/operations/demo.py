@@ -188,10 +188,7 @@ class Demo:
         return state if same and known and len(state.done) < len(STEPS) else None
 
     def _new_state(self) -> DemoState:
-        taken = {project.name.casefold() for project in self.store.projects.all()}
-        names = (SAMPLE_PROJECT if n == 1 else f"{SAMPLE_PROJECT} {n}" for n in range(1, len(taken) + 2))
-        name = next(name for name in names if name.casefold() not in taken)
-        project = self.store.projects.create(name, sample=True)
+        project = self.store.projects.create(self.store.projects.free_name(SAMPLE_PROJECT), sample=True)
         state = DemoState(size=self.whole.name, seed=self.seed, project_id=project.id)
         write_json(self._file, state.model_dump(mode="json"))
         return state

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, StoreTrouble
-from rlhf_desktop.core.files import canonical_json, fsync_dir, is_disk_full, write_atomic
+from rlhf_desktop.core.files import canonical_json, discard, fsync_dir, is_disk_full, write_atomic
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, make_private
@@ -29,7 +29,7 @@ from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.blacken import ERASED as ERASED  # what stands in place of the words
 from rlhf_desktop.operations.blacken import LEAST_CHARS, Words, drop_rows, files_of, holds, rewrite, sweep
 from rlhf_desktop.store.database import Store
-from rlhf_desktop.store.erasing import Doomed, bury, scrub, with_texts
+from rlhf_desktop.store.erasing import Doomed, belongings, bury, doomed, said_elsewhere, scrub, with_texts
 from rlhf_desktop.store.exports import Export
 
 _T = TypeVar("_T")
@@ -67,13 +67,18 @@ class Erased:
 
 
 class Pending(Value):
-    """The plan on disk: what goes, with its words. `kind` "merge": it came with a bundle, and holds once that has been merged."""
+    """The plan on disk: what goes, with its words. `kind` "merge": it came with a bundle, and holds once that has been merged.
+
+    `projects` and `runs` (folders' names) go as a whole.
+    """
 
     v: Literal[1] = 1
     kind: Literal["erase", "merge"]
     plan: Erasure
     ids: tuple[str, ...]
     words: Words
+    projects: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
 
 
 def plan_erasure(store: Store, workspace: Workspace, project: Project, judgement_ids: Iterable[str]) -> Erasure:
@@ -245,6 +250,33 @@ def erase_with_merge(
     return merged
 
 
+def erase_project(
+    store: Store, workspace: Workspace, project: Project, runs: Sequence[str], on_progress: Callable[[str], None] = lambda _: None
+) -> Erased:
+    """Erase a project with all that is in it, as `erase` does; what other projects say too stays theirs. Raises as `erase` does.
+
+    Args:
+        store: Where from.
+        workspace: Where the copies are.
+        project: Which.
+        runs: Ids of the runs that go with it. What it has said goes from every other.
+        on_progress: Told what is being done.
+    """
+    with _alone(workspace):
+        finished = _finish(store, workspace, on_progress)
+        if finished is not None and not any(known.id == project.id for known in store.projects.deleted()):
+            return finished
+        with store.connection.snapshot():
+            ids = belongings(store.connection, [project.id])
+            going = doomed(store.connection, ids)
+            words = words_of(store, going, [prompt.prompt for prompt in store.prompts.prompts(project.id)])
+            words = words.without(said_elsewhere(store.connection, project.id, words.all))
+        plan = _with_copies(store, workspace, project, going, (), words)
+        pending = Pending(kind="erase", plan=plan, ids=tuple(ids), words=words, projects=(project.id,), runs=tuple(runs))
+        _begin(workspace, pending)
+        return _carry_out(store, workspace, pending, on_progress)
+
+
 # --- the transaction ----------------------------------------------------------------------------------------------------------
 
 
@@ -304,16 +336,18 @@ def _carry_out(store: Store, workspace: Workspace, pending: Pending, on_progress
     rewritten: list[Path] = []
     with _in_plain_words():
         on_progress("erasing from the database")
-        bury(store, ids, words.texts)
+        bury(store, ids, words.texts, pending.projects)
         on_progress("cleaning the database")
         scrub(store.connection)
         sweep(workspace, backups_in_work=True)  # from here on no new copy can have it
         for run in run_folders(workspace):
-            if drop_rows(run, words):
+            if run.id in pending.runs:
+                discard(run.path, run.id)
+            elif drop_rows(run, words):
                 rewritten.append(run.data)
         for path in files_of(workspace):
             on_progress(f"looking through {path.name}")
-            if rewrite(path, words, ids):
+            if rewrite(path, words, ids, pending.projects):
                 rewritten.append(path)
         workspace.erasing.unlink()
         fsync_dir(workspace.root)

@@ -11,7 +11,7 @@ from rlhf_desktop.store.database import Store
 def measures(workspace: Workspace, store: Store) -> dict[str, str]:
     """Of each adapter that anything is known of, by its hash. A verdict of people counts more than a number of the run's own."""
     found: dict[str, str] = {}
-    for project in store.projects.all():
+    for project in (*store.projects.all(), *store.projects.archived()):
         for summary in evaluations(store, project):  # newest first
             if summary.judged and summary.evaluation.new.adapter_hash:
                 found.setdefault(summary.evaluation.new.adapter_hash, _won(summary))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from rlhf_desktop.core.errors import ModelTrouble, NotFound
+from rlhf_desktop.core.errors import BadInput, ModelTrouble, NotFound
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.conversations import Project
@@ -11,16 +11,46 @@ from rlhf_desktop.jobs.adapters import AdapterKind, resolve_adapter
 from rlhf_desktop.store.database import Store
 
 FIRST_PROJECT = "My project"
+UNNAMED = "unnamed"  # a setting of a project that the program made by itself
 
 
 def open_project(store: Store, name: str | None = None) -> Project:
     """The project of this name (made if there is none), else the last used, else the oldest, else a first one.
 
     It is remembered as the last used.
+
+    Raises:
+        BadInput: the project of this name is archived.
+        NotFound: it was deleted; says how to bring it back.
     """
-    project = store.projects.ensure(name) if name is not None else _last_used(store) or store.projects.ensure(FIRST_PROJECT)
+    return use_project(store, _named(store, name) if name is not None else _last_used(store) or _first(store))
+
+
+def use_project(store: Store, project: Project) -> Project:
+    """Remember a project as the last used."""
     if store.settings.get("project") != project.id:
         store.settings.set("project", project.id)
+    return project
+
+
+def _named(store: Store, name: str) -> Project:
+    found = store.projects.by_name(name)
+    if found is None and (gone := [p for p in store.projects.deleted() if p.name.casefold() == name.strip().casefold()]):
+        hint = f"“projects restore” brings it back; for a new one of this name: “projects new {gone[0].name}”."
+        raise NotFound(f"The project “{gone[0].name}” was deleted.", hint)
+    return check_in_use(found) if found else store.projects.create(name)
+
+
+def check_in_use(project: Project) -> Project:
+    """The project, if it can be worked in.
+
+    Raises:
+        BadInput: it is archived or deleted.
+    """
+    if project.deleted_at:
+        raise BadInput(f"The project “{project.name}” was deleted.", "Restore it first.")
+    if project.archived_at:
+        raise BadInput(f"The project “{project.name}” is archived.", "Unarchive it first.")
     return project
 
 
@@ -28,6 +58,14 @@ def _last_used(store: Store) -> Project | None:
     known = {project.id: project for project in store.projects.all()}
     remembered = known.get(store.settings.get("project", ""))
     return remembered or next((p for p in known.values() if not p.sample), None)
+
+
+def _first(store: Store) -> Project:
+    """A project of no name of the user's: the first one made on purpose takes its place, as long as nothing is in it."""
+    with store.connection.transaction():
+        made = store.projects.create(store.projects.free_name(FIRST_PROJECT))
+        store.settings.set(UNNAMED, True, made.id)
+    return made
 
 
 def choose_base(

@@ -82,7 +82,8 @@ def _row_counts(run: RunFolder) -> dict[str, int]:
 def _won(store: Store, config: RunConfig, info: AdapterInfo) -> list[Measure]:
     """How often people preferred it blind, from each finished evaluation of its project."""
     found = []
-    for summary in evaluations(store, store.projects.get(config.project_id)):
+    known = [*store.projects.all(), *store.projects.archived()]  # another one was deleted since
+    for summary in [s for project in known if project.id == config.project_id for s in evaluations(store, project)]:
         if summary.evaluation.new.adapter_hash == info.ref.hash and summary.judged:
             old = summary.evaluation.old
             name = f"preferred to {old.adapter_name or old.model_name}, judged blind"

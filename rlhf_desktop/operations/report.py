@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from rlhf_desktop.core.errors import NotFound
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.recipes import Algorithm, describe
 from rlhf_desktop.core.runs import AdapterRef, Finished, Metrics, RunConfig, Sample, Warned
@@ -154,10 +155,11 @@ def _samples(events: Sequence[Sample]) -> tuple[Block, ...]:
 
 def _evaluated(store: Store, project_id: str, adapter_hash: str, names: bool) -> list[Section]:
     """The blind evaluations in which this run's result was one of the two."""
-    known = {project.id: project for project in store.projects.all()}
-    if project_id not in known:
+    try:
+        project = store.projects.get(project_id)
+    except NotFound:  # erased since, or of another workspace
         return []
-    found = [e for e in evaluations(store, known[project_id]) if _takes_part(e, adapter_hash)]
+    found = [e for e in evaluations(store, project) if _takes_part(e, adapter_hash)]
     return [
         Section(f"Blind evaluation: {e.evaluation.title}", _verdict(blind_report(store, e.evaluation.id), names)) for e in found
     ]

@@ -25,7 +25,7 @@ from rlhf_desktop.jobs.follow import tail_events
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.jobs.runnotes import write_provenance
-from rlhf_desktop.operations.projects import check_fits
+from rlhf_desktop.operations.projects import check_fits, check_in_use
 from rlhf_desktop.operations.provenance import provenance_of
 from rlhf_desktop.store.database import Store
 
@@ -116,6 +116,7 @@ def start_run(
         ModelTrouble: an adapter was made for another base model.
         NoSpace: the disk is full; nothing was queued.
     """
+    check_in_use(store.projects.get(project.id))  # another window or command may have put it away meanwhile
     chosen = make_settings(algorithm, settings or {})
     _check_parts(algorithm, base, start, reward, data_file, prompts_file)
     rows = gather(store, project, algorithm, data_file, prompts_file)

@@ -106,17 +106,53 @@ def of_others(connection: Connection, project_id: str, ids: Iterable[str]) -> se
     return {row["id"] for row in rows}
 
 
-def bury(store: Store, ids: Sequence[str], texts: Iterable[str] = ()) -> Doomed:
+def belongings(connection: Connection, project_ids: Iterable[str]) -> list[str]:
+    """The ids of all judgements, conversations and prompts of these projects."""
+    rows = connection.rows(
+        f"""SELECT id FROM judgements WHERE project_id {_AMONG} UNION ALL SELECT id FROM conversations WHERE project_id {_AMONG}
+        UNION ALL SELECT p.id FROM prompts p JOIN prompt_sets s ON s.id = p.prompt_set_id WHERE s.project_id {_AMONG}""",
+        {"ids": json.dumps(list(project_ids))},
+    )
+    return [row["id"] for row in rows]
+
+
+def said_elsewhere(connection: Connection, project_id: str, texts: Iterable[str]) -> set[str]:
+    """Those of these texts that other projects hold too: questions, answers, thoughts, reasons, and prompts of their sets."""
+    wanted = set(texts)
+    found: set[str] = set()
+    with connection.snapshot():
+        for sql in _WORDS_ELSEWHERE:
+            found |= {row["text"] for row in connection.stream(sql, (project_id,)) if row["text"] in wanted}
+    return found
+
+
+_WORDS_ELSEWHERE = (
+    "SELECT m.content AS text FROM messages m JOIN conversations c ON c.id = m.conversation_id WHERE c.project_id != ?",
+    """SELECT m.thought AS text FROM messages m JOIN conversations c ON c.id = m.conversation_id
+    WHERE c.project_id != ? AND m.thought != ''""",
+    "SELECT critique AS text FROM judgements WHERE project_id != ? AND critique != ''",
+    """SELECT t.value AS text FROM judgements j, json_tree(j.verdict) t WHERE j.project_id != ? AND t.type = 'text'
+    AND t.key IN ('text', 'reason', 'note')""",
+    """SELECT t.value AS text FROM judgements j, json_tree(j.also) t WHERE j.project_id != ? AND j.also != '[]' AND t.type = 'text'
+    AND t.key IN ('text', 'reason', 'note')""",
+    """SELECT t.value AS text FROM prompts p JOIN prompt_sets s ON s.id = p.prompt_set_id, json_tree(p.messages) t
+    WHERE s.project_id != ? AND t.key = 'content'""",
+)
+
+
+def bury(store: Store, ids: Sequence[str], texts: Iterable[str] = (), projects: Sequence[str] = ()) -> Doomed:
     """Erase, in one transaction, with all that cannot stay. Ids that are not here get their tombstone too, and never come.
 
     Args:
         store: Where from.
         ids: Of judgements, messages, conversations and prompts.
         texts: Their words: drafts that hold them go too.
+        projects: Ids of projects that go as a whole, with all that this database has of them.
     """
     db = store.connection
     with db.transaction():
         db.raw.execute("PRAGMA defer_foreign_keys=ON")
+        ids = [*ids, *belongings(db, projects)] if projects else ids
         going = doomed(db, ids)
         _tombstones(db, [*ids, *going.judgements, *going.messages])
         values = {"ids": json.dumps(going.judgements)}
@@ -128,6 +164,7 @@ def bury(store: Store, ids: Sequence[str], texts: Iterable[str] = ()) -> Doomed:
         _remove_messages(db, going.messages)
         _remove_prompts(db, ids)
         _forget_drafts(db, [*ids, *going.messages, *texts])
+        _remove_projects(db, projects)
     return going
 
 
@@ -154,6 +191,28 @@ def _remove_messages(db: Connection, messages: Sequence[str]) -> None:
 
 def _remove_prompts(db: Connection, ids: Iterable[str]) -> None:
     db.execute(f"DELETE FROM prompts WHERE id {_AMONG}", {"ids": json.dumps(list(ids))})
+
+
+_ROWS_OF_PROJECTS = (  # in this order: what is pointed at goes after what points
+    "conversation_tags WHERE conversation_id IN (SELECT id FROM conversations WHERE project_id {})",
+    "conversations WHERE project_id {}",
+    "prompt_sets WHERE project_id {}",
+    "adoptions WHERE project_id {}",
+    "evaluation_pairs WHERE evaluation_id IN (SELECT id FROM evaluations WHERE project_id {})",
+    "evaluations WHERE project_id {}",
+    "guidelines WHERE project_id {}",
+    "drafts WHERE project_id {}",
+    "exports WHERE project_id {}",
+    "split_exceptions WHERE project_id {}",
+    "settings WHERE scope {}",
+    "projects WHERE id {}",
+)
+
+
+def _remove_projects(db: Connection, projects: Sequence[str]) -> None:
+    """What is left of projects once nothing was said or judged in them any more."""
+    for rows in _ROWS_OF_PROJECTS if projects else ():
+        db.execute(f"DELETE FROM {rows.format(_AMONG)}", {"ids": json.dumps(list(projects))})
 
 
 def _forget_drafts(db: Connection, words: Iterable[str]) -> None:

@@ -408,6 +408,13 @@ CREATE TABLE deleted_turns (    -- taken off the conversation by the user, with 
 ) WITHOUT ROWID;
 """
 
+# A project that is put away, or deleted and kept for a while. A deleted one gives its name away: its row is then called by its id.
+_PUT_AWAY = """
+ALTER TABLE projects ADD COLUMN archived_at TEXT;
+ALTER TABLE projects ADD COLUMN deleted_at TEXT;
+ALTER TABLE projects ADD COLUMN deleted_name TEXT;
+"""
+
 MIGRATIONS: tuple[Migration, ...] = (
     _FIRST,
     _EVALUATIONS,
@@ -418,6 +425,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _FOLDERS,
     _THOUGHTS,
     _TURNS,
+    _PUT_AWAY,
 )
 
 

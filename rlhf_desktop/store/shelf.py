@@ -80,6 +80,12 @@ class Shelf:
         end = ConversationCursor(last["updated_at"], last["place"]) if last else None
         return ConversationPage(tuple(_summary(row) for row in rows[:limit]), end)
 
+    def count(self, project_id: str, but: Iterable[str] = ()) -> int:
+        """How many chats a project has, without these."""
+        sql = """SELECT count(*) AS n FROM conversations WHERE project_id = ? AND origin = 'chat'
+        AND id NOT IN (SELECT value FROM json_each(?))"""
+        return int(self._db.rows(sql, (project_id, json.dumps(list(but))))[0]["n"])
+
     def file(self, conversation_ids: Iterable[str], folder: str) -> None:
         """Put conversations into a folder; "" takes them out of theirs."""
         folder = " ".join(folder.split())

@@ -23,9 +23,11 @@ from rlhf_desktop.hub.push import Pushed, PushPlan, push
 from rlhf_desktop.hub.remote import RemoteModel, look, revisions
 from rlhf_desktop.hub.tokens import Keepers
 from rlhf_desktop.jobs.adapters import IMPORTED, AdapterInfo, list_adapters
+from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.door import welcome
 from rlhf_desktop.operations.measured import measures
+from rlhf_desktop.operations.project_erasing import listed_adapters
 from rlhf_desktop.operations.publishing import adapter_card, plan_adapter
 from rlhf_desktop.operations.removing import check_unneeded
 from rlhf_desktop.store.database import Store
@@ -60,7 +62,7 @@ class ModelFacts:
 def read_facts(workspace: Workspace, library: Library, store: Store) -> ModelFacts:
     """The library and every adapter."""
     known = measures(workspace, store)
-    adapters = [entry_of(workspace, info, known.get(info.ref.hash, "")) for info in list_adapters(workspace)]
+    adapters = [entry_of(workspace, info, known.get(info.ref.hash, "")) for info in listed_adapters(store, Queue(workspace))]
     return ModelFacts(library.list(), adapters, free_disk_bytes(workspace.root))
 
 

@@ -19,7 +19,7 @@ ADDED = "ALTER TABLE projects ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue';"
 
 
 def fill(connection: Connection) -> None:
-    connection.execute("INSERT INTO projects VALUES ('p', 'Mine', '2026-01-01', 0, 0.15)")
+    connection.execute("INSERT INTO projects (id, name, created_at, heldout_share) VALUES ('p', 'Mine', '2026-01-01', 0.15)")
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
@@ -224,3 +224,17 @@ def test_conversations_from_before_turns_could_be_deleted_or_continued_open_as_t
         assert (tree.deleted, tree.continued, store.conversations.written("a")) == (frozenset(), {}, None)
         store.conversations.delete_turn("a")
         assert [node.content for node in store.conversations.tree("c").active_path()] == ["Why?"]
+
+
+def test_projects_of_the_first_schema_are_in_use_and_can_be_put_away(tmp_path):
+    path = tmp_path / "old.db"
+    connection = Connection(path)
+    migrate(connection, steps=MIGRATIONS[:1])
+    fill(connection)
+    connection.close()
+    with Store.open(path) as store:
+        (project,) = store.projects.all()
+        assert (project.name, project.in_use) == ("Mine", True)
+        store.projects.delete(project.id)
+        assert store.projects.create("mine").id != project.id
+        assert [gone.name for gone in store.projects.deleted()] == ["Mine"]
