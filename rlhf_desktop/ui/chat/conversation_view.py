@@ -1,6 +1,6 @@
 """The conversation, newest below: turns, the answer being written, or the board of answers to rank."""
 
-from PySide6.QtCore import QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QWidget
 
@@ -10,6 +10,9 @@ from rlhf_desktop.ui.judging.area import JudgingArea
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import clear, column, row
 from rlhf_desktop.ui.widgets.text import caption
+
+
+_QUESTION_SHARE = 5  # of what is seen, one part in so many is left to the question above the answers
 
 
 class ConversationView(QScrollArea):
@@ -85,17 +88,18 @@ class ConversationView(QScrollArea):
         clear(self._current)
         self._single = None
         self._limit(2 * t.CONTENT_WIDTH)
-        self._area.board.arrange(self._columns())
+        self._fit_board()
         self._follow = True
 
     def show_answers(self) -> None:
-        """Scroll to where the answers begin: they are read from the top."""
-        self._follow = False
+        """Scroll to where the answers begin: they are read from the top. Those that fit stay in sight by themselves."""
+        self._follow = self._room().height() > 0
         QTimer.singleShot(0, self._scroll_to_board)  # once the layout knows how tall they are
 
     def _scroll_to_board(self) -> None:
         board = self._area.board
-        self._follow = False
+        if self._follow:
+            return
         if board.isVisible() and board.height() + t.SPACE_XL > self.viewport().height():
             self.verticalScrollBar().setValue(board.mapTo(self.widget(), QPoint(0, 0)).y() - t.SPACE_XL)
 
@@ -137,15 +141,22 @@ class ConversationView(QScrollArea):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Side by side when there is room."""
         super().resizeEvent(event)
-        self._area.board.arrange(self._columns())
+        self._fit_board()
 
-    def _columns(self) -> int:
-        count = max(1, len(self._area.board.cards))
+    def _fit_board(self) -> None:
+        self._area.board.fit(self._room())
+
+    def _room(self) -> QSize:
+        """Where answers stand side by side they share what is seen, under the question; stacked, they take what they like."""
         if self.window().width() < t.SIDE_BY_SIDE_MIN:
-            return 1
-        fits = max(1, (self.viewport().width() - 2 * t.SPACE_XL) // self._area.board.least_width)
-        rows = -(-count // min(count, fits))
-        return -(-count // rows)  # as even as the rows allow: four in two by two, not three and one
+            return QSize(0, 0)
+        seen = self.viewport().size()
+        room = seen.height() - 3 * t.SPACE_L - min(self._question_height() + t.SPACE_L, seen.height() // _QUESTION_SHARE)
+        return QSize(min(seen.width() - 2 * t.SPACE_XL, self._inner.maximumWidth()), max(1, room))
+
+    def _question_height(self) -> int:
+        last = self._turns.itemAt(self._turns.count() - 1)
+        return last.sizeHint().height() if last is not None else 0
 
     def _limit(self, width: int) -> None:
         self._inner.setMaximumWidth(width)

@@ -133,6 +133,9 @@ class ChatRoom(QObject):
         p.answerEnded.connect(v.end)
         p.writingEnded.connect(self._writing_ended)
         p.judging.began.connect(self._judging_began)
+        p.judging.ended.connect(self.composer.show)
+        self.area.panel.offer_message()
+        self.area.panel.messageRequested.connect(self._write_instead)
         p.judged.connect(self._judged)
         p.setupChanged.connect(self.setup.show_setup)
         self.setup_button.toggled.connect(self._show_setup)
@@ -191,12 +194,19 @@ class ChatRoom(QObject):
         self.composer.set_writing(False)
         self.conversation.draw()
 
-    def _judging_began(self, _showing: Showing) -> None:
+    def _judging_began(self, showing: Showing) -> None:
         self._stack.setCurrentWidget(self.conversation)
         self.conversation.make_room()
         self.conversation.show_answers()
         if not self.composer.edit.toPlainText():
             self.area.board.setFocus()
+            self.composer.setVisible(len(showing.displayed) == 1)  # several answers need the room
+
+    def _write_instead(self) -> None:
+        """Bring the composer back while answers wait, or send it away again; what is typed in it stays in sight."""
+        away = self.composer.isVisibleTo(self._root) and not self.composer.edit.toPlainText()
+        self.composer.setVisible(not away)
+        (self.area.board if away else self.composer.edit).setFocus()
 
     def _judged(self, saved: Saved) -> None:
         self.composer.edit.setFocus()
@@ -238,13 +248,23 @@ class ChatRoom(QObject):
         return super().eventFilter(watched, event)
 
     def _key(self, event: QKeyEvent) -> bool:
-        leaves = keymap.heard(event, "chat") == "leave"
-        if leaves and self.presenter.writing:
+        if keymap.heard(event, "chat") == "leave" and self._leave():
+            return True
+        return self.area.key(event)
+
+    def _leave(self) -> bool:
+        """Esc: stop writing; while several answers wait, from the reason back to them, else to the composer and back."""
+        showing = self.presenter.judging.showing
+        if self.presenter.writing:
             self.presenter.stop()
-        elif leaves and self.presenter.waiting:
+        elif self.presenter.waiting:
             self.presenter.take_back()
+        elif self.area.panel.why.hasFocus():
+            self.area.board.setFocus()
+        elif showing is not None and len(showing.displayed) > 1:
+            self._write_instead()
         else:
-            return self.area.key(event)
+            return False
         return True
 
     def _send(self, text: str, answers: int) -> None:

@@ -1,6 +1,6 @@
 """A stored judgement judged again: the same cards and keys as anywhere, starting from what was said."""
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from rlhf_desktop.core.messages import Messages
@@ -90,8 +90,16 @@ class RevisingPage(QWidget):
             self.prompt.show()
 
     def _ready(self) -> None:
-        self.area.board.arrange(2)
+        self._arrange()
         self.area.board.setFocus()
+
+    def _arrange(self) -> None:
+        self.area.board.fit(QSize(self.width() - 2 * t.SPACE_XL, 0))
+
+    def resizeEvent(self, event) -> None:
+        """As many side by side as stay readable."""
+        super().resizeEvent(event)
+        self._arrange()
 
     def _leave(self) -> None:
         self.judging.put_away()

@@ -1,21 +1,37 @@
 """Cards and panel of whatever is being judged, connected to its presenter: the same in Chat, Label and Feedback."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QGridLayout, QLineEdit, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QLineEdit, QPlainTextEdit, QWidget
 
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.card import AnswerCard
 from rlhf_desktop.ui.judging.draft import Draft
+from rlhf_desktop.ui.judging.grid import AnswerGrid, columns_for
 from rlhf_desktop.ui.judging.keys import digit
 from rlhf_desktop.ui.judging.panel import JudgingPanel
 from rlhf_desktop.ui.judging.presenter import Judging, Showing
 from rlhf_desktop.ui.judging.writing import WritingPane
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.surfaces import column
+from rlhf_desktop.ui.theme.icons import grown
 
+
+
+@dataclass(frozen=True)
+class _Step:
+    by: int
+    pages: bool
+
+
+_READING = {
+    "up": _Step(-1, pages=False),
+    "down": _Step(1, pages=False),
+    "page up": _Step(-1, pages=True),
+    "page down": _Step(1, pages=True),
+}
 _TEXT_FIELDS = (QLineEdit, QPlainTextEdit, QComboBox, QAbstractSpinBox)
 _REPEATABLE = ("left", "right")  # looking along the answers says nothing of them
 
@@ -27,11 +43,8 @@ class AnswerBoard(QWidget):
         super().__init__(parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Answers to judge")
-        self._columns, self._shown = 1, 0
-        box = column(self, 0, t.SPACE_M)
-        self._grid = QGridLayout()
-        self._grid.setSpacing(t.SPACE_M)
-        box.addLayout(self._grid)
+        self._shown, self._current = 0, 0
+        self._grid = AnswerGrid(self)
         self._made: list[AnswerCard] = []
 
     @property
@@ -44,7 +57,8 @@ class AnswerBoard(QWidget):
         new = [AnswerCard(place) for place in range(len(self._made), count)]
         self._made += new
         self._shown = count
-        self._place()  # before anything is shown: a card without a place would be a window
+        for card in new:  # before anything is shown: a card without a place would be a window
+            self._grid.addWidget(card)
         for place, card in enumerate(self._made):
             card.setVisible(place < count)
         return new
@@ -52,19 +66,27 @@ class AnswerBoard(QWidget):
     @property
     def least_width(self) -> int:
         """What one card takes to be read without tiring; more where the text is larger."""
-        return round(t.ANSWER_MIN_WIDTH * max(1.0, self.fontInfo().pixelSize() / t.TYPE_BODY))
+        return grown(t.ANSWER_MIN_WIDTH)
 
-    def arrange(self, columns: int) -> None:
-        """Lay the cards out in so many columns."""
-        if columns != self._columns:
-            self._columns = columns
-            self._place()
+    def fit(self, room: QSize) -> None:
+        """Lay the cards out in this room; a height of 0: as tall as they like, and the page scrolls."""
+        least = QSize(self.least_width, grown(t.ANSWER_MIN_HEIGHT))
+        self._grid.arrange(columns_for(max(1, self._shown), room, least), room.height())
 
-    def _place(self) -> None:
-        for index, card in enumerate(self._made):
-            self._grid.addWidget(card, index // self._columns, index % self._columns)
-        for number in range(max(len(self._made), self._grid.columnCount())):
-            self._grid.setColumnStretch(number, 1 if number < self._columns else 0)
+    def show_current(self, current: int) -> None:
+        """Keys without a number are about this answer."""
+        self._current = current
+        for place, card in enumerate(self.cards):
+            card.show_current(self._shown > 1 and place == current)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Arrows up and down and the page keys read on in the current answer, where it is longer than its card."""
+        step = _READING.get(keymap.heard(event, "judging")) if self._current < self._shown else None
+        inset = self.cards[self._current].inset if step else None
+        if inset is None or not inset.verticalScrollBar().maximum():
+            super().keyPressEvent(event)
+        else:
+            (inset.scroll_pages if step.pages else inset.scroll_lines)(step.by)
 
 
 class JudgingArea(QObject):
@@ -100,6 +122,7 @@ class JudgingArea(QObject):
         panel.whyTyped.connect(j.set_why)
         panel.strengthChosen.connect(j.set_strength)
         panel.confidenceChosen.connect(j.set_confidence)
+        panel.foldPressed.connect(self.fold)
         panel.left.connect(self.board.setFocus)
 
     def _connect_card(self, place: int, card: AnswerCard) -> None:
@@ -139,8 +162,9 @@ class JudgingArea(QObject):
     def _begin(self, showing: Showing) -> None:
         self._drop_own()
         self._set_count(len(showing.displayed))
-        for card, text in zip(self.board.cards, showing.texts, strict=True):
-            card.offer(text, showing.protocol)
+        for card, text, finish in zip(self.board.cards, showing.texts, showing.finishes, strict=True):
+            card.offer(text, showing.protocol, finish)
+        self.panel.set_open(self.judging.all_shown)
         self.panel.ask(showing.protocol, len(showing.displayed), showing.revises is not None)
         self.board.show()
         self.panel.show()
@@ -152,14 +176,12 @@ class JudgingArea(QObject):
         self.panel.show_draft(draft)
 
     def _show_current(self, current: int) -> None:
-        several = len(self.board.cards) > 1
-        for place, card in enumerate(self.board.cards):
-            card.show_current(several and place == current)
+        self.board.show_current(current)
 
     def _lacking(self, words: str) -> None:
         self.panel.say(words)
         if words.startswith("Say why"):
-            self.panel.why.setFocus()
+            self.panel.ask_why()
 
     def _end(self) -> None:
         self._drop_own()
@@ -218,6 +240,7 @@ class JudgingArea(QObject):
             "how sure": j.next_confidence,
             "why": self._ask_why,
             "write": self.write_own,
+            "show all": self.fold,
             "skip": j.skip if new else None,
             "flag": j.flag if new else None,
             "take back": j.back,
@@ -242,5 +265,9 @@ class JudgingArea(QObject):
             rows.setFocus()
 
     def _ask_why(self) -> None:
-        if self.panel.why.isVisible():
-            self.panel.why.setFocus()
+        self.panel.ask_why()
+
+    def fold(self) -> None:
+        """The bar in one line, or all of it: the user's choice from now on, in every room."""
+        self.judging.show_all(not self.judging.all_shown)
+        self.panel.set_open(self.judging.all_shown)

@@ -13,11 +13,17 @@ from rlhf_desktop.ui.judging.ranking import LETTERS, place_name
 from rlhf_desktop.ui.judging.writing import WritingPane
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
+from rlhf_desktop.ui.widgets.inset import Inset
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import Card, column, reveal, row
 from rlhf_desktop.ui.widgets.text import Label, caption, restyle
 
 MIME = "application/x-rlhf-desktop-answer"
+
+
+def cut_words(finish: str) -> str:
+    """Why an answer is unfinished; "" when it is whole."""
+    return {"length": "Cut at the length limit", "cancelled": "Stopped before its end"}.get(finish, "")
 
 
 class LetterChip(QLabel):
@@ -76,17 +82,28 @@ class AnswerCard(Card):
         self._marking = False
         self.setAccessibleName(f"Answer {self.letter}")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.body.setContentsMargins(t.SPACE_L, t.SPACE_M, t.SPACE_M, t.SPACE_M)
         self.body.addLayout(self._make_head())
         self.text = MarkdownView("", f"Answer {self.letter}")
         self.text.setMinimumHeight(0)
-        self.body.addWidget(self.text)
+        self.inset = Inset()  # what is too long for the card scrolls in it; what is asked about it stays
+        self.inset.body.addWidget(self.text)
+        self._correction = self._make_correction()
+        self.inset.body.addWidget(self._correction)
+        self.inset.body.addStretch(1)
+        self.body.addWidget(self.inset)
         self._text_place = column()
         self.body.addLayout(self._text_place)
-        self._correction = self._make_correction()
-        self.body.addWidget(self._correction)
+        self.cut = caption("")
+        self.cut.set_tone("warning")
+        self.cut.setToolTip("The answer goes no further than this. It says nothing of who wrote it: all have the same limit.")
+        self.cut.hide()
+        self.body.addWidget(self.cut)
         self.body.addStretch(1)
-        self._questions = column(spacing=2)
-        self.body.addLayout(self._questions)
+        self._asked = Inset(2)  # many questions scroll in their place too, where the card is low
+        self._questions = self._asked.body
+        self.body.addWidget(self._asked)
+        self._asked.hide()
 
     def _make_head(self):
         top = row(None, 0, t.SPACE_S)
@@ -137,10 +154,10 @@ class AnswerCard(Card):
         self._place.setText("")
         self.set_chosen(False)
         self._correction.hide()
+        self._show_cut("")
         for part in (self.up, self.down, self.edit, self.mark, self.pick):
             part.hide()
-        for held in self._rows.values():
-            held.hide()
+        self._asked.hide()
 
     def say_status(self, words: str) -> None:
         """What the model is doing about this answer."""
@@ -148,22 +165,28 @@ class AnswerCard(Card):
 
     def end(self, finish: str) -> None:
         """The answer is complete, or as complete as it gets."""
-        self._status.setText({"length": "Cut at the length limit", "cancelled": "Stopped"}.get(finish, ""))
+        self._status.setText("")
+        self._show_cut(cut_words(finish))
+
+    def _show_cut(self, words: str) -> None:
+        self.cut.setText(words)
+        self.cut.setVisible(bool(words))
 
     # --- being judged
 
-    def offer(self, text: str, protocol: Protocol) -> None:
-        """The answer is there: offer what the protocol asks."""
+    def offer(self, text: str, protocol: Protocol, finish: str = "") -> None:
+        """The answer is there: offer what the protocol asks. `finish`: how it ended, which is part of what is judged."""
         self._put_away()
         self._source = text
         if self.text.text() != text:
             self.text.set_text(text)
+        self.inset.to_top()
         self._status.setText("")
+        self._show_cut(cut_words(finish))
         if protocol != self._protocol:
             self._protocol = protocol
             self._ask(protocol)
-        for held in self._rows.values():
-            held.show()
+        self._asked.setVisible(bool(self._rows))
         buckets = protocol.comparison == "buckets"
         self.pick.setVisible(protocol.comparison in ("pairwise", "ranking"))
         self.pick.setAccessibleName(f"Place answer {self.letter} next")
@@ -234,11 +257,11 @@ class AnswerCard(Card):
             self._marks.unmarked.connect(self.unmarked)
             self._marks.left.connect(self.stop_marking)
             self._text_place.addWidget(self._marks)
+        plain = bool(spans) or self._marking  # positions are those of the text as written, so it is shown as written
         if self._marks is not None:
-            plain = bool(spans) or self._marking  # positions are those of the text as written, so it is shown as written
             self._marks.show_spans(spans)
-            self._marks.setVisible(plain)
-            self.text.setVisible(not plain)
+            self._marks.setVisible(plain and self._writing is None)
+        self.text.setVisible(not plain)
         self._draft = draft
 
     def show_current(self, on: bool) -> None:
@@ -257,12 +280,14 @@ class AnswerCard(Card):
         if self._writing is None:
             self.stop_marking()
             before = self._draft.corrections.get(self._answer, "")
-            self._writing = WritingPane(f"Answer {self.letter}, corrected", before or self._source, "Keep correction")
+            words = before or self._source
+            self._writing = WritingPane(f"Answer {self.letter}, corrected", words, "Keep correction", gives_way=True)
             self._writing.edit.textChanged.connect(lambda: self.correcting.emit(self._writing.edit.toPlainText()))
             self._writing.kept.connect(self._keep)
             self._writing.left.connect(lambda: self._keep(before))
             self._text_place.addWidget(self._writing)
-            self._correction.hide()
+            self.inset.hide()  # the field has its place, and at first its words
+            self.show_draft(self._draft)
         self._writing.edit.setFocus()
         reveal(self._writing)
 
@@ -275,6 +300,7 @@ class AnswerCard(Card):
             self._writing.hide()
             self._writing.deleteLater()
             self._writing = None
+            self.inset.show()
             self.show_draft(self._draft)
             self.left.emit()
 
@@ -305,6 +331,7 @@ class AnswerCard(Card):
                 pane.deleteLater()
         self._marks = self._writing = None
         self.text.show()
+        self.inset.show()
         self._draft = Draft.blank(self._answer + 1)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:

@@ -17,6 +17,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton, SegmentedControl
 from rlhf_desktop.ui.widgets.flow import Flow
+from rlhf_desktop.ui.widgets.inset import Inset, keep_in_sight
 from rlhf_desktop.ui.widgets.surfaces import clear, column, reveal, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, align_as_written, caption, either_way
 
@@ -171,15 +172,24 @@ class MarkPane(QWidget):
         self._answer, self._text, self._categories, self._fixed = answer, text, categories, fixed
         box = column(self, 0, t.SPACE_XS)
         self.text = MarkableText(text, f"Answer {letter}, to mark")
-        box.addWidget(self.text)
+        self._list = column(spacing=0)
+        held = box if fixed else self._inset(box)
+        held.addWidget(self.text)
+        held.addLayout(self._list)
         self._bar = self._make_bar(letter)
         self._bar.hide()
         box.addWidget(self._bar)
-        self._list = column(spacing=0)
-        box.addLayout(self._list)
+        self.text.cursorPositionChanged.connect(lambda: keep_in_sight(self.text, self.text.cursorRect()))
         self.text.categoryPressed.connect(self._mark)
         self.text.severityPressed.connect(self._next_severity)
         self.text.left.connect(self.left)
+
+    @staticmethod
+    def _inset(box):
+        """The text and its marks scroll where the room is short; what one marks with stays."""
+        made = Inset(t.SPACE_XS)
+        box.addWidget(made)
+        return made.body
 
     def _make_bar(self, letter: str) -> QWidget:
         bar = QWidget()

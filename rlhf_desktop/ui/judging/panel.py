@@ -9,10 +9,13 @@ from rlhf_desktop.ui.judging.card import MIME, LetterChip
 from rlhf_desktop.ui.judging.draft import CONFIDENCES, STRENGTHS, Draft, saves_at_once
 from rlhf_desktop.ui.judging.ranking import RankingState
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
+from rlhf_desktop.ui.widgets.buttons import Button, IconButton, SegmentedControl
 from rlhf_desktop.ui.widgets.flow import Flow
-from rlhf_desktop.ui.widgets.surfaces import Card, clear, row
-from rlhf_desktop.ui.widgets.text import Label, caption, restyle
+from rlhf_desktop.ui.widgets.surfaces import Card, clear, column, row
+from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption, restyle
+
+
+_ONE_LINE = 720  # pixels: fewer do not hold a ranking, its keys and Save in one line
 
 
 class Bucket(QFrame):
@@ -58,28 +61,108 @@ class JudgingPanel(Card):
     whyTyped = Signal(str)
     strengthChosen = Signal(object)
     confidenceChosen = Signal(object)
+    foldPressed = Signal()
+    messageRequested = Signal()
     left = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(kind="notice", parent=parent)
         self.setAccessibleName("Your judgement")
         self.body.setContentsMargins(t.SPACE_M, t.SPACE_S, t.SPACE_M, t.SPACE_S)
-        self._protocol = Protocol()
-        self._strip = row(None, 0, t.SPACE_XS)
-        self._strip_holder = QWidget()
-        self._strip_holder.setLayout(self._strip)
-        upper = row(None, 0, t.SPACE_M)
-        upper.addWidget(self._strip_holder, 1)
-        self._said = Label("", strong=True)
-        upper.addWidget(self._said)
-        self.body.addLayout(upper)
-        self.body.addLayout(self._make_reason())
+        self._protocol, self._keys, self._offers_message = Protocol(), "", False
+        self._folds, self._open = False, True
+        self._make_parts()
+        self._first, self._second = row(None, 0, t.SPACE_S), row(None, 0, t.SPACE_S)
+        self.body.addLayout(self._first)
+        self.body.addLayout(self._second)
         self._buttons = Flow(t.SPACE_XS)
-        self.body.addLayout(self._buttons)
+        self._more = QWidget()
+        below = column(self._more, 0, t.SPACE_S)
+        below.addLayout(self._buttons)
         self._make_buttons()
         self._make_scales()
         self._hint = caption("", wrap=True)
-        self.body.addWidget(self._hint)
+        below.addWidget(self._hint)
+        self.body.addWidget(self._more)
+        self._lay_out()
+
+    def _make_parts(self) -> None:
+        """What is there in one line and in several."""
+        self._strip = row(None, 0, t.SPACE_XS)
+        self._strip_holder = QWidget()
+        self._strip_holder.setLayout(self._strip)
+        self._said = Label("", strong=True)
+        self._line = ElidedLabel("", "caption", "muted")
+        self.why = QLineEdit()
+        self.why.setAccessibleName("Why")
+        self.why.textEdited.connect(self.whyTyped)
+        self.why.returnPressed.connect(self.left)
+        self.why.editingFinished.connect(self._show_why)
+        self.message = IconButton("chat", "Write a message instead", size=t.ICON_SMALL)
+        self.message.setToolTip(keymap.tip("Write a message instead; what is said of the answers is kept", "leave"))
+        self.message.clicked.connect(self.messageRequested)
+        self.message.hide()
+        self.save = Button("Save", "primary")
+        self.save.setToolTip(keymap.tip("Save", "save"))
+        self.save.clicked.connect(self.submitted)
+        self.fold = IconButton("chevron-up", "Show all that can be said", size=t.ICON_SMALL)
+        self.fold.clicked.connect(self.foldPressed)
+
+    def _lay_out(self) -> None:
+        """All in one line, or in several. The parts keep their parent, and with it the focus."""
+        folded = self.folded
+        for line in (self._first, self._second):
+            while line.takeAt(0) is not None:
+                pass
+        last = [self._first if folded else self._second, self._first]
+        for part, line, stretch in (
+            (self._strip_holder, self._first, 0 if folded else 1),
+            (self._said, self._first, 0),
+            (self._line, self._first, 1),
+            (self.why, last[0], 1),
+            (self.message, last[0], 0),
+            (self.save, last[0], 0),
+            (self.fold, last[1], 0),
+        ):
+            line.addWidget(part, stretch)
+        if not folded:
+            self._second.insertStretch(1, 0)
+        self._more.setVisible(not folded)
+        self.fold.set_icon("chevron-up" if folded else "chevron-down")
+        self.fold.set_name("Show all that can be said" if folded else "Fold into one line", "")
+        self.fold.setToolTip(keymap.tip(self.fold.accessibleName(), "show all"))
+        self.fold.setVisible(self._folds and self.width() >= _ONE_LINE)
+        self._show_why()
+
+    @property
+    def folded(self) -> bool:
+        """Whether it takes one line only: wanted so, and wide enough."""
+        return self._folds and not self._open and self.width() >= _ONE_LINE
+
+    def set_open(self, on: bool) -> None:
+        """Show all that can be said, or one line."""
+        if on != self._open:
+            self._open = on
+            self._lay_out()
+
+    def resizeEvent(self, event) -> None:
+        """One line needs some width."""
+        super().resizeEvent(event)
+        if (self.width() >= _ONE_LINE) != (event.oldSize().width() >= _ONE_LINE):
+            self._lay_out()
+
+    def ask_why(self) -> None:
+        """Put the cursor where the reason is written."""
+        if self._protocol.reason != "off":
+            self.why.show()
+            self._line.hide()
+            self.why.setFocus()
+
+    def _show_why(self) -> None:
+        """In one line the reason has its field once there is one, or when one is asked for; until then the keys stand there."""
+        wanted = bool(self.why.text()) or self._protocol.reason == "required" or self.why.hasFocus()
+        self.why.setVisible(self._protocol.reason != "off" and (wanted or not self.folded))
+        self._line.setVisible(self.folded and not wanted)
 
     def _make_scales(self) -> None:
         self.strength = SegmentedControl("How much better", [(word, place) for place, word in enumerate(STRENGTHS, start=1)])
@@ -95,20 +178,6 @@ class JudgingPanel(Card):
             self._buttons.addWidget(holder)
         self.strength.changed.connect(self.strengthChosen)
         self.confidence.changed.connect(self.confidenceChosen)
-
-    def _make_reason(self):
-        self.why = QLineEdit()
-        self.why.setAccessibleName("Why")
-        self.why.textEdited.connect(self.whyTyped)
-        self.why.returnPressed.connect(self.left)
-        self.save = Button("Save", "primary")
-        self.save.setToolTip(keymap.tip("Save", "save"))
-        self.save.clicked.connect(self.submitted)
-        across = row(None, 0, t.SPACE_S)
-        across.addWidget(self.why, 1)
-        across.addStretch(0)
-        across.addWidget(self.save)
-        return across
 
     def _make_buttons(self) -> None:
         self.equal, self.none = Button("Tie", "quiet"), Button("None will do", "quiet")
@@ -139,7 +208,6 @@ class JudgingPanel(Card):
             (self.write, protocol.demonstration and not revising),
             (self.skip, not revising),
             (self.flag, not revising),
-            (self.why, protocol.reason != "off"),
             (self._confidence, protocol.confidence),
             (self._strength, protocol.strength and answers == 2),
         ):
@@ -147,17 +215,26 @@ class JudgingPanel(Card):
         self.why.setPlaceholderText("Why? (asked for)" if protocol.reason == "required" else "Why? (optional)")
         self.save.set_text("Replace" if revising else "Save")
         self._keys = keys_in_words(protocol, answers, revising)
+        self._folds = answers > 1 and not revising
+        self.message.setVisible(self._offers_message and answers > 1 and not revising)
+        self._lay_out()
         self.say("")
+
+    def offer_message(self) -> None:
+        """There is a composer that gives way to this bar: offer to bring it back."""
+        self._offers_message = True
 
     def say(self, trouble: str) -> None:
         """Say what is missing; "" shows the keys again."""
-        self._hint.setText(trouble or self._keys)
-        restyle(self._hint, tone="danger" if trouble else "muted")
+        for words in (self._hint, self._line):
+            words.setText(trouble or self._keys)
+            restyle(words, tone="danger" if trouble else "muted")
 
     def show_draft(self, draft: Draft) -> None:
         """Show what has been said."""
         if self.why.text() != draft.why:
             self.why.setText(draft.why)
+            self._show_why()
         self.strength.setEnabled(draft.strength > 0)
         self.strength.set_value(draft.strength or 1)
         self.confidence.set_value(draft.confidence if draft.confidence in [v for _w, v in CONFIDENCES] else None)
@@ -175,10 +252,11 @@ class JudgingPanel(Card):
     def _words(self, draft: Draft, compared: bool) -> str:
         if draft.ranking.all_bad:
             return "None of them will do"
+        sure = next((words for words, value in CONFIDENCES if value == draft.confidence), "") if self.folded else ""
         if self._protocol.comparison in ("none", "buckets") or not compared:
-            return ""
-        strength = f", {STRENGTHS[draft.strength - 1]}" if draft.strength else ""
-        return draft.ranking.describe() + strength
+            return sure
+        strength = STRENGTHS[draft.strength - 1] if draft.strength else ""
+        return ", ".join(filter(None, (draft.ranking.describe(), strength, sure)))
 
     def _show_groups(self, draft: Draft) -> None:
         for number, name in enumerate(self._protocol.buckets):
@@ -247,4 +325,5 @@ def keys_in_words(protocol: Protocol, answers: int, revising: bool = False) -> s
     ):
         said += [words] if wanted else []
     said += [] if revising else [f"{key('skip')} skip", f"{key('flag')} flag"]
+    said += [f"{key('up')} {key('down')} read on"] if answers > 1 else []
     return "  ·  ".join(said if pair and saves_at_once(protocol) else [*said, f"{key('save')} saves"])

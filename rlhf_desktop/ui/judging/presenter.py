@@ -25,6 +25,7 @@ from rlhf_desktop.ui.judging.asking import covering, protocol_for
 from rlhf_desktop.ui.judging.draft import CONFIDENCES, Draft, saves_at_once
 from rlhf_desktop.ui.judging.ranking import RankingState
 
+_ALL_SHOWN = "judging bar: all shown"
 _TYPING_MS = 250  # a typed reason is kept this soon after the last letter
 
 
@@ -36,6 +37,7 @@ class Showing:
         conversation: Where they are.
         displayed: Their message ids.
         texts: What they say.
+        finishes: How each ended: "end", "length", "cancelled", or "" when nobody knows.
         models: Who wrote them; hidden until they are judged.
         protocol: What is asked about them.
         guideline_version: The guideline in force.
@@ -48,6 +50,7 @@ class Showing:
     conversation: str
     displayed: tuple[str, ...]
     texts: tuple[str, ...]
+    finishes: tuple[str, ...]
     models: tuple[str, ...]
     protocol: Protocol
     guideline_version: int
@@ -150,6 +153,7 @@ class Judging(QObject):
             conversation=tree.conversation.id,
             displayed=displayed,
             texts=tuple(node.content for node in nodes),
+            finishes=tuple(node.finish or "" for node in nodes),
             models=tuple(model_name(generators.get(node.generator_id or "")) for node in nodes),
             protocol=protocol_for(store.protocols.get(self._project), len(displayed)),
             guideline_version=guideline.version if guideline else 0,
@@ -310,6 +314,17 @@ class Judging(QObject):
             self._store.drafts.save(self._project, self._who(), self.showing.key, value)
         except AppError as trouble:
             self.troubled.emit(trouble)
+
+    # --- the bar
+
+    @property
+    def all_shown(self) -> bool:
+        """Whether the bar below the answers shows all that can be said, or one line."""
+        return bool(self._store.settings.get(_ALL_SHOWN, False))
+
+    def show_all(self, on: bool) -> None:
+        """Keep what the user chose."""
+        self._store.settings.set(_ALL_SHOWN, on)
 
     # --- saving
 

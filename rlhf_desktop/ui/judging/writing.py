@@ -1,8 +1,8 @@
 """A field for a longer text of the user's own: a correction, an example, a guideline."""
 
-from PySide6.QtCore import QEvent, Signal
+from PySide6.QtCore import QEvent, QSize, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QWidget
 
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
@@ -15,13 +15,19 @@ _LEAST_LINES, _MOST_LINES = 4, 16
 
 
 class LongEdit(QPlainTextEdit):
-    """Enter is a new line, Ctrl+Enter keeps the text, Esc leaves, Tab goes on."""
+    """Enter is a new line, Ctrl+Enter keeps the text, Esc leaves, Tab goes on.
+
+    As tall as its text, up to some lines; `gives_way`: lower where the room is short, and then it scrolls.
+    """
 
     submitted = Signal()
     left = Signal()
 
-    def __init__(self, name: str, text: str = "", parent: QWidget | None = None) -> None:
+    def __init__(self, name: str, text: str = "", gives_way: bool = False, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._gives_way = gives_way
+        if gives_way:
+            self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
         self.setProperty("type", "answer")
         self.setAccessibleName(name)
         self.setTabChangesFocus(True)
@@ -52,9 +58,23 @@ class LongEdit(QPlainTextEdit):
         if event.type() == QEvent.Type.FontChange:
             self._fit()
 
+    def sizeHint(self) -> QSize:
+        """As tall as the text."""
+        return QSize(super().sizeHint().width(), self._tall(_MOST_LINES))
+
+    def minimumSizeHint(self) -> QSize:
+        """A few lines."""
+        return QSize(super().minimumSizeHint().width(), self._tall(_LEAST_LINES))
+
     def _fit(self) -> None:
-        lines = max(_LEAST_LINES, min(_MOST_LINES, round(self.document().size().height())))
-        self.setFixedHeight(lines * self.fontMetrics().lineSpacing() + 2 * t.SPACE_M)
+        if self._gives_way:
+            self.updateGeometry()
+        else:
+            self.setFixedHeight(self._tall(_MOST_LINES))
+
+    def _tall(self, most: int) -> int:
+        lines = max(_LEAST_LINES, min(most, round(self.document().size().height())))
+        return lines * self.fontMetrics().lineSpacing() + 2 * t.SPACE_M
 
 
 class WritingPane(QWidget):
@@ -63,10 +83,10 @@ class WritingPane(QWidget):
     kept = Signal(str)
     left = Signal()
 
-    def __init__(self, name: str, text: str, keep: str, parent: QWidget | None = None) -> None:
+    def __init__(self, name: str, text: str, keep: str, gives_way: bool = False, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         box = column(self, 0, t.SPACE_XS)
-        self.edit = LongEdit(name, text)
+        self.edit = LongEdit(name, text, gives_way)
         box.addWidget(self.edit)
         lower = Flow(t.SPACE_S)  # in as many lines as it takes: cards stay equal
         lower.addWidget(caption(f"{keymap.shown('keep')} keeps · {keymap.shown('leave')} leaves"))

@@ -1,6 +1,6 @@
 """One item, the whole window: a thin bar, the prompt, the cards, the guidelines at the right, the panel below."""
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QWidget
 
 from rlhf_desktop.core.messages import Messages
@@ -11,10 +11,12 @@ from rlhf_desktop.ui.label.guidelines import GuidelinePanel
 from rlhf_desktop.ui.label.presenter import Progress
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
+from rlhf_desktop.ui.widgets.inset import Inset
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, clear, column, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, caption
 
+_PROMPT_SHARE = 4  # of what is seen, a prompt takes at most one part in so many
 _SPEAKERS = {"user": "Prompt", "system": "Instructions", "assistant": "Answer before"}
 
 
@@ -34,10 +36,14 @@ class PromptCard(Card):
         head.addStretch(0)
         head.addWidget(self.toggle)
         self.body.addLayout(head)
-        self._whole = QWidget()
-        self._parts = column(self._whole, 0, t.SPACE_S)
+        self._whole = Inset()
+        self._parts = self._whole.body
         self.body.addWidget(self._whole)
         self.toggle.clicked.connect(self.fold)
+
+    def set_cap(self, height: int) -> None:
+        """A longer prompt scrolls in its place: the answers keep theirs."""
+        self._whole.set_cap(height)
 
     def show_prompt(self, messages: Messages) -> None:
         """Show all of it."""
@@ -48,6 +54,7 @@ class PromptCard(Card):
             if len(messages) > 1:
                 self._parts.addWidget(caption("Prompt" if message is messages[-1] else "You" if name == "Prompt" else name))
             self._parts.addWidget(MarkdownView(message["content"], name))
+        self._whole.to_top()
         self._line.setText(words.shortened(messages[-1]["content"], 200) if messages else "")
 
     def text(self) -> str:
@@ -130,7 +137,15 @@ class ItemPage(QWidget):
             box.addWidget(part)
         box.addStretch(1)
         self.scroll.setWidget(inner)
+        for part in (self.prompt, self.notice, self.scroll.viewport()):
+            part.installEventFilter(self)
         return self.scroll
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The prompt is folded, the panel below has grown: the answers have other room."""
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.Show, QEvent.Type.Hide):
+            self.arrange()
+        return super().eventFilter(watched, event)
 
     def show_prompt(self, messages: Messages) -> None:
         """Another item."""
@@ -168,9 +183,13 @@ class ItemPage(QWidget):
         self.arrange()
 
     def arrange(self) -> None:
-        """As many columns as keep answers readable; two rows of two rather than three and one."""
-        count = max(1, len(self._area.board.cards))
+        """The answers share what is seen below the prompt; in a narrow window they stand below each other, and the page scrolls."""
+        seen = self.scroll.viewport().size()
+        self.prompt.set_cap(max(t.ANSWER_MIN_HEIGHT // 2, seen.height() // _PROMPT_SHARE))
         taken = self.guidelines.width() if self.guidelines.isVisibleTo(self) else 0
-        fits = max(1, (self.width() - taken - 2 * t.SPACE_XL) // self._area.board.least_width)
-        rows = -(-count // min(count, fits))
-        self._area.board.arrange(-(-count // rows))
+        width = self.width() - taken - 2 * t.SPACE_XL
+        if self.window().width() < t.SIDE_BY_SIDE_MIN:
+            self._area.board.fit(QSize(width, 0))
+            return
+        above = sum(part.sizeHint().height() + t.SPACE_M for part in (self.prompt, self.notice) if part.isVisibleTo(self))
+        self._area.board.fit(QSize(width, max(1, seen.height() - above - 2 * t.SPACE_S)))

@@ -86,6 +86,7 @@ WINDOW_WIDTH, WINDOW_HEIGHT = 1280, 800
 WINDOW_MIN_WIDTH, WINDOW_MIN_HEIGHT = 800, 560
 SIDE_BY_SIDE_MIN = 1100  # a window at least this wide shows answers side by side
 ANSWER_MIN_WIDTH = 300  # an answer narrower than this is tiring to read
+ANSWER_MIN_HEIGHT = 180  # one lower than this is read through a slit
 PALETTE_WIDTH = 560
 HELP_WIDTH, HELP_MIN_WIDTH = 400, 320
 FORM_WIDTH = 640
