@@ -71,6 +71,7 @@ class BlindPair:
     right: str
     done: int  # pairs this person has judged
     total: int
+    finishes: tuple[str, str] = ("", "")  # how the two ended: an answer cut at the length limit is judged as such
 
 
 # --- beginning ----------------------------------------------------------------------------------------------------------------
@@ -191,8 +192,9 @@ def next_pair(store: Store, evaluation_id: str, who: str) -> BlindPair | None:
 def _shown(store: Store, found: Evaluation, pair: EvaluationPair, done: int) -> BlindPair:
     first = store.conversations.message(pair.displayed[0])
     tree = store.conversations.tree(first.conversation_id)
-    left, right = (tree.node(message_id).content for message_id in pair.displayed)
-    return BlindPair(found.id, pair.position, tree.prompt_of(first.id), left, right, done, len(found.pairs))
+    left, right = (tree.node(message_id) for message_id in pair.displayed)
+    prompt, finishes = tree.prompt_of(first.id), (left.finish or "", right.finish or "")
+    return BlindPair(found.id, pair.position, prompt, left.content, right.content, done, len(found.pairs), finishes)
 
 
 def judge_pair(

@@ -11,7 +11,6 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import clear, column, row
 from rlhf_desktop.ui.widgets.text import caption
 
-
 _QUESTION_SHARE = 5  # of what is seen, one part in so many is left to the question above the answers
 
 

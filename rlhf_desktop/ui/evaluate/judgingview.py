@@ -4,18 +4,21 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import QLineEdit, QSizePolicy, QWidget
 
 from rlhf_desktop.operations.blind import BlindPair
 from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.judging.card import cut_words
 from rlhf_desktop.ui.judging.keys import digit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.icons import grown
 from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.inset import READING, Inset
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
-from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Page, column, row
+from rlhf_desktop.ui.widgets.surfaces import Card, Meter, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
 
+_PROMPT_SHARE = 5  # of the view, a prompt takes at most one part in so many
 _BY_NUMBER = {1: "left", 2: "right"}
 _BY_NAME = {"tie": "tie", "none": "both_bad", "skip": "skip"}
 VERDICTS = {
@@ -38,43 +41,39 @@ class JudgingView(QWidget):
         super().__init__(parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Blind comparison: 1 for the left answer, 2 for the right, equals for a tie, 0 when neither will do")
-        self.page = Page(t.WIDE_WIDTH)
         self.meter = Meter("Progress of the comparison")
-        self.page.body.addWidget(self.meter)
         prompt_card = Card(kind="turn")
         prompt_card.body.addWidget(caption("Prompt"))
         self._prompt = MarkdownView(name="Prompt")
-        prompt_card.body.addWidget(self._prompt)
-        self.page.body.addWidget(prompt_card)
-        grid = QGridLayout()
-        grid.setSpacing(t.SPACE_M)
-        self._sides = [self._side(grid, place, name) for place, name in enumerate(("1", "2"))]
-        self.page.body.addLayout(grid)
-        self.page.body.addStretch(1)
+        self._prompt_place = Inset()
+        self._prompt_place.body.addWidget(self._prompt)
+        prompt_card.body.addWidget(self._prompt_place)
+        sides = QWidget()
+        sides.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
+        across = row(sides, 0, t.SPACE_M)
+        self._cards = [_Side(name) for name in ("1", "2")]
+        self._sides = [card.text for card in self._cards]
+        for card in self._cards:
+            across.addWidget(card, 1)
         box = column(self, 0, 0)
-        box.addWidget(self.page, 1)
+        box.addWidget(_centred((self.meter, prompt_card, sides)), 1)
         box.addWidget(self._bar())
 
-    def _side(self, grid: QGridLayout, place: int, letter: str) -> MarkdownView:
-        card = Card()
-        card.body.addWidget(Label(f"Answer {letter}", strong=True))
-        text = MarkdownView(name=f"Answer {letter}")
-        card.body.addWidget(text)
-        card.body.addStretch(1)
-        grid.addWidget(card, 0, place)
-        grid.setColumnStretch(place, 1)
-        return text
+    def resizeEvent(self, event) -> None:
+        """A long prompt scrolls in its place: the answers keep theirs."""
+        super().resizeEvent(event)
+        self._prompt_place.set_cap(self.height() // _PROMPT_SHARE)
 
     def _bar(self) -> QWidget:
         """The verdicts stay in one place, however long the answers are."""
         bar, inner = QWidget(), QWidget()
         across = row(bar)
-        across.setContentsMargins(t.SPACE_XL, t.SPACE_M, t.SPACE_XL, t.SPACE_L)
+        across.setContentsMargins(t.SPACE_XL, t.SPACE_S, t.SPACE_XL, t.SPACE_M)
         inner.setMaximumWidth(grown(t.WIDE_WIDTH))
         across.addStretch(1)
         across.addWidget(inner, 1000)
         across.addStretch(1)
-        lines = column(inner, 0, t.SPACE_M)
+        lines = column(inner, 0, t.SPACE_S)
         lines.addLayout(self._verdicts())
         lines.addLayout(self._below())
         return bar
@@ -113,10 +112,10 @@ class JudgingView(QWidget):
         """Show a pair to judge."""
         self.meter.set_value(pair.done, pair.total, f"{pair.done} of {pair.total} judged")
         self._prompt.set_text(_conversation(pair))
-        for view, text in zip(self._sides, (pair.left, pair.right), strict=True):
-            view.set_text(text)
+        for card, text, finish in zip(self._cards, (pair.left, pair.right), pair.finishes, strict=True):
+            card.show_answer(text, finish)
         self.why.clear()
-        self.page.verticalScrollBar().setValue(0)
+        self._prompt_place.to_top()
         self.undo.setEnabled(pair.done > 0)
         self.setEnabled(True)
         self.setFocus()
@@ -127,10 +126,13 @@ class JudgingView(QWidget):
             self.judged.emit(verdict, self.why.text().strip())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """A verdict, or what the table of keys says; arrows and the page keys scroll."""
-        action = self._action(event)
-        if action is None:
-            self.page.keyPressEvent(event)
+        """A verdict, or what the table of keys says; arrows and the page keys read on in both answers."""
+        action, step = self._action(event), READING.get(keymap.heard(event, "blind"))
+        if step is not None:
+            for card in self._cards:
+                card.inset.read_on(step)
+        elif action is None:
+            super().keyPressEvent(event)
         elif not event.isAutoRepeat():
             action()
 
@@ -143,9 +145,47 @@ class JudgingView(QWidget):
         return {"why": self.why.setFocus, "take back": back, "leave": self.stopped.emit}.get(said)
 
 
+class _Side(Card):
+    """One of the two answers."""
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent=parent)
+        self.body.addWidget(Label(f"Answer {name}", strong=True))
+        self.text = MarkdownView(name=f"Answer {name}")
+        self.inset = Inset()
+        self.inset.body.addWidget(self.text)
+        self.body.addWidget(self.inset)
+        self.cut = caption("")
+        self.cut.set_tone("warning")
+        self.body.addWidget(self.cut)
+        self.body.addStretch(1)
+
+    def show_answer(self, text: str, finish: str) -> None:
+        """What it says, and whether it was cut."""
+        self.text.set_text(text)
+        self.inset.to_top()
+        self.cut.setText(cut_words(finish))
+        self.cut.setVisible(bool(cut_words(finish)))
+
+
+def _centred(parts: tuple[QWidget, ...]) -> QWidget:
+    outer, inner = QWidget(), QWidget()
+    across = row(outer)
+    across.setContentsMargins(t.SPACE_XL, t.SPACE_L, t.SPACE_XL, 0)
+    inner.setMaximumWidth(grown(t.WIDE_WIDTH))
+    across.addStretch(1)
+    across.addWidget(inner, 1000)
+    across.addStretch(1)
+    lines = column(inner, 0, t.SPACE_M)
+    for part in parts:
+        lines.addWidget(part)
+    lines.addStretch(1)
+    return outer
+
+
 def _keys_in_words() -> str:
     key = keymap.shown
-    said = [f"{key('take back')} takes back", f"{key('why')} why", f"{key('leave')} result"]
+    said = [f"{key('up')} {key('down')} read on", f"{key('take back')} takes back", f"{key('why')} why", f"{key('leave')} result"]
     return "   ·   ".join([f"Keys: 1  2  {key('tie')}  {key('none')}", *said])
 
 

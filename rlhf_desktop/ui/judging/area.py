@@ -1,9 +1,8 @@
 """Cards and panel of whatever is being judged, connected to its presenter: the same in Chat, Label and Feedback."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from PySide6.QtCore import QObject, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QLineEdit, QPlainTextEdit, QWidget
 
@@ -17,21 +16,8 @@ from rlhf_desktop.ui.judging.presenter import Judging, Showing
 from rlhf_desktop.ui.judging.writing import WritingPane
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.icons import grown
+from rlhf_desktop.ui.widgets.inset import READING
 
-
-
-@dataclass(frozen=True)
-class _Step:
-    by: int
-    pages: bool
-
-
-_READING = {
-    "up": _Step(-1, pages=False),
-    "down": _Step(1, pages=False),
-    "page up": _Step(-1, pages=True),
-    "page down": _Step(1, pages=True),
-}
 _TEXT_FIELDS = (QLineEdit, QPlainTextEdit, QComboBox, QAbstractSpinBox)
 _REPEATABLE = ("left", "right")  # looking along the answers says nothing of them
 
@@ -81,12 +67,12 @@ class AnswerBoard(QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Arrows up and down and the page keys read on in the current answer, where it is longer than its card."""
-        step = _READING.get(keymap.heard(event, "judging")) if self._current < self._shown else None
-        inset = self.cards[self._current].inset if step else None
-        if inset is None or not inset.verticalScrollBar().maximum():
+        step = READING.get(keymap.heard(event, "judging"))
+        inset = self.cards[self._current].inset if step and self._current < self._shown else None
+        if inset is None or inset.whole:
             super().keyPressEvent(event)
         else:
-            (inset.scroll_pages if step.pages else inset.scroll_lines)(step.by)
+            inset.read_on(step)
 
 
 class JudgingArea(QObject):
@@ -101,6 +87,7 @@ class JudgingArea(QObject):
         self._own: WritingPane | None = None
         self.board.hide()
         self.panel.hide()
+        self.board.installEventFilter(self)
         self._connect()
 
     def _connect(self) -> None:
@@ -209,6 +196,12 @@ class JudgingArea(QObject):
             self._own = None
 
     # --- keys
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The board hears its keys before whatever scrolls it: that would take the arrows."""
+        if event.type() == QEvent.Type.KeyPress and self.key(event):
+            return True
+        return super().eventFilter(watched, event)
 
     def key(self, event: QKeyEvent) -> bool:
         """A key pressed in the room. Whether it was one of ours. Dead while a text field has the focus."""

@@ -100,7 +100,7 @@ class AnswerCard(Card):
         self.cut.hide()
         self.body.addWidget(self.cut)
         self.body.addStretch(1)
-        self._asked = Inset(2)  # many questions scroll in their place too, where the card is low
+        self._asked = Inset(2, least_lines=2)  # many questions scroll in their place too, where the card is low
         self._questions = self._asked.body
         self.body.addWidget(self._asked)
         self._asked.hide()
@@ -186,7 +186,7 @@ class AnswerCard(Card):
         if protocol != self._protocol:
             self._protocol = protocol
             self._ask(protocol)
-        self._asked.setVisible(bool(self._rows))
+        self._show_asked()
         buckets = protocol.comparison == "buckets"
         self.pick.setVisible(protocol.comparison in ("pairwise", "ranking"))
         self.pick.setAccessibleName(f"Place answer {self.letter} next")
@@ -233,7 +233,12 @@ class AnswerCard(Card):
         correction = draft.corrections.get(self._answer, "")
         self._corrected.set_text(correction)
         self._correction.setVisible(bool(correction) and self._writing is None)
+        self._show_asked()
         self._show_spans(draft)
+
+    def _show_asked(self) -> None:
+        """What is asked gives way while the answer is corrected or marked, and comes back."""
+        self._asked.setVisible(bool(self._rows) and self._writing is None and not self._marking)
 
     def _place_words(self, draft: Draft) -> str:
         if self._protocol is None or self._protocol.comparison != "buckets" or draft.ranking.all_bad:
@@ -311,6 +316,7 @@ class AnswerCard(Card):
             self.stop_marking()
         elif self._protocol is not None and self._protocol.span_categories:
             self._marking = True
+            self._show_asked()
             self._show_spans(self._draft)
             self._marks.set_marking(True)
 
@@ -319,6 +325,7 @@ class AnswerCard(Card):
         if self._marking:
             self._marking = False
             self._marks.set_marking(False)
+            self._show_asked()
             self._show_spans(self._draft)
             self.left.emit()
 

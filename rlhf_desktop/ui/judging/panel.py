@@ -14,7 +14,6 @@ from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.surfaces import Card, clear, column, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption, restyle
 
-
 _ONE_LINE = 720  # pixels: fewer do not hold a ranking, its keys and Save in one line
 
 

@@ -16,6 +16,7 @@ from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, clear, column, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, caption
 
+_PROMPT_LEAST = 72  # three lines
 _PROMPT_SHARE = 4  # of what is seen, a prompt takes at most one part in so many
 _SPEAKERS = {"user": "Prompt", "system": "Instructions", "assistant": "Answer before"}
 
@@ -44,6 +45,11 @@ class PromptCard(Card):
     def set_cap(self, height: int) -> None:
         """A longer prompt scrolls in its place: the answers keep theirs."""
         self._whole.set_cap(height)
+
+    @property
+    def text_height(self) -> int:
+        """What all of it takes."""
+        return self._whole.whole_height
 
     def show_prompt(self, messages: Messages) -> None:
         """Show all of it."""
@@ -137,7 +143,7 @@ class ItemPage(QWidget):
             box.addWidget(part)
         box.addStretch(1)
         self.scroll.setWidget(inner)
-        for part in (self.prompt, self.notice, self.scroll.viewport()):
+        for part in (self.prompt, self.notice, self._area.board, self.scroll.viewport()):
             part.installEventFilter(self)
         return self.scroll
 
@@ -184,12 +190,20 @@ class ItemPage(QWidget):
 
     def arrange(self) -> None:
         """The answers share what is seen below the prompt; in a narrow window they stand below each other, and the page scrolls."""
-        seen = self.scroll.viewport().size()
-        self.prompt.set_cap(max(t.ANSWER_MIN_HEIGHT // 2, seen.height() // _PROMPT_SHARE))
+        seen, board = self.scroll.viewport().size(), self._area.board
         taken = self.guidelines.width() if self.guidelines.isVisibleTo(self) else 0
         width = self.width() - taken - 2 * t.SPACE_XL
+        cap = max(_PROMPT_LEAST, seen.height() // _PROMPT_SHARE)
+        self.prompt.set_cap(cap)
         if self.window().width() < t.SIDE_BY_SIDE_MIN:
-            self._area.board.fit(QSize(width, 0))
+            board.fit(QSize(width, 0))
             return
-        above = sum(part.sizeHint().height() + t.SPACE_M for part in (self.prompt, self.notice) if part.isVisibleTo(self))
-        self._area.board.fit(QSize(width, max(1, seen.height() - above - 2 * t.SPACE_S)))
+        room = seen.height() - self._above() - 2 * t.SPACE_S
+        board.fit(QSize(width, max(1, room)))
+        if (short := board.heightForWidth(width) - room) > 0:  # a long prompt gives way first
+            self.prompt.set_cap(max(_PROMPT_LEAST, min(cap, self.prompt.text_height) - short))
+            board.fit(QSize(width, max(1, seen.height() - self._above() - 2 * t.SPACE_S)))
+
+    def _above(self) -> int:
+        """What stands above the answers takes so much."""
+        return sum(part.sizeHint().height() + t.SPACE_M for part in (self.prompt, self.notice) if part.isVisibleTo(self))

@@ -1,11 +1,28 @@
 """A text that is shown whole where there is room for it, and scrolls in its place where there is not."""
 
+from dataclasses import dataclass
+
 from PySide6.QtCore import QEvent, QObject, QRect, QSize, Qt
 from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QWidget
 
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import column
 
+
+@dataclass(frozen=True)
+class Step:
+    """How far to read on."""
+
+    by: int
+    pages: bool
+
+
+READING = {  # by the names of `ui.frame.keymap`
+    "up": Step(-1, pages=False),
+    "down": Step(1, pages=False),
+    "page up": Step(-1, pages=True),
+    "page down": Step(1, pages=True),
+}
 LEAST_LINES = 3  # fewer lines of an answer than this cannot be read in one go
 
 
@@ -15,9 +32,10 @@ class Inset(QScrollArea):
     It gives way to what stands beside it, down to a few lines; with a `cap` it does not, and is no taller than that.
     """
 
-    def __init__(self, spacing: int = t.SPACE_S, parent: QWidget | None = None) -> None:
+    def __init__(self, spacing: int = t.SPACE_S, least_lines: int = LEAST_LINES, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._cap: int | None = None
+        self._least_lines = least_lines
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -54,7 +72,7 @@ class Inset(QScrollArea):
     def minimumSizeHint(self) -> QSize:
         """A few lines, or all where that is less; as narrow as one likes."""
         line = round(self.fontMetrics().lineSpacing() * t.LINE_HEIGHT_PERCENT / 100)
-        least = LEAST_LINES * line if self._cap is None else self._cap
+        least = self._least_lines * line if self._cap is None else self._cap
         return QSize(self.body.totalMinimumSize().width(), min(self.whole_height, least))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -63,15 +81,15 @@ class Inset(QScrollArea):
             self.updateGeometry()
         return super().eventFilter(watched, event)
 
-    def scroll_lines(self, lines: int) -> None:
-        """So many lines further; back, if negative."""
-        bar = self.verticalScrollBar()
-        bar.setValue(bar.value() + lines * self.fontMetrics().lineSpacing())
+    @property
+    def whole(self) -> bool:
+        """Whether all of it is seen."""
+        return self.verticalScrollBar().maximum() == 0
 
-    def scroll_pages(self, pages: int) -> None:
-        """So many times what is seen, but for a line to go on from."""
-        bar = self.verticalScrollBar()
-        bar.setValue(bar.value() + pages * (self.viewport().height() - self.fontMetrics().lineSpacing()))
+    def read_on(self, step: Step) -> None:
+        """So many lines or pages further; back, if negative. A page leaves a line to go on from."""
+        bar, line = self.verticalScrollBar(), self.fontMetrics().lineSpacing()
+        bar.setValue(bar.value() + step.by * (self.viewport().height() - line if step.pages else line))
 
     def to_top(self) -> None:
         """Where one begins to read."""
