@@ -1,5 +1,6 @@
 """`chat`, `generate` and `score`: asking the model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,16 @@ from rlhf_desktop.core.errors import AppError, NotFound
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Completion, Reply, Sampling, Token
 from rlhf_desktop.core.runs import AdapterRef
+from rlhf_desktop.feedback.attachments import Attachment, estimated_tokens
 from rlhf_desktop.feedback.prompt_files import read_prompts
+from rlhf_desktop.operations.attachments import (
+    choose_parts,
+    context_tokens,
+    fit_trouble,
+    prompt_with,
+    read_document,
+    room_beside_answer,
+)
 from rlhf_desktop.operations.generation import MAX_ANSWERS, check_room, generate_answers, score_answers
 from rlhf_desktop.operations.rows import check_output, read_answers, write_answers
 from rlhf_desktop.operations.sampling import usual_sampling
@@ -102,6 +112,8 @@ def score(ctx: click.Context, reward: str, data: Path, out: Path) -> None:
 @click.command(cls=Command)
 @click.option("--adapter", metavar="A", help="A tuned model: name, run id or folder (default: the base model).")
 @click.option("--prompt", metavar="TEXT", help="Ask this, print the answer, and end.")
+@click.option("--attach", "files", type=FILE, multiple=True, metavar="FILE", help="A PDF, Word or text file to ask about.")
+@click.option("--pages", metavar="1-3,7", help="Which pages of the file (of a text without pages: which parts).")
 @sampling_options
 @holding
 @click.pass_context
@@ -110,55 +122,107 @@ def chat(
     /,
     adapter: str | None,
     prompt: str | None,
+    files: tuple[Path, ...],
+    pages: str | None,
     seed: int,
     **drawn: Any,
 ) -> None:
     """Talk to the model here in the terminal."""
+    if pages and len(files) != 1:
+        raise click.UsageError("--pages goes with one --attach FILE.")
     desk = desk_of(ctx)
+    attached = [read_attachment(desk, path, pages or "") for path in files]
     base, tuned = desk.base, desk.adapter(adapter)
     sampling = sampling_of(desk, drawn)
+    talk = Talk(desk, tuned, sampling, seed, attached)
+    if prompt is not None:
+        talk.question(prompt)  # what is too long is said before a model is loaded
     desk.client.load(base.held(tuned))
-    talk = Talk(desk, tuned, sampling, seed)
     if prompt is not None or desk.console.as_json:
         talk.ask_once(prompt)
     else:
         talk.converse()
 
 
-class Talk:
-    """One conversation in the terminal."""
+def read_attachment(desk: Desk, path: Path, pages: str) -> Attachment:
+    """The text of a file, and what the user should know of it."""
+    attachment = choose_parts(read_document(path), pages)
+    document = attachment.document
+    tokens = estimated_tokens(attachment.attached().text)
+    counted = f"{len(attachment.chosen)} of {document.total} {document.unit}s" if document.total > 1 else "whole"
+    desk.console.note(f"Attached {document.name}: {counted}, about {tokens:,} tokens. {document.note}".strip())
+    return attachment
 
-    def __init__(self, desk: Desk, adapter: AdapterRef | None, sampling: Sampling, seed: int) -> None:
+
+class Talk:
+    """One conversation in the terminal. The files attached go with its next question."""
+
+    def __init__(
+        self, desk: Desk, adapter: AdapterRef | None, sampling: Sampling, seed: int, attached: Sequence[Attachment] = ()
+    ) -> None:
         self._desk, self._adapter, self._sampling, self._seed = desk, adapter, sampling, seed
+        self._attached = list(attached)
         self._messages: Messages = []
+
+    def question(self, text: str) -> str:
+        """What is asked: the text with the files attached.
+
+        Raises:
+            BadInput: it is more than the model takes.
+        """
+        prompt = prompt_with(text, self._attached)
+        room = room_beside_answer(context_tokens(self._desk.base), self._sampling.max_new_tokens)
+        if self._attached and (trouble := fit_trouble(prompt, room)):
+            raise trouble
+        return prompt
 
     def ask_once(self, prompt: str | None) -> None:
         """One question, one answer."""
         if not (prompt or "").strip():
             raise click.UsageError("Give the question with --prompt TEXT.")
-        answer = self._answer([{"role": "user", "content": prompt or ""}], show=not self._desk.console.as_json)
-        made = {"prompt": prompt, "answer": answer.text, "tokens": answer.tokens, "finish": answer.finish}
+        asked = self.question(prompt or "")
+        answer = self._answer([{"role": "user", "content": asked}], show=not self._desk.console.as_json)
+        made = {"prompt": asked, "answer": answer.text, "tokens": answer.tokens, "finish": answer.finish}
         made |= {"thought": answer.thought, "thought_tokens": answer.thought_tokens} if answer.thought else {}
         self._desk.console.result({**made, "model": self._desk.base.name, "adapter": self._adapter.name if self._adapter else None})
 
     def converse(self) -> None:
         """Questions and answers until /quit, Ctrl+D or Ctrl+C at the prompt."""
         name = f"{self._desk.base.name} with {self._adapter.name}" if self._adapter else self._desk.base.name
-        self._desk.console.say(f"You are talking to {name}. /regenerate: another answer · /new: start over · /quit: leave")
+        self._desk.console.say(
+            f"You are talking to {name}. /regenerate: another answer · /attach FILE · /new: start over · /quit: leave"
+        )
         while (line := _read_line()) is not None and line != "/quit":
             self._take(line)
 
     def _take(self, line: str) -> None:
         if line == "/new":
-            self._messages = []
+            self._messages, self._attached = [], []
             self._desk.console.say("A new conversation.")
         elif line == "/regenerate":
             self._regenerate()
+        elif line.startswith("/attach "):
+            self._attach(line.removeprefix("/attach ").strip().strip("\"'"))
         elif line.startswith("/"):
-            self._desk.console.say("Commands: /regenerate, /new, /quit.")
+            self._desk.console.say("Commands: /regenerate, /attach FILE, /new, /quit.")
         elif line:
-            self._messages.append({"role": "user", "content": line})
-            self._reply()
+            self._ask(line)
+
+    def _attach(self, name: str) -> None:
+        try:
+            self._attached.append(read_attachment(self._desk, Path(name).expanduser(), ""))
+        except AppError as trouble:
+            self._desk.console.note(str(trouble))
+
+    def _ask(self, line: str) -> None:
+        try:
+            self._messages.append({"role": "user", "content": self.question(line)})
+        except AppError as trouble:
+            self._desk.console.note(f"{trouble} The files are no longer attached.")
+            self._attached = []
+            return
+        self._attached = []
+        self._reply()
 
     def _regenerate(self) -> None:
         if self._messages and self._messages[-1]["role"] == "assistant":

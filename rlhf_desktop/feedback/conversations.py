@@ -15,6 +15,7 @@ from rlhf_desktop.core.files import canonical_json, sha256_text
 from rlhf_desktop.core.messages import Message, Messages, Role
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.feedback.attachments import question_of
 
 Origin = Literal["chat", "label", "import", "sample"]
 Finish = Literal["end", "length", "cancelled"]
@@ -213,7 +214,7 @@ def path_to(node: MessageNode, by_id: Mapping[str, MessageNode]) -> tuple[Messag
 def title_from(messages: Iterable[Message], limit: int = 60) -> str:
     """A conversation's title: the start of its first question, cut at a word."""
     first = next((m["content"] for m in messages if m["role"] == "user"), "")
-    text = " ".join(first.split())
+    text = " ".join(question_of(first).split())
     if len(text) <= limit:
         return text
     cut = text[:limit].rsplit(" ", 1)[0]

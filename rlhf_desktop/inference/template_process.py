@@ -6,7 +6,6 @@ operation. The environment is the one transformers documents for chat templates,
 """
 
 import json
-import signal
 import sys
 from datetime import datetime
 from typing import Any
@@ -16,6 +15,8 @@ from jinja2 import nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from rlhf_desktop.core.limits import limit_cpu, limit_memory
 
 MEMORY_BYTES = 1 << 30
 TEXT_LIMIT_CHARS = 8_000_000
@@ -103,27 +104,10 @@ def answer(line: bytes) -> dict[str, str]:
         return {"error": f"{problem}"[:500] or type(problem).__name__}
 
 
-def limit_cpu(seconds: float) -> None:
-    """Have the system end this process after so much more computing; 0: no limit."""
-    if sys.platform != "win32":
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-
-
-def limit_memory() -> None:
-    """Have the system refuse this process more memory; macOS and Windows know no such limit, so there `sandbox` watches."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform != "darwin":
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-
-
 def main() -> None:
     """Serve until the input ends."""
     seconds = float(sys.argv[1])
-    limit_memory()
+    limit_memory(MEMORY_BYTES)
     for line in sys.stdin.buffer:
         limit_cpu(seconds)
         reply = json.dumps(answer(line)).encode() + b"\n"

@@ -7,8 +7,10 @@ import pytest
 from cli_helpers import write_rows
 
 from rlhf_desktop.cli import desk as desk_module
+from rlhf_desktop.cli import talk
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.protocol import Completion, Token
+from tests.documents import pdf_bytes
 
 
 class EchoWorker:
@@ -158,7 +160,7 @@ def test_a_conversation_remembers_starts_over_and_asks_again(cli, model, worker,
     assert [len(messages) for messages in worker.asked] == [1, 3, 3, 1]
     assert worker.asked[1][1] == {"role": "assistant", "content": "One (1/0)"}
     assert worker.seeds == [0, 0, 1, 1]
-    assert "Commands: /regenerate, /new, /quit." in said.out
+    assert "Commands: /regenerate, /attach FILE, /new, /quit." in said.out
 
 
 def test_ctrl_d_ends_the_conversation(cli, model, worker, monkeypatch):
@@ -188,3 +190,37 @@ def test_a_thought_is_told_apart_and_only_where_it_is_asked_for(cli, model, work
     (answer,) = json.loads((tmp_path / "o.jsonl").read_text())["completions"]
     assert answer == {"text": "Why? (1/0)", "thought": "Hm."}
     assert worker.rooms == [0, 64, 64, 64]
+
+
+def test_a_file_stands_before_the_question(cli, model, worker, tmp_path):
+    (tmp_path / "terms.md").write_text("Returns within 30 days.")
+    said = cli("chat", "--prompt", "How long?", "--attach", tmp_path / "terms.md", "--model", model, "--json")
+    assert said.json["prompt"] == "File: terms.md\n```text\nReturns within 30 days.\n```\n\nHow long?"
+    assert worker.asked == [[{"role": "user", "content": said.json["prompt"]}]]
+    assert "Attached terms.md: whole, about 7 tokens." in said.err
+
+
+def test_pages_of_a_file_are_chosen(cli, model, worker, tmp_path):
+    (tmp_path / "a.pdf").write_bytes(pdf_bytes(["One", "Two", "Three"]))
+    asked = ("chat", "--prompt", "Why?", "--attach", tmp_path / "a.pdf", "--model", model, "--json")
+    assert cli(*asked, "--pages", "2-3").json["prompt"] == "File: a.pdf (pages 2-3 of 3)\n```text\nTwo\n\nThree\n```\n\nWhy?"
+    assert cli(*asked, "--pages", "9").json["error"]["message"] == "There is no page 9."
+    assert cli(*asked, "--attach", tmp_path / "a.pdf", "--pages", "1").code == 2
+
+
+def test_more_than_the_model_takes_is_refused_before_it_is_loaded(cli, model, worker, tmp_path, monkeypatch):
+    monkeypatch.setattr(talk, "context_tokens", lambda base: 1024)
+    (tmp_path / "long.txt").write_text("One word after the other. " * 400)
+    said = cli("chat", "--prompt", "Why?", "--attach", tmp_path / "long.txt", "--model", model, "--json")
+    assert said.json["error"]["message"].startswith("This is about 2,")
+    assert "Choose fewer pages" in said.json["error"]["hint"]
+    assert worker.held == []
+
+
+def test_a_file_is_attached_in_the_middle_of_a_conversation(cli, model, worker, tmp_path, monkeypatch):
+    (tmp_path / "my terms.txt").write_text("30 days.")
+    converse(monkeypatch, "One", f"/attach {tmp_path / 'my terms.txt'}", "/attach /nowhere.pdf", "Two", "Three")
+    said = cli("chat", "--model", model)
+    asked = [messages[-1]["content"] for messages in worker.asked]
+    assert asked == ["One", "File: my terms.txt\n```text\n30 days.\n```\n\nTwo", "Three"]
+    assert "There is no file “nowhere.pdf”." in said.err

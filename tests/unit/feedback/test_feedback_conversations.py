@@ -4,6 +4,7 @@ from rlhf_desktop.core.errors import BadInput, NotFound
 from rlhf_desktop.core.files import canonical_json, sha256_text
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.feedback.attachments import AttachedText, with_files
 from rlhf_desktop.feedback.conversations import Conversation, Generator, MessageNode, Tree, path_to, title_from
 
 
@@ -87,6 +88,8 @@ def test_a_title_is_the_start_of_the_first_question_cut_at_a_word():
     long = title_from([{"role": "user", "content": "word " * 40}])
     assert long == "word " * 10 + "word word…"
     assert title_from([]) == ""
+    asked = with_files("Who signed?", [AttachedText("contract.pdf", "", "Many words")])
+    assert title_from([{"role": "user", "content": asked}]) == "Who signed?"
 
 
 def test_generators_from_before_thoughts_keep_their_ids():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rlhf_desktop.core import limits as process_limits
 from rlhf_desktop.core.adapterfiles import adapter_fits, check_adapter
 from rlhf_desktop.core.errors import AppError, ModelTrouble
 from rlhf_desktop.core.gguf_header import check_gguf
@@ -148,8 +149,8 @@ def test_templates(renderer, tripwire, name):
 def test_the_template_process_asks_for_no_limit_its_system_refuses(monkeypatch, system, limits):
     asked = []
     monkeypatch.setattr(resource, "setrlimit", lambda kind, bounds: asked.append(kind))
-    monkeypatch.setattr(template_process.sys, "platform", system)
-    template_process.limit_memory()
+    monkeypatch.setattr(process_limits.sys, "platform", system)
+    process_limits.limit_memory(template_process.MEMORY_BYTES)
     assert asked == [getattr(resource, f"RLIMIT_{name}") for name in limits]
 
 

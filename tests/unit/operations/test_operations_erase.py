@@ -7,11 +7,14 @@ from operations_helpers import BASE, QuietQueue, user
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.files import sha256_file
+from rlhf_desktop.feedback.attachments import AttachedText, with_files
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, revision
-from rlhf_desktop.operations.bundles import export_bundle
+from rlhf_desktop.hub.privacy import find_in
+from rlhf_desktop.operations.bundles import export_bundle, merge_bundle
 from rlhf_desktop.operations.erase import ERASED, erase, plan_erasure
 from rlhf_desktop.operations.training import start_run
 from rlhf_desktop.store.backups import back_up
+from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.history import HistoryQuery
 
 SECRET, ANSWER, BETTER = "Mrs Zaborowska's biopsy", "Zaborowska should worry", "Zaborowska can be told"
@@ -113,3 +116,22 @@ def test_a_conversation_keeps_what_was_said_before_the_erased_answer(store, work
     assert [node.content for node in store.conversations.tree(tree_id).path(chosen)] == ["Opening hours?", "Nine to five"]
     assert judged[1] in store.judgements.all(project.id)
     assert answer.id not in {node.id for node in store.conversations.tree(tree_id).nodes}
+
+
+def test_the_text_of_an_attached_file_goes_with_its_question(store, workspace, project, tmp_path):
+    letter = AttachedText("zaborowska.pdf", "", "Dear Mrs Zaborowska,\n\nthe biopsy shows nothing.")
+    _, question = store.conversations.start(project.id, user(with_files("What may I tell her?", [letter])))
+    ids = tuple(node.id for node in store.conversations.add_answers(question.id, ["All of it", "Ask the ward"]))
+    made = store.judgements.add(Judgement(project.id, "me", ids, Ranking((2, 1))))
+    export_bundle(store, project, tmp_path / "b.zip")
+    with Store.open(tmp_path / "there.db") as there:
+        merge_bundle(there, there.projects.create(project.name), tmp_path / "b.zip")
+        assert there.conversations.message(question.id).content == store.conversations.message(question.id).content
+    assert find_in(store.conversations.message(question.id).content)[0].kind == "name"
+    folder = start_run(store, QuietQueue(workspace), project, "reward", base=BASE, title="Taught")
+    finished(folder)
+    store.connection.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert len(anywhere(workspace.root, "Zaborowska")) >= 2
+    erase(store, workspace, project, [made.id], confirmed=True)
+    assert anywhere(workspace.root, "aborowska") == []
+    assert anywhere(workspace.root, "biopsy shows") == []
