@@ -30,6 +30,7 @@ _COMMANDS = {
     "models": "models:models",
     "server": "servers:server",
     "chat": "talk:chat",
+    "conversations": "conversations:conversations",
     "generate": "talk:generate",
     "score": "talk:score",
     "feedback": "feedback:feedback",

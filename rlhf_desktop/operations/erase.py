@@ -28,6 +28,7 @@ from rlhf_desktop.jobs.queue import run_folders
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.blacken import ERASED as ERASED  # what stands in place of the words
 from rlhf_desktop.operations.blacken import LEAST_CHARS, Words, drop_rows, files_of, holds, rewrite, sweep
+from rlhf_desktop.operations.conversation_export import FORM as CONVERSATION
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.erasing import Doomed, belongings, bury, doomed, said_elsewhere, scrub, with_texts
 from rlhf_desktop.store.exports import Export
@@ -104,10 +105,19 @@ def _with_copies(
         "SELECT coalesce(min(rowid), 0) AS first FROM judgements WHERE id IN (SELECT value FROM json_each(?))",
         (json.dumps(going.judgements),),
     )[0]["first"]
-    exports = store.exports.since(project.id, first)
+    exports = [export for export in store.exports.since(project.id, first) if _may_hold(export, words)]
     runs = [run for run in run_folders(workspace) if holds(run, words)]
     titles = tuple(_descendants(workspace, runs))
     return Erasure(going.judgements, going.messages, tuple(prompts), tuple(run.id for run in runs), titles, tuple(exports))
+
+
+def _may_hold(export: Export, words: Words) -> bool:
+    """Whether a file that left may hold these words. Only a conversation's is looked into: it is about few of the judgements."""
+    path = Path(export.path)
+    if export.form != CONVERSATION or path.suffix not in (".md", ".json") or not path.is_file():
+        return True
+    content = path.read_text("utf-8", "replace")
+    return any(text.strip() in content or json.dumps(text, ensure_ascii=False)[1:-1] in content for text in words.texts)
 
 
 def words_of(store: Store, going: Doomed, prompts: Iterable[Messages] = ()) -> Words:

@@ -1,6 +1,7 @@
 """Drafts: unfinished judgements and answers. On disk as soon as saved, so an end of the program at any moment loses none."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,14 @@ class DraftStore:
     def get(self, project_id: str, who: str, key: str) -> dict[str, Any] | None:
         """The draft under this key, or None."""
         return next((draft.value for draft in self._found(project_id, who, key)), None)
+
+    def some(self, project_id: str, who: str, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Those of the drafts under these keys that there are."""
+        rows = self._db.rows(
+            "SELECT key, value FROM drafts WHERE project_id = ? AND who = ? AND key IN (SELECT value FROM json_each(?))",
+            (project_id, who, json.dumps(list(keys))),
+        )
+        return {row["key"]: json.loads(row["value"]) for row in rows}
 
     def all(self, project_id: str, who: str) -> list[Draft]:
         """All drafts of a person in a project, the last changed first."""

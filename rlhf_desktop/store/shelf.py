@@ -61,6 +61,14 @@ class Shelf:
         """Free what the search holds."""
         self._words.close()
 
+    def ids_beginning(self, project_id: str, start: str) -> list[str]:
+        """The conversations of a project whose id begins so; two at most, as then the start is not enough."""
+        rows = self._db.rows(
+            "SELECT id FROM conversations WHERE project_id = ? AND id LIKE ? ESCAPE '\\' ORDER BY id LIMIT 2",
+            (project_id, f"{escaped(start)}%"),
+        )
+        return [row["id"] for row in rows]
+
     def page(
         self, project_id: str, query: ConversationQuery, after: ConversationCursor | None = None, limit: int = 50
     ) -> ConversationPage:

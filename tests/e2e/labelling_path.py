@@ -239,7 +239,7 @@ class Day:
         self.type("Be brief.")
         self.hand.picture("chat-instructions")
         self.hand.press("Close")
-        self.hand.press("Say it differently")
+        self.hand.press("Edit this message")
         self.hand.live(100)  # until the field has the focus
         self.key(Key.Key_A, Qt.KeyboardModifier.ControlModifier)
         self.type("My kettle leaks. May I exchange it?")

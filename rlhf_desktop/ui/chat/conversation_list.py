@@ -167,6 +167,7 @@ class ConversationList(QFrame):
     removed = Signal(str)
     filed = Signal(str, str)  # conversation, folder ("" for none)
     tagged = Signal(str, str, bool)  # conversation, tag, on or off
+    menuRequested = Signal(str, QPoint)  # conversation, where on the screen
 
     def __init__(
         self, fetch: Fetch, shelves: Callable[[], Shelves], tags_of: Callable[[str], tuple[str, ...]], parent: QWidget | None = None
@@ -263,8 +264,18 @@ class ConversationList(QFrame):
         else:
             self.view.setCurrentIndex(self.model.index(place))
 
-    def edit_current(self) -> None:
-        """Rename the chosen conversation in place."""
+    def rename_in_place(self, conversation_id: str) -> None:
+        """Have a conversation's title edited where it stands; one that the search has hidden is looked for again."""
+        if self.model.row_of(conversation_id) < 0:
+            self.search.clear()
+            self.where.setCurrentIndex(0)
+            self.model.arrived.connect(lambda: self._edit(conversation_id), Qt.ConnectionType.SingleShotConnection)
+            self.reload()
+        else:
+            self._edit(conversation_id)
+
+    def _edit(self, conversation_id: str) -> None:
+        self.select(conversation_id)
         if self.view.currentIndex().isValid():
             self.view.edit(self.view.currentIndex())
 
@@ -276,12 +287,7 @@ class ConversationList(QFrame):
         if not self.view.indexAt(where).isValid():
             return
         self.view.setCurrentIndex(self.view.indexAt(where))
-        menu = QMenu(self)
-        menu.addAction("Rename\tF2", self.edit_current)
-        self.add_shelving(menu, self.view.currentIndex().data(_ID))
-        menu.addAction("Delete\tDel", self._remove)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(self.view.viewport().mapToGlobal(where))
+        self.menuRequested.emit(self.view.currentIndex().data(_ID), self.view.viewport().mapToGlobal(where))
 
     def add_shelving(self, menu: QMenu, conversation_id: str) -> None:
         """Add "Folder" and "Tags" to a menu about a conversation."""

@@ -11,19 +11,16 @@ from rlhf_desktop.core.errors import AppError, ModelTrouble
 from rlhf_desktop.core.protocol import Begun, Sampling
 from rlhf_desktop.feedback.conversations import MessageNode, Tree
 from rlhf_desktop.feedback.judgements import Judgement
-from rlhf_desktop.operations.conversations import hide_conversation
-from rlhf_desktop.operations.sampling import choose_thought_room, usual_sampling
 from rlhf_desktop.operations.unfinished import recover_unfinished
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.chat.answerer import Answerer
-from rlhf_desktop.ui.chat.turns import Turn, model_name, turns
+from rlhf_desktop.ui.chat.shown import ShownConversation
+from rlhf_desktop.ui.chat.turns import model_name
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.chat.writing import Writer, Writing
 from rlhf_desktop.ui.context import Session
 from rlhf_desktop.ui.judging.presenter import Judging, Saved
-from rlhf_desktop.ui.judging.ranking import LETTERS
 
-MOST_ANSWERS = len(LETTERS)
 _SEEDS = 2**31
 
 
@@ -35,19 +32,15 @@ class Waiting:
     answers: int
 
 
-class ChatPresenter(QObject):
+class ChatPresenter(ShownConversation):
     """One conversation at a time, with at most one request of its own under way."""
 
-    conversationShown = Signal(list)  # [Turn]
-    titleChanged = Signal(str)
-    setupChanged = Signal(str, object, bool)  # instructions, Sampling, whether the conversation has begun
     writingStarted = Signal(int)  # how many answers
     thoughtGrew = Signal(int, str)  # displayed place, what was thought so far
     answerGrew = Signal(int, str)  # displayed place, its whole text
     answerEnded = Signal(int, str)  # displayed place, how ("end", "length", "cancelled")
     writingEnded = Signal()
     judged = Signal(object)  # Saved: after the conversation goes on from the best answer
-    troubled = Signal(object)  # AppError
     unansweredChanged = Signal()
     waitingChanged = Signal(str)  # the message that waits for the model; "": none does
     returned = Signal(str)  # a message that was not sent: it goes on being written
@@ -62,15 +55,11 @@ class ChatPresenter(QObject):
         chance: random.Random | None = None,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
-        self._store, self._session, self._who = store, session, who
+        super().__init__(store, session, who, parent)
         self._answerer = Answerer(session, client, self)
         self._chance = chance or random.Random()
-        self._tree: Tree | None = None
         self._unanswered: tuple[str, int] | None = None  # the message a trouble left without an answer; how many were asked
         self._waiting: Waiting | None = None
-        self._instructions = ""  # of a conversation not yet begun
-        self._sampling = usual_sampling(store, session.project)
         self.judging = Judging(store, session, who, clock, self)
         self.judging.saved.connect(self._judged)
         self.judging.troubled.connect(self.troubled)
@@ -87,11 +76,6 @@ class ChatPresenter(QObject):
         self._answerer.loadFailed.connect(self._not_loaded)
         session.modelChanged.connect(self._model_chosen)
         session.modelMissing.connect(self._not_loaded)
-
-    @property
-    def conversation_id(self) -> str | None:
-        """The conversation shown; None for a new one."""
-        return self._tree.conversation.id if self._tree else None
 
     @property
     def writing(self) -> bool:
@@ -113,71 +97,10 @@ class ChatPresenter(QObject):
         """Whether a trouble has left the last message without an answer: it can be asked again."""
         return self._unanswered is not None
 
-    # --- conversations
-
-    def new_conversation(self) -> None:
-        """Show an empty conversation; it is stored with its first message."""
-        self._leave()
-        self._tree, self._instructions, self._sampling = None, "", self._usual()
-        self.titleChanged.emit("New conversation")
-        self.conversationShown.emit([])
-        self.setupChanged.emit("", self._sampling, False)
-
     def open(self, conversation_id: str) -> None:
-        """Show a stored conversation."""
-        self._leave()
-        self._show(conversation_id)
+        """Show a stored conversation, and the judgement begun in it."""
+        super().open(conversation_id)
         self._resume_judging()
-
-    def rename(self, conversation_id: str, title: str) -> None:
-        """Give a conversation another title."""
-        if not title.strip():
-            return
-        self._store.conversations.rename(conversation_id, title)
-        if conversation_id == self.conversation_id:
-            self.titleChanged.emit(title.strip())
-        self._session.conversationsChanged.emit()
-
-    def hide(self, conversation_id: str) -> Callable[[], None]:
-        """Take a conversation off the list; its judgements stay. Returns what brings it back."""
-        self._set_hidden(conversation_id, True)
-        if conversation_id == self.conversation_id:
-            self.new_conversation()
-        return lambda: self._set_hidden(conversation_id, False)
-
-    def _set_hidden(self, conversation_id: str, hidden: bool) -> None:
-        hide_conversation(self._store, self._session.project, conversation_id, hidden)
-        self._session.conversationsChanged.emit()
-
-    def _show(self, conversation_id: str) -> None:
-        self._tree = self._store.conversations.tree(conversation_id)
-        self.titleChanged.emit(self._tree.conversation.title or "New conversation")
-        self.conversationShown.emit(self._turns())
-        self._sampling = self._kept_sampling(conversation_id)
-        first = self._tree.active_path()[:1]
-        self.setupChanged.emit(first[0].content if first and first[0].role == "system" else "", self._sampling, bool(first))
-
-    def _kept_sampling(self, conversation_id: str) -> Sampling:
-        kept = self._store.settings.get(f"sampling:{conversation_id}", None, self._session.project.id)
-        return Sampling.model_validate(kept) if kept else Sampling()
-
-    def _usual(self) -> Sampling:
-        return usual_sampling(self._store, self._session.project)
-
-    def set_sampling(self, sampling: Sampling) -> None:
-        """Draw this conversation's answers like this from now on."""
-        self._sampling = sampling
-        if self._tree is not None:
-            self._keep_sampling()
-
-    def make_usual(self) -> None:
-        """Let new conversations of this project, Label and comparisons think as this conversation does."""
-        choose_thought_room(self._store, self._session.project, self._sampling.max_thought_tokens)
-
-    def _keep_sampling(self) -> None:
-        """Against the program's defaults: the project's may change, and a conversation goes on as it was."""
-        value = self._sampling.model_dump(mode="json") if self._sampling != Sampling() else None
-        self._store.settings.set(f"sampling:{self.conversation_id}", value, self._session.project.id)
 
     def set_instructions(self, text: str, answers: int) -> None:
         """Give the model other instructions. A conversation already begun is asked again from its start, on a new branch."""
@@ -193,11 +116,6 @@ class ChatPresenter(QObject):
             node = self._store.conversations.add_message(conversation, above, "user", first.content)
         self.judging.put_away()
         self._ask(node.id, answers)
-
-    def _turns(self) -> list[Turn]:
-        ids = {node.generator_id for node in self._tree.active_path() if node.generator_id}
-        judged = {frozenset(j.displayed) for j in self._store.judgements.for_conversation(self.conversation_id)}
-        return turns(self._tree, self._store.conversations.generators(ids), MOST_ANSWERS, judged)
 
     def _leave(self) -> None:
         """Before another branch is shown: stop writing (what is there is kept), put an unsaved ranking away."""
@@ -312,7 +230,14 @@ class ChatPresenter(QObject):
         if text.strip() and self._has_model() and not self.writing:
             parent = self._tree.node(message_id).parent_id
             node = self._store.conversations.add_message(self.conversation_id, parent, "user", text.strip())
+            self.keep_edit(message_id, "")
             self._ask(node.id, answers)
+
+    def answer(self, message_id: str, answers: int) -> None:
+        """Ask for answers to a question that has none."""
+        if not self.writing and self._has_model():
+            self.judging.put_away()
+            self._ask(message_id, answers)
 
     def stop(self) -> None:
         """Stop writing; what is there is kept."""
@@ -414,6 +339,14 @@ class ChatPresenter(QObject):
         if not self.writing:
             self.judging.begin((message_id,), f"chat:{message_id}")
             self.judging.thumb(0, up)
+            self.judging.submit()
+
+    def correct(self, message_id: str, text: str) -> None:
+        """Save what a stored answer should have said. What more the project asks of an answer is asked before it is saved."""
+        if not self.writing:
+            self.judging.begin((message_id,), f"chat:{message_id}")
+            self.judging.correct(0, text)
+            self.keep_edit(message_id, "")
             self.judging.submit()
 
     def _start_judging(self, displayed: list[str]) -> None:

@@ -2,20 +2,20 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QObject, QPoint, Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent, QTextCursor
-from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QWidget
+from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from rlhf_desktop.core.errors import AppError
-from rlhf_desktop.core.runs import AdapterRef
-from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters
 from rlhf_desktop.operations.conversations import find_conversations
-from rlhf_desktop.operations.servers import named_servers
 from rlhf_desktop.store.conversations import ConversationStore
 from rlhf_desktop.store.shelf import ConversationCursor, ConversationPage, ConversationQuery
+from rlhf_desktop.ui.chat.actions import below
 from rlhf_desktop.ui.chat.composer import Composer
+from rlhf_desktop.ui.chat.conversation_actions import ConversationActions
 from rlhf_desktop.ui.chat.conversation_list import ConversationList, Shelves
 from rlhf_desktop.ui.chat.conversation_view import ConversationView
+from rlhf_desktop.ui.chat.model_menu import ModelMenu
 from rlhf_desktop.ui.chat.presenter import ChatPresenter
 from rlhf_desktop.ui.chat.setup_panel import SetupPanel
 from rlhf_desktop.ui.chat.turn_view import TurnView
@@ -50,6 +50,8 @@ class ChatRoom(QObject):
         self.list = ConversationList(self._fetch, self._shelves, self._tags_of)
         across.addWidget(self.list)
         across.addWidget(self._make_middle(), 1)
+        self.actions = ConversationActions(context, self.list, self._remove, self._root)
+        self.models = ModelMenu(context, self)
         self._connect()
         self._show_model()
         self._show_state(context.chat.state)
@@ -115,9 +117,10 @@ class ChatRoom(QObject):
         self.list.removed.connect(self._remove)
         self.list.filed.connect(self._file)
         self.list.tagged.connect(self._tag)
+        self.list.menuRequested.connect(self.actions.show)
         self.composer.sendRequested.connect(self._send)
         self.composer.stopRequested.connect(p.stop)
-        self.composer.modelMenuRequested.connect(self._model_menu)
+        self.composer.modelMenuRequested.connect(self.models.open)
         self.notice.acted.connect(self._mend)
         self.waiting.edited.connect(p.take_back)
         self.waiting.cancelled.connect(self._cancel_waiting)
@@ -297,13 +300,19 @@ class ChatRoom(QObject):
         turn.compared.connect(self.presenter.compare)
         turn.judged.connect(self.presenter.judge_one)
         turn.thumbed.connect(self.presenter.thumb)
-        turn.edited.connect(self._edited)
+        turn.answered.connect(lambda message: self.presenter.answer(message, self.composer.answers.value()))
+        turn.edited.connect(lambda message, text: self.presenter.edit(message, text, self.composer.answers.value()))
+        turn.corrected.connect(self.presenter.correct)
+        turn.drafted.connect(self.presenter.keep_edit)
+        turn.editLeft.connect(self.composer.edit.setFocus)
+        turn.instructionsAsked.connect(lambda: self.setup_button.setChecked(True))
+        turn.deleted.connect(self._delete_turn)
 
-    def _edited(self, message_id: str, text: str) -> None:
-        if text.strip():
-            self.presenter.edit(message_id, text, self.composer.answers.value())
-        elif not self.presenter.writing:
-            self.presenter.open(self.presenter.conversation_id)
+    def _delete_turn(self, message_id: str) -> None:
+        count, undo = self.presenter.delete_turn(message_id)
+        what = "1 message is" if count == 1 else f"{count} messages are"
+        self._context.session.announce(f"{what} deleted. Judgements about them are kept, as they were displayed.", undo)
+        self.composer.edit.setFocus()
 
     # --- menus, list, state
 
@@ -349,61 +358,10 @@ class ChatRoom(QObject):
 
     def _conversation_menu(self, at: QWidget) -> None:
         shown = self.presenter.conversation_id
-        menu = QMenu(at)
-        menu.addAction("Rename", self.list.edit_current).setEnabled(shown is not None)
-        if shown is not None:
-            self.list.add_shelving(menu, shown)
-        menu.addAction("Delete", lambda: self._remove(shown)).setEnabled(shown is not None)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(at.mapToGlobal(QPoint(0, at.height())))
-
-    def _model_menu(self, at: QWidget) -> None:
-        """Which model answers: looked up off this thread, then shown."""
-        context = self._context
-        context.tasks.run(
-            lambda: list_adapters(context.workspace, "policy"),
-            on_success=lambda found: self._show_model_menu(at, found),
-            on_failure=context.session.troubled.emit,
-        )
-
-    def _show_model_menu(self, at: QWidget, adapters: list[AdapterInfo]) -> None:
-        session = self._context.session
-        menu = QMenu(at)
-        base = session.base
-        if base:
-            self._choice(menu, f"{base.name} (as it came)", session.adapter is None and session.server is None, None)
-            fitting = [info for info in adapters if info.ref.base_hash == base.hash]
-            if fitting:
-                menu.addSeparator()
-            for info in fitting:
-                here = session.server is None and session.adapter is not None
-                chosen = here and session.adapter.hash == info.ref.hash
-                self._choice(menu, info.title, chosen, info.ref)
-            menu.addSeparator()
-        self._add_servers(menu)
-        menu.addAction("More models…", lambda: session.roomRequested.emit("models"))
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(at.mapToGlobal(QPoint(0, -menu.sizeHint().height())))
-
-    def _add_servers(self, menu: QMenu) -> None:
-        """The servers the user named; offline, only those on this computer can be chosen."""
-        session = self._context.session
-        servers = named_servers(self._context.store, self._context.keys)
-        for server in servers:
-            forbidden = session.network.offline and not server.local
-            said = f"{server.reference.name} ({'offline is on' if forbidden else 'a server'})"
-            action = menu.addAction(said.replace("&", "&&"), lambda server=server: session.set_server(server))
-            action.setCheckable(True)
-            action.setChecked(session.server == server)
-            action.setEnabled(not forbidden)
-        if servers:
-            menu.addSeparator()
-
-    def _choice(self, menu: QMenu, text: str, chosen: bool, adapter: AdapterRef | None) -> None:
-        session = self._context.session
-        action = menu.addAction(text.replace("&", "&&"), lambda: session.set_model(session.base, adapter))
-        action.setCheckable(True)
-        action.setChecked(chosen)
+        if shown is None:
+            self._context.session.announce("This conversation is still empty: write a message first.")
+        else:
+            self.actions.show(shown, below(at))
 
     def _show_model(self) -> None:
         session = self._context.session

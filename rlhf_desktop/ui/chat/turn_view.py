@@ -1,11 +1,12 @@
 """One turn of the conversation, with what can be done to it."""
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QGuiApplication, QTextCursor
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QContextMenuEvent, QGuiApplication
 from PySide6.QtWidgets import QFrame, QWidget
 
-from rlhf_desktop.ui.chat.composer import GrowingEdit
+from rlhf_desktop.ui.chat.actions import Action, below, show_menu
 from rlhf_desktop.ui.chat.thought_fold import ThoughtFold
+from rlhf_desktop.ui.chat.turn_edit import TurnEdit
 from rlhf_desktop.ui.chat.turns import Turn
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
@@ -21,17 +22,24 @@ class TurnView(QFrame):
 
     continued = Signal(str)
     regenerated = Signal(str)
+    answered = Signal(str)  # a question without an answer
     stepped = Signal(str, int)
     compared = Signal(str)
-    edited = Signal(str, str)
+    edited = Signal(str, str)  # a question
+    corrected = Signal(str, str)  # an answer
+    drafted = Signal(str, str)
+    editLeft = Signal()
     judged = Signal(str)
     thumbed = Signal(str, bool)
+    deleted = Signal(str)
+    instructionsAsked = Signal()
 
     def __init__(self, turn: Turn, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._turn = turn
+        self.turn = turn
+        self.editor: TurnEdit | None = None
         user = turn.role == "user"
-        who = {"user": "You", "system": "Instructions"}.get(turn.role, turn.model or "Answer")
+        who = {"user": "You", "system": "Instructions"}.get(turn.role, turn.model or "Your own answer")
         self.setAccessibleName(f"{who}: {turn.text[:80]}")
         self.setProperty("kind", "turn" if user else "plain")
         self._box = column(self, 0, t.SPACE_XS)
@@ -39,7 +47,9 @@ class TurnView(QFrame):
         self._box.setContentsMargins(t.SPACE_L, edge, t.SPACE_L, edge)
         self.name = Label(who, "caption", "muted", strong=True)
         self.text = MarkdownView(turn.text, who)
-        self._actions = self._make_actions(turn)
+        self.text.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.text.customContextMenuRequested.connect(lambda where: self._show_actions(self.text.viewport().mapToGlobal(where)))
+        self._buttons = self._make_buttons(turn)
         top = row(None, 0, t.SPACE_S)
         top.addWidget(self.name, 1)
         self._box.addLayout(top)
@@ -47,43 +57,78 @@ class TurnView(QFrame):
         if turn.role == "assistant":
             self._box.addWidget(self.thought)
         self._box.addWidget(self.text)
-        if user:
-            top.addWidget(self._actions)
+        if turn.role == "assistant":
+            self._box.addWidget(self._buttons)
         else:
-            self._box.addWidget(self._actions)
+            top.addWidget(self._buttons)
+        if turn.draft:
+            self._open_editor()
 
-    def _make_actions(self, turn: Turn) -> QWidget:
+    def actions_now(self) -> list[Action]:
+        """What can be done to this message, for its buttons, its ⋯ and the right button alike."""
+        turn = self.turn
+        if not turn.id:  # it is being written
+            return []
+        made = {"user": self._question_actions, "assistant": self._answer_actions, "system": self._instruction_actions}[turn.role]()
+        if turn.role == "system":  # all the rest follows it
+            return made
+        return [*made, Action(f"Delete {_THIS[turn.role]}", lambda: self.deleted.emit(turn.id), apart=True)]
+
+    def _question_actions(self) -> list[Action]:
+        turn = self.turn
+        made = [Action("Edit this message", self.edit, "edit", in_sight=True), Action("Copy this message", self._copy, "copy")]
+        if turn.last:
+            made.append(Action("Write an answer", lambda: self.answered.emit(turn.id), "refresh", in_sight=True))
+        return made
+
+    def _instruction_actions(self) -> list[Action]:
+        return [Action("Edit the instructions", self.instructionsAsked.emit), Action("Copy the instructions", self._copy, "copy")]
+
+    def _answer_actions(self) -> list[Action]:
+        turn = self.turn
+        another = keymap.text("another answer") if turn.last else ""
+        rest = [Action("Continue this answer", lambda: self.continued.emit(turn.id))] if turn.continuable else []
+        rank = [Action(f"Rank these {turn.alternatives} answers", lambda: self.compared.emit(turn.id))] if turn.comparable else []
+        return [
+            *rest,
+            Action("Copy this answer", self._copy, "copy", in_sight=True),
+            Action("Write another answer", lambda: self.regenerated.emit(turn.id), "refresh", another, in_sight=True),
+            Action("This answer is good", lambda: self.thumbed.emit(turn.id, True), "thumb-up", in_sight=True, apart=True),
+            Action("This answer is not good", lambda: self.thumbed.emit(turn.id, False), "thumb-down", in_sight=True),
+            Action("Edit this answer", self.edit, "edit", in_sight=True),
+            Action("Judge this answer", lambda: self.judged.emit(turn.id), "label", in_sight=True),
+            *rank,
+        ]
+
+    def _make_buttons(self, turn: Turn) -> QWidget:
         holder = QWidget()
-        beside_name = turn.role == "user"  # the others' have the width under the text, and go on in a second line
+        beside_name = turn.role != "assistant"  # the others' have the width under the text, and go on in a second line
         across = row(holder, 0, t.SPACE_XS) if beside_name else Flow(t.SPACE_XS, holder)
         if turn.cut:
             across.addWidget(caption(turn.cut))
         if turn.continuable:
-            rest = Button("Continue", "link", icon="play")
-            rest.setToolTip("Go on from where this answer stopped")
-            rest.clicked.connect(lambda: self.continued.emit(turn.id))
-            across.addWidget(rest)
+            self._add_link(across, "Continue", "play", lambda: self.continued.emit(turn.id))
         if turn.alternatives > 1:
             self._add_steps(across, turn)
-        if turn.role == "assistant":
-            self._add(across, "copy", "Copy this answer", self._copy)
-            self._add(
-                across,
-                "refresh",
-                "Write another answer",
-                lambda: self.regenerated.emit(turn.id),
-                keymap.text("another answer") if turn.last else "",
-            )
-            self._add(across, "thumb-up", "This answer is good", lambda: self.thumbed.emit(turn.id, True))
-            self._add(across, "thumb-down", "This answer is not good", lambda: self.thumbed.emit(turn.id, False))
-            self._add(across, "label", "Judge or correct this answer", lambda: self.judged.emit(turn.id))
-        if turn.role == "user":
-            self._add(across, "edit", "Say it differently", self._edit)
+        actions = self.actions_now()
+        for action in actions:
+            if action.in_sight:
+                button = IconButton(action.icon, action.words, action.key, size=t.ICON_SMALL)
+                button.clicked.connect(action.do)
+                across.addWidget(button)
         if turn.comparable:
-            button = Button(f"Rank these {turn.alternatives} answers", "link", icon="label")
-            button.clicked.connect(lambda: self.compared.emit(turn.id))
-            across.addWidget(button)
+            self._add_link(across, f"Rank these {turn.alternatives} answers", "label", lambda: self.compared.emit(turn.id))
+        if actions:
+            more = IconButton("more", f"More for {_THIS[turn.role]}", size=t.ICON_SMALL)
+            more.clicked.connect(lambda: show_menu(self, self.actions_now(), below(more)))
+            across.addWidget(more)
         return holder
+
+    @staticmethod
+    def _add_link(across, words: str, icon: str, do) -> None:
+        button = Button(words, "link", icon=icon)
+        button.clicked.connect(do)
+        across.addWidget(button)
 
     def _add_steps(self, across, turn: Turn) -> None:
         before = IconButton("chevron-left", "Previous alternative", size=t.ICON_SMALL)
@@ -96,30 +141,49 @@ class TurnView(QFrame):
         across.addWidget(caption(f"{turn.position + 1}/{turn.alternatives}"))
         across.addWidget(after)
 
-    @staticmethod
-    def _add(across, icon: str, name: str, action, shortcut: str = "") -> None:
-        button = IconButton(icon, name, shortcut, size=t.ICON_SMALL)
-        button.clicked.connect(action)
-        across.addWidget(button)
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """The right button beside the text, and the menu key on one of the buttons."""
+        self._show_actions(event.globalPos())
+        event.accept()
+
+    def _show_actions(self, at: QPoint) -> None:
+        """The same as behind ⋯, and what is selected can be copied."""
+        actions = self.actions_now()
+        if self.text.textCursor().hasSelection():
+            actions.insert(0, Action("Copy what is selected", self.text.copy))
+        if actions and self.editor is None:
+            show_menu(self, actions, at)
 
     def _copy(self) -> None:
-        QGuiApplication.clipboard().setText(self._turn.text)
+        QGuiApplication.clipboard().setText(self.turn.text)
 
-    def _edit(self) -> None:
+    # --- edited where it stands
+
+    def edit(self) -> None:
         """Put a field in the place of the text."""
+        self._open_editor()
+        self.editor.begin()
+
+    def _open_editor(self) -> None:
+        if self.editor is not None:
+            return
         self.text.hide()
-        self._actions.hide()
-        field = GrowingEdit("Say it differently", "")
-        field.setPlainText(self._turn.text)
-        field.moveCursor(QTextCursor.MoveOperation.End)
-        send, cancel = Button("Send", "primary"), Button("Cancel", "quiet")
-        across = row(None, 0, t.SPACE_S)
-        across.addStretch(1)
-        across.addWidget(cancel)
-        across.addWidget(send)
-        self._box.addWidget(field)
-        self._box.addLayout(across)
-        field.submitted.connect(lambda: self.edited.emit(self._turn.id, field.toPlainText()))
-        send.clicked.connect(field.submitted)
-        cancel.clicked.connect(lambda: self.edited.emit(self._turn.id, ""))
-        field.setFocus(Qt.FocusReason.OtherFocusReason)
+        self._buttons.hide()
+        turn = self.turn
+        self.editor = TurnEdit(turn.role, turn.text, turn.draft)
+        self._box.addWidget(self.editor)
+        given = self.edited if turn.role == "user" else self.corrected
+        self.editor.saved.connect(lambda text: given.emit(turn.id, text))
+        self.editor.drafted.connect(lambda text: self.drafted.emit(turn.id, text))
+        self.editor.left.connect(self._close_editor)
+
+    def _close_editor(self) -> None:
+        self.editor.deleteLater()
+        self._box.removeWidget(self.editor)
+        self.editor = None
+        self.text.show()
+        self._buttons.show()
+        self.editLeft.emit()
+
+
+_THIS = {"user": "this message", "assistant": "this answer", "system": "the instructions"}

@@ -1,5 +1,6 @@
 """What the conversation shows: values made from the stored tree."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from rlhf_desktop.core.messages import Role
@@ -23,6 +24,7 @@ class Turn:
     thought: str = ""  # what the model thought first
     thought_tokens: int | None = None
     continuable: bool = False  # it was cut, by a model that can go on with it
+    draft: str = ""  # what was typed of an edit that is not saved
 
 
 def model_name(generator: Generator | None) -> str:
@@ -38,10 +40,20 @@ def is_server(generator: Generator) -> bool:
     return generator.model_hash.startswith("server:")
 
 
-def turns(tree: Tree, generators: dict[str, Generator], most: int, judged: set[frozenset[str]]) -> list[Turn]:
-    """The active branch of a conversation. `most`: as many answers can be ranked at once; `judged`: those that have been."""
-    path = tree.active_path()
-    shown = [_turn(tree, node, generators, node is path[-1], most) for node in path]
+def turns(
+    tree: Tree, generators: dict[str, Generator], most: int, judged: set[frozenset[str]], drafts: Mapping[str, str] | None = None
+) -> list[Turn]:
+    """The active branch of a conversation.
+
+    Args:
+        tree: The conversation.
+        generators: Who wrote its answers.
+        most: As many answers can be ranked at once.
+        judged: Those that have been.
+        drafts: Edits that are not saved, by message.
+    """
+    path, drafts = tree.active_path(), drafts or {}
+    shown = [replace(_turn(tree, node, generators, node is path[-1], most), draft=drafts.get(node.id, "")) for node in path]
     done = bool(path) and frozenset(n.id for n in tree.alternatives(path[-1].id) if n.generator_id) in judged
     return [replace(turn, comparable=turn.comparable and not done) for turn in shown]
 

@@ -37,6 +37,16 @@ class _InertDocument(QTextDocument):
         return QImage(1, 1, QImage.Format.Format_Mono)
 
 
+def inert_document(text: str, font: QFont | None = None) -> QTextDocument:
+    """A text as a document that is not on screen, such as one to be printed: Markdown without HTML, its images written out."""
+    document = _InertDocument()
+    if font is not None:
+        document.setDefaultFont(font)
+    document.setMarkdown(text, _FEATURES)
+    _write_out_images(document)
+    return document
+
+
 class MarkdownView(QTextBrowser):
     """A read-only text that grows with its content and leaves scrolling to whoever holds it."""
 

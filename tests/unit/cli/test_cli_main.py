@@ -21,6 +21,7 @@ GROUPS = {
     "models": {"list", "add", "remove", "search", "pull", "push", "push-data", "export"},
     "server": {"models", "generate", "label"},
     "feedback": {"import", "export", "stats", "merge"},
+    "conversations": {"list", "export"},
     "train": {"sft", "reward", "ppo", "dpo", "kto"},
     "runs": {"list", "show", "follow", "move", "pause", "resume", "stop", "cancel", "compare", "note", "report"},
     "evaluate": {"reward", "policy", "adopt", "list", "probes", "rounds", "show"},
