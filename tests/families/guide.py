@@ -13,6 +13,8 @@ anything is downloaded (a search on the Hub says it of each result), and tries a
 seconds, in which it chats, learns a step, forgets it again and is written out, each compared with the library that everybody uses
 (transformers). What came of it is kept with the model, and found out again when the program or the model changes.
 
+![Models found on the Hub: whether each can be taught, and whether it fits](pictures/families.png)
+
 * **can be taught**: all ways of training work, and what they make answers the same elsewhere.
 * **chats only**: it answers as it should, and training is refused with the reason.
 * **cannot be used**: refused when you add it, with the reason.

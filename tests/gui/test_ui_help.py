@@ -191,6 +191,7 @@ def test_the_guide_reads_its_own_pictures_and_no_other_file(window, tmp_path):
     stranger = tmp_path / "secret.png"
     window.grab().save(str(stranger))
     view = window.help.pane.view
+    window.help.open("chat")
     kind = QTextDocument.ResourceType.ImageResource.value
     for name in (
         str(stranger),
@@ -200,6 +201,9 @@ def test_the_guide_reads_its_own_pictures_and_no_other_file(window, tmp_path):
         "http://127.0.0.1/a.png",
     ):
         assert view.loadResource(kind, QUrl(name)).width() == 1
+    assert (
+        t.SPACE_XXL < view.loadResource(kind, QUrl("pictures/chat.png")).deviceIndependentSize().width() <= view.viewport().width()
+    )
 
 
 def test_a_link_out_of_the_guide_shows_its_address_and_stays_closed_offline(qtbot, window, monkeypatch, session):

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -9,8 +11,13 @@ import pytest
 from rlhf_desktop.cli.main import root
 from rlhf_desktop.ui.help import guide
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "packaging"))
+import guide_pictures
+
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FILES = sorted(file.stem for file in guide.folder().glob("*.md"))
+PICTURE = re.compile(r"!\[([^\]]+)\]\(pictures/([\w-]+)\.png\)")
+MOST_BYTES = 1_500_000
 COMMAND = re.compile(r"rlhf-desktop ([a-z][^`\n]*)")
 
 
@@ -27,11 +34,27 @@ def test_every_page_is_in_the_contents_once():
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_link_of_a_page_leads_somewhere(name):
-    text = guide.page(name).markdown
-    pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", text)
-    links = [link for link in LINK.findall(text) if link not in pictures]
+    links = [link for link in LINK.findall(guide.page(name).markdown) if not link.startswith("pictures/")]
     targets = [guide.resolve(link, name) for link in links]
     assert [link for link, target in zip(links, targets, strict=True) if target and not target_exists(target)] == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_page_shows_a_picture_that_the_script_makes(name):
+    text = guide.page(name).markdown
+    shown = [picture for _words, picture in PICTURE.findall(text)]
+    assert shown
+    assert len(shown) == text.count("![")  # each with words for who cannot see it
+    assert set(shown) <= set(guide_pictures.PICTURES)
+    for picture in shown:
+        assert (guide.folder() / "pictures" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_pictures_are_those_shown_and_small():
+    files = sorted((guide.folder() / "pictures").iterdir())
+    shown = {picture for name in FILES for _words, picture in PICTURE.findall(guide.page(name).markdown)}
+    assert {file.stem for file in files} == shown == set(guide_pictures.PICTURES)
+    assert sum(file.stat().st_size for file in files) < MOST_BYTES
 
 
 def test_a_pages_first_heading_is_its_title():
