@@ -50,7 +50,7 @@ class Session(QObject):
     judgementRestored = Signal(object)  # a Judgement that counts again: nobody need judge its answers now
     undoRequested = Signal()  # Ctrl+Z, when no toast offers an undo
     redoRequested = Signal()
-    announced = Signal(str, object)  # a toast: its words, and a function that undoes it or None
+    announced = Signal(str, object, str)  # a notice: its words, a function that undoes it or None, and what it is about
     troubled = Signal(object)  # an AppError to show
 
     def __init__(self, project: Project, parent: QObject | None = None) -> None:
@@ -118,9 +118,9 @@ class Session(QObject):
         self._server = server
         self.modelChanged.emit()
 
-    def announce(self, text: str, undo: Callable[[], None] | None = None) -> None:
-        """Show a toast."""
-        self.announced.emit(text, undo)
+    def announce(self, text: str, undo: Callable[[], None] | None = None, about: str = "") -> None:
+        """Say something in passing. Of what is said `about` the same thing only the newest counts; "": it stands for itself."""
+        self.announced.emit(text, undo, about)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Speaks the inference worker's protocol without a model. Answers are "answer <n> to <last message>", streamed in two parts.
 
 A prompt that holds "ponder" is thought about first, "endless" until it is cancelled. One that holds "forever" streams one part and
-waits to be cancelled; "lengthy" is cut at the limit, and an answer that has begun goes on with " and so on"; "crash" ends the process; "trouble" is refused; "broken" is refused too, and the process ends because only a
-new one can go on.
+waits to be cancelled; "lengthy" is cut at the limit, and an answer that has begun goes on with " and so on"; "crash" ends the
+process; "trouble" is refused; "broken" is refused too, and the process ends because only a new one can go on.
 
 A model whose path holds "refused" cannot be loaded. One whose path ends in "slow" is a quarter loaded, and there when a file "go"
 lies in that folder.

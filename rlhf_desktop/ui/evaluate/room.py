@@ -253,7 +253,7 @@ class EvaluateRoom(QObject):
         self._run(keep, then=lambda shown: self._kept(pair.evaluation_id, shown), failed=self._not_kept)
 
     def _kept(self, evaluation_id: str, shown: BlindPair | None) -> None:
-        self._context.session.announce("Saved", self._undo)
+        self._context.session.announce("Saved", self._undo, "judgement")
         self._context.session.feedbackChanged.emit()
         self._next(evaluation_id, shown)
 

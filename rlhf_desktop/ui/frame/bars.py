@@ -17,6 +17,7 @@ class Header(QFrame):
     projectMenuRequested = Signal(object)
     nextRequested = Signal()
     searchRequested = Signal()
+    noticesRequested = Signal()
     helpRequested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -38,6 +39,9 @@ class Header(QFrame):
         across.addStretch(1)
         across.addWidget(self.next)
         across.addWidget(search)
+        self.bell = IconButton("bell", "Notices")
+        self.bell.clicked.connect(self.noticesRequested)
+        across.addWidget(self.bell)
         ask = IconButton("help", "Help")
         ask.setToolTip(keymap.tip("Help for what is in front", "help"))  # no shortcut: the window has it
         across.addWidget(ask)
@@ -45,6 +49,13 @@ class Header(QFrame):
         self.project.clicked.connect(lambda: self.projectMenuRequested.emit(self.project))
         self.next.clicked.connect(self.nextRequested)
         search.clicked.connect(self.searchRequested)
+
+    def show_unread(self, count: int) -> None:
+        """How many notices nobody has looked at in the list."""
+        beside = Qt.ToolButtonStyle.ToolButtonTextBesideIcon if count else Qt.ToolButtonStyle.ToolButtonIconOnly
+        self.bell.setText(str(count))
+        self.bell.setToolButtonStyle(beside)
+        self.bell.set_name(f"Notices: {count} new" if count else "Notices")
 
     def lane(self) -> QRect:
         """Where nothing can be pressed: between the project's name and the suggestion, or the search."""

@@ -34,6 +34,7 @@ from rlhf_desktop.ui.loading import LoadingKeeper
 from rlhf_desktop.ui.people import who_am_i
 
 _LOOK_MS = 2000
+_LIVE_RUNS = "runs under way"  # the setting that remembers them, for who closes the window meanwhile
 _SHOWN = 6  # conversations the palette finds
 
 
@@ -60,7 +61,7 @@ class Desk(QObject):
         self._loading = LoadingKeeper(context.session.set_loading, self)
         self._model_trouble: AppError | None = None  # why there is no model to ask
         self._without = "No model yet"  # what is said where there is none
-        self._runs: dict[str, str] = {}
+        self._runs = dict.fromkeys(context.store.settings.get(_LIVE_RUNS, []), "running")  # what ended unseen is told at once
         self._looking = False
         self._undoing = Undoing(context.store, context.session, lambda: who_am_i(context.store), self)
         self._chat_bytes = 0
@@ -308,6 +309,7 @@ class Desk(QObject):
         states = {run.id: run.state for run in seen.runs}
         if states != self._runs:
             before, self._runs = self._runs, states
+            self._context.store.settings.set(_LIVE_RUNS, sorted(key for key, state in states.items() if state in LIVE))
             self._tell_ends([run for run in seen.runs if before.get(run.id) in LIVE and run.state not in LIVE])
             self.show_project()
             self._context.session.runsChanged.emit()
@@ -397,6 +399,7 @@ class Desk(QObject):
             Command("Dark theme", "moon", lambda: theme.set_mode("dark")),
             Command("Theme of the system", "settings", lambda: theme.set_mode("system")),
             Command("Keys", "info", window.show_keys, keymap.shown("keys")),
+            Command("Notices: what was said lately", "bell", window.notices.open),
             Command("Restart the model", "refresh", self._context.chat.restart),
             Command("Show the welcome page", "info", session.welcomeRequested.emit),
         ]

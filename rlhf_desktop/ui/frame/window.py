@@ -10,14 +10,16 @@ from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.frame.bars import Header, StatusBar
 from rlhf_desktop.ui.frame.focus import FocusKeeper
 from rlhf_desktop.ui.frame.keysheet import KeySheet
+from rlhf_desktop.ui.frame.notices import NoticeBook, NoticeList, Undo
 from rlhf_desktop.ui.frame.palette import CommandPalette
 from rlhf_desktop.ui.frame.rail import Rail
 from rlhf_desktop.ui.frame.room import ROOMS, Room
+from rlhf_desktop.ui.frame.toast import Toast
 from rlhf_desktop.ui.frame.trouble import TroubleBar
 from rlhf_desktop.ui.frame.welcome import WelcomePage
 from rlhf_desktop.ui.help.help import Help
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.surfaces import Pages, Toast, hairline
+from rlhf_desktop.ui.widgets.surfaces import Pages, hairline
 
 
 class Window(QMainWindow):
@@ -40,10 +42,11 @@ class Window(QMainWindow):
         centre = self._lay_out()
         self.rail = Rail(ROOMS, centre)
         self.toast = Toast(centre, self._toast_lane)
+        self.book = NoticeBook(self)
         self.header.installEventFilter(self.toast)
         self.focus = FocusKeeper(self.stack, self)  # before the overlays, which close when it has let the focus go elsewhere
-        self.palette_view, self.keys = CommandPalette(centre), KeySheet(centre)
-        for overlay in (self.palette_view, self.keys):
+        self.palette_view, self.keys, self.notices = CommandPalette(centre), KeySheet(centre), NoticeList(centre, self.book)
+        for overlay in (self.palette_view, self.keys, self.notices):
             self.focus.add_overlay(overlay)
         self.welcome: WelcomePage | None = None
         self.rail.chosen.connect(self._enter_room)
@@ -54,7 +57,9 @@ class Window(QMainWindow):
         keymap.listen(self, "undo", lambda: self.toast.undo() or context.session.undoRequested.emit())
         keymap.listen(self, "redo", context.session.redoRequested.emit)
         keymap.listen(self, "quit", self.close)
-        context.session.announced.connect(self.toast.announce)
+        self.header.noticesRequested.connect(self.notices.open)
+        self.book.changed.connect(lambda: self.header.show_unread(self.book.unread))
+        context.session.announced.connect(self._announce)
         context.session.troubled.connect(self.show_trouble)
         context.session.roomRequested.connect(self.show_room)
 
@@ -115,6 +120,9 @@ class Window(QMainWindow):
         if focus is None or self.rail.isAncestorOf(focus):
             self.room(key).focus_place().setFocus(Qt.FocusReason.ShortcutFocusReason)
 
+    def _announce(self, text: str, undo: Undo | None, about: str) -> None:
+        self.toast.announce(self.book.add(text, undo, about))
+
     def _leave_rail(self) -> None:
         """Back to the room in front."""
         (self.focus_place() or self.stack).setFocus(Qt.FocusReason.ShortcutFocusReason)
@@ -132,6 +140,7 @@ class Window(QMainWindow):
 
     def show_trouble(self, trouble: AppError) -> None:
         """Say what happened, what is safe and what to try."""
+        self.book.add(str(trouble))
         self.trouble.show_trouble(trouble)
 
     def show_keys(self) -> None:

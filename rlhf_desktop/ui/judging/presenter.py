@@ -413,7 +413,7 @@ class Judging(QObject):
         self.ended.emit()
         self.saved.emit(saved)
         self._session.feedbackChanged.emit()
-        self._session.announce(f"{lead}{outcome}", lambda: self.take_back(saved.judgement))
+        self._session.announce(f"{lead}{outcome}", lambda: self.take_back(saved.judgement), "judgement")
 
     def take_back(self, judgement: Judgement) -> None:
         """Withdraw a judgement; whoever showed it shows it again."""

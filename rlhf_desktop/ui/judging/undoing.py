@@ -37,8 +37,8 @@ class Undoing(QObject):
             self._session.troubled.emit(trouble)
             return
         if judgement is None:
-            self._session.announce(none)
+            self._session.announce(none, about="judgement")
             return
         self._session.feedbackChanged.emit()
         signal.emit(judgement)
-        self._session.announce(f"{words}: {verdict_words(judgement)}.", back)
+        self._session.announce(f"{words}: {verdict_words(judgement)}.", back, "judgement")

@@ -1,8 +1,6 @@
-"""Cards, empty states, meters and the toast."""
+"""Cards, empty states and meters."""
 
-from collections.abc import Callable
-
-from PySide6.QtCore import QEvent, QObject, QRect, Qt, QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -20,7 +18,7 @@ from shiboken6 import isValid
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption, heading, restyle
+from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption, heading, restyle
 
 _A_MOMENT_MS = 300
 
@@ -256,76 +254,3 @@ class ConfirmRow(QFrame):
             across.addWidget(button)
         self.yes.clicked.connect(self.confirmed)
         self.hide()
-
-
-class Toast(QFrame):
-    """One line over `host` for five seconds, with Undo when there is something to undo. It stays in its lane, on no button.
-
-    Args:
-        host: What it lies over.
-        lane: Says where in the host it may lie now; what is too long for it is cut, and whole in the tooltip.
-    """
-
-    def __init__(self, host: QWidget, lane: Callable[[], QRect]) -> None:
-        super().__init__(host)
-        self._lane = lane
-        self.setProperty("kind", "toast")
-        self._undo: Callable[[], None] | None = None
-        across = row(self, 0, t.SPACE_M)
-        across.setContentsMargins(t.SPACE_L, t.SPACE_XS, t.SPACE_S, t.SPACE_XS)
-        self.words = ElidedLabel("")
-        self.button = Button("Undo", "quiet")
-        self.button.clicked.connect(self.undo)
-        across.addWidget(self.words)
-        across.addWidget(self.button)
-        self._clock = QTimer(self)
-        self._clock.setSingleShot(True)
-        self._clock.setInterval(t.TOAST_MS)
-        self._clock.timeout.connect(self.dismiss)
-        self._moving = QTimer(self)  # however often the host is laid out in one go, this lies down once
-        self._moving.setSingleShot(True)
-        self._moving.setInterval(0)
-        self._moving.timeout.connect(self._place)
-        host.installEventFilter(self)
-        self.hide()
-
-    def announce(self, text: str, undo: Callable[[], None] | None = None) -> None:
-        """Show `text`; a new announcement replaces the last one, whose undo is then gone from the screen."""
-        self._undo = undo
-        self.words.setText(text)
-        self.button.setVisible(undo is not None)
-        across = self.layout().contentsMargins()
-        across.setRight(t.SPACE_S if undo else t.SPACE_L)
-        self.layout().setContentsMargins(across)
-        self.setAccessibleName(text)
-        self.layout().activate()
-        self._place()
-        self.show()
-        self.raise_()
-        self._clock.start()
-
-    def undo(self) -> bool:
-        """Take back what was announced. False when there is nothing to take back."""
-        action, self._undo = self._undo, None
-        self.dismiss()
-        if action is None:
-            return False
-        action()
-        return True
-
-    def dismiss(self) -> None:
-        """Hide, and forget the undo."""
-        self._undo = None
-        self._clock.stop()
-        self.hide()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Stay in the lane, which moves with the host and with whatever else is laid out beside it."""
-        if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest) and self.isVisible():
-            self._moving.start()  # once the layout knows
-        return super().eventFilter(watched, event)
-
-    def _place(self) -> None:
-        lane, wanted = self._lane(), self.sizeHint()
-        self.resize(min(wanted.width(), lane.width()), min(wanted.height(), lane.height()))
-        self.move(lane.center() - self.rect().center())
