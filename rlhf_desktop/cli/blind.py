@@ -8,16 +8,18 @@ from typing import Any
 import click
 
 from rlhf_desktop.cli.common import Command, holding, table
-from rlhf_desktop.cli.desk import Desk, desk_of
+from rlhf_desktop.cli.desk import Desk, desk_of, outlook_of
 from rlhf_desktop.cli.reports import report_option, written
 from rlhf_desktop.core.runs import AdapterRef
+from rlhf_desktop.core.words import count
 from rlhf_desktop.evaluation.confidence import WinInterval, sentence
-from rlhf_desktop.operations.blind_results import BlindReport, blind_report, evaluations
+from rlhf_desktop.operations.blind_results import BlindReport, blind_report, evaluations, prompts_left
+from rlhf_desktop.operations.outlook import step_json
 from rlhf_desktop.operations.probes import SideEffects, compare_probes, known_probes, probe_model
 from rlhf_desktop.operations.probes import as_json as effects_json
 from rlhf_desktop.operations.report import evaluation_report
 from rlhf_desktop.operations.report_measures import effects_report
-from rlhf_desktop.operations.rounds import NextStep, Round, adopt, next_step, rounds
+from rlhf_desktop.operations.rounds import Round, adopt, rounds
 
 
 @click.command("list", cls=Command)
@@ -68,7 +70,8 @@ def show(ctx: click.Context, evaluation: str, names: bool, report_to: Path | Non
     }
     effects = _known_effects(desk, found)
     pages = evaluation_report(desk.store, desk.workspace, found.evaluation.id, side_effects=effects, names=names)
-    desk.console.result({**made, **written(desk, pages, report_to)}, _verdict_text(found))
+    held_out = desk.store.questions.heldout_count(found.evaluation.project_id)
+    desk.console.result({**made, **written(desk, pages, report_to)}, _verdict_text(found, held_out))
 
 
 def _known_effects(desk: Desk, found: BlindReport) -> SideEffects | None:
@@ -86,9 +89,10 @@ def _known_effects(desk: Desk, found: BlindReport) -> SideEffects | None:
     return compare_probes(before, after) if before and after else None
 
 
-def _verdict_text(found: BlindReport) -> str:
+def _verdict_text(found: BlindReport, held_out: int) -> str:
     made = found.evaluation
-    lines = [sentence(found.win, made.new_name, made.old_name)]
+    left = prompts_left(len(made.pairs), found.win.n, held_out)
+    lines = [sentence(found.win, made.new_name, made.old_name, left)]
     for name, win in {**found.by_tag, **found.by_attribute}.items():
         lines.append(f"  {name}: {_share(win)}")
     if found.length:
@@ -97,7 +101,7 @@ def _verdict_text(found: BlindReport) -> str:
 
 
 def _share(win: WinInterval) -> str:
-    return f"{win.rate:.0%} ({win.low:.0%}–{win.high:.0%}), {win.n} prompts, {win.decision}"
+    return f"{win.rate:.0%} ({win.low:.0%}–{win.high:.0%}), {count(win.n, 'prompt')}, {win.decision}"
 
 
 @click.command(cls=Command)
@@ -134,9 +138,9 @@ def probes(ctx: click.Context, tuned: str, against: str, refresh: bool, report_t
 def show_rounds(ctx: click.Context) -> None:
     """The project's rounds of feedback, training, evaluation and adoption, and what to do next."""
     desk = desk_of(ctx)
-    history, step = rounds(desk.store, desk.queue, desk.project), next_step(desk.store, desk.queue, desk.project)
+    history, step = rounds(desk.store, desk.queue, desk.project), outlook_of(desk).step
     text = table([_round_row(turn) for turn in history], ("ROUND", "JUDGEMENTS", "RUNS", "EVALUATIONS", "ADOPTED"))
-    desk.console.result({"rounds": [_round_json(turn) for turn in history], "next": _step_json(step)}, f"{text}\n{step.sentence}.")
+    desk.console.result({"rounds": [_round_json(turn) for turn in history], "next": step_json(step)}, f"{text}\n{step.sentence}.")
 
 
 def _round_row(turn: Round) -> tuple[str, ...]:
@@ -152,10 +156,6 @@ def _round_json(turn: Round) -> dict[str, Any]:
         "evaluations": [e.evaluation.id for e in turn.evaluations],
         "adopted": turn.adopted.adapter_name if turn.adopted else None,
     }
-
-
-def _step_json(step: NextStep) -> dict[str, Any]:
-    return {"kind": step.kind, "sentence": step.sentence, "run": step.run_id, "evaluation": step.evaluation_id}
 
 
 @click.command("adopt", cls=Command)

@@ -20,6 +20,7 @@ from rlhf_desktop.jobs.device import tell_device
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.operations import projects
 from rlhf_desktop.operations.opening import open_store
+from rlhf_desktop.operations.outlook import Outlook, outlook
 from rlhf_desktop.operations.rows import disk_troubles
 from rlhf_desktop.store.database import Store
 
@@ -83,6 +84,11 @@ class Desk:
             check_quantization(held)
         return found.model_copy(update={"quantization": held}) if held else found
 
+    @property
+    def known_base(self) -> ModelRef | None:
+        """The same if it is there already; nothing is prepared."""
+        return projects.known_base(self.store, self.library, self.project, self._options.model)
+
     @cached_property
     def client(self) -> ChatWorker:
         """The model process, started."""
@@ -108,3 +114,8 @@ def desk_of(ctx: click.Context) -> Desk:
     """The tools of this call, closed when it ends."""
     options = ctx.ensure_object(Options)
     return ctx.with_resource(Desk(options, Console(options.as_json)))
+
+
+def outlook_of(desk: Desk) -> Outlook:
+    """Where the project is and what comes next; no model is prepared for it."""
+    return outlook(desk.store, desk.queue, desk.project, desk.known_base)

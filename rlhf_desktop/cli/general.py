@@ -1,14 +1,17 @@
-"""`demo` and `check`."""
+"""`demo`, `check` and `status`."""
 
 from dataclasses import asdict
 
 import click
 
-from rlhf_desktop.cli.common import Command, duration
-from rlhf_desktop.cli.desk import desk_of
+from rlhf_desktop.cli.common import Command, duration, table
+from rlhf_desktop.cli.desk import desk_of, outlook_of
+from rlhf_desktop.core.recipes import ALGORITHMS
 from rlhf_desktop.operations.checkup import Finding, checkup
 from rlhf_desktop.operations.demo import DemoEvent, run_demo
 from rlhf_desktop.operations.demo_report import render_report
+from rlhf_desktop.operations.outlook import Outlook
+from rlhf_desktop.operations.training import NAMES
 
 _SIGNS = {"well": "✓", "note": "·", "trouble": "✗"}
 
@@ -56,3 +59,20 @@ def check(ctx: click.Context) -> None:
 def _line(finding: Finding) -> str:
     remedy = f" {finding.remedy}" if finding.remedy else ""
     return f"{_SIGNS[finding.state]} {finding.name}: {finding.sentence}{remedy}"
+
+
+@click.command(cls=Command)
+@click.pass_context
+def status(ctx: click.Context) -> None:
+    """Say where the project is: how much there is to learn from, what is held out, and what to do next."""
+    desk = desk_of(ctx)
+    found = outlook_of(desk)
+    desk.console.result({"project": desk.project.name, **found.as_json()}, _status_text(desk.project.name, found))
+
+
+def _status_text(project: str, found: Outlook) -> str:
+    rows = [(NAMES[name], found.amounts[name].sentence) for name in ALGORITHMS]
+    lines = [f"{project}: {found.words}", table(rows, ("TO TRAIN", "THERE IS")), found.held_out.sentence]
+    if found.reward is not None:
+        lines.append(f"Reward model “{found.reward.title}”: {found.reward.sentence}")
+    return "\n".join([*lines, f"{found.step.sentence}."])

@@ -26,6 +26,7 @@ EXIT_DONE, EXIT_TROUBLE, EXIT_USAGE, EXIT_CTRL_C = 0, 1, 2, 130
 _COMMANDS = {
     "demo": "general:demo",
     "check": "general:check",
+    "status": "general:status",
     "projects": "projects:projects",
     "models": "models:models",
     "server": "servers:server",

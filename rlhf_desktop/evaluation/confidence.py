@@ -27,6 +27,8 @@ from typing import Literal
 
 import numpy as np
 
+from rlhf_desktop.core.words import count
+
 Decision = Literal["better", "worse", "undecided"]
 
 METHOD = (
@@ -130,22 +132,34 @@ def _more(values: np.ndarray, counts: np.ndarray, limit: float) -> int | None:
     return int(extra[decided[0]]) if len(decided) else None
 
 
-def sentence(win: WinInterval, new: str, old: str) -> str:
-    """The verdict as one reads it: the rate, its interval, and what follows from it."""
+def sentence(win: WinInterval, new: str, old: str, left: int | None = None) -> str:
+    """The verdict as one reads it: the rate, its interval, and what follows from it.
+
+    Args:
+        win: What was found.
+        new: The new model's name.
+        old: The old one's.
+        left: How many prompts can still be judged, so that no more are asked for than there are; None: any number.
+    """
     if win.n == 0:
         return f"Nothing is judged yet: {new} against {old}."
-    prompts = "1 prompt" if win.n == 1 else f"{win.n:,} prompts"
-    said = f"On {prompts} you preferred {new} to {old} {win.rate:.0%} of the time ({win.low:.0%}–{win.high:.0%})."
+    said = f"On {count(win.n, 'prompt')} you preferred {new} to {old} {win.rate:.0%} of the time ({win.low:.0%}–{win.high:.0%})."
     if win.decision != "undecided":
         return f"{said} It is {win.decision}."
-    if win.more is None:
-        return f"{said} Not decided yet: the two are close."
+    return f"{said} Not decided yet: {_undecided(win, left)}"
+
+
+def _undecided(win: WinInterval, left: int | None) -> str:
+    """What a decision would take; never a number of prompts that do not exist."""
+    if win.more is None or (win.more > CLOSE and left is not None and win.more > left):
+        return "the two are close."
+    many = count(about(win.more), "more judgement", "more judgements")
+    if left is not None and win.more > left:
+        there = f"only {count(left, 'prompt is', 'prompts are')} left" if left else "no prompt is left"
+        return f"about {many} if this holds, and {there}: add some."
     if win.more > CLOSE:
-        return (
-            f"{said} Not decided yet: the two are close; telling them apart would take about {about(win.more):,} more judgements."
-        )
-    many = f"{about(win.more)} more {'judgement' if win.more == 1 else 'judgements'}"
-    return f"{said} Not decided yet: about {many} if this holds."
+        return f"the two are close; telling them apart would take about {many}."
+    return f"about {many} if this holds."
 
 
 def about(n: int) -> int:

@@ -14,13 +14,14 @@ comparisons, are the independent draws. Two intervals, by what there is:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import comb, sqrt
 from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 
 RESAMPLES = 4000
+EXACT = 500  # draws: up to so many are counted out, beyond they are as good as normal
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,17 @@ def wilson(rate: float, n: int, confidence: float = 0.95) -> tuple[float, float]
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def beats_a_coin(rate: float, n: int, confidence: float = 0.95) -> bool:
+    """Whether a coin would come out so well in `n` independent draws less often than the interval leaves out above.
+
+    Exact (the sign test), so it holds for a handful of draws too, where other intervals are too narrow.
+    """
+    if n > EXACT:
+        return wilson(rate, n, confidence)[0] > 0.5
+    least = int(rate * n + 1e-9)  # rounded down: a part of a win is none
+    return n > 0 and sum(comb(n, wins) for wins in range(least, n + 1)) / 2**n <= (1 - confidence) / 2
 
 
 def cluster_bootstrap(means: np.ndarray, confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:

@@ -72,6 +72,17 @@ def evaluations(store: Store, project: Project) -> list[EvaluationSummary]:
     return found
 
 
+def prompts_left(total: int, judged: int, held_out: int) -> int:
+    """How many more prompts can be judged in a comparison: its own that nobody has judged, and held-out ones beyond it.
+
+    Args:
+        total: Its pairs.
+        judged: Those with a verdict.
+        held_out: Prompts of the project that are held out.
+    """
+    return total - judged + max(0, held_out - total)
+
+
 def blind_report(store: Store, evaluation_id: str) -> BlindReport:
     """Everything an evaluation says so far.
 

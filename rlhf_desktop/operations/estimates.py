@@ -35,10 +35,18 @@ class Estimate:
     @property
     def sentence(self) -> str:
         """In words: “About 1.9 GB and 6 min; 31 GB are free.”."""
-        said = f"About {self.peak_bytes / 1e9:.1f} GB"
-        if self.wall_s is not None:
-            said += f" and {_minutes(self.wall_s)}"
+        said = f"About {self.memory_words}{f' and {self.time_words}' if self.time_words else ''}"
         return f"{said}; {self.free_words}." if self.free_bytes is not None else f"{said}."
+
+    @property
+    def memory_words(self) -> str:
+        """For instance “1.9 GB”."""
+        return f"{self.peak_bytes / 1e9:.1f} GB"
+
+    @property
+    def time_words(self) -> str:
+        """For instance “6 min”; "" where nothing was measured."""
+        return "" if self.wall_s is None else _minutes(self.wall_s)
 
     @property
     def free_words(self) -> str:

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.core.words import count
 from rlhf_desktop.feedback.conversations import Generator, Project
 from rlhf_desktop.feedback.judgements import (
     Correction,
@@ -70,6 +71,30 @@ def find_history(
 def count_history(store: Store, project: Project, query: HistoryQuery, at_most: int = 10_000) -> int:
     """How many judgements a query finds; `at_most` stands for that many or more."""
     return store.history.count(project.id, query, at_most)
+
+
+@dataclass(frozen=True)
+class HistoryCount:
+    """How long a list is; `in_effect`, of an unfiltered one, is the number of judgements that every other place says."""
+
+    rows: int
+    in_effect: int | None
+
+    def words(self, at_most: int) -> str:
+        """What the list says above its rows."""
+        if self.in_effect is None:
+            return f"{at_most:,} or more judgements" if self.rows >= at_most else count(self.rows, "judgement")
+        gone = self.rows - self.in_effect if self.rows < at_most else 0
+        more = count(gone, "that was taken back or replaced", "that were taken back or replaced")
+        return f"{count(self.in_effect, 'judgement')}{f', and {more}' if gone > 0 else ''}"
+
+
+def measure_history(store: Store, project: Project, query: HistoryQuery, at_most: int = 10_000) -> HistoryCount:
+    """How long the list of a query is."""
+    rows = count_history(store, project, query, at_most)
+    everything = replace(query, standing=False, sort="newest") == HistoryQuery()
+    in_effect = sum(store.standing.counts(project.id).values()) if everything else None
+    return HistoryCount(in_effect if query.standing and in_effect is not None else rows, in_effect)
 
 
 def history_item(store: Store, row: HistoryRow) -> HistoryItem:

@@ -11,6 +11,7 @@ from rlhf_desktop.feedback.conversations import Generator, Project
 from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.feedback.protocol import Protocol
 from rlhf_desktop.feedback.quality import for_everyone
+from rlhf_desktop.feedback.snapshot import Split
 from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.operations.history import unjudged_prompts
 from rlhf_desktop.store.conversations import NewCompletion
@@ -125,11 +126,22 @@ def prompts_from_text(text: str) -> list[Messages]:
     return [[{"role": "user", "content": part.strip()}] for part in parts if part.strip()]
 
 
-def add_prompt_set(store: Store, project: Project, name: str, prompts: Sequence[Messages]) -> int:
-    """Add prompts as a set of this name, or of the name with a number when it is taken. Returns how many were added."""
+def add_prompt_set(store: Store, project: Project, name: str, prompts: Sequence[Messages], split: Split | None = None) -> int:
+    """Add prompts as a set of this name, or of the name with a number when it is taken. Returns how many were added.
+
+    Args:
+        store: Where to.
+        project: Whose.
+        name: Of the set.
+        prompts: What to add.
+        split: "heldout" keeps all of them to compare models on; None lets the project's split decide.
+
+    Raises:
+        BadInput: there are none, or one is in the other half already.
+    """
     taken = {made.name.casefold() for made in store.prompts.sets(project.id)}
     names = (name if n == 1 else f"{name} {n}" for n in range(1, len(taken) + 2))
-    store.prompts.create_set(project.id, next(free for free in names if free.casefold() not in taken), prompts)
+    store.prompts.create_set(project.id, next(free for free in names if free.casefold() not in taken), prompts, split)
     return len(prompts)
 
 

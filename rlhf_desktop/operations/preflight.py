@@ -13,6 +13,7 @@ from rlhf_desktop.core.platform import free_disk_bytes
 from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm, check_quantization, make_settings
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.core.thoughts import split_thought
+from rlhf_desktop.core.words import noun
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.signals import snapshot_rows
 from rlhf_desktop.feedback.snapshot import Demonstration, PracticePrompt, RankedAnswers, RatedAnswers, SnapshotRow, with_their_marks
@@ -20,17 +21,17 @@ from rlhf_desktop.jobs.device import Device, Tenant, devices_of, free_bytes, is_
 from rlhf_desktop.jobs.measuring import check_model, known_rates
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.operations.amounts import amounts
 from rlhf_desktop.operations.checkup import Finding
 from rlhf_desktop.operations.door import check_teachable, road_of
 from rlhf_desktop.operations.estimates import Estimate, estimate
 from rlhf_desktop.operations.fitting import fit_findings
 from rlhf_desktop.operations.model_shape import model_shape
+from rlhf_desktop.operations.outlook import UNTAUGHT, reward_model_of
 from rlhf_desktop.operations.projects import check_fits
-from rlhf_desktop.operations.training import gather, readiness, start_run
+from rlhf_desktop.operations.training import gather, start_run
 from rlhf_desktop.operations.workload import RowSizes, RunPlan
 from rlhf_desktop.store.database import Store
-
-UNTAUGHT = "This model has never been taught to answer: teach by example first."
 
 _CHECKPOINTS = 3  # two that a run keeps, and one being written
 _KEPT_BYTES = 12  # float32 copy and two moments of a trained parameter
@@ -120,6 +121,8 @@ def preflight(
         return _feedback(store, project, plan, rows, data_file or prompts_file)
 
     seen.look("feedback", feedback)
+    if plan.reward is not None and not seen.troubles:
+        seen.found.append(_reward(store, project, plan.reward))
     if not seen.troubles:
         seen.look("family", lambda: Finding("family", "well", check_teachable(workspace, plan.base)))
     if seen.troubles:
@@ -211,10 +214,19 @@ def _feedback(store: Store, project: Project, plan: RunPlan, rows: Sequence[Snap
     trained = sum(row.split == "train" for row in rows)
     if file is not None:
         return Finding("feedback", "well", f"{trained:,} items of {file.name} to learn from.")
-    ready = readiness(store, project)[plan.algorithm]
-    if ready.have < ready.suggested:
-        return Finding("feedback", "note", f"There are {ready.sentence}.", "It can start; more would make the result surer.")
-    return Finding("feedback", "well", f"There are {ready.sentence}.")
+    there = amounts(store, project)[plan.algorithm]
+    said = f"{noun(there.have, 'There is', 'There are')} {there.sentence}."
+    if not there.worth_it:
+        return Finding("feedback", "note", said, "It can start; more would make the result surer.")
+    return Finding("feedback", "well", said)
+
+
+def _reward(store: Store, project: Project, reward: AdapterRef) -> Finding:
+    """Whether the reward model is worth practising against. It may be chosen all the same."""
+    found = reward_model_of(store, project, reward, amounts(store, project)["reward"])
+    if found.agreement.above_chance:
+        return Finding("reward model", "well", found.agreement.sentence)
+    return Finding("reward model", "note", found.agreement.sentence, found.advice)
 
 
 def _split(rows: Sequence[SnapshotRow]) -> Finding:
@@ -284,16 +296,25 @@ def row_sizes(rows: Sequence[SnapshotRow], checked: ModelCheck) -> RowSizes | No
     return RowSizes(train, heldout)
 
 
-def rough_estimates(store: Store, project: Project, base: ModelRef, reward: AdapterRef | None = None) -> dict[Algorithm, Estimate]:
+def rough_estimates(
+    store: Store,
+    workspace: Workspace,
+    project: Project,
+    base: ModelRef,
+    reward: AdapterRef | None = None,
+    chat: Tenant | None = None,
+) -> dict[Algorithm, Estimate]:
     """What a run of each kind with its defaults would take, for those that could start; none before this computer is known.
 
     Nothing is asked of a worker: tokens are guessed from the texts' lengths. The preflight counts them.
 
     Args:
         store: Where the feedback is.
+        workspace: Where it is written down how the trainers take this model.
         project: Whose feedback.
         base: The model to train on.
         reward: PPO's reward model; without one there is no estimate for PPO.
+        chat: The process that gives way to runs.
     """
     known, found = known_device(), {}
     if known is None:
@@ -302,14 +323,15 @@ def rough_estimates(store: Store, project: Project, base: ModelRef, reward: Adap
         device = likely_device(devices_of(known), ask=False)
     except AppError:
         return {}  # the one that is wanted is not there; the preflight says so
-    judged, rates, free = store.judged(project.id), known_rates(base, "auto", device), free_bytes(device, ask=False)
+    judged, rates, road = store.judged(project.id), known_rates(base, "auto", device), road_of(workspace, base)
+    free = free_bytes(device, ask=False) + (chat.holds(device) if chat else 0)  # as the preflight counts it
     for algorithm in ALGORITHMS:
         if algorithm == "ppo" and reward is None:
             continue
         plan = RunPlan(algorithm, base, reward=reward if algorithm == "ppo" else None)
         with contextlib.suppress(NotEnoughFeedback, ModelTrouble):
             rows = store.snapshot_rows(project.id, "ppo") if algorithm == "ppo" else snapshot_rows(algorithm, judged)
-            found[algorithm] = estimate(plan, _rough_sizes(rows), device.facts, rates, free_bytes=free)
+            found[algorithm] = estimate(plan, _rough_sizes(rows), device.facts, rates, free_bytes=free, road=road)
     return found
 
 

@@ -1,5 +1,6 @@
 """Which project, base model and adapter to work with: the one named, the one remembered, or the obvious one."""
 
+import contextlib
 from collections.abc import Callable
 
 from rlhf_desktop.core.errors import BadInput, ModelTrouble, NotFound
@@ -89,6 +90,13 @@ def choose_base(
             f"The project “{project.name}” uses the model “{wanted}”, which is not in this workspace.",
             "Add it again, or choose another model for this project.",
         ) from None
+
+
+def known_base(store: Store, library: Library, project: Project, name: str | None = None) -> ModelRef | None:
+    """The base model that would be used, if it is there already. Nothing is prepared: for what can be said without it."""
+    with contextlib.suppress(NotFound, ModelTrouble):
+        return library.get(name or store.settings.get("model", project_id=project.id))
+    return None
 
 
 def choose_adapter(workspace: Workspace, name: str | None, base: ModelRef, kind: AdapterKind = "policy") -> AdapterRef | None:

@@ -13,6 +13,7 @@ from rlhf_desktop.core.errors import NotFound
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.recipes import Algorithm, describe
 from rlhf_desktop.core.runs import AdapterRef, Finished, Metrics, RunConfig, Sample, Warned
+from rlhf_desktop.core.words import count
 from rlhf_desktop.evaluation.confidence import METHOD, WinInterval, interval, sentence
 from rlhf_desktop.evaluation.length import LengthControlled
 from rlhf_desktop.feedback.conversations import Generator
@@ -20,7 +21,14 @@ from rlhf_desktop.jobs.adapters import list_adapters, weights_hash
 from rlhf_desktop.jobs.follow import EventReader
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.jobs.runnotes import run_notes, title_of
-from rlhf_desktop.operations.blind_results import BlindReport, EvaluationSummary, JudgedPair, blind_report, evaluations
+from rlhf_desktop.operations.blind_results import (
+    BlindReport,
+    EvaluationSummary,
+    JudgedPair,
+    blind_report,
+    evaluations,
+    prompts_left,
+)
 from rlhf_desktop.operations.lineage import LineageStep, adapter_lineage
 from rlhf_desktop.operations.plain_words import COSTS, changed, exact, in_units, measure, setting_label
 from rlhf_desktop.operations.probes import SideEffects
@@ -161,7 +169,8 @@ def _evaluated(store: Store, project_id: str, adapter_hash: str, names: bool) ->
         return []
     found = [e for e in evaluations(store, project) if _takes_part(e, adapter_hash)]
     return [
-        Section(f"Blind evaluation: {e.evaluation.title}", _verdict(blind_report(store, e.evaluation.id), names)) for e in found
+        Section(f"Blind evaluation: {e.evaluation.title}", _verdict(store, blind_report(store, e.evaluation.id), names))
+        for e in found
     ]
 
 
@@ -190,7 +199,7 @@ def evaluation_report(
     found = blind_report(store, evaluation_id)
     made = found.evaluation
     sections = [
-        Section("The verdict", _verdict(found, names)),
+        Section("The verdict", _verdict(store, found, names)),
         Section("By tag", _groups(found.by_tag, "tag")),
         Section("By attribute", _groups(found.by_attribute, "attribute")),
         Section("Length", _length(found.length)),
@@ -205,9 +214,10 @@ def evaluation_report(
     )
 
 
-def _verdict(found: BlindReport, names: bool) -> tuple[Block, ...]:
+def _verdict(store: Store, found: BlindReport, names: bool) -> tuple[Block, ...]:
     win, made = found.win, found.evaluation
-    blocks: list[Block] = [Paragraph(sentence(win, made.new_name, made.old_name), "lead")]
+    left = prompts_left(len(made.pairs), win.n, store.questions.heldout_count(made.project_id))
+    blocks: list[Block] = [Paragraph(sentence(win, made.new_name, made.old_name, left), "lead")]
     if not found.judged:
         return tuple(blocks)
     rows = [IntervalRow("overall", win.rate, win.low, win.high)]
@@ -215,7 +225,9 @@ def _verdict(found: BlindReport, names: bool) -> tuple[Block, ...]:
     blocks.append(_progress(found.judged))
     timed = f", {found.seconds:.1f} seconds each on average" if found.seconds is not None else ""
     who = _people(found.judged, names)
-    blocks.append(Paragraph(f"{len(found.judged):,} judgements on {win.n:,} of {len(made.pairs):,} prompts by {who}{timed}."))
+    blocks.append(
+        Paragraph(f"{count(len(found.judged), 'judgement')} on {win.n:,} of {count(len(made.pairs), 'prompt')} by {who}{timed}.")
+    )
     bad = sum(item.both_bad for item in found.judged)
     if bad:
         blocks.append(Paragraph(f"In {bad:,} of them neither answer would do; they count half, like ties."))

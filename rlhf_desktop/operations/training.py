@@ -9,15 +9,14 @@ from typing import Any
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.ids import new_id
-from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm, describe, make_settings
+from rlhf_desktop.core.recipes import Algorithm, describe, make_settings
 from rlhf_desktop.core.runs import AdapterRef, Finished, ModelRef, RunConfig
 from rlhf_desktop.feedback.conversations import Project, utc_now
 from rlhf_desktop.feedback.formats import read_feedback
 from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.feedback.prompt_files import read_prompts
-from rlhf_desktop.feedback.rankings import pairs
 from rlhf_desktop.feedback.rows import Problem
-from rlhf_desktop.feedback.signals import Judged, demonstrations, rankings, snapshot_rows, thumbs
+from rlhf_desktop.feedback.signals import Judged, snapshot_rows
 from rlhf_desktop.feedback.snapshot import SnapshotRow
 from rlhf_desktop.feedback.split import Splitter
 from rlhf_desktop.jobs.device import wanted_device
@@ -30,53 +29,7 @@ from rlhf_desktop.operations.provenance import provenance_of
 from rlhf_desktop.store.database import Store
 
 NAMES: dict[Algorithm, str] = {"sft": "Examples", "reward": "Reward model", "ppo": "PPO", "dpo": "DPO", "kto": "Thumbs"}
-_UNITS: dict[Algorithm, str] = {"sft": "examples", "reward": "comparisons", "ppo": "prompts", "dpo": "comparisons", "kto": "thumbs"}
-_SUGGESTED: dict[Algorithm, int] = {"sft": 20, "reward": 100, "ppo": 50, "dpo": 100, "kto": 100}
-_LOOKED_AT = 2_000  # judgements of each form, the newest: far beyond what is suggested
 _VERSIONED = ("rlhf-desktop", "torch", "transformers", "peft", "safetensors")
-
-
-@dataclass(frozen=True)
-class Readiness:
-    """What a project has to offer an algorithm, in the half of the split that may be trained on."""
-
-    have: int
-    need: int  # the least a run starts with
-    suggested: int  # from here on a run is worth its time
-    unit: str
-    at_least: bool = False  # there may be more: not all was looked at
-    held_out: int = 0  # as many more are kept aside, to judge by
-
-    @property
-    def enough(self) -> bool:
-        """Whether a run can start."""
-        return self.have >= self.need
-
-    @property
-    def sentence(self) -> str:
-        """The meter's words."""
-        if self.have >= self.suggested:
-            aside = f", {self.held_out:,} more held out" if self.held_out else ""
-            return f"{self.have:,}{' or more' if self.at_least else ''} {self.unit}{aside}"
-        return f"{self.have:,} of {self.suggested:,} {self.unit} suggested"
-
-
-def readiness(store: Store, project: Project) -> dict[Algorithm, Readiness]:
-    """How far a project's feedback goes for each algorithm. PPO needs a reward model besides."""
-    found = store.sample(project.id, _LOOKED_AT)
-    judged = [item for item in found if item.split == "train"]
-    compared = sum(not p.tie for row in rankings(judged) for p in pairs([c.rank for c in row.completions]))
-    have = {"sft": sum(1 for _ in demonstrations(judged)), "reward": compared, "dpo": compared}
-    have["kto"] = sum(1 for _ in thumbs(judged))
-    have["ppo"] = store.questions.training_prompts(project.id)
-    more = sum(store.standing.counts(project.id).values()) > len(found)
-    aside = {"sft": sum(1 for _ in demonstrations([item for item in found if item.split != "train"]))}  # all are said to be there
-
-    def ready(name: Algorithm) -> Readiness:
-        at_least = more and name != "ppo" and have[name] >= _SUGGESTED[name]
-        return Readiness(have[name], 1, _SUGGESTED[name], _UNITS[name], at_least, aside.get(name, 0))
-
-    return {name: ready(name) for name in ALGORITHMS}
 
 
 def start_run(

@@ -102,15 +102,6 @@ class EvaluationStore:
         )
         return [row["id"] for row in rows]
 
-    def feedback_between(self, project_id: str, since: str, until: str) -> int:
-        """Judgements that may teach, made in a span of time (`since` < t ≤ `until`; ISO 8601, UTC), undone ones too."""
-        row = self._db.row(
-            """SELECT count(*) AS n FROM judgements WHERE project_id = ? AND created_at > ? AND created_at <= ?
-            AND kind NOT IN ('withdrawn', 'skip', 'flag') AND source NOT LIKE 'evaluation:%'""",
-            (project_id, since, until),
-        )
-        return int(row["n"]) if row else 0
-
     def adopt(self, adoption: Adoption) -> None:
         """Add an adoption."""
         self._db.insert("adoptions", [vars(adoption)])

@@ -73,6 +73,17 @@ class StandingStore:
             gone = self.gone(project_id)
         return _less(rows, "kind", (event.kind for event in gone.events.values()))
 
+    def feedback_between(self, project_id: str, since: str, until: str) -> int:
+        """Judgements in effect that may teach, made in a span of time (`since` < t ≤ `until`; ISO 8601, UTC)."""
+        with self._db.snapshot():
+            row = self._db.row(
+                """SELECT count(*) AS n FROM judgements WHERE project_id = ? AND created_at > ? AND created_at <= ?
+                AND kind NOT IN ('withdrawn', 'skip', 'flag') AND source NOT LIKE 'evaluation:%'
+                AND id NOT IN (SELECT value FROM json_each(?))""",
+                (project_id, since, until, json.dumps(list(self.gone(project_id).events))),
+            )
+        return int(row["n"]) if row else 0
+
     def by_person(self, project_id: str) -> dict[str, int]:
         """How many judgements in effect each person made, in alphabetical order."""
         with self._db.snapshot():

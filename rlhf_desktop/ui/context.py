@@ -32,7 +32,7 @@ class Session(QObject):
     loadingChanged = Signal(object)  # ui.loading.Loading: how far the model is that is being got ready; None: none is
     modelMissing = Signal(object)  # an AppError: no model could be got ready
     modelChanged = Signal()  # the base model or the adapter chat uses
-    feedbackChanged = Signal()  # judgements were added or withdrawn
+    feedbackChanged = Signal()  # judgements were added or withdrawn, or prompts added
     judgementTakenBack = Signal(object)  # a Judgement that was undone: whoever showed its answers shows them again
     conversationsChanged = Signal()
     runsChanged = Signal()  # a run was queued, removed, or changed its state
@@ -44,6 +44,7 @@ class Session(QObject):
     runRequested = Signal(str)  # show this run's page, by run id (Train listens)
     evaluationRequested = Signal(str)  # show how good the result of this run is, by run id (Evaluate listens)
     publishingRequested = Signal()  # publish the project's comparisons (Models listens)
+    promptsRequested = Signal(bool)  # add prompts; whether to keep them aside, to compare models on (Label listens)
     conversationRequested = Signal(str)  # show this conversation (Chat listens)
     sampleProjectRequested = Signal()  # make or open the sample project (Train listens)
     welcomeRequested = Signal()

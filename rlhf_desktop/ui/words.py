@@ -3,6 +3,8 @@
 import time
 from datetime import datetime
 
+from rlhf_desktop.core.words import count as count  # said here as everywhere
+
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -61,11 +63,6 @@ def day(date: str) -> str:
     """A date as a plot has room for: "2026-11-07" is "7 Nov"."""
     when = datetime.fromisoformat(date)
     return f"{when.day} {when:%b}"
-
-
-def count(n: int, one: str, many: str | None = None) -> str:
-    """A number and its noun: "1 ranking", "1,240 rankings"."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def shortened(text: str, limit: int = 80) -> str:

@@ -72,6 +72,32 @@ def test_with_one_model_it_says_what_is_missing(qtbot, room):
     assert room.sample.start.property("kind") == "primary"
 
 
+def test_no_more_prompts_are_offered_than_are_held_out_and_a_button_adds_some(qtbot, context, room, two_models):
+    room.activated()
+    qtbot.waitUntil(lambda: room.home.begin.isEnabled())
+    assert room.home._samples == (8, 10)
+    assert room.home._words.text() == "10 prompts are held out; a verdict needs about 30: add some."
+    with qtbot.waitSignal(context.session.promptsRequested) as asked:
+        qtbot.mouseClick(room.home.add_prompts, Qt.MouseButton.LeftButton)
+    assert asked.args == [True]
+    more = [[{"role": "user", "content": f"aside {i}"}] for i in range(40)]
+    context.store.prompts.create_set(context.session.project.id, "More", more, "heldout")
+    context.session.feedbackChanged.emit()
+    qtbot.waitUntil(lambda: room.home._words.text() == "50 prompts are held out to draw from.")
+    assert room.home._samples == (8, 16, 32, 50)
+    assert room.home.add_prompts.isHidden()
+
+
+def test_a_comparison_asks_for_no_more_prompts_than_there_are(qtbot, context, room, two_models):
+    begin(qtbot, room, 10)
+    for place in range(10):
+        press(qtbot, room, "new" if place % 3 else "old")
+    qtbot.waitUntil(lambda: room.result is not None)
+    said = words(room.result)
+    assert "and no prompt is left: add some." in said or "the two are close." in said
+    assert room.result.go_on.isHidden()
+
+
 def test_a_blind_comparison_by_keys_is_judged_stored_and_summed_up(qtbot, context, room, two_models):
     begin(qtbot, room)
     assert room.pair.total == 8

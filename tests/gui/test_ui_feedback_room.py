@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QLineEdit
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, Span, Spans, Thumbs
 from rlhf_desktop.feedback.protocol import PRESETS
 from rlhf_desktop.operations.bundles import export_bundle, merge_bundle
-from rlhf_desktop.operations.history import count_history
+from rlhf_desktop.operations.history import measure_history
 from rlhf_desktop.operations.labelling import label_queue
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.erasing import bury
@@ -152,9 +152,9 @@ def test_lists_are_counted_one_at_a_time_and_the_last_one_is_said(qtbot, context
     def slowly(store, project, query, at_most):
         started.append(query)
         assert go_on.wait(60)
-        return count_history(store, project, query, at_most)
+        return measure_history(store, project, query, at_most)
 
-    monkeypatch.setattr(judgements_page, "count_history", slowly)
+    monkeypatch.setattr(judgements_page, "measure_history", slowly)
     room.activated()
     qtbot.waitUntil(lambda: len(started) == 1)
     assert page.count.text() == "Counting…"

@@ -252,8 +252,8 @@ def test_a_run_that_ends_is_told_once_in_words(qtbot, window, context, monkeypat
     run.state("done")
     for _ in range(2):
         window.desk._saw(Seen([summary(context, run)], 0))
-    assert told == ["“Kinder” is ready."]
-    assert window.toast.words.text() == "“Kinder” is ready."
+    assert told == ["“Kinder” has finished. Compare it blind to see whether it is better."]
+    assert window.toast.words.text() == told[0]
 
 
 def test_a_notification_is_kept_for_who_looks_elsewhere(qtbot, window, monkeypatch):

@@ -22,6 +22,7 @@ from rlhf_desktop.jobs.runnotes import run_notes
 from rlhf_desktop.jobs.turns import waiting_runs
 from rlhf_desktop.operations.checkup import Finding
 from rlhf_desktop.operations.estimates import Estimate
+from rlhf_desktop.operations.outlook import Outcome
 from rlhf_desktop.operations.preflight import Preflight
 from rlhf_desktop.operations.rounds import adoptions
 from rlhf_desktop.ui.train import plan
@@ -100,12 +101,36 @@ def row_of(qtbot, room, run):
 
 
 def test_the_cards_say_what_there_is_and_one_is_suggested(qtbot, context, room):
-    judge(context, 12)
+    judge(context, 140)
     ready(qtbot, room)
     cards = room.overview.cards
     kinds = {name: card.button.property("kind") for name, card in cards.items()}
     assert kinds == {"sft": "normal", "reward": "primary", "ppo": "normal", "dpo": "normal", "kto": "quiet"}
-    assert "of about" in cards["reward"]._meter._words.text()
+    assert "more held out" in cards["reward"]._meter._words.text()
+
+
+def test_while_there_is_too_little_no_recipe_is_pointed_at_and_the_page_says_what_is_next(qtbot, context, room):
+    judge(context, 12)
+    ready(qtbot, room)
+    assert {card.button.property("kind") for card in room.overview.cards.values()} == {"normal", "quiet"}
+    have = room.overview._facts.outlook.amounts["reward"].have
+    assert room.overview.next.text().startswith(f"Next: {have} of 100 comparisons; judge about ")
+
+
+def test_a_reward_model_below_chance_is_not_to_be_practised_against(qtbot, context, room):
+    judge(context, 40)
+    run = ScriptedRun(context, algorithm="reward", title="My preferences")
+    run.result("reward")
+    measured = {"eval/rewards/accuracies": 0.3, "eval/accuracy_low": 0.05, "eval/accuracy_high": 1.0, "eval/prompts": 7}
+    run.say(runs.Finished, outcome="done", metrics=measured)
+    run.state("done")
+    ready(qtbot, room)
+    card = room.overview.cards["ppo"]
+    assert card.button.property("kind") == "normal"
+    assert card._more.text().startswith("It agrees with 30% of held-out choices (5%–100%); a coin reaches 50%. Judge about ")
+    page = open_page(qtbot, room, run)
+    assert page._headline.text() == "Finished"
+    assert "a coin reaches 50%" in page._outcome.words.text()
 
 
 def test_several_runs_are_queued_from_the_panel(qtbot, context, room):
@@ -333,7 +358,7 @@ def test_the_card_says_what_more_feedback_would_buy(qtbot, context, room):
     ready(qtbot, room)
     card = room.overview.cards["reward"]
     assert "more would bring" in card._more.text()
-    assert card._meter._words.text().endswith("comparisons")
+    assert card._meter._words.text().endswith("of 100 comparisons suggested")
 
 
 # --- a run's page
@@ -524,6 +549,41 @@ def test_the_log_is_folded_and_only_grows(qtbot, context, room):
 def test_the_page_says_where_the_result_comes_from(qtbot, context, room):
     page = open_page(qtbot, room, ScriptedRun(context, title="Kinder"))
     assert page.lineage.names == ("Tiny", "Kinder")
+
+
+def test_a_finished_run_is_praised_only_once_it_was_compared(qtbot, context, room, monkeypatch):
+    run = ScriptedRun(context)
+    run.result()
+    run.say(runs.Finished, outcome="done", metrics={})
+    run.state("done")
+    page = open_page(qtbot, room, run)
+    assert page._headline.text() == "Finished"
+    assert page._outcome.words.text().endswith("Compare it blind to see whether it is better.")
+    better = Outcome(True, "Judged blind, it is better than the model before.")
+    monkeypatch.setattr("rlhf_desktop.ui.train.room.outcome_of", lambda *_: better)
+    room.activated()
+    qtbot.waitUntil(lambda: page._headline.text() == "Finished: an improved model is ready")
+    assert page._outcome.words.text().endswith(better.sentence)
+
+
+def test_card_and_panel_say_the_same_memory(qtbot, context, room, looked, monkeypatch):
+    rough = replace(ESTIMATE, peak_bytes=1_100_000_000)
+    monkeypatch.setattr("rlhf_desktop.ui.train.room.rough_estimates", lambda *_: {"reward": rough})
+    judge(context, 12)
+    ready(qtbot, room)
+    card = room.overview.cards["reward"]
+    assert card._cost.text() == "About 6 min, 1.1 GB"
+    room.overview.open_panel("reward")
+    panel = room.overview.panel
+    qtbot.waitUntil(lambda: "1.9 GB" in panel.preflight.cost.text())
+    assert card._cost.text() == "About 6 min, 1.9 GB"
+    looked[1]["found"] = Preflight((WELL,), estimate=replace(ESTIMATE, peak_bytes=2_500_000_000))
+    panel._choose_preset(plan.PRESETS[2])
+    panel._changed()
+    qtbot.waitUntil(lambda: "2.5 GB" in panel.preflight.cost.text())
+    assert card._cost.text() == "About 6 min, 2.5 GB"
+    room.overview.close_panel()
+    assert card._cost.text() == "About 6 min, 1.9 GB"  # as the usual settings take
 
 
 def test_a_finished_run_asks_whether_it_is_better(qtbot, context, room):
@@ -727,4 +787,4 @@ def test_a_base_model_is_to_be_taught_by_example_first(qtbot, room, context, tmp
     qtbot.waitUntil(lambda: room.overview._facts is not None)
     said = room.overview.notice.words.text() if room.overview.notice.isVisible() else ""
     assert said == ("" if has_template else "This model has never been taught to answer: teach by example first.")
-    assert (room.overview._suggested == "sft") != has_template
+    assert ("never taught to answer; write about" in room.overview.next.text()) != has_template

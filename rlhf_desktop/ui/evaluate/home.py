@@ -11,7 +11,9 @@ from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.evaluation.confidence import sentence
 from rlhf_desktop.jobs.adapters import AdapterInfo
-from rlhf_desktop.operations.blind_results import EvaluationSummary
+from rlhf_desktop.operations.agreement import Agreement
+from rlhf_desktop.operations.blind_results import EvaluationSummary, prompts_left
+from rlhf_desktop.operations.outlook import Outlook
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.evaluate.interval import IntervalBar
 from rlhf_desktop.ui.evaluate.sample import SampleCard
@@ -21,6 +23,7 @@ from rlhf_desktop.ui.widgets.fields import choice
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, Page, clear, column, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption, heading, title
 
+_USUAL = 16  # prompts to compare on
 _SHOWN = 8  # comparisons listed before one asks for more
 
 
@@ -30,8 +33,8 @@ class EvaluateFacts:
 
     base: ModelRef | None
     policies: Sequence[AdapterInfo]  # newest first, of this base model
-    rewards: Sequence[AdapterInfo]
-    heldout: int  # prompts to draw from
+    rewards: Sequence[tuple[AdapterInfo, Agreement]]
+    outlook: Outlook  # what is held out, and what is next
     evaluations: Sequence[EvaluationSummary]  # newest first
 
 
@@ -43,6 +46,7 @@ class HomePage(Page):
     opened = Signal(str)  # an evaluation's id
     continued = Signal(str)
     rewardOpened = Signal(object)  # AdapterInfo
+    promptsRequested = Signal()  # to compare on
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(t.WIDE_WIDTH, parent)
@@ -51,6 +55,8 @@ class HomePage(Page):
         head.addWidget(title("Evaluate"))
         what = "Is it better? Judge two models without knowing which is which, on prompts that nothing was trained on."
         head.addWidget(Label(what, tone="muted", wrap=True))
+        self.next = Label("", strong=True, wrap=True)  # as in the header
+        head.addWidget(self.next)
         self.body.addLayout(head)
         self.body.addWidget(self._setup())
         self._past = column()
@@ -69,13 +75,15 @@ class HomePage(Page):
         card = Card("Compare blind")
         line = row(spacing=t.SPACE_M)
         self.old, self.new = choice("The model before"), choice("The model after")
-        self.many = SegmentedControl("Prompts", [("8", 8), ("16", 16), ("32", 32), ("64", 64)], 16)
+        self._many_place = row()
+        self.many: SegmentedControl | None = None  # once it is known how many there are
         line.addWidget(self.old, 1)
         line.addWidget(Label("against", tone="muted"))
         line.addWidget(self.new, 1)
-        line.addWidget(Label("on", tone="muted"))
-        line.addWidget(self.many)
-        line.addWidget(Label("prompts", tone="muted"))
+        self._on = [Label(word, tone="muted") for word in ("on", "prompts")]
+        line.addWidget(self._on[0])
+        line.addLayout(self._many_place)
+        line.addWidget(self._on[1])
         card.body.addLayout(line)
         below = row(spacing=t.SPACE_M)
         self.begin = Button("Compare")
@@ -85,7 +93,12 @@ class HomePage(Page):
         self._words = caption("", wrap=True)
         below.addWidget(self.begin)
         below.addWidget(self.cancel)
+        self.add_prompts = Button("Add prompts…", icon="plus")
+        self.add_prompts.setToolTip("Prompts kept aside: models are compared on them, and nothing is trained on them")
+        self.add_prompts.clicked.connect(self.promptsRequested)
+        self.add_prompts.hide()
         below.addWidget(self._words, 1)
+        below.addWidget(self.add_prompts)
         card.body.addLayout(below)
         self.meter = Meter("Answers being written")
         self.meter.hide()
@@ -102,9 +115,24 @@ class HomePage(Page):
         old, new = proposed or (None, newest)
         for box, first in ((self.old, old), (self.new, new)):
             _fill(box, facts, first if proposed or not box.count() else box.currentData())
+        self.next.setText(f"{facts.outlook.step.sentence}.")
+        self._offer(facts.outlook.held_out.samples)
         self._check()
         self._show_past(facts.evaluations)
         self._show_rewards(facts.rewards)
+
+    def _offer(self, samples: tuple[int, ...]) -> None:
+        """On how many prompts to compare: no more than there are; the choice made before holds while it is there."""
+        before = self.many.value() if self.many else _USUAL
+        if self.many is not None and self._samples == samples:
+            return
+        clear(self._many_place)
+        self._samples = samples
+        chosen = before if before in samples else max((n for n in samples if n <= _USUAL), default=0)
+        self.many = SegmentedControl("Prompts", [(f"{n}", n) for n in samples or (0,)], chosen)
+        self._many_place.addWidget(self.many)
+        for part in (*self._on, self.many):
+            part.setVisible(bool(samples))
 
     def _check(self) -> None:
         """Say what is missing before a comparison can begin."""
@@ -115,8 +143,8 @@ class HomePage(Page):
             problem = "Choose a model in Models first."
         elif not facts.policies:
             problem = "Nothing has been trained yet: there is one model only. Train, or run the sample project below."
-        elif not facts.heldout:
-            problem = "No held-out prompts yet: one in seven prompts is kept aside by itself as you judge, or add prompts in Label."
+        elif not facts.outlook.held_out.prompts:
+            problem = facts.outlook.held_out.sentence
         elif self.old.currentData() == self.new.currentData():
             problem = "Choose two different models."
         else:
@@ -124,7 +152,8 @@ class HomePage(Page):
         self.begin.setEnabled(not problem)
         self.begin.set_kind("normal" if problem else "primary")  # one primary action: compare, once that is possible
         self.sample.start.set_kind("primary" if problem and not facts.evaluations else "normal")
-        self._words.setText(problem or f"{words.count(facts.heldout, 'held-out prompt')} to draw from.")
+        self.add_prompts.setVisible(not facts.outlook.held_out.enough and problem in ("", facts.outlook.held_out.sentence))
+        self._words.setText(problem or facts.outlook.held_out.sentence)
 
     # --- answers being written
 
@@ -156,20 +185,23 @@ class HomePage(Page):
             return
         self._past.addWidget(heading("Comparisons so far"))
         for summary in evaluations[:_SHOWN]:
-            shown = EvaluationRow(summary)
+            shown = EvaluationRow(summary, prompts_left(summary.total, summary.judged, self.facts.outlook.held_out.prompts))
             shown.opened.connect(self.opened)
             shown.continued.connect(self.continued)
             self._past.addWidget(shown)
 
-    def _show_rewards(self, rewards: Sequence[AdapterInfo]) -> None:
+    def _show_rewards(self, rewards: Sequence[tuple[AdapterInfo, Agreement]]) -> None:
         clear(self._rewards)
         if not rewards:
             return
         self._rewards.addWidget(heading("How well the reward models judge"))
-        for info in rewards[:_SHOWN]:
+        for info, found in rewards[:_SHOWN]:
             card = Card()
             line = row(spacing=t.SPACE_M)
-            line.addWidget(ElidedLabel(info.title, strong=True), 1)
+            said = column(spacing=2)
+            said.addWidget(ElidedLabel(info.title, strong=True))
+            said.addWidget(caption(found.sentence, wrap=True))
+            line.addLayout(said, 1)
             button = Button("Open")
             button.setAccessibleName(f"Open the reward model {info.title}")
             button.clicked.connect(lambda _checked=False, info=info: self.rewardOpened.emit(info))
@@ -184,7 +216,7 @@ class EvaluationRow(Card):
     opened = Signal(str)
     continued = Signal(str)
 
-    def __init__(self, summary: EvaluationSummary, parent: QWidget | None = None) -> None:
+    def __init__(self, summary: EvaluationSummary, prompts_left: int, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent)
         made, win = summary.evaluation, summary.win
         self.setAccessibleName(made.title)
@@ -192,7 +224,7 @@ class EvaluationRow(Card):
         names = column(spacing=2)
         begun = words.ago(datetime.fromisoformat(made.created_at).timestamp())
         names.addWidget(ElidedLabel(f"{made.title}  ·  {begun}", strong=True))
-        names.addWidget(caption(sentence(win, made.new_name, made.old_name), wrap=True))
+        names.addWidget(caption(sentence(win, made.new_name, made.old_name, prompts_left), wrap=True))
         line.addLayout(names, 2)
         bar = IntervalBar(win.rate, win.low, win.high)
         bar.setFixedWidth(t.SIDEBAR_WIDTH)

@@ -16,11 +16,14 @@ from rlhf_desktop.feedback.quality import Share
 from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters
 from rlhf_desktop.jobs.chat_client import ChatWorker
+from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.operations.agreement import agreement_of
 from rlhf_desktop.operations.blind import Evaluation, evaluation, next_pair
 from rlhf_desktop.operations.blind_results import BlindReport, blind_report, evaluations
 from rlhf_desktop.operations.generation import BatchProgress
 from rlhf_desktop.operations.history import heldout_prompts
+from rlhf_desktop.operations.outlook import outlook
 from rlhf_desktop.operations.probes import SideEffects, compare_probes, known_probes, probe_model
 from rlhf_desktop.operations.quality import agreement_with_oneself
 from rlhf_desktop.operations.reward_review import RewardReview, review_reward
@@ -28,14 +31,14 @@ from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.evaluate.home import EvaluateFacts
 
 
-def facts(store: Store, workspace: Workspace, project: Project, base: ModelRef | None) -> EvaluateFacts:
+def facts(store: Store, queue: Queue, workspace: Workspace, project: Project, base: ModelRef | None) -> EvaluateFacts:
     """What the room's first page shows."""
     adapters = [info for info in list_adapters(workspace) if base and info.ref.base_hash == base.hash]
     return EvaluateFacts(
         base=base,
         policies=[info for info in adapters if info.kind == "policy"],
-        rewards=[info for info in adapters if info.kind == "reward"],
-        heldout=store.questions.heldout_count(project.id),
+        rewards=[(info, agreement_of(RunFolder(workspace.runs / info.run_id))) for info in adapters if info.kind == "reward"],
+        outlook=outlook(store, queue, project, base),
         evaluations=evaluations(store, project),
     )
 

@@ -48,7 +48,7 @@ class ResultPage(Page):
         self.report = report
         made = report.evaluation
         self.body.addLayout(self._head(mine_left, more))
-        self.body.addWidget(self._verdict())
+        self.body.addWidget(self._verdict(len(made.pairs) - report.win.n + more))
         note = f"Right of the middle: {made.new_name} is preferred. {_TOGETHER}"
         for name, rows in (("By tag", report.by_tag), ("By attribute", report.by_attribute)):
             if rows:
@@ -86,10 +86,10 @@ class ResultPage(Page):
             line.addWidget(button)
         return line
 
-    def _verdict(self) -> Card:
+    def _verdict(self, prompts_left: int) -> Card:
         report, win, made = self.report, self.report.win, self.report.evaluation
         card = Card()
-        card.body.addWidget(Label(sentence(win, made.new_name, made.old_name), "heading", wrap=True))
+        card.body.addWidget(Label(sentence(win, made.new_name, made.old_name, prompts_left), "heading", wrap=True))
         card.body.addWidget(IntervalBar(win.rate, win.low, win.high))
         ends = QGridLayout()  # columns of one width, so that “equal” stands under the middle
         words_and_places = (

@@ -82,6 +82,7 @@ class EvaluateRoom(QObject):
         self.home.opened.connect(self.show_result)
         self.home.continued.connect(self.go_on)
         self.home.rewardOpened.connect(self.show_reward)
+        self.home.promptsRequested.connect(lambda: session.promptsRequested.emit(True))
         self._maker.progressed.connect(self.home.show_progress)
         self._maker.finished.connect(self._answered)
         self._maker.failed.connect(self.home.show_trouble)
@@ -105,6 +106,7 @@ class EvaluateRoom(QObject):
         session.projectChanged.connect(self._project_changed)
         session.modelChanged.connect(self.refresh)
         session.runsChanged.connect(self.refresh)
+        session.feedbackChanged.connect(self._refresh_home)
 
     def widget(self) -> QWidget:
         """The room."""
@@ -134,8 +136,12 @@ class EvaluateRoom(QObject):
     def refresh(self) -> None:
         """Which models, held-out prompts and comparisons there are."""
         context = self._context
-        look = functools.partial(lookup.facts, context.store, context.workspace, context.session.project, context.session.base)
-        self._run(look, then=self._show)
+        where = context.store, context.queue, context.workspace
+        self._run(functools.partial(lookup.facts, *where, context.session.project, context.session.base), then=self._show)
+
+    def _refresh_home(self) -> None:
+        if self._root.isVisible() and self._root.currentWidget() is self.home:
+            self.refresh()
 
     def _show(self, found: EvaluateFacts) -> None:
         self.home.show_facts(found, self._proposed)
@@ -210,7 +216,7 @@ class EvaluateRoom(QObject):
         def start(prompts) -> None:
             random.Random(seed).shuffle(prompts)
             if not prompts:
-                self.home.show_trouble(BadInput("All held-out prompts are in this comparison.", "Add prompts in Label."))
+                self.home.show_trouble(BadInput("All held-out prompts are in this comparison.", "Add prompts to go on."))
                 return
             self._maker.start(base, prompts[:many], old, new, sampling, seed)
 
@@ -224,7 +230,11 @@ class EvaluateRoom(QObject):
 
     def _answered(self, answered: list[Answered]) -> None:
         self.home.show_writing(False)
-        self._run(self._write, answered, then=lambda made: self.go_on(made.id), failed=self.home.show_trouble)
+        self._run(self._write, answered, then=self._begun, failed=self.home.show_trouble)
+
+    def _begun(self, made: Evaluation) -> None:
+        self._context.session.feedbackChanged.emit()  # there is something to judge now: what comes next is another thing
+        self.go_on(made.id)
 
     # --- judging
 

@@ -9,9 +9,8 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLineEdit, QSplitt
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.judgements import Judgement
-from rlhf_desktop.operations.history import HistoryItem, HistoryRow, count_history, history_item
+from rlhf_desktop.operations.history import HistoryCount, HistoryItem, HistoryRow, history_item, measure_history
 from rlhf_desktop.store.history import HistoryQuery
-from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.feedback.detail import DetailPane
 from rlhf_desktop.ui.feedback.erasing import ErasingPage
@@ -171,7 +170,7 @@ class JudgementsPage(QStackedWidget):
             return
         context, self._counting = self._context, self._listed
         context.tasks.run(
-            count_history, context.store, context.session.project, self._listed[1], _MANY,
+            measure_history, context.store, context.session.project, self._listed[1], _MANY,
             on_success=self._say_count, on_failure=self._not_counted,
         )  # fmt: skip
 
@@ -180,15 +179,14 @@ class JudgementsPage(QStackedWidget):
         self.count.clear()
         self._context.session.troubled.emit(trouble)
 
-    def _say_count(self, n: int) -> None:
+    def _say_count(self, found: HistoryCount) -> None:
         counted, self._counting = self._counting, None
         if counted != self._listed:
             self._count()
         else:
-            query = counted[1]
-            many = f"{_MANY:,} or more judgements" if n >= _MANY else words.count(n, "judgement")
-            self.count.setText(many if not query.standing else f"{many}, less those that were taken back")
-            self.nothing.setVisible(n == 0)
+            less = counted[1].standing and found.in_effect is None
+            self.count.setText(f"{found.words(_MANY)}{', less those that were taken back' if less else ''}")
+            self.nothing.setVisible(found.rows == 0)
 
     def _show(self, model: HistoryModel) -> None:
         if self.model is not None and self.model is not model:

@@ -17,6 +17,7 @@ from rlhf_desktop.jobs.commands import worker_environment
 from rlhf_desktop.jobs.device import probe_device
 from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.operations.conversations import find_conversations
+from rlhf_desktop.operations.outlook import Outlook, outlook
 from rlhf_desktop.operations.projects import choose_adapter, choose_base, open_project
 from rlhf_desktop.operations.servers import named_servers
 from rlhf_desktop.store.database import Store
@@ -27,7 +28,7 @@ from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.frame.notify import Notifier
 from rlhf_desktop.ui.frame.palette import Command, Deliver
 from rlhf_desktop.ui.frame.room import ROOMS
-from rlhf_desktop.ui.frame.standing import LIVE, Seen, Standing, chat_tenant, ended_words, look, standing
+from rlhf_desktop.ui.frame.standing import LIVE, Seen, chat_tenant, ended_words, look
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.judging.undoing import Undoing
 from rlhf_desktop.ui.loading import LoadingKeeper
@@ -53,7 +54,7 @@ class Desk(QObject):
     def __init__(self, context: Context, window: Window) -> None:
         super().__init__(window)
         self._context, self._window = context, window
-        self._standing: Standing | None = None
+        self._outlook: Outlook | None = None
         self._counting = self._count_again = False
         self._asleep_for = ""  # the run that has the chat's memory
         self._training = False
@@ -78,11 +79,13 @@ class Desk(QObject):
         session.projectChanged.connect(self.show_project)
         session.feedbackChanged.connect(self.show_project)
         session.runsChanged.connect(self.look)
+        session.runsChanged.connect(self.show_project)
         session.modelChanged.connect(self._model_changed)
         session.sampleProjectRequested.connect(self.show_sample_project)
         session.runRequested.connect(self.show_run)
         session.evaluationRequested.connect(self._show_evaluation)
         session.publishingRequested.connect(self._show_publishing)
+        session.promptsRequested.connect(self._show_prompts)
         session.conversationRequested.connect(self._show_conversation)
         session.welcomeRequested.connect(self.show_welcome)
         chat.stateChanged.connect(self._follow_loading)
@@ -178,6 +181,7 @@ class Desk(QObject):
         settings.set("server", session.server.reference.name if session.server else None, session.project.id)
         self._follow_loading()
         self._show_model()
+        self.show_project()  # what comes next may depend on the base model
 
     def _not_loaded(self, trouble: AppError) -> None:
         self._model_trouble = trouble
@@ -238,11 +242,12 @@ class Desk(QObject):
         self._counting, self._count_again = True, False
         context = self._context
         self._context.tasks.run(
-            standing, context.store, context.queue, context.session.project, on_success=self._counted, on_failure=self._not_counted
-        )
+            outlook, context.store, context.queue, context.session.project, context.session.base,
+            on_success=self._counted, on_failure=self._not_counted,
+        )  # fmt: skip
 
-    def _counted(self, found: Standing) -> None:
-        self._counting, self._standing = False, found
+    def _counted(self, found: Outlook) -> None:
+        self._counting, self._outlook = False, found
         self._window.header.show_project(self._context.session.project.name, found.words, found.step.sentence)
         if self._count_again:
             self.show_project()
@@ -252,9 +257,9 @@ class Desk(QObject):
         self._context.session.troubled.emit(trouble)
 
     def _go_to_next_step(self) -> None:
-        if self._standing is None:
+        if self._outlook is None:
             return
-        step, window = self._standing.step, self._window
+        step, window, session = self._outlook.step, self._window, self._context.session
         if step.room == "evaluate" and step.evaluation_id:
             window.show_room("evaluate")
             window.room("evaluate").show_result(step.evaluation_id)
@@ -262,6 +267,8 @@ class Desk(QObject):
             self._show_evaluation(step.run_id)
         elif step.kind == "wait" and step.run_id:
             self.show_run(step.run_id)
+        elif step.kind == "prompts":
+            session.promptsRequested.emit(step.algorithm != "ppo")
         else:
             window.show_room(step.room)
 
@@ -311,7 +318,6 @@ class Desk(QObject):
             before, self._runs = self._runs, states
             self._context.store.settings.set(_LIVE_RUNS, sorted(key for key, state in states.items() if state in LIVE))
             self._tell_ends([run for run in seen.runs if before.get(run.id) in LIVE and run.state not in LIVE])
-            self.show_project()
             self._context.session.runsChanged.emit()
 
     def _tell_ends(self, ended: Sequence[RunSummary]) -> None:
@@ -365,6 +371,10 @@ class Desk(QObject):
     def _show_conversation(self, conversation_id: str) -> None:
         self._window.show_room("chat")
         self._window.room("chat").show_conversation(conversation_id)
+
+    def _show_prompts(self, keep_aside: bool) -> None:
+        self._window.show_room("label")
+        self._window.room("label").write_prompts(keep_aside)
 
     def _show_publishing(self) -> None:
         self._window.show_room("models")

@@ -1,4 +1,4 @@
-"""What the header and the status bar say, read off the GUI thread. Qt-free."""
+"""What the status bar says, read off the GUI thread. Qt-free."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlhf_desktop.core.runs import ModelRef
-from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.jobs.device import (
     Device,
     Tenant,
@@ -20,8 +19,7 @@ from rlhf_desktop.jobs.device import (
     same_device,
 )
 from rlhf_desktop.jobs.queue import Queue, RunSummary
-from rlhf_desktop.operations.rounds import NextStep, next_step, rounds
-from rlhf_desktop.store.database import Store
+from rlhf_desktop.operations.outlook import ended_sentence
 from rlhf_desktop.ui import words
 
 if TYPE_CHECKING:
@@ -34,26 +32,6 @@ _WEIGHTS_TIMES = 3  # of the weights' size, beside _REST_BYTES, where no run has
 _REST_BYTES = 10**9
 _CARD_TIMES = 1.1  # what a card's allocator keeps beside the tensors that were counted …
 _CONTEXT_BYTES = 600_000_000  # … and what a process has there before the first of them
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where a project is, and its one next step."""
-
-    judgements: int
-    round: int
-    step: NextStep
-
-    @property
-    def words(self) -> str:
-        """For instance “round 2 · 143 judgements”."""
-        return f"round {self.round} · {words.count(self.judgements, 'judgement')}"
-
-
-def standing(store: Store, queue: Queue, project: Project) -> Standing:
-    """Where a project is. Blocks."""
-    judged = sum(store.standing.counts(project.id).values())
-    return Standing(judged, rounds(store, queue, project)[-1].number, next_step(store, queue, project))
 
 
 @dataclass(frozen=True)
@@ -156,7 +134,7 @@ def run_words(run: RunSummary) -> str:
 def ended_words(run: RunSummary) -> str:
     """How a run has ended, for a notification; "" for what the user did himself."""
     said = {
-        "done": "is ready.",
+        "done": f"has finished. {ended_sentence(run)}",
         "failed": f"has failed. {run.message}",
         "interrupted": f"was interrupted. {run.message}",
     }.get(run.state)

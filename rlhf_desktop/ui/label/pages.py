@@ -4,7 +4,7 @@ import statistics
 import time
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QLineEdit, QWidget
+from PySide6.QtWidgets import QCheckBox, QLineEdit, QWidget
 
 from rlhf_desktop.operations.labelling import prompts_from_text
 from rlhf_desktop.ui import words
@@ -20,7 +20,7 @@ from rlhf_desktop.ui.widgets.text import Label, caption, title
 class WritePrompts(Page):
     """A name, and a field for prompts with a blank line between two."""
 
-    written = Signal(str, list)  # the set's name, prompts
+    written = Signal(str, list, bool)  # the set's name, prompts, whether to keep them aside
     fileRequested = Signal()
     left = Signal()
 
@@ -34,6 +34,8 @@ class WritePrompts(Page):
         self.edit = LongEdit("Prompts, a blank line between two")
         self.edit.setPlaceholderText("My order came broken. What now?\n\nHow do I cancel my subscription?")
         self.body.addWidget(self.edit)
+        self.aside = QCheckBox("Keep these to compare models on: nothing is ever trained on them")
+        self.body.addWidget(self.aside)
         self._count = caption("")
         self.body.addWidget(self._count)
         lower = row(spacing=t.SPACE_S)
@@ -62,7 +64,7 @@ class WritePrompts(Page):
     def _add(self) -> None:
         prompts = prompts_from_text(self.edit.toPlainText())
         if prompts:
-            self.written.emit(self.name.text().strip() or "My prompts", prompts)
+            self.written.emit(self.name.text().strip() or "My prompts", prompts, self.aside.isChecked())
             self.edit.clear()
 
 

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFileDialog, QLineEdit, QPlainTextEdit, QWidget
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.prompt_files import read_prompts
 from rlhf_desktop.feedback.protocol import Protocol
+from rlhf_desktop.feedback.snapshot import Split
 from rlhf_desktop.operations.labelling import LabelQueue, add_prompt_set
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
@@ -79,11 +80,11 @@ class LabelRoom(QObject):
     def _connect(self) -> None:
         """Every connection of this room."""
         session, p, page = self._context.session, self.presenter, self.page
-        self.none.began.connect(lambda: self._open(self.writing))
+        self.none.began.connect(lambda: self.write_prompts(False))
         self.ready.button.clicked.connect(p.begin)
-        self.ready.prompts.clicked.connect(lambda: self._open(self.writing))
+        self.ready.prompts.clicked.connect(lambda: self.write_prompts(False))
         self.ready.protocol.clicked.connect(self._open_protocol)
-        page.promptsRequested.connect(lambda: self._open(self.writing))
+        page.promptsRequested.connect(lambda: self.write_prompts(False))
         page.protocolRequested.connect(self._open_protocol)
         page.endRequested.connect(p.end)
         page.guidelines.saved.connect(self._save_guidelines)
@@ -205,6 +206,11 @@ class LabelRoom(QObject):
         if page is self.writing:
             self.writing.edit.setFocus()
 
+    def write_prompts(self, keep_aside: bool) -> None:
+        """Open the page where prompts are added, to be judged and trained on or kept aside."""
+        self.writing.aside.setChecked(keep_aside)
+        self._open(self.writing)
+
     def _open_protocol(self) -> None:
         self.protocol.show_protocol(self._context.store.protocols.get(self._context.session.project.id))
         self._open(self.protocol)
@@ -244,16 +250,16 @@ class LabelRoom(QObject):
 
     def add_prompts(self, path: Path) -> None:
         """Make a prompt set of a file, named after it."""
-        store, project = self._context.store, self._context.session.project
+        store, project, split = self._context.store, self._context.session.project, _half(self.writing.aside.isChecked())
         self._context.tasks.run(
-            lambda: add_prompt_set(store, project, path.stem, read_prompts(path)),
+            lambda: add_prompt_set(store, project, path.stem, read_prompts(path), split),
             on_success=self._added,
             on_failure=self._context.session.troubled.emit,
         )
 
-    def _add(self, name: str, prompts: list[Messages]) -> None:
+    def _add(self, name: str, prompts: list[Messages], aside: bool) -> None:
         self._context.tasks.run(
-            add_prompt_set, self._context.store, self._context.session.project, name, prompts,
+            add_prompt_set, self._context.store, self._context.session.project, name, prompts, _half(aside),
             on_success=self._added, on_failure=self._context.session.troubled.emit,
         )  # fmt: skip
 
@@ -262,6 +268,7 @@ class LabelRoom(QObject):
         if self._root.currentWidget() is self.writing:
             self._close()
         self.presenter.restart()
+        self._context.session.feedbackChanged.emit()
 
     # --- keys
 
@@ -280,3 +287,8 @@ class LabelRoom(QObject):
         if action and not event.isAutoRepeat():
             action()
         return action is not None
+
+
+def _half(aside: bool) -> Split | None:
+    """The half of the split that prompts are put in; None lets the project's split decide."""
+    return "heldout" if aside else None

@@ -11,13 +11,11 @@ from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.jobs.adapters import AdapterInfo
 from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.operations.estimates import Estimate
-from rlhf_desktop.operations.preflight import UNTAUGHT
+from rlhf_desktop.operations.outlook import UNTAUGHT, Outlook
 from rlhf_desktop.operations.rounds import LearningHint
-from rlhf_desktop.operations.training import Readiness
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.comparepage import MOST
-from rlhf_desktop.ui.train.plan import suggested_next
 from rlhf_desktop.ui.train.recipecard import RecipeCard, RecipeLine
 from rlhf_desktop.ui.train.runlist import RunList
 from rlhf_desktop.ui.train.startpanel import StartPanel
@@ -33,7 +31,7 @@ _ON_A_LINE: tuple[Algorithm, ...] = ("kto",)  # the four that most people need a
 class TrainFacts:
     """What the page shows, read off the GUI thread."""
 
-    readiness: dict[Algorithm, Readiness]
+    outlook: Outlook  # how much there is, and what is next
     runs: Sequence[RunSummary]
     adapters: Sequence[AdapterInfo]  # of the project's base model, newest first
     waiting: Sequence[str]  # ids of the runs that wait, in their order
@@ -41,7 +39,6 @@ class TrainFacts:
     hints: Mapping[Algorithm, LearningHint] = field(default_factory=dict)  # what more feedback would buy, where that is known
     chains: Mapping[str, Sequence[str]] = field(default_factory=dict)  # adapter's hash → names from the first run to it
     costs: Mapping[Algorithm, Estimate] = field(default_factory=dict)  # what a run with the defaults would take, roughly
-    untaught: bool = False  # the base model has never been taught to answer
 
 
 class Overview(Page):
@@ -60,9 +57,14 @@ class Overview(Page):
         self._current: AdapterRef | None = None
         self._base_name = ""
         self._suggested: Algorithm | None = None
+        self._counted: dict[Algorithm, Estimate] = {}  # with the usual settings, by a look before a start
+        self._counted_of: tuple[object, ...] = ()
+        self._open: tuple[Algorithm, Estimate] | None = None  # what the open panel says its run will take
         head = column(spacing=t.SPACE_XS)
         head.addWidget(title("Train"))
         head.addWidget(Label("Turn your feedback into a better model. Your base model is never changed.", tone="muted", wrap=True))
+        self.next = Label("", strong=True, wrap=True)  # as in the header
+        head.addWidget(self.next)
         self.body.addLayout(head)
         self.notice = Notice("info", "")
         self.notice.hide()
@@ -99,18 +101,45 @@ class Overview(Page):
     def show_facts(self, facts: TrainFacts, base_name: str, current: AdapterRef | None) -> None:
         """Show what there is now."""
         self._facts, self._base_name, self._current = facts, base_name, current
-        enough = {algorithm: item.enough for algorithm, item in facts.readiness.items()}
-        made = {info.algorithm for info in facts.adapters}
-        untaught = facts.untaught and "sft" not in made
-        self._suggested = suggested_next(enough, "sft" in made, "reward" in made, bool(made & {"ppo", "dpo", "kto"}), untaught)
+        outlook = facts.outlook
+        self._forget_counted(outlook)
+        self._suggested = outlook.suggested
+        self.next.setText(f"{outlook.step.sentence}.")
         for algorithm, card in self.cards.items():
-            card.show_readiness(facts.readiness[algorithm], algorithm == self._suggested, facts.hints.get(algorithm))
-            card.show_cost(_cost(facts.costs.get(algorithm), algorithm, facts.runs))
+            card.show_amount(outlook.amounts[algorithm], algorithm == self._suggested, self._more(algorithm))
+            self._show_cost(algorithm)
         self._show_roles()
-        self._show_notice(base_name, untaught)
+        self._show_notice(base_name, outlook.untaught)
         self.archived.set_text(f"Archived ({len(facts.archived)})")
         self.archived.setVisible(bool(facts.archived))
         self._show_runs()
+
+    def show_estimate(self, algorithm: Algorithm, counted: Estimate, usual: bool) -> None:
+        """What a look before the start has counted: card and panel say the same; the card for good if with the `usual` settings."""
+        self._open = algorithm, counted
+        if usual:
+            self._counted[algorithm] = counted
+        self._show_cost(algorithm)
+
+    def _forget_counted(self, outlook: Outlook) -> None:
+        """What was counted holds as long as there is the same to learn from, for the same base model."""
+        of = (outlook.amounts, self._base_name)
+        if of != self._counted_of:
+            self._counted, self._counted_of = {}, of
+
+    def _show_cost(self, algorithm: Algorithm) -> None:
+        if self._facts is not None:
+            known = self._counted.get(algorithm, self._facts.costs.get(algorithm))
+            if self._open is not None and self._open[0] == algorithm:
+                known = self._open[1]
+            self.cards[algorithm].show_cost(_cost(known, algorithm, self._facts.runs))
+
+    def _more(self, algorithm: Algorithm) -> str:
+        """What else is known: why PPO is not worth its time yet, what more comparisons would buy."""
+        if algorithm == "ppo":
+            return self._facts.outlook.caution
+        hint = self._facts.hints.get(algorithm)
+        return hint.sentence if hint else ""
 
     def _level(self) -> None:
         """The meters stand side by side, however long the sentences above them are."""
@@ -191,16 +220,14 @@ class Overview(Page):
             return
         self.panel.hide()
         self.panel.deleteLater()
-        self.panel = None
+        self.panel, closed, self._open = None, self.panel.algorithm, None
+        self._show_cost(closed)
         self._show_roles()
 
 
 def _cost(foreseen: Estimate | None, algorithm: Algorithm, runs: Sequence[RunSummary]) -> str:
     """What a run would take as far as that is known, and what the last complete one took."""
-    about = ""
-    if foreseen is not None:
-        time = f"{words.duration(foreseen.wall_s)}, " if foreseen.wall_s is not None else ""
-        about = f"About {time}{words.size(foreseen.peak_bytes)}"
+    about = f"About {', '.join(filter(None, (foreseen.time_words, foreseen.memory_words)))}" if foreseen else ""
     said = "  ·  ".join(filter(None, (about, _last_time(algorithm, runs))))
     return said[:1].upper() + said[1:]
 

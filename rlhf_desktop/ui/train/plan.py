@@ -84,19 +84,3 @@ def suggested_title(algorithm: Algorithm, start: AdapterRef | None, taken: set[s
     stem = f"{start.name} + {step}" if start and algorithm != "reward" else step
     names = (stem if n == 1 else f"{stem} {n}" for n in range(1, len(taken) + 2))
     return next(name for name in names if name not in taken)
-
-
-def suggested_next(
-    enough: dict[Algorithm, bool], has_taught: bool, has_reward: bool, has_policy: bool, untaught: bool = False
-) -> Algorithm | None:
-    """The one recipe to point at: examples first, then preferences, then practice; None when there is nothing to learn from.
-
-    Nothing comes before examples where the base model is `untaught`.
-    """
-    if untaught or (enough["sft"] and not has_taught):
-        return "sft"
-    if enough["reward"] and not has_reward:
-        return "reward"
-    if enough["ppo"] and has_reward and not has_policy:
-        return "ppo"
-    return "reward" if enough["reward"] else None

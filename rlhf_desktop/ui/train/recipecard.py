@@ -4,8 +4,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
-from rlhf_desktop.operations.rounds import LearningHint
-from rlhf_desktop.operations.training import Readiness
+from rlhf_desktop.operations.amounts import Amount
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.wording import Recipe
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -60,11 +59,9 @@ class RecipeCard(Card):
         """Give the sentence as much room as the longest of the row takes."""
         self._sentence.setMinimumHeight(height)
 
-    def show_readiness(self, readiness: Readiness, suggested: bool, hint: LearningHint | None = None) -> None:
-        """What there is against what it takes, and what more would buy where that is known."""
-        enough = hint.suggested if hint else readiness.suggested
-        amount, _, more = hint.sentence.partition(". ") if hint else (readiness.sentence, "", "")
-        self._meter.set_value(readiness.have, enough, amount, "success" if readiness.have >= enough else "")
+    def show_amount(self, there: Amount, suggested: bool, more: str = "") -> None:
+        """What there is against what is suggested; `more` is what else is known: what more would buy, or what speaks against it."""
+        self._meter.set_value(there.have, there.suggested, there.sentence, "success" if there.worth_it else "")
         self._more.setText(more)
         self._more.setVisible(bool(more))
         self._technical.setText(f"{self._recipe.technical} · suggested next" if suggested else self._recipe.technical)
@@ -102,9 +99,9 @@ class RecipeLine(Card):
         line.addWidget(self.button)
         self.body.addLayout(line)
 
-    def show_readiness(self, readiness: Readiness, _suggested: bool, _hint: LearningHint | None = None) -> None:
-        """What there is against what it takes."""
-        self._have.setText(readiness.sentence)
+    def show_amount(self, there: Amount, suggested: bool, _more: str = "") -> None:
+        """What there is against what is suggested."""
+        self._have.setText(f"{there.sentence} · suggested next" if suggested else there.sentence)
 
     def show_cost(self, words: str) -> None:
         """What such a run takes."""

@@ -3,14 +3,12 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QWidget
 
 from rlhf_desktop.core.devices import chosen_device
 from rlhf_desktop.core.errors import AppError
-from rlhf_desktop.core.modelfiles import has_chat_template
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters, resolve_adapter
@@ -23,11 +21,12 @@ from rlhf_desktop.jobs.turns import end_now, move, waiting_runs
 from rlhf_desktop.operations.comparing import compare_runs
 from rlhf_desktop.operations.estimates import Estimate
 from rlhf_desktop.operations.lineage import adapter_lineage
+from rlhf_desktop.operations.outlook import Outlook, outcome_of, outlook
 from rlhf_desktop.operations.preflight import Preflight, preflight, rough_estimates, start_checked
 from rlhf_desktop.operations.report import run_report
 from rlhf_desktop.operations.report_pages import write_report
 from rlhf_desktop.operations.rounds import LearningHint, adopt, learning_hint
-from rlhf_desktop.operations.training import Readiness, lineage, readiness
+from rlhf_desktop.operations.training import lineage
 from rlhf_desktop.operations.workload import RunPlan
 from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.context import Context
@@ -54,7 +53,7 @@ _CURVED: tuple[Algorithm, ...] = ("reward", "dpo")  # learn from comparisons: ea
 class Known:
     """What the overview's cards say, as long as the feedback and the runs that have ended stay the same."""
 
-    readiness: dict[Algorithm, Readiness]
+    outlook: Outlook
     hints: dict[Algorithm, LearningHint]
     chains: dict[str, list[str]]
     costs: dict[Algorithm, Estimate]
@@ -103,7 +102,8 @@ class TrainRoom(QObject):
         self.overview.notice.acted.connect(lambda: session.roomRequested.emit("models"))
         session.projectChanged.connect(self._project_changed)
         session.feedbackChanged.connect(self._feedback_changed)
-        for signal in (session.runsChanged, session.modelChanged, session.modelsChanged):
+        session.runsChanged.connect(self._feedback_changed)  # adopted, compared: what comes next may be another thing
+        for signal in (session.modelChanged, session.modelsChanged):
             signal.connect(self._refresh_in_front)
 
     def widget(self) -> QWidget:
@@ -118,6 +118,7 @@ class TrainRoom(QObject):
         """Refresh, and go on refreshing while in front."""
         self._front = True
         self.refresh()
+        self._judge_result()  # it may have been compared meanwhile
         self._clock.start()
         if self.follower:
             self.follower.start()
@@ -149,29 +150,28 @@ class TrainRoom(QObject):
         context = self._context
         project = context.session.project
         runs = [run for run in context.queue.runs() if run.project_id in (project.id, "")]
+        states = tuple((run.id, run.state) for run in runs)
         archived = {run.id for run in runs if run.archived}
         adapters = [
             a for a in list_adapters(context.workspace) if base and a.ref.base_hash == base.hash and a.project_id == project.id
         ]
         waiting = [run.id for run in waiting_runs(context.workspace)]
-        ended = frozenset(run.id for run in runs if run.state == "done")
         measured = base and known_rates(base)
-        stamp = (ended, base and base.hash, known_device() is not None, chosen_device(), measured is not None)
+        stamp = (states, frozenset(archived), base and base.hash, known_device() is not None, chosen_device(), measured is not None)
         if known is None or known.stamp != stamp:
             known = self._know(stamp, base, adapters)
-        untaught = base is not None and Path(base.path).is_dir() and not has_chat_template(Path(base.path))
-        return known, TrainFacts(
-            known.readiness, runs, adapters, waiting, archived, known.hints, known.chains, known.costs, untaught
-        )
+        return known, TrainFacts(known.outlook, runs, adapters, waiting, archived, known.hints, known.chains, known.costs)
 
     def _know(self, stamp: tuple[object, ...], base: ModelRef | None, adapters: Sequence[AdapterInfo]) -> Known:
         """What takes longer to read and changes rarely."""
         context, project = self._context, self._context.session.project
-        hints = {name: learning_hint(context.store, context.queue, project, name) for name in _CURVED}
+        found = outlook(context.store, context.queue, project, base)
+        hint = learning_hint(context.store, context.queue, project, found.amounts["reward"].have)
         chains = {a.ref.hash: [config.title for config in reversed(lineage(context.workspace.runs, a.ref))] for a in adapters}
         reward = next((a.ref for a in adapters if a.kind == "reward"), None)
-        costs = rough_estimates(context.store, project, base, reward) if base else {}
-        return Known(readiness(context.store, project), hints, chains, costs, stamp)
+        chat = chat_tenant(context.chat, base)
+        costs = rough_estimates(context.store, context.workspace, project, base, reward, chat) if base else {}
+        return Known(found, dict.fromkeys(_CURVED, hint), chains, costs, stamp)
 
     def _loaded(self, found: tuple[Known, TrainFacts]) -> None:
         self._loading = False
@@ -211,7 +211,7 @@ class TrainRoom(QObject):
             panel, project, wanted = self.overview.panel, context.session.project, self._plan(request, base)
             chat = chat_tenant(context.chat, base)
             context.tasks.run(
-                lambda: (panel, preflight(context.store, context.workspace, project, wanted, chat=chat)),
+                lambda: (panel, wanted, preflight(context.store, context.workspace, project, wanted, chat=chat)),
                 on_success=self._looked,
                 on_failure=self._look_failed,
             )
@@ -220,13 +220,16 @@ class TrainRoom(QObject):
     def _plan(request: StartRequest, base: ModelRef) -> RunPlan:
         return RunPlan(request.algorithm, base, request.settings, request.start, request.reward)
 
-    def _looked(self, found: tuple[StartPanel, Preflight]) -> None:
+    def _looked(self, found: tuple[StartPanel, RunPlan, Preflight]) -> None:
         self._looking, late = False, self._look_next
         if late is not None:
             self._look_next = None
             self._look_before(late)
         elif found[0] is not None and self.overview.panel is found[0]:  # still open
-            found[0].show_preflight(found[1])
+            panel, wanted, seen = found
+            panel.show_preflight(seen)
+            if seen.estimate is not None:
+                self.overview.show_estimate(wanted.algorithm, seen.estimate, not wanted.settings)
 
     def _look_failed(self, trouble: AppError) -> None:
         self._looking, self._look_next = False, None
@@ -299,15 +302,18 @@ class TrainRoom(QObject):
     def _look_up(self, run: RunFolder) -> RunFacts:
         config = run.config()
         steps = adapter_lineage(self._context.workspace, result_ref(run, config))
-        return RunFacts(title_of(run, config.title), config, run_notes(run), steps)
+        said = outcome_of(self._context.store, self._context.session.project, self._context.queue.summary(run))
+        return RunFacts(title_of(run, config.title), config, run_notes(run), steps, said)
 
     def _open(self, run: RunFolder, facts: RunFacts) -> None:
         self._close_page()
         self._run = run
         self.follower = RunFollower(self._context.tasks, run, self)
         self.follower.ended.connect(self._context.session.runsChanged)  # the header and the status bar say it at once
+        self.follower.ended.connect(self._judge_result)
         page = self.page = RunPage(facts.config, self.follower, self._context.theme, facts.chain)
         page.name.setText(facts.title)
+        page.show_result(facts.outcome)
         page.about.show_run(facts.title, facts.notes, facts.steps, False)
         page.closed.connect(self.show_overview)
         page.asked.connect(lambda action: self._ask(run, action))
@@ -320,6 +326,17 @@ class TrainRoom(QObject):
         page.about.reportAsked.connect(lambda: self._report(run))
         self._show_page(page)
         self.follower.start()
+
+    def _judge_result(self) -> None:
+        """Say on the open page what may be said of the result by now."""
+        page, run, context = self.page, self._run, self._context
+        if page is not None and run is not None:
+            look = functools.partial(outcome_of, context.store, context.session.project)
+            context.tasks.run(
+                lambda: look(context.queue.summary(run)),
+                on_success=lambda found: page is self.page and page.show_result(found),
+                on_failure=context.session.troubled.emit,
+            )
 
     def _show_page(self, page: QWidget) -> None:
         self._root.addWidget(page)

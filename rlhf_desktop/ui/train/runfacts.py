@@ -7,6 +7,7 @@ from rlhf_desktop.core.runs import AdapterRef, RunConfig
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.jobs.runnotes import RunNotes
 from rlhf_desktop.operations.lineage import LineageStep
+from rlhf_desktop.operations.outlook import Outcome
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class RunFacts:
     config: RunConfig
     notes: RunNotes
     steps: Sequence[LineageStep]
+    outcome: Outcome  # what may be said of its result
 
     @property
     def chain(self) -> list[str]:

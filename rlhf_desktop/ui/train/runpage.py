@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QGridLayout, QProgressBar, QWidget
 
 from rlhf_desktop.core.runs import RunConfig
 from rlhf_desktop.jobs.runfolder import RunCondition
+from rlhf_desktop.operations.outlook import Outcome
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
@@ -52,6 +53,7 @@ class RunPage(Page):
         super().__init__(t.WIDE_WIDTH, parent)
         self._config, self._follower, self._view = config, follower, follower.view
         self._recipe = RECIPES[config.algorithm]
+        self._result: Outcome | None = None
         self.body.addLayout(self._head())
         self.body.addLayout(self._progress(chain))
         self._outcome = Notice("info", "")
@@ -195,11 +197,18 @@ class RunPage(Page):
             self._live_headline(condition) if state in ("starting", "running") else self._ended_headline(condition)
         )
         self._bar.setVisible((live and state != "queued") or (bool(self._view.fraction) and state != "done"))
-        sentence = outcome_sentence(state, condition.message, condition.hint, self._view, self._recipe.makes)
+        result = self._result.sentence if self._result else ""
+        sentence = outcome_sentence(state, condition.message, condition.hint, self._view, result)
         tone = STATES[state].tone
         self._outcome.say(STATES[state].icon, sentence, tone if tone != "muted" else "text")
-        self._outcome.setVisible(bool(sentence) and state not in ("starting", "running", "done"))
+        self._outcome.setVisible(bool(sentence) and state not in ("starting", "running"))
         self._offer(condition, live)
+
+    def show_result(self, result: Outcome) -> None:
+        """What a comparison, or the choices it has not seen, say of the result; before that, nothing is praised."""
+        self._result = result
+        if self._follower.condition:
+            self._show_condition(self._follower.condition)
 
     def _live_headline(self, condition: RunCondition) -> str:
         return self._view.obeying(OBEYING[condition.asked].word) if condition.asked else self._view.headline(slow=condition.slow)
@@ -230,6 +239,6 @@ class RunPage(Page):
 
     def _ended_headline(self, condition: RunCondition) -> str:
         if condition.state == "done":
-            return f"Finished: {self._recipe.makes} is ready"
+            return f"Finished: {self._recipe.makes} is ready" if self._result and self._result.ready else "Finished"
         share = f" at {self._view.fraction:.0%}" if self._view.fraction and condition.state != "queued" else ""
         return f"{STATES[condition.state].word}{share}"

@@ -190,7 +190,7 @@ class RunView:
         return {max(known, key=known.__getitem__): "Best score", min(known, key=known.__getitem__): "Lowest score"}
 
 
-def outcome_sentence(state: runs.RunState, message: str, hint: str, view: RunView, makes: str) -> str:
+def outcome_sentence(state: runs.RunState, message: str, hint: str, view: RunView, result: str) -> str:
     """How a run stands, in one plain sentence: what happened, what is safe, what to try.
 
     Args:
@@ -198,10 +198,10 @@ def outcome_sentence(state: runs.RunState, message: str, hint: str, view: RunVie
         message: The run's own words about it, and
         hint: its remedy.
         view: What its events said.
-        makes: What the run makes, such as "a reward model".
+        result: What may be said of the result of a run that is done.
     """
     if state == "done":
-        return f"Finished in {words.duration(view.wall_s)}: {makes} is ready."
+        return f"The run has finished in {words.duration(view.wall_s)}. {result}".strip()
     step = f" At step {view.step:,} of {view.total:,}." if view.total and state in ("paused", "stopped", "interrupted") else ""
     if state == "failed" and view.failure:
         return f"{view.failure.message} {view.failure.hint}".strip()

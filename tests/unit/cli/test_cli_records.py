@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rlhf_desktop.core.files import append_jsonl
+from rlhf_desktop.core.files import append_jsonl, write_json
 from rlhf_desktop.core.paths import resources_dir
+from rlhf_desktop.hub.library import Library
 
 
 @pytest.fixture
@@ -71,8 +72,40 @@ def test_rounds_and_adoption(cli, two_runs, model):
     assert cli("evaluate", "adopt", "Nobody", "--model", model, "--json").code == 1
 
 
+def test_the_status_says_the_numbers_and_the_next_step_without_preparing_a_model(cli, rankings, monkeypatch):
+    monkeypatch.setattr(Library, "ensure_starter", lambda *_: pytest.fail("a model was prepared"))
+    assert cli("feedback", "import", rankings).code == 0
+    found = cli("status", "--json").json
+    there = found["amounts"]["reward"]
+    assert (found["judgements"], there["have"] + there["held_out"], there["suggested"]) == (12, 12, 100)
+    assert found["next"] == cli("evaluate", "rounds", "--json").json["next"]
+    said = cli("status").out
+    assert f"{there['have']} of 100 comparisons suggested" in said
+    assert said.endswith(f"{found['next']['sentence']}.\n")
+    assert "a verdict needs about 30: add some." in said
+
+
+def test_the_status_names_a_reward_model_no_better_than_a_coin(cli, model, rankings):
+    assert cli("feedback", "import", rankings).code == 0
+    run = cli("train", "reward", "--model", model, "--detach", "--json", "--title", "Judge").json["run"]
+    folder = Path(cli("runs", "show", run, "--json").json["folder"])
+    measured = {"eval/rewards/accuracies": 0.3, "eval/accuracy_low": 0.05, "eval/accuracy_high": 1.0, "eval/prompts": 7}
+    event = {"v": 1, "seq": 0, "time": 1.0, "type": "finished", "outcome": "done", "metrics": measured}
+    append_jsonl(folder / "events.jsonl", event)
+    (folder / "adapter").mkdir()
+    (folder / "adapter" / "adapter_config.json").write_text("{}")
+    (folder / "adapter" / "adapter_model.safetensors").write_text("weights")
+    status = json.loads((folder / "status.json").read_text("utf-8"))
+    write_json(folder / "status.json", {**status, "state": "done"})
+    said = cli("status", "--model", model)
+    assert "Reward model “Judge”: It agrees with 30% of held-out choices (5%–100%); a coin reaches 50%." in said.out
+    warned = cli("train", "ppo", "--model", model, "--detach", "--json")
+    assert warned.code == 0
+    assert "a coin reaches 50%. Judge about " in warned.err
+
+
 def test_json_has_no_surprises(cli, two_runs):
-    for words in (["runs", "compare", *two_runs], ["evaluate", "rounds"]):
+    for words in (["runs", "compare", *two_runs], ["evaluate", "rounds"], ["status"]):
         assert json.loads(cli(*words, "--json").out)
 
 

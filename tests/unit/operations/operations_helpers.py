@@ -4,10 +4,15 @@ import json
 from pathlib import Path
 
 from rlhf_desktop.core.files import append_jsonl, sha256_file
-from rlhf_desktop.core.protocol import Completion, ScoreResult
+from rlhf_desktop.core.protocol import Completion, Sampling, ScoreResult
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.operations.blind import begin_evaluation, judge_pair, next_pair
+from rlhf_desktop.operations.feedback import import_feedback
+from rlhf_desktop.operations.outlook import outlook
+from rlhf_desktop.operations.rounds import rounds
+from rlhf_desktop.operations.training import start_run
 
 BASE = ModelRef(name="tiny", path="/models/tiny", hash="base-hash")
 
@@ -88,3 +93,56 @@ def adapter_of(run: RunFolder) -> AdapterRef:
     """The result of a finished run."""
     hashed = sha256_file(run.adapter / "adapter_model.safetensors")
     return AdapterRef(name=run.config().title, path=str(run.adapter), hash=hashed, base_hash=BASE.hash)
+
+
+HELD_OUT = [user(f"Held out {n}") for n in range(20)]
+
+
+class Loop:
+    """A project that goes through its loop."""
+
+    def __init__(self, store, project, workspace, tmp_path, held_out=20):
+        self.store, self.project, self.workspace, self.tmp_path = store, project, workspace, tmp_path
+        self.queue = QuietQueue(workspace)
+        self.asked = 0
+        store.prompts.create_set(project.id, "held out", HELD_OUT[:held_out], "heldout")
+
+    def judge(self, count):
+        rows = [ranking(f"Question {self.asked + n}", "good", "bad") for n in range(count)]
+        self.asked += count
+        import_feedback(self.store, self.project, write_lines(self.tmp_path / f"{self.asked}.jsonl", *rows))
+
+    def train(self, algorithm="dpo", start=None, **metrics):
+        return finish(self.begin(algorithm, start), **metrics)
+
+    def begin(self, algorithm="dpo", start=None):
+        return start_run(self.store, self.queue, self.project, algorithm, base=BASE, start=start)
+
+    def evaluate(self, run, outcomes):
+        """`outcomes`: for each pair the verdict for the new model."""
+        pairs = [(p, self.completion("old"), self.completion("new")) for p in HELD_OUT[: len(outcomes)]]
+        made = begin_evaluation(
+            self.store, self.project, base=BASE, old=None, new=adapter_of(run), sampling=Sampling(), seed=1, answered=pairs
+        )
+        for outcome in outcomes:
+            if outcome is not None:
+                pair = next_pair(self.store, made.id, "me")
+                better = "left" if (pair.left == "new") == (outcome == 1) else "right"
+                judge_pair(self.store, pair, "tie" if outcome == 0.5 else better, who="me", seconds=1)
+        return made
+
+    @staticmethod
+    def completion(text):
+        return Completion(id="r", prompt=0, completion=0, text=text, tokens=1, finish="end")
+
+    @property
+    def outlook(self):
+        return outlook(self.store, self.queue, self.project)
+
+    @property
+    def next(self):
+        return self.outlook.step
+
+    @property
+    def rounds(self):
+        return rounds(self.store, self.queue, self.project)

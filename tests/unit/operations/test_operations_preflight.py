@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from operations_helpers import QuietQueue, adapter, example, ranking, write_lines
+from operations_helpers import QuietQueue, adapter, example, finish, ranking, write_lines
 
 from rlhf_desktop.core.errors import BadInput, ModelTrouble, NoSpace, NotEnoughFeedback, NotFound, WorkerTrouble
 from rlhf_desktop.core.measures import ModelCheck, RowSize
@@ -14,6 +14,7 @@ from rlhf_desktop.jobs.device import Tenant, choose_device
 from rlhf_desktop.operations import preflight as module
 from rlhf_desktop.operations.feedback import import_feedback
 from rlhf_desktop.operations.preflight import preflight, rough_estimates, start_checked
+from rlhf_desktop.operations.training import start_run
 from rlhf_desktop.operations.workload import RunPlan
 from rlhf_desktop.store.importing import import_rows
 
@@ -196,7 +197,7 @@ def test_the_memory_is_that_of_the_card_the_run_goes_to_now(cards, store, worksp
     assert found.estimate.sentence.endswith("; 20 GB are free on Card B.")
     cards["GPU-b"] = GB  # somebody has begun to use it
     assert preflight(store, workspace, project, RunPlan("dpo", base)).estimate.sentence.endswith("; 6 GB are free on Card A.")
-    assert rough_estimates(store, project, base)["dpo"].device_name == "Card A"
+    assert rough_estimates(store, workspace, project, base)["dpo"].device_name == "Card A"
 
 
 def test_the_chosen_card_is_looked_at_and_frozen_in_the_run(cards, store, workspace, project, base, taught):
@@ -235,15 +236,17 @@ def test_a_run_that_has_to_wait_for_a_card_may_have_all_of_it(cards, store, work
     assert not found.troubles
 
 
-def test_rough_estimates_are_near_the_counted_ones_and_only_for_what_could_start(look, store, project, base, taught, monkeypatch):
-    assert rough_estimates(store, project, base) == {}  # nothing is known of this computer
+def test_rough_estimates_are_near_the_counted_ones_and_only_for_what_could_start(
+    look, store, workspace, project, base, taught, monkeypatch
+):
+    assert rough_estimates(store, workspace, project, base) == {}  # nothing is known of this computer
     counted = look().estimate
     monkeypatch.setattr(module, "known_device", lambda: {"device": "cpu", "fast_dtype": "float32"})
-    found = rough_estimates(store, project, base)
+    found = rough_estimates(store, workspace, project, base)
     assert set(found) == {"sft", "reward", "dpo"}
     assert found["dpo"].wall_s is None
     assert found["dpo"].peak_bytes == pytest.approx(counted.peak_bytes, rel=0.25)
-    assert "ppo" in rough_estimates(store, project, base, adapter(base_hash=base.hash))
+    assert "ppo" in rough_estimates(store, workspace, project, base, adapter(base_hash=base.hash))
 
 
 def test_a_base_model_is_to_be_taught_by_example_first(look, taught, base):
@@ -288,3 +291,27 @@ def test_pairs_that_differ_in_what_was_thought_alone_are_counted_as_well(look, t
     alike = [ranking(f"Q {n}", f"<think>Hm {n}.</think>A book.", "<think>Well.</think>A book.") for n in range(9)]
     mixed = write_lines(tmp_path / "mixed.jsonl", *alike, *(ranking(f"File {n}", "good", "bad") for n in range(20)))
     assert named(look(data_file=mixed))["rows"].sentence.endswith("set aside: the answers are the same text.")
+
+
+@pytest.mark.parametrize(
+    ("rate", "low", "state", "said"),
+    [(0.8, 0.65, "well", "It agrees with 80%"), (0.3, 0.05, "note", "a coin reaches 50%"), (None, None, "note", "nobody knows")],
+)
+def test_practising_against_a_reward_model_no_better_than_a_coin_is_warned_of(
+    look, workspace, base, store, project, taught, rate, low, state, said
+):
+    names = ("eval/rewards/accuracies", "eval/accuracy_low", "eval/accuracy_high", "eval/prompts")
+    measured = {} if rate is None else dict(zip(names, (rate, low, 1.0, 40), strict=True))
+    run = finish(start_run(store, QuietQueue(workspace), project, "reward", base=base), **measured)
+    found = look(plan=RunPlan("ppo", base, reward=adapter(base_hash=base.hash, path=run.adapter)))
+    finding = named(found)["reward model"]
+    assert finding.state == state
+    assert said in finding.sentence
+    assert finding.remedy.startswith("Judge about ") == (state == "note")
+    found.raise_first()  # whoever insists may
+
+
+def test_a_reward_model_from_elsewhere_was_measured_on_nothing(look, tmp_path, base, taught):
+    (tmp_path / "elsewhere").mkdir()
+    plan = RunPlan("ppo", base, reward=adapter(base_hash=base.hash, path=tmp_path / "elsewhere"))
+    assert named(look(plan=plan))["reward model"].state == "note"

@@ -10,9 +10,9 @@ from rlhf_desktop.core.recipes import ALGORITHMS, make_settings
 from rlhf_desktop.feedback.judgements import Judgement, Thumbs
 from rlhf_desktop.feedback.snapshot import ThumbedAnswer, read_snapshot
 from rlhf_desktop.jobs import runfolder
-from rlhf_desktop.operations import training
+from rlhf_desktop.operations.amounts import amounts
 from rlhf_desktop.operations.feedback import import_feedback
-from rlhf_desktop.operations.training import Readiness, lineage, readiness, run_result, start_run, versions
+from rlhf_desktop.operations.training import lineage, run_result, start_run, versions
 
 
 @pytest.fixture
@@ -67,9 +67,9 @@ def test_thumbs_are_what_kto_learns_from(store, queue, thumbed):
     rows = read_snapshot(start_run(store, queue, thumbed, "kto", base=BASE).data)
     assert len(rows) == 20
     assert all(isinstance(row, ThumbedAnswer) and row.desirable and row.text == "good" for row in rows)
-    ready = readiness(store, thumbed)["kto"]
-    assert ready.have == sum(row.split == "train" for row in rows)
-    assert ready.sentence.endswith("of 100 thumbs suggested")
+    there = amounts(store, thumbed)["kto"]
+    assert there.have == sum(row.split == "train" for row in rows)
+    assert there.sentence.endswith("of 100 thumbs suggested")
 
 
 def test_names_are_made_up_without_repeats(store, queue, taught):
@@ -135,37 +135,6 @@ def test_ppo_practises_on_a_file_but_never_on_held_out_prompts(store, queue, pro
     assert len(rows) == 60
     assert {row.split for row in rows} == {"train", "heldout"}
     assert all(row.split == split(row.prompt) for row in rows)
-
-
-def test_readiness_counts_what_may_be_trained_on(store, taught):
-    ready = readiness(store, taught)
-    train = {item.prompt[0]["content"] for item in store.judged(taught.id) if item.split == "train"}
-    assert ready["reward"].have == ready["dpo"].have == ready["ppo"].have == len(train)
-    assert ready["sft"].have < 11
-    assert ready["sft"].enough
-    assert ready["reward"].sentence == f"{len(train)} of 100 comparisons suggested"
-
-
-def test_examples_that_are_held_out_are_said_apart(store, taught):
-    sft = readiness(store, taught)["sft"]
-    assert sft.held_out > 0
-    assert sft.have + sft.held_out == store.standing.counts(taught.id)["demonstration"]
-    assert Readiness(20, 1, 20, "examples", held_out=4).sentence == "20 examples, 4 more held out"
-
-
-def test_readiness_of_much_feedback_looks_at_the_newest_of_each_form(store, taught, monkeypatch):
-    every = readiness(store, taught)
-    monkeypatch.setattr(training, "_LOOKED_AT", 12)
-    monkeypatch.setitem(training._SUGGESTED, "reward", 5)
-    some = readiness(store, taught)
-    assert 5 <= some["reward"].have < every["reward"].have
-    assert some["reward"].sentence == f"{some['reward'].have} or more comparisons"
-    assert some["ppo"] == every["ppo"]
-    assert some["sft"].enough
-
-
-def test_an_empty_project_is_not_ready(store, project):
-    assert not any(ready.enough for ready in readiness(store, project).values())
 
 
 def test_the_lineage_of_an_adapter_goes_back_to_the_base(store, queue, taught):
