@@ -76,14 +76,16 @@ def show(ctx: click.Context, evaluation: str, names: bool, report_to: Path | Non
 
 def _known_effects(desk: Desk, found: BlindReport) -> SideEffects | None:
     """What the probes found of these two models, if they have been put."""
-    measures = []
+    measures, known = [], desk.known_base
+    if known is None:
+        return None  # and none is prepared only to look
     for generator in (found.evaluation.old, found.evaluation.new):
         ref = None
         if generator.adapter_hash is not None:
             ref = AdapterRef(
                 name=generator.adapter_name or "", path="", hash=generator.adapter_hash, base_hash=generator.model_hash
             )
-        base = desk.base.model_copy(update={"hash": generator.model_hash})
+        base = known.model_copy(update={"hash": generator.model_hash})
         measures.append(known_probes(desk.workspace, base, ref))
     before, after = measures
     return compare_probes(before, after) if before and after else None
@@ -169,7 +171,7 @@ def adopt_model(ctx: click.Context, tuned: str, evaluation: str | None) -> None:
     who = str(desk.store.settings.get("who", "")) or getpass.getuser()
     decided = desk.store.evaluations.get(evaluation).id if evaluation else None
     made = adopt(desk.store, desk.project, chosen, who=who, evaluation_id=decided)
-    name = made.adapter_name or desk.base.name
+    name = made.adapter_name or (desk.known_base.name if desk.known_base else "The base model")
     desk.console.result({"adopted": made.adapter_name, "run": made.run_id}, f"“{name}” is now the model of “{desk.project.name}”.")
 
 

@@ -14,7 +14,7 @@ from rlhf_desktop.core.recipes import check_quantization
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.hub.library import Library
-from rlhf_desktop.jobs.adapters import AdapterKind
+from rlhf_desktop.jobs.adapters import AdapterKind, resolve_adapter
 from rlhf_desktop.jobs.chat_client import ChatWorker
 from rlhf_desktop.jobs.device import tell_device
 from rlhf_desktop.jobs.queue import Queue
@@ -96,7 +96,10 @@ class Desk:
 
     def adapter(self, name: str | None, kind: AdapterKind = "policy") -> AdapterRef | None:
         """An adapter that fits the base model; None for no name."""
-        return projects.choose_adapter(self.workspace, name, self.base, kind) if name else None
+        found = resolve_adapter(self.workspace, name, kind) if name else None
+        if found is not None:  # a name that nothing has is refused before a model is prepared
+            projects.check_fits(found, self.base)
+        return found
 
     def reward(self, name: str) -> AdapterRef:
         """A reward model that fits the base model.

@@ -78,7 +78,7 @@ def generate(
     asked = read_prompts(prompts)
     sampling = sampling_of(desk, drawn)
     check_room(out, asked, k, sampling)
-    base, tuned = desk.base, desk.adapter(adapter)
+    tuned, base = desk.adapter(adapter), desk.base
     on_progress = desk.console.batch("Writing answers:")
     rows = generate_answers(
         desk.client, asked, base=base, k=k, adapter=tuned, sampling=sampling, seed=seed, on_progress=on_progress
@@ -132,7 +132,7 @@ def chat(
         raise click.UsageError("--pages goes with one --attach FILE.")
     desk = desk_of(ctx)
     attached = [read_attachment(desk, path, pages or "") for path in files]
-    base, tuned = desk.base, desk.adapter(adapter)
+    tuned, base = desk.adapter(adapter), desk.base
     sampling = sampling_of(desk, drawn)
     talk = Talk(desk, tuned, sampling, seed, attached)
     if prompt is not None:

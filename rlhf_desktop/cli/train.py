@@ -12,7 +12,7 @@ from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.recipes import ALGORITHMS, SETTINGS, Algorithm, Setting, describe
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.jobs.adapters import list_adapters
-from rlhf_desktop.operations.preflight import Preflight, start_checked
+from rlhf_desktop.operations.preflight import Preflight, refuse_early, start_checked
 from rlhf_desktop.operations.workload import RunPlan
 
 FILE = click.Path(path_type=Path)
@@ -78,6 +78,9 @@ def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
 
 
 def _start(desk: Desk, algorithm: Algorithm, settings: dict[str, Any], given: dict[str, Any]) -> None:
+    files = {"data_file": given.get("data"), "prompts_file": given.get("prompts")}
+    if desk.known_base is None:  # else the preflight says it as soon
+        refuse_early(desk.store, desk.workspace, desk.project, algorithm, settings, reward=given.get("reward"), **files)
     start = desk.adapter(given["adapter"])
     reward = _reward(desk, given["reward"]) if algorithm == "ppo" else None
     run = start_checked(
@@ -86,8 +89,7 @@ def _start(desk: Desk, algorithm: Algorithm, settings: dict[str, Any], given: di
         desk.project,
         RunPlan(algorithm, desk.base, settings, start, reward),
         title=given["title"],
-        data_file=given.get("data"),
-        prompts_file=given.get("prompts"),
+        **files,
         on_look=lambda found: _say(desk, found),
     )
     title = run.config().title

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rlhf_desktop.core.errors import AppError, WorkerTrouble
+from rlhf_desktop.core.errors import AppError, BadInput, WorkerTrouble
 from rlhf_desktop.core.files import write_json
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.protocol import Completion, Sampling
-from rlhf_desktop.core.recipes import Algorithm
+from rlhf_desktop.core.recipes import Algorithm, check_quantization, make_settings
 from rlhf_desktop.core.runs import AdapterRef, Finished, Metrics, ModelRef, Progress
 from rlhf_desktop.feedback.conversations import Generator, Project, utc_now
 from rlhf_desktop.feedback.judgements import Demonstrated, Judgement, Ranking, Rating, Ratings
@@ -29,6 +29,7 @@ from rlhf_desktop.feedback.support_rule import PARTS, RULE_NAME, RuleScore, judg
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs.adapters import resolve_adapter
 from rlhf_desktop.jobs.chat_client import ChatWorker
+from rlhf_desktop.jobs.device import devices_of, known_device, likely_device
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.demo_plan import (
@@ -207,9 +208,22 @@ def run_demo(
         AppError: a step could not be taken; what was done so far is kept.
     """
     workspace.ensure()
+    size = THOROUGH if thorough else QUICK
+    _refuse_early(size)
     with open_store(workspace) as store:
-        size = THOROUGH if thorough else QUICK
         return finish(Demo(workspace, store, Queue(workspace), Library(workspace), size=size, seed=seed, progress=progress))
+
+
+def _refuse_early(size: DemoSize) -> None:
+    """What would stop the demo whatever the model: said before the starter model is prepared."""
+    parts: dict[Algorithm, dict[str, Any]] = {"sft": size.sft, "reward": size.reward, "ppo": size.ppo}
+    for algorithm, settings in parts.items():
+        check_quantization(make_settings(algorithm, settings).quantization)
+    if (known := known_device()) is not None:
+        likely_device(devices_of(known), ask=False)  # the device asked for may not be there
+    for part, prompts in chosen_prompts(size).items():
+        if not prompts:
+            raise BadInput(f"The demo has no prompts for “{part}”.", "Install the program again: its files are not complete.")
 
 
 def finish(demo: Demo) -> DemoReport:

@@ -1,9 +1,10 @@
 """Before a run is queued: is everything it needs there, and what will it take? Each finding with its remedy."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace, NotEnoughFeedback
 from rlhf_desktop.core.measures import ModelCheck, RowSize, TextRow
@@ -17,6 +18,7 @@ from rlhf_desktop.core.words import noun
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.signals import snapshot_rows
 from rlhf_desktop.feedback.snapshot import Demonstration, PracticePrompt, RankedAnswers, RatedAnswers, SnapshotRow, with_their_marks
+from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters, resolve_adapter
 from rlhf_desktop.jobs.device import Device, Tenant, devices_of, free_bytes, is_taken, known_device, likely_device, probe_device
 from rlhf_desktop.jobs.measuring import check_model, known_rates
 from rlhf_desktop.jobs.queue import Queue
@@ -29,7 +31,7 @@ from rlhf_desktop.operations.fitting import fit_findings
 from rlhf_desktop.operations.model_shape import model_shape
 from rlhf_desktop.operations.outlook import UNTAUGHT, reward_model_of
 from rlhf_desktop.operations.projects import check_fits
-from rlhf_desktop.operations.training import gather, start_run
+from rlhf_desktop.operations.training import NO_REWARD, gather, start_run
 from rlhf_desktop.operations.workload import RowSizes, RunPlan
 from rlhf_desktop.store.database import Store
 
@@ -146,6 +148,42 @@ def preflight(
     return Preflight(tuple(seen.found), tuple(seen.troubles), sizes, found)
 
 
+def refuse_early(
+    store: Store,
+    workspace: Workspace,
+    project: Project,
+    algorithm: Algorithm,
+    settings: Mapping[str, Any],
+    *,
+    reward: str | None = None,
+    data_file: Path | None = None,
+    prompts_file: Path | None = None,
+) -> None:
+    """Refuse what no model is needed to refuse: before the first one is prepared, which takes minutes. The preflight looks again.
+
+    Args:
+        store: Where the feedback is.
+        workspace: Where the reward models are.
+        project: Whose feedback.
+        algorithm: Which trainer.
+        settings: What differs from its defaults.
+        reward: The reward model asked for, by name; None for the project's newest.
+        data_file: Learn from this file instead.
+        prompts_file: Practise on these prompts instead.
+
+    Raises:
+        AppError: as the preflight would.
+    """
+    check_quantization(make_settings(algorithm, dict(settings)).quantization)
+    if algorithm == "ppo" and resolve_adapter(workspace, reward, "reward") is None and not _rewards(workspace, project):
+        raise BadInput(*NO_REWARD)
+    gather(store, project, algorithm, data_file, prompts_file)
+
+
+def _rewards(workspace: Workspace, project: Project) -> list[AdapterInfo]:
+    return [info for info in list_adapters(workspace, "reward") if info.project_id == project.id]
+
+
 def start_checked(
     store: Store,
     queue: Queue,
@@ -201,7 +239,7 @@ def _settings(plan: RunPlan) -> Finding:
 
 def _parts(plan: RunPlan) -> Finding:
     if plan.algorithm == "ppo" and plan.reward is None:
-        raise BadInput("PPO needs a reward model to practise against.", "Train a reward model first, then choose it (--reward).")
+        raise BadInput(*NO_REWARD)
     for adapter in (plan.start, plan.reward):
         if adapter is not None:
             check_fits(adapter, plan.base)

@@ -29,6 +29,7 @@ from rlhf_desktop.operations.provenance import provenance_of
 from rlhf_desktop.store.database import Store
 
 NAMES: dict[Algorithm, str] = {"sft": "Examples", "reward": "Reward model", "ppo": "PPO", "dpo": "DPO", "kto": "Thumbs"}
+NO_REWARD = ("PPO needs a reward model to practise against.", "Train a reward model first, then choose it (--reward).")
 _VERSIONED = ("rlhf-desktop", "torch", "transformers", "peft", "safetensors")
 
 
@@ -103,7 +104,7 @@ def _check_parts(
     prompts_file: Path | None,
 ) -> None:
     if algorithm == "ppo" and reward is None:
-        raise BadInput("PPO needs a reward model to practise against.", "Train a reward model first, then choose it (--reward).")
+        raise BadInput(*NO_REWARD)
     if algorithm == "ppo" and data_file is not None:
         raise BadInput("PPO practises on prompts, not on answers.", "Give a file of prompts (--prompts).")
     if algorithm != "ppo" and (reward is not None or prompts_file is not None):

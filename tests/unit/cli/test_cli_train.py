@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.measures import ModelCheck
 from rlhf_desktop.core.recipes import ALGORITHMS, describe
+from rlhf_desktop.hub.library import Library
 from rlhf_desktop.operations import preflight
 
 
@@ -105,3 +107,56 @@ def test_waiting_runs_change_places(cli, taught):
     refused = cli("runs", "move", "One", "first", "--json")
     assert (refused.code, refused.json["error"]["message"]) == (1, "This run is not waiting any more.")
     assert cli("runs", "move", "Two", "up").code == 2
+
+
+@pytest.fixture
+def unprepared(monkeypatch):
+    """Every way to a base model, each of which may take minutes."""
+
+    def never(*_parts, **_more):
+        pytest.fail("a model was prepared before anything was refused")
+
+    for way in ("ensure_starter", "add", "_convert"):
+        monkeypatch.setattr(Library, way, never)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_nothing_to_learn_from_is_said_before_a_model_is_prepared(cli, unprepared, algorithm):
+    said = cli("train", algorithm, "--json")
+    assert said.code == 1
+    lead = "PPO needs a reward model" if algorithm == "ppo" else "There are no "
+    assert said.json["error"]["message"].startswith(lead)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "ppo", "--reward", "Nobody"], "no adapter called “Nobody”"),
+        (["train", "sft", "--data", "/nowhere.jsonl"], "There is no file"),
+        (["train", "dpo", "--epochs", "0"], "epochs = '0' does not work"),
+        (["train", "reward", "--set", "epoch=2"], "no setting called “epoch”"),
+        (["generate", "--prompts", "prompts.jsonl", "--out", "out.jsonl", "--adapter", "Nobody"], "no adapter called “Nobody”"),
+        (["chat", "--prompt", "Hi", "--adapter", "Nobody"], "no adapter called “Nobody”"),
+        (["evaluate", "policy", "base", "Nobody", "--prompts", "prompts.jsonl"], "no adapter called “Nobody”"),
+        (["evaluate", "reward", "--reward", "Nobody", "--data", "r.jsonl"], "no adapter called “Nobody”"),
+        (["evaluate", "probes", "Nobody"], "no adapter called “Nobody”"),
+        (["evaluate", "adopt", "Nobody"], "no adapter called “Nobody”"),
+        (["score", "--reward", "Nobody", "--data", "r.jsonl", "--out", "out.jsonl"], "no adapter called “Nobody”"),
+    ],
+)
+def test_what_needs_no_model_to_be_refused_is_refused_before_one_is_prepared(
+    cli, unprepared, rankings, tmp_path, monkeypatch, words, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Hi"}\n')
+    said = cli(*words, "--json")
+    assert (said.code, message in said.json["error"]["message"]) == (1, True), said
+
+
+def test_with_feedback_the_starter_is_prepared(cli, rankings, monkeypatch):
+    def prepared(*_):
+        raise ModelTrouble("It was prepared.", "Good.")
+
+    monkeypatch.setattr(Library, "ensure_starter", prepared)
+    cli("feedback", "import", rankings)
+    assert cli("train", "dpo", "--json").json["error"]["message"] == "It was prepared."

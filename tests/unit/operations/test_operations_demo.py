@@ -5,15 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from rlhf_desktop.core.errors import ModelTrouble, NoSpace, WorkerTrouble
+from rlhf_desktop.core.errors import BadInput, ModelTrouble, NoSpace, WorkerTrouble
 from rlhf_desktop.core.files import append_jsonl
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.protocol import Completion, LikelihoodResult
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.feedback.snapshot import RankedAnswers, read_snapshot
 from rlhf_desktop.feedback.support_rule import PARTS
+from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs.queue import Queue, run_folders
-from rlhf_desktop.operations.demo import QUICK, RULE_ANNOTATOR, SAMPLE_PROJECT, STEPS, THOROUGH, Demo, finish, read_report
+from rlhf_desktop.operations.demo import QUICK, RULE_ANNOTATOR, SAMPLE_PROJECT, STEPS, THOROUGH, Demo, finish, read_report, run_demo
 from rlhf_desktop.operations.demo_report import WIDTH, render_report
 from rlhf_desktop.operations.demo_time import Foresight
 from rlhf_desktop.operations.preflight import Preflight
@@ -133,6 +134,14 @@ def test_a_run_that_cannot_work_is_refused_before_it_is_queued(make, workspace, 
     looked["found"] = Preflight(())
     finish(make()[0])
     assert [plan.algorithm for plan in looked["plans"]] == ["sft", "sft", "reward", "ppo"]
+
+
+def test_what_stops_the_demo_whatever_the_model_is_said_before_one_is_prepared(tmp_path, monkeypatch):
+    monkeypatch.setattr(Library, "ensure_starter", lambda *_: pytest.fail("the starter model was prepared"))
+    monkeypatch.setattr("rlhf_desktop.operations.demo.QUICK", replace(QUICK, sft={**QUICK.sft, "epochs": 0}))
+    with pytest.raises(BadInput, match="epochs = 0 does not work"):
+        run_demo(Workspace(tmp_path / "new"), progress=lambda _: None)
+    assert not (tmp_path / "new" / "demo.json").exists()
 
 
 def test_the_whole_loop_reports_what_the_answers_deserve(make, workspace):

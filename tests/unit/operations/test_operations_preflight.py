@@ -7,6 +7,7 @@ from operations_helpers import QuietQueue, adapter, example, finish, ranking, wr
 
 from rlhf_desktop.core.errors import BadInput, ModelTrouble, NoSpace, NotEnoughFeedback, NotFound, WorkerTrouble
 from rlhf_desktop.core.measures import ModelCheck, RowSize
+from rlhf_desktop.core.recipes import ALGORITHMS
 from rlhf_desktop.core.runs import DeviceRef, ModelRef
 from rlhf_desktop.feedback.rows import RankingRow
 from rlhf_desktop.jobs import device
@@ -89,10 +90,14 @@ def test_what_can_be_lived_with_is_a_note(look, taught, facts):
     found.raise_first()
 
 
-def test_no_feedback_is_refused_before_the_model_is_asked(look):
-    found = look()
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_no_feedback_is_refused_before_the_model_is_asked(store, workspace, project, base, monkeypatch, algorithm):
+    for way in ("check_model", "probe_device", "check_teachable"):
+        monkeypatch.setattr(module, way, lambda *_: pytest.fail("the model was asked"))
+    reward = adapter(base_hash=base.hash, path=workspace.root) if algorithm == "ppo" else None
+    found = preflight(store, workspace, project, RunPlan(algorithm, base, reward=reward))
     assert list(named(found)) == ["settings", "parts", "feedback"]
-    with pytest.raises(NotEnoughFeedback, match="no rankings"):
+    with pytest.raises(NotEnoughFeedback, match="There are no"):
         found.raise_first()
 
 
