@@ -23,6 +23,7 @@ from rlhf_desktop.operations.projects import open_project
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.context import Context, Session
 from rlhf_desktop.ui.frame.desk import Desk
+from rlhf_desktop.ui.frame.placing import Placing
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.garbage import GuiThreadCollector
 from rlhf_desktop.ui.network import NetworkKeeper
@@ -90,6 +91,7 @@ class Desktop(QObject):
         self.network = NetworkKeeper(workspace, self.context.session, asked=offline, parent=self)
         self.window = Window(self.context)
         self.desk = Desk(self.context, self.window)
+        self.placing = Placing(self.window, self._store.settings)
         self.window.closed.connect(self._close)
         self._server = QLocalServer(self)
         self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
@@ -102,12 +104,12 @@ class Desktop(QObject):
     def open(self) -> None:
         """Show the window first; whatever takes time comes after."""
         if self._store.settings.get("welcomed"):
-            self.window.show_room("chat")
+            self.window.show_room(self.placing.room)
         else:
             self.desk.show_welcome()
             self._store.settings.set("welcomed", True)
         self._garbage.spare()
-        self.window.show()
+        self.placing.show()
         QTimer.singleShot(0, self.desk.begin)
 
     def put_away(self) -> None:

@@ -63,4 +63,4 @@ def test_messages_stay_apart(qapp):
     while block.isValid():
         blocks.append((block.text(), block.blockFormat().hasProperty(block.blockFormat().Property.BlockCodeFence)))
         block = block.next()
-    assert ("You", False) == blocks[-2]  # the code left open before it has ended with its message
+    assert blocks[-2] == ("You", False)  # the code left open before it has ended with its message

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QObject, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLineEdit, QSplitter, QStackedWidget, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLineEdit, QStackedWidget, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.judgements import Judgement
@@ -21,6 +21,7 @@ from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.splitter import KeptSplitter
 from rlhf_desktop.ui.widgets.surfaces import EmptyState, Looking, column, row
 from rlhf_desktop.ui.widgets.text import Label
 
@@ -64,7 +65,7 @@ class JudgementsPage(QStackedWidget):
             self.addWidget(page)
         self._connect()
 
-    def _make_split(self) -> QSplitter:
+    def _make_split(self) -> KeptSplitter:
         left = QWidget()
         box = column(left, 0, t.SPACE_S)
         box.setContentsMargins(t.SPACE_XL, t.SPACE_M, t.SPACE_S, t.SPACE_S)
@@ -76,7 +77,7 @@ class JudgementsPage(QStackedWidget):
         box.addWidget(self.nothing)
         box.addWidget(self.table, 1)
         box.addWidget(self._make_bulk())
-        split = QSplitter(Qt.Orientation.Horizontal)
+        split = KeptSplitter("the judgements", self._context.store.settings)
         split.addWidget(left)
         split.addWidget(self.detail)
         split.setSizes([t.CONTENT_WIDTH * 6 // 10, t.CONTENT_WIDTH * 4 // 10])
