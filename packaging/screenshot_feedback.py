@@ -4,11 +4,16 @@ import screenshot_content as content
 from screenshot_studio import Scene, Studio
 
 from rlhf_desktop.core.protocol import Completion, Done
+from rlhf_desktop.feedback.attachments import Attachment, Document
 from rlhf_desktop.feedback.judgements import Span
 from rlhf_desktop.feedback.protocol import PRESETS
+from rlhf_desktop.operations.attachments import prompt_with
 from rlhf_desktop.operations.bundles import export_bundle
 from rlhf_desktop.operations.quality import unsettled
 from rlhf_desktop.ui.label.room import LabelRoom
+from rlhf_desktop.ui.widgets.filefold import FileFold
+
+TERMS = "A broken blender may be sent back within thirty days of the purchase. The postage, 4.90, is ours. "
 
 
 def _answered(studio: Studio, texts: tuple[str, ...]) -> LabelRoom:
@@ -89,6 +94,7 @@ def _chat_judging(studio: Studio) -> None:
     room = studio.window.room("chat")
     room.setup_button.setChecked(False)
     room.list.search.clear()
+    room.composer.clear()
     content.show_chat(studio.window, studio.story)
     presenter = room.presenter
     leaf = presenter._tree.active_path()[-1]
@@ -193,6 +199,25 @@ def _chat_setup(studio: Studio) -> None:
     room.list.search.setText("blender")
 
 
+def _chat_files(studio: Studio) -> None:
+    """A question about a file, answered; another with files being written."""
+    studio.window.show_room("chat")
+    room, store = studio.window.room("chat"), studio.store
+    room.setup_button.setChecked(False)
+    room.list.search.clear()
+    terms = Document("Terms of delivery 2026.pdf", 184_320, tuple(TERMS * 3 for _ in range(12)), "page", 12)
+    asked = prompt_with("How long may a customer wait?", [Attachment(terms, (1, 2))])
+    conversation, question = store.conversations.start(studio.story.project.id, [{"role": "user", "content": asked}])
+    store.conversations.add_answers(question.id, ["Thirty days from the purchase, as page 1 says."])
+    room.show_conversation(conversation.id)
+    room.conversation.findChild(FileFold).toggle.setChecked(True)
+    letter = Document("Letter of Ms Haddad.docx", 21_504, (TERMS,), "part", 1)
+    for document in (terms, letter):
+        room.composer.files.put(Attachment.whole(document))
+    room.composer.files.set_room(900)
+    room.composer.edit.setPlainText("May she have her money back?")
+
+
 def _chat_blank(studio: Studio) -> None:
     """A conversation not begun, with its instructions."""
     studio.window.show_room("chat")
@@ -224,6 +249,7 @@ FEEDBACK_SCENES: dict[str, Scene] = {
     "chat": lambda studio: content.show_chat(studio.window, studio.story),
     "chat-setup": _chat_setup,
     "chat-blank": _chat_blank,
+    "chat-files": _chat_files,
     "chat-judging": _chat_judging,
     "label": lambda studio: studio.window.show_room("label"),
     "label-judging": _judging,

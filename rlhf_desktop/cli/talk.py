@@ -12,7 +12,7 @@ from rlhf_desktop.core.errors import AppError, NotFound
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Completion, Reply, Sampling, Token
 from rlhf_desktop.core.runs import AdapterRef
-from rlhf_desktop.feedback.attachments import Attachment, estimated_tokens
+from rlhf_desktop.feedback.attachments import Attachment
 from rlhf_desktop.feedback.prompt_files import read_prompts
 from rlhf_desktop.operations.attachments import (
     choose_parts,
@@ -148,9 +148,8 @@ def read_attachment(desk: Desk, path: Path, pages: str) -> Attachment:
     """The text of a file, and what the user should know of it."""
     attachment = choose_parts(read_document(path), pages)
     document = attachment.document
-    tokens = estimated_tokens(attachment.attached().text)
     counted = f"{len(attachment.chosen)} of {document.total} {document.unit}s" if document.total > 1 else "whole"
-    desk.console.note(f"Attached {document.name}: {counted}, about {tokens:,} tokens. {document.note}".strip())
+    desk.console.note(f"Attached {document.name}: {counted}, about {attachment.tokens:,} tokens. {document.note}".strip())
     return attachment
 
 

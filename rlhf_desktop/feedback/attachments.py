@@ -16,7 +16,8 @@ so nothing a file says can end it.
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from rlhf_desktop.core.errors import BadInput
@@ -24,6 +25,9 @@ from rlhf_desktop.core.errors import BadInput
 Unit = Literal["page", "part"]
 LONGEST_NAME = 80
 _PART_CHARS = 3000  # of a text without pages: about a printed page
+_ASCII = re.compile(r"[\x00-\x7f]+")
+_SIGNS = re.compile(r"[!-@\[-`{-~]+")  # digits and punctuation
+_WIDE = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uff60\U00020000-\U0003ffff]+")
 _FRAMED = re.compile(
     r"File: (?P<name>[^\n]+?)(?: \((?P<which>(?:pages?|parts?) [\d, -]+ of \d+)\))?\n"
     r"(?P<fence>`{3,})text\n(?P<text>.*?)\n(?P=fence)\n\n",
@@ -63,22 +67,36 @@ class AttachedText:
 
 @dataclass(frozen=True)
 class Attachment:
-    """A document with the pages or parts of it that are to be sent, by number from 1."""
+    """A document with the pages or parts of it that are to be sent, by number from 1. `which`: said of a text that came so."""
 
     document: Document
-    chosen: tuple[int, ...] = field(default=())
+    chosen: tuple[int, ...] = ()
+    which: str = ""
 
     @classmethod
     def whole(cls, document: Document) -> "Attachment":
         """All that was read."""
         return cls(document, tuple(range(1, len(document.parts) + 1)))
 
+    @classmethod
+    def again(cls, text: AttachedText) -> "Attachment":
+        """A file of a question that is written once more: the text it had, whatever has become of the file."""
+        return cls(Document(text.name, 0, (text.text,), "part", 1), (1,), text.which)
+
+    @cached_property
+    def tokens(self) -> int:
+        """About how many it has."""
+        return estimated_tokens(self.attached.text)
+
+    @cached_property
     def attached(self) -> AttachedText:
         """What is to stand in the prompt."""
         texts = [self.document.parts[number - 1].strip() for number in self.chosen]
         return AttachedText(self.document.name, self._which(), "\n\n".join(text for text in texts if text))
 
     def _which(self) -> str:
+        if self.which:
+            return self.which
         total = max(self.document.total, len(self.document.parts))
         if len(self.chosen) == total:
             return ""
@@ -107,6 +125,12 @@ def with_files(question: str, files: Iterable[AttachedText]) -> str:
     return "".join(framed) + question.strip()
 
 
+def as_markdown(file: AttachedText) -> str:
+    """A file's text so that a screen shows it letter by letter."""
+    fence = _fence(file.text)
+    return f"{fence}text\n{file.text}\n{fence}"
+
+
 def _fence(text: str) -> str:
     """One that does not stand in the text."""
     longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
@@ -120,6 +144,19 @@ def split_files(content: str) -> tuple[str, tuple[AttachedText, ...]]:
         files.append(AttachedText(found["name"], found["which"] or "", found["text"]))
         at = found.end()
     return content[at:], tuple(files)
+
+
+def in_short(content: str) -> str:
+    """A prompt for a report: the question, and the names of its files."""
+    question, files = split_files(content)
+    names = [f"{file.name}, {file.which}" if file.which else file.name for file in files]
+    return f"{question} [{'; '.join(names)}]" if names else content
+
+
+def texts_in(content: str) -> tuple[str, ...]:
+    """A message, and, where files stand in it, its parts: each may stand somewhere by itself."""
+    question, files = split_files(content)
+    return (content, in_short(content), question, *(file.text for file in files)) if files else (content,)
 
 
 def question_of(content: str) -> str:
@@ -190,11 +227,10 @@ def estimated_tokens(text: str) -> int:
 
     English is about four characters a token, other alphabets two, and writings without spaces one.
     """
-    plain = sum(letter.isascii() for letter in text)
-    digits = sum(letter.isascii() and not letter.isalpha() and not letter.isspace() for letter in text)
-    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text) if plain < len(text) else 0
-    other = len(text) - plain - wide
-    return round((plain - digits) / 4.4 + digits / 1.3 + other / 2 + wide)
+    other = len(_ASCII.sub("", text))
+    digits = sum(map(len, _SIGNS.findall(text)))
+    wide = sum(map(len, _WIDE.findall(text))) if other else 0
+    return round((len(text) - other - digits) / 4.4 + digits / 1.3 + (other - wide) / 2 + wide)
 
 
 def that_fit(attachment: Attachment, room_tokens: int) -> tuple[int, ...]:

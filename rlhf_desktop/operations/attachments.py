@@ -137,7 +137,7 @@ def prompt_with(question: str, attachments: list[Attachment]) -> str:
     Raises:
         BadInput: it is longer than any question may be.
     """
-    prompt = with_files(question, [attachment.attached() for attachment in attachments])
+    prompt = with_files(question, [attachment.attached for attachment in attachments])
     if attachments and len(prompt) > MAX_TEXT_CHARS:
         raise BadInput(
             f"With its files the question has {len(prompt):,} characters; at most {MAX_TEXT_CHARS:,} can be kept and learned from.",

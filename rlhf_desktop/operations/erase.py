@@ -22,6 +22,7 @@ from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, make_private
 from rlhf_desktop.core.runs import Value
+from rlhf_desktop.feedback.attachments import texts_in
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.verdicts import verdict_to_json
 from rlhf_desktop.jobs.queue import run_folders
@@ -125,7 +126,7 @@ def words_of(store: Store, going: Doomed, prompts: Iterable[Messages] = ()) -> W
     found = _Gathered(set(), set(), set())
     for prompt in prompts:
         found.prompts.add(canonical_json(prompt))
-        found.texts |= {message["content"] for message in prompt}
+        found.texts |= {text for message in prompt for text in texts_in(message["content"])}
     for start in range(0, len(going.judgements), 500):
         for judgement in store.judgements.by_ids(going.judgements[start : start + 500]):
             said = [
@@ -159,7 +160,7 @@ def _gather(store: Store, siblings: Sequence[str], said: Iterable[str], gone: se
     shown = [tree.node(message) for message in siblings]
     before = [node for node in path[:-1] if node.id in gone]
     found.seen |= {*siblings, *(node.id for node in before)}
-    found.texts |= {text for node in (*shown, *before) for text in (node.content, node.thought)} | set(said)
+    found.texts |= {text for node in (*shown, *before) for text in (*texts_in(node.content), node.thought)} | set(said)
     if path[-1].role == "assistant":
         found.pairs |= {(prompt, text) for text in [*(node.content for node in shown), *said]}
     if before:

@@ -16,6 +16,7 @@ from rlhf_desktop.core.runs import AdapterRef, Finished, Metrics, RunConfig, Sam
 from rlhf_desktop.core.words import count
 from rlhf_desktop.evaluation.confidence import METHOD, WinInterval, interval, sentence
 from rlhf_desktop.evaluation.length import LengthControlled
+from rlhf_desktop.feedback.attachments import in_short
 from rlhf_desktop.feedback.conversations import Generator
 from rlhf_desktop.jobs.adapters import list_adapters, weights_hash
 from rlhf_desktop.jobs.follow import EventReader
@@ -308,7 +309,7 @@ def _pairs(judged: Sequence[JudgedPair], old: str, new: str) -> tuple[Block, ...
     for item in sampled(judged, SAMPLE_PAIRS):
         verdict = {1.0: f"{new} was preferred.", 0.0: f"{old} was preferred."}.get(item.outcome, "Neither was preferred.")
         reason = f" Reason: {item.critique}" if item.critique else ""
-        blocks.append(Answers(item.prompt[-1]["content"], ((old, item.old), (new, item.new)), verdict + reason))
+        blocks.append(Answers(in_short(item.prompt[-1]["content"]), ((old, item.old), (new, item.new)), verdict + reason))
     return tuple(blocks)
 
 

@@ -1,16 +1,20 @@
 """Where the user writes: grows with the text; Enter sends, Shift+Enter makes a new line."""
 
-from PySide6.QtCore import QEvent, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtCore import QEvent, QMimeData, Signal
+from PySide6.QtGui import QKeyEvent, QTextCursor
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
+from rlhf_desktop.feedback.attachments import Attachment, split_files
+from rlhf_desktop.ui.chat.attached import Attachments
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton, SegmentedControl
+from rlhf_desktop.ui.widgets.files import local_files
 from rlhf_desktop.ui.widgets.surfaces import column, row
 from rlhf_desktop.ui.widgets.text import align_as_written, caption, either_way, restyle
 
 _MOST_LINES = 8
+_WRITE, _ASK = "Write a message…", "Ask something about it…"
 
 
 class GrowingEdit(QPlainTextEdit):
@@ -18,6 +22,8 @@ class GrowingEdit(QPlainTextEdit):
 
     submitted = Signal()
     focused = Signal(bool)
+    filesGiven = Signal(list)  # [Path]: pasted or dropped, where `takes_files`
+    takes_files = False
 
     def __init__(self, name: str, placeholder: str, lines: int = 1, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -48,6 +54,18 @@ class GrowingEdit(QPlainTextEdit):
             return True
         return super().event(event)
 
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
+        """Files too, where they are taken."""
+        return (self.takes_files and bool(local_files(source))) or super().canInsertFromMimeData(source)
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        """What is pasted or dropped: files are attached, not written out as addresses."""
+        files = local_files(source) if self.takes_files else []
+        if files:
+            self.filesGiven.emit(files)
+        else:
+            super().insertFromMimeData(source)
+
     def focusInEvent(self, event) -> None:
         """Tell the frame around."""
         super().focusInEvent(event)
@@ -70,8 +88,10 @@ class GrowingEdit(QPlainTextEdit):
 
 
 class Composer(QFrame):
-    """The field, how many answers, which model, and the one primary button: send, or stop while writing."""
+    """The files, the field, how many answers, which model, and the one primary button: send, or stop while writing."""
 
+    attachRequested = Signal()
+    filesGiven = Signal(list)  # [Path]
     sendRequested = Signal(str, int)
     stopRequested = Signal()
     modelMenuRequested = Signal(object)  # the button to open the menu at
@@ -81,7 +101,10 @@ class Composer(QFrame):
         self.setProperty("kind", "composer")
         self._writing = False
         box = column(self, t.SPACE_M, t.SPACE_S)
-        self.edit = GrowingEdit("Message", "Write a message…")
+        self.files = Attachments()
+        self.edit = GrowingEdit("Message", _WRITE)
+        self.edit.takes_files = True
+        box.addWidget(self.files)
         box.addWidget(self.edit)
         self.model = Button("No model yet", "quiet", icon="models")
         self.model.setToolTip("Choose the model that answers")
@@ -89,6 +112,8 @@ class Composer(QFrame):
         self.answers.setToolTip("How many answers to ask for; with two or more you say which is better")
         self.go = IconButton("send", "Send", kind="primary", size=t.ICON_SMALL)
         across = row(None, 0, t.SPACE_S)
+        self.attach = IconButton("paperclip", "Attach a file", keymap.text("attach"), size=t.ICON_SMALL)
+        across.addWidget(self.attach)
         across.addWidget(self.model)
         across.addStretch(1)
         across.addWidget(caption("Answers"))
@@ -99,6 +124,9 @@ class Composer(QFrame):
         self.edit.submitted.connect(self._send)
         self.edit.focused.connect(lambda on: restyle(self, focused=on))
         self.edit.textChanged.connect(self._refresh)
+        self.edit.filesGiven.connect(self.filesGiven)
+        self.files.changed.connect(self._refresh)
+        self.attach.clicked.connect(self.attachRequested)
         self.go.clicked.connect(self._go)
         self.model.clicked.connect(lambda: self.modelMenuRequested.emit(self.model))
         self._refresh()
@@ -118,6 +146,22 @@ class Composer(QFrame):
     def clear(self) -> None:
         """Empty the field, once its text is safely stored."""
         self.edit.clear()
+        self.files.clear()
+
+    def write_on(self, prompt: str) -> None:
+        """A message that was not sent comes back, with its files, above what has been written since."""
+        question, files = split_files(prompt)
+        since = self.edit.toPlainText()
+        self.edit.setPlainText(f"{question}\n\n{since}" if since.strip() else question)
+        for file in files:
+            self.files.put(Attachment.again(file))
+        self.edit.moveCursor(QTextCursor.MoveOperation.End)
+        self.edit.setFocus()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is being written."""
+        return not self.edit.toPlainText() and not self.files.files
 
     def mousePressEvent(self, event) -> None:
         """A click beside the field is a click into it."""
@@ -131,8 +175,10 @@ class Composer(QFrame):
             self._send()
 
     def _send(self) -> None:
-        if not self._writing and self.edit.toPlainText().strip():
-            self.sendRequested.emit(self.edit.toPlainText(), self.answers.value())
+        if self.go.isEnabled() and not self._writing and (prompt := self.files.prompt(self.edit.toPlainText())):
+            self.sendRequested.emit(prompt, self.answers.value())
 
     def _refresh(self) -> None:
-        self.go.setEnabled(self._writing or bool(self.edit.toPlainText().strip()))
+        self.edit.setPlaceholderText(_ASK if self.files.files else _WRITE)
+        can_send = bool(self.edit.toPlainText().strip()) and self.files.ready
+        self.go.setEnabled(self._writing or can_send)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QKeyEvent, QTextCursor
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from rlhf_desktop.core.errors import AppError
@@ -11,6 +11,7 @@ from rlhf_desktop.operations.conversations import find_conversations
 from rlhf_desktop.store.conversations import ConversationStore
 from rlhf_desktop.store.shelf import ConversationCursor, ConversationPage, ConversationQuery
 from rlhf_desktop.ui.chat.actions import below
+from rlhf_desktop.ui.chat.attaching import Attaching
 from rlhf_desktop.ui.chat.composer import Composer
 from rlhf_desktop.ui.chat.conversation_actions import ConversationActions
 from rlhf_desktop.ui.chat.conversation_list import ConversationList, Shelves
@@ -29,6 +30,7 @@ from rlhf_desktop.ui.judging.ranking import LETTERS
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import IconButton
+from rlhf_desktop.ui.widgets.files import FileDrop
 from rlhf_desktop.ui.widgets.surfaces import EmptyState, Notice, Pages, column, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel
 
@@ -52,6 +54,7 @@ class ChatRoom(QObject):
         across.addWidget(self._make_middle(), 1)
         self.actions = ConversationActions(context, self.list, self._remove, self._root)
         self.models = ModelMenu(context, self)
+        self.attaching = Attaching(context, self.composer.files, lambda: self.presenter.answering, self._root)
         self._connect()
         self._show_model()
         self._show_state(context.chat.state)
@@ -121,11 +124,14 @@ class ChatRoom(QObject):
         self.composer.sendRequested.connect(self._send)
         self.composer.stopRequested.connect(p.stop)
         self.composer.modelMenuRequested.connect(self.models.open)
+        self.composer.attachRequested.connect(self.attaching.choose)
+        self.composer.filesGiven.connect(self.attaching.add)
+        FileDrop(self._root).dropped.connect(self._take_files)
         self.notice.acted.connect(self._mend)
         self.waiting.edited.connect(p.take_back)
         self.waiting.cancelled.connect(self._cancel_waiting)
         p.waitingChanged.connect(self.waiting.show_message)
-        p.returned.connect(self._write_on)
+        p.returned.connect(self.composer.write_on)
         session.loadingChanged.connect(self.waiting.show_loading)
         p.unansweredChanged.connect(lambda: self._show_state(self._context.chat.state))
         p.conversationShown.connect(self._show_turns)
@@ -141,6 +147,7 @@ class ChatRoom(QObject):
         self.area.panel.messageRequested.connect(self._write_instead)
         p.judged.connect(self._judged)
         p.setupChanged.connect(self.setup.show_setup)
+        p.setupChanged.connect(lambda *_: self.attaching.measure())
         self.setup_button.toggled.connect(self._show_setup)
         self.setup.left.connect(lambda: self.setup_button.setChecked(False))
         self.setup.instructionsGiven.connect(self._instruct)
@@ -201,13 +208,13 @@ class ChatRoom(QObject):
         self._stack.setCurrentWidget(self.conversation)
         self.conversation.make_room()
         self.conversation.show_answers()
-        if not self.composer.edit.toPlainText():
+        if self.composer.empty:
             self.area.board.setFocus()
             self.composer.setVisible(len(showing.displayed) == 1)  # several answers need the room
 
     def _write_instead(self) -> None:
         """Bring the composer back while answers wait, or send it away again; what is typed in it stays in sight."""
-        away = self.composer.isVisibleTo(self._root) and not self.composer.edit.toPlainText()
+        away = self.composer.isVisibleTo(self._root) and self.composer.empty
         self.composer.setVisible(not away)
         (self.area.board if away else self.composer.edit).setFocus()
 
@@ -274,11 +281,9 @@ class ChatRoom(QObject):
         if self.presenter.send(text, answers):
             self.composer.clear()
 
-    def _write_on(self, text: str) -> None:
-        """A message that was not sent comes back, above what has been written since."""
-        since = self.composer.edit.toPlainText()
-        self.composer.edit.setPlainText(f"{text}\n\n{since}" if since.strip() else text)
-        self.composer.edit.moveCursor(QTextCursor.MoveOperation.End)
+    def _take_files(self, paths: list) -> None:
+        self.composer.show()
+        self.attaching.add(paths)
         self.composer.edit.setFocus()
 
     def _cancel_waiting(self) -> None:

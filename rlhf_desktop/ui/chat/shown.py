@@ -118,6 +118,13 @@ class ShownConversation(QObject):
 
     # --- how answers are drawn
 
+    @property
+    def answering(self) -> tuple[str, Sampling]:
+        """The instructions of this conversation, and how its answers are drawn."""
+        first = self._tree.active_path()[:1] if self._tree else ()
+        said = first[0].content if first and first[0].role == "system" else ""
+        return said if self._tree else self._instructions, self._sampling
+
     def _kept_sampling(self, conversation_id: str) -> Sampling:
         kept = self._store.settings.get(f"sampling:{conversation_id}", None, self._session.project.id)
         return Sampling.model_validate(kept) if kept else Sampling()

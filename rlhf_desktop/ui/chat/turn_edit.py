@@ -4,6 +4,7 @@ from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QWidget
 
+from rlhf_desktop.feedback.attachments import split_files, with_files
 from rlhf_desktop.ui.chat.composer import GrowingEdit
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.writing import LongEdit
@@ -28,8 +29,9 @@ class TurnEdit(QWidget):
 
     def __init__(self, role: str, text: str, draft: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._before = text.strip()
         is_question = role == "user"
+        text, self._files = split_files(text) if is_question else (text, ())  # files stay with an edited question
+        self._before = text.strip()
         self.field = GrowingEdit("Edit this message", "") if is_question else LongEdit("Edit this answer")
         self.field.setPlainText(draft or text)
         self.field.moveCursor(QTextCursor.MoveOperation.End)
@@ -90,7 +92,7 @@ class TurnEdit(QWidget):
     def _save(self) -> None:
         if self.changed:
             self._typing.stop()
-            self.saved.emit(self.field.toPlainText().strip())
+            self.saved.emit(with_files(self.field.toPlainText(), self._files))
 
     def _leave(self) -> None:
         self._typing.stop()

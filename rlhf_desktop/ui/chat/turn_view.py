@@ -4,6 +4,7 @@ from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QContextMenuEvent, QGuiApplication
 from PySide6.QtWidgets import QFrame, QWidget
 
+from rlhf_desktop.feedback.attachments import question_of, split_files
 from rlhf_desktop.ui.chat.actions import Action, below, show_menu
 from rlhf_desktop.ui.chat.thought_fold import ThoughtFold
 from rlhf_desktop.ui.chat.turn_edit import TurnEdit
@@ -11,6 +12,7 @@ from rlhf_desktop.ui.chat.turns import Turn
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
+from rlhf_desktop.ui.widgets.filefold import FileFold
 from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import column, row
@@ -40,13 +42,15 @@ class TurnView(QFrame):
         self.editor: TurnEdit | None = None
         user = turn.role == "user"
         who = {"user": "You", "system": "Instructions"}.get(turn.role, turn.model or "Your own answer")
-        self.setAccessibleName(f"{who}: {turn.text[:80]}")
+        self.setAccessibleName(f"{who}: {question_of(turn.text)[:80]}")
         self.setProperty("kind", "turn" if user else "plain")
         self._box = column(self, 0, t.SPACE_XS)
         edge = t.SPACE_M if user else 0
         self._box.setContentsMargins(t.SPACE_L, edge, t.SPACE_L, edge)
         self.name = Label(who, "caption", "muted", strong=True)
-        self.text = MarkdownView(turn.text, who)
+        question, files = split_files(turn.text) if user else (turn.text, ())
+        self.files = [FileFold(file) for file in files]
+        self.text = MarkdownView(question, who)
         self.text.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.text.customContextMenuRequested.connect(lambda where: self._show_actions(self.text.viewport().mapToGlobal(where)))
         self._buttons = self._make_buttons(turn)
@@ -56,6 +60,8 @@ class TurnView(QFrame):
         self.thought = ThoughtFold(turn.thought, turn.thought_tokens)
         if turn.role == "assistant":
             self._box.addWidget(self.thought)
+        for fold in self.files:
+            self._box.addWidget(fold)
         self._box.addWidget(self.text)
         if turn.role == "assistant":
             self._box.addWidget(self._buttons)

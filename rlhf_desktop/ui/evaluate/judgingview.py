@@ -13,6 +13,7 @@ from rlhf_desktop.ui.judging.keys import digit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.icons import grown
 from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.filefold import PromptText
 from rlhf_desktop.ui.widgets.inset import READING, Inset
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, column, row
@@ -44,7 +45,7 @@ class JudgingView(QWidget):
         self.meter = Meter("Progress of the comparison")
         prompt_card = Card(kind="turn")
         prompt_card.body.addWidget(caption("Prompt"))
-        self._prompt = MarkdownView(name="Prompt")
+        self._prompt = PromptText()
         self._prompt_place = Inset()
         self._prompt_place.body.addWidget(self._prompt)
         prompt_card.body.addWidget(self._prompt_place)

@@ -14,6 +14,7 @@ from rlhf_desktop.ui.judging.draft import CONFIDENCES
 from rlhf_desktop.ui.judging.marks import MarkPane
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, Chip
+from rlhf_desktop.ui.widgets.filefold import PromptText
 from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import Card, Page, clear, column, row
@@ -138,7 +139,7 @@ def _facts(item: HistoryItem) -> list[str]:
 def _turn(name: str, text: str) -> Card:
     card = Card(kind="turn")
     card.body.addWidget(caption(name))
-    card.body.addWidget(MarkdownView(text, name))
+    card.body.addWidget(PromptText(text, name))
     return card
 
 

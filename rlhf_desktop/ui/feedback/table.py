@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor, QFont
 from PySide6.QtWidgets import QTableView
 
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.feedback.attachments import question_of
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.operations.history import HistoryRow, find_history
 from rlhf_desktop.store.database import Store
@@ -161,4 +162,4 @@ def _find_lines(
 def _cells(row: HistoryRow) -> tuple[str, ...]:
     when = words.moment(datetime.fromisoformat(row.judgement.created_at).timestamp())
     verdict = row.verdict if row.standing else f"{row.verdict} (taken back)"
-    return when, words.shortened(row.prompt, 160), verdict, row.judgement.who, ", ".join(row.tags)
+    return when, words.shortened(question_of(row.prompt), 160), verdict, row.judgement.who, ", ".join(row.tags)

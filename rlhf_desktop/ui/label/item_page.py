@@ -4,6 +4,7 @@ from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QWidget
 
 from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.feedback.attachments import question_of
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.area import JudgingArea
@@ -11,8 +12,8 @@ from rlhf_desktop.ui.label.guidelines import GuidelinePanel
 from rlhf_desktop.ui.label.presenter import Progress
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
+from rlhf_desktop.ui.widgets.filefold import PromptText
 from rlhf_desktop.ui.widgets.inset import Inset
-from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, clear, column, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, caption
 
@@ -59,9 +60,9 @@ class PromptCard(Card):
             name = _SPEAKERS[message["role"]]
             if len(messages) > 1:
                 self._parts.addWidget(caption("Prompt" if message is messages[-1] else "You" if name == "Prompt" else name))
-            self._parts.addWidget(MarkdownView(message["content"], name))
+            self._parts.addWidget(PromptText(message["content"], name))
         self._whole.to_top()
-        self._line.setText(words.shortened(messages[-1]["content"], 200) if messages else "")
+        self._line.setText(words.shortened(question_of(messages[-1]["content"]), 200) if messages else "")
 
     def text(self) -> str:
         """What was asked last."""

@@ -13,10 +13,12 @@ from rlhf_desktop.feedback.attachments import (
     clean_name,
     estimated_tokens,
     in_parts,
+    in_short,
     parse_ranges,
     question_of,
     ranges_said,
     split_files,
+    texts_in,
     that_fit,
     with_files,
 )
@@ -55,6 +57,19 @@ def test_a_title_is_made_of_the_question():
     assert question_of(with_files("", [AttachedText("a.txt", "", "x")])) == "a.txt"
 
 
+def test_a_report_names_the_files_of_a_question():
+    prompt = with_files("Who signed?", [AttachedText("a.txt", "", "x"), AttachedText("b.pdf", "page 2 of 9", "y")])
+    assert in_short(prompt) == "Who signed? [a.txt; b.pdf, page 2 of 9]"
+    assert in_short("Hello") == "Hello"
+    assert texts_in(prompt) == (prompt, in_short(prompt), "Who signed?", "x", "y")
+    assert texts_in("Hello") == ("Hello",)
+
+
+def test_a_file_of_a_question_written_once_more_keeps_its_text_and_pages():
+    file = AttachedText("b.pdf", "page 2 of 9", "y\n\nz")
+    assert Attachment.again(file).attached == file
+
+
 def test_names_are_one_visible_line():
     assert clean_name("a\nb\u202egnp.`exe\u2028") == "a b gnp.'exe"
     assert clean_name(" \x00 ") == "file"
@@ -64,14 +79,14 @@ def test_names_are_one_visible_line():
 
 
 def test_pages_are_said_as_chosen():
-    assert Attachment.whole(CONTRACT).attached() == AttachedText("contract.pdf", "", "One.\n\nTwo.\n\nThree.\n\nFour.")
-    assert Attachment(CONTRACT, (1, 2, 4)).attached() == AttachedText("contract.pdf", "pages 1-2, 4 of 4", "One.\n\nTwo.\n\nFour.")
-    assert Attachment(CONTRACT, (3,)).attached().which == "page 3 of 4"
+    assert Attachment.whole(CONTRACT).attached == AttachedText("contract.pdf", "", "One.\n\nTwo.\n\nThree.\n\nFour.")
+    assert Attachment(CONTRACT, (1, 2, 4)).attached == AttachedText("contract.pdf", "pages 1-2, 4 of 4", "One.\n\nTwo.\n\nFour.")
+    assert Attachment(CONTRACT, (3,)).attached.which == "page 3 of 4"
 
 
 def test_pages_that_were_not_read_are_not_said_to_be_there():
     read = Document("long.pdf", 1, ("One.", "Two."), "page", 900)
-    assert Attachment.whole(read).attached().which == "pages 1-2 of 900"
+    assert Attachment.whole(read).attached.which == "pages 1-2 of 900"
 
 
 @pytest.mark.parametrize(

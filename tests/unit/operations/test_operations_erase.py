@@ -7,7 +7,7 @@ from operations_helpers import BASE, QuietQueue, user
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.files import sha256_file
-from rlhf_desktop.feedback.attachments import AttachedText, with_files
+from rlhf_desktop.feedback.attachments import AttachedText, in_short, with_files
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, revision
 from rlhf_desktop.hub.privacy import find_in
 from rlhf_desktop.operations.bundles import export_bundle, merge_bundle
@@ -131,7 +131,11 @@ def test_the_text_of_an_attached_file_goes_with_its_question(store, workspace, p
     folder = start_run(store, QuietQueue(workspace), project, "reward", base=BASE, title="Taught")
     finished(folder)
     store.connection.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    report = workspace.root / "reports" / "one.md"
+    report.parent.mkdir()
+    report.write_text(f"> **{in_short(store.conversations.message(question.id).content)}**")
     assert len(anywhere(workspace.root, "Zaborowska")) >= 2
     erase(store, workspace, project, [made.id], confirmed=True)
+    assert anywhere(workspace.root, "What may I tell her?") == []
     assert anywhere(workspace.root, "aborowska") == []
     assert anywhere(workspace.root, "biopsy shows") == []
