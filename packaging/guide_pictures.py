@@ -68,6 +68,7 @@ PICTURES: dict[str, Picture] = {
     "evaluation": Picture("evaluate-blind", ("JudgingView",), most=(640, 340)),
     "models": Picture("models", ("BaseCard",), most=(560, 300)),
     "settings": Picture("settings", ("PrivacyCard", "Card"), most=(560, 440)),
+    "projects": Picture("train", ("Header",), most=(960, 80)),
     "privacy": Picture("settings", ("PrivacyCard",), _scroll("PrivacyCard"), most=(560, 330)),
     "signals": Picture("label-marking", ("AnswerCard",), most=(640, 440)),
     "feedback_files": Picture("feedback-files", ("ImportCard",), most=(560, 440)),
@@ -97,8 +98,8 @@ def crop(studio: Studio, picture: Picture) -> tuple[QRect, QRect]:
     return whole, QRect(whole.topLeft(), whole.size().boundedTo(QSize(*picture.most)))
 
 
-def faded(picture: QImage, right: bool, below: bool) -> QImage:
-    """A picture that goes on at its right, or below, fades there."""
+def framed(picture: QImage, right: bool, below: bool) -> QImage:
+    """A frame; and a picture that goes on at its right, or below, fades there."""
     painter, ground = QPainter(picture), QColor(t.LIGHT.bg)
     edges = []
     if right:
@@ -110,6 +111,8 @@ def faded(picture: QImage, right: bool, below: bool) -> QImage:
         gradient.setColorAt(0, QColor(ground.red(), ground.green(), ground.blue(), 0))
         gradient.setColorAt(1, ground)
         painter.fillRect(picture.rect(), gradient)
+    painter.setPen(QColor(t.LIGHT.hairline))
+    painter.drawRect(picture.rect().adjusted(0, 0, -1, -1))
     painter.end()
     return picture
 
@@ -125,7 +128,7 @@ def take(studio: Studio, picture: Picture) -> QImage:
         studio.settle(1)
     whole, shown = crop(studio, picture)
     image = studio.window.grab(shown).toImage().convertToFormat(QImage.Format.Format_RGB888)
-    return faded(image, shown.right() < whole.right(), shown.bottom() < whole.bottom())
+    return framed(image, shown.right() < whole.right(), shown.bottom() < whole.bottom())
 
 
 def main(only: Callable[[str], bool] = lambda _name: True, out: Path | None = None) -> None:

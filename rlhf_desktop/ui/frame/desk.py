@@ -24,10 +24,10 @@ from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.shelf import ConversationQuery
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
-from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.frame import finding, keymap
 from rlhf_desktop.ui.frame.notify import Notifier
 from rlhf_desktop.ui.frame.palette import Command, Deliver
-from rlhf_desktop.ui.frame.room import ROOMS
+from rlhf_desktop.ui.frame.room import ROOMS, Room
 from rlhf_desktop.ui.frame.standing import LIVE, Seen, chat_tenant, ended_words, look
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.judging.undoing import Undoing
@@ -37,6 +37,8 @@ from rlhf_desktop.ui.people import who_am_i
 _LOOK_MS = 2000
 _LIVE_RUNS = "runs under way"  # the setting that remembers them, for who closes the window meanwhile
 _SHOWN = 6  # conversations the palette finds
+_SETUP = "system prompt, temperature, variety, top-p, longest answer, max tokens, thinking"
+_ADDING = "download a model, install a model, new model, hub, hugging face, gguf, ollama, larger model"
 
 
 def chosen_model(store: Store, library: Library, workspace: Workspace, project: Project, on_progress: Any) -> tuple[ModelRef, Any]:
@@ -382,8 +384,7 @@ class Desk(QObject):
 
     def find(self, text: str) -> list[Command]:
         """What the palette offers at once for a few letters."""
-        wanted = text.casefold()
-        return [command for command in self._commands() if wanted in command.text.casefold()]
+        return finding.rank(text, self._commands(), self._window.help.open)
 
     def find_conversations(self, text: str, deliver: Deliver) -> None:
         """The conversations that the palette offers besides."""
@@ -402,17 +403,33 @@ class Desk(QObject):
         rooms = [Command(spec.title, spec.icon, lambda key=spec.key: window.show_room(key), spec.shortcut) for spec in ROOMS]
         return [
             *rooms,
-            Command("New conversation", "plus", self._new_conversation, keymap.shown("new conversation")),
+            Command("Instructions and sampling", "tune", self._show_setup, aliases=_SETUP),
+            Command("New conversation", "plus", self._new_conversation, keymap.shown("new conversation"), "new chat"),
             Command("Open the sample project", "spark", self.show_sample_project),
             Command("Publish comparisons on the Hub", "upload", session.publishingRequested.emit),
-            Command("Light theme", "sun", lambda: theme.set_mode("light")),
-            Command("Dark theme", "moon", lambda: theme.set_mode("dark")),
+            Command("Undo the last judgement", "undo", session.undoRequested.emit, keymap.shown("undo"), "undo, take back, revert"),
+            Command("Redo", "refresh", session.redoRequested.emit, keymap.shown("redo")),
+            Command("Light theme", "sun", lambda: theme.set_mode("light"), aliases="light mode, day, bright"),
+            Command("Dark theme", "moon", lambda: theme.set_mode("dark"), aliases="dark mode, night"),
             Command("Theme of the system", "settings", lambda: theme.set_mode("system")),
-            Command("Keys", "info", window.show_keys, keymap.shown("keys")),
-            Command("Notices: what was said lately", "bell", window.notices.open),
+            Command("Notices: what was said lately", "bell", window.notices.open, aliases="notifications, messages"),
+            Command("Keys", "keyboard", window.show_keys, keymap.shown("keys"), "keyboard shortcuts, hotkeys, key bindings"),
+            Command("Help for what is in front", "help", window.help.toggle, keymap.shown("help"), "help, manual, guide"),
+            Command("Add a model", "models", self._add_model, aliases=_ADDING),
+            *finding.spots(self._brought),
             Command("Restart the model", "refresh", self._context.chat.restart),
             Command("Show the welcome page", "info", session.welcomeRequested.emit),
         ]
+
+    def _brought(self, key: str) -> Room:
+        self._window.show_room(key)
+        return self._window.room(key)
+
+    def _show_setup(self) -> None:
+        self._brought("chat").setup_button.setChecked(True)
+
+    def _add_model(self) -> None:
+        self._brought("models").show_adding()
 
     def _new_conversation(self) -> None:
         self._window.show_room("chat")

@@ -23,6 +23,7 @@ class Command:
     icon: str
     run: Callable[[], None]
     hint: str = ""
+    aliases: str = ""  # what else people call it, with commas between
 
 
 Source = Callable[[str], list[Command]]  # what the user typed → what matches
@@ -42,7 +43,7 @@ class CommandPalette(Overlay):
         self.setFixedWidth(t.PALETTE_WIDTH)
         box = column(self, t.SPACE_S, t.SPACE_S)
         self.field = QLineEdit()
-        self.field.setPlaceholderText("Find a room, a conversation, an action…")
+        self.field.setPlaceholderText("Find an action, a setting, help, a conversation…")
         self.field.setAccessibleName("Find anything")
         self.found = QListWidget()
         self.found.setAccessibleName("Found")
@@ -105,6 +106,6 @@ class CommandPalette(Overlay):
 
     def _run_current(self) -> None:
         row = self.found.currentRow()
-        self.hide()
+        self.leave()  # first: what is run may choose where the focus goes
         if 0 <= row < len(self._commands):
             self._commands[row].run()

@@ -12,6 +12,7 @@ _HEADING = re.compile(r"(#{1,4}) +(.+)")
 _IMAGE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _MARKUP = re.compile(r"[*`|>#]|^ *[-:|]+ *$", re.MULTILINE)
+_ALSO = re.compile(r"^\*Also: (.+)\*$", re.MULTILINE)
 CONTENTS = "contents"
 
 
@@ -25,7 +26,7 @@ class Group:
 
 GROUPS = (
     Group("Begin here", ("first-round", "rlhf", "glossary")),
-    Group("The rooms", ("chat", "label", "feedback", "training", "evaluation", "models", "settings")),
+    Group("The rooms", ("chat", "label", "feedback", "training", "evaluation", "models", "settings", "projects")),
     Group("More about feedback", ("signals", "feedback_files")),
     Group("More about training", ("trainers", "reward-models", "families")),
     Group("Your data", ("privacy",)),
@@ -41,6 +42,7 @@ class Section:
     anchor: str  # "" for what comes before the first section of a page
     level: int
     text: str  # without markup
+    also: str = ""  # other names for it, with commas between
 
     @property
     def target(self) -> str:
@@ -69,7 +71,8 @@ def folder() -> Path:
 
 def page_names() -> list[str]:
     """Every page, in reading order."""
-    return [name for group in GROUPS for name in group.pages if (folder() / f"{name}.md").is_file()]
+    there = {file.stem for file in folder().glob("*.md")}
+    return [name for group in GROUPS for name in group.pages if name in there]
 
 
 @cache
@@ -124,10 +127,15 @@ def _sections(name: str, markdown: str) -> Iterator[Section]:
             lines.append(line)
             continue
         if lines or anchor:
-            yield Section(name, title, anchor, level, plain("\n".join(lines)))
+            yield _section(name, title, anchor, level, "\n".join(lines))
         title, level, lines = plain(found[2]), len(found[1]), []
         anchor = "" if level == 1 else slug(found[2])
-    yield Section(name, title, anchor, level, plain("\n".join(lines)))
+    yield _section(name, title, anchor, level, "\n".join(lines))
+
+
+def _section(name: str, title: str, anchor: str, level: int, markdown: str) -> Section:
+    also = _ALSO.search(markdown)
+    return Section(name, title, anchor, level, plain(_ALSO.sub("", markdown)), also[1] if also else "")
 
 
 def _contents() -> str:

@@ -21,7 +21,7 @@ _LEADS_OUT = "This page of the guide points to a page on the internet."
 
 def section_words(section: guide.Section) -> Words:
     """What a section is found by."""
-    return Words(section.title, guide.page(section.page).title, section.text)
+    return Words(section.title, section.also, section.text)
 
 
 class HelpPane(QFrame):

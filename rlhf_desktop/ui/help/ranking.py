@@ -18,7 +18,7 @@ _EMPTY = re.compile(  # words that tell nothing of what is looked for
 )
 _ENDINGS = ("ing", "ed", "es", "s")
 _STEM_LETTERS = 3
-_CLOSE = 0.78
+_CLOSE = 0.85
 _TITLE, _ALIAS, _TEXT = 10.0, 7.0, 1.0
 _WHOLE, _BEGINS, _WITHIN = 30.0, 12.0, 6.0
 _PART = 0.6  # of a word, while it is being typed
@@ -38,9 +38,7 @@ class Words:
 def best(query: str, things: Iterable[Thing], words: Callable[[Thing], Words], most: int, *, forgiving: bool = True) -> list[Thing]:
     """The things that match what was typed, the best first; equal ones in their order."""
     known = [(thing, words(thing)) for thing in things]
-    asked = _asked(query)
-    if forgiving:
-        asked = [_nearest(word, known) for word in asked]
+    asked = [_stem(_nearest(word, known) if forgiving else word) for word in _asked(query)]
     scored = [(score(query, asked, said), thing) for thing, said in known]
     return [thing for value, thing in sorted(scored, key=lambda pair: -pair[0]) if value > 0][:most]
 
@@ -49,11 +47,11 @@ def score(query: str, asked: Sequence[str], said: Words) -> float:
     """How well; 0: not at all."""
     if not asked:
         return 0.0
-    fields = [(_TITLE, _stems(said.title)), (_ALIAS, _stems(said.aliases)), (_TEXT, _stems(said.text))]
-    found = [max((weight * _found(word, stems) for weight, stems in fields), default=0.0) for word in asked]
+    names, text = ((_TITLE, _stems(said.title)), (_ALIAS, _stems(said.aliases))), _stems(said.text)
+    found = [max(_TEXT * (word in text), *(weight * _found(word, stems) for weight, stems in names)) for word in asked]
     if not all(found):
         return 0.0
-    return sum(found) / len(found) + _phrase(query, said) + said.weight - 0.1 * len(fields[0][1])
+    return sum(found) / len(found) + _phrase(query, said) + said.weight - 0.1 * len(names[0][1])
 
 
 def _phrase(query: str, said: Words) -> float:
@@ -66,7 +64,7 @@ def _phrase(query: str, said: Words) -> float:
 def _asked(query: str) -> list[str]:
     words = _WORD.findall(query.casefold())
     telling = [word for word in words if not _EMPTY.fullmatch(word)]
-    return [_stem(word) for word in telling or words]
+    return telling or words
 
 
 def _found(word: str, stems: Sequence[str]) -> float:
@@ -76,10 +74,10 @@ def _found(word: str, stems: Sequence[str]) -> float:
 
 
 def _nearest(word: str, known: Sequence[tuple[Thing, Words]]) -> str:
-    named = {stem for _thing, said in known for stem in (*_stems(said.title), *_stems(said.aliases))}
-    texts = (_stems(said.text) for _thing, said in known)
-    if _found(word, list(named)) or any(_found(word, text) for text in texts):
+    stem = _stem(word)
+    if any(_found(stem, _stems(f"{said.title} {said.aliases}")) or stem in _stems(said.text) for _thing, said in known):
         return word
+    named = {each for _thing, said in known for each in _WORD.findall(f"{said.title} {said.aliases}".casefold())}
     return next(iter(get_close_matches(word, named, 1, _CLOSE)), word)
 
 

@@ -164,6 +164,7 @@ class GuideView(QTextBrowser):
         level = block.blockFormat().headingLevel()
         looks = QTextBlockFormat()
         share = t.LINE_HEIGHT_PERCENT * self.fontInfo().pixelSize() / max(1, self.fontMetrics().lineSpacing())
+        share = 100 if _holds_picture(block) else share
         looks.setLineHeight(share, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
         looks.setNonBreakableLines(False)  # a line from a terminal is wrapped, not cut
         in_list = block.textList() is not None
@@ -204,6 +205,10 @@ def _spans(block: QTextBlock) -> list[tuple[int, int, bool]]:
         found.append((fragment.position(), fragment.length(), fragment.charFormat().fontFixedPitch()))
         pieces += 1
     return found
+
+
+def _holds_picture(block: QTextBlock) -> bool:
+    return "\ufffc" in block.text()
 
 
 def _select(block: QTextBlock, start: int, length: int) -> QTextCursor:

@@ -233,6 +233,11 @@ class ModelsRoom(QObject):
 
         self._context.tasks.run(work, on_success=held, on_failure=self._failed)
 
+    def show_adding(self) -> None:
+        """Open what adds a model."""
+        if not self.adding.isVisible():
+            self._toggle_adding()
+
     def _toggle_adding(self) -> None:
         self.adding.setVisible(not self.adding.isVisible())
         if self.adding.isVisible():
