@@ -1,5 +1,7 @@
 """What can be done to a turn is in sight, in one line where there is room."""
 
+from PySide6.QtWidgets import QApplication
+
 from rlhf_desktop.ui.chat.turn_view import TurnView
 from rlhf_desktop.ui.chat.turns import Turn
 from rlhf_desktop.ui.widgets.buttons import IconButton
@@ -9,7 +11,9 @@ def shown(qtbot, turn, width):
     view = TurnView(turn)
     qtbot.addWidget(view)
     view.resize(width, 300)
-    view.show()
+    with qtbot.waitExposed(view):
+        view.show()
+    QApplication.sendPostedEvents()  # the layout comes to rest
     buttons = view.findChildren(IconButton)
     assert buttons
     return view, [button.mapTo(view, button.rect().center()) for button in buttons]
