@@ -92,7 +92,7 @@ def main():
             case "measure":
                 words = sum(len(message["content"].split()) for message in request["prompt"])
                 left_out = 2 if "crowded" in request["prompt"][0]["content"] and len(request["prompt"]) > 2 else 0
-                say(type="measured", id=request["id"], tokens=words, limit=100, left_out=left_out)
+                say(type="measured", id=request["id"], tokens=words, limit=1000, left_out=left_out)
                 say(type="done", id=request["id"], stats={})
             case "shutdown":
                 return

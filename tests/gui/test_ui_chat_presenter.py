@@ -21,7 +21,9 @@ def clock():
 
 @pytest.fixture
 def presenter(store, session, client, chance, clock):
-    return ChatPresenter(store, session, client, lambda: "expert", clock, chance)
+    made = ChatPresenter(store, session, client, lambda: "expert", clock, chance)
+    yield made
+    made._writer.current = None  # nothing is noted once the store is closed
 
 
 def send(qtbot, presenter, text, answers):

@@ -13,6 +13,7 @@ from rlhf_desktop.ui.chat.turn_view import TurnView
 from rlhf_desktop.ui.frame.desk import Desk
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.widgets.buttons import IconButton
+from rlhf_desktop.ui.widgets.text import Label
 
 
 @pytest.fixture
@@ -251,3 +252,28 @@ def test_a_conversation_the_search_has_hidden_is_renamed_all_the_same(qtbot, roo
     room.list.rename_in_place(room.presenter.conversation_id)
     qtbot.waitUntil(lambda: room.list.model.rowCount() == 1)
     assert room.list.view.state() == room.list.view.State.EditingState
+
+
+def test_how_full_it_is_stands_by_the_message_and_counts_what_is_typed(qtbot, room):
+    assert room.composer.status.text() == ""
+    say(qtbot, room, "one two")
+    qtbot.waitUntil(lambda: room.composer.status.text() == "8 of 1,000 tokens")  # "…" stands for the next question
+    qtbot.keyClicks(room.composer.edit, "and three more")
+    qtbot.waitUntil(lambda: room.composer.status.text() == "10 of 1,000 tokens")
+    room.new_conversation()
+    room.composer.clear()
+    assert room.composer.status.text() == ""
+
+
+def test_a_line_marks_what_the_model_no_longer_sees(qtbot, room):
+    say(qtbot, room, "crowded")
+    say(qtbot, room, "next")
+    qtbot.waitUntil(lambda: "Full" in room.composer.status.text())
+    lines = [label for label in room.conversation.findChildren(Label) if label.text().startswith("The model no longer sees")]
+    (line,) = [label for label in lines if label.isVisible()]
+    first, second = turn_views(room)[1], turn_views(room)[2]
+    top = room.conversation.widget()
+    assert first.mapTo(top, QPoint(0, 0)).y() < line.mapTo(top, QPoint(0, 0)).y() < second.mapTo(top, QPoint(0, 0)).y()
+    assert room.composer.status.property("tone") == "warning"
+    room.new_conversation()
+    assert room.composer.status.property("tone") == "muted"

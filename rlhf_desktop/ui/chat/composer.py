@@ -11,7 +11,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton, SegmentedControl
 from rlhf_desktop.ui.widgets.files import local_files
 from rlhf_desktop.ui.widgets.surfaces import column, row
-from rlhf_desktop.ui.widgets.text import align_as_written, caption, either_way, restyle
+from rlhf_desktop.ui.widgets.text import ElidedLabel, align_as_written, caption, either_way, restyle
 
 _MOST_LINES = 8
 _WRITE, _ASK = "Write a message…", "Ask something about it…"
@@ -114,8 +114,9 @@ class Composer(QFrame):
         across = row(None, 0, t.SPACE_S)
         self.attach = IconButton("paperclip", "Attach a file", keymap.text("attach"), size=t.ICON_SMALL)
         across.addWidget(self.attach)
+        self.status = ElidedLabel("", "caption", "muted")  # how full the conversation is, how fast the model
         across.addWidget(self.model)
-        across.addStretch(1)
+        across.addWidget(self.status, 1)
         across.addWidget(caption("Answers"))
         across.addWidget(self.answers)
         across.addSpacing(t.SPACE_XS)
@@ -138,6 +139,12 @@ class Composer(QFrame):
         self.go.setAccessibleName("Stop writing" if on else "Send")
         self.go.setToolTip(keymap.tip("Stop writing", "leave") if on else keymap.tip("Send", "send"))
         self._refresh()
+
+    def set_status(self, words: str, explained: str, warning: bool) -> None:
+        """Say how full the conversation is."""
+        self.status.setText(words)
+        self.status.setToolTip(explained)
+        self.status.set_tone("warning" if warning else "muted")
 
     def set_model(self, words: str) -> None:
         """Say which model answers."""

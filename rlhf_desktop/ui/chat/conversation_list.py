@@ -268,6 +268,7 @@ class ConversationList(QFrame):
         """Have a conversation's title edited where it stands; one that the search has hidden is looked for again."""
         if self.model.row_of(conversation_id) < 0:
             self.search.clear()
+            self._pause.stop()
             self.where.setCurrentIndex(0)
             self.model.arrived.connect(lambda: self._edit(conversation_id), Qt.ConnectionType.SingleShotConnection)
             self.reload()

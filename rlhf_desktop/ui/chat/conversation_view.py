@@ -9,7 +9,7 @@ from rlhf_desktop.ui.chat.turns import Turn
 from rlhf_desktop.ui.judging.area import JudgingArea
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import clear, column, row
-from rlhf_desktop.ui.widgets.text import caption
+from rlhf_desktop.ui.widgets.text import Label, caption
 
 _QUESTION_SHARE = 5  # of what is seen, one part in so many is left to the question above the answers
 
@@ -27,6 +27,7 @@ class ConversationView(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setAccessibleName("Conversation")
         self._single: TurnView | None = None
+        self._unseen: Label | None = None
         self._pending: dict[int, str] = {}
         self._thoughts: dict[int, str] = {}
         self._follow = True
@@ -66,7 +67,21 @@ class ConversationView(QScrollArea):
             view = TurnView(turn)
             self._turns.addWidget(view)
             self.turnMade.emit(view)
+        self._unseen = None
         self._follow = True
+
+    def mark_unseen(self, place: int) -> None:
+        """A line above the turn that is the first the model sees; 0: it sees all."""
+        if self._unseen is not None:
+            self._turns.removeWidget(self._unseen)
+            self._unseen.deleteLater()
+            self._unseen = None
+        if 0 < place < self._turns.count():
+            first = self._turns.itemAt(0).widget()
+            but = ", except the instructions" if isinstance(first, TurnView) and first.turn.role == "system" else ""
+            self._unseen = Label(f"The model no longer sees what is above this line{but}.", "caption", "warning", wrap=True)
+            self._unseen.setContentsMargins(t.SPACE_L, 0, t.SPACE_L, 0)
+            self._turns.insertWidget(place, self._unseen)
 
     def start_writing(self, answers: int, doing: str = "") -> None:
         """Make room for the answers to come: a turn for one, cards for several. `doing` is what comes before the writing."""

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from PySide6.QtCore import QObject, Signal
 
 from rlhf_desktop.core.errors import AppError, ModelTrouble
+from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Begun, Sampling
 from rlhf_desktop.feedback.conversations import MessageNode, Tree
-from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.operations.unfinished import recover_unfinished
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.chat.answerer import Answerer
-from rlhf_desktop.ui.chat.shown import ShownConversation
+from rlhf_desktop.ui.chat.gauge import Asked, Gauge
+from rlhf_desktop.ui.chat.judged import JudgedConversation, is_below
 from rlhf_desktop.ui.chat.turns import model_name
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.chat.writing import Writer, Writing
 from rlhf_desktop.ui.context import Session
-from rlhf_desktop.ui.judging.presenter import Judging, Saved
 
 _SEEDS = 2**31
 
@@ -32,7 +32,7 @@ class Waiting:
     answers: int
 
 
-class ChatPresenter(ShownConversation):
+class ChatPresenter(JudgedConversation):
     """One conversation at a time, with at most one request of its own under way."""
 
     writingStarted = Signal(int)  # how many answers
@@ -40,7 +40,6 @@ class ChatPresenter(ShownConversation):
     answerGrew = Signal(int, str)  # displayed place, its whole text
     answerEnded = Signal(int, str)  # displayed place, how ("end", "length", "cancelled")
     writingEnded = Signal()
-    judged = Signal(object)  # Saved: after the conversation goes on from the best answer
     unansweredChanged = Signal()
     waitingChanged = Signal(str)  # the message that waits for the model; "": none does
     returned = Signal(str)  # a message that was not sent: it goes on being written
@@ -55,16 +54,10 @@ class ChatPresenter(ShownConversation):
         chance: random.Random | None = None,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(store, session, who, parent)
+        super().__init__(store, session, who, clock, chance or random.Random(), parent)
         self._answerer = Answerer(session, client, self)
-        self._chance = chance or random.Random()
         self._unanswered: tuple[str, int] | None = None  # the message a trouble left without an answer; how many were asked
         self._waiting: Waiting | None = None
-        self.judging = Judging(store, session, who, clock, self)
-        self.judging.saved.connect(self._judged)
-        self.judging.troubled.connect(self.troubled)
-        session.judgementTakenBack.connect(self._taken_back)
-        session.judgementRestored.connect(self._restored)
         self._writer = Writer(store, self._answerer, self)
         self._writer.thoughtGrew.connect(self.thoughtGrew)
         self._writer.answerGrew.connect(self.answerGrew)
@@ -72,6 +65,10 @@ class ChatPresenter(ShownConversation):
         self._writer.ended.connect(self._finish_writing)
         self._writer.failed.connect(self._failed)
         self._writer.troubled.connect(self.troubled)
+        self.draft = ""  # what is being written in the composer
+        self.gauge = Gauge(client, session, self._would_ask, clock, self)
+        self.conversationShown.connect(lambda _turns: self.gauge.look_soon())
+        self.setupKept.connect(self.gauge.look_soon)
         self._answerer.modelLoaded.connect(self._send_waiting)
         self._answerer.loadFailed.connect(self._not_loaded)
         session.modelChanged.connect(self._model_chosen)
@@ -97,11 +94,6 @@ class ChatPresenter(ShownConversation):
         """Whether a trouble has left the last message without an answer: it can be asked again."""
         return self._unanswered is not None
 
-    def open(self, conversation_id: str) -> None:
-        """Show a stored conversation, and the judgement begun in it."""
-        super().open(conversation_id)
-        self._resume_judging()
-
     def set_instructions(self, text: str, answers: int) -> None:
         """Give the model other instructions. A conversation already begun is asked again from its start, on a new branch."""
         if self._tree is None:
@@ -121,6 +113,7 @@ class ChatPresenter(ShownConversation):
         """Before another branch is shown: stop writing (what is there is kept), put an unsaved ranking away."""
         self._leave_unanswered(None)
         self.take_back()
+        self.gauge.forget()
         if self._writer.leave():
             self.writingEnded.emit()
         self.judging.put_away()
@@ -187,6 +180,27 @@ class ChatPresenter(ShownConversation):
         """Forget the message that waits. Returns what brings it back into the composer; None: none waits."""
         waiting = self._stop_waiting()
         return (lambda: self.returned.emit(waiting.text)) if waiting else None
+
+    def set_draft(self, text: str) -> None:
+        """What is being written counts before it is sent."""
+        self.draft = text.strip()
+        self.gauge.look_soon()
+
+    def _would_ask(self) -> Asked | None:
+        """What would be sent now; an empty conversation says nothing yet."""
+        if self._tree is None and not self.draft:
+            return None
+        messages: Messages = [{"role": "system", "content": self._instructions}] if self._instructions else []
+        if self._tree is not None:
+            messages = [node.message for node in self._tree.active_path()]
+        if not messages or messages[-1]["role"] != "user":
+            messages = [*messages, {"role": "user", "content": self.draft or "…"}]
+        return Asked(messages, self._sampling)
+
+    def first_seen(self, left_out: int) -> int:
+        """The place of the first turn the model sees after its instructions, when so many are left out; 0: it sees all."""
+        path = self._tree.active_path() if self._tree else ()
+        return left_out + (bool(path) and path[0].role == "system") if left_out else 0
 
     def _begin_conversation(self) -> Tree:
         conversation = self._store.conversations.create(self._session.project.id)
@@ -272,7 +286,7 @@ class ChatPresenter(ShownConversation):
         prompt = [node.message for node in self._tree.path(parent)]
         seed, sampling = self._chance.randrange(_SEEDS), sampling or self._sampling
         order = self._chance.sample(range(answers), answers)
-        shown = [turn for turn in self._turns() if keep_leaf is None or not _below(self._tree, keep_leaf, turn.id)]
+        shown = [turn for turn in self._turns() if keep_leaf is None or not is_below(self._tree, keep_leaf, turn.id)]
         if begun is None:
             asked = self._answerer.ask(prompt, answers, sampling, seed)
         else:
@@ -280,6 +294,7 @@ class ChatPresenter(ShownConversation):
             asked = self._answerer.go_on(prompt, rest, sampling, seed)
         project, texts = self._session.project.id, [""] * answers
         self._writer.begin(Writing(asked.request, project, parent, conversation, seed, asked.generator, order, texts, begun=begun))
+        self.gauge.begin(asked.request)
         self.titleChanged.emit(self._tree.conversation.title or "New conversation")
         self.conversationShown.emit(shown)
         self.writingStarted.emit(answers)
@@ -320,91 +335,3 @@ class ChatPresenter(ShownConversation):
             self._start_judging(shown)
         else:
             self._show(writing.conversation)
-
-    # --- judging
-
-    def compare(self, message_id: str) -> None:
-        """Judge the alternatives of a stored answer, shuffled."""
-        if not self.writing:
-            siblings = [node.id for node in self._tree.alternatives(message_id)]
-            self._start_judging(self._chance.sample(siblings, len(siblings)))
-
-    def judge_one(self, message_id: str) -> None:
-        """Judge one stored answer by itself: rate it, mark it, put it right."""
-        if not self.writing:
-            self._start_judging([message_id])
-
-    def thumb(self, message_id: str, up: bool) -> None:
-        """A thumb for one stored answer, saved at once."""
-        if not self.writing:
-            self.judging.begin((message_id,), f"chat:{message_id}")
-            self.judging.thumb(0, up)
-            self.judging.submit()
-
-    def correct(self, message_id: str, text: str) -> None:
-        """Save what a stored answer should have said. What more the project asks of an answer is asked before it is saved."""
-        if not self.writing:
-            self.judging.begin((message_id,), f"chat:{message_id}")
-            self.judging.correct(0, text)
-            self.keep_edit(message_id, "")
-            self.judging.submit()
-
-    def _start_judging(self, displayed: list[str]) -> None:
-        self.judging.put_away()
-        parent = self._tree.node(displayed[0]).parent_id
-        self.conversationShown.emit([turn for turn in self._turns() if not _below(self._tree, parent, turn.id)])
-        self.judging.begin(tuple(displayed), self._key(displayed))
-
-    def _key(self, displayed: list[str]) -> str:
-        return f"chat:{displayed[0] if len(displayed) == 1 else self._tree.node(displayed[0]).parent_id}"
-
-    def _resume_judging(self) -> None:
-        """A judgement begun here and not saved comes back."""
-        path = self._tree.active_path()
-        if not path:
-            return
-        for key in (f"chat:{path[-1].parent_id}", f"chat:{path[-1].id}"):
-            kept = self._store.drafts.get(self._session.project.id, self._who(), key)
-            if kept and set(kept["displayed"]) <= {node.id for node in self._tree.siblings(path[-1].id)}:
-                self._start_judging(kept["displayed"])
-                return
-
-    def _judged(self, saved: Saved) -> None:
-        """The conversation goes on from the best answer, or from what it should have said."""
-        shown = saved.showing.displayed
-        leaf = shown[max(saved.best, 0)]
-        if saved.judgement.kind == "demonstration":
-            leaf = saved.judgement.displayed[0]
-        elif saved.text:
-            parent = self._store.conversations.message(leaf).parent_id
-            (node,) = self._store.conversations.add_answers(parent, [saved.text])
-            leaf = node.id
-        elif len(shown) == 1:
-            leaf = self._tree.leaf_under(leaf)
-        self._store.conversations.set_active_leaf(saved.showing.conversation, leaf)
-        self._show(saved.showing.conversation)
-        self.judged.emit(saved)
-
-    def _taken_back(self, judgement: Judgement) -> None:
-        """An undone judgement of this conversation is shown again, to be judged anew."""
-        if self._tree is None or self.writing:
-            return
-        tree = self._store.conversations.tree(self.conversation_id)
-        known = {node.id for node in tree.nodes}
-        if judgement.displayed and known.issuperset(judgement.displayed):
-            self._tree = tree
-            parent = tree.node(judgement.displayed[0]).parent_id
-            self.conversationShown.emit([turn for turn in self._turns() if not _below(tree, parent, turn.id)])
-            self.judging.take_up(judgement, self._key(list(judgement.displayed)))
-
-    def _restored(self, judgement: Judgement) -> None:
-        """What is shown to be judged again counts again: go on."""
-        showing = self.judging.showing
-        if showing is not None and showing.displayed == judgement.displayed:
-            self.judging.put_away()
-            self._show(showing.conversation)
-
-
-def _below(tree: Tree, ancestor: str, message_id: str) -> bool:
-    """Whether a message comes after `ancestor` on its branch."""
-    return ancestor != message_id and any(node.id == ancestor for node in tree.path(message_id))

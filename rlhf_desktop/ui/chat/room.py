@@ -1,24 +1,21 @@
 """The Chat room: composes list, conversation and composer, and connects them to the presenter, all in one place."""
 
-from collections.abc import Callable
-
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from rlhf_desktop.core.errors import AppError
-from rlhf_desktop.operations.conversations import find_conversations
-from rlhf_desktop.store.conversations import ConversationStore
-from rlhf_desktop.store.shelf import ConversationCursor, ConversationPage, ConversationQuery
 from rlhf_desktop.ui.chat.actions import below
 from rlhf_desktop.ui.chat.attaching import Attaching
 from rlhf_desktop.ui.chat.composer import Composer
 from rlhf_desktop.ui.chat.conversation_actions import ConversationActions
-from rlhf_desktop.ui.chat.conversation_list import ConversationList, Shelves
+from rlhf_desktop.ui.chat.conversation_list import ConversationList
 from rlhf_desktop.ui.chat.conversation_view import ConversationView
+from rlhf_desktop.ui.chat.gauge import Reading
 from rlhf_desktop.ui.chat.model_menu import ModelMenu
 from rlhf_desktop.ui.chat.presenter import ChatPresenter
 from rlhf_desktop.ui.chat.setup_panel import SetupPanel
+from rlhf_desktop.ui.chat.shelving import Shelving
 from rlhf_desktop.ui.chat.turn_view import TurnView
 from rlhf_desktop.ui.chat.turns import revealed
 from rlhf_desktop.ui.chat.waiting import WaitingBar
@@ -49,7 +46,8 @@ class ChatRoom(QObject):
         self._root.setProperty("kind", "page")
         self._root.installEventFilter(self)
         across = row(self._root, 0, 0)
-        self.list = ConversationList(self._fetch, self._shelves, self._tags_of)
+        self.shelving = Shelving(context, self)
+        self.list = ConversationList(self.shelving.fetch, self.shelving.shelves, self.shelving.tags_of)
         across.addWidget(self.list)
         across.addWidget(self._make_middle(), 1)
         self.actions = ConversationActions(context, self.list, self._remove, self._root)
@@ -118,8 +116,9 @@ class ChatRoom(QObject):
         self.list.opened.connect(p.open)
         self.list.renamed.connect(p.rename)
         self.list.removed.connect(self._remove)
-        self.list.filed.connect(self._file)
-        self.list.tagged.connect(self._tag)
+        self.list.filed.connect(self.shelving.file)
+        self.list.tagged.connect(self.shelving.tag)
+        self.shelving.changed.connect(self._reload_list)
         self.list.menuRequested.connect(self.actions.show)
         self.composer.sendRequested.connect(self._send)
         self.composer.stopRequested.connect(p.stop)
@@ -155,6 +154,8 @@ class ChatRoom(QObject):
         self.setup.usualChosen.connect(self._make_usual)
         self._context.chat.modelLoaded.connect(lambda _loaded: self._show_thinking())
         session.modelChanged.connect(self._show_thinking)
+        self.composer.edit.textChanged.connect(lambda: p.set_draft(self.composer.edit.toPlainText()))
+        p.gauge.changed.connect(self._show_reading)
         p.troubled.connect(session.troubled)
         v.turnMade.connect(self._connect_turn)
         session.conversationsChanged.connect(self._reload_list)
@@ -193,7 +194,12 @@ class ChatRoom(QObject):
     def _show_turns(self, turns: list) -> None:
         self._stack.setCurrentWidget(self.conversation if turns else self._blank)
         self.conversation.show_turns(turns)
+        self.conversation.mark_unseen(self.presenter.first_seen(self.presenter.gauge.reading.left_out))
         self.list.select(self.presenter.conversation_id)
+
+    def _show_reading(self, reading: Reading) -> None:
+        self.composer.set_status(reading.words, reading.explained, reading.nearly_full)
+        self.conversation.mark_unseen(self.presenter.first_seen(reading.left_out))
 
     def _writing_started(self, answers: int) -> None:
         self.composer.set_writing(True)
@@ -320,32 +326,6 @@ class ChatRoom(QObject):
         self.composer.edit.setFocus()
 
     # --- menus, list, state
-
-    def _fetch(self, query: ConversationQuery, after: ConversationCursor | None, then: Callable[[ConversationPage], None]) -> None:
-        self._context.tasks.run(
-            find_conversations, self._context.store, self._context.session.project, query, after,
-            on_success=then, on_failure=self._context.session.troubled.emit,
-        )  # fmt: skip
-
-    def _shelves(self) -> Shelves:
-        shelf, project = self._context.store.conversations, self._context.session.project.id
-        return Shelves(tuple(shelf.folders(project)), tuple(shelf.tags(project)))
-
-    def _tags_of(self, conversation_id: str) -> tuple[str, ...]:
-        return self._context.store.conversations.tags_of([conversation_id]).get(conversation_id, ())
-
-    def _file(self, conversation_id: str, folder: str) -> None:
-        self._shelve(lambda shelf: shelf.file([conversation_id], folder))
-
-    def _tag(self, conversation_id: str, tag: str, on: bool) -> None:
-        self._shelve(lambda shelf: (shelf.tag if on else shelf.untag)([conversation_id], tag))
-
-    def _shelve(self, change: Callable[[ConversationStore], None]) -> None:
-        try:
-            change(self._context.store.conversations)
-        except AppError as trouble:
-            self._context.session.troubled.emit(trouble)
-        self._reload_list()
 
     def _reload_list(self) -> None:
         self.list.reload()

@@ -23,6 +23,7 @@ class ShownConversation(QObject):
     conversationShown = Signal(list)  # [Turn]
     titleChanged = Signal(str)
     setupChanged = Signal(str, object, bool)  # instructions, Sampling, whether the conversation has begun
+    setupKept = Signal()  # answers are drawn in another way from now on
     troubled = Signal(object)  # AppError
 
     def __init__(self, store: Store, session: Session, who: Callable[[], str], parent: QObject | None = None) -> None:
@@ -135,6 +136,7 @@ class ShownConversation(QObject):
     def set_sampling(self, sampling: Sampling) -> None:
         """Draw this conversation's answers like this from now on."""
         self._sampling = sampling
+        self.setupKept.emit()
         if self._tree is not None:
             self._keep_sampling()
 

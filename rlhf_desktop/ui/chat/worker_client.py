@@ -22,6 +22,8 @@ from rlhf_desktop.core.protocol import (
     Load,
     Loaded,
     Loading,
+    Measure,
+    Measured,
     Ready,
     Reply,
     Request,
@@ -88,6 +90,7 @@ class WorkerClient(QObject):
     loadFailed = Signal(object)  # AppError: the model could not be loaded, or its process has ended meanwhile
     stateChanged = Signal(str)
     restarted = Signal(object)  # AppError: why a new process was started by itself; the model comes back
+    measured = Signal(object)  # core.protocol.Measured
     quietened = Signal()  # nothing but background work is under way
     ended = Signal()
 
@@ -225,6 +228,12 @@ class WorkerClient(QObject):
         self._request(request)
         return request.id
 
+    def measure(self, prompt: Messages, sampling: Sampling) -> str:
+        """Ask how much of what the model can read this takes; `measured` follows. Returns the request's id."""
+        request = Measure(id=new_id(), prompt=prompt, sampling=sampling)
+        self._request(request)
+        return request.id
+
     def cancel(self, request_id: str) -> None:
         """Stop a request at its next token."""
         if request_id in self._open:
@@ -264,6 +273,8 @@ class WorkerClient(QObject):
                 self.loaded = reply
                 self._close_request(reply.id)
                 self.modelLoaded.emit(reply)
+            case Measured():
+                self.measured.emit(reply)
             case Done():
                 self._close_request(reply.id)
                 self.requestDone.emit(reply)
@@ -288,7 +299,7 @@ class WorkerClient(QObject):
         """Derive the state from what is open."""
         if self._state == "starting" and not started:
             return
-        ops = set(self._open.values())
+        ops = set(self._open.values()) - {"measure"}  # over in a moment, and nobody waits for it
         self._set_state("loading" if "load" in ops else "busy" if ops else "ready")
 
     def _process_error(self, error: QProcess.ProcessError) -> None:
