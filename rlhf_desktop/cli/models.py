@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from rlhf_desktop.core.errors import AppError, BadInput, NotFound
 from rlhf_desktop.core.families import Verdict
 from rlhf_desktop.core.fit import model_fit
 from rlhf_desktop.core.platform import free_disk_bytes
+from rlhf_desktop.core.recommended import LICENCES, RECOMMENDED, REVIEWED
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.hub.cards import Statement, licence_choices
 from rlhf_desktop.hub.client import Hub, endpoint_address
@@ -201,6 +203,26 @@ def _remote_json(model: RemoteModel, memory: float | None) -> dict[str, Any]:
     names = ("repo", "revision", "licence", "gated", "private", "downloads", "parameters", "size_bytes")
     teaching = {"teaching": model.verdict.kind, "teaching_reason": model.verdict.reason}
     return {**{name: getattr(model, name) for name in names}, "fits": _fit(model, memory), **teaching}
+
+
+@models.command("recommended")
+@click.pass_context
+def recommended_models(ctx: click.Context) -> None:
+    """Models that are good to start with: size, licence, and whether each fits this computer."""
+    desk, memory = desk_of(ctx), _memory_bytes()
+    fits = [model_fit(model.parameters, memory).verdict for model in RECOMMENDED]
+    value = [
+        {**asdict(model), "licence_meaning": model.terms.meaning, "accept_on_hub": model.terms.accept, "fits": fit}
+        for model, fit in zip(RECOMMENDED, fits, strict=True)
+    ]
+    rows = [
+        (m.repo, f"{m.parameters / 1e9:.1f} B", f"{m.download_bytes / 1e9:.1f} GB", m.terms.name, fit, m.note)
+        for m, fit in zip(RECOMMENDED, fits, strict=True)
+    ]
+    terms = "\n".join(f"{each.name}: {each.meaning}." for each in LICENCES.values())
+    said = table(rows, ("MODEL", "PARAMETERS", "DOWNLOAD", "LICENCE", "FITS", "GOOD FOR"))
+    ends = f"As of {REVIEWED}. Get one with: rlhf-desktop models pull MODEL"
+    desk.console.result({"reviewed": REVIEWED, "models": value}, f"{said}\n\n{terms}\n\n{ends}")
 
 
 @models.command("pull")

@@ -97,6 +97,44 @@ def test_a_model_is_downloaded_and_shown(qtbot, room, tiny):
     assert not room.adding.meter.isVisible()
 
 
+def test_a_recommended_model_is_one_press_away(qtbot, room, server, tiny_model):
+    lines = {line.model.name: line for line in room.suggestions.lines}
+    model, gated = lines["SmolLM2-360M-Instruct"], lines["gemma-3-1b-it"]
+    files = {file.name: file.read_bytes() for file in Path(tiny_model.path).iterdir() if file.is_file()}
+    server.add(model.model.repo, files, card={"license": "apache-2.0"})
+    said = " ".join(label.text() for label in model.findChildren(models_room.Label))
+    assert "360 million parameters  ·  720 MB to download" in said
+    assert "Apache 2.0: free for any use" in said
+    assert model.fit.text() == "fits"
+    assert lines["Qwen3-8B"].fit.text() == "won't fit"
+    assert "Accept it on the model’s page" in " ".join(label.text() for label in gated.findChildren(models_room.Label))
+    qtbot.waitUntil(room.suggestions.isVisible)
+    model.get.click()
+    assert not any(line.get.isEnabled() for line in room.suggestions.lines)
+    wait_for(qtbot, room, "is in the library")
+    assert room.adding.isVisible()  # where the bar and its stop are
+    qtbot.waitUntil(lambda: model.here.isVisible() and not model.get.isVisible())
+    assert lines["Qwen3-0.6B"].get.isEnabled()
+
+
+def test_the_recommended_models_are_there_while_adding_and_until_one_is(qtbot, room, context, tiny_model):
+    qtbot.waitUntil(room.suggestions.isVisible)
+    room.add(Path(tiny_model.path))
+    qtbot.waitUntil(lambda: not room.suggestions.isVisible())
+    room.add_button.click()
+    assert room.suggestions.isVisible()
+
+
+def test_offline_the_recommended_models_say_how_else_they_come(qtbot, room, context):
+    context.session.set_network(NetworkRule(offline=True))
+    assert not any(line.get.isEnabled() for line in room.suggestions.lines)
+    assert "on another computer" in room.suggestions.offline.words.text()
+    room.suggestions.set_busy(False)
+    assert not room.suggestions.lines[0].get.isEnabled()
+    context.session.set_network(NetworkRule(offline=False))
+    assert room.suggestions.lines[0].get.isEnabled()
+
+
 def test_after_a_trouble_the_keys_are_where_they_were(qtbot, room, tiny):
     (line,) = find(qtbot, room, "tiny")
     tiny.gated = "manual"

@@ -1,12 +1,12 @@
 """The first thing a new user sees: what the starter model is for, and which models are for real work."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout
 
 from rlhf_desktop.core.fit import Verdict, model_fit, training_bytes
+from rlhf_desktop.core.recommended import RECOMMENDED, Recommended
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.loading import Loading
 from rlhf_desktop.ui.theme import tokens as t
@@ -14,26 +14,10 @@ from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, Page, row
 from rlhf_desktop.ui.widgets.text import Label, caption, title
 
-
-@dataclass(frozen=True)
-class Suggestion:
-    """A model worth fetching."""
-
-    name: str
-    parameters: float
-    licence: str
-    note: str
-
-    @property
-    def needs_bytes(self) -> float:
-        """Memory to chat and train, roughly."""
-        return training_bytes(self.parameters)
-
-
-SUGGESTIONS = (
-    Suggestion("Qwen2.5-1.5B-Instruct", 1.54e9, "Apache-2.0", "a good first choice"),
-    Suggestion("SmolLM2-1.7B-Instruct", 1.71e9, "Apache-2.0", "the starter's larger sister"),
-    Suggestion("Llama-3.2-3B-Instruct", 3.21e9, "Llama 3.2 licence", "writes best of the three, needs the most"),
+SUGGESTIONS = tuple(
+    model
+    for model in RECOMMENDED
+    if model.name in ("Qwen2.5-1.5B-Instruct", "SmolLM2-1.7B-Instruct", "Qwen3-4B-Instruct-2507", "Llama-3.2-3B-Instruct")
 )
 
 
@@ -45,7 +29,7 @@ _TONES: dict[Verdict, Literal["success", "warning", "danger", "muted"]] = {
 }
 
 
-def fit_word(suggestion: Suggestion, memory_bytes: float | None) -> tuple[str, Literal["success", "warning", "danger", "muted"]]:
+def fit_word(suggestion: Recommended, memory_bytes: float | None) -> tuple[str, Literal["success", "warning", "danger", "muted"]]:
     """Whether a model fits this machine's memory, in a word, and the word's tone."""
     verdict = model_fit(suggestion.parameters, memory_bytes).verdict
     return "checking…" if verdict == "unknown" else verdict, _TONES[verdict]
@@ -131,8 +115,8 @@ class WelcomePage(Page):
         for line, suggestion in enumerate(SUGGESTIONS):
             grid.addWidget(Label(suggestion.name, strong=True), line, 0)
             grid.addWidget(caption(suggestion.note, wrap=True), line, 1)
-            grid.addWidget(caption(suggestion.licence), line, 2)
-            grid.addWidget(caption(words.size(suggestion.needs_bytes)), line, 3)
+            grid.addWidget(caption(suggestion.terms.name), line, 2)
+            grid.addWidget(caption(words.size(training_bytes(suggestion.parameters))), line, 3)
             verdict = Label("", "caption", "muted", strong=True)
             self._fits.append(verdict)
             grid.addWidget(verdict, line, 4)

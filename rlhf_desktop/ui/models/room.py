@@ -15,7 +15,7 @@ from rlhf_desktop.core.imported import ImportedAdapter
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.hub.client import Gated, TokenTrouble
 from rlhf_desktop.hub.fetching import Transfer
-from rlhf_desktop.hub.library import LibraryModel
+from rlhf_desktop.hub.library import STARTER, LibraryModel
 from rlhf_desktop.hub.remote import RemoteModel, SeveralFiles, search
 from rlhf_desktop.jobs.device import known_device, probe_device
 from rlhf_desktop.operations.door import welcome
@@ -45,7 +45,7 @@ class ModelsRoom(QObject):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self._context = context
-        self._front = self._probed = False
+        self._front = self._probed = self._is_bare = False
         self._here: frozenset[str] = frozenset()  # the Hub's repositories that are in the library
         self._page = ""  # of the gated model the notice is about
         self._probing = threading.Lock()
@@ -119,7 +119,10 @@ class ModelsRoom(QObject):
         session.networkChanged.connect(lambda: adding.show_network(session.network))
         adding.show_network(session.network)
         self.empty.began.connect(self.prepare_starter)
-        self.suggestions.asked.connect(self.find_on_hub)
+        self.suggestions.asked.connect(self.pull)
+        self.suggestions.settingsAsked.connect(lambda: session.roomRequested.emit("settings"))
+        session.networkChanged.connect(lambda: self.suggestions.show_network(session.network))
+        self.suggestions.show_network(session.network)
         self.publish_data.clicked.connect(self.show_publishing)
         self.data.left.connect(self._show_list)
         session.modelChanged.connect(self._changed)
@@ -177,6 +180,9 @@ class ModelsRoom(QObject):
     def _show(self, facts: ModelFacts) -> None:
         self._here = facts.repositories
         self.adding.show_here(self._here)
+        self.suggestions.show_here(self._here)
+        self._is_bare = all(model.name == STARTER for model in facts.models)
+        self._show_suggestions()
         if self.sharing.panel is not None:
             return  # opened while the list was read
         clear(self._cards)
@@ -238,14 +244,23 @@ class ModelsRoom(QObject):
         if not self.adding.isVisible():
             self._toggle_adding()
 
+    def _show_suggestions(self) -> None:
+        """Right below while a model is being added; until there is one for real work, below everything else too."""
+        adding, body = self.adding.isVisibleTo(self._root), self._root.body
+        body.removeWidget(self.suggestions)
+        body.insertWidget(body.indexOf(self.adding) + 1 if adding else body.count() - 1, self.suggestions)
+        self.suggestions.setVisible(self._is_bare or adding)
+
     def _toggle_adding(self) -> None:
         self.adding.setVisible(not self.adding.isVisible())
+        self._show_suggestions()
         if self.adding.isVisible():
             self.adding.query.setFocus()
 
     def find_on_hub(self, text: str) -> None:
         """Open the search with these words, and search if that is allowed."""
         self.adding.show()
+        self._show_suggestions()
         self.adding.query.setText(text)
         self._root.ensureWidgetVisible(self.adding)
         if self.adding.search.isEnabled():
@@ -284,6 +299,9 @@ class ModelsRoom(QObject):
             self._failed(AppError(f"{model.repo} is too large for this computer.", fit.sentence))
             return
         self._enable(False)
+        self.adding.show()
+        self._show_suggestions()
+        self._root.ensureWidgetVisible(self.adding)  # it shows how far it is, and stops it
         self._say("clock", f"Downloading {model.repo}. You can go on working.", "muted")
         self._began: tuple[float, int] | None = None  # when the first bytes came, and how many were there before
         self._context.tasks.run(
@@ -399,6 +417,7 @@ class ModelsRoom(QObject):
 
     def _enable(self, on: bool) -> None:
         self.adding.set_busy(not on)
+        self.suggestions.set_busy(not on)
 
     def remove(self, model: LibraryModel) -> None:
         """Forget a base model that chat does not use; the card has asked already."""

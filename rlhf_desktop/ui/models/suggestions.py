@@ -1,49 +1,130 @@
-"""“Models for real work”: a few that are good to start with, and whether each fits this computer."""
+"""“Models for real work”: a short list with size, licence and fit, each one press from being here."""
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QGridLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
+from rlhf_desktop.core.fit import model_fit
+from rlhf_desktop.core.offline import NetworkRule
+from rlhf_desktop.core.recommended import RECOMMENDED, REVIEWED, Recommended
+from rlhf_desktop.hub.remote import RemoteModel
 from rlhf_desktop.ui import words
-from rlhf_desktop.ui.frame.welcome import SUGGESTIONS, fit_word
+from rlhf_desktop.ui.models.hubresult import FIT_TONES, Wanted
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.surfaces import Card
+from rlhf_desktop.ui.widgets.surfaces import Card, Notice, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
+
+
+class Suggestion(QWidget):
+    """One model: what it is, what one may do with it, whether it fits, and Download."""
+
+    asked = Signal(object)  # Recommended
+
+    def __init__(self, model: Recommended, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.model = model
+        across, names = row(self, 0, t.SPACE_M), column(spacing=2)
+        names.addWidget(Label(model.name, strong=True))
+        size = f"{words.parameters(model.parameters)}  ·  {words.size(model.download_bytes)} to download"
+        names.addWidget(caption(f"{size}  ·  {model.note}", wrap=True))
+        names.addWidget(caption(licence_words(model), wrap=True))
+        self.fit = Label("", strong=True)
+        self.get = Button("Download", icon="download")
+        self.get.setAccessibleName(f"Download {model.repo}")
+        self.get.clicked.connect(lambda: self.asked.emit(model))
+        self.here = Label("in your library", tone="muted")
+        self.here.hide()
+        across.addLayout(names, 1)
+        for part in (self.fit, self.here, self.get):
+            across.addWidget(part, 0, Qt.AlignmentFlag.AlignVCenter)
+
+    def show_memory(self, memory_bytes: float | None) -> None:
+        """Whether it fits this computer."""
+        fit = model_fit(self.model.parameters, memory_bytes)
+        self.fit.setText("checking…" if fit.verdict == "unknown" else fit.verdict)
+        self.fit.set_tone(FIT_TONES[fit.verdict])
+        self.fit.setToolTip(fit.sentence)
+
+    def show_here(self, here: bool) -> None:
+        """Whether it is in the library."""
+        self.here.setVisible(here)
+        self.get.setVisible(not here)
 
 
 class SuggestionsCard(Card):
     """Says which was asked for."""
 
-    asked = Signal(str)  # a model's name
+    asked = Signal(object)  # Wanted
+    settingsAsked = Signal()
 
     def __init__(self, device: dict | None, parent: QWidget | None = None) -> None:
         super().__init__("Models for real work", parent=parent)
-        self.body.addWidget(caption("Press one to find it on the Hub, or add a folder or GGUF file you have.", wrap=True))
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(t.SPACE_XL)
-        grid.setVerticalSpacing(t.SPACE_S)
-        self.fits: list[Label] = []
-        for place, model in enumerate(SUGGESTIONS):
-            find = Button(model.name, "link")
-            find.setAccessibleName(f"Search the Hub for {model.name}")
-            find.clicked.connect(lambda _on=False, name=model.name: self.asked.emit(name))
-            grid.addWidget(find, place, 0, Qt.AlignmentFlag.AlignLeft)
-            grid.addWidget(Label(f"{model.parameters / 1e9:.1f} billion parameters"), place, 1)
-            grid.addWidget(Label(model.licence), place, 2)
-            self.fits.append(Label("", strong=True))
-            grid.addWidget(self.fits[-1], place, 3)
-            grid.addWidget(Label(model.note, tone="muted", wrap=True), place, 4)
-        grid.setColumnStretch(4, 1)
-        self.body.addLayout(grid)
-        self.memory = caption("")
+        self.body.addWidget(caption("All of them can be taught here. The starter only shows how it goes.", wrap=True))
+        self.offline = Notice("wifi-off", "", "muted", "Settings")
+        self.offline.acted.connect(self.settingsAsked)
+        self.offline.hide()
+        self.body.addWidget(self.offline)
+        self.lines = [Suggestion(model) for model in RECOMMENDED]
+        for line in self.lines:
+            line.asked.connect(lambda model: self.asked.emit(wanted(model)))
+            self.body.addWidget(line)
+        self.memory = caption("", wrap=True)
         self.body.addWidget(self.memory)
+        self._busy = self._offline = False
         self.show_memory(device)
+
+    @property
+    def fits(self) -> list[Label]:
+        """The verdicts."""
+        return [line.fit for line in self.lines]
 
     def show_memory(self, device: dict | None) -> None:
         """What the computer has, and so what fits."""
         total = device.get("memory_total_bytes") if device else None
-        for label, model in zip(self.fits, SUGGESTIONS, strict=True):
-            said, tone = fit_word(model, total)
-            label.setText(said)
-            label.set_tone(tone)
-        self.memory.setText(f"This computer: {device.get('name', '')}, {words.size(total)} of memory." if device and total else "")
+        for line in self.lines:
+            line.show_memory(total)
+        has = f"This computer: {device.get('name', '')}, {words.size(total)} of memory. " if device and total else ""
+        self.memory.setText(f"{has}Sizes and licences as of {words.day(REVIEWED)} {REVIEWED[:4]}; the Hub says what holds today.")
+
+    def show_here(self, here: frozenset[str]) -> None:
+        """Which repositories are in the library."""
+        for line in self.lines:
+            line.show_here(line.model.repo in here)
+
+    def show_network(self, rule: NetworkRule) -> None:
+        """Without the network they come another way."""
+        self._offline = rule.offline
+        self.offline.say(
+            "wifi-off",
+            "Offline is on. Download one on another computer (from huggingface.co, or by “hf download OWNER/NAME”), then add its "
+            f"folder with “A folder…”. {rule.why}",
+            "muted",
+            "" if rule.locked else "Settings",
+        )
+        self.offline.setVisible(rule.offline)
+        self._refresh()
+
+    def set_busy(self, busy: bool) -> None:
+        """One download at a time."""
+        self._busy = busy
+        self._refresh()
+
+    def _refresh(self) -> None:
+        for line in self.lines:
+            line.get.setEnabled(not self._busy and not self._offline)
+
+
+def licence_words(model: Recommended) -> str:
+    """The licence, what it means, and what it asks for."""
+    terms = model.terms
+    first = " Accept it on the model’s page and give your token in Settings first." if terms.accept else ""
+    return f"{terms.name}: {terms.meaning}.{first}"
+
+
+def wanted(model: Recommended) -> Wanted:
+    """Its newest version."""
+    remote = RemoteModel(
+        repo=model.repo, revision="", licence=model.licence, gated=model.terms.accept, private=False, downloads=0,
+        parameters=int(model.parameters), size_bytes=int(model.download_bytes),
+    )  # fmt: skip
+    return Wanted(remote)

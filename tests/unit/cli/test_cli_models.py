@@ -58,6 +58,15 @@ def tuned(workspace, cli, pulled):
     return run
 
 
+def test_the_recommended_models_say_what_one_chooses_by(cli, monkeypatch):
+    monkeypatch.setattr(module, "probe_device", lambda: {"memory_total_bytes": 8e9})
+    found = {model["repo"]: model for model in cli("models", "recommended", "--json").json["models"]}
+    assert found["Qwen/Qwen3-0.6B"]["fits"] == "fits"
+    assert found["Qwen/Qwen3-8B"]["fits"] == "won't fit"
+    assert found["google/gemma-3-1b-it"]["accept_on_hub"]
+    assert "Apache 2.0: free for any use" in cli("models", "recommended").out
+
+
 def test_searching_and_pulling(cli, tiny):
     found = cli("models", "search", "tiny", "--json").json["models"]
     assert [(m["repo"], m["licence"], m["teaching"]) for m in found] == [("amina/tiny", "apache-2.0", "trains")]
