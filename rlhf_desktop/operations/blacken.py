@@ -163,6 +163,9 @@ def _is_apart(path: Path, workspace: Workspace) -> bool:
 
 def rewrite(path: Path, words: Words, ids: Sequence[str], projects: Sequence[str] = ()) -> bool:
     """Take the words out of one file, and whole projects out of a backup. Returns whether any were in it."""
+    if path.parent.name == "backups" and path.name.endswith(COMPANIONS):  # set aside with a damaged database: no way to clean it
+        path.unlink()
+        return True
     with path.open("rb") as file:
         head = file.read(16)
     if is_database(head):

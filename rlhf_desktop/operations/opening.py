@@ -6,6 +6,7 @@ from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.operations.blacken import sweep
 from rlhf_desktop.operations.erase import finish_erasing
+from rlhf_desktop.operations.restoring import refuse_to_begin_anew
 from rlhf_desktop.store.database import Store
 
 
@@ -20,8 +21,10 @@ def open_store(workspace: Workspace, say: Callable[[str], None] | None = None) -
         say: Told what came of such an erase; by default the store's `notice` says it.
 
     Raises:
+        DatabaseGone: there is none where there has been one.
         StoreTrouble, NoSpace: as `Store.open`.
     """
+    refuse_to_begin_anew(workspace)
     store = Store.open(workspace.database)
     try:
         if said := _put_right(store, workspace):

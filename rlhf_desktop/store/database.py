@@ -11,7 +11,7 @@ from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.feedback.judgements import Demonstrated, Judgement
 from rlhf_desktop.feedback.signals import Judged, SplitPrompt, settled, snapshot_rows
 from rlhf_desktop.feedback.snapshot import SnapshotRow
-from rlhf_desktop.store.backups import back_up
+from rlhf_desktop.store.backups import back_up, check_file
 from rlhf_desktop.store.conversations import ConversationStore
 from rlhf_desktop.store.drafts import DraftStore
 from rlhf_desktop.store.driver import Connection
@@ -28,7 +28,7 @@ from rlhf_desktop.store.prompts import PromptStore
 from rlhf_desktop.store.questions import QuestionStore
 from rlhf_desktop.store.standing import StandingStore
 from rlhf_desktop.store.tags import TagStore
-from rlhf_desktop.store.upkeep import LARGE_BYTES, Upkeep, back_up_if_possible, check_health
+from rlhf_desktop.store.upkeep import LARGE_BYTES, Upkeep, back_up_if_possible
 
 
 class Store:
@@ -90,10 +90,10 @@ class Store:
             NoSpace: the disk is full.
         """
         size = path.stat().st_size if path.exists() else 0
+        if 0 < size < LARGE_BYTES:
+            check_file(path)
         connection = Connection(path)
         try:
-            if 0 < size < LARGE_BYTES:
-                check_health(connection)
             backups = path.parent / "backups"
             migrate(connection, before=lambda old: back_up(connection, backups / f"before-schema-{old + 1}.db"))
             if 0 < size < LARGE_BYTES:

@@ -23,6 +23,8 @@ SAFE_WAL = (3, 51, 3)
 SYNCHRONOUS = "FULL"  # what is committed survives a power cut
 _READER_CACHE_KIB = 16 * 2**10
 
+HOW_TO_RESTORE = "“rlhf-desktop backups” shows what can be restored, and “rlhf-desktop restore” does it"
+
 Row = dict[str, Any]
 
 
@@ -45,6 +47,7 @@ def choose_driver() -> Any:
 DRIVER = choose_driver()
 Database = importlib.import_module("sqlite_utils").Database  # imported only now that the driver has been chosen
 _TROUBLES: tuple[type[Exception], ...] = (DRIVER.DatabaseError, standard.DatabaseError)
+_DAMAGE = ("malformed", "not a database", "corrupt", "vtable constructor failed", "could not decode")  # the last: of text
 _BUGS: tuple[type[Exception], ...] = (DRIVER.ProgrammingError, standard.ProgrammingError)  # a closed store, wrong SQL: ours
 
 
@@ -74,7 +77,7 @@ def in_plain_words(problem: Exception) -> AppError:
             "Check that its folder exists and belongs to you, or choose another workspace.",
             repr(problem),
         )
-    if "malformed" in text or "not a database" in text or "corrupt" in text:
+    if any(sign in text for sign in _DAMAGE):
         return damaged(repr(problem))
     if "disk i/o" in text:
         return StoreTrouble(
@@ -87,13 +90,13 @@ def in_plain_words(problem: Exception) -> AppError:
     )
 
 
-def damaged(detail: str) -> StoreTrouble:
+class Damaged(StoreTrouble):
+    """The file is not a healthy database."""
+
+
+def damaged(detail: str) -> Damaged:
     """What to say of a file that is not a healthy database."""
-    return StoreTrouble(
-        "The database is damaged.",
-        "Copy the newest file of the workspace's backups folder over feedback.db. The damaged file was left as it is.",
-        detail,
-    )
+    return Damaged("The database is damaged; the file was left as it is.", f"{HOW_TO_RESTORE}.", detail)
 
 
 @contextmanager
@@ -105,8 +108,19 @@ def plainly() -> Iterator[None]:
         raise
     except _TROUBLES as problem:
         raise in_plain_words(problem) from problem
+    except UnicodeDecodeError as problem:  # what SQLite says of a damaged file may quote from it
+        raise damaged(repr(problem)) from problem
     except UnicodeEncodeError as problem:
         raise BadInput("This text holds half of a character.", "Paste or type it again.", repr(problem)) from problem
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another of its name; None: there is no such file, as with one in memory."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class Connection:
@@ -123,12 +137,7 @@ class Connection:
     """
 
     def __init__(self, path: Path, driver: Any = DRIVER, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-        self.path = path
-        self.notice = ""
-        self._lock = threading.RLock()
-        self._mine = threading.local()  # .raw: what this thread reads and writes with while it is inside a transaction or snapshot
-        self._idle: list[Any] = []  # readers
-        self._closed = False
+        self._begin(path)
         self._connect = functools.partial(
             driver.connect, str(path), timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
         )
@@ -140,6 +149,35 @@ class Connection:
             except BaseException:
                 self.raw.close()
                 raise
+        self._identity = _identity(path)
+
+    @classmethod
+    def read_only(cls, path: Path, *, with_journal: bool = True) -> "Connection":
+        """A connection that cannot change the file, nor write its journal back into it.
+
+        Args:
+            path: The file.
+            with_journal: Read what SQLite keeps beside it too, as if it were opened for use. A copy in a backup has none.
+
+        Raises:
+            StoreTrouble: it cannot be opened.
+        """
+        self = cls.__new__(cls)
+        self._begin(path)
+        address = f"{path.resolve().as_uri()}?mode=ro{'' if with_journal else '&immutable=1'}"
+        with plainly():
+            self.raw = DRIVER.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
+            self.raw.row_factory = None
+        return self
+
+    def _begin(self, path: Path) -> None:
+        self.path = path
+        self.notice = ""
+        self._lock = threading.RLock()
+        self._mine = threading.local()  # .raw: what this thread reads and writes with while it is inside a transaction or snapshot
+        self._idle: list[Any] = []  # readers
+        self._closed = self._wal = False
+        self._identity: tuple[int, int] | None = None
 
     def _set_up(self, driver: Any) -> None:
         self.raw.row_factory = None
@@ -180,6 +218,7 @@ class Connection:
                 self._put_away(reader)
 
     def _reader(self) -> Any:
+        self._check_identity()  # or a new file would be made where it was
         try:
             return self._idle.pop()
         except IndexError:
@@ -240,6 +279,16 @@ class Connection:
         # IMMEDIATE takes the write lock now: a plain BEGIN that writes later fails at once, whatever the busy timeout.
         with self._lock, plainly(), self._between(self.raw, "BEGIN IMMEDIATE"):
             yield
+            self._check_identity()
+
+    def _check_identity(self) -> None:
+        """Refuse to go on with a file that nobody will open again: it was deleted or replaced while it was open here."""
+        if self._identity != _identity(self.path):
+            raise StoreTrouble(
+                f"{self.path.name} was deleted, moved or replaced while it was open; nothing of this step was saved.",
+                f"Close the program and put the file back. Or start it anew: {HOW_TO_RESTORE}.",
+                f"{self._identity} != {_identity(self.path)}",
+            )
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -5,19 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rlhf_desktop.core.errors import AppError, NoSpace, StoreTrouble
-from rlhf_desktop.store.backups import back_up_daily, daily_path
-from rlhf_desktop.store.driver import Connection, damaged, plainly
+from rlhf_desktop.store.backups import back_up_daily, check_health, daily_path
+from rlhf_desktop.store.driver import Connection
 
-_STEPS = 10_000  # of SQLite's machine, between two looks at whether to go on
 LARGE_BYTES = 128 * 2**20  # from here on a check would keep the window waiting
-
-
-def check_health(connection: Connection) -> None:
-    """Raise `StoreTrouble` if the file is damaged."""
-    with plainly():
-        found = [str(row[0]) for row in connection.raw.execute("PRAGMA quick_check(5)")]
-    if found != ["ok"]:
-        raise damaged("; ".join(found))
 
 
 def back_up_if_possible(connection: Connection, folder: Path, go_on: Callable[[], None] = lambda: None) -> str:
@@ -63,9 +54,7 @@ class Upkeep:
         try:
             connection = Connection(self._path)
             try:
-                connection.raw.set_progress_handler(self._ending.is_set, _STEPS)  # true breaks the statement off
-                check_health(connection)
-                connection.raw.set_progress_handler(None, 0)
+                check_health(connection, self._go_on)
                 self._on_notice(back_up_if_possible(connection, self._backups, self._go_on))
             finally:
                 connection.close()

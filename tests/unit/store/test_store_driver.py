@@ -1,13 +1,15 @@
+import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from rlhf_desktop.core.errors import BadInput, NoSpace, StoreTrouble
-from rlhf_desktop.store.driver import DRIVER, SAFE_WAL, Connection, in_plain_words, version
+from rlhf_desktop.store.driver import DRIVER, SAFE_WAL, Connection, Damaged, in_plain_words, version
 
 
 @pytest.fixture(autouse=True)
@@ -159,8 +161,8 @@ def test_half_a_character_is_refused_and_nothing_is_saved(connection):
         ("database is locked", StoreTrouble, "in use"),
         ("attempt to write a readonly database", StoreTrouble, "cannot be opened for writing"),
         ("unable to open database file", StoreTrouble, "cannot be opened for writing"),
-        ("database disk image is malformed", StoreTrouble, "damaged"),
-        ("file is not a database", StoreTrouble, "damaged"),
+        ("database disk image is malformed", Damaged, "damaged"),
+        ("file is not a database", Damaged, "damaged"),
         ("disk I/O error", StoreTrouble, "disk failed"),
         ("something else", StoreTrouble, "did not accept"),
     ],
@@ -218,3 +220,36 @@ def test_a_transaction_that_could_not_begin_leaves_reading_as_it_was(tmp_path):
     assert other.rows("SELECT count(*) AS n FROM t") == [{"n": 0}]
     one.close()
     other.close()
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced", "moved"])
+def test_nothing_is_written_into_a_file_that_lost_its_name(tmp_path, how):
+    with closing(Connection(tmp_path / "t.db")) as connection:
+        connection.execute("CREATE TABLE t (n INTEGER)")
+        if how == "deleted":
+            connection.path.unlink()
+        elif how == "moved":
+            connection.path.rename(tmp_path / "elsewhere.db")
+        else:
+            (tmp_path / "new.db").write_bytes(connection.path.read_bytes())
+            (tmp_path / "new.db").replace(connection.path)
+        with pytest.raises(StoreTrouble, match=r"deleted, moved or replaced .* nothing of this step was saved") as caught:
+            connection.execute("INSERT INTO t VALUES (1)")
+        assert "restore" in caught.value.hint
+        with pytest.raises(StoreTrouble, match="deleted, moved or replaced"):
+            connection.rows("SELECT * FROM t")
+        assert how == "replaced" or not connection.path.exists(), "no empty one takes its place"
+
+
+def test_what_only_reads_changes_neither_the_file_nor_its_journal(tmp_path):
+    with closing(Connection(tmp_path / "t.db")) as connection:
+        connection.execute("CREATE TABLE t (n INTEGER)")
+        for ending in ("", "-wal"):  # as a kill leaves it
+            shutil.copyfile(f"{connection.path}{ending}", f"{tmp_path / 'killed.db'}{ending}")
+    before = [(tmp_path / f"killed.db{ending}").read_bytes() for ending in ("", "-wal")]
+    assert before[1]
+    with closing(Connection.read_only(tmp_path / "killed.db")) as reader:
+        assert reader.rows("SELECT * FROM t") == []
+        with pytest.raises(StoreTrouble):
+            reader.execute("INSERT INTO t VALUES (1)")
+    assert [(tmp_path / f"killed.db{ending}").read_bytes() for ending in ("", "-wal")] == before

@@ -69,7 +69,7 @@ def test_upkeep_ends_with_the_store(path, large):
 def test_closing_waits_for_neither_check_nor_backup(path, large, monkeypatch, moment):
     """Closed at the given moment, which is held until it is asked to end: no backup, nothing half written, nothing said."""
     began, there, said, check, copy = threading.Event(), threading.Event(), [], upkeep.check_health, upkeep.back_up_daily
-    monkeypatch.setattr(upkeep, "_STEPS", 1)
+    monkeypatch.setattr(backups, "_STEPS", 1)
     monkeypatch.setattr(backups, "_PAGES", 1)
 
     def wait_until_stopped():
@@ -77,14 +77,14 @@ def test_closing_waits_for_neither_check_nor_backup(path, large, monkeypatch, mo
         there.wait(30)
         made._ending.wait(30)
 
-    def held(connection):
+    def held(connection, go_on):
         if moment == "before the check":
             wait_until_stopped()
         elif moment == "during the check":
-            began.set()
+            connection.raw.set_progress_handler(lambda: began.set() or made._ending.is_set(), 1)
             with plainly():
                 connection.raw.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n")
-        check(connection)
+        check(connection, go_on)
 
     def late(*arguments, **more):
         wait_until_stopped()

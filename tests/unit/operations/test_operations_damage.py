@@ -1,0 +1,94 @@
+"""Damaged databases of many kinds: none opens as an empty one, none ends in a raw error, each can be restored."""
+
+import random
+import shutil
+
+import pytest
+from operations_helpers import user
+
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.feedback.judgements import Judgement, Ranking
+from rlhf_desktop.operations.opening import open_store
+from rlhf_desktop.operations.restoring import current, find_backup, open_without_journal, restore
+from rlhf_desktop.store.backups import daily_path
+
+JUDGED = 40
+EACH = 50  # of every kind
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A workspace as a kill leaves it: a day's backup of 25 judgements, and a journal with some of the rest."""
+    where = Workspace(tmp_path_factory.mktemp("killed") / "workspace").ensure()
+    with open_store(where) as store:
+        project = store.projects.create("Support")
+        for n in range(25):
+            judge(store, project, n)
+    daily_path(where.backups).unlink(missing_ok=True)
+    with open_store(where) as store:
+        for n in range(25, JUDGED):
+            judge(store, project, n)
+        for ending in ("", "-wal"):
+            shutil.copyfile(f"{where.database}{ending}", f"{where.root / 'as-killed'}{ending}")
+    for ending in ("", "-wal"):
+        (where.root / f"as-killed{ending}").replace(f"{where.database}{ending}")
+    return where
+
+
+def judge(store, project, n):
+    _, question = store.conversations.start(project.id, user(f"Question {n} " * 30))
+    answers = store.conversations.add_answers(question.id, [f"good {n} " * 30, f"bad {n} " * 30])
+    store.judgements.add(Judgement(project.id, "me", tuple(a.id for a in answers), Ranking((1, 2))))
+
+
+def flipped(data: bytearray, chance: random.Random) -> bytearray:
+    for _ in range(chance.randint(1, 60)):
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    return data
+
+
+def cut(data: bytearray, chance: random.Random) -> bytearray:
+    return data[: chance.randrange(1, len(data))]
+
+
+def zeroed(data: bytearray, chance: random.Random) -> bytearray:
+    at = chance.randrange(len(data))
+    length = min(chance.choice((1, 100, 4096, 20_000)), len(data) - at)
+    data[at : at + length] = bytes(length)
+    return data
+
+
+def noise(data: bytearray, chance: random.Random) -> bytearray:
+    at = chance.randrange(len(data) // 4096) * 4096
+    data[at : at + 4096] = chance.randbytes(4096)
+    return data
+
+
+@pytest.mark.parametrize("part", ["", "-wal"], ids=["database", "journal"])
+@pytest.mark.parametrize("harm", [flipped, cut, zeroed, noise])
+def test_no_damage_opens_as_empty_or_raw_and_all_is_restored(killed, tmp_path, monkeypatch, harm, part):
+    monkeypatch.setenv("RLHF_DESKTOP_STATE", str(tmp_path / "state"))
+    said, chance = set(), random.Random(f"{harm.__name__}{part}")
+    for number in range(EACH):
+        workspace = Workspace(tmp_path / str(number))
+        shutil.copytree(killed.root, workspace.root, ignore=shutil.ignore_patterns("*-shm", "*.lock"))
+        path = workspace.database.with_name(workspace.database.name + part)
+        path.write_bytes(harm(bytearray(path.read_bytes()), chance))
+        try:
+            with open_store(workspace) as store:
+                judged = len(store.judged(store.projects.all()[0].id))
+        except AppError as trouble:
+            assert trouble.hint
+            said.add(trouble.message)
+            judged = recovered(workspace)
+        assert 25 <= judged <= JUDGED
+        shutil.rmtree(workspace.root)
+    assert said or part, "some of it was noticed"
+
+
+def recovered(workspace: Workspace) -> int:
+    """What a user does who was told."""
+    if current(workspace).health == "journal":
+        return open_without_journal(workspace).contents.judgements
+    return restore(workspace, find_backup(workspace)).contents.judgements
