@@ -28,6 +28,8 @@ _COMMANDS = {
     "check": "general:check",
     "status": "general:status",
     "projects": "projects:projects",
+    "backups": "backups:backups",
+    "restore": "backups:restore_backup",
     "models": "models:models",
     "server": "servers:server",
     "chat": "talk:chat",

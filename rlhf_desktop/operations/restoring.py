@@ -29,6 +29,7 @@ _KINDS = {
     "before-schema-": "before an update of the program",
     "before-merge": "before a merge",
     "before-restore-": "before a restore",
+    "by-hand-": "made by hand",
 }
 
 
@@ -161,8 +162,8 @@ def refuse_to_begin_anew(workspace: Workspace) -> None:
     if not kept and not runs:
         return
     word = "empty" if path.exists() else "missing"
-    there = " and ".join(_counted(n, word) for n, word in ((len(kept), "backup"), (runs, "run")) if n)
-    raise DatabaseGone(f"The database of this workspace ({path.name}) is {word}, but {there} of it are here.")
+    there = " and ".join(_counted(n, noun) for n, noun in ((len(kept), "backup"), (runs, "run")) if n)
+    raise DatabaseGone(f"The database of this workspace ({path.name}) is {word}, but the workspace has {there}.")
 
 
 def _counted(n: int, word: str) -> str:

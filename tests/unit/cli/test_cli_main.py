@@ -30,7 +30,7 @@ GROUPS = {
 
 def test_the_commands_are_those_of_the_design_and_each_has_help(cli):
     listed = module.root.list_commands(click.Context(module.root))
-    assert set(listed) == {"demo", "check", "status", "chat", "generate", "score", *GROUPS}
+    assert set(listed) == {"demo", "check", "status", "backups", "restore", "chat", "generate", "score", *GROUPS}
     for name in listed:
         command = module.root.get_command(click.Context(module.root), name)
         subcommands = getattr(command, "commands", {})

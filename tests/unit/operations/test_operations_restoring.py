@@ -77,7 +77,7 @@ def test_a_database_that_is_gone_is_not_taken_for_a_new_workspace(lived, left):
         with closing(Connection(lived.database)) as other:
             other.execute("CREATE TABLE songs (name TEXT)")
     before = lived.database.read_bytes() if lived.database.exists() else None
-    with pytest.raises(DatabaseGone, match="1 backup of it") as caught:
+    with pytest.raises(DatabaseGone, match="has 1 backup") as caught:
         open_store(lived)
     assert "restore" in caught.value.hint
     assert (lived.database.read_bytes() if lived.database.exists() else None) == before
@@ -88,7 +88,7 @@ def test_a_database_that_is_gone_is_not_taken_for_a_new_workspace(lived, left):
 def test_runs_alone_say_that_there_was_a_database(workspace):
     (workspace.runs / "r1").mkdir()
     write_json(workspace.runs / "r1" / "run.json", {})
-    with pytest.raises(DatabaseGone, match="1 run of it"):
+    with pytest.raises(DatabaseGone, match="has 1 run"):
         open_store(workspace)
 
 

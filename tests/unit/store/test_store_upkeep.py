@@ -81,6 +81,7 @@ def test_closing_waits_for_neither_check_nor_backup(path, large, monkeypatch, mo
         if moment == "before the check":
             wait_until_stopped()
         elif moment == "during the check":
+            there.wait(30)
             connection.raw.set_progress_handler(lambda: began.set() or made._ending.is_set(), 1)
             with plainly():
                 connection.raw.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n")

@@ -1,0 +1,128 @@
+"""`backups` and `restore`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import click
+
+from rlhf_desktop.cli.common import Command, table
+from rlhf_desktop.cli.desk import Desk, desk_of
+from rlhf_desktop.core.errors import BadInput, StoreTrouble
+from rlhf_desktop.jobs.window_lock import WindowLock
+from rlhf_desktop.operations.restoring import (
+    Backup,
+    Current,
+    Restored,
+    as_json,
+    backups_of,
+    current,
+    find_backup,
+    open_without_journal,
+    restore,
+)
+from rlhf_desktop.store.backups import Contents, back_up
+
+_HEALTH = {
+    "well": "The database is well",
+    "missing": "The database is missing",
+    "empty": "The database is empty",
+    "damaged": "The database is damaged",
+    "journal": "The database is well, but its journal is damaged or belongs to another file",
+}
+
+
+@click.command(cls=Command)
+@click.option("--now", is_flag=True, help="Make one now.")
+@click.pass_context
+def backups(ctx: click.Context, now: bool) -> None:
+    """List the backups of the database with what each holds."""
+    desk = desk_of(ctx)
+    if now:
+        stamp = datetime.now(UTC).strftime("%Y-%m-%d-%H%M%S")
+        desk.console.note(f"Made {back_up(desk.store.connection, desk.workspace.backups / f'by-hand-{stamp}.db').name}.")
+    found, there = current(desk.workspace), backups_of(desk.workspace)
+    rows = [
+        (each.path.name, f"{each.made_at:%Y-%m-%d %H:%M}", each.kind, each.problem or held_words(each.contents)) for each in there
+    ]
+    listed = table(rows, ("Backup", "Made (UTC)", "Why", "Holds")) if rows else "There are no backups."
+    desk.console.result(
+        {"database": found.health, "backups": [as_json(each) for each in there]}, f"{current_words(found)}\n\n{listed}"
+    )
+
+
+def held_words(held: Contents | None) -> str:
+    """What a copy holds."""
+    if held is None or not held.has_data:
+        return "nothing"
+    projects = ", ".join(f"{name} {n:,}" for name, n in held.projects[:4]) + (", …" if len(held.projects) > 4 else "")
+    return f"{held.judgements:,} judgements, {held.conversations:,} conversations ({projects})"
+
+
+def current_words(found: Current) -> str:
+    """How the database is, and what it holds."""
+    words = _HEALTH[found.health]
+    if found.contents is not None:
+        return f"{words}: {held_words(found.contents)}."
+    return f"{words}; {found.readable:,} judgements can be read of it." if found.health == "damaged" else f"{words}."
+
+
+@click.command("restore", cls=Command)
+@click.argument("name", required=False)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--no-salvage", is_flag=True, help="Leave out what can be read of a damaged database.")
+@click.option("--without-journal", is_flag=True, help="Keep the database, and set a journal aside that does not belong to it.")
+@click.option("--start-empty", is_flag=True, help="Begin with an empty database.")
+@click.pass_context
+def restore_backup(
+    ctx: click.Context, name: str | None, yes: bool, no_salvage: bool, without_journal: bool, start_empty: bool
+) -> None:
+    """Put a backup in the database's place: NAME, or the newest with feedback.
+
+    The database as it is now is kept among the backups.
+    """
+    if sum((name is not None, without_journal, start_empty)) > 1:
+        raise click.UsageError("NAME, --without-journal and --start-empty exclude each other.", ctx)
+    desk = desk_of(ctx)
+    with _window_closed(desk):
+        if without_journal:
+            done = open_without_journal(desk.workspace)
+        else:
+            backup = None if start_empty else find_backup(desk.workspace, name)
+            _confirm(desk, backup, yes)
+            done = restore(desk.workspace, backup, with_salvage=not no_salvage, on_progress=desk.console.progress)
+    _say(desk, done)
+
+
+@contextmanager
+def _window_closed(desk: Desk) -> Iterator[None]:
+    lock = WindowLock(desk.workspace)
+    if (holder := lock.acquire()) is not None:
+        raise StoreTrouble(f"This workspace is open in a window (process {holder.pid}).", "Close it, or restore there, in Settings.")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _confirm(desk: Desk, backup: Backup | None, yes: bool) -> None:
+    comes = "an empty database" if backup is None else f"{backup.path.name}: {held_words(backup.contents)}"
+    desk.console.note(f"{current_words(current(desk.workspace))}\nIn its place comes {comes}.")
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise BadInput("Nothing was restored: it has to be confirmed.", "Add --yes.")
+    click.confirm("Restore it?", abort=True, err=True)
+
+
+def _say(desk: Desk, done: Restored) -> None:
+    saved = f", {done.salvaged:,} of them saved from the damaged file" if done.salvaged else ""
+    kept = f"\nThe database as it was is kept as {done.kept.name}." if done.kept else ""
+    value = {
+        "judgements": done.contents.judgements,
+        "conversations": done.contents.conversations,
+        "salvaged": done.salvaged,
+        "kept": done.kept.name if done.kept else None,
+    }
+    desk.console.result(value, f"The database now holds {held_words(done.contents)}{saved}.{kept}")
