@@ -99,7 +99,9 @@ def restore_backup(
 def _window_closed(desk: Desk) -> Iterator[None]:
     lock = WindowLock(desk.workspace)
     if (holder := lock.acquire()) is not None:
-        raise StoreTrouble(f"This workspace is open in a window (process {holder.pid}).", "Close it, or restore there, in Settings.")
+        raise StoreTrouble(
+            f"This workspace is open in a window (process {holder.pid}).", "Close it, or restore there, in Settings."
+        )
     try:
         yield
     finally:

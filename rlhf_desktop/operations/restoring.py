@@ -17,7 +17,16 @@ from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, NotFound, Stor
 from rlhf_desktop.core.files import fsync_file, is_disk_full
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, fsync_dir, make_private, replace
-from rlhf_desktop.store.backups import COMPANIONS, Contents, JournalTrouble, back_up, check_file, check_health, contents, contents_of
+from rlhf_desktop.store.backups import (
+    COMPANIONS,
+    Contents,
+    JournalTrouble,
+    back_up,
+    check_file,
+    check_health,
+    contents,
+    contents_of,
+)
 from rlhf_desktop.store.driver import BUSY_TIMEOUT_S, HOW_TO_RESTORE, Connection, Damaged, plainly
 from rlhf_desktop.store.migrations import MIGRATIONS, migrate
 from rlhf_desktop.store.salvage import readable, salvage
@@ -203,7 +212,9 @@ def find_backup(workspace: Workspace, name: str | None = None) -> Backup:
     else:
         chosen = next((backup for backup in there if name in (backup.path.name, backup.path.stem, str(backup.path))), None)
     if chosen is None:
-        raise NotFound("There is no such backup." if name else "There is no backup to restore.", "“rlhf-desktop backups” lists all.")
+        raise NotFound(
+            "There is no such backup." if name else "There is no backup to restore.", "“rlhf-desktop backups” lists all."
+        )
     if chosen.problem:
         raise BadInput(f"{chosen.path.name} cannot be restored: {chosen.problem}", "Choose another backup.")
     return chosen
@@ -282,7 +293,9 @@ def _in_plain_words() -> Iterator[None]:
     except OSError as problem:
         if is_disk_full(problem):
             raise NoSpace(
-                "The disk is full, so nothing was restored; the database is as it was.", "Free some space, then try again.", repr(problem)
+                "The disk is full, so nothing was restored; the database is as it was.",
+                "Free some space, then try again.",
+                repr(problem),
             ) from problem
         raise StoreTrouble(
             "The workspace cannot be written, so nothing was restored.", "Check its folder, then try again.", repr(problem)

@@ -158,8 +158,8 @@ class JournalTrouble(Damaged):
 
     def __init__(self, detail: str) -> None:
         super().__init__(
-            "The database is well, but its journal (feedback.db-wal) is damaged or belongs to another file, perhaps because a backup "
-            "was copied over it by hand. Both were left as they are.",
+            "The database is well, but its journal (feedback.db-wal) is damaged or belongs to another file, perhaps because a "
+            "backup was copied over it by hand. Both were left as they are.",
             "“rlhf-desktop restore --without-journal” opens it as it is without the journal, which is set aside.",
             detail,
         )
@@ -205,7 +205,8 @@ def contents(connection: Connection) -> Contents | None:
         (str(row["name"]), sum(counted.counts(row["id"]).values())) for row in connection.rows("SELECT id, name FROM projects")
     ]
     (found,) = connection.rows(
-        "SELECT (SELECT count(*) FROM conversations WHERE origin = 'chat') AS chats, (SELECT max(created_at) FROM judgements) AS newest"
+        """SELECT (SELECT count(*) FROM conversations WHERE origin = 'chat') AS chats,
+        (SELECT max(created_at) FROM judgements) AS newest"""
     )
     by_size = tuple(sorted(projects, key=lambda project: (-project[1], project[0])))
     schema = int(connection.rows("PRAGMA user_version")[0]["user_version"])
@@ -226,7 +227,7 @@ def daily_path(folder: Path, today: datetime | None = None) -> Path:
 def back_up_daily(
     connection: Connection, folder: Path, today: datetime | None = None, go_on: Callable[[], None] = lambda: None
 ) -> Path | None:
-    """Today's copy, unless it exists already; then those go that `superfluous` names. Returns the new copy. `go_on`: see `back_up`."""
+    """Today's copy, unless it exists already; then those go that `superfluous` names. Returns the new copy. As `back_up`."""
     target = daily_path(folder, today)
     if target.exists():
         return None

@@ -170,6 +170,8 @@ class Connection:
             self.raw.row_factory = None
         return self
 
+    _identity: tuple[int, int] | None = None  # of the file, where it may be written
+
     def _begin(self, path: Path) -> None:
         self.path = path
         self.notice = ""
@@ -177,7 +179,6 @@ class Connection:
         self._mine = threading.local()  # .raw: what this thread reads and writes with while it is inside a transaction or snapshot
         self._idle: list[Any] = []  # readers
         self._closed = self._wal = False
-        self._identity: tuple[int, int] | None = None
 
     def _set_up(self, driver: Any) -> None:
         self.raw.row_factory = None

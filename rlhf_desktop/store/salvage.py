@@ -1,7 +1,7 @@
 """Reads what can be read of a damaged database, and adds it to a copy that is well.
 
-A damaged file is mostly whole: what fails is a page here and there. Tables are read along their rowids; where a page fails, the next
-row that can be read is searched for. A judgement comes with everything it is about or not at all.
+A damaged file is mostly whole: what fails is a page here and there. Tables are read along their rowids; where a page fails, the
+next row that can be read is searched for. A judgement comes with everything it is about or not at all.
 """
 
 import json

@@ -79,12 +79,12 @@ def test_no_damage_opens_as_empty_or_raw_and_all_is_restored(killed, tmp_path, m
             with open_store(workspace) as store:
                 judged = len(store.judged(store.projects.all()[0].id))
         except AppError as trouble:
-            assert trouble.hint
-            said.add(trouble.message)
+            said.add((trouble.message, trouble.hint))
             judged = recovered(workspace)
         assert 25 <= judged <= JUDGED
         shutil.rmtree(workspace.root)
     assert said or part, "some of it was noticed"
+    assert all(hint for _, hint in said)
 
 
 def recovered(workspace: Workspace) -> int:

@@ -116,7 +116,12 @@ def test_who_wants_to_can_begin_with_an_empty_one(lived):
 def test_backups_are_listed_with_what_they_hold(lived):
     (lived.backups / "feedback-2020-01-01.db").write_bytes(b"SQLite format 3\0" + b"x" * 9000)
     newest, broken = backups_of(lived)
-    assert (newest.kind, newest.contents.judgements, newest.contents.projects, newest.problem) == ("daily", 30, (("Support", 30),), "")
+    assert (newest.kind, newest.contents.judgements, newest.contents.projects, newest.problem) == (
+        "daily",
+        30,
+        (("Support", 30),),
+        "",
+    )
     assert broken.contents is None
     assert "damaged" in broken.problem
     assert broken.made_at.year == 2020

@@ -3,8 +3,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import closing
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 

@@ -68,7 +68,11 @@ def test_a_life_of_revisions_withdrawals_and_erasures_comes_whole(store, project
     with Store.open(tmp_path / "new.db") as new:
         assert new.judged(project.id) == store.judged(project.id)
         assert [p.prompt for p in new.prompts.prompts(project.id)] == [p.prompt for p in store.prompts.prompts(project.id)]
-        for sql in ("SELECT * FROM judged_questions ORDER BY 1, 2", "SELECT * FROM judgements_also ORDER BY 1, 2", "SELECT * FROM tombstones"):
+        for sql in (
+            "SELECT * FROM judged_questions ORDER BY 1, 2",
+            "SELECT * FROM judgements_also ORDER BY 1, 2",
+            "SELECT * FROM tombstones",
+        ):
             assert new.connection.rows(sql) == store.connection.rows(sql)
 
 
@@ -83,7 +87,8 @@ def test_pages_that_are_gone_cost_only_what_was_on_them(file, tmp_path, seed):
         with closing(Connection(tmp_path / "backup.db")) as into:
             salvage(file, into)
     except StoreTrouble as trouble:
-        assert "Nothing can be read" in trouble.message
+        if "Nothing can be read" not in trouble.message:
+            raise
     after = ids(tmp_path / "backup.db")
     assert backed_up <= after <= whole
     with Store.open(tmp_path / "backup.db") as store:
@@ -119,6 +124,7 @@ def test_what_was_erased_in_the_backup_does_not_come_back(file, tmp_path):
 
 def test_of_what_is_no_database_nothing_is_read(tmp_path):
     (tmp_path / "noise.db").write_bytes(random.Random(1).randbytes(50_000))
-    with closing(Connection(tmp_path / "new.db")) as into, pytest.raises(StoreTrouble, match="Nothing can be read"):
+    with closing(Connection(tmp_path / "new.db")) as into:
         migrate(into)
-        salvage(tmp_path / "noise.db", into)
+        with pytest.raises(StoreTrouble, match="Nothing can be read"):
+            salvage(tmp_path / "noise.db", into)
