@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rlhf_desktop.core.errors import AppError, NoSpace, StoreTrouble
 from rlhf_desktop.core.platform import fsync_dir, replace
-from rlhf_desktop.store.driver import DRIVER, Connection, Damaged, damaged, plainly
+from rlhf_desktop.store.driver import DRIVER, Connection, Damaged, NotAccepted, damaged, plainly
 from rlhf_desktop.store.standing import StandingStore
 
 KEEP_DAYS = 7
@@ -118,7 +118,11 @@ def check_health(connection: Connection, go_on: Callable[[], None] = lambda: Non
             found = [str(row[0]) for row in connection.raw.execute("PRAGMA quick_check(5)")]
             lost = connection.raw.execute("PRAGMA foreign_key_check").fetchone()
     except AppError as problem:
-        raise broken_off[0] if broken_off else problem from None
+        if broken_off:
+            raise broken_off[0] from None
+        if isinstance(problem, NotAccepted):  # of the schema itself, for instance
+            raise damaged(problem.detail) from None
+        raise
     finally:
         connection.raw.set_progress_handler(None, 0)
     if found != ["ok"]:

@@ -85,9 +85,11 @@ def in_plain_words(problem: Exception) -> AppError:
             "Check that the disk is connected and has free space, then try again.",
             repr(problem),
         )
-    return StoreTrouble(
-        "The database did not accept this step; nothing of it was saved.", "Try again, or report it.", repr(problem)
-    )
+    return NotAccepted("The database did not accept this step; nothing of it was saved.", "Try again, or report it.", repr(problem))
+
+
+class NotAccepted(StoreTrouble):
+    """The database refused a step for a reason nobody foresaw."""
 
 
 class Damaged(StoreTrouble):

@@ -13,6 +13,8 @@ from typing import Any
 
 from rlhf_desktop.core.errors import AppError, StoreTrouble
 from rlhf_desktop.store.driver import DRIVER, Connection, Row
+from rlhf_desktop.store.judgements import JudgementStore
+from rlhf_desktop.store.standing import StandingStore
 
 _AT_ONCE = 500  # rows
 _FARTHEST = 2**40  # rowids that are skipped at most to find the next row that can be read
@@ -105,9 +107,20 @@ def _add_judgement(into: Connection, row: Row, displayed: Sequence[Row]) -> bool
         return False
     if _has(into, "judgements", [row["id"]]):
         return False
+    into.raw.execute("SAVEPOINT judgement")
     for part in displayed:  # first: the triggers on judgements read them
         _add(into, "judged_completions", part)
-    return _add(into, "judgements", row)
+    whole = _add(into, "judgements", row) and _makes_sense(into, row["id"])
+    into.raw.execute("RELEASE judgement" if whole else "ROLLBACK TO judgement")
+    return whole
+
+
+def _makes_sense(into: Connection, judgement_id: str) -> bool:
+    """Whether a judgement can be read as one: a page that is gone may have taken one of its answers, a flipped bit its ranks."""
+    try:
+        return bool(JudgementStore(into, StandingStore(into)).by_ids([judgement_id]))
+    except (AppError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _has(into: Connection, table: str, ids: Sequence[Any]) -> bool:

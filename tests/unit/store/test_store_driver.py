@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from rlhf_desktop.core.errors import BadInput, NoSpace, StoreTrouble
-from rlhf_desktop.store.driver import DRIVER, SAFE_WAL, Connection, Damaged, in_plain_words, version
+from rlhf_desktop.store.driver import DRIVER, SAFE_WAL, Connection, Damaged, NotAccepted, in_plain_words, version
 
 
 @pytest.fixture(autouse=True)
@@ -164,7 +164,7 @@ def test_half_a_character_is_refused_and_nothing_is_saved(connection):
         ("database disk image is malformed", Damaged, "damaged"),
         ("file is not a database", Damaged, "damaged"),
         ("disk I/O error", StoreTrouble, "disk failed"),
-        ("something else", StoreTrouble, "did not accept"),
+        ("something else", NotAccepted, "did not accept"),
     ],
 )
 def test_every_trouble_has_plain_words_and_a_remedy(said, kind, words):
