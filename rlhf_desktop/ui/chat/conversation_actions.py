@@ -42,7 +42,7 @@ class ConversationActions(QObject):
     def show(self, conversation_id: str, at: QPoint) -> None:
         """The menu about a conversation."""
         menu = popped(self._parent)
-        fill(menu, [Action("Rename", lambda: self._list.rename_in_place(conversation_id), key="F2")])
+        fill(menu, [Action("Rename", lambda: self._list.rename_in_place(conversation_id), key=keymap.shown("rename"))])
         self._list.add_shelving(menu, conversation_id)
         fill(menu, self.actions(conversation_id))
         menu.popup(at)

@@ -8,6 +8,7 @@ from rlhf_desktop.ui.chat.turn_view import TurnView
 from rlhf_desktop.ui.chat.turns import Turn
 from rlhf_desktop.ui.judging.area import JudgingArea
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import clear, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
 
@@ -69,6 +70,21 @@ class ConversationView(QScrollArea):
             self.turnMade.emit(view)
         self._unseen = None
         self._follow = True
+
+    def texts(self) -> list[MarkdownView]:
+        """The texts of the turns on screen, from the top."""
+        views = [self._turns.itemAt(place).widget() for place in range(self._turns.count())]
+        return [view.text for view in views if isinstance(view, TurnView) and view.editor is None]
+
+    def is_above(self, text: MarkdownView, point: QPoint) -> bool:
+        """Whether a place of a text has been scrolled out at the top."""
+        return text.viewport().mapTo(self.widget(), point).y() < self.verticalScrollBar().value()
+
+    def show_place(self, text: MarkdownView, point: QPoint) -> None:
+        """Scroll to a place of a text."""
+        self._follow = False
+        at = text.viewport().mapTo(self.widget(), point)
+        self.ensureVisible(at.x(), at.y(), 0, t.SPACE_XXL * 2)
 
     def mark_unseen(self, place: int) -> None:
         """A line above the turn that is the first the model sees; 0: it sees all."""

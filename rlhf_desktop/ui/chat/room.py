@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
+from PySide6.QtWidgets import QFrame, QLayout, QScrollArea, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.ui.chat.actions import below
@@ -11,6 +11,7 @@ from rlhf_desktop.ui.chat.composer import Composer
 from rlhf_desktop.ui.chat.conversation_actions import ConversationActions
 from rlhf_desktop.ui.chat.conversation_list import ConversationList
 from rlhf_desktop.ui.chat.conversation_view import ConversationView
+from rlhf_desktop.ui.chat.finding import FindBar
 from rlhf_desktop.ui.chat.gauge import Reading
 from rlhf_desktop.ui.chat.model_menu import ModelMenu
 from rlhf_desktop.ui.chat.presenter import ChatPresenter
@@ -69,7 +70,11 @@ class ChatRoom(QObject):
         self.setup_button.setCheckable(True)
         more = IconButton("more", "Conversation menu")
         more.clicked.connect(lambda: self._conversation_menu(more))
+        search = IconButton("search", "Find in the conversation")
+        search.setToolTip(keymap.tip("Find in the conversation", "find"))
+        search.clicked.connect(lambda: self.find.open())
         top.addWidget(self.name, 1)
+        top.addWidget(search)
         top.addWidget(self.setup_button)
         top.addWidget(more)
         self.setup = SetupPanel()
@@ -105,13 +110,26 @@ class ChatRoom(QObject):
         bottom.addLayout(below, 1000)
         bottom.addStretch(1)
         box.addLayout(top)
+        box.addLayout(self._make_find())
         box.addWidget(self._stack, 1)
         box.addLayout(bottom)
         return middle
 
+    def _make_find(self) -> QLayout:
+        """Above the conversation, as wide as it."""
+        self.find = FindBar(self.conversation, self.composer.edit)
+        self.find.setMaximumWidth(t.CONTENT_WIDTH - t.SIDEBAR_WIDTH)
+        across = row(None, 0, 0)
+        across.setContentsMargins(t.SPACE_XL, t.SPACE_S, t.SPACE_XL, 0)
+        across.addStretch(1)
+        across.addWidget(self.find, 1000)
+        across.addStretch(1)
+        return across
+
     def _connect(self) -> None:
         """Every connection of this room."""
         p, v, session = self.presenter, self.conversation, self._context.session
+        keymap.listen(self._root, "find", self.find.open, inside=True)
         self.list.newRequested.connect(self._new)
         self.list.opened.connect(p.open)
         self.list.renamed.connect(p.rename)
@@ -195,6 +213,7 @@ class ChatRoom(QObject):
         self._stack.setCurrentWidget(self.conversation if turns else self._blank)
         self.conversation.show_turns(turns)
         self.conversation.mark_unseen(self.presenter.first_seen(self.presenter.gauge.reading.left_out))
+        self.find.refresh()
         self.list.select(self.presenter.conversation_id)
 
     def _show_reading(self, reading: Reading) -> None:
