@@ -70,7 +70,7 @@ def test_order_is_drawn_and_repeats_with_its_seed(store, project):
 
 def test_what_is_shown_does_not_say_who_wrote_it(store, project):
     pair = next_pair(store, begin(store, project).id, "me")
-    assert set(vars(pair)) == {"evaluation_id", "position", "prompt", "left", "right", "done", "total"}
+    assert set(vars(pair)) == {"evaluation_id", "position", "prompt", "left", "right", "done", "total", "finishes"}
     assert (pair.done, pair.total) == (0, 40)
 
 
