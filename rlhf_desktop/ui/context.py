@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rlhf_desktop.jobs.queue import Queue
     from rlhf_desktop.store.database import Store
     from rlhf_desktop.ui.chat.worker_client import WorkerClient
+    from rlhf_desktop.ui.label.lookahead import Lookahead
     from rlhf_desktop.ui.loading import Loading
     from rlhf_desktop.ui.tasks import TaskRunner
     from rlhf_desktop.ui.theme.style import Theme
@@ -39,6 +41,7 @@ class Session(QObject):
     modelsChanged = Signal()  # the library's list
     networkChanged = Signal()  # whether the network may be used
     offlineChosen = Signal(bool)  # the user's switch was turned
+    writeAheadChosen = Signal(bool)  # answers for Label are written in every room, or only in Label
     deviceChosen = Signal()  # models are to compute on another device
     roomRequested = Signal(str)  # a room's key
     runRequested = Signal(str)  # show this run's page, by run id (Train listens)
@@ -137,3 +140,10 @@ class Context:
     tasks: TaskRunner
     theme: Theme
     keys: Keepers = field(default_factory=Keepers)
+
+    @cached_property
+    def ahead(self) -> Lookahead:
+        """Writes answers for Label ahead: one for the whole window, whether Label was ever opened or not."""
+        from rlhf_desktop.ui.label.lookahead import Lookahead  # it knows the session, which is above
+
+        return Lookahead(self.store, self.session, self.chat, self.tasks, parent=self.session)

@@ -100,6 +100,7 @@ def test_label_is_prepared_by_the_server(qtbot, store, session, client, context,
     session.set_server(named)
     ahead = Lookahead(store, session, client, context.tasks, ahead=2, chance=random.Random(1))
     queue = label_queue(store, session.project)
+    ahead.set_needed(True)
     ahead.start(queue.waiting, 2)
     qtbot.waitUntil(lambda: ahead.ready == 2)
     message = store.conversations.message(ahead.take().displayed[0])

@@ -11,6 +11,7 @@ from rlhf_desktop.ui.label.lookahead import Lookahead
 @pytest.fixture
 def lookahead(store, session, client, context, chance):
     made = Lookahead(store, session, client, context.tasks, ahead=2, chance=chance)
+    made.set_needed(True)
     yield made
     made.pause()
 

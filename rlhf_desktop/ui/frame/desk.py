@@ -31,6 +31,7 @@ from rlhf_desktop.ui.frame.room import ROOMS, Room
 from rlhf_desktop.ui.frame.standing import LIVE, Seen, chat_tenant, ended_words, look
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.judging.undoing import Undoing
+from rlhf_desktop.ui.label.ahead import WriteAhead
 from rlhf_desktop.ui.loading import LoadingKeeper
 from rlhf_desktop.ui.people import who_am_i
 
@@ -67,6 +68,7 @@ class Desk(QObject):
         self._runs = dict.fromkeys(context.store.settings.get(_LIVE_RUNS, []), "running")  # what ended unseen is told at once
         self._looking = False
         self._undoing = Undoing(context.store, context.session, lambda: who_am_i(context.store), self)
+        self._ahead = WriteAhead(context, lambda: who_am_i(context.store), self)
         self._chat_bytes = 0
         self._is_to_move = False  # chat, to another device, once nobody waits for an answer
         self._noticed = ""  # what was said of how the database is kept
@@ -108,6 +110,8 @@ class Desk(QObject):
         chat.stateChanged.connect(self._move_when_quiet)
         self._show_network()
         window.palette_view.set_source(self.find, self.find_conversations)
+        self._ahead.readyChanged.connect(lambda ready: window.rail.set_note("label", ready, "ready"))
+        window.closed.connect(self._ahead.stop)
         window.closed.connect(self._clock.stop)
         self._clock.timeout.connect(self.look)
 
@@ -313,6 +317,7 @@ class Desk(QObject):
         self._looking = False
         self._chat_bytes, self._training = seen.chat_bytes, bool(seen.training)
         self._window.status.show_run(seen.words)
+        self._ahead.set_training(self._training)
         self._share_memory(seen)
         self._show_model()
         states = {run.id: run.state for run in seen.runs}

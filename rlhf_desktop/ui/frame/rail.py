@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QPropertyAnimation, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QCursor, QFocusEvent, QKeyEvent, QShowEvent
-from PySide6.QtWidgets import QApplication, QButtonGroup, QFrame, QToolTip, QWidget
+from PySide6.QtWidgets import QApplication, QButtonGroup, QFrame, QLabel, QToolTip, QWidget
 
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.frame.room import RoomSpec
@@ -11,6 +11,7 @@ from rlhf_desktop.ui.widgets.buttons import IconButton
 from rlhf_desktop.ui.widgets.surfaces import column
 
 _REST_MS = 250  # a pointer on its way to somewhere else opens nothing
+_MOST_SHOWN = 99
 _WALKING = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
 
 
@@ -28,6 +29,8 @@ class Rail(QFrame):
         box = column(self, t.SPACE_S, t.SPACE_XS)
         self._group = QButtonGroup(self)
         self._buttons: dict[str, IconButton] = {}
+        self._specs: dict[str, RoomSpec] = {}
+        self._notes: dict[str, _Number] = {}
         self._rested_at = QPoint()  # where the pointer was when the window came: it need not mean the rail
         for spec in rooms:
             if spec.key == "settings":
@@ -46,6 +49,14 @@ class Rail(QFrame):
     def set_current(self, key: str) -> None:
         """Mark the room that is shown."""
         self._buttons[key].setChecked(True)
+
+    def set_note(self, key: str, number: int, words: str) -> None:
+        """Something waits in a room: its number stands at the icon, and with its words beside the name. 0: nothing does."""
+        spec, button = self._specs[key], self._buttons[key]
+        said = f"{number:,} {words}" if number else ""
+        button.setText("  " + " · ".join(filter(None, (spec.title, said))))
+        button.set_name(", ".join(filter(None, (spec.title, said))), spec.shortcut)  # again: Qt forgets a shortcut with the text
+        self._notes[key].say(number)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Remember where the pointer is by accident."""
@@ -85,7 +96,7 @@ class Rail(QFrame):
         button.clicked.connect(lambda: self._choose(spec.key))
         button.installEventFilter(self)
         self._group.addButton(button)
-        self._buttons[spec.key] = button
+        self._buttons[spec.key], self._specs[spec.key], self._notes[spec.key] = button, spec, _Number(button)
         return button
 
     def _choose(self, key: str) -> None:
@@ -117,6 +128,26 @@ class Rail(QFrame):
         for button in self._buttons.values():
             button.setToolButtonStyle(style)
             button.setFixedSize(QSize(width - 2 * t.SPACE_S, t.CONTROL_HEIGHT + t.SPACE_S))
+
+
+class _Number(QLabel):
+    """A small number at an icon's corner. Decoration: the button's name says it."""
+
+    def __init__(self, icon: QWidget) -> None:
+        super().__init__(icon)
+        self.setProperty("kind", "number")
+        self.setProperty("type", "caption")
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.hide()
+
+    def say(self, number: int) -> None:
+        """Show it; nothing for 0."""
+        self.setText(str(number) if number <= _MOST_SHOWN else f"{_MOST_SHOWN}+")
+        self.adjustSize()
+        self.move(t.RAIL_WIDTH - 2 * t.SPACE_S - self.width(), 0)
+        self.setVisible(number > 0)
 
 
 def _motion_ms() -> int:

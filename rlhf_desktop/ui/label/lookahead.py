@@ -37,9 +37,14 @@ class _Asked:
 
 
 class Lookahead(QObject):
-    """Asks for answers to the prompts that come next, one request at a time, whenever nobody else waits for the model."""
+    """Asks for answers to the prompts that come next, one request at a time, whenever nobody else waits for the model.
+
+    While somebody judges in Label (`set_needed`) it loads the model, asks a server, and says what is wrong. Otherwise it writes for
+    later: only while it may (`set_allowed`: the user's switch, and no run that trains), with the model that is loaded here anyway.
+    """
 
     arrived = Signal()  # an item is ready
+    readyChanged = Signal(int)  # so many wait
     emptied = Signal()  # the last item has been taken
     progressed = Signal(int, int)  # answers written of the item under way, of how many
     failed = Signal(object)  # StoredPrompt whose answers say nothing; it is left out
@@ -56,7 +61,9 @@ class Lookahead(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._store, self._session, self._tasks = store, session, tasks
+        self._store, self._session, self._tasks, self._client = store, session, tasks, client
+        self._project = session.project
+        self._needed, self._allowed, self._sitting = False, False, False
         self._answerer = Answerer(session, client, self)
         self._ahead, self._chance = ahead, chance or random.Random()
         self._waiting: deque[StoredPrompt] = deque()
@@ -83,15 +90,72 @@ class Lookahead(QObject):
         """Whether prompts wait whose answers are not ready."""
         return bool(self._waiting) or self._asked is not None or self._keeping is not None
 
-    def start(self, prompts: Sequence[StoredPrompt], answers: int, ready: Sequence[Item] = ()) -> None:
-        """Work through `prompts` from now on. `ready` were prepared before."""
-        self._drop()
-        self._keeping = None  # what arrives of the queue before is not for this one
-        done = {item.prompt_id for item in ready}
+    @property
+    def sitting(self) -> bool:
+        """Whether somebody judges what is written here."""
+        return self._sitting
+
+    def start(self, prompts: Sequence[StoredPrompt], answers: int, ready: Sequence[Item] = (), sitting: bool = False) -> None:
+        """Work through `prompts` from now on, for later or for a sitting.
+
+        `ready` were prepared before; what has been made since for these prompts stays too.
+        """
+        self._sitting = sitting
+        goes_on = (self._project, self._answers) == (self._session.project, answers)
+        asked, wanted = self._asked, {prompt.id: prompt for prompt in prompts}
+        if not (goes_on and asked and asked.prompt.id in wanted):
+            self._drop()
+        if not (goes_on and self._keeping and self._keeping.prompt.id in wanted):
+            self._keeping = None  # what arrives of the queue before is not for this one
+        known = {item.displayed for item in ready}
+        since = [item for item in self._ready if goes_on and item.prompt_id in wanted and item.displayed not in known]
+        under_way = {made.prompt.id for made in (self._asked, self._keeping) if made}
+        done = {item.prompt_id for item in (*ready, *since)} | under_way
+        self._project = self._session.project
         self._waiting = deque(prompt for prompt in prompts if prompt.id not in done)
-        self._ready = deque(ready)
-        self._current, self._answers, self._paused, self._broken = None, answers, False, False
+        self._ready = deque((*ready, *since))
+        self._current, self._answers, self._paused = None, answers, False
+        self.readyChanged.emit(self.ready)
         self._fill()
+
+    def stop(self) -> None:
+        """Forget the queue: another project, or the window closes. What is stored of it is found again."""
+        self._paused = True
+        self._drop()
+        self._keeping, self._current, self._sitting = None, None, False
+        self._waiting.clear()
+        self._ready.clear()
+        self.readyChanged.emit(0)
+
+    def set_needed(self, on: bool) -> None:
+        """Somebody judges, and waits for the next one; or nobody does."""
+        self._needed = on
+        if on:
+            self.resume()
+        else:
+            self._give_way()
+
+    def set_allowed(self, on: bool) -> None:
+        """Whether to write for later."""
+        self._allowed = on
+        self._give_way()
+        self._fill()
+
+    def release(self) -> None:
+        """Nobody judges any more: what was on screen waits first in line."""
+        if self._current is not None:
+            self._ready.appendleft(self._current)
+        self._current, self._sitting = None, False
+        self._remember()
+        self.set_needed(False)
+
+    def _may_write(self) -> bool:
+        """For later: not at a server somebody may pay for, and not by loading a model that nobody asked for."""
+        return self._needed or (self._allowed and self._session.server is None and self._client.loaded is not None)
+
+    def _give_way(self) -> None:
+        if not self._may_write():
+            self._drop()
 
     def take(self) -> Item | None:
         """The next item, if one is ready. What was taken before is done with."""
@@ -123,12 +187,15 @@ class Lookahead(QObject):
 
     def look_again(self) -> None:
         """A model has been chosen: go on, unless paused."""
+        self._give_way()
         self._fill()
 
     def _model_loaded(self) -> None:
         """A model is there again: what its trouble has paused goes on."""
         if self._broken:
             self.resume()
+        else:
+            self._fill()
 
     def _drop(self) -> None:
         """Give up what is under way; its prompt is asked again later."""
@@ -138,7 +205,7 @@ class Lookahead(QObject):
             self._asked = None
 
     def _fill(self) -> None:
-        if self._paused or self._asked or self._keeping:
+        if self._paused or self._asked or self._keeping or not self._may_write():
             return
         if not self._waiting:
             if not self._ready and self._current is None:
@@ -150,10 +217,10 @@ class Lookahead(QObject):
             self._ask(self._waiting.popleft())
 
     def _ask(self, prompt: StoredPrompt) -> None:
-        sampling = usual_sampling(self._store, self._session.project)
+        sampling = usual_sampling(self._store, self._project)
         seed = self._chance.randrange(_SEEDS)
         asked = self._answerer.ask(prompt.prompt, self._answers, sampling, seed, ahead=True)
-        self._asked = _Asked(asked.request, prompt, self._session.project, asked.generator, seed)
+        self._asked = _Asked(asked.request, prompt, self._project, asked.generator, seed)
         self.progressed.emit(0, self._answers)
 
     def _completion(self, reply: Completion) -> None:
@@ -196,7 +263,7 @@ class Lookahead(QObject):
             return
         self._keeping, self._paused = None, True
         self._waiting.appendleft(asked.prompt)
-        self.troubled.emit(trouble)
+        self._say(trouble)
 
     def _trouble(self, request: str, trouble: AppError) -> None:
         asked = self._asked
@@ -204,10 +271,16 @@ class Lookahead(QObject):
             return
         self._asked, self._paused, self._broken = None, True, True
         self._waiting.appendleft(asked.prompt)
-        self.troubled.emit(trouble)
+        self._say(trouble)
+
+    def _say(self, trouble: AppError) -> None:
+        """Only to somebody who waits; what was written for later is tried again when it is needed, or a model is loaded."""
+        if self._needed:
+            self.troubled.emit(trouble)
 
     def _remember(self) -> None:
         """The item on screen counts as ready: after a crash it comes back."""
         shown = [self._current] if self._current else []
         kept = [item for item in (*shown, *self._ready) if not item.shared]  # found again by itself, for whoever judges then
-        remember_ready(self._store, self._session.project, kept)
+        remember_ready(self._store, self._project, kept)
+        self.readyChanged.emit(self.ready)

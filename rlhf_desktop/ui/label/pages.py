@@ -35,6 +35,7 @@ class WritePrompts(Page):
         self.edit.setPlaceholderText("My order came broken. What now?\n\nHow do I cancel my subscription?")
         self.body.addWidget(self.edit)
         self.aside = QCheckBox("Keep these to compare models on: nothing is ever trained on them")
+        self.aside.setAccessibleName(self.aside.text())
         self.body.addWidget(self.aside)
         self._count = caption("")
         self.body.addWidget(self._count)

@@ -15,7 +15,6 @@ from rlhf_desktop.operations.labelling import Item, LabelQueue, label_queue
 from rlhf_desktop.operations.quality import next_repeat
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.judging.presenter import Judging, Saved
-from rlhf_desktop.ui.label.lookahead import Lookahead
 
 _LOOK_EACH = 5  # judgements between two looks for an item that is due to return
 _PACE_OF = 20  # the last so many judgements say how fast it goes
@@ -85,7 +84,7 @@ class LabelPresenter(QObject):
         self._chance = chance or random.Random()
         self._returning = False  # whether an item judged before is on its way back
         self.judging = Judging(context.store, context.session, who, clock, self)
-        self.lookahead = Lookahead(context.store, context.session, context.chat, context.tasks, chance=chance, parent=self)
+        self.lookahead = context.ahead
         self.sitting: Sitting | None = None
         self._queue: LabelQueue | None = None
         self._item: Item | None = None
@@ -100,7 +99,7 @@ class LabelPresenter(QObject):
         self.lookahead.troubled.connect(self.troubled)
         context.session.judgementTakenBack.connect(self._taken_back)
         context.session.judgementRestored.connect(self._restored)
-        context.session.modelChanged.connect(self.lookahead.look_again)
+        self.lookahead.readyChanged.connect(self._say_progress)
 
     # --- the queue
 
@@ -128,6 +127,7 @@ class LabelPresenter(QObject):
     def _counted(self, queue: LabelQueue) -> None:
         self._queue = queue
         if self.sitting is None:
+            self.lookahead.start(queue.waiting, queue.protocol.answers, queue.ready)
             self.counted.emit(queue)
             self._say_progress()
 
@@ -149,14 +149,15 @@ class LabelPresenter(QObject):
         self._queue = queue
         self.judging.put_away()
         self._item = None
-        self.lookahead.start(queue.waiting, queue.protocol.answers, [*queue.ready, *queue.shared])
+        self.lookahead.start(queue.waiting, queue.protocol.answers, [*queue.ready, *queue.shared], sitting=True)
+        self.lookahead.set_needed(True)
         self.next()
 
     def end(self) -> None:
         """End the sitting. An item begun stays as a draft."""
         sitting, self.sitting = self.sitting, None
         self.judging.put_away()
-        self.lookahead.pause()
+        self.lookahead.release()
         self._item = None
         if sitting is not None:
             self.finished.emit(sitting)
@@ -164,15 +165,13 @@ class LabelPresenter(QObject):
     def leave(self) -> None:
         """Forget everything: another project."""
         self.sitting = None
+        self.lookahead.stop()  # first: the item on screen belongs to the project before
         self.end()
         self._queue = None
 
     def set_in_front(self, on: bool) -> None:
-        """Prepare items only while the room is looked at."""
-        if not on:
-            self.lookahead.pause()
-        elif self.sitting is not None:
-            self.lookahead.resume()
+        """While the room is looked at somebody waits for the next item; otherwise they are written for later."""
+        self.lookahead.set_needed(on and self.sitting is not None)
 
     # --- one item after the other
 
@@ -265,7 +264,7 @@ class LabelPresenter(QObject):
             self.sitting.add(judgement)
             self.next()
 
-    def _say_progress(self) -> None:
+    def _say_progress(self, _ready: int = 0) -> None:
         queue = self._queue
         if queue is None:
             return

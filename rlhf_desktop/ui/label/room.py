@@ -23,6 +23,7 @@ from rlhf_desktop.ui.loading import Loading
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import EmptyState, Looking, Pages, column, row
+from rlhf_desktop.ui.widgets.text import caption
 
 _FILES = "Prompts (*.jsonl *.json *.csv *.tsv *.xlsx *.parquet *.txt);;All files (*)"
 
@@ -35,6 +36,9 @@ class ReadyPage(QWidget):
         box = column(self, 0, 0)
         self.state = EmptyState("label", " ", "Answers are written ahead, so the next one is ready before you are.", "Begin")
         box.addWidget(self.state, 1)
+        self.said = caption("")
+        self.said.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        box.addWidget(self.said)
         lower = row()
         lower.addStretch(1)
         self.prompts, self.protocol = Button("Add prompts…", "quiet", "plus"), Button("What is asked…", "quiet", "tune")
@@ -48,6 +52,10 @@ class ReadyPage(QWidget):
     def show_queue(self, queue: LabelQueue) -> None:
         """Say how many wait."""
         self.state.set_title(f"{words.count(queue.left, 'prompt waits', 'prompts wait')} for you")
+
+    def show_ready(self, ready: int) -> None:
+        """Say how many have their answers."""
+        self.said.setText(f"{ready:,} ready" if ready else "")
 
 
 class LabelRoom(QObject):
@@ -102,6 +110,7 @@ class LabelRoom(QObject):
         p.answersWritten.connect(self._wait)
         p.finished.connect(self._finished)
         p.progressed.connect(page.show_progress)
+        p.lookahead.readyChanged.connect(self.ready.show_ready)
         p.troubled.connect(session.troubled)
         p.troubled.connect(self._not_found)
         session.projectChanged.connect(self._restart)

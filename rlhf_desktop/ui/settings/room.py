@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from PySide6.QtCore import QObject, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QLineEdit, QWidget
+from PySide6.QtWidgets import QCheckBox, QLineEdit, QWidget
 
 import rlhf_desktop
 from rlhf_desktop.core.devices import choose_device
@@ -17,6 +17,7 @@ from rlhf_desktop.hub.client import endpoint_address
 from rlhf_desktop.jobs.device import known_device
 from rlhf_desktop.store.profiles import Profile
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.label.ahead import writes_ahead
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.settings.device import DeviceCard, look_at_machine
 from rlhf_desktop.ui.settings.privacy import PrivacyCard
@@ -51,7 +52,15 @@ class SettingsRoom(QObject):
         self.setParent(self._root)  # what the theme says is for nobody once the window is gone
         body = self._root.body
         body.addWidget(title("Settings"))
-        for card in (self._who(), self._privacy(), self._appearance(), self._places(), self._device(), self._about()):
+        for card in (
+            self._who(),
+            self._label(),
+            self._privacy(),
+            self._appearance(),
+            self._places(),
+            self._device(),
+            self._about(),
+        ):
             body.addWidget(card)
         body.addStretch(1)
         context.theme.changed.connect(self._show_mode)  # a method: it is let go with this room
@@ -103,6 +112,24 @@ class SettingsRoom(QObject):
         """Of whoever judges here."""
         name = who_am_i(self._context.store)
         return self._context.store.profiles.get(name) or Profile(name)
+
+    # --- label
+
+    def _label(self) -> Card:
+        card = Card("Label")
+        self.ahead = QCheckBox("Write answers ahead in every room")
+        self.ahead.setAccessibleName(self.ahead.text())
+        self.ahead.setChecked(writes_ahead(self._context.store))
+        self.ahead.toggled.connect(self._context.session.writeAheadChosen)
+        card.body.addWidget(self.ahead)
+        card.body.addWidget(
+            caption(
+                "A few answers to the prompts that wait in Label, so that they are there when you come. A message in Chat and a "
+                "run that trains go first. Switched off, answers are written only while you label. Never at a server.",
+                wrap=True,
+            )
+        )
+        return card
 
     # --- privacy
 

@@ -218,6 +218,8 @@ def _small_parts(c: t.Palette, scale: float) -> str:
         padding: 0 {px(t.SPACE_XS)}; font-size: {px(t.TYPE_CAPTION, scale)}; }}
     QLabel[kind="letter"] {{ background: {c.raised}; border-radius: {px(t.RADIUS_CONTROL)}; padding: 2px {px(t.SPACE_S)};
         font-weight: {t.WEIGHT_STRONG}; }}
+    QLabel[kind="number"] {{ background: {c.accent}; color: {c.on_accent}; border-radius: {px(t.RADIUS_CONTROL)};
+        padding: 0 {px(t.SPACE_XS)}; font-weight: {t.WEIGHT_STRONG}; }}
     QLabel[kind="letter"][best="true"] {{ background: {c.accent}; color: {c.on_accent}; }}
     QTabBar::tab {{ background: transparent; color: {c.muted}; padding: {px(t.SPACE_S)} {px(t.SPACE_M)}; border: none;
         border-bottom: 2px solid transparent; }}
