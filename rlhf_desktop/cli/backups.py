@@ -10,6 +10,7 @@ import click
 from rlhf_desktop.cli.common import Command, table
 from rlhf_desktop.cli.desk import Desk, desk_of
 from rlhf_desktop.core.errors import BadInput, StoreTrouble
+from rlhf_desktop.core.words import count
 from rlhf_desktop.jobs.window_lock import WindowLock
 from rlhf_desktop.operations.restoring import (
     Backup,
@@ -57,7 +58,7 @@ def held_words(held: Contents | None) -> str:
     if held is None or not held.has_data:
         return "nothing"
     projects = ", ".join(f"{name} {n:,}" for name, n in held.projects[:4]) + (", …" if len(held.projects) > 4 else "")
-    return f"{held.judgements:,} judgements, {held.conversations:,} conversations ({projects})"
+    return f"{count(held.judgements, 'judgement')}, {count(held.conversations, 'conversation')} ({projects})"
 
 
 def current_words(found: Current) -> str:
@@ -65,7 +66,7 @@ def current_words(found: Current) -> str:
     words = _HEALTH[found.health]
     if found.contents is not None:
         return f"{words}: {held_words(found.contents)}."
-    return f"{words}; {found.readable:,} judgements can be read of it." if found.health == "damaged" else f"{words}."
+    return f"{words}; {count(found.readable, 'judgement')} can be read of it." if found.health == "damaged" else f"{words}."
 
 
 @click.command("restore", cls=Command)

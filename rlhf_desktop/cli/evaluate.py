@@ -11,6 +11,7 @@ from rlhf_desktop.cli.common import Group, holding
 from rlhf_desktop.cli.desk import desk_of
 from rlhf_desktop.cli.reports import report_option, written
 from rlhf_desktop.cli.talk import sampling_of, sampling_options
+from rlhf_desktop.core.words import count
 from rlhf_desktop.evaluation.texts import mean_words
 from rlhf_desktop.evaluation.winrate import WinRate
 from rlhf_desktop.feedback.prompt_files import read_prompts
@@ -58,7 +59,7 @@ def _reward_text(report: RewardReport) -> str:
 
 def _percent(rate: WinRate) -> str:
     interval = f"{rate.low:.0%} to {rate.high:.0%}"
-    return f"{rate.rate:.0%} of {rate.comparisons} comparisons ({interval}; {rate.prompts} prompts)"
+    return f"{rate.rate:.0%} of {count(rate.comparisons, 'comparison')} ({interval}; {count(rate.prompts, 'prompt')})"
 
 
 @evaluate.command()

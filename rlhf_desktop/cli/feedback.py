@@ -10,6 +10,7 @@ import click
 from rlhf_desktop.cli.common import Group, table
 from rlhf_desktop.cli.desk import desk_of
 from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.core.words import count
 from rlhf_desktop.feedback.formats import FORMATS
 from rlhf_desktop.operations.bundles import export_bundle, inspect_bundle, merge_bundle
 from rlhf_desktop.operations.feedback import (
@@ -71,7 +72,7 @@ def import_file(
         form=form,
         columns=mapped,
         answers=said,
-        on_progress=lambda n: desk.console.progress(f"{n:,} rows read"),
+        on_progress=lambda n: desk.console.progress(f"{count(n, 'row')} read"),
     )
     aside = str(report.rejected_file) if report.rejected_file else None
     value = {
@@ -93,17 +94,19 @@ def import_file(
     if report.summary:
         text = f"{report.summary} added to “{desk.project.name}”"
     else:
-        text = f"{report.rankings} rankings and {report.demonstrations} examples added to “{desk.project.name}”"
-        text += f", and {report.others} judgements of other forms" if report.others else ""
-    text += f"; {report.duplicates} were there already." if report.duplicates else "."
+        text = f"{count(report.rankings, 'ranking')} and {count(report.demonstrations, 'example')} added to “{desk.project.name}”"
+        text += f", and {count(report.others, 'judgement')} of other forms" if report.others else ""
+    text += f"; {count(report.duplicates, 'was', 'were')} there already." if report.duplicates else "."
     if aside:
-        text += f"\n{report.rejected} rows could not be used ({report.first_reason}); they are in {aside}."
+        text += f"\n{count(report.rejected, 'row')} could not be used ({report.first_reason}); look in {aside}."
     desk.console.result(value, "\n".join([text, *_open_ends(report)]))
 
 
 def _previewed(seen: ImportPreview) -> tuple[dict[str, Any], str]:
     lines = [f"{guess.confidence:4.0%}  {guess.format.title}" for guess in seen.guesses[:5]] or ["None of the formats fits."]
-    lines.append(f"{seen.usable:,} rows can be used, {seen.unusable:,} cannot{'' if seen.whole else ' (of the first part)'}.")
+    lines.append(
+        f"{count(seen.usable, 'row')} can be used, {seen.unusable:,} cannot{'' if seen.whole else ' (of the first part)'}."
+    )
     lines += [*([f"{seen.summary}."] if seen.summary else []), *seen.understood]
     lines += [f"line {problem.line}: {problem.reason}" for problem in seen.problems[:5]]
     lines += [*_open_ends(seen), f"Columns: {', '.join(seen.columns)}"]
@@ -137,7 +140,7 @@ def _open_ends(found: ImportPreview | ImportReport) -> Iterator[str]:
 
 
 def _rows(number: int) -> str:
-    return "1 row" if number == 1 else f"{number:,} rows"
+    return count(number, "row")
 
 
 def _columns(given: tuple[str, ...]) -> dict[str, str] | None:
@@ -166,7 +169,7 @@ def export_file(ctx: click.Context, file: Path, form: str, names: bool) -> None:
         rows = export_bundle(desk.store, desk.project, file).files["judgements.jsonl"].rows
     else:
         rows = export_feedback(desk.store, desk.project, file, form, names=names)
-    desk.console.result({"out": str(file), "format": form, "rows": rows}, f"{rows} rows are in {file}.")
+    desk.console.result({"out": str(file), "format": form, "rows": rows}, f"{count(rows, 'row is', 'rows are')} in {file}.")
 
 
 @feedback.command()
@@ -184,14 +187,15 @@ def merge(ctx: click.Context, file: Path, preview: bool, erasures: bool | None) 
     if preview:
         seen = inspect_bundle(desk.store, desk.project, file)
         people = ", ".join(seen.annotators) or "nobody"
-        text = f"“{seen.project}”: {seen.judgements} judgements by {people}, {seen.new} of them new; "
+        text = f"“{seen.project}”: {count(seen.judgements, 'judgement')} by {people}, {seen.new} of them new; "
         text += f"it would erase {seen.takes} of the judgements of “{desk.project.name}”"
-        text += f", {seen.takes_messages} messages and {seen.takes_prompts} prompts."
+        text += f", {count(seen.takes_messages, 'message')} and {count(seen.takes_prompts, 'prompt')}."
         desk.console.result({**asdict(seen), "into": desk.project.name}, text)
         return
     done = merge_bundle(desk.store, desk.project, file, erasures=erasures)
-    text = f"{done.added['judgements']} judgements added to “{desk.project.name}”; {done.already} were there already."
-    text += f"\n{done.erased} judgements went because a colleague erased them." if done.erased else ""
+    text = f"{count(done.added['judgements'], 'judgement')} added to “{desk.project.name}”; "
+    text += f"{count(done.already, 'was', 'were')} there already."
+    text += f"\n{count(done.erased, 'judgement')} went because a colleague erased them." if done.erased else ""
     desk.console.result({"project": desk.project.name, **asdict(done)}, "\n".join([text, *done.conflicts]))
 
 
@@ -203,7 +207,7 @@ def stats(ctx: click.Context) -> None:
     found = feedback_stats(desk.store, desk.project)
     rows = [
         ("Judgements", f"{found.judgements}", ", ".join(f"{n} {kind}" for kind, n in found.by_kind.items())),
-        ("Comparisons", f"{found.comparisons}", f"and {found.ties} ties"),
+        ("Comparisons", f"{found.comparisons}", f"and {count(found.ties, 'tie')}"),
         ("Prompts judged", f"{found.judged_prompts}", f"{found.heldout_prompts} of them held out for evaluation"),
         *(("Prompt set", f"{n}", name) for name, n in found.prompt_sets.items()),
     ]

@@ -19,6 +19,7 @@ from rlhf_desktop.core.fit import model_fit
 from rlhf_desktop.core.platform import free_disk_bytes
 from rlhf_desktop.core.recommended import LICENCES, RECOMMENDED, REVIEWED
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.core.words import count
 from rlhf_desktop.hub.cards import Statement, licence_choices
 from rlhf_desktop.hub.client import Hub, endpoint_address
 from rlhf_desktop.hub.fetching import Transfer
@@ -318,12 +319,12 @@ def push_data(repo: str, columns: Sequence[str], redact: bool | None, leave_out:
     desk.hold_to_policy()
     draft = draft_dataset(preference_rows(desk.store, desk.project), (*NEEDED_COLUMNS, *columns))
     counts = draft.review.counts()
-    for kind, count in counts.items():
+    for kind, many in counts.items():
         examples = ", ".join(f"“{find.text}”" for find in draft.review.finds if find.kind == kind)
-        desk.console.note(f"{LABELS[kind]}: {count} ({examples[:120]})")
+        desk.console.note(f"{LABELS[kind]}: {many} ({examples[:120]})")
     if counts and redact is None and not leave_out:
         hint = "Add --redact to replace each, --leave-out to leave those rows out, or --keep after you have looked."
-        raise BadInput(f"{sum(counts.values())} places may tell who somebody is.", hint)
+        raise BadInput(f"{count(sum(counts.values()), 'place')} may tell who somebody is.", hint)
     statement = Statement(said["licence"], intended_use=said["intended_use"], limits=said["limits"])
     plan = plan_dataset(
         repo, f"{desk.project.name}: comparisons", draft, statement,

@@ -11,6 +11,7 @@ from rlhf_desktop.cli.common import Group
 from rlhf_desktop.cli.desk import Desk, desk_of
 from rlhf_desktop.cli.talk import FILE, sampling_of, sampling_options
 from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.core.words import count
 from rlhf_desktop.feedback.prompt_files import read_prompts
 from rlhf_desktop.hub.servers import Server
 from rlhf_desktop.hub.tokens import Secret, TokenKeeper
@@ -73,7 +74,7 @@ def generate(url: str, server_model: str, prompts: Path, k: int, out: Path, seed
     )
     write_rows(out, rows)
     made = {"out": str(out), "prompts": len(rows), "completions": len(rows) * k, "model": found.reference.name}
-    desk.console.result(made, f"{len(rows) * k} answers by {found.reference.name} are in {out}.")
+    desk.console.result(made, f"{count(len(rows) * k, 'answer')} by {found.reference.name}: {out}")
 
 
 @server.command("label")
@@ -89,4 +90,5 @@ def label(url: str, server_model: str, limit: int, seed: int, **drawn: Any) -> N
         desk.store, desk.project, found, sampling_of(desk, drawn), limit=limit, seed=seed, chance=random.Random(),
         on_done=lambda done, total: desk.console.progress(f"{done} of {total}"),
     )  # fmt: skip
-    desk.console.result({"prepared": made, "model": found.reference.name}, f"{made} prompts are ready in Label.")
+    said = f"{count(made, 'prompt is', 'prompts are')} ready in Label."
+    desk.console.result({"prepared": made, "model": found.reference.name}, said)

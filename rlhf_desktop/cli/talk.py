@@ -12,6 +12,7 @@ from rlhf_desktop.core.errors import AppError, NotFound
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Completion, Reply, Sampling, Token
 from rlhf_desktop.core.runs import AdapterRef
+from rlhf_desktop.core.words import count
 from rlhf_desktop.feedback.attachments import Attachment
 from rlhf_desktop.feedback.prompt_files import read_prompts
 from rlhf_desktop.operations.attachments import (
@@ -86,7 +87,7 @@ def generate(
     write_answers(out, rows)
     made = {"out": str(out), "prompts": len(rows), "completions": len(rows) * k, "model": base.name}
     made["adapter"] = tuned.name if tuned else None
-    desk.console.result(made, f"{len(rows) * k} answers to {len(rows)} prompts are in {out}.")
+    desk.console.result(made, f"{count(len(rows) * k, 'answer')} to {count(len(rows), 'prompt')}: {out}")
 
 
 @click.command(cls=Command)
@@ -106,7 +107,7 @@ def score(ctx: click.Context, reward: str, data: Path, out: Path) -> None:
     scores = [answer.score for row in scored for answer in row.completions if answer.score is not None]
     mean = sum(scores) / len(scores)
     made = {"out": str(out), "prompts": len(scored), "completions": len(scores), "mean_score": mean, "reward": judge.name}
-    desk.console.result(made, f"{len(scores)} scored answers are in {out}; the mean score is {mean:.3f}.")
+    desk.console.result(made, f"{count(len(scores), 'scored answer')}: {out}. The mean score is {mean:.3f}.")
 
 
 @click.command(cls=Command)
@@ -149,7 +150,7 @@ def read_attachment(desk: Desk, path: Path, pages: str) -> Attachment:
     attachment = choose_parts(read_document(path), pages)
     document = attachment.document
     counted = f"{len(attachment.chosen)} of {document.total} {document.unit}s" if document.total > 1 else "whole"
-    desk.console.note(f"Attached {document.name}: {counted}, about {attachment.tokens:,} tokens. {document.note}".strip())
+    desk.console.note(f"Attached {document.name}: {counted}, about {count(attachment.tokens, 'token')}. {document.note}".strip())
     return attachment
 
 
@@ -251,7 +252,7 @@ class Talk:
         if show:
             click.echo("")
             if rows[0] and rows[0][0].thought:
-                self._desk.console.note(f"(It thought for {rows[0][0].thought_tokens:,} tokens first.)")
+                self._desk.console.note(f"(It thought for {count(rows[0][0].thought_tokens, 'token')} first.)")
         if not rows[0]:
             raise NotFound("The model gave no answer.", "Ask again.")
         return rows[0][0]

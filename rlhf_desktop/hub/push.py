@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 from rlhf_desktop.core.adapterfiles import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from rlhf_desktop.core.errors import BadInput, HubTrouble, NotFound
 from rlhf_desktop.core.rewardfiles import HEADS, REWARD
+from rlhf_desktop.core.words import count
 from rlhf_desktop.hub.client import Hub
 
 RepoKind = Literal["model", "dataset"]
@@ -132,7 +133,9 @@ def push(
     if there is None:
         hub.call(plan.repo, lambda api: _create(api, plan))
     stale = _stale(plan, there or ())
-    note(f"Sending {len(plan.files)} files, {plan.total_bytes / 1e6:,.1f} MB{f'; taking out {len(stale)}' if stale else ''}")
+    note(
+        f"Sending {count(len(plan.files), 'file')}, {plan.total_bytes / 1e6:,.1f} MB{f'; taking out {len(stale)}' if stale else ''}"
+    )
     going = _Going(plan, on_sent, stop)
     info = hub.call(plan.repo, lambda api: _commit(api, plan, stale, going))
     if plan.tag:

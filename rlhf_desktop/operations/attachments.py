@@ -15,6 +15,7 @@ from rlhf_desktop.core.errors import AppError, BadInput, NotFound
 from rlhf_desktop.core.families import language_part
 from rlhf_desktop.core.platform import kill_group, start_child, usage
 from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.core.words import count, noun
 from rlhf_desktop.feedback.attachments import Attachment, Document, clean_name, estimated_tokens, parse_ranges, with_files
 from rlhf_desktop.feedback.extraction import CPU_LIMIT_S, MEMORY_BYTES, Extracted
 from rlhf_desktop.feedback.rows import MAX_TEXT_CHARS
@@ -109,11 +110,11 @@ def _reply(process: "subprocess.Popen[bytes]") -> bytes:
 
 def _note(said: Extracted) -> str:
     if said.cut and said.unit == "page":
-        return f"Only the first {len(said.parts)} of {said.total} pages were read."
+        return f"Only the first {len(said.parts)} of {count(said.total, 'page')} were read."
     if said.cut:
         return "It is very long: only its beginning was read."
     if said.empty:
-        return f"{said.empty} of {said.total} pages have no text; they may be pictures."
+        return f"{said.empty} of {count(said.total, 'page')} {noun(said.empty, 'has', 'have')} no text: a picture, perhaps."
     return ""
 
 
@@ -169,6 +170,6 @@ def fit_trouble(prompt: str, room_tokens: int | None) -> AppError | None:
     if room_tokens is None or tokens <= room_tokens:
         return None
     return BadInput(
-        f"This is about {tokens:,} tokens, and the model takes {room_tokens:,} beside its answer.",
+        f"This is about {count(tokens, 'token')}, and the model takes {room_tokens:,} beside its answer.",
         "Choose fewer pages, remove a file, or use a model that reads more at once.",
     )

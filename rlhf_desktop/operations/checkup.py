@@ -13,6 +13,7 @@ from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import free_disk_bytes, others_can_read
 from rlhf_desktop.core.runs import DeviceRef
+from rlhf_desktop.core.words import count
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs import nvml
 from rlhf_desktop.jobs.device import Device, devices_of, free_bytes, likely_device, probe_device, same_device
@@ -130,9 +131,8 @@ def _database(workspace: Workspace) -> Finding:
         apart = {"archived": len(store.projects.archived()), "recently deleted": len(store.projects.deleted())}
         if store.notice:
             return Finding("database", "note", store.notice, "Nothing is lost by it.")
-    word = "project" if projects == 1 else "projects"
     besides = "".join(f", {n} {state}" for state, n in apart.items() if n)
-    return Finding("database", "well", f"Healthy, with {projects} {word}{besides}.")
+    return Finding("database", "well", f"Healthy, with {count(projects, 'project')}{besides}.")
 
 
 def _starter(library: Library) -> Finding:

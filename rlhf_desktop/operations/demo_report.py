@@ -6,6 +6,7 @@ from itertools import chain
 
 from rlhf_desktop.core.protocol import LikelihoodResult
 from rlhf_desktop.core.runs import Value
+from rlhf_desktop.core.words import count
 from rlhf_desktop.evaluation.texts import distinct_n, mean_by_name, mean_words, perplexity
 from rlhf_desktop.evaluation.winrate import all_pairs, win_rate
 from rlhf_desktop.feedback.support_rule import PARTS, RuleScore, judge
@@ -195,7 +196,8 @@ def _wins(report: DemoReport) -> str:
     for win in report.wins:
         interval = f"95% interval {win.low:.0%} to {win.high:.0%}"
         lines.append(
-            f"  over {MODEL_TITLES[win.against]:<16}{win.rate:>6.0%}   {interval}; {win.ties:.0%} ties, {win.prompts} prompts"
+            f"  over {MODEL_TITLES[win.against]:<16}{win.rate:>6.0%}   {interval}; "
+            f"{win.ties:.0%} ties, {count(win.prompts, 'prompt')}"
         )
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ from rlhf_desktop.core.errors import BadInput, NotEnoughFeedback
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.core.words import count, noun
 from rlhf_desktop.evaluation.winrate import WinRate, all_pairs, win_rate
 from rlhf_desktop.feedback.formats import read_feedback
 from rlhf_desktop.feedback.rankings import pairs
@@ -153,5 +154,6 @@ def caveat(runs: Path, reward: AdapterRef, policies: Iterable[AdapterRef | None]
         trained |= trained_prompts(runs, policy) if policy else set()
     known = sum(prompt_hash(prompt) in trained for prompt in prompts)
     if known:
-        return f"Not evidence: {known} of {len(prompts)} prompts were trained on. Use prompts that were held out."
+        some = f"{known} of {count(len(prompts), 'prompt')} {noun(known, 'was', 'were')}"
+        return f"Not evidence: {some} trained on. Use prompts that were held out."
     return ""

@@ -1,6 +1,7 @@
 """What an adapter is worth, in a few words for lists: how often people preferred it blind, else what held-out prompts said."""
 
 from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.words import count
 from rlhf_desktop.jobs.adapters import IMPORTED, AdapterInfo, list_adapters
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.blind_results import EvaluationSummary, evaluations
@@ -23,7 +24,8 @@ def measures(workspace: Workspace, store: Store) -> dict[str, str]:
 
 def _won(summary: EvaluationSummary) -> str:
     old, win = summary.evaluation.old, summary.win
-    return f"preferred to {old.adapter_name or old.model_name} {win.rate:.0%} ({win.low:.0%} to {win.high:.0%}, {win.n} prompts)"
+    sure = f"{win.low:.0%} to {win.high:.0%}, {count(win.n, 'prompt')}"
+    return f"preferred to {old.adapter_name or old.model_name} {win.rate:.0%} ({sure})"
 
 
 def _held_out(workspace: Workspace, info: AdapterInfo) -> str:

@@ -14,7 +14,7 @@ from rlhf_desktop.core.platform import free_disk_bytes
 from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm, check_quantization, make_settings
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.core.thoughts import split_thought
-from rlhf_desktop.core.words import noun
+from rlhf_desktop.core.words import count, noun
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.signals import snapshot_rows
 from rlhf_desktop.feedback.snapshot import Demonstration, PracticePrompt, RankedAnswers, RatedAnswers, SnapshotRow, with_their_marks
@@ -251,7 +251,7 @@ def _parts(plan: RunPlan) -> Finding:
 def _feedback(store: Store, project: Project, plan: RunPlan, rows: Sequence[SnapshotRow], file: Path | None) -> Finding:
     trained = sum(row.split == "train" for row in rows)
     if file is not None:
-        return Finding("feedback", "well", f"{trained:,} items of {file.name} to learn from.")
+        return Finding("feedback", "well", f"{count(trained, 'item')} of {file.name} to learn from.")
     there = amounts(store, project)[plan.algorithm]
     said = f"{noun(there.have, 'There is', 'There are')} {there.sentence}."
     if not there.worth_it:
@@ -272,7 +272,7 @@ def _split(rows: Sequence[SnapshotRow]) -> Finding:
     if held == 0 and any(not isinstance(row, PracticePrompt) for row in rows):
         said = "Nothing is held out, so the run cannot say how well it does on what it has not seen."
         return Finding("split", "note", said, "Judge more prompts: one in seven is kept aside by itself.")
-    return Finding("split", "well", f"{held:,} items are held out and will not be trained on.")
+    return Finding("split", "well", f"{count(held, 'item is', 'items are')} held out and will not be trained on.")
 
 
 def _template(plan: RunPlan, checked: ModelCheck) -> Finding:

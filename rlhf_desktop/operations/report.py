@@ -99,7 +99,11 @@ def _adapter(run: RunFolder, config: RunConfig) -> AdapterRef | None:
 
 
 def _in_short(run: RunFolder, config: RunConfig, state: str, message: str, step: LineageStep | None) -> tuple[Block, ...]:
-    rows = f"{step.trained_on:,} items of feedback, {step.held_out:,} more were held out" if step else "feedback"
+    rows = (
+        f"{count(step.trained_on, 'item')} of feedback, {count(step.held_out, 'more was', 'more were')} held out"
+        if step
+        else "feedback"
+    )
     start = f"the adapter “{config.start.name}” on {config.base.name}" if config.start else f"the base model {config.base.name}"
     notes = run_notes(run).notes
     blocks: list[Block] = [
@@ -157,7 +161,7 @@ def _samples(events: Sequence[Sample]) -> tuple[Block, ...]:
     """The newest answer to each watched prompt beside the answer before training."""
     newest = {event.prompt: event for event in events}
     return tuple(
-        Answers(event.prompt, (("before", event.before or "(not sampled)"), (f"after {event.step} updates", event.text)))
+        Answers(event.prompt, (("before", event.before or "(not sampled)"), (f"after {count(event.step, 'update')}", event.text)))
         for event in newest.values()
     )
 
@@ -239,7 +243,7 @@ def _people(judged: Sequence[JudgedPair], names: bool) -> str:
     who = list(dict.fromkeys(item.who for item in judged))
     if names:
         return ", ".join(name or "somebody without a name" for name in who)
-    return "1 judge" if len(who) == 1 else f"{len(who)} judges"
+    return count(len(who), "judge")
 
 
 def _progress(judged: Sequence[JudgedPair]) -> Chart:
@@ -264,7 +268,10 @@ def _interval_block(rows: Sequence[IntervalRow], caption: str, wins: Sequence[Wi
         for row, win in zip(rows, wins, strict=True)
     )
     headings = ("What", "Rate", "From", "To", "Prompts", "Ties", "Verdict")
-    said = "; ".join(f"{c[0]}: {c[1]} ({c[2]} to {c[3]}), {c[4]} prompts, {c[5]} ties, {c[6]}" for c in cells)
+    said = "; ".join(
+        f"{c[0]}: {c[1]} ({c[2]} to {c[3]}), {count(win.n, 'prompt')}, {c[5]} ties, {c[6]}"
+        for c, win in zip(cells, wins, strict=True)
+    )
     return Chart(interval_chart(rows, title=caption), f"{caption}. {said}.", Table(headings, cells))
 
 
@@ -320,7 +327,7 @@ def _how(found: BlindReport) -> tuple[Block, ...]:
         Paragraph(
             f"Prompts were held out: nothing was trained on them. Order and sides were drawn with seed {made.seed}, and "
             f"who wrote what was hidden. Answers were sampled at temperature {text.temperature:g}, top-p {text.top_p:g}, up to "
-            f"{text.max_new_tokens} tokens."
+            f"{count(text.max_new_tokens, 'token')}."
         ),
     )
 
@@ -357,7 +364,7 @@ def _lineage(steps: Sequence[LineageStep]) -> tuple[Block, ...]:
 def _lineage_row(step: LineageStep) -> tuple[str, ...]:
     judged = f"{step.trained_on:,} trained on, {step.held_out:,} held out"
     if step.judgements:
-        judged += f"; {len(step.judgements):,} judgements, {_day(step.first)} to {_day(step.last)}"
+        judged += f"; {count(len(step.judgements), 'judgement')}, {_day(step.first)} to {_day(step.last)}"
     guidelines = ", ".join(f"version {n}" if n else "none" for n in step.guideline_versions)
     return step.title, _WAYS[step.config.algorithm], _day(step.config.created), judged, guidelines or "not known", step.data_sha256
 

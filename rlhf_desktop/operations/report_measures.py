@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from rlhf_desktop.core.files import canonical_json, sha256_text
+from rlhf_desktop.core.words import count
 from rlhf_desktop.evaluation.probes import EffectName
 from rlhf_desktop.evaluation.texts import mean_words
 from rlhf_desktop.evaluation.winrate import WinRate
@@ -83,7 +84,10 @@ def _rates(rates: dict[str, WinRate], title: str) -> list[Block]:
         )
         for what, rate in rates.items()
     )
-    said = "; ".join(f"{c[0]}: {c[1]} ({c[2]} to {c[3]}), {c[4]} prompts, {c[5]} comparisons, {c[6]} ties" for c in cells)
+    said = "; ".join(
+        f"{c[0]}: {c[1]} ({c[2]} to {c[3]}), {count(rate.prompts, 'prompt')}, {count(rate.comparisons, 'comparison')}, {c[6]} ties"
+        for c, rate in zip(cells, rates.values(), strict=True)
+    )
     headings = ("What", "Rate", "From", "To", "Prompts", "Comparisons", "Ties")
     methods = dict.fromkeys(_METHOD[rate.method] for rate in rates.values())
     chart = Chart(interval_chart(rows, title=title), f"{title}. {said}.", Table(headings, cells))

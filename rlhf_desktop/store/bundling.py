@@ -20,6 +20,7 @@ from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.runs import Value
+from rlhf_desktop.core.words import count
 from rlhf_desktop.feedback.bundles import (
     MAX_HELDOUT_SHARE,
     Bundle,
@@ -452,9 +453,10 @@ class _Merge:
             (json.dumps(list(added)),),
         )[0]["n"]
         if twice:
-            yield f"{twice} judgements were revised on both sides; both revisions count. Look at them and take one back."
+            many = count(twice, "judgement was", "judgements were")
+            yield f"{many} revised on both sides; both revisions count. Look at them and take one back."
         texts = Counter(guideline.version for guideline in self._store.guidelines.versions(self._project))
-        for version in sorted(version for version, count in texts.items() if count > 1):
+        for version in sorted(version for version, many in texts.items() if many > 1):
             yield f"There are {texts[version]} texts of version {version} of the guidelines. Save one of them as a new version."
 
 

@@ -5,6 +5,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QLayout, QScrollArea, QWidget
 
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.words import count
 from rlhf_desktop.ui.chat.actions import below
 from rlhf_desktop.ui.chat.attaching import Attaching
 from rlhf_desktop.ui.chat.composer import Composer
@@ -339,8 +340,8 @@ class ChatRoom(QObject):
         turn.deleted.connect(self._delete_turn)
 
     def _delete_turn(self, message_id: str) -> None:
-        count, undo = self.presenter.delete_turn(message_id)
-        what = "1 message is" if count == 1 else f"{count} messages are"
+        gone, undo = self.presenter.delete_turn(message_id)
+        what = count(gone, "message is", "messages are")
         self._context.session.announce(f"{what} deleted. Judgements about them are kept, as they were displayed.", undo)
         self.composer.edit.setFocus()
 

@@ -3,6 +3,7 @@
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QWidget
 
+from rlhf_desktop.core.words import count
 from rlhf_desktop.operations.demo_report import MODEL_TITLES, DemoReport, SideBySide
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.evaluate.interval import IntervalBar
@@ -45,7 +46,9 @@ def _wins(report: DemoReport) -> Card:
         grid.addWidget(Label(f"against “{MODEL_TITLES[win.against]}”"), place, 0)
         grid.addWidget(Label(f"{win.rate:.0%}", "heading"), place, 1)
         grid.addWidget(IntervalBar(win.rate, win.low, win.high), place, 2)
-        grid.addWidget(caption(f"95% interval {win.low:.0%}–{win.high:.0%}, {win.prompts} prompts, {win.ties:.0%} ties"), place, 3)
+        grid.addWidget(
+            caption(f"95% interval {win.low:.0%}–{win.high:.0%}, {count(win.prompts, 'prompt')}, {win.ties:.0%} ties"), place, 3
+        )
     grid.setColumnStretch(2, 1)
     card.body.addLayout(grid)
     card.body.addWidget(

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QWidget
 from rlhf_desktop.core.errors import AppError, BadInput
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.core.words import count
 from rlhf_desktop.jobs.adapters import AdapterInfo
 from rlhf_desktop.operations.blind import (
     Answered,
@@ -328,7 +329,7 @@ class EvaluateRoom(QObject):
         name, progress = told
         if self.result is not None:
             left = f"  ·  {words.duration(progress.eta_s)} left in this part" if progress.eta_s else ""
-            said = f"{name}: {progress.done} of {progress.total} questions{left}"
+            said = f"{name}: {progress.done} of {count(progress.total, 'question')}{left}"
             self.result.effects.show_progress(progress.done / progress.total, said)
 
     def _drop_result(self) -> None:
@@ -398,7 +399,7 @@ class EvaluateRoom(QObject):
     def _show_reviewing(self, progress: BatchProgress) -> None:
         if self.reward is not None:
             left = f"  ·  {words.duration(progress.eta_s)} left" if progress.eta_s else ""
-            self.reward.show_progress(progress.done / progress.total, f"{progress.done} of {progress.total} prompts{left}")
+            self.reward.show_progress(progress.done / progress.total, f"{progress.done} of {count(progress.total, 'prompt')}{left}")
 
     # --- the sample project
 

@@ -3,7 +3,7 @@
 import pytest
 from operations_helpers import example, ranking, write_lines
 
-from rlhf_desktop.core.words import count, roughly
+from rlhf_desktop.core.words import roughly
 from rlhf_desktop.operations import amounts as module
 from rlhf_desktop.operations.amounts import Amount, amounts
 from rlhf_desktop.operations.feedback import import_feedback
@@ -63,10 +63,3 @@ def test_what_is_missing_is_foreseen_from_what_a_judgement_has_made_so_far(store
 
 def test_one_of_a_thing_is_said_so():
     assert Amount(1, 1, "comparison").sentence == "1 comparison"
-    assert (count(1, "ranking"), count(0, "ranking"), count(1_240, "ranking")) == ("1 ranking", "0 rankings", "1,240 rankings")
-    assert count(1, "prompt is", "prompts are") == "1 prompt is"
-
-
-@pytest.mark.parametrize(("n", "said"), [(0, 0), (1, 1), (7, 7), (23, 25), (50, 50), (61, 70), (100, 100), (1_234, 1_300)])
-def test_what_is_foreseen_is_rounded_up(n, said):
-    assert roughly(n) == said

@@ -244,7 +244,7 @@ def test_both_sides_revising_one_judgement_is_shown(pair):
         station.store.judgements.add(revision(station.events()[0], station.name, [AllBad()]))
         station.store.guidelines.save(station.project.id, station.name, station.name)
     conflicts = here.merge(there.bundle()).conflicts
-    assert [conflict.split()[0:3] for conflict in conflicts] == [["1", "judgements", "were"], ["There", "are", "2"]]
+    assert [conflict.split()[0:3] for conflict in conflicts] == [["1", "judgement", "was"], ["There", "are", "2"]]
     assert len(here.store.judgements.effective(here.project.id)) == 2
 
 
