@@ -3,6 +3,7 @@
 The screens are those of `packaging/screenshots.py`, so what has a picture has these checks.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from rlhf_desktop.core.measures import ModelCheck, RowSize
 from rlhf_desktop.operations import preflight
 from rlhf_desktop.ui.chat import conversation_list
 from rlhf_desktop.ui.feedback import filters
+from rlhf_desktop.ui.help import words
+from rlhf_desktop.ui.help.terms import terms_in
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train import startpanel
 from rlhf_desktop.ui.widgets.text import ElidedLabel
@@ -46,6 +49,12 @@ CONTROLS = (
 )  # fmt: skip
 PAUSES = ((t, "MOTION_MS"), (filters, "_PAUSE_MS"), (conversation_list, "_SEARCH_PAUSE_MS"), (startpanel, "_SETTLE_MS"))
 INNER = (QScrollBar, QHeaderView)  # parts of a control that Qt makes and names itself
+TECHNICAL = re.compile(  # words of the field that no screen may use without an explanation at hand
+    r"\b(?:SFT|DPO|KTO|PPO|RLHF|KL|GAE|ECE|GGUF|LoRA|adapters?|reward models?|policy|fine-tuning|reinforcement learning|held.out|"
+    r"confidence|intervals?|calibration|perplexity|entropy|temperature|top.p|sampling|tokens?|gradients?|epochs?|learning rate|"
+    r"batch(?: size)?|minibatch(?:es)?|loss|margins?|beta|seed|nats?|checkpoints?|quanti[sz]ed|4.bit|bfloat16|float16|float32|"
+    r"safetensors|Krippendorff\S*|chat template|ensemble|scorers?|warm.up|clip(?:ping)?|watchdog|win rates?|side effects?|drift)\b",
+)
 SLACK_PX = 2  # a hint is rounded up
 
 
@@ -124,6 +133,13 @@ def hidden_at_the_side(root: QWidget) -> list[str]:
     return found
 
 
+def unexplained(root: QWidget) -> list[str]:
+    """Technical words on a screen that its glossary does not offer."""
+    offered = {name.casefold() for term in words.terms_on(root) for name in term.names}
+    said = {(match[0], text) for text in words.texts_on(root) for match in TECHNICAL.finditer(text)}
+    return sorted(f"{word} in “{text}”" for word, text in said if word.casefold() not in offered and not terms_in([text]))
+
+
 def overlapping(root: QWidget) -> list[str]:
     """Neighbours that lie over each other."""
     found = []
@@ -158,7 +174,7 @@ def test_a_screen_is_named_whole_and_in_place(studio, screen):
     for _ in range(4):  # until what is worked out in the background has arrived and is laid out
         studio.settle(1)
         studio.show_loaded()
-        found = [look(studio.window) for look in (nameless, cut, hidden_at_the_side, overlapping)]
+        found = [look(studio.window) for look in (nameless, cut, hidden_at_the_side, overlapping, unexplained)]
         if not any(found):
             return
-    assert found == [[], [], [], []]
+    assert found == [[], [], [], [], []]

@@ -111,6 +111,7 @@ class StatusBar(QFrame):
     runRequested = Signal()
     modelRequested = Signal()
     networkRequested = Signal()
+    wordsRequested = Signal(object)  # the button, where a menu may open
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -128,6 +129,12 @@ class StatusBar(QFrame):
         across.addWidget(self._run_icon)
         across.addWidget(self._run)
         across.addStretch(1)
+        words = Button("Glossary", "status")
+        words.setAccessibleName("Glossary: what the words on this screen mean")
+        words.setToolTip("What the words on this screen mean")
+        words.clicked.connect(lambda: self.wordsRequested.emit(words))
+        across.addWidget(words)
+        across.addSpacing(t.SPACE_L)
         self._network_icon = IconLabel("wifi-off", "muted", t.ICON_SMALL)
         self._network = Button("", "status")
         across.addWidget(self._network_icon)

@@ -53,6 +53,7 @@ class Window(QMainWindow):
         self.rail.left.connect(self._leave_rail)
         self.header.searchRequested.connect(self.palette_view.open)
         self.header.helpRequested.connect(self.help.toggle)
+        self.status.wordsRequested.connect(self.help.show_words)
         keymap.listen(self, "keys", self.show_keys)
         keymap.listen(self, "undo", lambda: self.toast.undo() or context.session.undoRequested.emit())
         keymap.listen(self, "redo", context.session.redoRequested.emit)

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject, QPoint, Qt
 from PySide6.QtWidgets import QApplication, QWidget
 from shiboken6 import isValid
 
 from rlhf_desktop.store.projects import SettingsStore
 from rlhf_desktop.ui.frame import keymap
-from rlhf_desktop.ui.help import places
+from rlhf_desktop.ui.help import places, words
 from rlhf_desktop.ui.help.beside import Beside
 from rlhf_desktop.ui.help.pane import HelpPane
 from rlhf_desktop.ui.theme import tokens as t
@@ -35,6 +35,7 @@ class Help(QObject):
         self.beside = Beside(stack, self.pane, "Width of the help", int(settings.get(_WIDTH, t.HELP_WIDTH)))
         self.beside.widthChosen.connect(lambda width: settings.set(_WIDTH, width))
         self.pane.closed.connect(self.close)
+        words.WordTips(self.beside)
         keymap.listen(window, "help", self.toggle)
 
     @property
@@ -48,21 +49,27 @@ class Help(QObject):
         if self.shown and focus is not None and self.pane.isAncestorOf(focus):
             self.close()
         else:
-            self.open(self.place())
+            self.open(self.place(), words.lead(self._stack))
             self._follows = True
 
     def place(self) -> str:
         """The page for what is in front."""
         return places.place(self._room(), self._stack, QApplication.focusWidget())
 
-    def open(self, target: str) -> None:
+    def show_words(self, at: QWidget) -> None:
+        """Offer what the words on the screen mean, above a widget."""
+        menu = words.menu(self._stack, at, self.open)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(at.mapToGlobal(at.rect().topLeft() - QPoint(0, menu.sizeHint().height())))
+
+    def open(self, target: str, lead: str = "") -> None:
         """Show a page, and have the keys there."""
         focus = QApplication.focusWidget()
         if focus is not None and not self.pane.isAncestorOf(focus):
             self._focus_before = focus
         self._follows = False
         self.beside.show_side(True)
-        self.pane.show_target(target)
+        self.pane.show_target(target, lead)
         self.pane.view.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def follow(self) -> None:
