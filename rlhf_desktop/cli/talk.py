@@ -24,6 +24,7 @@ from rlhf_desktop.operations.attachments import (
     room_beside_answer,
 )
 from rlhf_desktop.operations.generation import MAX_ANSWERS, check_room, generate_answers, score_answers
+from rlhf_desktop.operations.instructions import find_instructions
 from rlhf_desktop.operations.rows import check_output, read_answers, write_answers
 from rlhf_desktop.operations.sampling import usual_sampling
 
@@ -113,6 +114,7 @@ def score(ctx: click.Context, reward: str, data: Path, out: Path) -> None:
 @click.command(cls=Command)
 @click.option("--adapter", metavar="A", help="A tuned model: name, run id or folder (default: the base model).")
 @click.option("--prompt", metavar="TEXT", help="Ask this, print the answer, and end.")
+@click.option("--instructions", metavar="NAME", help="Begin with instructions that were saved in Chat.")
 @click.option("--attach", "files", type=FILE, multiple=True, metavar="FILE", help="A PDF, Word or text file to ask about.")
 @click.option("--pages", metavar="1-3,7", help="Which pages of the file (of a text without pages: which parts).")
 @sampling_options
@@ -123,6 +125,7 @@ def chat(
     /,
     adapter: str | None,
     prompt: str | None,
+    instructions: str | None,
     files: tuple[Path, ...],
     pages: str | None,
     seed: int,
@@ -135,7 +138,8 @@ def chat(
     attached = [read_attachment(desk, path, pages or "") for path in files]
     tuned, base = desk.adapter(adapter), desk.base
     sampling = sampling_of(desk, drawn)
-    talk = Talk(desk, tuned, sampling, seed, attached)
+    told = find_instructions(desk.store, desk.project, instructions).text if instructions else ""
+    talk = Talk(desk, tuned, sampling, seed, attached, told)
     if prompt is not None:
         talk.question(prompt)  # what is too long is said before a model is loaded
     desk.client.load(base.held(tuned))
@@ -158,11 +162,18 @@ class Talk:
     """One conversation in the terminal. The files attached go with its next question."""
 
     def __init__(
-        self, desk: Desk, adapter: AdapterRef | None, sampling: Sampling, seed: int, attached: Sequence[Attachment] = ()
+        self,
+        desk: Desk,
+        adapter: AdapterRef | None,
+        sampling: Sampling,
+        seed: int,
+        attached: Sequence[Attachment] = (),
+        instructions: str = "",
     ) -> None:
         self._desk, self._adapter, self._sampling, self._seed = desk, adapter, sampling, seed
         self._attached = list(attached)
-        self._messages: Messages = []
+        self._start: Messages = [{"role": "system", "content": instructions}] if instructions else []
+        self._messages: Messages = list(self._start)
 
     def question(self, text: str) -> str:
         """What is asked: the text with the files attached.
@@ -181,7 +192,7 @@ class Talk:
         if not (prompt or "").strip():
             raise click.UsageError("Give the question with --prompt TEXT.")
         asked = self.question(prompt or "")
-        answer = self._answer([{"role": "user", "content": asked}], show=not self._desk.console.as_json)
+        answer = self._answer([*self._start, {"role": "user", "content": asked}], show=not self._desk.console.as_json)
         made = {"prompt": asked, "answer": answer.text, "tokens": answer.tokens, "finish": answer.finish}
         made |= {"thought": answer.thought, "thought_tokens": answer.thought_tokens} if answer.thought else {}
         self._desk.console.result({**made, "model": self._desk.base.name, "adapter": self._adapter.name if self._adapter else None})
@@ -197,7 +208,7 @@ class Talk:
 
     def _take(self, line: str) -> None:
         if line == "/new":
-            self._messages, self._attached = [], []
+            self._messages, self._attached = list(self._start), []
             self._desk.console.say("A new conversation.")
         elif line == "/regenerate":
             self._regenerate()
@@ -227,7 +238,7 @@ class Talk:
     def _regenerate(self) -> None:
         if self._messages and self._messages[-1]["role"] == "assistant":
             self._messages.pop()
-        if not self._messages:
+        if self._messages == self._start:
             self._desk.console.say("There is no answer to replace yet. Ask something first.")
             return
         self._seed += 1

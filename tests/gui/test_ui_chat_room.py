@@ -4,11 +4,12 @@ import json
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QContextMenuEvent, QGuiApplication
+from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QTextCursor
 from PySide6.QtPrintSupport import QPrinter
 from PySide6.QtWidgets import QApplication, QMenu, QPushButton
 
 from rlhf_desktop.operations.conversation_export import transcript
+from rlhf_desktop.operations.instructions import Instructions, saved_instructions
 from rlhf_desktop.ui.chat.turn_view import TurnView
 from rlhf_desktop.ui.frame.desk import Desk
 from rlhf_desktop.ui.frame.window import Window
@@ -277,3 +278,47 @@ def test_a_line_marks_what_the_model_no_longer_sees(qtbot, room):
     assert room.composer.status.property("tone") == "warning"
     room.new_conversation()
     assert room.composer.status.property("tone") == "muted"
+
+
+def test_instructions_are_saved_chosen_changed_renamed_and_deleted_with_undo(qtbot, room, store, session):
+    announced = []
+    session.announced.connect(lambda words, undo: announced.append((words, undo)))
+    press(qtbot, room.widget(), "Instructions and sampling")
+    panel, saved = room.setup, room.setup.saved
+    assert not saved.list.isVisible()  # nothing to choose from yet
+    qtbot.keyClicks(panel.edit, "Be brief.")
+    qtbot.mouseClick(saved.save, Qt.MouseButton.LeftButton)
+    assert room.widget().window().focusWidget() is saved.name
+    assert saved.name.text() == "Be brief."
+    qtbot.keyClicks(saved.name, "Shop")  # it replaces what is proposed
+    qtbot.keyClick(saved.name, Qt.Key.Key_Return)
+    assert saved_instructions(store, session.project) == [Instructions("Shop", "Be brief.")]
+    assert (saved.list.currentText(), saved.state.text(), saved.save.isEnabled()) == ("Shop", "Saved", False)
+    assert room.widget().window().focusWidget() is panel.edit
+    panel.edit.moveCursor(QTextCursor.MoveOperation.End)
+    qtbot.keyClicks(panel.edit, " And kind.")
+    assert (saved.state.text(), saved.save.text()) == ("Changed, not saved", "Save changes")
+    qtbot.mouseClick(saved.save, Qt.MouseButton.LeftButton)
+    assert saved_instructions(store, session.project)[0].text == "Be brief. And kind."
+    press(qtbot, saved, "More for the saved instructions")
+    choose(menu_now(qtbot), "Rename…")
+    qtbot.keyClick(saved.name, Qt.Key.Key_Escape)
+    assert (saved.name.isVisible(), room.setup.isVisible()) == (False, True)
+    press(qtbot, saved, "More for the saved instructions")
+    choose(menu_now(qtbot), "Rename…")
+    qtbot.keyClicks(saved.name, "Kitchen")
+    qtbot.keyClick(saved.name, Qt.Key.Key_Return)
+    assert saved.list.currentText() == "Kitchen"
+    panel.edit.clear()
+    assert saved.list.currentIndex() == -1
+    saved.list.setCurrentIndex(0)
+    saved.list.activated.emit(0)
+    assert panel.edit.toPlainText() == "Be brief. And kind."
+    press(qtbot, saved, "More for the saved instructions")
+    choose(menu_now(qtbot), "Delete")
+    assert saved_instructions(store, session.project) == []
+    announced[-1][1]()
+    assert saved_instructions(store, session.project)[0].name == "Kitchen"
+    qtbot.mouseClick(panel.use, Qt.MouseButton.LeftButton)
+    say(qtbot, room, "hello")
+    assert turn_views(room)[0].turn.text == "Be brief. And kind."

@@ -16,6 +16,7 @@ from rlhf_desktop.ui.chat.finding import FindBar
 from rlhf_desktop.ui.chat.gauge import Reading
 from rlhf_desktop.ui.chat.model_menu import ModelMenu
 from rlhf_desktop.ui.chat.presenter import ChatPresenter
+from rlhf_desktop.ui.chat.saved_instructions import InstructionShelf
 from rlhf_desktop.ui.chat.setup_panel import SetupPanel
 from rlhf_desktop.ui.chat.shelving import Shelving
 from rlhf_desktop.ui.chat.turn_view import TurnView
@@ -54,6 +55,7 @@ class ChatRoom(QObject):
         across.addWidget(self._make_middle(), 1)
         self.actions = ConversationActions(context, self.list, self._remove, self._root)
         self.models = ModelMenu(context, self)
+        self.instructions = InstructionShelf(context.store, context.session, self)
         self.attaching = Attaching(context, self.composer.files, lambda: self.presenter.answering, self._root)
         self._connect()
         self._show_model()
@@ -171,6 +173,11 @@ class ChatRoom(QObject):
         self.setup.instructionsGiven.connect(self._instruct)
         self.setup.samplingChanged.connect(p.set_sampling)
         self.setup.usualChosen.connect(self._make_usual)
+        self.setup.saved.saved.connect(self.instructions.save)
+        self.setup.saved.renamed.connect(self.instructions.rename)
+        self.setup.saved.deleted.connect(self.instructions.delete)
+        self.instructions.changed.connect(self.setup.saved.show_saved)
+        self.instructions.show()
         self._context.chat.modelLoaded.connect(lambda _loaded: self._show_thinking())
         session.modelChanged.connect(self._show_thinking)
         self.composer.edit.textChanged.connect(lambda: p.set_draft(self.composer.edit.toPlainText()))

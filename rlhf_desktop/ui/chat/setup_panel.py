@@ -5,6 +5,7 @@ from PySide6.QtWidgets import QCheckBox, QSpinBox, QWidget
 
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.thoughts import DEFAULT_THOUGHT_TOKENS, Kind
+from rlhf_desktop.ui.chat.saved_instructions import SavedInstructions
 from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -41,6 +42,8 @@ class SetupPanel(Card):
         self.body.addWidget(self._explained)
         self.edit = LongEdit("Instructions for the model")
         self.edit.setPlaceholderText("For instance: You answer customers of a kitchen shop. Be brief and kind.")
+        self.saved = SavedInstructions()
+        self.body.addWidget(self.saved)
         self.body.addWidget(self.edit)
         self.body.addLayout(self._make_sampling())
         self.body.addLayout(self._make_thinking())
@@ -52,6 +55,9 @@ class SetupPanel(Card):
         self.body.addLayout(lower)
         self.edit.submitted.connect(self._give)
         self.use.clicked.connect(self._give)
+        self.edit.textChanged.connect(lambda: self.saved.show_text(self.edit.toPlainText()))
+        self.saved.chosen.connect(self._choose)
+        self.saved.left.connect(self.edit.setFocus)
         self.edit.left.connect(self.left)
         close.clicked.connect(self.left)
 
@@ -142,6 +148,11 @@ class SetupPanel(Card):
         for part in (self.think, self.thought):
             part.blockSignals(False)
         self._show_thought_fields()
+
+    def _choose(self, text: str) -> None:
+        """Saved instructions are there to be used, or to be changed first."""
+        self.edit.setPlainText(text)
+        self.edit.setFocus()
 
     def _give(self) -> None:
         self.instructionsGiven.emit(self.edit.toPlainText().strip())

@@ -10,6 +10,8 @@ from rlhf_desktop.cli import desk as desk_module
 from rlhf_desktop.cli import talk
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.protocol import Completion, Token
+from rlhf_desktop.operations.instructions import save_instructions
+from rlhf_desktop.store.database import Store
 from tests.documents import pdf_bytes
 
 
@@ -224,3 +226,19 @@ def test_a_file_is_attached_in_the_middle_of_a_conversation(cli, model, worker, 
     asked = [messages[-1]["content"] for messages in worker.asked]
     assert asked == ["One", "File: my terms.txt\n```text\n30 days.\n```\n\nTwo", "Three"]
     assert "There is no file “nowhere.pdf”." in said.err
+
+
+def test_saved_instructions_stand_first_and_stay_in_a_new_conversation(cli, model, worker, monkeypatch):
+    assert cli("conversations", "list").code == 0  # makes the workspace
+    with Store.open(cli.workspace.database) as store:
+        save_instructions(store, store.projects.all()[0], "Kitchen shop", "Be brief.")
+    told = {"role": "system", "content": "Be brief."}
+    assert cli("chat", "--model", model, "--instructions", "kitchen SHOP", "--prompt", "Hello", "--json").code == 0
+    assert worker.asked[-1] == [told, {"role": "user", "content": "Hello"}]
+    lines = iter(["/regenerate", "Hello", "/new", "Again", "/quit"])
+    monkeypatch.setattr(talk, "_read_line", lambda: next(lines))
+    said = cli("chat", "--model", model, "--instructions", "Kitchen shop")
+    assert "There is no answer to replace yet" in said.out + said.err
+    assert worker.asked[-1] == [told, {"role": "user", "content": "Again"}]
+    unknown = cli("chat", "--model", model, "--instructions", "Garden", "--prompt", "Hello")
+    assert (unknown.code, "Saved are: “Kitchen shop”." in unknown.err) == (1, True)
