@@ -1,4 +1,4 @@
-"""Answers for Label are written in every room. Chat goes first, so does a run that trains; nothing is left when the window closes."""
+"""Answers for Label are written in every room. Chat goes first, so does a run; nothing is left when the window closes."""
 
 import pytest
 from PySide6.QtCore import Qt

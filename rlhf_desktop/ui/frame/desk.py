@@ -25,7 +25,7 @@ from rlhf_desktop.store.shelf import ConversationQuery
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.frame import finding, keymap
-from rlhf_desktop.ui.frame.notify import Notifier
+from rlhf_desktop.ui.frame.notify import Notifier, Tray
 from rlhf_desktop.ui.frame.palette import Command, Deliver
 from rlhf_desktop.ui.frame.room import ROOMS, Room
 from rlhf_desktop.ui.frame.standing import LIVE, Seen, chat_tenant, ended_words, look
@@ -61,7 +61,8 @@ class Desk(QObject):
         self._counting = self._count_again = False
         self._asleep_for = ""  # the run that has the chat's memory
         self._training = False
-        self._notifier = Notifier(window)
+        self._tray = Tray(window, context.store.settings)
+        self._notifier = Notifier(window, self._tray)
         self._loading = LoadingKeeper(context.session.set_loading, self)
         self._model_trouble: AppError | None = None  # why there is no model to ask
         self._without = "No model yet"  # what is said where there is none
@@ -106,6 +107,7 @@ class Desk(QObject):
         window.status.runRequested.connect(lambda: window.show_room("train"))
         window.status.networkRequested.connect(lambda: window.show_room("settings"))
         session.networkChanged.connect(self._show_network)
+        session.trayChosen.connect(self._tray.refresh)
         session.deviceChosen.connect(self._move_chat)
         chat.stateChanged.connect(self._move_when_quiet)
         self._show_network()
@@ -117,6 +119,7 @@ class Desk(QObject):
 
     def begin(self) -> None:
         """After the window is shown: fetch what takes time."""
+        self._tray.refresh()
         self._context.tasks.run(self._context.queue.ensure_supervisor, on_failure=self._context.session.troubled.emit)
         self._context.chat.start()
         self.choose_model()
@@ -317,6 +320,7 @@ class Desk(QObject):
         self._looking = False
         self._chat_bytes, self._training = seen.chat_bytes, bool(seen.training)
         self._window.status.show_run(seen.words)
+        self._tray.show_run(seen.words)
         self._ahead.set_training(self._training)
         self._share_memory(seen)
         self._show_model()

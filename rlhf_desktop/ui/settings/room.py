@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from PySide6.QtCore import QObject, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QCheckBox, QLineEdit, QWidget
+from PySide6.QtWidgets import QCheckBox, QLineEdit, QSystemTrayIcon, QWidget
 
 import rlhf_desktop
 from rlhf_desktop.core.devices import choose_device
@@ -17,6 +17,7 @@ from rlhf_desktop.hub.client import endpoint_address
 from rlhf_desktop.jobs.device import known_device
 from rlhf_desktop.store.profiles import Profile
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.frame.notify import TRAY
 from rlhf_desktop.ui.label.ahead import writes_ahead
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.settings.device import DeviceCard, look_at_machine
@@ -172,7 +173,17 @@ class SettingsRoom(QObject):
         card.body.addWidget(
             caption("Text grows with your system's font size; motion stops when the system asks for less.", wrap=True)
         )
+        self.tray = QCheckBox("Show how runs go in the system's tray")
+        self.tray.setAccessibleName(self.tray.text())
+        self.tray.setChecked(bool(self._context.store.settings.get(TRAY, True)))
+        self.tray.setVisible(QSystemTrayIcon.isSystemTrayAvailable())
+        self.tray.toggled.connect(self._set_tray)
+        card.body.addWidget(self.tray)
         return card
+
+    def _set_tray(self, on: bool) -> None:
+        self._context.store.settings.set(TRAY, on)
+        self._context.session.trayChosen.emit()
 
     def _set_mode(self, mode: str) -> None:
         self._context.theme.set_mode(mode)
