@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QApplication, QScrollArea, QWidget
 from screenshot_studio import Scene, Studio
 
 from rlhf_desktop.core.paths import resources_dir
+from rlhf_desktop.ui.help.first_round import Progress
 from rlhf_desktop.ui.theme import tokens as t
 
 _WINDOW = (1000, 760)
@@ -51,6 +52,13 @@ def _scroll(kind: str) -> Scene:
     return scene
 
 
+def _first_round(studio: Studio) -> None:
+    """As the line of the first round is at the beginning."""
+    bar = studio.window.first_round
+    bar.show_progress(Progress(2, "27 of 100"))
+    bar.show()
+
+
 def _ready(studio: Studio) -> None:
     """As if the silent worker had its model."""
     studio.context.chat._set_state("ready")
@@ -61,6 +69,7 @@ PICTURES: dict[str, Picture] = {
     "rlhf-2-compare": Picture("label-judging", ("AnswerBoard",), most=(640, 440)),
     "rlhf-3-train": Picture("train", ("RecipeCard",), most=(690, 330)),
     "rlhf-4-check": Picture("evaluate-better", ("ResultPage",), most=(900, 330)),
+    "first-round": Picture("chat", ("Header", "FirstRoundBar"), _first_round, most=(960, 120)),
     "chat": Picture("chat", ("TurnView", "Composer"), _ready, most=(640, 700), window=(1000, 520)),
     "label": Picture("label-judging", ("PromptCard", "AnswerCard"), most=(620, 400)),
     "feedback": Picture("feedback", ("HistoryTable",), most=(560, 330)),
@@ -127,6 +136,7 @@ def take(studio: Studio, picture: Picture) -> QImage:
         picture.before(studio)
         studio.settle(1)
     whole, shown = crop(studio, picture)
+    studio.window.first_round.setVisible("FirstRoundBar" in picture.parts)
     image = studio.window.grab(shown).toImage().convertToFormat(QImage.Format.Format_RGB888)
     return framed(image, shown.right() < whole.right(), shown.bottom() < whole.bottom())
 

@@ -107,6 +107,7 @@ class Desktop(QObject):
             self.window.show_room(self.placing.room)
         else:
             self.desk.show_welcome()
+            self.desk.first_round.show()
             self._store.settings.set("welcomed", True)
         self._garbage.spare()
         self.placing.show()

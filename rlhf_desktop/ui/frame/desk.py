@@ -30,6 +30,7 @@ from rlhf_desktop.ui.frame.palette import Command, Deliver
 from rlhf_desktop.ui.frame.room import ROOMS, Room
 from rlhf_desktop.ui.frame.standing import LIVE, Seen, chat_tenant, ended_words, look
 from rlhf_desktop.ui.frame.window import Window
+from rlhf_desktop.ui.help.first_round import FirstRound
 from rlhf_desktop.ui.judging.undoing import Undoing
 from rlhf_desktop.ui.label.ahead import WriteAhead
 from rlhf_desktop.ui.loading import LoadingKeeper
@@ -58,6 +59,8 @@ class Desk(QObject):
         super().__init__(window)
         self._context, self._window = context, window
         self._outlook: Outlook | None = None
+        self.first_round = FirstRound(window.first_round, context.store.settings, self._go_to_step)
+        window.help.pane.offer("first-round", "Show these steps in the window", self.first_round.show)
         self._counting = self._count_again = False
         self._asleep_for = ""  # the run that has the chat's memory
         self._training = False
@@ -258,6 +261,7 @@ class Desk(QObject):
     def _counted(self, found: Outlook) -> None:
         self._counting, self._outlook = False, found
         self._window.header.show_project(self._context.session.project.name, found.words, found.step.sentence)
+        self.first_round.update(found)
         if self._count_again:
             self.show_project()
 
@@ -426,9 +430,17 @@ class Desk(QObject):
             Command("Help for what is in front", "help", window.help.toggle, keymap.shown("help"), "help, manual, guide"),
             Command("Add a model", "models", self._add_model, aliases=_ADDING),
             *finding.spots(self._brought),
+            Command("A first round in three steps", "book", self.first_round.show, aliases="tutorial, tour, getting started"),
             Command("Restart the model", "refresh", self._context.chat.restart),
             Command("Show the welcome page", "info", session.welcomeRequested.emit),
         ]
+
+    def _go_to_step(self, number: int) -> None:
+        """Where a step of the first round is done."""
+        if number == 2:
+            self._go_to_next_step()
+        else:
+            self._window.show_room("chat" if number == 1 else "evaluate")
 
     def _brought(self, key: str) -> Room:
         self._window.show_room(key)

@@ -17,6 +17,7 @@ from rlhf_desktop.ui.frame.room import ROOMS, Room
 from rlhf_desktop.ui.frame.toast import Toast
 from rlhf_desktop.ui.frame.trouble import TroubleBar
 from rlhf_desktop.ui.frame.welcome import WelcomePage
+from rlhf_desktop.ui.help.first_round import FirstRoundBar
 from rlhf_desktop.ui.help.help import Help
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import Pages, hairline
@@ -39,6 +40,7 @@ class Window(QMainWindow):
         self.header, self.status, self.stack = Header(), StatusBar(), Pages()
         self.trouble = TroubleBar()
         self.help = Help(self, self.stack, context.store.settings, lambda: self._current)
+        self.first_round = FirstRoundBar()
         centre = self._lay_out()
         self.rail = Rail(ROOMS, centre)
         self.toast = Toast(centre, self._toast_lane)
@@ -72,7 +74,7 @@ class Window(QMainWindow):
         across.setSpacing(0)
         down = QVBoxLayout()
         down.setSpacing(0)
-        for part in (self.header, hairline(), self.trouble, self.help.beside, hairline(), self.status):
+        for part in (self.header, hairline(), self.trouble, self.first_round, self.help.beside, hairline(), self.status):
             down.addWidget(part, 1 if part is self.help.beside else 0)
         across.addLayout(down)
         self.setCentralWidget(centre)

@@ -1,5 +1,7 @@
 """The help beside the room: a page, the way back, and a search through all pages."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QObject, Qt, QUrl, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QStackedWidget, QWidget
@@ -9,7 +11,7 @@ from rlhf_desktop.ui.help import guide
 from rlhf_desktop.ui.help.ranking import Words, best
 from rlhf_desktop.ui.help.view import GuideView
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.buttons import IconButton
+from rlhf_desktop.ui.widgets.buttons import Button, IconButton
 from rlhf_desktop.ui.widgets.markdown import ask_to_open
 from rlhf_desktop.ui.widgets.surfaces import column, hairline, row
 
@@ -37,12 +39,16 @@ class HelpPane(QFrame):
         self._before: list[str] = []
         self._target = ""
         self._lead = ""  # Markdown under the page's title
+        self._offers: dict[str, Button] = {}  # what a page offers to do, by its name
         self.view = GuideView()
         self.found = QListWidget()
         self._pages = QStackedWidget()
         box = column(self, 0, 0)
         box.addLayout(self._head())
         box.addWidget(hairline())
+        self._offered = column(None, 0, 0)
+        self._offered.setContentsMargins(t.SPACE_S, 0, t.SPACE_S, t.SPACE_S)
+        box.addLayout(self._offered)
         box.addWidget(self._pages, 1)
         self._build_search()
         self._pages.addWidget(self.view)
@@ -60,6 +66,13 @@ class HelpPane(QFrame):
         if self._target and target != self._target:
             self._before.append(self._target)
         self._open(target, lead)
+
+    def offer(self, page: str, words: str, then: Callable[[], None]) -> None:
+        """Have a page offer to do what it speaks of."""
+        self._offers[page] = Button(words)
+        self._offers[page].clicked.connect(lambda: then())
+        self._offers[page].hide()
+        self._offered.addWidget(self._offers[page])
 
     def back(self) -> None:
         """The page before this one."""
@@ -80,6 +93,8 @@ class HelpPane(QFrame):
             self.view.show_anchor(anchor)
         self._target = target
         self._back.setEnabled(bool(self._before))
+        for name, button in self._offers.items():
+            button.setVisible(name == page.name)
         self.pageShown.emit(page.name)
 
     def _head(self):
