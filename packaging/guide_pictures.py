@@ -83,6 +83,7 @@ PICTURES: dict[str, Picture] = {
     "feedback_files": Picture("feedback-files", ("ImportCard",), most=(560, 440)),
     "trainers": Picture("train-start", ("StartPanel",), _scroll("StartPanel"), most=(560, 440)),
     "reward-models": Picture("evaluate-reward", ("RewardPage",), most=(560, 330)),
+    "projects-new": Picture("projects-new", ("NewProjectPage",), most=(420, 500)),
     "families": Picture("models-add", ("AddPanel",), most=(660, 360)),
     "glossary": Picture("train-start", ("SettingsForm",), _scroll("SettingsForm"), most=(560, 260)),
 }

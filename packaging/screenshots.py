@@ -185,6 +185,24 @@ def _keys(studio: Studio) -> None:
     studio.window.keys.open("label")
 
 
+def _projects(action: str = "") -> Scene:
+    """All projects, some of them put away; with a question about the last one open."""
+
+    def scene(studio: Studio) -> None:
+        known = studio.store.projects
+        for name, put_away in (("دعم العملاء & R&D", None), ("Old experiments", known.archive), ("Ward round", known.delete)):
+            if name not in {project.name for project in (*known.all(), *known.archived(), *known.deleted())}:
+                made = known.create(name)
+                put_away and put_away(made.id)
+        studio.desk.projects.show_projects()
+        studio.settle()
+        page = studio.desk.projects._page
+        if action:
+            list(page.cards.values())[1].ask(action)
+
+    return scene
+
+
 SCENES: dict[str, Scene] = {
     **FEEDBACK_SCENES,
     "train": _room("train"),
@@ -208,6 +226,9 @@ SCENES: dict[str, Scene] = {
     "palette": _palette,
     "keys": _keys,
     "welcome": _welcome,
+    "projects": _projects(),
+    "projects-delete": _projects("delete"),
+    "projects-new": lambda studio: studio.desk.projects.show_new(),
     # last: they change the run under way
     "run-slow-list": _troubled_run(_SLOW, False, on_page=False),
     "run-slow": _troubled_run(_SLOW, False, on_page=True),

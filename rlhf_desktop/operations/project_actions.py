@@ -34,6 +34,11 @@ class Contents:
     runs: int
 
     @property
+    def anything(self) -> bool:
+        """Whether there is anything in it."""
+        return any((self.judgements, self.conversations, self.prompts, self.runs))
+
+    @property
     def words(self) -> str:
         """For instance “143 judgements, 12 conversations, 4 runs”."""
         parts = ((self.judgements, "judgement"), (self.conversations, "conversation"), (self.prompts, "prompt"), (self.runs, "run"))
@@ -168,8 +173,9 @@ def delete_project(store: Store, queue: Queue, project: Project) -> Project:
 
 
 def live_run(queue: Queue, project: Project) -> RunSummary | None:
-    """A run of the project that is under way or waits; None when all have ended."""
-    return next((run for run in runs_of(queue, project) if run.state in _LIVE), None)
+    """A run of the project that is under way, else one that waits; None when all have ended."""
+    live = [run for run in runs_of(queue, project) if run.state in _LIVE]
+    return min(live, key=lambda run: (run.state == "queued", run.created), default=None)
 
 
 def _refuse_live(queue: Queue, project: Project, done: str) -> None:

@@ -31,6 +31,7 @@ class Session(QObject):
     """What is current, and what just changed. A room that changes something says so here; others listen."""
 
     projectChanged = Signal()
+    projectRenamed = Signal()  # the current one: nothing else about it has changed
     loadingChanged = Signal(object)  # ui.loading.Loading: how far the model is that is being got ready; None: none is
     modelMissing = Signal(object)  # an AppError: no model could be got ready
     modelChanged = Signal()  # the base model or the adapter chat uses
@@ -97,6 +98,11 @@ class Session(QObject):
         """Make a project current."""
         self._project = project
         self.projectChanged.emit()
+
+    def rename_project(self, project: Project) -> None:
+        """The current project has another name."""
+        self._project = project
+        self.projectRenamed.emit()
 
     @property
     def base(self) -> ModelRef | None:

@@ -21,6 +21,7 @@ class NetworkKeeper(QObject):
         super().__init__(parent)
         self._workspace, self._session, self._asked = workspace, session, asked
         session.projectChanged.connect(self.look)
+        session.projectRenamed.connect(self.look)  # policies go by names
         session.offlineChosen.connect(self.choose)
         self.look()
 

@@ -4,11 +4,14 @@ from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QStyle, QStyleOptionButton, QStylePainter, QWidget
 
+from rlhf_desktop.ui import words
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
 from rlhf_desktop.ui.widgets.surfaces import row
 from rlhf_desktop.ui.widgets.text import IconLabel, caption
+
+_NAME_CHARS = 40  # of a project's name
 
 
 class Header(QFrame):
@@ -65,7 +68,8 @@ class Header(QFrame):
 
     def show_project(self, name: str, count: str, suggestion: str) -> None:
         """Say where we are and what next."""
-        self.project.set_text(name)
+        self.project.set_text(words.shortened(name, _NAME_CHARS))
+        self.project.setToolTip(name if len(name) > _NAME_CHARS else "")
         self.project.setAccessibleName(f"Project: {name}")
         self.count.setText(count)
         self.next.set_text(suggestion or "Next step")

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer
-from PySide6.QtWidgets import QMenu, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.paths import Workspace
@@ -18,7 +17,7 @@ from rlhf_desktop.jobs.device import probe_device
 from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.operations.conversations import find_conversations
 from rlhf_desktop.operations.outlook import Outlook, outlook
-from rlhf_desktop.operations.projects import choose_adapter, choose_base, open_project
+from rlhf_desktop.operations.projects import choose_adapter, choose_base
 from rlhf_desktop.operations.servers import named_servers
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.shelf import ConversationQuery
@@ -35,6 +34,7 @@ from rlhf_desktop.ui.judging.undoing import Undoing
 from rlhf_desktop.ui.label.ahead import WriteAhead
 from rlhf_desktop.ui.loading import LoadingKeeper
 from rlhf_desktop.ui.people import who_am_i
+from rlhf_desktop.ui.projects.desk import ProjectDesk
 
 _LOOK_MS = 2000
 _LIVE_RUNS = "runs under way"  # the setting that remembers them, for who closes the window meanwhile
@@ -71,6 +71,7 @@ class Desk(QObject):
         self._without = "No model yet"  # what is said where there is none
         self._runs = dict.fromkeys(context.store.settings.get(_LIVE_RUNS, []), "running")  # what ended unseen is told at once
         self._looking = False
+        self.projects = ProjectDesk(context, window, self)
         self._undoing = Undoing(context.store, context.session, lambda: who_am_i(context.store), self)
         self._ahead = WriteAhead(context, lambda: who_am_i(context.store), self)
         self._chat_bytes = 0
@@ -85,6 +86,7 @@ class Desk(QObject):
         session, chat, window = self._context.session, self._context.chat, self._window
         session.projectChanged.connect(self.choose_model)
         session.projectChanged.connect(self.show_project)
+        session.projectRenamed.connect(self.show_project)
         session.feedbackChanged.connect(self.show_project)
         session.runsChanged.connect(self.look)
         session.runsChanged.connect(self.show_project)
@@ -104,7 +106,7 @@ class Desk(QObject):
         chat.modelLoaded.connect(self._show_loaded)
         chat.troubleHappened.connect(self._trouble)
         chat.restarted.connect(session.troubled)
-        window.header.projectMenuRequested.connect(self._project_menu)
+        window.header.projectMenuRequested.connect(self.projects.show_menu)
         window.header.nextRequested.connect(self._go_to_next_step)
         window.status.modelRequested.connect(lambda: window.show_room("models"))
         window.status.runRequested.connect(lambda: window.show_room("train"))
@@ -119,6 +121,7 @@ class Desk(QObject):
         window.closed.connect(self._ahead.stop)
         window.closed.connect(self._clock.stop)
         self._clock.timeout.connect(self.look)
+        self._clock.timeout.connect(self.projects.look)
 
     def begin(self) -> None:
         """After the window is shown: fetch what takes time."""
@@ -129,6 +132,7 @@ class Desk(QObject):
         self.show_project()
         self.look()
         self._clock.start()
+        self.projects.erase_expired()
 
     # --- the model
 
@@ -285,21 +289,6 @@ class Desk(QObject):
         else:
             window.show_room(step.room)
 
-    def _project_menu(self, at: QWidget) -> None:
-        store, session = self._context.store, self._context.session
-        menu = QMenu(at)
-        for project in store.projects.all():
-            action = menu.addAction(project.name.replace("&", "&&"), lambda name=project.name: self.open_project(name))
-            action.setCheckable(True)
-            action.setChecked(project.id == session.project.id)
-        menu.addSeparator()
-        menu.addAction("Sample project", self.show_sample_project)
-        menu.popup(at.mapToGlobal(at.rect().bottomLeft()))
-
-    def open_project(self, name: str) -> None:
-        """Make a project current."""
-        self._context.session.set_project(open_project(self._context.store, name))
-
     def _show_network(self) -> None:
         rule = self._context.session.network
         self._window.status.show_network(rule.offline, rule.why)
@@ -418,6 +407,7 @@ class Desk(QObject):
             *rooms,
             Command("Instructions and sampling", "tune", self._show_setup, aliases=_SETUP),
             Command("New conversation", "plus", self._new_conversation, keymap.shown("new conversation"), "new chat"),
+            *self.projects.commands(),
             Command("Open the sample project", "spark", self.show_sample_project),
             Command("Publish comparisons on the Hub", "upload", session.publishingRequested.emit),
             Command("Undo the last judgement", "undo", session.undoRequested.emit, keymap.shown("undo"), "undo, take back, revert"),

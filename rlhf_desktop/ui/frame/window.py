@@ -87,7 +87,7 @@ class Window(QMainWindow):
 
     @property
     def current_room(self) -> str:
-        """The key of the room shown; "" for the welcome page."""
+        """The key of the room shown; "" for a page that is no room: the welcome, the projects."""
         return self._current
 
     def room(self, key: str) -> Room:
@@ -113,8 +113,9 @@ class Window(QMainWindow):
         self.roomChanged.emit(key)
 
     def focus_place(self) -> QWidget | None:
-        """Where the focus belongs when nothing has taken it: what the room in front names."""
-        return self._rooms[self._current].focus_place() if self._current else None
+        """Where the focus belongs when nothing has taken it: what the room or page in front names."""
+        front = self._rooms[self._current] if self._current else self.stack.currentWidget()
+        return front.focus_place() if hasattr(front, "focus_place") else None
 
     def _enter_room(self, key: str) -> None:
         """A room chosen on the rail, with its keys too: the focus goes with it, or the open rail would cover the room."""
@@ -134,12 +135,17 @@ class Window(QMainWindow):
         """Show the first-run page instead of a room."""
         if self.welcome is None:
             self.welcome = WelcomePage()
-            self.stack.addWidget(self.welcome)
+        self.show_page(self.welcome)
+        return self.welcome
+
+    def show_page(self, page: QWidget) -> None:
+        """Show a page that is no room instead of one."""
+        if self.stack.indexOf(page) < 0:
+            self.stack.addWidget(page)
         if self._current:
             self._rooms[self._current].deactivated()
         self._current = ""
-        self.stack.setCurrentWidget(self.welcome)
-        return self.welcome
+        self.stack.setCurrentWidget(page)
 
     def show_trouble(self, trouble: AppError) -> None:
         """Say what happened, what is safe and what to try."""

@@ -17,6 +17,8 @@ ROOMS = {
 }
 # what fills a room, or is open in it: the innermost that is seen is meant
 PAGES = {
+    "ProjectsPage": "projects#putting-away-deleting-bringing-back",
+    "NewProjectPage": "projects#a-new-project",
     "SetupPanel": "chat#instructions-and-sampling",
     "WritePrompts": "label#prompts",
     "ProtocolPage": "feedback#what-is-asked",

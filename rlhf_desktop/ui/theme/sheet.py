@@ -134,6 +134,10 @@ def _fields(c: t.Palette, scale: float, arrow: str, tick: str) -> str:
         image: url("{tick}"); }}
     QCheckBox::indicator:disabled {{ border-color: {c.hairline}; }}
     QCheckBox::indicator:checked:disabled {{ background: {c.line}; border-color: {c.line}; }}
+    QRadioButton::indicator {{ width: {px(t.ICON_SMALL - 4, scale)}; height: {px(t.ICON_SMALL - 4, scale)};
+        border: 1px solid {c.muted}; border-radius: {px((t.ICON_SMALL - 2) // 2, scale)}; background: {c.surface}; }}
+    QRadioButton::indicator:checked {{ width: {px(t.ICON_SMALL // 2 - 2, scale)}; height: {px(t.ICON_SMALL // 2 - 2, scale)};
+        border: 4px solid {c.accent}; }}
     QCheckBox:focus, QRadioButton:focus {{ border-color: {c.accent}; }}
     """
 
