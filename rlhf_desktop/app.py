@@ -74,7 +74,7 @@ class Desktop(QObject):
         super().__init__()
         self._app = app
         self._store = open_store(workspace)
-        self._theme = Theme(app, self._store.settings.get("appearance", "system"))
+        self._theme = Theme(app, self._store.settings.get("appearance", "system"), self._store.settings.get("text_size"))
         self._client = WorkerClient(worker_command("chat"), worker_environment(), package_parent(), self)
         self._tasks = TaskRunner(self)
         self._garbage = GuiThreadCollector(self)
