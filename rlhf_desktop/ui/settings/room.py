@@ -224,7 +224,10 @@ class SettingsRoom(QObject):
         line = row()
         show = Button("Open the folder", icon="folder")
         show.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(workspace.root))))
+        self.restore = Button("Restore a backup…", icon="undo")
+        self.restore.clicked.connect(self._context.session.restoreRequested)
         line.addWidget(show)
+        line.addWidget(self.restore)
         line.addWidget(caption("Copying this folder is a complete backup.", wrap=True), 1)
         card.body.addLayout(line)
         if self._context.store.notice:
