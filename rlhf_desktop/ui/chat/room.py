@@ -264,7 +264,7 @@ class ChatRoom(QObject):
 
     def _show_setup(self, on: bool) -> None:
         self.setup.setVisible(on)
-        (self.setup.edit if on else self.composer.edit).setFocus()
+        (self.setup.edit if on else self.focus_place()).setFocus()
 
     def _make_usual(self) -> None:
         self.presenter.make_usual()
@@ -322,7 +322,7 @@ class ChatRoom(QObject):
     def _cancel_waiting(self) -> None:
         if undo := self.presenter.cancel_waiting():
             self._context.session.announce("The message is not sent.", undo)
-        self.composer.edit.setFocus()
+        self.focus_place().setFocus()
 
     def _new(self) -> None:
         self.presenter.new_conversation()
@@ -342,7 +342,7 @@ class ChatRoom(QObject):
         turn.edited.connect(lambda message, text: self.presenter.edit(message, text, self.composer.answers.value()))
         turn.corrected.connect(self.presenter.correct)
         turn.drafted.connect(self.presenter.keep_edit)
-        turn.editLeft.connect(self.composer.edit.setFocus)
+        turn.editLeft.connect(lambda: self.focus_place().setFocus())
         turn.instructionsAsked.connect(lambda: self.setup_button.setChecked(True))
         turn.deleted.connect(self._delete_turn)
 
@@ -350,7 +350,7 @@ class ChatRoom(QObject):
         gone, undo = self.presenter.delete_turn(message_id)
         what = count(gone, "message is", "messages are")
         self._context.session.announce(f"{what} deleted. Judgements about them are kept, as they were displayed.", undo)
-        self.composer.edit.setFocus()
+        self.focus_place().setFocus()
 
     # --- menus, list, state
 

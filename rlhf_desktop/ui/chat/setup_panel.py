@@ -47,6 +47,7 @@ class SetupPanel(Card):
         self.body.addWidget(self.edit)
         self.body.addLayout(self._make_sampling())
         self.body.addLayout(self._make_thinking())
+        self.show_thinking("switch")  # now that its parts have a place: before, one shown would be a window
         lower = row(spacing=t.SPACE_S)
         lower.addStretch(1)
         close, self.use = Button("Close", "quiet"), Button("Use these instructions")
@@ -106,7 +107,6 @@ class SetupPanel(Card):
         held = column(spacing=t.SPACE_XS)
         held.addLayout(line)
         held.addWidget(self._about_thoughts)
-        self.show_thinking("switch")
         return held
 
     def show_thinking(self, kind: Kind | None) -> None:

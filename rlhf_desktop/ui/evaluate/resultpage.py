@@ -70,7 +70,8 @@ class ResultPage(Page):
         self.write.setToolTip("Write a page to send to a colleague: the numbers, the charts, sample answers; it names nobody")
         self.write.clicked.connect(self.reportAsked)
         self.go_on = Button(f"Go on judging ({mine_left} left)" if mine_left else "Judge more prompts")
-        self.go_on.setVisible(mine_left > 0 or more > 0)
+        if not mine_left and not more:
+            self.go_on.hide()  # shown before it has a place, it would be a window of its own
         self.go_on.clicked.connect(self.continued if mine_left else self.extended)
         self.keep = Button(f"Keep {words.shortened(self.report.evaluation.old_name, 24)}")
         self.adopt = Button(f"Adopt {words.shortened(self.report.evaluation.new_name, 24)}")

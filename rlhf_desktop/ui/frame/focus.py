@@ -1,9 +1,9 @@
 """Keeps the keyboard's focus where the eye is: in the room in front, in what lies over it, and on no button by accident.
 
 Qt gives the focus away when what has it is hidden or disabled: to whatever is next, which may be a button that starts hours of
-work; it lets a room that is behind take it; and code put it on a button that the next Space then pressed. Here all of these go to
-the place that the room in front names. What the user does with Tab, arrows or the mouse stands, and so does a field, a list or a
-board that a room chooses.
+work; it lets a room that is behind take it, or what is hidden; and code put it on a button that the next Space then pressed. Here
+all of these go to the place that the room in front names. What the user does with Tab, arrows or the mouse stands, and so does a
+field, a list or a board that a room chooses.
 """
 
 from PySide6.QtCore import QObject, Qt
@@ -48,7 +48,7 @@ class FocusKeeper(QObject):
             self._give(old if old is not None and _can_hold(old) and not self._is_behind(old) else None)
         elif old is not None and old.window() is self.parent() and not _can_hold(old):
             self._give(None)  # at once: the room that chooses afterwards is obeyed
-        elif now is not old and _is_put_on_a_button(now):
+        elif not _can_hold(now) or (now is not old and _is_put_on_a_button(now)):
             self._give(None)
 
     def _give(self, widget: QWidget | None) -> None:

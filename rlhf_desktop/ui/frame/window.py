@@ -57,9 +57,6 @@ class Window(QMainWindow):
         self.header.helpRequested.connect(self.help.toggle)
         self.status.wordsRequested.connect(self.help.show_words)
         keymap.listen(self, "keys", self.show_keys)
-        for name, by in (("larger text", 1), ("smaller text", -1), ("usual text", 0)):
-            keymap.listen(self, name, lambda by=by: context.theme.step_text_size(by))
-        context.theme.textSizeChanged.connect(self._keep_text_size)
         keymap.listen(self, "undo", lambda: self.toast.undo() or context.session.undoRequested.emit())
         keymap.listen(self, "redo", context.session.redoRequested.emit)
         keymap.listen(self, "quit", self.close)
@@ -88,9 +85,6 @@ class Window(QMainWindow):
         lane = self.header.lane()
         return QRect(self.header.mapTo(self.centralWidget(), lane.topLeft()), lane.size())
 
-    def _keep_text_size(self, percent: int) -> None:
-        self._context.store.settings.set("text_size", percent)
-
     @property
     def current_room(self) -> str:
         """The key of the room shown; "" for a page that is no room: the welcome, the projects."""
@@ -107,6 +101,8 @@ class Window(QMainWindow):
     def show_room(self, key: str) -> None:
         """Bring a room to the front."""
         room = self.room(key)
+        for overlay in (self.palette_view, self.keys):
+            overlay.leave()
         if self._current and self._current != key:
             self._rooms[self._current].deactivated()
         self._current = key

@@ -117,7 +117,6 @@ class StartPanel(Card):
         self._preset.changed.connect(self._choose_preset)
         self._start.currentIndexChanged.connect(self._suggest_name)
         self._name.textEdited.connect(self._rename)
-        self._name.returnPressed.connect(self._submit)
         self.form.edited.connect(self._changed)
         for box in (self._start, self._reward):
             box.currentIndexChanged.connect(self._changed)

@@ -17,7 +17,6 @@ from shiboken6 import isValid
 
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.theme.growing import keep_grown
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption, heading, restyle
 
@@ -107,7 +106,7 @@ class Page(QScrollArea):
         across.setContentsMargins(t.SPACE_XL, t.SPACE_XL, t.SPACE_XL, t.SPACE_XL)
         inner = QWidget()
         inner.setProperty("kind", "plain")
-        keep_grown(inner, lambda: inner.setMaximumWidth(icons.grown(width)))
+        inner.setMaximumWidth(icons.grown(width))
         inner.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         across.addStretch(1)
         across.addWidget(inner, 1000)
@@ -146,7 +145,7 @@ class EmptyState(QWidget):
         words.setAlignment(centre)
         words.ensurePolished()
         words.setFixedWidth(t.SIDEBAR_WIDTH * 2 - t.SPACE_XXL * 2)
-        keep_grown(words, lambda: words.setMinimumHeight(words.heightForWidth(words.width())))
+        words.setMinimumHeight(words.heightForWidth(words.width()))
         box.addWidget(words, 0, centre)
         if button:
             self.button = Button(button, "primary", shortcut=shortcut)
@@ -169,7 +168,7 @@ class Meter(QWidget):
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setAccessibleName(name)
-        self._words = caption(words, wrap=True)
+        self._words = caption(words)
         box.addWidget(self._bar)
         box.addWidget(self._words)
 
@@ -222,11 +221,11 @@ class Notice(QFrame):
         self._picture = IconLabel(icon, tone)
         self.words = Label(text, wrap=True)
         self.button = Button(button or "OK", "normal")
-        self.button.setVisible(bool(button))
         self.button.clicked.connect(self.acted)
         across.addWidget(self._picture, 0, Qt.AlignmentFlag.AlignTop)
         across.addWidget(self.words, 1)
         across.addWidget(self.button, 0, Qt.AlignmentFlag.AlignVCenter)
+        self.button.setVisible(bool(button))  # now that it has a place: before, it would be a window of its own
 
     def say(self, icon: str, text: str, tone: t.Role = "text", button: str = "") -> None:
         """Show another sentence."""

@@ -1,1 +1,0 @@
-"""Getting a backup back, at the start and from Settings."""
