@@ -20,6 +20,8 @@ from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.window_lock import Holder, WindowLock
 from rlhf_desktop.operations.opening import open_store
 from rlhf_desktop.operations.projects import open_project
+from rlhf_desktop.operations.restoring import DatabaseGone, Restored, restored_words
+from rlhf_desktop.store.driver import Damaged
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.context import Context, Session
 from rlhf_desktop.ui.frame.desk import Desk
@@ -27,6 +29,7 @@ from rlhf_desktop.ui.frame.placing import Placing
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.garbage import GuiThreadCollector
 from rlhf_desktop.ui.network import NetworkKeeper
+from rlhf_desktop.ui.restoring.window import RestoreWindow
 from rlhf_desktop.ui.tasks import TaskRunner
 from rlhf_desktop.ui.theme.style import Theme
 
@@ -55,16 +58,47 @@ def main(
         print(_taken(holder, raise_first(where)), file=sys.stderr)
         return 1
     try:
-        desktop = Desktop(app, where, project, offline)
+        return _work(app, where, project, offline)
     except AppError as trouble:
         print(trouble, file=sys.stderr)
         return 1
-    try:
-        desktop.open()
-        return app.exec()
     finally:
-        desktop.put_away()
         lock.release()
+
+
+def _work(app: QApplication, where: Workspace, project: str | None, offline: bool) -> int:
+    """One window after another, until one is closed for good: restoring wants the database to itself."""
+    restored: Restored | None = None
+    while True:
+        try:
+            desktop = Desktop(app, where, project, offline)
+        except (DatabaseGone, Damaged) as trouble:
+            print(trouble, file=sys.stderr)
+            if (restored := _restored(app, where)) is None:
+                return 1
+            continue
+        try:
+            desktop.open(restored)
+            code = app.exec()
+        finally:
+            desktop.put_away()
+        if not desktop.wants_restoring:
+            return code
+        restored = _restored(app, where)
+
+
+def _restored(app: QApplication, where: Workspace) -> Restored | None:
+    """Let the user restore a backup. None: nothing was changed."""
+    theme = Theme(app)
+    window = RestoreWindow(where)
+    outcome: list[Restored | None] = []
+    window.finished.connect(outcome.append)
+    window.finished.connect(app.quit)
+    window.show()
+    app.exec()
+    window.deleteLater()
+    theme.deleteLater()
+    return outcome[0] if outcome else None
 
 
 class Desktop(QObject):
@@ -73,8 +107,9 @@ class Desktop(QObject):
     def __init__(self, app: QApplication, workspace: Workspace, project: str | None = None, offline: bool = False) -> None:
         super().__init__()
         self._app = app
+        self.wants_restoring = False
         self._store = open_store(workspace)
-        self._theme = Theme(app, self._store.settings.get("appearance", "system"))
+        self._theme = Theme(app, self._store.settings.get("appearance", "system"), self._store.settings.get("text_size"))
         self._client = WorkerClient(worker_command("chat"), worker_environment(), package_parent(), self)
         self._tasks = TaskRunner(self)
         self._garbage = GuiThreadCollector(self)
@@ -93,6 +128,7 @@ class Desktop(QObject):
         self.desk = Desk(self.context, self.window)
         self.placing = Placing(self.window, self._store.settings)
         self.window.closed.connect(self._close)
+        self.context.session.restoreRequested.connect(self._close_to_restore)
         self._server = QLocalServer(self)
         self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
         self._server.newConnection.connect(self._second_start)
@@ -101,8 +137,12 @@ class Desktop(QObject):
         self._hook = sys.excepthook
         sys.excepthook = self._bug
 
-    def open(self) -> None:
-        """Show the window first; whatever takes time comes after."""
+    def open(self, restored: Restored | None = None) -> None:
+        """Show the window first; whatever takes time comes after.
+
+        Args:
+            restored: What was restored just before.
+        """
         if self._store.settings.get("welcomed"):
             self.window.show_room(self.placing.room)
         else:
@@ -112,6 +152,8 @@ class Desktop(QObject):
         self._garbage.spare()
         self.placing.show()
         QTimer.singleShot(0, self.desk.begin)
+        if restored is not None:
+            self.context.session.announce(restored_words(restored))
 
     def put_away(self) -> None:
         """After the event loop: give everything back."""
@@ -127,6 +169,10 @@ class Desktop(QObject):
         self._client.ended.connect(self._app.quit)
         QTimer.singleShot(_GOODBYE_MS, self._app.quit)
         self._client.close()
+
+    def _close_to_restore(self) -> None:
+        self.wants_restoring = True
+        self.window.close()
 
     def _second_start(self) -> None:
         self._server.nextPendingConnection().disconnectFromServer()

@@ -10,28 +10,22 @@ import click
 from rlhf_desktop.cli.common import Command, table
 from rlhf_desktop.cli.desk import Desk, desk_of
 from rlhf_desktop.core.errors import BadInput, StoreTrouble
-from rlhf_desktop.core.words import count
 from rlhf_desktop.jobs.window_lock import WindowLock
 from rlhf_desktop.operations.restoring import (
     Backup,
-    Current,
     Restored,
     as_json,
     backups_of,
     current,
+    current_words,
     find_backup,
+    held_words,
+    made_words,
     open_without_journal,
     restore,
+    restored_words,
 )
-from rlhf_desktop.store.backups import Contents, back_up
-
-_HEALTH = {
-    "well": "The database is well",
-    "missing": "The database is missing",
-    "empty": "The database is empty",
-    "damaged": "The database is damaged",
-    "journal": "The database is well, but its journal is damaged or belongs to another file",
-}
+from rlhf_desktop.store.backups import back_up
 
 
 @click.command(cls=Command)
@@ -44,29 +38,11 @@ def backups(ctx: click.Context, now: bool) -> None:
         stamp = datetime.now(UTC).strftime("%Y-%m-%d-%H%M%S")
         desk.console.note(f"Made {back_up(desk.store.connection, desk.workspace.backups / f'by-hand-{stamp}.db').name}.")
     found, there = current(desk.workspace), backups_of(desk.workspace)
-    rows = [
-        (each.path.name, f"{each.made_at:%Y-%m-%d %H:%M}", each.kind, each.problem or held_words(each.contents)) for each in there
-    ]
-    listed = table(rows, ("Backup", "Made (UTC)", "Why", "Holds")) if rows else "There are no backups."
+    rows = [(each.path.name, made_words(each), each.kind, each.problem or held_words(each.contents)) for each in there]
+    listed = table(rows, ("Backup", "Made", "Why", "Holds")) if rows else "There are no backups."
     desk.console.result(
         {"database": found.health, "backups": [as_json(each) for each in there]}, f"{current_words(found)}\n\n{listed}"
     )
-
-
-def held_words(held: Contents | None) -> str:
-    """What a copy holds."""
-    if held is None or not held.has_data:
-        return "nothing"
-    projects = ", ".join(f"{name} {n:,}" for name, n in held.projects[:4]) + (", …" if len(held.projects) > 4 else "")
-    return f"{count(held.judgements, 'judgement')}, {count(held.conversations, 'conversation')} ({projects})"
-
-
-def current_words(found: Current) -> str:
-    """How the database is, and what it holds."""
-    words = _HEALTH[found.health]
-    if found.contents is not None:
-        return f"{words}: {held_words(found.contents)}."
-    return f"{words}; {count(found.readable, 'judgement')} can be read of it." if found.health == "damaged" else f"{words}."
 
 
 @click.command("restore", cls=Command)
@@ -120,12 +96,10 @@ def _confirm(desk: Desk, backup: Backup | None, yes: bool) -> None:
 
 
 def _say(desk: Desk, done: Restored) -> None:
-    saved = f", {done.salvaged:,} of them saved from the damaged file" if done.salvaged else ""
-    kept = f"\nThe database as it was is kept as {done.kept.name}." if done.kept else ""
     value = {
         "judgements": done.contents.judgements,
         "conversations": done.contents.conversations,
         "salvaged": done.salvaged,
         "kept": done.kept.name if done.kept else None,
     }
-    desk.console.result(value, f"The database now holds {held_words(done.contents)}{saved}.{kept}")
+    desk.console.result(value, restored_words(done))

@@ -77,4 +77,4 @@ def resources_dir() -> Path:
     """The shipped icons, themes, fonts, prompts and guide: beside the package, or inside it once installed."""
     package = Path(__file__).resolve().parent.parent
     beside = package.parent / "resources"
-    return beside if beside.is_dir() else package / "resources"
+    return beside if (beside / "guide").is_dir() else package / "resources"

@@ -17,6 +17,7 @@ from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, NotFound, Stor
 from rlhf_desktop.core.files import fsync_file, is_disk_full
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, fsync_dir, make_private, replace
+from rlhf_desktop.core.words import count
 from rlhf_desktop.store.backups import (
     COMPANIONS,
     Contents,
@@ -39,6 +40,15 @@ _KINDS = {
     "before-merge": "before a merge",
     "before-restore-": "before a restore",
     "by-hand-": "made by hand",
+}
+
+
+_HEALTH = {
+    "well": "The database is well",
+    "missing": "The database is missing",
+    "empty": "The database is empty",
+    "damaged": "The database is damaged",
+    "journal": "The database is well, but its journal is damaged or belongs to another file",
 }
 
 
@@ -94,6 +104,29 @@ class Restored:
     salvaged: int = 0
 
 
+def held_words(held: Contents | None) -> str:
+    """What a copy holds."""
+    if held is None or not held.has_data:
+        return "nothing"
+    projects = ", ".join(f"{name} {n:,}" for name, n in held.projects[:4]) + (", …" if len(held.projects) > 4 else "")
+    return f"{count(held.judgements, 'judgement')}, {count(held.conversations, 'conversation')} ({projects})"
+
+
+def current_words(found: Current) -> str:
+    """How the database is, and what it holds."""
+    words = _HEALTH[found.health]
+    if found.contents is not None:
+        return f"{words}: {held_words(found.contents)}."
+    return f"{words}; {count(found.readable, 'judgement')} can be read of it." if found.health == "damaged" else f"{words}."
+
+
+def restored_words(done: Restored) -> str:
+    """What a restore did."""
+    saved = f", {done.salvaged:,} of them saved from the damaged file" if done.salvaged else ""
+    kept = f" The database as it was is kept as {done.kept.name}." if done.kept else ""
+    return f"The database now holds {held_words(done.contents)}{saved}.{kept}"
+
+
 # --- looking ------------------------------------------------------------------------------------------------------------------
 
 
@@ -109,6 +142,8 @@ def _backup(path: Path) -> Backup:
     try:
         held = contents_of(path)
         problem = "This is not a database of this program." if held is None else _too_new(held)
+    except Damaged:
+        held, problem = None, "It is damaged."
     except StoreTrouble as trouble:
         held, problem = None, trouble.message
     return Backup(path, kind, _made_at(path, stat.st_mtime), stat.st_size, held, problem)
@@ -122,6 +157,12 @@ def _made_at(path: Path, modified: float) -> datetime:
     except ValueError:
         return changed
     return changed if changed.date() == day.date() else day
+
+
+def made_words(backup: Backup) -> str:
+    """When it was made, on this computer's clock; the day alone where the hour is not known."""
+    at = backup.made_at
+    return f"{at:%d %B %Y}" if (at.hour, at.minute, at.second) == (0, 0, 0) else f"{at.astimezone():%d %B %Y, %H:%M}"
 
 
 def _too_new(held: Contents) -> str:
@@ -171,12 +212,8 @@ def refuse_to_begin_anew(workspace: Workspace) -> None:
     if not kept and not runs:
         return
     word = "empty" if path.exists() else "missing"
-    there = " and ".join(_counted(n, noun) for n, noun in ((len(kept), "backup"), (runs, "run")) if n)
+    there = " and ".join(count(n, noun) for n, noun in ((len(kept), "backup"), (runs, "run")) if n)
     raise DatabaseGone(f"The database of this workspace ({path.name}) is {word}, but the workspace has {there}.")
-
-
-def _counted(n: int, word: str) -> str:
-    return f"{n} {word}{'' if n == 1 else 's'}"
 
 
 class DatabaseGone(StoreTrouble):

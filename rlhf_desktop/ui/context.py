@@ -53,6 +53,7 @@ class Session(QObject):
     conversationRequested = Signal(str)  # show this conversation (Chat listens)
     sampleProjectRequested = Signal()  # make or open the sample project (Train listens)
     welcomeRequested = Signal()
+    restoreRequested = Signal()  # close this window and restore a backup
     judgementRestored = Signal(object)  # a Judgement that counts again: nobody need judge its answers now
     undoRequested = Signal()  # Ctrl+Z, when no toast offers an undo
     redoRequested = Signal()

@@ -1,4 +1,4 @@
-"""Every screen with real content, at the smallest usual size and with text half as large again: named, whole, in place.
+"""Every screen with real content, at the smallest usual size, with text as usual and half as large again: named, whole, in place.
 
 The screens are those of `packaging/screenshots.py`, so what has a picture has these checks.
 """
@@ -33,6 +33,7 @@ from rlhf_desktop.core.measures import ModelCheck, RowSize
 from rlhf_desktop.operations import preflight
 from rlhf_desktop.ui.chat import conversation_list
 from rlhf_desktop.ui.feedback import filters
+from rlhf_desktop.ui.frame.room import ROOMS
 from rlhf_desktop.ui.help import words
 from rlhf_desktop.ui.help.terms import terms_in
 from rlhf_desktop.ui.theme import tokens as t
@@ -64,9 +65,9 @@ def sound(base, rows):
     return ModelCheck(has_template=True, end_token="<|im_end|>", end_is_trained=True, sizes=sizes)
 
 
-@pytest.fixture(scope="module")
-def studio(qapp, dressed, tmp_path_factory):
-    """A window on a filled workspace, with large text."""
+@pytest.fixture(scope="module", params=[100, 150], ids=["100%", "150%"])
+def studio(request, qapp, dressed, tmp_path_factory):
+    """A window on a filled workspace. Text is made larger when every room is there already, as by Ctrl and +."""
     folder, font = tmp_path_factory.mktemp("screens"), qapp.font()
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RLHF_DESKTOP_STATE", str(folder / "state"))
@@ -74,7 +75,10 @@ def studio(qapp, dressed, tmp_path_factory):
             patched.setattr(module, name, 0)
         patched.setattr(screenshot_studio, "REST_MS", 20)
         patched.setattr(preflight, "check_model", sound)
-        made = screenshots.Studio(qapp, folder / "workspace", (t.WINDOW_WIDTH, t.WINDOW_HEIGHT), 1.5)
+        made = screenshots.Studio(qapp, folder / "workspace", (t.WINDOW_WIDTH, t.WINDOW_HEIGHT), 1.0)
+        for spec in ROOMS if request.param != 100 else ():
+            made.window.show_room(spec.key)
+        made.theme.set_text_size(request.param)
         yield made
         made.close()
         made.window.deleteLater()

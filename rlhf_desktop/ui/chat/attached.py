@@ -11,11 +11,12 @@ from rlhf_desktop.feedback.rows import MAX_TEXT_CHARS
 from rlhf_desktop.operations.attachments import choose_parts, fit_trouble, prompt_with
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.theme.growing import keep_grown
 from rlhf_desktop.ui.widgets.buttons import IconButton
 from rlhf_desktop.ui.widgets.surfaces import Notice, column, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, caption
 
-_PAGES_CHARS = 12
+_PAGES_CHARS = 9
 _FITS = "Keep what fits"
 _QUESTION_TOKENS = 100  # are left for the question itself
 
@@ -32,9 +33,9 @@ class AttachedFile(QFrame):
         self.attachment: Attachment | None = None
         self.trouble: AppError | None = None
         self.name = ElidedLabel(name)
-        self.facts = caption("Reading…")
+        self.facts = ElidedLabel("Reading…", "caption", "muted")
         self.pages = QLineEdit()
-        self.pages.setMaximumWidth(self.pages.fontMetrics().averageCharWidth() * _PAGES_CHARS + 2 * t.SPACE_M)
+        keep_grown(self.pages, self._size_pages)
         self.of = caption("")
         self.remove = IconButton("x", f"Remove {name}", size=t.ICON_SMALL)
         across = row(self, t.SPACE_XS, t.SPACE_S)
@@ -47,6 +48,9 @@ class AttachedFile(QFrame):
         self.of.hide()
         self.remove.clicked.connect(self.removed)
         self.pages.textEdited.connect(self._choose)
+
+    def _size_pages(self) -> None:
+        self.pages.setMaximumWidth(self.pages.fontMetrics().averageCharWidth() * _PAGES_CHARS + 2 * t.SPACE_M)
 
     def show_attachment(self, attachment: Attachment) -> None:
         """It has been read."""
@@ -83,7 +87,8 @@ class AttachedFile(QFrame):
         document = self.attachment.document
         size = f"{words.size(document.size_bytes)}, " if document.size_bytes else ""
         self.facts.setText(f"{size}about {self.attachment.tokens:,} tokens")
-        self.facts.setToolTip(document.note)
+        if document.note:
+            self.facts.setToolTip(document.note)
 
 
 class Attachments(QWidget):

@@ -11,6 +11,7 @@ from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.card import cut_words
 from rlhf_desktop.ui.judging.keys import digit
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.theme.growing import keep_grown
 from rlhf_desktop.ui.theme.icons import grown
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.filefold import PromptText
@@ -70,7 +71,7 @@ class JudgingView(QWidget):
         bar, inner = QWidget(), QWidget()
         across = row(bar)
         across.setContentsMargins(t.SPACE_XL, t.SPACE_S, t.SPACE_XL, t.SPACE_M)
-        inner.setMaximumWidth(grown(t.WIDE_WIDTH))
+        keep_grown(inner, lambda: inner.setMaximumWidth(grown(t.WIDE_WIDTH)))
         across.addStretch(1)
         across.addWidget(inner, 1000)
         across.addStretch(1)
@@ -102,7 +103,8 @@ class JudgingView(QWidget):
         line = row(spacing=t.SPACE_M)
         self.why = QLineEdit()
         self.why.setAccessibleName("Why, if you like")
-        self.why.setPlaceholderText("Why? Optional: write it first, then Enter and 1, 2, = or 0")
+        self.why.setPlaceholderText("Why? Write it first (optional)")
+        self.why.setToolTip("Optional: write it first, then Enter and 1, 2, = or 0")
         self.why.setMaxLength(2000)
         self.why.returnPressed.connect(self.setFocus)
         line.addWidget(self.why, 1)
@@ -173,7 +175,7 @@ def _centred(parts: tuple[QWidget, ...]) -> QWidget:
     outer, inner = QWidget(), QWidget()
     across = row(outer)
     across.setContentsMargins(t.SPACE_XL, t.SPACE_L, t.SPACE_XL, 0)
-    inner.setMaximumWidth(grown(t.WIDE_WIDTH))
+    keep_grown(inner, lambda: inner.setMaximumWidth(grown(t.WIDE_WIDTH)))
     across.addStretch(1)
     across.addWidget(inner, 1000)
     across.addStretch(1)

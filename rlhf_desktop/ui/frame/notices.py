@@ -13,6 +13,7 @@ from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.frame.overlay import Overlay
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.theme.growing import keep_grown
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import clear, column, hairline, row
 from rlhf_desktop.ui.widgets.text import Label, caption, heading
@@ -78,7 +79,7 @@ class NoticeList(Overlay):
         super().__init__(host)
         self.setAccessibleName("Notices")
         self._book = book
-        self.setFixedWidth(icons.grown(t.PALETTE_WIDTH) * 3 // 4)
+        keep_grown(self, lambda: self.setFixedWidth(icons.grown(t.PALETTE_WIDTH) * 3 // 4))
         box = column(self, t.SPACE_M, t.SPACE_S)
         box.addWidget(heading("Notices"))
         self._area = QScrollArea()

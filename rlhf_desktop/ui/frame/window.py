@@ -57,6 +57,9 @@ class Window(QMainWindow):
         self.header.helpRequested.connect(self.help.toggle)
         self.status.wordsRequested.connect(self.help.show_words)
         keymap.listen(self, "keys", self.show_keys)
+        for name, by in (("larger text", 1), ("smaller text", -1), ("usual text", 0)):
+            keymap.listen(self, name, lambda by=by: context.theme.step_text_size(by))
+        context.theme.textSizeChanged.connect(self._keep_text_size)
         keymap.listen(self, "undo", lambda: self.toast.undo() or context.session.undoRequested.emit())
         keymap.listen(self, "redo", context.session.redoRequested.emit)
         keymap.listen(self, "quit", self.close)
@@ -84,6 +87,9 @@ class Window(QMainWindow):
         """Where a toast covers no button: in the header."""
         lane = self.header.lane()
         return QRect(self.header.mapTo(self.centralWidget(), lane.topLeft()), lane.size())
+
+    def _keep_text_size(self, percent: int) -> None:
+        self._context.store.settings.set("text_size", percent)
 
     @property
     def current_room(self) -> str:

@@ -17,14 +17,16 @@ from rlhf_desktop.hub.client import endpoint_address
 from rlhf_desktop.jobs.device import known_device
 from rlhf_desktop.store.profiles import Profile
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.frame.notify import TRAY
 from rlhf_desktop.ui.label.ahead import writes_ahead
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.settings.device import DeviceCard, look_at_machine
 from rlhf_desktop.ui.settings.privacy import PrivacyCard
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.theme.style import TEXT_SIZES
 from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
-from rlhf_desktop.ui.widgets.fields import Form
+from rlhf_desktop.ui.widgets.fields import Form, choice
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, Page, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption, title
 
@@ -65,6 +67,7 @@ class SettingsRoom(QObject):
             body.addWidget(card)
         body.addStretch(1)
         context.theme.changed.connect(self._show_mode)  # a method: it is let go with this room
+        context.theme.textSizeChanged.connect(self._show_text_size)
 
     def widget(self) -> QWidget:
         """The room."""
@@ -170,9 +173,17 @@ class SettingsRoom(QObject):
         line.addWidget(self.appearance)
         line.addStretch(1)
         card.body.addLayout(line)
-        card.body.addWidget(
-            caption("Text grows with your system's font size; motion stops when the system asks for less.", wrap=True)
-        )
+        self.text_size = choice("Text size")
+        for percent in TEXT_SIZES:
+            self.text_size.addItem(f"{percent}%", percent)
+        self.text_size.activated.connect(lambda _row: self._context.theme.set_text_size(self.text_size.currentData()))
+        form = Form()
+        form.add("Text size", self.text_size)
+        card.body.addLayout(form)
+        keys = ", ".join(map(keymap.shown, ("larger text", "smaller text", "usual text")))
+        said = f"{keys} change it anywhere. It grows with your system's font size, too. Motion stops when the system asks for less."
+        card.body.addWidget(caption(said, wrap=True))
+        self._show_text_size()
         self.tray = QCheckBox("Show how runs go in the system's tray")
         self.tray.setAccessibleName(self.tray.text())
         self.tray.setChecked(bool(self._context.store.settings.get(TRAY, True)))
@@ -180,6 +191,9 @@ class SettingsRoom(QObject):
         self.tray.toggled.connect(self._set_tray)
         card.body.addWidget(self.tray)
         return card
+
+    def _show_text_size(self) -> None:
+        self.text_size.setCurrentIndex(self.text_size.findData(self._context.theme.text_size))
 
     def _set_tray(self, on: bool) -> None:
         self._context.store.settings.set(TRAY, on)
@@ -210,7 +224,10 @@ class SettingsRoom(QObject):
         line = row()
         show = Button("Open the folder", icon="folder")
         show.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(workspace.root))))
+        self.restore = Button("Restore a backup…", icon="undo")
+        self.restore.clicked.connect(self._context.session.restoreRequested)
         line.addWidget(show)
+        line.addWidget(self.restore)
         line.addWidget(caption("Copying this folder is a complete backup.", wrap=True), 1)
         card.body.addLayout(line)
         if self._context.store.notice:

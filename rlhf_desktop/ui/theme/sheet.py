@@ -138,6 +138,7 @@ def _fields(c: t.Palette, scale: float, arrow: str, tick: str) -> str:
         border: 1px solid {c.muted}; border-radius: {px((t.ICON_SMALL - 2) // 2, scale)}; background: {c.surface}; }}
     QRadioButton::indicator:checked {{ width: {px(t.ICON_SMALL // 2 - 2, scale)}; height: {px(t.ICON_SMALL // 2 - 2, scale)};
         border: 4px solid {c.accent}; }}
+    QRadioButton::indicator:disabled {{ border-color: {c.hairline}; }}
     QCheckBox:focus, QRadioButton:focus {{ border-color: {c.accent}; }}
     """
 

@@ -13,6 +13,9 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.sheet import stylesheet
 
 Mode = Literal["system", "light", "dark"]
+TEXT_SIZES = (80, 90, 100, 110, 125, 150, 175, 200)  # in percent of what the system's font asks for
+USUAL_SIZE = 100
+_LARGEST_SCALE = 3.0
 
 
 def current() -> t.Palette:
@@ -50,19 +53,21 @@ def qt_palette(colours: t.Palette) -> QPalette:
 
 
 class Theme(QObject):
-    """Dresses the application. Make one, before the first widget; `set_mode` at any time."""
+    """Dresses the application. Make one, before the first widget; `set_mode` and `set_text_size` at any time."""
 
     changed = Signal()
 
-    def __init__(self, app: QApplication, mode: Mode = "system") -> None:
+    textSizeChanged = Signal(int)  # percent
+
+    def __init__(self, app: QApplication, mode: Mode = "system", text_size: object = USUAL_SIZE) -> None:
         super().__init__(app)
         self._app = app
         self._mode: Mode = mode
-        self.scale = fonts.text_scale(app.font())
+        self._text_size = text_size if isinstance(text_size, int) and text_size in TEXT_SIZES else USUAL_SIZE
+        self._system_scale = fonts.text_scale(app.font())
         self._pictures = QTemporaryDir()
         fonts.load()
         app.setStyle("Fusion")
-        app.setFont(fonts.font(t.TYPE_BODY, self.scale))
         app.styleHints().colorSchemeChanged.connect(self._system_changed)
         self._apply()
 
@@ -75,6 +80,29 @@ class Theme(QObject):
         """Follow the system, or stay light or dark."""
         self._mode = mode
         self._apply()
+
+    @property
+    def scale(self) -> float:
+        """How much larger text is than the tokens say: as the system's font, and as the user chose on top."""
+        return min(_LARGEST_SCALE, self._system_scale * self._text_size / 100)
+
+    @property
+    def text_size(self) -> int:
+        """What the user chose, in percent."""
+        return self._text_size
+
+    def set_text_size(self, percent: int) -> None:
+        """Make all text larger or smaller, at once. Of `TEXT_SIZES` the nearest is taken."""
+        nearest = min(TEXT_SIZES, key=lambda size: abs(size - percent))
+        if nearest != self._text_size:
+            self._text_size = nearest
+            self._apply()
+            self.textSizeChanged.emit(nearest)
+
+    def step_text_size(self, by: int) -> None:
+        """The next larger size, or the next smaller; 0: the usual one."""
+        place = TEXT_SIZES.index(self._text_size) + by
+        self.set_text_size(TEXT_SIZES[min(max(place, 0), len(TEXT_SIZES) - 1)] if by else USUAL_SIZE)
 
     def _system_changed(self) -> None:
         if self._mode == "system":
@@ -93,7 +121,9 @@ class Theme(QObject):
         return path.as_posix()
 
     def _apply(self) -> None:
-        colours = self._wanted()
+        colours, wanted = self._wanted(), fonts.font(t.TYPE_BODY, self.scale)
+        if self._app.font() != wanted:
+            self._app.setFont(wanted)
         self._app.setPalette(qt_palette(colours))
         arrow, tick = self._picture("chevron-down", colours, "muted"), self._picture("check", colours, "on_accent")
         self._app.setStyleSheet(stylesheet(colours, self.scale, arrow, tick))

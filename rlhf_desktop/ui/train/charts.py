@@ -87,7 +87,7 @@ class ChartCard(Card):
         self._legend.setSizePolicy(place)
         self.body.addWidget(self._legend)
         theme.changed.connect(self._dress)
-        self._scale = theme.scale
+        self._theme = theme
         self._dress()
 
     def refresh(self, view: RunView) -> bool:
@@ -130,7 +130,7 @@ class ChartCard(Card):
         return f"{value:.0%}" if self._chart.unit == "%" else f"{value:.3g}"
 
     def _dress(self) -> None:
-        dress(self._plot, self._scale)
+        dress(self._plot, self._theme.scale)
         for number, (faint, line) in enumerate(zip(self._faint, self._lines, strict=True)):
             pale = QColor(strokes()[number])
             pale.setAlphaF(0.3)

@@ -146,7 +146,7 @@ class OverlayChart(Card):
         said = Label("   ·   ".join(legend), "caption", "muted", wrap=True)
         self._plot.setAccessibleDescription(said.text())
         self.body.addWidget(said)
-        self._scale = theme.scale
+        self._theme = theme
         theme.changed.connect(self._dress)
         self._dress()
 
@@ -155,7 +155,7 @@ class OverlayChart(Card):
         self._plot.close()
 
     def _dress(self) -> None:
-        dress(self._plot, self._scale)
+        dress(self._plot, self._theme.scale)
         for number, line in enumerate(self._lines):
             line.setPen(pg.mkPen(strokes()[number], width=2, style=DASHES[number]))
 

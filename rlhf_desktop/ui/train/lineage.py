@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from PySide6.QtWidgets import QWidget
 
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.theme.growing import keep_grown
 from rlhf_desktop.ui.widgets.surfaces import clear, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, restyle
 
@@ -36,6 +37,6 @@ class LineageStrip(QWidget):
 
 def _link(name: str, made: bool) -> ElidedLabel:
     link = ElidedLabel(name, strong=made)
-    link.setMaximumWidth(link.fontMetrics().horizontalAdvance(name) + 2 * t.SPACE_L)
+    keep_grown(link, lambda: link.setMaximumWidth(link.fontMetrics().horizontalAdvance(name) + 2 * t.SPACE_L))
     restyle(link, kind="made" if made else "chip")
     return link

@@ -10,6 +10,7 @@ from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.theme.growing import keep_grown
 from rlhf_desktop.ui.train.statechip import StateChip
 from rlhf_desktop.ui.train.wording import LIVE, RECIPES
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
@@ -33,7 +34,7 @@ class RunRow(Card):
         self.pick.toggled.connect(self.picked)
         across.addWidget(self.pick)
         self.chip = StateChip()
-        self.chip.setFixedWidth(icons.grown(t.SPACE_XXL * 4))
+        keep_grown(self.chip, lambda: self.chip.setFixedWidth(icons.grown(t.SPACE_XXL * 4)))
         across.addWidget(self.chip)
         names = column(spacing=2)
         self._title = ElidedLabel("", strong=True)

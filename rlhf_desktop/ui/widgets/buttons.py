@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QPushButton, QT
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.theme.growing import is_growth
 from rlhf_desktop.ui.widgets.text import restyle
 
 Kind = Literal["normal", "primary", "quiet", "danger", "link", "row", "status"]
@@ -65,8 +66,12 @@ class Button(QPushButton):
         super().focusInEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:
-        """Tint again when the theme has changed."""
+        """Tint again when the theme has changed, and grow with the text."""
         super().changeEvent(event)
+        if is_growth(event) and self._size != icons.grown(t.ICON_SMALL):
+            self._size = icons.grown(t.ICON_SMALL)
+            self.setIconSize(QSize(self._size, self._size))
+            self._refresh()
         if event.type() == QEvent.Type.PaletteChange:
             self._refresh()
 
@@ -90,9 +95,10 @@ class IconButton(QToolButton):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._icon, self._size = icon, size if kind == "rail" else icons.grown(size)  # the rail has one width
+        self._icon, self._token = icon, size
         self._role: t.Role = "on_accent" if kind == "primary" else "muted"
         self.setProperty("kind", kind)
+        self._size = self._grown()
         self.setIconSize(QSize(self._size, self._size))
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -118,10 +124,17 @@ class IconButton(QToolButton):
         super().focusInEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:
-        """Tint again when the theme has changed."""
+        """Tint again when the theme has changed, and grow with the text."""
         super().changeEvent(event)
+        if is_growth(event) and self._size != self._grown():
+            self._size = self._grown()
+            self.setIconSize(QSize(self._size, self._size))
+            self._refresh()
         if event.type() == QEvent.Type.PaletteChange:
             self._refresh()
+
+    def _grown(self) -> int:
+        return self._token if self.property("kind") == "rail" else icons.grown(self._token)  # the rail has one width
 
     def _refresh(self) -> None:
         role = "text" if self.isChecked() else self._role

@@ -17,6 +17,7 @@ from shiboken6 import isValid
 
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.theme.growing import keep_grown
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption, heading, restyle
 
@@ -106,7 +107,7 @@ class Page(QScrollArea):
         across.setContentsMargins(t.SPACE_XL, t.SPACE_XL, t.SPACE_XL, t.SPACE_XL)
         inner = QWidget()
         inner.setProperty("kind", "plain")
-        inner.setMaximumWidth(icons.grown(width))
+        keep_grown(inner, lambda: inner.setMaximumWidth(icons.grown(width)))
         inner.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         across.addStretch(1)
         across.addWidget(inner, 1000)
@@ -145,7 +146,7 @@ class EmptyState(QWidget):
         words.setAlignment(centre)
         words.ensurePolished()
         words.setFixedWidth(t.SIDEBAR_WIDTH * 2 - t.SPACE_XXL * 2)
-        words.setMinimumHeight(words.heightForWidth(words.width()))
+        keep_grown(words, lambda: words.setMinimumHeight(words.heightForWidth(words.width())))
         box.addWidget(words, 0, centre)
         if button:
             self.button = Button(button, "primary", shortcut=shortcut)
@@ -168,7 +169,7 @@ class Meter(QWidget):
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setAccessibleName(name)
-        self._words = caption(words)
+        self._words = caption(words, wrap=True)
         box.addWidget(self._bar)
         box.addWidget(self._words)
 

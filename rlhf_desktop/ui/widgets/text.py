@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QLabel, QWidget
 
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.theme.growing import is_growth
 
 Size = Literal["caption", "body", "answer", "heading", "title"]
 
@@ -113,7 +114,8 @@ class IconLabel(QLabel):
 
     def __init__(self, name: str, role: t.Role = "text", size: int = t.ICON, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._name, self._role, self._size = name, role, icons.grown(size)
+        self._name, self._role, self._token = name, role, size
+        self._size = icons.grown(size)
         self._refresh()
 
     def set_icon(self, name: str, role: t.Role = "text") -> None:
@@ -122,9 +124,10 @@ class IconLabel(QLabel):
         self._refresh()
 
     def changeEvent(self, event) -> None:
-        """Tint again when the theme has changed."""
+        """Tint again when the theme has changed, and grow with the text."""
         super().changeEvent(event)
-        if event.type() == event.Type.PaletteChange:
+        if event.type() == event.Type.PaletteChange or (is_growth(event) and self._size != icons.grown(self._token)):
+            self._size = icons.grown(self._token)
             self._refresh()
 
     def _refresh(self) -> None:

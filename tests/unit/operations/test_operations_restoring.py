@@ -123,7 +123,7 @@ def test_backups_are_listed_with_what_they_hold(lived):
         "",
     )
     assert broken.contents is None
-    assert "damaged" in broken.problem
+    assert broken.problem == "It is damaged."
     assert broken.made_at.year == 2020
     with pytest.raises(BadInput, match="cannot be restored"):
         find_backup(lived, broken.path.name)

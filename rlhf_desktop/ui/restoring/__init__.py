@@ -1,0 +1,1 @@
+"""Getting a backup back, at the start and from Settings."""
