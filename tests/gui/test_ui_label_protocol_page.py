@@ -27,7 +27,9 @@ def test_the_form_gives_back_what_it_shows(page, protocol):
 
 
 def test_a_preset_saved_unchanged_keeps_its_name(qtbot, page):
-    page.show_protocol(PRESETS["Law"])
+    page.show_protocol(PRESETS["General"])
+    page.preset.setCurrentText("Law")
+    page.preset.textActivated.emit("Law")
     with qtbot.waitSignal(page.saved) as saved:
         page.save.click()
     assert saved.args[0] == PRESETS["Law"]

@@ -241,6 +241,7 @@ def test_keys_are_dead_while_guidelines_are_written(qtbot, context, room):
     room.page.guidelines.start_writing()
     qtbot.keyClicks(room.page.guidelines._writing.edit, "123")
     assert room.presenter.judging.draft.empty
+    room.deactivated()
 
 
 def test_a_changed_protocol_holds_from_the_next_item(qtbot, context, room):

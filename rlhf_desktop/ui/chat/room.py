@@ -5,6 +5,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QLayout, QScrollArea, QWidget
 
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.words import count
 from rlhf_desktop.ui.chat.actions import below
 from rlhf_desktop.ui.chat.attaching import Attaching
@@ -23,6 +24,7 @@ from rlhf_desktop.ui.chat.turn_view import TurnView
 from rlhf_desktop.ui.chat.turns import revealed
 from rlhf_desktop.ui.chat.waiting import WaitingBar
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.form_drafts import FormDrafts
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.area import JudgingArea
 from rlhf_desktop.ui.judging.presenter import Saved, Showing
@@ -81,6 +83,7 @@ class ChatRoom(QObject):
         top.addWidget(self.setup_button)
         top.addWidget(more)
         self.setup = SetupPanel()
+        self._drafts, self._setup_draft = FormDrafts(self._context), "instructions"
         self.setup.hide()
         self.conversation = ConversationView(self.area)
         self.empty = EmptyState(
@@ -166,7 +169,8 @@ class ChatRoom(QObject):
         self.area.panel.offer_message()
         self.area.panel.messageRequested.connect(self._write_instead)
         p.judged.connect(self._judged)
-        p.setupChanged.connect(self.setup.show_setup)
+        p.setupChanged.connect(self._show_setup_of)
+        self.setup.kept.draftChanged.connect(lambda values: self._drafts.keep(self._setup_draft, values))
         p.setupChanged.connect(lambda *_: self.attaching.measure())
         self.setup_button.toggled.connect(self._show_setup)
         self.setup.left.connect(lambda: self.setup_button.setChecked(False))
@@ -206,6 +210,7 @@ class ChatRoom(QObject):
     def deactivated(self) -> None:
         """Drafts stay where they are."""
         self.presenter.judging.settle()
+        self.setup.kept.settle()
 
     def show_conversation(self, conversation_id: str) -> None:
         """Open a stored conversation."""
@@ -262,8 +267,17 @@ class ChatRoom(QObject):
             chosen = "You go on from your correction."
         self.conversation.add_note(f"{chosen} {revealed(models)}".strip())
 
+    def _show_setup_of(self, instructions: str, sampling: Sampling, begun: bool) -> None:
+        """What holds for the conversation, and the instructions that were written for it and not used yet."""
+        self.setup.kept.settle()  # of the one before
+        self._setup_draft = f"instructions {self.presenter.conversation_id or ''}".strip()
+        self.setup.show_setup(instructions, sampling, begun)
+        self.setup.kept.take_up(self._drafts.get(self._setup_draft))
+
     def _show_setup(self, on: bool) -> None:
         self.setup.setVisible(on)
+        if not on:
+            self.setup.settle()
         (self.setup.edit if on else self.focus_place()).setFocus()
 
     def _make_usual(self) -> None:

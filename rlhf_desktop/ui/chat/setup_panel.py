@@ -11,6 +11,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.fields import DecimalField, named
 from rlhf_desktop.ui.widgets.flow import Flow
+from rlhf_desktop.ui.widgets.saved_state import KeptForm
 from rlhf_desktop.ui.widgets.surfaces import Card, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
 
@@ -35,6 +36,7 @@ class SetupPanel(Card):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(kind="notice", parent=parent)
+        self._begun = False
         self.setAccessibleName("Instructions and sampling")
         self.body.setContentsMargins(t.SPACE_M, t.SPACE_M, t.SPACE_M, t.SPACE_M)
         self.body.addWidget(Label("Instructions for the model", strong=True))
@@ -49,8 +51,12 @@ class SetupPanel(Card):
         self.body.addLayout(self._make_thinking())
         self.show_thinking("switch")  # now that its parts have a place: before, one shown would be a window
         lower = row(spacing=t.SPACE_S)
-        lower.addStretch(1)
         close, self.use = Button("Close", "quiet"), Button("Use these instructions")
+        self.kept = KeptForm({"instructions": self.edit}, self.use, self)
+        self.numbers = caption("")
+        lower.addWidget(self.kept.words)
+        lower.addWidget(self.numbers)
+        lower.addStretch(1)
         lower.addWidget(close)
         lower.addWidget(self.use)
         self.body.addLayout(lower)
@@ -126,6 +132,9 @@ class SetupPanel(Card):
     def show_setup(self, instructions: str, sampling: Sampling, begun: bool) -> None:
         """Show what holds for the conversation."""
         self.edit.setPlainText(instructions)
+        self.kept.rest()
+        self.numbers.setText("")
+        self._begun = begun
         self.use.setVisible(True)
         self.use.set_text("Use and ask again from the start" if begun else "Use these instructions")
         self._explained.setText(
@@ -154,11 +163,19 @@ class SetupPanel(Card):
         self.edit.setPlainText(text)
         self.edit.setFocus()
 
+    def settle(self) -> None:
+        """It is closed. Before the first message what is written holds; later it would ask again, so it waits for its button."""
+        self.kept.settle()
+        if self.kept.dirty and not self._begun:
+            self._give()
+
     def _give(self) -> None:
+        self.kept.saved()
         self.instructionsGiven.emit(self.edit.toPlainText().strip())
 
     def _changed(self) -> None:
         self._show_thought_fields()
+        self.numbers.setText("Kept for this conversation.")
         room = self.thought.value() if self._room_is_chosen() else 0
         self.samplingChanged.emit(
             Sampling(

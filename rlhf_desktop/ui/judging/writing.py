@@ -95,10 +95,17 @@ class WritingPane(QWidget):
         lower.addWidget(cancel)
         lower.addWidget(self.keep)
         box.addLayout(lower)
+        self._before = text.strip()
+        self.edit.textChanged.connect(self._refresh)
+        self._refresh()
         self.edit.submitted.connect(self._keep)
         self.keep.clicked.connect(self._keep)
         self.edit.left.connect(self.left)
         cancel.clicked.connect(self.left)
+
+    def _refresh(self) -> None:
+        """It can be kept exactly while it says something else than before."""
+        self.keep.setEnabled(self.edit.toPlainText().strip() != self._before)
 
     def _keep(self) -> None:
         self.kept.emit(self.edit.toPlainText())

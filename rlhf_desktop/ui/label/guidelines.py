@@ -13,6 +13,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
 from rlhf_desktop.ui.widgets.fields import choice
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
+from rlhf_desktop.ui.widgets.saved_state import KeptForm, Values
 from rlhf_desktop.ui.widgets.surfaces import column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
 
@@ -22,6 +23,7 @@ class GuidelinePanel(QFrame):
 
     saved = Signal(str)
     folded = Signal()
+    drafted = Signal(object)  # what is written and not saved, by field; None: nothing
     left = Signal()  # editing has ended
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -30,6 +32,7 @@ class GuidelinePanel(QFrame):
         self.setAccessibleName("Guidelines")
         self.setFixedWidth(t.SIDEBAR_WIDTH + t.SPACE_XXL)
         self._versions: list[Guideline] = []
+        self._draft: Values | None = None
         self._writing: WritingPane | None = None
         box = column(self, t.SPACE_M, t.SPACE_S)
         head = row(spacing=t.SPACE_XS)
@@ -68,9 +71,9 @@ class GuidelinePanel(QFrame):
         area.setWidget(inner)
         return area
 
-    def show_versions(self, versions: list[Guideline]) -> None:
-        """Show the newest of these versions, which come newest first."""
-        self._versions = versions
+    def show_versions(self, versions: list[Guideline], draft: Values | None = None) -> None:
+        """Show the newest of these versions, which come newest first; `draft`: what was written and not saved before."""
+        self._versions, self._draft = versions, draft
         self.version.blockSignals(True)
         self.version.clear()
         for guideline in versions:
@@ -80,6 +83,7 @@ class GuidelinePanel(QFrame):
         self.version.setVisible(len(versions) > 1)
         self.begin.setVisible(not versions)
         self.edit.setVisible(bool(versions))
+        self._show_draft()
         self.text.setVisible(bool(versions) and self._writing is None)
         self._show(0)
 
@@ -99,6 +103,11 @@ class GuidelinePanel(QFrame):
         """A field in the place of the text."""
         if self._writing is None:
             self._writing = WritingPane("Guidelines", self._versions[0].text if self._versions else "", "Save version")
+            self._form = KeptForm({"text": self._writing.edit}, parent=self._writing)
+            self._form.take_up(self._draft)
+            self._form.draftChanged.connect(self._keep_draft)
+            self._writing.layout().addWidget(self._form.words)
+            self._form.words.setWordWrap(True)
             self._writing.kept.connect(self._keep)
             self._writing.left.connect(self._stop)
             self._place.insertWidget(0, self._writing)
@@ -107,12 +116,38 @@ class GuidelinePanel(QFrame):
         self._writing.edit.setFocus()
 
     def _keep(self, text: str) -> None:
+        said = text.strip()
+        if said:
+            self._form.saved()
         self._stop()
-        if text.strip():
-            self.saved.emit(text.strip())
+        if said:
+            self.saved.emit(said)
+
+    def _keep_draft(self, values: Values | None) -> None:
+        self._draft = values
+        self.drafted.emit(values)
+
+    def _show_draft(self) -> None:
+        """What was left unsaved is not forgotten."""
+        begun = self._draft is not None
+        self.edit.set_name("Go on with the guidelines you began" if begun else "Edit the guidelines")
+        self.begin.set_text("Go on with what you began" if begun else "Write guidelines")
+
+    def forget(self) -> None:
+        """Another project: what is written here is not for it, and is kept in its own."""
+        if self._writing is not None:
+            self._form.rest()
+            self._stop()
+
+    def settle(self) -> None:
+        """Keep what was typed a moment ago."""
+        if self._writing is not None:
+            self._form.settle()
 
     def _stop(self) -> None:
         if self._writing is not None:
+            self._form.settle()
+            self._show_draft()
             self._writing.hide()
             self._writing.deleteLater()
             self._writing = None

@@ -13,8 +13,11 @@ from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.label.presenter import Sitting
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.saved_state import KeptForm, Values
 from rlhf_desktop.ui.widgets.surfaces import Card, Page, clear, row
 from rlhf_desktop.ui.widgets.text import Label, caption, title
+
+_NAME = "My prompts"
 
 
 class WritePrompts(Page):
@@ -28,7 +31,7 @@ class WritePrompts(Page):
         super().__init__(t.FORM_WIDTH, parent)
         self.body.addWidget(title("Add prompts"))
         self.body.addWidget(caption("The questions your model has to answer well. Leave a blank line between two.", wrap=True))
-        self.name = QLineEdit("My prompts")
+        self.name = QLineEdit(_NAME)
         self.name.setAccessibleName("Name of the prompt set")
         self.body.addWidget(self.name)
         self.edit = LongEdit("Prompts, a blank line between two")
@@ -54,7 +57,17 @@ class WritePrompts(Page):
         self.add.clicked.connect(self._add)
         back.clicked.connect(self.left)
         from_file.clicked.connect(self.fileRequested)
+        self.kept = KeptForm({"name": self.name, "text": self.edit, "aside": self.aside}, parent=self)
+        self.body.insertWidget(self.body.count() - 1, self.kept.words)
         self._refresh()
+
+    def show_draft(self, draft: Values | None) -> None:
+        """What was begun in this project."""
+        self.name.setText(_NAME)
+        self.edit.clear()
+        self.aside.setChecked(False)
+        self.kept.rest()
+        self.kept.take_up(draft)
 
     def _refresh(self) -> None:
         prompts = prompts_from_text(self.edit.toPlainText())
@@ -65,8 +78,9 @@ class WritePrompts(Page):
     def _add(self) -> None:
         prompts = prompts_from_text(self.edit.toPlainText())
         if prompts:
-            self.written.emit(self.name.text().strip() or "My prompts", prompts, self.aside.isChecked())
+            self.written.emit(self.name.text().strip() or _NAME, prompts, self.aside.isChecked())
             self.edit.clear()
+            self.kept.saved()
 
 
 class SummaryPage(Page):

@@ -11,6 +11,7 @@ from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.fields import DecimalField, Form, choice, named
+from rlhf_desktop.ui.widgets.saved_state import KeptForm, Values
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, Page, row
 from rlhf_desktop.ui.widgets.text import caption, title
 
@@ -49,16 +50,21 @@ class ProtocolPage(Page):
         self.notice.hide()
         self.body.addLayout(self._make_form())
         self.body.addWidget(self.notice)
-        lower = row(spacing=t.SPACE_S)
-        lower.addStretch(1)
         self.back, self.save = Button("Back", "quiet"), Button("Save", "primary")
-        lower.addWidget(self.back)
-        lower.addWidget(self.save)
+        self.discard = Button("Discard changes", "quiet", icon="undo")
+        self.kept = KeptForm(self._fields(), self.save, self)
+        lower = row(spacing=t.SPACE_S)
+        lower.addWidget(self.kept.words)
+        lower.addStretch(1)
+        for button in (self.discard, self.back, self.save):
+            lower.addWidget(button)
         self.body.addLayout(lower)
         self.body.addStretch(1)
         self.preset.textActivated.connect(self._use_preset)
         self.save.clicked.connect(self._save)
         self.back.clicked.connect(self.left)
+        self.discard.clicked.connect(self._discard)
+        self.kept.changed.connect(self.discard.setVisible)
 
     def _make_form(self) -> Form:
         form = Form()
@@ -114,6 +120,11 @@ class ProtocolPage(Page):
         form.add("Items for all of you", self.overlap)
         return form
 
+    def _fields(self) -> dict[str, QWidget]:
+        """By the names of the draft."""
+        single = ("preset", "comparison", "answers", "buckets", "attributes", "labels", "spans", "reason", "repeats", "overlap")
+        return {name: getattr(self, name) for name in single} | self.checks
+
     @staticmethod
     def _choice(name: str, options: dict[str, str]) -> QComboBox:
         made = choice(name)
@@ -135,8 +146,20 @@ class ProtocolPage(Page):
         held.body.addWidget(caption(words, wrap=True))
         return held
 
-    def show_protocol(self, protocol: Protocol) -> None:
-        """Fill the form."""
+    def show_protocol(self, protocol: Protocol, draft: Values | None = None) -> None:
+        """Fill the form with what is saved, and with what was changed and not saved before."""
+        self._fill(protocol)
+        self.kept.rest()
+        self.kept.take_up(draft)
+        self._name = self.preset.currentText()
+
+    def _discard(self) -> None:
+        self.kept.discard()
+        self._name = self.preset.currentText()
+        self.notice.hide()
+        self.back.setFocus()
+
+    def _fill(self, protocol: Protocol) -> None:
         self.notice.hide()
         self._name = protocol.name
         self.preset.setCurrentText(protocol.name if protocol.name in PRESETS else "My own")
@@ -178,7 +201,7 @@ class ProtocolPage(Page):
 
     def _use_preset(self, name: str) -> None:
         if name in PRESETS:
-            self.show_protocol(PRESETS[name])
+            self._fill(PRESETS[name])
         else:
             self._name = name
 
@@ -192,6 +215,7 @@ class ProtocolPage(Page):
             self.notice.say("alert", str(trouble), "danger")
             self.notice.show()
         else:
+            self.kept.saved()
             self.saved.emit(made)
 
 

@@ -13,6 +13,7 @@ from rlhf_desktop.feedback.snapshot import Split
 from rlhf_desktop.operations.labelling import LabelQueue, add_prompt_set
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.form_drafts import FormDrafts
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.area import JudgingArea
 from rlhf_desktop.ui.label.item_page import ItemPage
@@ -25,6 +26,7 @@ from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import EmptyState, Looking, Pages, column, row
 from rlhf_desktop.ui.widgets.text import caption
 
+_PROTOCOL, _PROMPTS, _GUIDELINES = "what is asked", "prompts", "guidelines"  # forms, by the names of their drafts
 _FILES = "Prompts (*.jsonl *.json *.csv *.tsv *.xlsx *.parquet *.txt);;All files (*)"
 
 
@@ -81,6 +83,10 @@ class LabelRoom(QObject):
         self.looking = Looking("Looking for what waits…")
         self.ready, self.page = ReadyPage(), ItemPage(self.area)
         self.summary, self.writing, self.protocol = SummaryPage(), WritePrompts(), ProtocolPage()
+        self._drafts = FormDrafts(context)
+        self._drafts.watch(_PROTOCOL, self.protocol.kept)
+        self._drafts.watch(_PROMPTS, self.writing.kept)
+        self.writing.show_draft(self._drafts.get(_PROMPTS))
         for view in (self.looking, self.none, self.ready, self.page, self.summary, self.writing, self.protocol):
             self._root.addWidget(view)
         self._connect()
@@ -96,6 +102,7 @@ class LabelRoom(QObject):
         page.protocolRequested.connect(self._open_protocol)
         page.endRequested.connect(p.end)
         page.guidelines.saved.connect(self._save_guidelines)
+        page.guidelines.drafted.connect(lambda values: self._drafts.keep(_GUIDELINES, values))
         page.guidelines.left.connect(self._focus)
         self.summary.trainRequested.connect(lambda: session.roomRequested.emit("train"))
         self.summary.againRequested.connect(self._again)
@@ -136,7 +143,13 @@ class LabelRoom(QObject):
     def deactivated(self) -> None:
         """What is begun is kept."""
         self.presenter.judging.settle()
+        self._settle()
         self.presenter.set_in_front(False)
+
+    def _settle(self) -> None:
+        """What was typed a moment ago is kept, saved or not."""
+        for form in (self.protocol.kept, self.writing.kept, self.page.guidelines):
+            form.settle()
 
     def _judges(self) -> bool:
         return self.presenter.judging.showing is not None and self._root.currentWidget() is self.page
@@ -149,6 +162,9 @@ class LabelRoom(QObject):
 
     def _restart(self) -> None:
         self.presenter.leave()
+        self.protocol.kept.rest()
+        self.page.guidelines.forget()
+        self.writing.show_draft(self._drafts.get(_PROMPTS))
         self._root.setCurrentWidget(self.looking)
         self._show_guidelines()
         self.presenter.refresh()
@@ -221,12 +237,14 @@ class LabelRoom(QObject):
         self._open(self.writing)
 
     def _open_protocol(self) -> None:
-        self.protocol.show_protocol(self._context.store.protocols.get(self._context.session.project.id))
+        asked = self._context.store.protocols.get(self._context.session.project.id)
+        self.protocol.show_protocol(asked, self._drafts.get(_PROTOCOL))
         self._open(self.protocol)
         self.protocol.preset.setFocus()
 
     def _close(self) -> None:
         """Back from a page that lay over another."""
+        self._settle()
         before, self._before = self._before, None
         self._root.setCurrentWidget(before or self.looking)
         if self.presenter.sitting is None:
@@ -242,7 +260,8 @@ class LabelRoom(QObject):
         self.presenter.restart()
 
     def _show_guidelines(self) -> None:
-        self.page.guidelines.show_versions(self._context.store.guidelines.versions(self._context.session.project.id))
+        versions = self._context.store.guidelines.versions(self._context.session.project.id)
+        self.page.guidelines.show_versions(versions, self._drafts.get(_GUIDELINES))
 
     def _save_guidelines(self, text: str) -> None:
         saved = self._context.store.guidelines.save(self._context.session.project.id, text, who_am_i(self._context.store))

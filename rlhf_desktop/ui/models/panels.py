@@ -14,6 +14,7 @@ from rlhf_desktop.ui.models.publishform import PublishForm, line_field
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.fields import Form, choice
+from rlhf_desktop.ui.widgets.saved_state import KeptForm
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, row
 from rlhf_desktop.ui.widgets.text import caption
 
@@ -150,8 +151,19 @@ class NotesRow(QWidget):
         across = row(self, 0, t.SPACE_S)
         self.line = line_field(f"Notes on {name}", text, "Your notes: what it is good at, where it fails")
         self.line.setMaxLength(500)
-        self.line.editingFinished.connect(lambda: self.kept.emit(self.line.text().strip()))
+        self._form = KeptForm({"notes": self.line}, parent=self)
+        self.line.editingFinished.connect(self._leave)
         across.addWidget(self.line, 1)
+        across.addWidget(self._form.words)
+
+    def settle(self) -> None:
+        """Keep what was typed: the room is left."""
+        if self._form.dirty:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._form.rest()
+        self.kept.emit(self.line.text().strip())
 
 
 def _holder(layout) -> QWidget:

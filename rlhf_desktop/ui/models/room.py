@@ -148,8 +148,9 @@ class ModelsRoom(QObject):
             )
 
     def deactivated(self) -> None:
-        """Nothing runs."""
+        """Nothing runs; notes are kept as they are."""
         self._front = False
+        self.sharing.settle()
 
     def _changed(self) -> None:
         """Look again, but never while something is being filled in under a card."""

@@ -57,7 +57,8 @@ class Sharing(QObject):
         else:
             digest = entry.ref.hash if entry else model.hash
             panel = NotesRow(name, self.notes().get(digest, "" if entry else model.notes))
-            panel.kept.connect(lambda text: self.keep_notes(model, entry, text))
+            before = panel.line.text().strip()
+            panel.kept.connect(lambda text: self._keep_notes(name, model, entry, before, text))
         self._place(line, panel)
 
     def _open_publish(self, line, entry: AdapterEntry) -> None:
@@ -161,6 +162,16 @@ class Sharing(QObject):
     def notes(self) -> dict[str, str]:
         """Notes on adapters, by hash."""
         return dict(self._context.store.settings.get(_NOTES, {}))
+
+    def settle(self) -> None:
+        """The room is left: notes that are being typed are kept."""
+        if isinstance(self.panel, NotesRow):
+            self.panel.settle()
+
+    def _keep_notes(self, name: str, model: LibraryModel, entry: AdapterEntry | None, before: str, text: str) -> None:
+        self.keep_notes(model, entry, text)
+        if text != before:
+            self._context.session.announce(f"Notes on {name} saved.")
 
     def keep_notes(self, model: LibraryModel, entry: AdapterEntry | None, text: str) -> None:
         """Keep a line of notes: a base's beside it, an adapter's in the database."""

@@ -27,6 +27,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import TEXT_SIZES
 from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
 from rlhf_desktop.ui.widgets.fields import Form, choice
+from rlhf_desktop.ui.widgets.saved_state import KeptForm
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, Page, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption, title
 
@@ -98,11 +99,14 @@ class SettingsRoom(QObject):
         form.add("Name", self.name)
         form.add("Role", self.role)
         card.body.addLayout(form)
+        self.kept = KeptForm({"name": self.name, "role": self.role}, parent=self)
+        card.body.addWidget(self.kept.words)
         self.name.editingFinished.connect(self._keep_who)
         self.role.editingFinished.connect(self._keep_who)
         return card
 
     def _keep_who(self) -> None:
+        changed = self.kept.dirty
         self._context.store.settings.set("who", self.name.text().strip() or None)
         profile, role = self._profile(), self.role.text().strip()
         if profile.role != role and self.role.isModified():
@@ -111,6 +115,8 @@ class SettingsRoom(QObject):
             except AppError as trouble:
                 self._troubled(trouble)
         self.role.setText(self._profile().role)  # of somebody else, once there is another name
+        if changed:
+            self.kept.saved()
 
     def _profile(self) -> Profile:
         """Of whoever judges here."""

@@ -14,6 +14,7 @@ from rlhf_desktop.operations.estimates import Estimate
 from rlhf_desktop.operations.outlook import UNTAUGHT, Outlook
 from rlhf_desktop.operations.rounds import LearningHint
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.form_drafts import FormDrafts
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.comparepage import MOST
 from rlhf_desktop.ui.train.recipecard import RecipeCard, RecipeLine
@@ -59,6 +60,7 @@ class Overview(Page):
         self._suggested: Algorithm | None = None
         self._counted: dict[Algorithm, Estimate] = {}  # with the usual settings, by a look before a start
         self._counted_of: tuple[object, ...] = ()
+        self.drafts: FormDrafts | None = None  # where what is chosen and not started is kept
         self._open: tuple[Algorithm, Estimate] | None = None  # what the open panel says its run will take
         head = column(spacing=t.SPACE_XS)
         head.addWidget(title("Train"))
@@ -194,7 +196,10 @@ class Overview(Page):
         policies = [info.ref for info in self._facts.adapters if info.kind == "policy"]
         rewards = [info.ref for info in self._facts.adapters if info.kind == "reward"]
         taken = {run.title for run in self._facts.runs}
-        self.panel = StartPanel(algorithm, self._base_name, policies, rewards, taken, self._current, self._facts.chains)
+        draft, chains = self.drafts and self.drafts.get(_draft_of(algorithm)), self._facts.chains
+        self.panel = StartPanel(algorithm, self._base_name, policies, rewards, taken, self._current, chains, draft)
+        if self.drafts is not None:
+            self.drafts.watch(_draft_of(algorithm), self.panel.kept)
         self.panel.started.connect(self.startRequested)
         self.panel.planChanged.connect(self.planChanged)
         self.panel.preflight.measureAsked.connect(self.measureRequested)
@@ -215,14 +220,19 @@ class Overview(Page):
             card.set_role(algorithm == outlined, self.panel is None and algorithm == self._suggested)
 
     def close_panel(self) -> None:
-        """Close the start panel."""
+        """Close the start panel; what is chosen in it comes back with it."""
         if self.panel is None:
             return
+        self.panel.kept.settle()
         self.panel.hide()
         self.panel.deleteLater()
         self.panel, closed, self._open = None, self.panel.algorithm, None
         self._show_cost(closed)
         self._show_roles()
+
+
+def _draft_of(algorithm: Algorithm) -> str:
+    return f"start {algorithm}"
 
 
 def _cost(foreseen: Estimate | None, algorithm: Algorithm, runs: Sequence[RunSummary]) -> str:

@@ -30,6 +30,7 @@ from rlhf_desktop.operations.training import lineage
 from rlhf_desktop.operations.workload import RunPlan
 from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.form_drafts import FormDrafts
 from rlhf_desktop.ui.frame.standing import chat_tenant
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.reports import show_report
@@ -72,6 +73,7 @@ class TrainRoom(QObject):
         self._root.setProperty("kind", "page")
         self.setParent(self._root)  # what comes back from a task is for nobody once the window is gone
         self.overview = Overview()
+        self.overview.drafts = FormDrafts(context)
         self._root.addWidget(self.overview)
         self.page: RunPage | None = None
         self.comparison: ComparePage | None = None
@@ -127,6 +129,8 @@ class TrainRoom(QObject):
         """Stop looking; the runs go on."""
         self._front = False
         self._clock.stop()
+        if self.overview.panel is not None:
+            self.overview.panel.kept.settle()
         if self.follower:
             self.follower.stop()
 
@@ -253,6 +257,8 @@ class TrainRoom(QObject):
         context.tasks.run(queue, on_success=self._queued, on_failure=self._not_queued)
 
     def _queued(self, run: RunFolder) -> None:
+        if self.overview.panel is not None:
+            self.overview.panel.kept.saved()
         self.overview.close_panel()
         session = self._context.session
         session.runsChanged.emit()

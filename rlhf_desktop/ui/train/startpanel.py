@@ -1,4 +1,4 @@
-"""Start from … → makes …: the panel that opens under the recipe cards. Not modal; closing it keeps nothing."""
+"""Start from … → makes …: the panel that opens under the recipe cards. Not modal; what is chosen in it stays when it is closed."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ from rlhf_desktop.ui.train.settingsform import SettingsForm
 from rlhf_desktop.ui.train.wording import RECIPES
 from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
 from rlhf_desktop.ui.widgets.fields import Form, choice
+from rlhf_desktop.ui.widgets.saved_state import KeptForm, Values
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, row
 from rlhf_desktop.ui.widgets.text import Label, caption, heading
 
@@ -41,6 +42,7 @@ class StartPanel(Card):
         taken: set[str],
         current: AdapterRef | None,
         chains: Mapping[str, Sequence[str]] | None = None,
+        draft: Values | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent=parent)
@@ -75,7 +77,36 @@ class StartPanel(Card):
         self._wire()
         self._choose_preset(plan.USUAL)
         self._suggest_name()
+        self._keep_what_is_chosen(draft)
         self._changed()
+
+    def _keep_what_is_chosen(self, draft: Values | None) -> None:
+        """What differs from the usual is kept until a run has started with it."""
+        settings = {f"setting:{name}": field.field for name, field in self.form.fields.items()}
+        self.kept = KeptForm({"start": self._start, "reward": self._reward, "name": self._name, **settings}, parent=self)
+        self._named = draft is not None
+        self.kept.take_up(draft)
+        self._usual = Button("Back to the usual settings", "link")
+        self._usual.clicked.connect(self._use_usual)
+        line = row(spacing=t.SPACE_S)
+        line.addWidget(self.kept.words)
+        line.addWidget(self._usual)
+        line.addStretch(1)
+        self.body.insertLayout(self.body.count() - 1, line)
+        self.kept.changed.connect(self._show_kept)
+        self._show_kept(self.kept.dirty)
+
+    def _show_kept(self, on: bool) -> None:
+        self.kept.words.setText("Not as usual; kept until you start it." if on else "")
+        self._usual.setVisible(on)
+
+    def _use_usual(self) -> None:
+        self._named = False
+        self.kept.discard()
+        self._preset.set_value(plan.USUAL)
+        self._choose_preset(plan.USUAL)
+        self._suggest_name()
+        self._name.setFocus()
 
     def _form(self, algorithm: Algorithm) -> Form:
         form = Form()
@@ -104,7 +135,7 @@ class StartPanel(Card):
     def _buttons(self):
         line = row(spacing=t.SPACE_M)
         self.button = Button(_START, "primary")
-        cancel = Button("Cancel", "quiet")
+        cancel = Button("Close", "quiet")
         cancel.clicked.connect(self.cancelled)
         line.addWidget(self.button)
         line.addWidget(cancel)
