@@ -50,7 +50,9 @@ class Agreement:
         """The same in few words."""
         if self.rate is None:
             return "the reward model was tried on nothing"
-        return f"the reward model agrees with {self.rate:.0%} ({self.low:.0%}–{self.high:.0%}), a coin with 50%"
+        if self.low > 0.5:
+            return f"the reward model was tried on {count(self.prompts, 'prompt')} only"
+        return f"the reward model agrees with {self.rate:.0%}, a coin with 50%"
 
 
 def agreement(measured: Mapping[str, float | int | None]) -> Agreement:

@@ -33,7 +33,7 @@ class Header(QFrame):
         self.project.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the chevron follows the name
         self.project.setProperty("strong", True)
         self.count = caption("")
-        self.next = Button("Next step", "quiet", icon="spark")
+        self.next = GivingButton("Next step", "quiet", icon="spark")
         self.next.hide()
         search = self._find = Button("Find anything", "quiet", icon="search", shortcut=keymap.text("search everything"))
         search.setObjectName("find")
@@ -76,11 +76,11 @@ class Header(QFrame):
         self.next.setVisible(bool(suggestion))
 
 
-class StatusButton(Button):
-    """A line on the status bar that ends in … when there is no room; its tooltip then has the whole."""
+class GivingButton(Button):
+    """A button whose text ends in … when there is no room; its tooltip then has the whole."""
 
-    def __init__(self, text: str, parent: QWidget | None = None) -> None:
-        super().__init__(text, "status", parent=parent)
+    def __init__(self, text: str, kind: str = "status", icon: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(text, kind, icon, parent=parent)
         place = self.sizePolicy()
         place.setHorizontalPolicy(QSizePolicy.Policy.Preferred)
         self.setSizePolicy(place)
@@ -124,9 +124,9 @@ class StatusBar(QFrame):
         across = row(self, 0, t.SPACE_S)
         across.setContentsMargins(t.SPACE_M, 0, t.SPACE_M, 0)
         self._model_icon = IconLabel("cpu", "muted", t.ICON_SMALL)
-        self._model = StatusButton("No model yet")
+        self._model = GivingButton("No model yet")
         self._run_icon = IconLabel("play", "muted", t.ICON_SMALL)
-        self._run = StatusButton("No run")
+        self._run = GivingButton("No run")
         across.addWidget(self._model_icon)
         across.addWidget(self._model)
         across.addSpacing(t.SPACE_L)
