@@ -4,8 +4,8 @@ A prompt that holds "ponder" is thought about first, "endless" until it is cance
 waits to be cancelled; "lengthy" is cut at the limit, and an answer that has begun goes on with " and so on"; "crash" ends the
 process; "trouble" is refused; "broken" is refused too, and the process ends because only a new one can go on.
 
-A model whose path holds "refused" cannot be loaded. One whose path ends in "slow" is a quarter loaded, and there when a file "go"
-lies in that folder.
+A model whose path holds "refused" cannot be loaded; "dies" ends the process. One whose path ends in "slow" is a quarter loaded,
+and there when a file "go" lies in that folder.
 """
 
 import json
@@ -76,6 +76,8 @@ def main():
     for line in sys.stdin:
         request = json.loads(line)
         match request["op"]:
+            case "load" if "dies" in request["base"]["path"]:
+                os._exit(3)
             case "load" if "refused" in request["base"]["path"]:
                 say(type="trouble", id=request["id"], message="The model is damaged.", hint="Add it again.")
             case "load":

@@ -7,6 +7,7 @@ from PySide6.QtCore import Qt
 
 from rlhf_desktop.core.errors import AppError, ModelTrouble
 from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.ui.chat.room import ChatRoom
 from rlhf_desktop.ui.frame.desk import Desk
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.loading import Loading, LoadingKeeper
@@ -69,8 +70,9 @@ def test_a_message_waits_for_the_model_that_is_prepared_and_loaded(qtbot, window
     assert not window.trouble.isVisible()
 
 
-def test_the_message_comes_back_when_the_model_cannot_be_loaded(qtbot, window, room, session):
-    session.set_model(ModelRef(name="Bad", path="/refused", hash="bad"))
+@pytest.mark.parametrize("path", ["/refused", "/dies"])
+def test_the_message_comes_back_when_the_model_cannot_be_loaded(qtbot, window, room, context, session, path):
+    session.set_model(ModelRef(name="Bad", path=path, hash="bad"))
     qtbot.waitUntil(lambda: window.trouble.isVisible())
     write(qtbot, room, "hello")
     qtbot.waitUntil(lambda: room.composer.edit.toPlainText() == "hello")
@@ -118,6 +120,29 @@ def test_what_waits_can_be_cancelled_and_the_undo_brings_it_back(qtbot, window, 
     assert room.composer.edit.toPlainText() == ""
     window.toast.undo()
     assert room.composer.edit.toPlainText() == "hello"
+
+
+def test_what_waits_when_the_program_ends_is_written_on_at_the_next_start(qtbot, room, context, session):
+    session.set_model(None)
+    session.preparing = True
+    write(qtbot, room, "hello")
+    again = ChatRoom(context)  # nothing was closed in between
+    qtbot.addWidget(again.widget())
+    assert again.composer.edit.toPlainText() == "hello"
+    assert not again.presenter.waiting
+    third = ChatRoom(context)
+    qtbot.addWidget(third.widget())
+    assert third.composer.edit.toPlainText() == ""
+
+
+def test_what_was_sent_is_not_written_on_at_the_next_start(qtbot, window, room, context, session, slow):
+    session.set_model(slow)
+    write(qtbot, room, "hello")
+    with qtbot.waitSignal(room.presenter.writingEnded):
+        go(slow)
+    again = ChatRoom(context)
+    qtbot.addWidget(again.widget())
+    assert again.composer.edit.toPlainText() == ""
 
 
 def test_a_second_message_stays_in_the_composer(qtbot, window, room, session):

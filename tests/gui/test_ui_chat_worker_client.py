@@ -31,6 +31,17 @@ def test_loading_the_same_base_again_asks_nothing(qtbot, client):
     assert client.state == "ready"
 
 
+def test_loading_begins_a_new_process_where_the_last_one_has_ended(qtbot, client):
+    with qtbot.waitSignal(client.modelLoaded):
+        client.load(BASE)
+    with qtbot.waitSignal(client.ended):
+        ask(client, "crash")
+    assert client.state == "failed"
+    with qtbot.waitSignal(client.modelLoaded):
+        client.load(BASE)
+    assert client.has(BASE)
+
+
 def test_a_process_that_cannot_start_says_so(qtbot):
     client = WorkerClient(["/no/such/program"])
     with qtbot.waitSignal(client.troubleHappened) as trouble:

@@ -33,7 +33,7 @@ def cards(room):
 
 
 def said(qtbot, room):
-    qtbot.waitUntil(lambda: room.notice.isVisible() and "…" not in room.notice.words.text())
+    qtbot.waitUntil(lambda: room.notice.isVisible() and "…" not in room.notice.words.text() and not room._preparing.active)
     return room.notice.words.text()
 
 

@@ -22,6 +22,7 @@ from rlhf_desktop.ui.chat.writing import Writer, Writing
 from rlhf_desktop.ui.context import Session
 
 _SEEDS = 2**31
+_WAITING = "message that waits"  # the setting that keeps it
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Waiting:
 
     text: str
     answers: int
+    project: str
 
 
 class ChatPresenter(JudgedConversation):
@@ -131,7 +133,7 @@ class ChatPresenter(JudgedConversation):
             self._session.announce("One message is waiting for the model already. Edit it to add to it.")
             return False
         if not self._answerer.loaded and (self._session.preparing or self._answerer.ready):
-            self._wait(Waiting(text.strip(), answers))
+            self._wait(Waiting(text.strip(), answers, self._session.project.id))
             return True
         if not self._has_model():
             return False
@@ -146,12 +148,14 @@ class ChatPresenter(JudgedConversation):
 
     def _wait(self, waiting: Waiting) -> None:
         self._waiting = waiting
+        self._store.settings.set(_WAITING, waiting.text, waiting.project)  # the program may end before the model is ready
         self.waitingChanged.emit(waiting.text)
         self._answerer.load()
 
     def _stop_waiting(self) -> Waiting | None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
+            self._store.settings.set(_WAITING, None, waiting.project)
             self.waitingChanged.emit("")
         return waiting
 
@@ -175,6 +179,13 @@ class ChatPresenter(JudgedConversation):
         """Do not send what waits: it goes on being written."""
         if waiting := self._stop_waiting():
             self.returned.emit(waiting.text)
+
+    def recover_waiting(self) -> None:
+        """A message that waited when the program ended goes on being written."""
+        project = self._session.project.id
+        if text := self._store.settings.get(_WAITING, "", project):
+            self._store.settings.set(_WAITING, None, project)
+            self.returned.emit(text)
 
     def cancel_waiting(self) -> Callable[[], None] | None:
         """Forget the message that waits. Returns what brings it back into the composer; None: none waits."""

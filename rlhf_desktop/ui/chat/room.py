@@ -377,6 +377,7 @@ class ChatRoom(QObject):
         self.presenter.new_conversation()
         if self.presenter.recover():
             self._context.session.announce("The answer being written when the program ended was kept.")
+        self.presenter.recover_waiting()
 
     def _project_changed(self) -> None:
         self._begin()

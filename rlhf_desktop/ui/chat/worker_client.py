@@ -186,8 +186,8 @@ class WorkerClient(QObject):
             self._process.kill()
 
     def load(self, base: ModelRef) -> None:
-        """Make this the base model; nothing happens when it already is."""
-        if self._base == base:
+        """Make this the base model, in a new process where the last one has ended; nothing happens when it already is."""
+        if self._base == base and (self.loaded is not None or "load" in self._open.values()):
             return
         self._base, self.loaded = base, None
         self._request(Load(id=new_id(), base=base))

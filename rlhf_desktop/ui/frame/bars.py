@@ -12,6 +12,7 @@ from rlhf_desktop.ui.widgets.surfaces import row
 from rlhf_desktop.ui.widgets.text import IconLabel, caption
 
 _NAME_CHARS = 40  # of a project's name
+_LANE_WIDTH = 280  # enough for most notices
 
 
 class Header(QFrame):
@@ -61,9 +62,11 @@ class Header(QFrame):
         self.bell.set_name(f"Notices: {count} new" if count else "Notices")
 
     def lane(self) -> QRect:
-        """Where nothing can be pressed: between the project's name and the suggestion, or the search."""
+        """Where nothing can be pressed: between the count, or where it is narrow the project, and what is at the right."""
         first = self.next if self.next.isVisible() else self._find
-        left, right = self.project.geometry().right() + t.SPACE_M, first.geometry().left() - t.SPACE_M
+        left, right = self.count.geometry().right() + t.SPACE_M, first.geometry().left() - t.SPACE_M
+        if right - left < _LANE_WIDTH:
+            left = self.project.geometry().right() + t.SPACE_M
         return QRect(left, 0, max(0, right - left), self.height())
 
     def show_project(self, name: str, count: str, suggestion: str) -> None:

@@ -9,6 +9,7 @@ from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.hub.fetching import Transfer
 from rlhf_desktop.hub.remote import RemoteModel
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.loading import Loading
 from rlhf_desktop.ui.models.hubresult import HubResult
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -135,6 +136,12 @@ class AddPanel(Card):
         if transfer is not None:
             done, total = words.size(transfer.done_bytes), words.size(transfer.total_bytes)
             self.meter.set_value(transfer.done_bytes, transfer.total_bytes, f"{transfer.file}: {done} of {total}{left}")
+
+    def show_loading(self, loading: Loading | None) -> None:
+        """How far a conversion is, which cannot be stopped; None hides it."""
+        self.meter.setVisible(loading is not None)
+        if loading is not None:
+            self.meter.set_value(loading.fraction or 0.0, 0.0 if loading.fraction is None else 1.0, loading.words)
 
     def set_busy(self, busy: bool) -> None:
         """One thing at a time. Whoever has not moved on meanwhile finds the keys where they were."""

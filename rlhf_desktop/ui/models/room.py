@@ -21,6 +21,7 @@ from rlhf_desktop.jobs.device import known_device, probe_device
 from rlhf_desktop.operations.door import welcome
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.loading import Loading, LoadingKeeper
 from rlhf_desktop.ui.models.addpanel import AddPanel
 from rlhf_desktop.ui.models.cards import BaseCard
 from rlhf_desktop.ui.models.datapage import DataPage
@@ -49,6 +50,7 @@ class ModelsRoom(QObject):
         self._here: frozenset[str] = frozenset()  # the Hub's repositories that are in the library
         self._page = ""  # of the gated model the notice is about
         self._probing = threading.Lock()
+        self._preparing = LoadingKeeper(self._show_preparing, self)
         self._hub = HubWork(context.workspace, context.library, context.keys)
         self.sharing = Sharing(context, self._hub, self._say)
         self.sharing.closed.connect(self._changed)
@@ -88,7 +90,7 @@ class ModelsRoom(QObject):
         self.empty = EmptyState(
             "models",
             "No model yet",
-            "The starter model is small and made for trying things out. Preparing it takes half a minute, once.",
+            "The starter model is small and made for trying things out. Preparing it takes a minute, once.",
             "Prepare the starter model",
         )
         self.empty.hide()
@@ -356,12 +358,10 @@ class ModelsRoom(QObject):
 
     def prepare_starter(self) -> None:
         """Convert the starter model."""
-        self._say("clock", "Preparing the starter model…", "muted")
+        self._preparing.begin("Preparing the starter model")
+        self._enable(False)
         self._context.tasks.run(
-            self._ensure_starter,
-            on_success=self._added,
-            on_failure=self._failed,
-            on_progress=lambda said: self._say("clock", str(said), "muted"),
+            self._ensure_starter, on_success=self._added, on_failure=self._failed, on_progress=self._preparing.step
         )
 
     def _ensure_starter(self, on_progress) -> ModelRef:
@@ -396,10 +396,17 @@ class ModelsRoom(QObject):
             work,
             on_success=lambda found: self._added(*found),
             on_failure=self._failed,
-            on_progress=lambda said: self._say("clock", str(said), "muted"),
+            on_progress=self._preparing.step,
         )
 
+    def _show_preparing(self, loading: Loading | None) -> None:
+        """How far the conversion is: in words above, as a bar where models are added."""
+        self.adding.show_loading(loading)
+        if loading is not None:
+            self._say("clock", loading.words, "muted")
+
     def _added(self, base: ModelRef, found: Verdict = TRIED) -> None:
+        self._preparing.end()
         self._enable(True)
         limited = found.kind == "chats"
         said = f"{base.name} is in the library. {found.reason if limited else ''}".strip()
@@ -410,6 +417,7 @@ class ModelsRoom(QObject):
         self.refresh()
 
     def _failed(self, trouble: AppError) -> None:
+        self._preparing.end()
         self._enable(True)
         self.adding.show_transfer(None)
         self._page = trouble.page if isinstance(trouble, Gated) else ""
