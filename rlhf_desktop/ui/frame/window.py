@@ -14,6 +14,7 @@ from rlhf_desktop.ui.frame.notices import NoticeBook, NoticeList, Undo
 from rlhf_desktop.ui.frame.palette import CommandPalette
 from rlhf_desktop.ui.frame.rail import Rail
 from rlhf_desktop.ui.frame.room import ROOMS, Room
+from rlhf_desktop.ui.frame.textmenu import TextMenus
 from rlhf_desktop.ui.frame.toast import Toast
 from rlhf_desktop.ui.frame.trouble import TroubleBar
 from rlhf_desktop.ui.frame.welcome import WelcomePage
@@ -43,6 +44,7 @@ class Window(QMainWindow):
         self.first_round = FirstRoundBar()
         centre = self._lay_out()
         self.rail = Rail(ROOMS, centre)
+        self.text_menus = TextMenus(self)
         self.toast = Toast(centre, self._toast_lane)
         self.book = NoticeBook(self)
         self.header.installEventFilter(self.toast)

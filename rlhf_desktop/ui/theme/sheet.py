@@ -194,6 +194,7 @@ def _lists(c: t.Palette) -> str:
     QMenu {{ background: {c.surface}; border: 1px solid {c.line}; border-radius: {px(t.RADIUS_CONTROL)};
         padding: {px(t.SPACE_XS)}; }}
     QMenu::item {{ padding: {px(t.SPACE_XS + 2)} {px(t.SPACE_L)}; border-radius: {px(t.RADIUS_CONTROL)}; }}
+    QMenu::icon {{ padding-left: {px(t.SPACE_S)}; }}
     QMenu::item:selected {{ background: {c.raised}; }}
     QMenu::item:disabled {{ color: {c.line}; }}
     QMenu::separator {{ background: {c.hairline}; height: 1px; margin: {px(t.SPACE_XS)}; }}
