@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QWidget
 
 from rlhf_desktop.operations.outlook import Outlook
 from rlhf_desktop.store.projects import SettingsStore
-from rlhf_desktop.ui.frame.bars import StatusButton
+from rlhf_desktop.ui.frame.bars import GivingButton
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -63,7 +63,7 @@ class FirstRoundBar(QFrame):
         self.setAccessibleName("Your first round")
         across = row(self, 0, t.SPACE_S)
         across.setContentsMargins(t.SPACE_M, t.SPACE_XS, t.SPACE_S, t.SPACE_XS)
-        self.buttons = [StatusButton(words) for words in STEPS]
+        self.buttons = [GivingButton(words) for words in STEPS]
         for number, button in enumerate(self.buttons, 1):
             across.addWidget(button)
             button.clicked.connect(lambda _on=False, number=number: self.stepChosen.emit(number))
