@@ -25,6 +25,7 @@ import psutil
 from rlhf_desktop.core import windows_jobs
 from rlhf_desktop.core.runs import ProcessRef
 
+_STARTTIME = 19  # among the fields of /proc/PID/stat after the name: proc(5) calls it the 22nd
 _START_TOLERANCE_S = 2.0  # a start time is computed from the boot time, which systems report to the second
 _T = TypeVar("_T")
 
@@ -138,9 +139,25 @@ def process_ref(pid: int | None = None) -> ProcessRef | None:
     """A process by number and start time; this process by default. None when there is no such process."""
     try:
         process = psutil.Process(pid)
-        return ProcessRef(pid=process.pid, start_time=process.create_time())
+        boot, ticks = _since_boot(process.pid)
+        return ProcessRef(pid=process.pid, start_time=process.create_time(), boot=boot, ticks=ticks)
     except psutil.NoSuchProcess:
         return None
+
+
+def _since_boot(pid: int) -> tuple[str, int]:
+    """Which start of the computer this is, and when a process began since then; ("", 0) where the system does not say.
+
+    Linux alone computes a start time from the clock, so that a clock that is set moves it: a living trainer would look dead.
+    """
+    if not sys.platform.startswith("linux"):
+        return "", 0
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return "", 0
+    return boot, int(stat[stat.rindex(b")") + 2 :].split()[_STARTTIME])
 
 
 def is_alive(ref: ProcessRef | None) -> bool:
@@ -149,7 +166,10 @@ def is_alive(ref: ProcessRef | None) -> bool:
         return False
     try:
         process = psutil.Process(ref.pid)
-        same = abs(process.create_time() - ref.start_time) < _START_TOLERANCE_S
+        if ref.boot and (now := _since_boot(ref.pid))[0]:
+            same = now == (ref.boot, ref.ticks)
+        else:
+            same = abs(process.create_time() - ref.start_time) < _START_TOLERANCE_S
         return same and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except psutil.NoSuchProcess:
         return False
@@ -366,7 +386,9 @@ class FileLock:
         """What the living holder said about itself (always `pid` and `start_time`), or None."""
         try:
             info = json.loads(self.path.read_bytes() or b"null") if self.path.is_file() else None
-            ref = ProcessRef.model_validate({name: info[name] for name in ProcessRef.model_fields}) if info else None
+            ref = (
+                ProcessRef.model_validate({name: info[name] for name in ProcessRef.model_fields if name in info}) if info else None
+            )
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return info if is_alive(ref) else None

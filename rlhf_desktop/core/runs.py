@@ -218,10 +218,19 @@ RunState = Literal["queued", "starting", "running", "paused", "done", "stopped",
 
 
 class ProcessRef(Value):
-    """A process that cannot be mistaken for a later one with the same number."""
+    """A process that cannot be mistaken for a later one with the same number.
+
+    Attributes:
+        pid: Its number.
+        start_time: When it began, in seconds since the epoch; on Linux as the clock stood when this was asked.
+        boot: Which start of the computer it belongs to; "" where the system does not say (then `start_time` alone tells).
+        ticks: When it began, counted from that start of the computer: setting the clock does not change it.
+    """
 
     pid: int
     start_time: float
+    boot: str = ""
+    ticks: int = 0
 
 
 class Signs(Value):
@@ -240,6 +249,7 @@ class RunStatus(Value):
     queued_at: float
     supervisor: ProcessRef | None = None
     worker: ProcessRef | None = None
+    first_seq: int | None = None  # of the first event this worker may have written; None: by a version that told by the clock
     heartbeat: float | None = None  # seconds since the epoch
     signs: Signs = Signs()
     exit_code: int | None = None

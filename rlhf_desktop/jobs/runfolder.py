@@ -151,9 +151,9 @@ class RunFolder:
                 controls.append(Control.model_validate_json(line))
         return controls
 
-    def words_since(self, since: float) -> list[RunEvent]:
-        """The latest events that were written after `since` (seconds since the epoch)."""
-        return [event for event in tail_events(self.events) if event.time >= since]
+    def next_seq(self) -> int:
+        """The number that the next event will have."""
+        return max((event.seq + 1 for event in tail_events(self.events)), default=0)
 
     def state(self) -> RunCondition:
         """The status, reconciled with which processes live. Raises as `config` does."""
@@ -171,7 +171,12 @@ class RunFolder:
 
     def words_of(self, status: RunStatus) -> list[RunEvent]:
         """The latest events of the worker in `status`; none when it never began."""
-        return self.words_since(status.worker.start_time - _CLOCK_SLACK_S) if status.worker else []
+        if status.worker is None:
+            return []
+        events = tail_events(self.events)
+        if status.first_seq is not None:
+            return [event for event in events if event.seq >= status.first_seq]
+        return [event for event in events if event.time >= status.worker.start_time - _CLOCK_SLACK_S]
 
     def _wish(self) -> Literal["pause", "stop", "cancel"] | None:
         asked = self.asked()

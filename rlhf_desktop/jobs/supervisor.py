@@ -45,7 +45,6 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     lock: FileLock | None = None
     news: EventReader | None = None
-    began: float = 0.0  # seconds since the epoch
     beaten_s: float = -math.inf  # on the monotonic clock
 
     def __post_init__(self) -> None:
@@ -71,7 +70,7 @@ class Child:
 
     def outcome(self) -> Outcome:
         """How it ended, as far as can be known."""
-        words = self.run.words_since(self.began) if self.process else self.run.words_of(self.status)
+        words = self.run.words_of(self.status)
         return decide(self.status.exit_code, self.status.signal, words, asked=self.run.asked())
 
     def beat(self) -> None:
@@ -226,20 +225,19 @@ class Supervisor:
             now = run.status()
             if now.state != "queued":
                 return  # taken back in the meantime
-            given = {"wanted": now.wanted, "device": device.ref if device.key else None}
+            given = {"wanted": now.wanted, "device": device.ref if device.key else None, "first_seq": run.next_seq()}
             status = RunStatus(
                 state="starting", queued_at=now.queued_at, supervisor=self._me, heartbeat=time.time(), message="Starting.", **given
             )
             run.write_status(status)
         news = EventReader(run.events)
         news.read_new()  # what earlier sessions wrote; before this one can write anything
-        began = time.time()
         try:
             process = self._start(run, device, lock)
         except OSError as problem:
             _record(run, status, Outcome("failed", "The training process could not be started.", str(problem)))
             return
-        child = Child(run, status.model_copy(update={"worker": process_ref(process.pid)}), process, lock, news, began)
+        child = Child(run, status.model_copy(update={"worker": process_ref(process.pid)}), process, lock, news)
         self._children.append(child)  # first: whatever fails now, the process is looked after
         child.write()
 

@@ -47,7 +47,7 @@ def test_a_zombie_is_dead_and_so_is_a_number_without_a_process() -> None:
 def test_start_time_tells_processes_with_the_same_number_apart() -> None:
     me = process_ref()
     assert is_alive(me)
-    assert not is_alive(me.model_copy(update={"start_time": me.start_time - 60}))
+    assert not is_alive(me.model_copy(update={"start_time": me.start_time - 60, "boot": "", "ticks": 0}))
 
 
 def test_a_lock_excludes_and_says_its_holder(tmp_path) -> None:
@@ -260,3 +260,30 @@ def test_a_file_is_read_once_its_replacement_is_there(tmp_path, windows) -> None
     )
     assert platform.read_replaced(path) == b"new"
     assert len(windows) == 2
+
+
+STEPPED = """
+import sys
+import psutil
+from rlhf_desktop.core.platform import is_alive
+from rlhf_desktop.core.runs import ProcessRef
+began = psutil.Process.create_time
+psutil.Process.create_time = lambda self: began(self) + float(sys.argv[2])  # as psutil computes it once the clock has been set
+print(is_alive(ProcessRef.model_validate_json(sys.argv[1])))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems keep the start time itself")
+@pytest.mark.parametrize("step_s", [-7200.0, 7200.0])
+def test_a_clock_that_was_set_makes_no_living_process_look_dead(step_s):
+    me = process_ref()
+    said = subprocess.run(
+        [sys.executable, "-c", STEPPED, me.model_dump_json(), str(step_s)], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert said.stdout.strip() == "True"
+    assert not is_alive(me.model_copy(update={"ticks": me.ticks + 1}))
+    assert not is_alive(me.model_copy(update={"boot": "another start of the computer"}))
+
+
+def test_a_process_noted_by_an_earlier_version_is_still_known():
+    assert is_alive(process_ref().model_copy(update={"boot": "", "ticks": 0}))

@@ -6,7 +6,7 @@ from jobs_helpers import ROWS, make_config
 
 from rlhf_desktop.core import files
 from rlhf_desktop.core.errors import BadInput, NoSpace, NotFound
-from rlhf_desktop.core.files import sha256_file
+from rlhf_desktop.core.files import append_jsonl, sha256_file
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import process_ref
 from rlhf_desktop.core.runs import ProcessRef, RunStatus, Signs
@@ -123,3 +123,22 @@ def test_missing_and_damaged_folders_say_so(workspace: Workspace, run: RunFolder
     run.status_file.write_text('{"v": 99}')
     with pytest.raises(BadInput, match=r"status\.json"):
         run.state()
+
+
+def test_a_clock_set_back_hides_nothing_the_worker_has_said(run: RunFolder) -> None:
+    """What an earlier worker wrote stays apart by its number, not by its hour."""
+    me = process_ref()
+    line = {"v": 1, "type": "warning", "code": "x"}
+    append_jsonl(run.events, {**line, "seq": 0, "time": 2e9, "message": "of the first session"})
+    first = run.next_seq()
+    append_jsonl(run.events, {**line, "seq": 1, "time": 5.0, "message": "the clock was set to 1970"})
+    said = run.words_of(RunStatus(state="running", queued_at=0, worker=me, first_seq=first))
+    assert [event.message for event in said] == ["the clock was set to 1970"]
+
+
+def test_events_of_a_run_of_an_earlier_version_are_told_by_the_clock(run: RunFolder) -> None:
+    me = process_ref()
+    line = {"v": 1, "type": "warning", "code": "x", "message": ""}
+    append_jsonl(run.events, {**line, "seq": 0, "time": me.start_time - 60})
+    append_jsonl(run.events, {**line, "seq": 1, "time": me.start_time + 1})
+    assert [event.seq for event in run.words_of(RunStatus(state="running", queued_at=0, worker=me))] == [1]
