@@ -55,7 +55,8 @@ def by_hand(source):
 def _is_whole(value):
     """Not a share, nor a number with a point, nor a constant (which is more than one)."""
     spec = "".join(str(getattr(part, "value", "")) for part in value.format_spec.values) if value.format_spec else ""
-    constant = isinstance(value.value, ast.Name) and value.value.id.isupper()
+    named = value.value.attr if isinstance(value.value, ast.Attribute) else getattr(value.value, "id", "")
+    constant = named.isupper()
     return not constant and not any(sign in spec for sign in ("%", "f", "g"))
 
 
