@@ -1,9 +1,11 @@
 """Thoughts and answers of one request, on a tokenizer with a template and a sampler that plays what a model would write."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from rlhf_desktop.core.protocol import Completion, Generate, Sampling, Token
+from rlhf_desktop.core.protocol import Begun, Completion, Generate, Sampling, Token
 from rlhf_desktop.inference.chat_text import thinking_of
 from rlhf_desktop.inference.model import BaseModel, find_end_ids, find_pad_id
 from rlhf_desktop.inference.sampler import SampledAnswer
@@ -50,14 +52,15 @@ class Played:
         return SampledAnswer(j, i, ids, "cancelled")
 
 
-def write(case, texts, *, k=1, thought=100, new=50, **played):
+def write(case, texts, *, k=1, thought=100, new=50, begun=None, **played):
     tokenizer = made(case)
     sampling = Sampling(max_new_tokens=new, max_thought_tokens=thought)
-    request = Generate(id="r", prompts=[talk("Why?")], k=k, sampling=sampling, seed=7)
+    request = Generate(id="r", prompts=[talk("Why?")], k=k, sampling=sampling, seed=7, begun=begun)
     said = []
     writer = Writer(base_of(tokenizer, case.end), request, said.append)
     play = Played(tokenizer, texts, **played)
     prompts = [prompt_ids(tokenizer, messages, thinking=writer.room > 0) for messages in request.prompts]
+    play.begun = writer.begun_ids
     writer.write(prompts, play, lambda: False)
     completions = [reply for reply in said if isinstance(reply, Completion)]
     for reply in completions:  # what was streamed is what is complete
@@ -177,3 +180,50 @@ def test_an_answer_without_the_thought_that_was_awaited_is_as_long_as_any(though
     assert (answer.text, answer.thought) == (tokenizer.decode(ids[:cut]), "")
     assert (answer.tokens, answer.finish) == ((cut, "length") if cut else (len(ids) + 1, "end"))
     assert len(play.asked) == (1 if new < thought else 2)
+
+
+def goes_on(case, texts, rest, whole, **how):
+    """Cut an answer, go on with it, and look at what the model read again."""
+    (cut,), first, _, prompt = write(case, texts, new=2, **how)
+    assert cut.finish == "length"
+    assert whole.startswith(cut.text)
+    rest = whole[len(cut.text) :] + rest
+    (answer,), again, *_ = write(case, [rest], begun=Begun(text=cut.text, written=cut.written), **how)
+    assert (answer.text, answer.finish, answer.thought) == (whole, "end", cut.thought)
+    (read,) = again.asked[-1][0]
+    (before,) = first.asked[-1][0]  # what the answer was written after, with its thought
+    assert read == [*prompt, *again.begun]
+    assert read[: len(before)] == before
+    assert len(read) == len(before) + cut.tokens
+
+
+WHOLE = "Because it is broken, and nobody has repaired it."
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_answer_without_a_thought_goes_on_under_every_template(name):
+    case = CASES[name]
+    tokenizer = made(case)
+    if thinking_of(tokenizer).kind not in ("none", "switch"):
+        pytest.skip("it always thinks first")
+    case = replace(case, end=tokenizer.convert_ids_to_tokens(find_end_ids(tokenizer)[0]))
+    goes_on(case, [f"{WHOLE}{case.end}"], case.end, WHOLE, thought=0)
+
+
+@pytest.mark.parametrize(
+    ("case", "thought", "end"),
+    [
+        (SWITCH, "<think>\nHm.\n</think>", "<|im_end|>"),
+        (OPENS, "Hm.\n</think>", "<|im_end|>"),
+        (HARMONY, "<|channel|>analysis<|message|>Hm.<|end|>", "<|return|>"),
+    ],
+    ids=["switch", "opened", "harmony"],
+)
+def test_an_answer_goes_on_after_the_thought_it_was_begun_after(case, thought, end):
+    lead = "<|start|>assistant<|channel|>final<|message|>" if case is HARMONY else ""
+    room = 9 + len(made(case).encode(lead, add_special_tokens=False))
+    (cut,), *_ = write(case, [thought, f"{lead}{WHOLE}{end}"], new=room)
+    assert (cut.thought, cut.finish, cut.written.closing != []) == ("Hm.", "length", True)
+    (answer,), again, *_ = write(case, [f"{WHOLE[len(cut.text) :]}{end}"], begun=Begun(text=cut.text, written=cut.written))
+    assert (answer.text, answer.thought, answer.thought_tokens) == (WHOLE, "Hm.", cut.thought_tokens)
+    assert [asked[2] for asked in again.asked] == [50]  # it does not think again
