@@ -10,7 +10,7 @@ from rlhf_desktop.cli.common import Command, Decimal, holding, plain
 from rlhf_desktop.cli.desk import Desk, desk_of
 from rlhf_desktop.core.errors import AppError, NotFound
 from rlhf_desktop.core.messages import Messages
-from rlhf_desktop.core.protocol import Completion, Reply, Sampling, Token
+from rlhf_desktop.core.protocol import Begun, Completion, Reply, Sampling, Token
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.core.words import count
 from rlhf_desktop.feedback.attachments import Attachment
@@ -174,6 +174,7 @@ class Talk:
         self._attached = list(attached)
         self._start: Messages = [{"role": "system", "content": instructions}] if instructions else []
         self._messages: Messages = list(self._start)
+        self._cut: Completion | None = None  # the last answer, to go on with if it was cut
 
     def question(self, text: str) -> str:
         """What is asked: the text with the files attached.
@@ -201,21 +202,24 @@ class Talk:
         """Questions and answers until /quit, Ctrl+D or Ctrl+C at the prompt."""
         name = f"{self._desk.base.name} with {self._adapter.name}" if self._adapter else self._desk.base.name
         self._desk.console.say(
-            f"You are talking to {name}. /regenerate: another answer · /attach FILE · /new: start over · /quit: leave"
+            f"You are talking to {name}. /regenerate: another answer · /continue: the rest of a cut one · /attach FILE · "
+            "/new: start over · /quit: leave"
         )
         while (line := _read_line()) is not None and line != "/quit":
             self._take(line)
 
     def _take(self, line: str) -> None:
         if line == "/new":
-            self._messages, self._attached = list(self._start), []
+            self._messages, self._attached, self._cut = list(self._start), [], None
             self._desk.console.say("A new conversation.")
         elif line == "/regenerate":
             self._regenerate()
+        elif line == "/continue":
+            self._continue()
         elif line.startswith("/attach "):
             self._attach(line.removeprefix("/attach ").strip().strip("\"'"))
         elif line.startswith("/"):
-            self._desk.console.say("Commands: /regenerate, /attach FILE, /new, /quit.")
+            self._desk.console.say("Commands: /regenerate, /continue, /attach FILE, /new, /quit.")
         elif line:
             self._ask(line)
 
@@ -247,19 +251,44 @@ class Talk:
     def _reply(self) -> None:
         """Answer the last question. A trouble, or Ctrl+C, ends the answer and not the conversation."""
         try:
-            answer = self._answer(self._messages, show=True)
-            self._messages.append({"role": "assistant", "content": answer.text})
+            self._cut = self._answer(self._messages, show=True)
+            self._messages.append({"role": "assistant", "content": self._cut.text})
         except KeyboardInterrupt:
             self._desk.console.say("\nStopped. /regenerate asks for another answer.")
         except AppError as trouble:
             self._desk.console.note(str(trouble))
+        self._say_if_cut()
 
-    def _answer(self, messages: Messages, *, show: bool) -> Completion:
+    def _continue(self) -> None:
+        """The rest of the last answer, from where it was cut."""
+        cut = self._cut
+        if cut is None or cut.finish != "length" or not self._messages or self._messages[-1]["role"] != "assistant":
+            self._desk.console.say("There is no answer that was cut.")
+            return
+        try:
+            self._cut = self._answer(self._messages[:-1], show=True, begun=Begun(text=cut.text, written=cut.written))
+            self._messages[-1] = {"role": "assistant", "content": self._cut.text}
+        except KeyboardInterrupt:
+            self._desk.console.say("\nStopped. The answer is as it was.")
+        except AppError as trouble:
+            self._desk.console.note(str(trouble))
+        self._say_if_cut()
+
+    def _say_if_cut(self) -> None:
+        if self._cut is not None and self._cut.finish == "length":
+            self._desk.console.note("(Cut at the limit. /continue goes on from here.)")
+
+    def _answer(self, messages: Messages, *, show: bool, begun: Begun | None = None) -> Completion:
+        seen = len(begun.text) if begun else 0  # of what comes, so much is on the screen already
+
         def on_reply(reply: Reply) -> None:
+            nonlocal seen
             if show and isinstance(reply, Token) and not reply.thought:
-                click.echo(plain(reply.text), nl=False)
+                click.echo(plain(reply.text[seen:]), nl=False)
+                seen = max(0, seen - len(reply.text))
 
-        rows = self._desk.client.generate([messages], 1, self._adapter, self._sampling, self._seed, on_reply)
+        more = {"begun": begun} if begun else {}
+        rows = self._desk.client.generate([messages], 1, self._adapter, self._sampling, self._seed, on_reply, **more)
         if show:
             click.echo("")
             if rows[0] and rows[0][0].thought:

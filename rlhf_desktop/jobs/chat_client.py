@@ -21,6 +21,7 @@ from rlhf_desktop.core.platform import signal_name, start_child
 from rlhf_desktop.core.protocol import (
     RESTART_AFTER_S,
     RESTART_EXIT,
+    Begun,
     Cancel,
     Completion,
     Done,
@@ -119,8 +120,9 @@ class ChatWorker:
         sampling: Sampling | None = None,
         seed: int = 0,
         on_reply: Callable[[Reply], None] | None = None,
+        begun: Begun | None = None,
     ) -> list[list[Completion]]:
-        """`k` answers to each prompt, in the prompts' order. `on_reply` sees tokens and answers as they come."""
+        """`k` answers to each prompt, in their order; with `begun` the rest of one. `on_reply` sees tokens and answers as they come."""
         request = Generate(
             id=new_id(),
             prompts=prompts,
@@ -129,6 +131,7 @@ class ChatWorker:
             sampling=sampling or Sampling(),
             seed=seed,
             stream=on_reply is not None,
+            begun=begun,
         )
         answers: list[list[Completion]] = [[] for _ in prompts]
         for reply in self.request(request):

@@ -9,7 +9,7 @@ from cli_helpers import write_rows
 from rlhf_desktop.cli import desk as desk_module
 from rlhf_desktop.cli import talk
 from rlhf_desktop.core.errors import ModelTrouble
-from rlhf_desktop.core.protocol import Completion, Token
+from rlhf_desktop.core.protocol import Completion, Token, Written
 from rlhf_desktop.operations.instructions import save_instructions
 from rlhf_desktop.store.database import Store
 from tests.documents import pdf_bytes
@@ -162,7 +162,7 @@ def test_a_conversation_remembers_starts_over_and_asks_again(cli, model, worker,
     assert [len(messages) for messages in worker.asked] == [1, 3, 3, 1]
     assert worker.asked[1][1] == {"role": "assistant", "content": "One (1/0)"}
     assert worker.seeds == [0, 0, 1, 1]
-    assert "Commands: /regenerate, /attach FILE, /new, /quit." in said.out
+    assert "Commands: /regenerate, /continue, /attach FILE, /new, /quit." in said.out
 
 
 def test_ctrl_d_ends_the_conversation(cli, model, worker, monkeypatch):
@@ -242,3 +242,28 @@ def test_saved_instructions_stand_first_and_stay_in_a_new_conversation(cli, mode
     assert worker.asked[-1] == [told, {"role": "user", "content": "Again"}]
     unknown = cli("chat", "--model", model, "--instructions", "Garden", "--prompt", "Hello")
     assert (unknown.code, "Saved are: “Kitchen shop”." in unknown.err) == (1, True)
+
+
+def test_an_answer_that_was_cut_is_continued(cli, model, worker, monkeypatch):
+    plain_generate = worker.generate
+
+    def generate(prompts, k=1, adapter=None, sampling=None, seed=0, on_reply=None, begun=None):
+        if begun is None:
+            ((answer,),) = plain_generate(prompts, k, adapter, sampling, seed, lambda _reply: None)
+            answer = answer.model_copy(update={"finish": "length", "written": Written(answer=[5])})
+        else:
+            assert begun.written == Written(answer=[5])
+            answer = Completion(id="r", prompt=0, completion=0, text=f"{begun.text} and so on", tokens=4, finish="end")
+        for part in (answer.text[:3], answer.text[3:]):
+            on_reply(Token(id="r", prompt=0, completion=0, text=part))
+        return [[answer]]
+
+    monkeypatch.setattr(worker, "generate", generate)
+    lines = iter(["/continue", "Hello", "/continue", "/continue", "And?", "/quit"])
+    monkeypatch.setattr(talk, "_read_line", lambda: next(lines))
+    said = cli("chat", "--model", model)
+    assert "/continue goes on from here" in said.out + said.err
+    assert (said.out + said.err).count("There is no answer that was cut.") == 2  # before there is one, and once it is whole
+    assert said.out.count(" and so on") == 1
+    assert said.out.count("Hello (1/0)") == 1  # what was there is not said twice
+    assert worker.asked[-1][1] == {"role": "assistant", "content": "Hello (1/0) and so on"}
