@@ -109,6 +109,16 @@ def test_the_cards_say_what_there_is_and_one_is_suggested(qtbot, context, room):
     assert "more held out" in cards["reward"]._meter._words.text()
 
 
+def test_the_cards_stand_in_two_rows_where_one_would_cut_their_words(qtbot, context, room):
+    judge(context, 140)
+    ready(qtbot, room)
+    page = room.overview
+    for width, rows in ((1400, 1), (800, 2), (1400, 1)):
+        room.widget().resize(width, 800)
+        qtbot.waitUntil(lambda rows=rows: len({card.y() for card in page._cards_in_grid()}) == rows)
+        assert all(card.width() >= card.minimumSizeHint().width() for card in page._cards_in_grid())
+
+
 def test_while_there_is_too_little_no_recipe_is_pointed_at_and_the_page_says_what_is_next(qtbot, context, room):
     judge(context, 12)
     ready(qtbot, room)

@@ -44,7 +44,7 @@ class Beside(QWidget):
 
     def __init__(self, main: QWidget, side: QWidget, name: str, width: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._main, self._side, self._width = main, side, width
+        self._main, self._side, self._width, self._over = main, side, width, False
         main.setParent(self)
         side.setParent(self)
         self.grip = Grip(name, self)
@@ -54,7 +54,7 @@ class Beside(QWidget):
     @property
     def over(self) -> bool:
         """Whether the side lies over the main widget, because there is no room for both."""
-        return self.width() - t.HELP_MIN_WIDTH < self._needed()
+        return self._over
 
     def show_side(self, on: bool) -> None:
         """Open or fold the side."""
@@ -82,25 +82,34 @@ class Beside(QWidget):
         return super().event(event)
 
     def _moved(self, by: int) -> None:
-        self._width = self._bounded(self._bounded(self._width) - by)
+        self._width = max(t.HELP_MIN_WIDTH, min(self._side.width() - by, self.width() - t.SPACE_XXL))
         self.place()
         self.widthChosen.emit(self._width)
 
     def _needed(self) -> int:
-        """How wide the main widget has to be for nothing in it to be cut: what scrolls up and down only says so in no other way."""
+        """How wide the main widget has to be for nothing in it to be cut, as it is laid out now.
+
+        What scrolls up and down only says so in no other way.
+        """
         areas = [area for area in self._main.findChildren(QScrollArea) if area.isVisible() and area.widget() is not None]
         inside = [area.mapTo(self._main, QPoint()).x() + area.widget().minimumSizeHint().width() for area in areas]
         return max([self._main.minimumSizeHint().width(), *inside]) + t.SPACE_M
 
-    def _bounded(self, width: int) -> int:
-        left = t.SPACE_XXL if self.over else self._needed()  # what the main widget keeps
-        return max(min(width, self.width() - left), min(t.HELP_MIN_WIDTH, self.width()))
+    def _has_room(self, width: int) -> bool:
+        """Give the side so much. Whether nothing in the main widget is cut then: it may lay itself out in another way first."""
+        self._main.setGeometry(0, 0, self.width() - width, self.height())
+        return self._needed() <= self.width() - width
 
     def place(self) -> None:
         """Lay both out; for when another page of the main widget is in front, which may take another width."""
-        width = self._bounded(self._width)
-        taken = width if self._side.isVisibleTo(self) and not self.over else 0
-        self._main.setGeometry(0, 0, self.width() - taken, self.height())
+        width = min(self._width, self.width())
+        self._over = False
+        if self._side.isVisibleTo(self):
+            narrower = (width, self.width() - self._needed(), t.HELP_MIN_WIDTH)
+            found = next((each for each in narrower if t.HELP_MIN_WIDTH <= each <= width and self._has_room(each)), None)
+            self._over, width = found is None, width if found is None else found
+        if self._over or not self._side.isVisibleTo(self):
+            self._main.setGeometry(0, 0, self.width(), self.height())
         self._side.setGeometry(self.width() - width, 0, width, self.height())
         self.grip.setGeometry(self.width() - width - self.grip.width() // 2, 0, self.grip.width(), self.height())
         self._side.raise_()

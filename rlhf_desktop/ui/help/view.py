@@ -16,6 +16,8 @@ from PySide6.QtGui import (
     QTextFrame,
     QTextFrameFormat,
     QTextLength,
+    QTextList,
+    QTextListFormat,
     QTextOption,
     QTextTable,
 )
@@ -148,6 +150,7 @@ class GuideView(QTextBrowser):
         document = self._document
         document.clear()  # with the pictures of another width
         document.setDocumentMargin(t.SPACE_L)
+        document.setIndentWidth(t.SPACE_L + t.SPACE_XS)
         document.setDefaultFont(self.font())
         document.width, document.ratio = self.viewport().width() - 2 * t.SPACE_L, self.devicePixelRatioF()
         document.setMarkdown(self._markdown, _FEATURES)
@@ -155,6 +158,8 @@ class GuideView(QTextBrowser):
         cursor.beginEditBlock()
         for block in _blocks(document):
             self._dress(block)
+        for text_list in {block.textList() for block in _blocks(document) if block.textList() is not None}:
+            _dress_list(text_list)
         for frame in document.rootFrame().childFrames():
             _dress_table(frame)
         cursor.endEditBlock()
@@ -216,6 +221,13 @@ def _select(block: QTextBlock, start: int, length: int) -> QTextCursor:
     cursor.setPosition(start)
     cursor.setPosition(start + length, QTextCursor.MoveMode.KeepAnchor)
     return cursor
+
+
+def _dress_list(text_list: QTextList) -> None:
+    looks = text_list.format()
+    if looks.style() in (QTextListFormat.Style.ListCircle, QTextListFormat.Style.ListSquare):
+        looks.setStyle(QTextListFormat.Style.ListDisc)
+        text_list.setFormat(looks)
 
 
 def _dress_table(frame: QTextFrame) -> None:

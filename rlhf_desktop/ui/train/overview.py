@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QWidget
 
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef
@@ -71,14 +72,16 @@ class Overview(Page):
         self.notice = Notice("info", "")
         self.notice.hide()
         self.body.addWidget(self.notice)
-        across = row(spacing=t.SPACE_M)
+        self._grid = QGridLayout()
+        self._grid.setSpacing(t.SPACE_M)
+        self._columns = 0
         self.cards = {name: RecipeLine(recipe) if name in _ON_A_LINE else RecipeCard(recipe) for name, recipe in RECIPES.items()}
         for card in self.cards.values():
             card.chosen.connect(self.open_panel)
             if isinstance(card, RecipeCard):
-                across.addWidget(card, 1)
                 card.resized.connect(self._level)
-        self.body.addLayout(across)
+        self.body.addLayout(self._grid)
+        self._arrange(len(self._cards_in_grid()))
         for name in _ON_A_LINE:
             self.body.addWidget(self.cards[name])
         self._panel_place = column()
@@ -110,6 +113,7 @@ class Overview(Page):
         for algorithm, card in self.cards.items():
             card.show_amount(outlook.amounts[algorithm], algorithm == self._suggested, self._more(algorithm))
             self._show_cost(algorithm)
+        self._arrange_for_width()
         self._show_roles()
         self._show_notice(base_name, outlook.untaught)
         self.archived.set_text(f"Archived ({len(facts.archived)})")
@@ -143,9 +147,31 @@ class Overview(Page):
         hint = self._facts.hints.get(algorithm)
         return hint.sentence if hint else ""
 
+    def _cards_in_grid(self) -> list[RecipeCard]:
+        return [card for card in self.cards.values() if isinstance(card, RecipeCard)]
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The cards stand in one row, or in two where that is too narrow for their words."""
+        super().resizeEvent(event)
+        self._arrange_for_width()
+
+    def _arrange_for_width(self) -> None:
+        cards = self._cards_in_grid()
+        least = max(card.minimumSizeHint().width() for card in cards)
+        room = self.viewport().width() - 2 * t.SPACE_XL
+        self._arrange(len(cards) if len(cards) * (least + t.SPACE_M) - t.SPACE_M <= room else len(cards) // 2)
+
+    def _arrange(self, columns: int) -> None:
+        if columns == self._columns:
+            return
+        self._columns = columns
+        for place, card in enumerate(self._cards_in_grid()):
+            self._grid.addWidget(card, place // columns, place % columns)
+            self._grid.setColumnStretch(place, 1 if place < columns else 0)
+
     def _level(self) -> None:
         """The meters stand side by side, however long the sentences above them are."""
-        cards = [card for card in self.cards.values() if isinstance(card, RecipeCard)]
+        cards = self._cards_in_grid()
         most = max(card.sentence_height() for card in cards)
         for card in cards:
             card.set_sentence_height(most)
