@@ -13,12 +13,22 @@ from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.platform import fsync_dir as fsync_dir  # offered here too, beside its kin
 from rlhf_desktop.core.platform import remove_tree, rename, replace
 
+_WINDOWS_DISK_FULL = 112  # ERROR_DISK_FULL
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows otherwise writes two bytes for each end of a line
 
 
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DISK_FULL_WORDS = ("no space left on device", "disk quota exceeded", "(os error 28)", "(os error 122)", "(os error 112)")
+
+
 def is_disk_full(problem: BaseException) -> bool:
-    """Whether an exception is the system's "no space left", on the disk or of this user's share of it."""
-    return isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT)
+    """Whether an exception is the system's "no space left", on the disk or of this user's share of it.
+
+    Whatever its class: libraries that are not written in Python (safetensors, pyarrow) have errors of their own, which say it in words.
+    """
+    if isinstance(problem, OSError) and problem.errno is not None:
+        return problem.errno in _DISK_FULL or getattr(problem, "winerror", None) == _WINDOWS_DISK_FULL
+    return any(words in str(problem).lower() for words in _DISK_FULL_WORDS)
 
 
 def sha256_file(path: Path) -> str:

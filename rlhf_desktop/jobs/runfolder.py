@@ -1,7 +1,6 @@
 """One run, as a folder: everything it needs and everything it says. See `core.runs` for what the files hold."""
 
 import contextlib
-import errno
 import os
 import time
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from rlhf_desktop.core.errors import BadInput, NoSpace, NotFound
-from rlhf_desktop.core.files import append_jsonl, write_json
+from rlhf_desktop.core.files import append_jsonl, is_disk_full, write_json
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, free_disk_bytes, fsync_dir, is_alive, read_replaced, remove_tree, rename
 from rlhf_desktop.core.runs import Control, DeviceRef, RunConfig, RunEvent, RunState, RunStatus, Value
@@ -24,7 +23,6 @@ from rlhf_desktop.jobs.pulse import SLOW_S
 ENDED: frozenset[RunState] = frozenset({"paused", "done", "stopped", "cancelled", "failed", "interrupted"})
 RESUMABLE: frozenset[RunState] = frozenset({"paused", "stopped", "failed", "interrupted"})
 _LEAST_FREE_BYTES = 64 * 1024 * 1024  # below this a run could not write its first checkpoint
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOCK_SLACK_S = 2.0  # process start times are known to the second or so
 _V = TypeVar("_V", bound=Value)
 
@@ -96,7 +94,7 @@ class RunFolder:
             fsync_dir(workspace.runs)
         except BaseException as problem:
             remove_tree(building, ignore_errors=True)
-            if isinstance(problem, OSError) and problem.errno in _DISK_FULL:
+            if is_disk_full(problem):
                 raise _no_space(workspace) from problem
             raise
         return cls(final)

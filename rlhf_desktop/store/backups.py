@@ -4,7 +4,6 @@ Seven daily copies are kept, told by what they hold and not by their dates alone
 that lost its feedback, must not push out the last copy that has it.
 """
 
-import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rlhf_desktop.core.errors import AppError, NoSpace, StoreTrouble
+from rlhf_desktop.core.files import is_disk_full
 from rlhf_desktop.core.platform import fsync_dir, replace
 from rlhf_desktop.store.driver import DRIVER, Connection, Damaged, NotAccepted, damaged, plainly
 from rlhf_desktop.store.standing import StandingStore
@@ -50,7 +50,7 @@ def back_up(connection: Connection, target: Path, go_on: Callable[[], None] = la
             temporary.unlink(missing_ok=True)
         fsync_dir(target.parent)
     except OSError as problem:
-        kind = NoSpace if problem.errno == errno.ENOSPC else StoreTrouble
+        kind = NoSpace if is_disk_full(problem) else StoreTrouble
         hint = f"Check that the folder {target.parent.name} in the workspace can be written and its disk has free space."
         raise kind("The database could not be backed up.", hint, repr(problem)) from problem
     return target

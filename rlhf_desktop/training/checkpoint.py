@@ -3,7 +3,6 @@
 Written to a temporary name with a manifest of SHA-256s, fsynced, renamed. Tensors are safetensors, the rest is JSON: no pickle.
 """
 
-import errno
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlhf_desktop.core.errors import NoSpace
-from rlhf_desktop.core.files import fsync_dir, fsync_file, sha256_file, write_json
+from rlhf_desktop.core.files import fsync_dir, fsync_file, is_disk_full, sha256_file, write_json
 from rlhf_desktop.core.platform import remove_tree, rename
 
 KEEP = 2
@@ -48,14 +47,14 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         remove_tree(final, ignore_errors=True)
         rename(temporary, final)
         fsync_dir(folder)
-    except OSError as problem:
+    except Exception as problem:
         remove_tree(temporary, ignore_errors=True)
-        if problem.errno != errno.ENOSPC:
+        if not is_disk_full(problem):
             raise
         raise NoSpace(
             "The disk is full.", "Free some space, then press Resume: the last checkpoint is safe.", str(problem)
         ) from None
-    for old in _steps(folder)[KEEP:]:
+    for old in (*_steps(folder)[KEEP:], *folder.glob(".step-*.tmp")):  # the latter by a process that was killed while it wrote
         remove_tree(old, ignore_errors=True)  # what cannot be deleted yet is at the next checkpoint
     return final
 

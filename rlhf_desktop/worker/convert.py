@@ -3,16 +3,14 @@
 Prints JSON objects, one a line: any number of `{"step": {"words", "done", "until"}}`, then the facts or a trouble.
 """
 
-import errno
 import json
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from safetensors import SafetensorError
-
 from rlhf_desktop.core.errors import AppError, NoSpace
+from rlhf_desktop.core.files import is_disk_full
 from rlhf_desktop.core.progress import Step
 from rlhf_desktop.inference.convert import convert_gguf
 from rlhf_desktop.inference.device import is_out_of_memory
@@ -38,9 +36,7 @@ def main(argv: Sequence[str], out: BinaryIO) -> int:
 
 def describe(problem: Exception, doing: str) -> dict[str, str]:
     """A problem as its caller reads it; `doing` is "convert" or "export"."""
-    full = (isinstance(problem, OSError) and problem.errno == errno.ENOSPC) or (
-        isinstance(problem, SafetensorError) and "No space left" in str(problem)
-    )
+    full = is_disk_full(problem)
     if full or is_out_of_memory(problem):
         what = "disk" if full else "memory"
         problem = NoSpace(f"There is not enough {what} to {doing} the model.", "Nothing was kept: free some space and try again.")

@@ -4,7 +4,6 @@ Exit codes: 0 the run ended by itself (a `finished` event says how), 1 an expect
 anything else is a crash, and the run can be resumed.
 """
 
-import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 
 from rlhf_desktop.core.crash import bug_report
 from rlhf_desktop.core.errors import AppError, NoSpace
+from rlhf_desktop.core.files import is_disk_full
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.inference.device import free_cache, is_dead, is_out_of_memory
 from rlhf_desktop.training.cohort import refuse_untested
@@ -41,15 +41,10 @@ def main(argv: Sequence[str]) -> int:
     except AppError as trouble:
         run.emit("error", message=trouble.message, hint=trouble.hint, detail=trouble.detail)
         return 1
-    except (MemoryError, RuntimeError) as problem:
+    except Exception as problem:
         if not (known := _known(problem)):
             raise
         _report(run, known)
-        return 1
-    except OSError as problem:
-        if problem.errno != errno.ENOSPC:
-            raise
-        _report(run, NoSpace("The disk is full.", "Free some space, then press Resume: the last checkpoint is safe.", str(problem)))
         return 1
     return 0
 
@@ -75,7 +70,9 @@ def _train(run: RunFiles) -> None:
 
 
 def _known(problem: Exception) -> AppError | None:
-    """What the card or the memory has done to us, if it is that."""
+    """What the disk, the card or the memory has done to us, if it is that."""
+    if is_disk_full(problem):
+        return NoSpace("The disk is full.", "Free some space, then press Resume: the last checkpoint is safe.", str(problem))
     if is_dead(problem):
         return AppError("The graphics card has failed.", "Press Resume: the last checkpoint is safe.", str(problem))
     if is_out_of_memory(problem):

@@ -1,5 +1,6 @@
 """Whole runs on the tiny model: every algorithm through its run folder, stopped, paused, killed, resumed, with damaged files."""
 
+import errno
 import json
 import os
 import shutil
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.core.errors import BadInput, NoSpace
 from rlhf_desktop.core.files import append_jsonl
 from rlhf_desktop.core.recipes import make_settings
 from rlhf_desktop.core.runs import parse_event
@@ -376,3 +378,30 @@ def test_a_checkpoint_that_cannot_be_pruned_yet_ends_no_run(tmp_path, monkeypatc
     monkeypatch.undo()
     checkpoint.save(tmp_path, Checkpoint(4, {"w": torch.ones(1)}, {}))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . No space left on device"),
+    ],
+    ids=["safetensors", "quota", "disk", "torch"],
+)
+@pytest.mark.parametrize("place", ["save_file", "write_json", "fsync_file", "rename"])
+def test_a_full_disk_is_known_whatever_library_says_so(tmp_path, monkeypatch, place, problem):
+    checkpoint.save(tmp_path, Checkpoint(3, {"w": torch.ones(1)}, {}))
+    monkeypatch.setattr(checkpoint, place, lambda *_, **__: (_ for _ in ()).throw(problem))
+    with pytest.raises(NoSpace, match="disk is full"):
+        checkpoint.save(tmp_path, Checkpoint(4, {"w": torch.ones(1)}, {}))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000003"], "neither a part nor a temporary"
+    assert checkpoint.newest(tmp_path)[0].step == 3
+
+
+def test_what_a_killed_process_left_of_a_checkpoint_goes_with_the_next(tmp_path):
+    (tmp_path / ".step-00000002.tmp").mkdir()
+    (tmp_path / ".step-00000002.tmp" / "state.safetensors").write_bytes(b"half")
+    checkpoint.save(tmp_path, Checkpoint(3, {"w": torch.ones(1)}, {}))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000003"]
