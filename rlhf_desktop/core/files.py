@@ -24,7 +24,8 @@ _DISK_FULL_WORDS = ("no space left on device", "disk quota exceeded", "(os error
 def is_disk_full(problem: BaseException) -> bool:
     """Whether an exception is the system's "no space left", on the disk or of this user's share of it.
 
-    Whatever its class: libraries that are not written in Python (safetensors, pyarrow) have errors of their own, which say it in words.
+    Whatever its class: libraries that are not written in Python (safetensors, pyarrow) have errors of their own, which say it in
+    words.
     """
     if isinstance(problem, OSError) and problem.errno is not None:
         return problem.errno in _DISK_FULL or getattr(problem, "winerror", None) == _WINDOWS_DISK_FULL

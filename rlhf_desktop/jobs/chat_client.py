@@ -122,7 +122,7 @@ class ChatWorker:
         on_reply: Callable[[Reply], None] | None = None,
         begun: Begun | None = None,
     ) -> list[list[Completion]]:
-        """`k` answers to each prompt, in their order; with `begun` the rest of one. `on_reply` sees tokens and answers as they come."""
+        """`k` answers to each prompt, in their order; with `begun` the rest of one. `on_reply` sees tokens and answers come."""
         request = Generate(
             id=new_id(),
             prompts=prompts,

@@ -28,8 +28,9 @@ def put(window, widget):
     return widget
 
 
-def right_click(qtbot, widget, at=QPoint(5, 5)):
+def right_click(qtbot, widget, at=None):
     """With what the right button does before: it gives the focus."""
+    at = at or QPoint(5, 5)
     over = widget.viewport() if hasattr(widget, "viewport") else widget
     event = QContextMenuEvent(QContextMenuEvent.Reason.Mouse, at, over.mapToGlobal(at))
     QApplication.sendEvent(over, event)
