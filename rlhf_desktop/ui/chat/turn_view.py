@@ -69,6 +69,7 @@ class TurnView(QFrame):
             top.addWidget(self._buttons)
         if turn.draft:
             self._open_editor()
+            self._make_way()
 
     def actions_now(self) -> list[Action]:
         """What can be done to this message, for its buttons, its ⋯ and the right button alike."""
@@ -166,15 +167,15 @@ class TurnView(QFrame):
     # --- edited where it stands
 
     def edit(self) -> None:
-        """Put a field in the place of the text."""
+        """Put a field in the place of the text, and the focus in it."""
         self._open_editor()
+        self.editor.show()  # what is hidden cannot have the focus
         self.editor.begin()
+        self._make_way()
 
     def _open_editor(self) -> None:
         if self.editor is not None:
             return
-        self.text.hide()
-        self._buttons.hide()
         turn = self.turn
         self.editor = TurnEdit(turn.role, turn.text, turn.draft)
         self._box.addWidget(self.editor)
@@ -182,6 +183,10 @@ class TurnView(QFrame):
         self.editor.saved.connect(lambda text: given.emit(turn.id, text))
         self.editor.drafted.connect(lambda text: self.drafted.emit(turn.id, text))
         self.editor.left.connect(self._close_editor)
+
+    def _make_way(self) -> None:
+        self.text.hide()
+        self._buttons.hide()
 
     def _close_editor(self) -> None:
         self.editor.deleteLater()
