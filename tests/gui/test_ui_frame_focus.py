@@ -120,6 +120,17 @@ def test_a_button_chosen_by_code_while_another_window_is_in_front_has_no_focus_a
     assert QApplication.focusWidget() is room.composer.edit
 
 
+def test_what_is_hidden_has_no_focus_but_what_is_about_to_be_shown_may(qtbot, window):
+    room = window.room("chat")
+    hidden, coming = QLineEdit(parent=room.widget()), QLineEdit(parent=room.widget())
+    hidden.setFocus()
+    qtbot.waitUntil(lambda: QApplication.focusWidget() is room.composer.edit)
+    coming.setFocus()
+    coming.show()
+    qtbot.wait(0)
+    assert QApplication.focusWidget() is coming
+
+
 def test_the_palette_gives_the_focus_back(qtbot, window):
     window.show_room("train")
     window.room("train").focus_place().setFocus()

@@ -306,7 +306,6 @@ class EvaluateRoom(QObject):
         self.result.effectsStopped.connect(self.measuring.stop)
         self._root.addWidget(self.result)
         self._root.setCurrentWidget(self.result)
-        self.result.go_on.setFocus()
 
     def _report(self, made: Evaluation) -> None:
         """Write the comparison's report and show it in the browser."""
@@ -388,7 +387,6 @@ class EvaluateRoom(QObject):
         page.reviewStopped.connect(self.reviewing.stop)
         self._root.addWidget(page)
         self._root.setCurrentWidget(page)
-        page.review.setFocus()
 
     def _review(self, info: AdapterInfo) -> None:
         session = self._context.session

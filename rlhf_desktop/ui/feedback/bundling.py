@@ -116,7 +116,6 @@ class BundleCard(Card):
             f"{found.new:,} of them new here; {words.count(found.prompts, 'prompt')}.{erased}"
         )
         self.summary.show()
-        self.merge.setFocus()
 
     def run(self) -> None:
         """Merge the bundle that was looked through."""

@@ -74,7 +74,7 @@ class ErasingPage(Page):
                 return plan_erasure(store, context.workspace, project, judgement_ids)
 
         context.tasks.run(plan, on_success=self._planned, on_failure=self._failed)
-        self.keep.setFocus()
+        self.keep.setFocus(Qt.FocusReason.PopupFocusReason)  # on purpose: it erases nothing
 
     def _planned(self, plan: Erasure) -> None:
         self.meter.hide()

@@ -233,12 +233,11 @@ class ImportCard(Card):
                                        f"Line {first.line}: {first.reason}.", tone="warning", wrap=True))  # fmt: skip
         self.go.set_text(f"Import {words.count(preview.usable, 'row')}" if preview.usable and preview.whole else "Import")
         self.go.setEnabled(bool(preview.rows))
-        self.go.setFocus()
+        self.form.setFocus()
 
     def _close(self) -> None:
         self._looks += 1
         self.preview.hide()
-        self.choose.setFocus()
 
     # --- importing
 

@@ -6,7 +6,7 @@ all of these go to the place that the room in front names. What the user does wi
 field, a list or a board that a room chooses.
 """
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtWidgets import QApplication, QStackedWidget, QWidget
 from shiboken6 import isValid
 
@@ -35,6 +35,11 @@ class FocusKeeper(QObject):
         """Something that lies over the rooms at times: it keeps the focus until it is closed or a click goes elsewhere."""
         self._overlays.append(overlay)
 
+    def close_overlays(self) -> None:
+        """Another room comes to the front."""
+        for overlay in self._overlays:
+            overlay.leave()
+
     def _changed(self, old: QWidget | None, now: QWidget | None) -> None:
         if now is None or now.window() is not self.parent():
             return
@@ -48,7 +53,14 @@ class FocusKeeper(QObject):
             self._give(old if old is not None and _can_hold(old) and not self._is_behind(old) else None)
         elif old is not None and old.window() is self.parent() and not _can_hold(old):
             self._give(None)  # at once: the room that chooses afterwards is obeyed
-        elif not _can_hold(now) or (now is not old and _is_put_on_a_button(now)):
+        elif now is not old and _is_put_on_a_button(now):
+            self._give(None)
+        elif not _can_hold(now):
+            QTimer.singleShot(0, self, self._look_again)  # it may have been made just now, and be about to be shown
+
+    def _look_again(self) -> None:
+        now = QApplication.focusWidget()
+        if now is not None and now.window() is self.parent() and not _can_hold(now):
             self._give(None)
 
     def _give(self, widget: QWidget | None) -> None:

@@ -109,8 +109,7 @@ class Window(QMainWindow):
     def show_room(self, key: str) -> None:
         """Bring a room to the front."""
         room = self.room(key)
-        for overlay in (self.palette_view, self.keys):
-            overlay.leave()
+        self.focus.close_overlays()
         if self._current and self._current != key:
             self._rooms[self._current].deactivated()
         self._current = key

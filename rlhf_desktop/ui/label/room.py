@@ -189,7 +189,6 @@ class LabelRoom(QObject):
         else:
             self.ready.show_queue(queue)
             self._root.setCurrentWidget(self.ready)
-            self.ready.button.setFocus()
 
     def _show_item(self, prompt: Messages) -> None:
         if self._root.currentWidget() not in (self.writing, self.protocol):
@@ -219,7 +218,6 @@ class LabelRoom(QObject):
         queue_empty = self.presenter.lookahead.ready == 0 and not self.presenter.lookahead.more
         self.summary.show_sitting(sitting, all_done=queue_empty)
         self._root.setCurrentWidget(self.summary)
-        (self.summary.train if queue_empty else self.summary.again).setFocus()
 
     def _again(self) -> None:
         self._root.setCurrentWidget(self.looking)

@@ -156,7 +156,7 @@ class AddPanel(Card):
             button, went = self._left
             self._left = None
             if had is went and button in self._greyed():
-                button.setFocus()
+                button.setFocus(Qt.FocusReason.PopupFocusReason)  # given back: whoever went there has gone nowhere else
 
     def _greyed(self) -> list[QWidget]:
         return [self.starter, self.folder, self.file, *(button for line in self.results() for button in line.buttons)]

@@ -179,7 +179,7 @@ class DataPage(Page):
         )
         self._working(True)
         self.looking.start(lambda tell: gather(context.store.path, project, tell))
-        self.stop.setFocus()
+        self.stop.setFocus(Qt.FocusReason.PopupFocusReason)  # on purpose: it starts nothing
 
     def _looked(self, draft: DatasetDraft) -> None:
         self._working(False)
@@ -316,7 +316,7 @@ class DataPage(Page):
         self._working(False)
         self._say("success", f"Published: {done.url}. {done.words}", "success")
         self.form.show_token(True)
-        self.back.setFocus()
+        self.back.setFocus(Qt.FocusReason.PopupFocusReason)
 
     # --- while something is under way
 

@@ -210,7 +210,7 @@ class ModelsRoom(QObject):
     def _show_list(self) -> None:
         if self._pages.currentWidget() is self.data:
             self._pages.setCurrentWidget(self._root)
-            self.publish_data.setFocus()
+            self.publish_data.setFocus(Qt.FocusReason.PopupFocusReason)  # it only opens a page
             self._changed()
 
     # --- doing
