@@ -18,6 +18,7 @@ from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs import nvml
 from rlhf_desktop.jobs.device import Device, devices_of, free_bytes, likely_device, probe_device, same_device
 from rlhf_desktop.operations.opening import open_store
+from rlhf_desktop.operations.spelling import NEEDS, languages
 
 State = Literal["well", "note", "trouble"]
 _GIB = 1024**3
@@ -50,6 +51,7 @@ def checkup(workspace: Workspace, library: Library, *, probe: Callable[[], dict[
         "disk": lambda: _disk(workspace),
         "privacy": lambda: _privacy(workspace),
         "database": lambda: _database(workspace),
+        "spelling": _spelling,
         "starter model": lambda: _starter(library),
     }
     return [finding for name, look in looks.items() for finding in _looked(name, look)]
@@ -133,6 +135,13 @@ def _database(workspace: Workspace) -> Finding:
             return Finding("database", "note", store.notice, "Nothing is lost by it.")
     besides = "".join(f", {n} {state}" for state, n in apart.items() if n)
     return Finding("database", "well", f"Healthy, with {count(projects, 'project')}{besides}.")
+
+
+def _spelling() -> Finding:
+    known = languages()
+    if not known:
+        return Finding("spelling", "note", "There is no spell check.", NEEDS)
+    return Finding("spelling", "well", f"Dictionaries of {', '.join(known)} are here.")
 
 
 def _starter(library: Library) -> Finding:

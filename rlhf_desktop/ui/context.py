@@ -44,6 +44,7 @@ class Session(QObject):
     offlineChosen = Signal(bool)  # the user's switch was turned
     writeAheadChosen = Signal(bool)  # answers for Label are written in every room, or only in Label
     trayChosen = Signal()  # whether the state of runs is shown in the system's tray
+    spellingChosen = Signal(str)  # check the spelling of this language, or "off"
     deviceChosen = Signal()  # models are to compute on another device
     roomRequested = Signal(str)  # a room's key
     runRequested = Signal(str)  # show this run's page, by run id (Train listens)

@@ -14,6 +14,7 @@ from rlhf_desktop.ui.frame.notices import NoticeBook, NoticeList, Undo
 from rlhf_desktop.ui.frame.palette import CommandPalette
 from rlhf_desktop.ui.frame.rail import Rail
 from rlhf_desktop.ui.frame.room import ROOMS, Room
+from rlhf_desktop.ui.frame.spelling import Spelling
 from rlhf_desktop.ui.frame.textmenu import TextMenus
 from rlhf_desktop.ui.frame.toast import Toast
 from rlhf_desktop.ui.frame.trouble import TroubleBar
@@ -45,6 +46,9 @@ class Window(QMainWindow):
         centre = self._lay_out()
         self.rail = Rail(ROOMS, centre)
         self.text_menus = TextMenus(self)
+        self.spelling = Spelling(context.store.settings, context.tasks, self)
+        self.text_menus.more = self.spelling.offers
+        context.session.spellingChosen.connect(self.spelling.choose)
         self.toast = Toast(centre, self._toast_lane)
         self.book = NoticeBook(self)
         self.header.installEventFilter(self.toast)

@@ -15,10 +15,12 @@ from rlhf_desktop.core.runs import DeviceRef
 from rlhf_desktop.feedback.conversations import utc_now
 from rlhf_desktop.hub.client import endpoint_address
 from rlhf_desktop.jobs.device import known_device
+from rlhf_desktop.operations.spelling import NEEDS, OFF, languages
 from rlhf_desktop.store.profiles import Profile
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.frame.notify import TRAY
+from rlhf_desktop.ui.frame.spelling import SETTING, chosen_language, language_name
 from rlhf_desktop.ui.label.ahead import writes_ahead
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.settings.device import DeviceCard, look_at_machine
@@ -190,6 +192,9 @@ class SettingsRoom(QObject):
         said = f"{keys} change it anywhere. It grows with your system's font size, too. Motion stops when the system asks for less."
         card.body.addWidget(caption(said, wrap=True))
         self._show_text_size()
+        words = Form()
+        words.add("Spell check", self._spelling())
+        card.body.addLayout(words)
         self.tray = QCheckBox("Show how runs go in the system's tray")
         self.tray.setAccessibleName(self.tray.text())
         self.tray.setChecked(bool(self._context.store.settings.get(TRAY, True)))
@@ -197,6 +202,18 @@ class SettingsRoom(QObject):
         self.tray.toggled.connect(self._set_tray)
         card.body.addWidget(self.tray)
         return card
+
+    def _spelling(self) -> QWidget:
+        """Which language is checked; where there is no spell check, what it needs."""
+        known, chosen = languages(), self._context.store.settings.get(SETTING)
+        if not known:
+            return Label(NEEDS, tone="muted", wrap=True)
+        self.spelling = choice("Spell check")
+        for code in (OFF, *known):
+            self.spelling.addItem("Off" if code == OFF else language_name(code), code)
+        self.spelling.setCurrentIndex(self.spelling.findData(chosen_language(chosen, known)))
+        self.spelling.activated.connect(lambda _row: self._context.session.spellingChosen.emit(self.spelling.currentData()))
+        return self.spelling
 
     def _show_text_size(self) -> None:
         self.text_size.setCurrentIndex(self.text_size.findData(self._context.theme.text_size))

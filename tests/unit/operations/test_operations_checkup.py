@@ -30,7 +30,7 @@ def findings(workspace, shelf=None, probe=lambda: CPU):
 
 def test_a_sound_computer(workspace, store):
     found = findings(workspace)
-    assert list(found) == ["system", "device", "memory", "disk", "privacy", "database", "starter model"]
+    assert list(found) == ["system", "device", "memory", "disk", "privacy", "database", "spelling", "starter model"]
     assert not [f for f in found.values() if f.state == "trouble"]
     assert found["device"].sentence == "Training runs on cpu (A processor, computes in bfloat16)."
     assert found["database"].state == "well" or store.notice
