@@ -1,7 +1,10 @@
 """A database that is gone is not taken for a new one; what is restored is whole; what was there before is kept."""
 
+import os
 import random
 import shutil
+import signal
+import time
 from contextlib import closing
 
 import pytest
@@ -9,6 +12,7 @@ from operations_helpers import user
 
 from rlhf_desktop.core.errors import BadInput, NoSpace, NotFound, StoreTrouble
 from rlhf_desktop.core.files import write_json
+from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
 from rlhf_desktop.operations import restoring
 from rlhf_desktop.operations.erase import erase
@@ -285,3 +289,81 @@ def test_a_store_of_its_own_is_not_needed_to_look(lived):
     with Store.open(lived.database) as store, store.connection.transaction():
         store.projects.create("Under way")
         assert current(lived).contents.judgements == 40
+
+
+# --- kills --------------------------------------------------------------------------------------------------------------------
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+def killed_at(share, do):
+    """Do something in a process of its own, and kill it after this share of the time it takes."""
+    took = duration(do)
+    child = os.fork()
+    if child == 0:
+        try:
+            do()
+        finally:
+            os._exit(0)
+    time.sleep(share * took)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+_took: dict[str, float] = {}
+
+
+def duration(do) -> float:
+    """How long it takes, found once in a process of its own."""
+    name = do.__qualname__
+    if name not in _took:
+        began, child = time.monotonic(), os.fork()
+        if child == 0:
+            try:
+                do(dry=True)
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        _took[name] = time.monotonic() - began
+    return _took[name]
+
+
+@needs_fork
+@pytest.mark.parametrize("points", [8, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("harmed", [False, True], ids=["well", "damaged"])
+def test_a_restore_that_is_killed_leaves_the_one_or_the_other(lived, tmp_path, points, harmed):
+    if harmed:
+        damage(lived.database)
+    for number in range(points):
+        here = Workspace(tmp_path / f"{number}")
+        shutil.copytree(lived.root, here.root)
+        shutil.copytree(lived.root, tmp_path / f"dry {number}")
+
+        def do(dry=False, here=here, number=number):
+            workspace = Workspace(tmp_path / f"dry {number}") if dry else here
+            restore(workspace, find_backup(workspace))
+
+        killed_at(number / points, do)
+        if current(here).health != "well":
+            assert harmed, "a database that was well is never left damaged"
+            restore(here, find_backup(here))
+        assert count(here) in ((30, 40) if not harmed else range(30, 41))
+        assert not [path.name for path in here.root.iterdir() if path.name.startswith(".restored.")]
+        assert all(not backup.problem for backup in backups_of(here))
+
+
+@needs_fork
+@pytest.mark.parametrize("points", [8, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_backup_that_is_killed_is_whole_or_not_there(lived, points):
+    for number in range(points):
+
+        def do(dry=False, number=number):
+            with open_store(lived) as store:
+                back_up(store.connection, lived.backups / f"by-hand-{'dry' if dry else number}.db")
+
+        killed_at(number / points, do)
+        with open_store(lived):
+            pass  # what a killed process has left goes
+        assert not [path.name for path in lived.backups.iterdir() if path.name.startswith(".")]
+        assert all(not backup.problem for backup in backups_of(lived))
+    assert count(lived) == 40
