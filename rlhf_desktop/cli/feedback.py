@@ -166,10 +166,13 @@ def export_file(ctx: click.Context, file: Path, form: str, names: bool) -> None:
     """
     desk = desk_of(ctx)
     if form == "bundle":
-        rows = export_bundle(desk.store, desk.project, file).files["judgements.jsonl"].rows
+        rows, left = export_bundle(desk.store, desk.project, file).files["judgements.jsonl"].rows, {}
     else:
-        rows = export_feedback(desk.store, desk.project, file, form, names=names)
-    desk.console.result({"out": str(file), "format": form, "rows": rows}, f"{count(rows, 'row is', 'rows are')} in {file}.")
+        made = export_feedback(desk.store, desk.project, file, form, names=names)
+        rows, left = made.records, dict(made.left_out)
+    said = [f"{count(rows, 'row is', 'rows are')} in {file}."]
+    said += [f"Left out, because this format has no place for it: {count(n, 'judgement')} ({kind})." for kind, n in left.items()]
+    desk.console.result({"out": str(file), "format": form, "rows": rows, "left_out": left}, "\n".join(said))
 
 
 @feedback.command()

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,9 +18,10 @@ from rlhf_desktop.feedback.formats.asking import Note, Question
 from rlhf_desktop.feedback.formats.base import Format, Record
 from rlhf_desktop.feedback.formats.containers import understanding_of
 from rlhf_desktop.feedback.formats.programs.talk import TALKS
+from rlhf_desktop.feedback.judgements import AllBad, Correction, Labels, Ranking, Ratings, Spans, Thumbs
 from rlhf_desktop.feedback.markup import MarkupCounter
 from rlhf_desktop.feedback.rankings import pairs
-from rlhf_desktop.feedback.rows import FeedbackRow, Problem, UnjudgedRow
+from rlhf_desktop.feedback.rows import DemonstrationRow, FeedbackRow, Problem, RankingRow, UnjudgedRow
 from rlhf_desktop.operations.rows import check_output, disk_troubles
 from rlhf_desktop.operations.writing import write_records
 from rlhf_desktop.store.database import Store
@@ -347,8 +348,17 @@ class _Rejects:
             out.write((json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
 
 
-def export_feedback(store: Store, project: Project, path: Path, form: str = "rankings", *, names: bool = False) -> int:
-    """Write a project's feedback in one of `EXPORT_FORMATS`, whole or not at all. Returns the number of records.
+@dataclass(frozen=True)
+class FeedbackExport:
+    """What an export wrote: so many records, from so many judgements; and those the format has no place for, by what they say."""
+
+    records: int
+    judgements: int
+    left_out: Mapping[str, int]
+
+
+def export_feedback(store: Store, project: Project, path: Path, form: str = "rankings", *, names: bool = False) -> FeedbackExport:
+    """Write a project's feedback in one of `EXPORT_FORMATS`, whole or not at all.
 
     The file's name says how: .csv, .parquet, .json (one list), else JSON lines. Who judged is a number, or with `names` by name.
 
@@ -366,7 +376,7 @@ def export_feedback(store: Store, project: Project, path: Path, form: str = "ran
         last = store.judgements.last_row()
         write_records(path, records)
     store.exports.note(project.id, path, form, last)
-    return records.count
+    return FeedbackExport(records.count, records.used, dict(records.left_out))
 
 
 def _numbered(rows: Iterable[FeedbackRow]) -> Iterator[FeedbackRow]:
@@ -377,18 +387,50 @@ def _numbered(rows: Iterable[FeedbackRow]) -> Iterator[FeedbackRow]:
 
 
 class _Records:
-    """A project's feedback as a format's records, made anew each time it is walked; `count` is of the last walk."""
+    """A project's feedback as a format's records, made anew each time it is walked; what is counted is of the last walk."""
 
     def __init__(self, rows: Callable[[], Iterable[FeedbackRow]], form: Format) -> None:
         self._rows, self._form = rows, form
-        self.count = 0
+        self.count = self.used = 0
+        self.left_out: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Record]:
-        self.count = 0
+        self.count = self.used = 0
+        self.left_out.clear()
         for row in self._rows():
+            before = self.count
             for record in self._form.write(row) if self._form.write else ():
                 self.count += 1
                 yield record
+            if self.count > before:
+                self.used += 1
+            else:
+                self.left_out[_said_by(row)] += 1
+
+
+def _ranking(ranks: Sequence[int]) -> str:
+    return "a ranking" if len(set(ranks)) > 1 else "a tie"
+
+
+def _said_by(row: FeedbackRow) -> str:
+    """What a judgement says, in one word or two."""
+    if isinstance(row, RankingRow):
+        return _ranking(row.ranks)
+    if isinstance(row, DemonstrationRow):
+        return "an example"
+    kinds = {
+        AllBad: "none will do",
+        Thumbs: "thumbs",
+        Ratings: "ratings",
+        Labels: "labels",
+        Spans: "marks",
+        Correction: "a correction",
+    }
+    verdicts = [
+        _ranking(verdict.ranks) if isinstance(verdict, Ranking) else kinds.get(type(verdict), "something else")
+        for verdict in getattr(row, "verdicts", ())
+    ]
+    return ", ".join(dict.fromkeys(verdicts)) or "nothing"
 
 
 def feedback_stats(store: Store, project: Project) -> FeedbackStats:

@@ -291,7 +291,7 @@ def test_import_says_what_was_left_out_and_export_writes_it_back(qtbot, context,
     assert "Imported 1 judgement." in imports.notice.words.text()
     assert "1 row could not be used" in imports.notice.words.text()
     exports.export_file(tmp_path / "out.jsonl")
-    qtbot.waitUntil(lambda: "Wrote 1 record" in exports.notice.words.text())
+    qtbot.waitUntil(lambda: "1 record from 1 judgement written." in exports.written.title.text())
     assert json.loads((tmp_path / "out.jsonl").read_text())["completions"] == ranking()["completions"]
 
 
@@ -469,7 +469,7 @@ def test_a_bundle_is_looked_through_and_merged_into_another_project(qtbot, conte
     judge(context, 3, who="Jonas")
     bundles = room.files.bundles
     bundles.write(tmp_path / "mine.rlhf.zip")
-    qtbot.waitUntil(lambda: "Wrote" in bundles.notice.words.text())
+    qtbot.waitUntil(lambda: "written as a bundle" in bundles.written.title.text())
     with Store.open(tmp_path / "other.db") as elsewhere:
         context.session.set_project(elsewhere.projects.create("Elsewhere"))
         other = FeedbackRoom(replace(context, store=elsewhere))

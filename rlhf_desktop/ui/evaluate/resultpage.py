@@ -16,6 +16,7 @@ from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import Card, Page, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption, heading
+from rlhf_desktop.ui.widgets.written import WrittenCard
 
 _ANSWERS = 6  # judged pairs shown at a time
 _TOGETHER = "The bars are intervals that hold all together, at 95%. A row with few prompts says little."
@@ -48,6 +49,8 @@ class ResultPage(Page):
         self.report = report
         made = report.evaluation
         self.body.addLayout(self._head(mine_left, more))
+        self.written = WrittenCard()
+        self.body.addWidget(self.written)
         self.body.addWidget(self._verdict(len(made.pairs) - report.win.n + more))
         note = f"Right of the middle: {made.new_name} is preferred. {_TOGETHER}"
         for name, rows in (("By tag", report.by_tag), ("By attribute", report.by_attribute)):

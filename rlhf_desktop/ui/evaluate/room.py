@@ -310,13 +310,14 @@ class EvaluateRoom(QObject):
     def _report(self, made: Evaluation) -> None:
         """Write the comparison's report and show it in the browser."""
         store, workspace, base = self._context.store, self._context.workspace, self._context.session.base
+        card = self.result.written if self.result else None
 
         def write() -> Path:
             effects = lookup.known_effects(workspace, base, made)
             report = evaluation_report(store, workspace, made.id, side_effects=effects)
             return write_report(report, lookup.report_folder(workspace)).html
 
-        self._run(write, then=lambda page: show_report(self._context.session, page))
+        self._run(write, then=lambda page: show_report(self._context.session, page, card))
 
     def _measure(self, made: Evaluation) -> None:
         """Measure what else has changed from one model to the other."""

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QCheckBox, QFileDialog, QWidget
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.operations.bundles import BundleSummary, export_bundle, inspect_bundle, merge_bundle
+from rlhf_desktop.operations.written import Written, bundle_written
 from rlhf_desktop.store.bundling import Merged
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui import words
@@ -16,6 +17,7 @@ from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
+from rlhf_desktop.ui.widgets.written import WrittenCard
 
 _SUFFIX = ".rlhf.zip"
 _MOST_CONFLICTS = 20
@@ -50,7 +52,8 @@ class BundleCard(Card):
         self.notice = Notice("info", "")
         self.notice.hide()
         self.body.addWidget(self._make_summary())
-        for part in (self.meter, self.stop, self.notice):
+        self.written = WrittenCard()
+        for part in (self.meter, self.stop, self.notice, self.written):
             self.body.addWidget(part)
         self.conflicts = Label("", "caption", wrap=True)
         self.conflicts.hide()
@@ -95,9 +98,12 @@ class BundleCard(Card):
     def write(self, path: Path) -> None:
         """Make a bundle of the project."""
         self._work(
-            lambda store, project: export_bundle(store, project, path), f"Writing {path.name}…",
-            lambda _manifest: self._say("success", f"Wrote {path.name}. It may be given to a colleague.", "success"),
+            lambda store, project: bundle_written(export_bundle(store, project, path), path), f"Writing {path.name}…", self._made,
         )  # fmt: skip
+
+    def _made(self, written: Written) -> None:
+        self._end()
+        self.written.show_written(written)
 
     def open(self, path: Path) -> None:
         """Look through a bundle."""
@@ -152,6 +158,7 @@ class BundleCard(Card):
                 return work(store, project)
 
         self.notice.hide()
+        self.written.hide()
         self.conflicts.hide()
         self.meter.set_value(0, 0, said)
         self.meter.show()

@@ -8,13 +8,14 @@ from PySide6.QtWidgets import QCheckBox, QFileDialog, QWidget
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.formats import FORMATS
 from rlhf_desktop.operations.feedback import EXPORT_FORMATS, export_feedback
+from rlhf_desktop.operations.written import Written, feedback_written
 from rlhf_desktop.store.database import Store
-from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.fields import Form, choice
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, row
 from rlhf_desktop.ui.widgets.text import caption
+from rlhf_desktop.ui.widgets.written import WrittenCard
 
 _CONTAINERS = {".jsonl": "JSON lines", ".json": "JSON", ".csv": "CSV", ".parquet": "Parquet"}
 
@@ -51,8 +52,9 @@ class ExportCard(Card):
         self.meter.hide()
         self.notice = Notice("info", "")
         self.notice.hide()
-        self.body.addWidget(self.meter)
-        self.body.addWidget(self.notice)
+        self.written = WrittenCard()
+        for part in (self.meter, self.notice, self.written):
+            self.body.addWidget(part)
         self.form.currentIndexChanged.connect(self._explain)
         self.save.clicked.connect(self._choose)
         self._explain()
@@ -74,22 +76,21 @@ class ExportCard(Card):
         project, database, name = self._context.session.project, self._context.store.path, self.form.currentData()
         names = self.names.isChecked()
 
-        def work() -> int:
+        def work() -> Written:
             with Store.open(database) as store:
-                return export_feedback(store, project, path, name, names=names)
+                return feedback_written(export_feedback(store, project, path, name, names=names), path, name)
 
         self.notice.hide()
+        self.written.hide()
         self.meter.set_value(0, 0, f"Writing {path.name}…")
         self.meter.show()
-        self._context.tasks.run(
-            work, on_success=lambda n: self._say("success", f"Wrote {words.count(n, 'record')} to {path.name}.", "success"),
-            on_failure=self._failed,
-        )  # fmt: skip
+        self._context.tasks.run(work, on_success=self._done, on_failure=self._failed)
+
+    def _done(self, written: Written) -> None:
+        self.meter.hide()
+        self.written.show_written(written)
 
     def _failed(self, trouble: AppError) -> None:
-        self._say("alert", str(trouble), "danger")
-
-    def _say(self, icon: str, text: str, tone) -> None:
         self.meter.hide()
-        self.notice.say(icon, text, tone)
+        self.notice.say("alert", str(trouble), "danger")
         self.notice.show()

@@ -19,6 +19,7 @@ from rlhf_desktop.hub.library import STARTER, LibraryModel
 from rlhf_desktop.hub.remote import RemoteModel, SeveralFiles, search
 from rlhf_desktop.jobs.device import known_device, probe_device
 from rlhf_desktop.operations.door import welcome
+from rlhf_desktop.operations.written import Written
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.loading import Loading, LoadingKeeper
@@ -36,6 +37,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import EmptyState, Notice, Page, Pages, clear, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption, title
+from rlhf_desktop.ui.widgets.written import WrittenCard
 
 
 class ModelsRoom(QObject):
@@ -57,6 +59,8 @@ class ModelsRoom(QObject):
         self._root = Page(t.CONTENT_WIDTH)
         self._root.setProperty("kind", "page")
         self._build()
+        self.sharing.exporting.connect(self.written.hide)
+        self.sharing.written.connect(self._show_written)
         self.data = DataPage(context, self._hub)
         self._pages = Pages()
         self._pages.addWidget(self._root)
@@ -81,6 +85,8 @@ class ModelsRoom(QObject):
         self.notice = Notice("info", "")  # above what was asked for: a long list of results would hide it
         self.notice.hide()
         body.addWidget(self.notice)
+        self.written = WrittenCard()
+        body.addWidget(self.written)
         body.addWidget(self.adding)
         self._cards = column(spacing=t.SPACE_M)
         body.addLayout(self._cards)
@@ -148,6 +154,10 @@ class ModelsRoom(QObject):
             self._context.tasks.run(
                 self._device, on_success=self.suggestions.show_memory, on_failure=self._context.session.troubled.emit
             )
+
+    def _show_written(self, written: Written) -> None:
+        self.notice.hide()
+        self.written.show_written(written)
 
     def deactivated(self) -> None:
         """Nothing runs; notes are kept as they are."""

@@ -10,6 +10,7 @@ from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.library import LibraryModel
 from rlhf_desktop.hub.push import Pushed, PushPlan
 from rlhf_desktop.operations.exporting import Exported, export_adapter
+from rlhf_desktop.operations.written import model_written
 from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.models.datawork import Asked, Reached
@@ -30,6 +31,8 @@ class Sharing(QObject):
     """
 
     closed = Signal()  # the panel there was
+    exporting = Signal()
+    written = Signal(object)  # operations.written.Written
 
     def __init__(self, context: Context, hub: HubWork, say: Callable[[str, str, str], None]) -> None:
         super().__init__()
@@ -92,6 +95,7 @@ class Sharing(QObject):
     def export(self, model: LibraryModel, entry: AdapterEntry | None, form: str, folder: Path) -> None:
         """Write the files in the background."""
         context = self._context
+        self.exporting.emit()
         self.panel.begin.setEnabled(False)
         self._say("clock", f"Exporting to {folder.name}… this can take some minutes.", "muted")
 
@@ -99,11 +103,12 @@ class Sharing(QObject):
             base: ModelRef = context.library.by_hash(model.hash)
             return export_adapter(context.library, base, entry.ref if entry else None, form, folder)
 
-        context.tasks.run(work, on_success=self._exported, on_failure=self._failed)
+        name = entry.ref.name if entry else model.name
+        context.tasks.run(work, on_success=lambda done: self._exported(done, form, name), on_failure=self._failed)
 
-    def _exported(self, done: Exported) -> None:
+    def _exported(self, done: Exported, form: str, name: str) -> None:
         self.close()
-        self._say("success", f"{done.folder} is written. {done.how_to_use}", "success")
+        self.written.emit(model_written(done, form, name))
 
     # --- publish
 

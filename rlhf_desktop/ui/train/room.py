@@ -436,10 +436,10 @@ class TrainRoom(QObject):
 
     def _report(self, run: RunFolder) -> None:
         """Write the run's report and show it in the browser."""
-        store, workspace = self._context.store, self._context.workspace
+        store, workspace, card = self._context.store, self._context.workspace, self.page.written if self.page else None
         self._context.tasks.run(
             lambda: write_report(run_report(store, workspace, run), workspace.root / "reports").html,
-            on_success=lambda page: show_report(self._context.session, page),
+            on_success=lambda page: show_report(self._context.session, page, card),
             on_failure=self._context.session.troubled.emit,
         )
 

@@ -24,6 +24,7 @@ from rlhf_desktop.ui.train.wording import CHARTS, LIVE, OBEYING, RECIPES, STATES
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import ConfirmRow, Notice, Page, clear, column, row, widgets_in
 from rlhf_desktop.ui.widgets.text import Label, caption, title
+from rlhf_desktop.ui.widgets.written import WrittenCard
 
 _TRIED = ("done", "stopped")  # states that leave something to chat with
 _SLOW = "No step for {}. The computer may be busy with something else, or the step be long. Pause and Stop take effect after it."
@@ -55,6 +56,8 @@ class RunPage(Page):
         self._recipe = RECIPES[config.algorithm]
         self._result: Outcome | None = None
         self.body.addLayout(self._head())
+        self.written = WrittenCard()
+        self.body.addWidget(self.written)
         self.body.addLayout(self._progress(chain))
         self._outcome = Notice("info", "")
         self._outcome.hide()

@@ -74,7 +74,7 @@ def test_every_format_is_read_back_by_the_importer(store, project, tmp_path, suf
     rows = {}
     for form in EXPORT_FORMATS:
         other = store.projects.create(form)
-        rows[form] = export_feedback(store, project, tmp_path / f"{form}{suffix}", form)
+        rows[form] = export_feedback(store, project, tmp_path / f"{form}{suffix}", form).records
         if rows[form]:
             assert import_feedback(store, other, tmp_path / f"{form}{suffix}").imported == rows[form], form
     assert rows == {
