@@ -14,7 +14,7 @@ from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.core.words import count
 from rlhf_desktop.evaluation.confidence import WinInterval, sentence
 from rlhf_desktop.operations.blind_results import BlindReport, blind_report, evaluations, prompts_left
-from rlhf_desktop.operations.outlook import step_json
+from rlhf_desktop.operations.next_step import step_json
 from rlhf_desktop.operations.probes import SideEffects, compare_probes, known_probes, probe_model
 from rlhf_desktop.operations.probes import as_json as effects_json
 from rlhf_desktop.operations.report import evaluation_report

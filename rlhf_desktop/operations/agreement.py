@@ -36,9 +36,13 @@ class Agreement:
     @property
     def sentence(self) -> str:
         """What it does, and what that is worth."""
+        return self.said_of("it")
+
+    def said_of(self, it: str) -> str:
+        """The same of a reward model that is called so in the middle of a sentence."""
         if self.rate is None:
-            return "Nothing it had not seen was left to try it on: nobody knows whether it judges better than a coin."
-        said = f"It agrees with {self.rate:.0%} of held-out choices ({self.low:.0%}–{self.high:.0%})"
+            return f"Nothing was held out to try {it} on: nobody knows whether it judges better than a coin."
+        said = f"{it[:1].upper()}{it[1:]} agrees with {self.rate:.0%} of held-out choices ({self.low:.0%}–{self.high:.0%})"
         if self.above_chance:
             return f"{said}."
         if self.low > 0.5:

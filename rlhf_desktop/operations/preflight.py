@@ -262,9 +262,10 @@ def _feedback(store: Store, project: Project, plan: RunPlan, rows: Sequence[Snap
 def _reward(store: Store, project: Project, reward: AdapterRef) -> Finding:
     """Whether the reward model is worth practising against. It may be chosen all the same."""
     found = reward_model_of(store, project, reward, amounts(store, project)["reward"])
+    said = found.agreement.said_of("the reward model")
     if found.agreement.above_chance:
-        return Finding("reward model", "well", found.agreement.sentence)
-    return Finding("reward model", "note", found.agreement.sentence, found.advice)
+        return Finding("reward model", "well", said)
+    return Finding("reward model", "note", said, found.advice)
 
 
 def _split(rows: Sequence[SnapshotRow]) -> Finding:

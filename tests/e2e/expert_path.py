@@ -209,7 +209,8 @@ def walk(hand: Hand, pairs: int) -> str:
     hand.press("Is it better?")
     evaluate = window.room("evaluate")
     hand.until(lambda: evaluate.home.begin.isEnabled() and evaluate.home.new.currentText() == "Taught")
-    hand.press("Prompts: 32" if pairs > 16 else "Prompts: 8")
+    most = 32 if pairs > 16 else 8
+    hand.press(f"Prompts: {max(n for n in evaluate.home.facts.outlook.held_out.samples if n <= most)}")
     hand.picture("evaluate")
     hand.press("Compare")
     hand.until(lambda: evaluate.pair is not None and evaluate.judging.isVisible(), _PATIENCE_S)

@@ -228,7 +228,7 @@ def check_panel(state, found, algorithm, reward=None):
     if found.amounts[algorithm].have:
         assert found.amounts[algorithm].sentence in looked["feedback"].sentence
         if reward is not None:
-            assert looked["reward model"].sentence == found.reward.agreement.sentence
+            assert looked["reward model"].sentence == found.reward.agreement.said_of("the reward model")
             assert (looked["reward model"].state == "note") == bool(found.caution)
 
 

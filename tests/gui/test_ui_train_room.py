@@ -137,7 +137,8 @@ def test_a_reward_model_below_chance_is_not_to_be_practised_against(qtbot, conte
     ready(qtbot, room)
     card = room.overview.cards["ppo"]
     assert card.button.property("kind") == "normal"
-    assert card._more.text().startswith("It agrees with 30% of held-out choices (5%–100%); a coin reaches 50%. Judge about ")
+    said = "Your reward model agrees with 30% of held-out choices (5%–100%); a coin reaches 50%. Judge about "
+    assert card._more.text().startswith(said)
     page = open_page(qtbot, room, run)
     assert page._headline.text() == "Finished"
     assert "a coin reaches 50%" in page._outcome.words.text()

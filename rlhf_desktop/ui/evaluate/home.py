@@ -13,6 +13,7 @@ from rlhf_desktop.evaluation.confidence import sentence
 from rlhf_desktop.jobs.adapters import AdapterInfo
 from rlhf_desktop.operations.agreement import Agreement
 from rlhf_desktop.operations.blind_results import EvaluationSummary, prompts_left
+from rlhf_desktop.operations.next_step import LEAST_PROMPTS
 from rlhf_desktop.operations.outlook import Outlook
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.evaluate.interval import IntervalBar
@@ -150,9 +151,12 @@ class HomePage(Page):
         else:
             problem = ""
         self.begin.setEnabled(not problem)
-        self.begin.set_kind("normal" if problem else "primary")  # one primary action: compare, once that is possible
-        self.sample.start.set_kind("primary" if problem and not facts.evaluations else "normal")
-        self.add_prompts.setVisible(not facts.outlook.held_out.enough and problem in ("", facts.outlook.held_out.sentence))
+        can_decide = facts.outlook.held_out.prompts >= LEAST_PROMPTS
+        self.begin.set_kind("primary" if can_decide and not problem else "normal")  # one primary action: what leads to a verdict
+        self.add_prompts.set_kind("normal" if can_decide else "primary")
+        lacks_prompts = not facts.outlook.held_out.enough and problem in ("", facts.outlook.held_out.sentence)
+        self.add_prompts.setVisible(lacks_prompts)
+        self.sample.start.set_kind("primary" if problem and not facts.evaluations and not lacks_prompts else "normal")
         self._words.setText(problem or facts.outlook.held_out.sentence)
 
     # --- answers being written

@@ -94,7 +94,8 @@ class RunPage(Page):
         self.stop.setToolTip("End now and keep what it has learnt")
         self.cancel = Button("Cancel", "quiet", "x")
         self.cancel.setToolTip("End and keep nothing of it")
-        self.judge = Button("Is it better?", "primary", "evaluate")
+        asks = "How well does it judge?" if self._config.algorithm == "reward" else "Is it better?"
+        self.judge = Button(asks, "primary", "evaluate")
         self.judge.setToolTip("See in Evaluate how good the result is")
         self.chat = Button("Chat with it", icon="chat")
         self.chat.clicked.connect(self.tried)
@@ -202,8 +203,10 @@ class RunPage(Page):
         self._bar.setVisible((live and state != "queued") or (bool(self._view.fraction) and state != "done"))
         result = self._result.sentence if self._result else ""
         sentence = outcome_sentence(state, condition.message, condition.hint, self._view, result)
-        tone = STATES[state].tone
-        self._outcome.say(STATES[state].icon, sentence, tone if tone != "muted" else "text")
+        tone, icon = STATES[state].tone, STATES[state].icon
+        if state == "done" and not (self._result and self._result.ready):
+            tone, icon = "muted", "info"  # it has ended well, which says nothing of its result
+        self._outcome.say(icon, sentence, tone if tone != "muted" else "text")
         self._outcome.setVisible(bool(sentence) and state not in ("starting", "running"))
         self._offer(condition, live)
 

@@ -7,7 +7,8 @@ from rlhf_desktop.evaluation.confidence import interval
 from rlhf_desktop.jobs.runnotes import annotate_run
 from rlhf_desktop.operations.agreement import Agreement
 from rlhf_desktop.operations.feedback import import_feedback
-from rlhf_desktop.operations.outlook import LEAST_PROMPTS, HeldOut, outcome, outcome_of, outlook
+from rlhf_desktop.operations.next_step import LEAST_PROMPTS, HeldOut
+from rlhf_desktop.operations.outlook import outcome, outcome_of, outlook
 from rlhf_desktop.operations.rounds import adopt
 
 GOOD = {"eval/rewards/accuracies": 0.8, "eval/accuracy_low": 0.65, "eval/accuracy_high": 0.9, "eval/prompts": 40}
@@ -78,7 +79,7 @@ def test_a_reward_model_that_is_not_shown_to_beat_a_coin_never_leads_to_practice
     found = loop.outlook
     assert (found.step.kind, found.step.room, found.step.run_id) == ("judge", "chat", run.id)
     assert found.suggested is None
-    assert found.reward.sentence in found.caution
+    assert found.reward.agreement.said_of("your reward model") in found.caution
     assert f"Judge about {found.step.more} more, or look again at its mistakes" in found.caution
 
 

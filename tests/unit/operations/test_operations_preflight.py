@@ -300,7 +300,11 @@ def test_pairs_that_differ_in_what_was_thought_alone_are_counted_as_well(look, t
 
 @pytest.mark.parametrize(
     ("rate", "low", "state", "said"),
-    [(0.8, 0.65, "well", "It agrees with 80%"), (0.3, 0.05, "note", "a coin reaches 50%"), (None, None, "note", "nobody knows")],
+    [
+        (0.8, 0.65, "well", "The reward model agrees with 80%"),
+        (0.3, 0.05, "note", "a coin reaches 50%"),
+        (None, None, "note", "nobody knows"),
+    ],
 )
 def test_practising_against_a_reward_model_no_better_than_a_coin_is_warned_of(
     look, workspace, base, store, project, taught, rate, low, state, said
