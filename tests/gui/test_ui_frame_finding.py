@@ -19,6 +19,8 @@ FIRST_THREE = [
     ("why is PPO slow", "Why is a run slow?"),
     ("thumbs", "Thumbs"),
     ("erase", "Erase judgements for good"),
+    ("new project", "New project"),
+    ("rename project", "Rename this project"),
     ("temperature", "Temperature"),
     ("system prompt", "Instructions and sampling"),
     ("import csv", "Import feedback"),

@@ -1,11 +1,12 @@
 """The header (where am I, what next) and the status bar (model · run · network)."""
 
 from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal
-from PySide6.QtGui import QPaintEvent
+from PySide6.QtGui import QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QStyle, QStyleOptionButton, QStylePainter, QWidget
 
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
 from rlhf_desktop.ui.widgets.surfaces import row
@@ -136,9 +137,9 @@ class StatusBar(QFrame):
         across.addWidget(self._run_icon)
         across.addWidget(self._run)
         across.addStretch(1)
-        words = Button("Glossary", "status")
-        words.setAccessibleName("Glossary: what the words on this screen mean")
-        words.setToolTip("What the words on this screen mean")
+        words = self._words = Button("Glossary", "status", icon="book")
+        words.setToolTip("Glossary: what the words on this screen mean")
+        words.setAccessibleName(words.toolTip())
         words.clicked.connect(lambda: self.wordsRequested.emit(words))
         across.addWidget(words)
         across.addSpacing(t.SPACE_L)
@@ -151,6 +152,11 @@ class StatusBar(QFrame):
         self._network.clicked.connect(self.networkRequested)
         self.show_run("")
         self.show_network(False)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Where there is little room, the book alone leaves it to the model and the run."""
+        super().resizeEvent(event)
+        self._words.setText("Glossary" if self.width() >= icons.grown(t.CONTENT_WIDTH) else "")
 
     def show_model(self, text: str) -> None:
         """The model in use, and what it is doing."""
