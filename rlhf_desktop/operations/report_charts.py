@@ -126,13 +126,14 @@ def _padded(low: float, high: float) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Round numbers between two ends."""
+def _ticks(low: float, high: float, most: int = 5, whole: bool = False) -> list[float]:
+    """Round numbers between two ends; `whole` numbers, where something is counted."""
     if high <= low:
         return [low]
     rough = (high - low) / most
     power = 10.0 ** floor(log10(rough))
     step = next(power * n for n in (1, 2, 5, 10) if power * n >= rough)
+    step = max(1.0, step) if whole else step
     first = -(-low // step) * step
     return [first + step * i for i in range(int((high - first) / step + 1e-9) + 1)]
 
@@ -143,7 +144,7 @@ def _frame(scale: _Scale, across: str, percent: bool = False) -> str:
         y, words = scale.y(value), f"{value:.0%}" if percent else f"{value:.4g}"
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{words}</text>')
-    for value in _ticks(scale.x_low, scale.x_high, 6):
+    for value in _ticks(scale.x_low, scale.x_high, 6, whole=True):
         parts.append(f'<text x="{scale.x(value):.1f}" y="{HEIGHT - 16}" text-anchor="middle">{value:.6g}</text>')
     parts.append(f'<text class="axis" x="{WIDTH - _RIGHT}" y="{HEIGHT - 3}" text-anchor="end">{escape(across)}</text>')
     return "".join(parts)

@@ -158,7 +158,7 @@ class RewardPage(Page):
 
     def _distribution(self, review: RewardReview) -> Card:
         card = Card("Scores of the better and the worse answers")
-        made = self._plot("Distribution of the scores")
+        made = self._plot("Distribution of the scores", "left")  # so many answers
         edges = np.histogram_bin_edges([*review.preferred, *review.other], _BINS)
         for number, scores in enumerate((review.preferred, review.other)):
             counts, _ = np.histogram(scores, edges)
@@ -168,8 +168,8 @@ class RewardPage(Page):
         card.body.addWidget(caption("Line: the answer you preferred. Dashed: the other one. The further apart, the better."))
         return card
 
-    def _plot(self, name: str) -> pg.PlotWidget:
-        made = plot(name)
+    def _plot(self, name: str, *counts: str) -> pg.PlotWidget:
+        made = plot(name, *counts)
         dress(made, self._theme.scale)
         self._plots.append(made)
         return made

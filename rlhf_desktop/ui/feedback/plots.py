@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QWidget
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.fonts import font
 from rlhf_desktop.ui.theme.style import Theme, current
+from rlhf_desktop.ui.widgets.axes import WholeAxis
 from rlhf_desktop.ui.widgets.surfaces import Card
 from rlhf_desktop.ui.widgets.text import Label, caption
 
@@ -22,7 +23,8 @@ class BarCard(Card):
         self.body.setContentsMargins(t.SPACE_M, t.SPACE_M, t.SPACE_M, t.SPACE_S)
         self.body.addWidget(Label(name, strong=True))
         self.body.addWidget(caption(meaning, wrap=True))
-        self._plot = pg.PlotWidget()
+        self._axis = WholeAxis("left")
+        self._plot = pg.PlotWidget(axisItems={"left": self._axis})
         self._plot.setFixedHeight(t.CHART_HEIGHT)
         self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._plot.setMenuEnabled(False)
@@ -51,6 +53,7 @@ class BarCard(Card):
         colours = current()
         self._plot.clear()
         self._plot.setBackground(colours.surface)
+        self._axis.whole = all(float(value).is_integer() for value in self._values)  # counts, not shares
         places = list(range(len(self._names)))
         bars = pg.BarGraphItem(
             x=places, height=list(self._values), width=0.7, brush=pg.mkBrush(colours.accent), pen=pg.mkPen(colours.accent)

@@ -14,6 +14,7 @@ from rlhf_desktop.ui.theme.style import Theme, current
 from rlhf_desktop.ui.train.runview import RunView
 from rlhf_desktop.ui.train.series import Series
 from rlhf_desktop.ui.train.wording import Chart
+from rlhf_desktop.ui.widgets.axes import whole_axes
 from rlhf_desktop.ui.widgets.surfaces import Card, row
 from rlhf_desktop.ui.widgets.text import Label, caption
 
@@ -30,9 +31,9 @@ DASHES = (
 DASH_WORDS = ("line", "dashed", "dotted", "dash-dot")
 
 
-def plot(name: str) -> pg.PlotWidget:
-    """An empty plot that is only looked at: no menu, no dragging, out of the way of Tab."""
-    made = pg.PlotWidget()
+def plot(name: str, *counts: str) -> pg.PlotWidget:
+    """An empty plot that is only looked at: no menu, no dragging, out of the way of Tab. `counts`: the sides in whole numbers."""
+    made = pg.PlotWidget(axisItems=whole_axes(*counts))
     made.setAccessibleName(name)
     made.setFixedHeight(t.CHART_HEIGHT)
     made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -75,7 +76,7 @@ class ChartCard(Card):
         head.addWidget(self._value)
         self.body.addLayout(head)
         self.body.addWidget(caption(chart.hint, wrap=True))
-        self._plot = plot(f"Chart: {chart.title}")
+        self._plot = plot(f"Chart: {chart.title}", "bottom")  # steps
         self._plot.setLimits(xMin=-_MARGIN_STEPS, minXRange=_LEAST_STEPS)  # a first point alone stands at its step
         self._faint = [self._plot.plot() for _ in chart.curves]
         self._lines = [self._plot.plot(antialias=True) for _ in chart.curves]

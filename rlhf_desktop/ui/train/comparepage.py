@@ -131,7 +131,7 @@ class OverlayChart(Card):
         self.body.setContentsMargins(t.SPACE_M, t.SPACE_M, t.SPACE_M, t.SPACE_S)
         self.body.addWidget(Label(f"{chart.title}{held_out}", strong=True))
         self.body.addWidget(caption(chart.hint, wrap=True))
-        self._plot = plot(f"Chart: {chart.title}")
+        self._plot = plot(f"Chart: {chart.title}", "bottom")  # steps
         self.body.addWidget(self._plot)
         self._lines, legend = [], []
         for number, (name, view) in enumerate(zip(compared.comparison.titles, compared.views, strict=True)):
