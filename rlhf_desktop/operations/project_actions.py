@@ -19,7 +19,7 @@ from rlhf_desktop.operations.projects import UNNAMED, check_in_use, use_project
 from rlhf_desktop.store.database import Store
 
 KEPT_DAYS = 30
-TAKEN_OVER = ("protocol", "model", "adapter", "server", "thought_tokens")
+TAKEN_OVER = ("protocol", "model", "adapter", "server", "thought_tokens", "saved_instructions")
 """The settings of a project that say how one works in it, and nothing about what was done."""
 _LIVE = ("queued", "starting", "running")
 

@@ -322,3 +322,50 @@ def test_instructions_are_saved_chosen_changed_renamed_and_deleted_with_undo(qtb
     qtbot.mouseClick(panel.use, Qt.MouseButton.LeftButton)
     say(qtbot, room, "hello")
     assert turn_views(room)[0].turn.text == "Be brief. And kind."
+
+
+def test_what_was_typed_a_moment_ago_is_kept_when_another_conversation_is_opened(qtbot, room):
+    say(qtbot, room, "hello")
+    first = room.presenter.conversation_id
+    press(qtbot, turn_views(room)[1], "Edit this answer")
+    qtbot.keyClicks(turn_views(room)[1].editor.field, "!")
+    room.new_conversation()
+    room.show_conversation(first)
+    assert turn_views(room)[1].editor.field.toPlainText() == "answer 0 to hello!"
+
+
+def test_undoing_a_deletion_leaves_another_conversation_that_is_shown_alone(qtbot, room, session):
+    announced = []
+    session.announced.connect(lambda words, undo: announced.append((words, undo)))
+    say(qtbot, room, "hello")
+    first = room.presenter.conversation_id
+    room._delete_turn(turn_views(room)[1].turn.id)
+    _, undo = announced[-1]
+    room.new_conversation()
+    with qtbot.waitSignal(room.presenter.answerGrew):
+        room.presenter.send("forever", 1)
+    undo()
+    assert room.presenter.writing
+    room.presenter.stop()
+    qtbot.waitUntil(lambda: not room.presenter.writing)
+    room.show_conversation(first)
+    assert [view.turn.text for view in turn_views(room)] == ["hello", "answer 0 to hello"]
+
+
+def test_what_cannot_be_done_while_an_answer_is_written_says_so_and_keeps_what_was_typed(qtbot, room, session):
+    announced = []
+    session.announced.connect(lambda words, _undo: announced.append(words))
+    say(qtbot, room, "hello")
+    with qtbot.waitSignal(room.presenter.answerGrew):
+        room.presenter.send("forever", 1)
+    QApplication.sendPostedEvents()
+    answer = next(view for view in room.conversation.findChildren(TurnView) if view.turn.text == "answer 0 to hello")
+    answer.edit()
+    qtbot.keyClicks(answer.editor.field, "!")
+    qtbot.mouseClick(answer.editor.save, Qt.MouseButton.LeftButton)
+    assert announced[-1] == "An answer is being written. Stop it first, or wait until it has ended."
+    assert answer.editor.field.toPlainText() == "answer 0 to hello!"
+    room.presenter.stop()
+    qtbot.waitUntil(lambda: not room.presenter.writing)
+    qtbot.waitUntil(lambda: turn_views(room)[1].editor is not None)  # kept, and opened again
+    assert turn_views(room)[1].editor.field.toPlainText() == "answer 0 to hello!"

@@ -128,8 +128,12 @@ class Attachments(QWidget):
             self.show()
             return ""
 
+    def whole(self, question: str) -> str:
+        """The question with what has been read of its files, however long."""
+        return prompt_with(question, [file.attachment for file in self.files if file.attachment is not None])
+
     def _prompt(self, question: str) -> str:
-        made = prompt_with(question, [file.attachment for file in self.files if file.attachment is not None])
+        made = self.whole(question)
         if self.files and (trouble := fit_trouble(made, self._room_tokens)):
             raise trouble
         return made

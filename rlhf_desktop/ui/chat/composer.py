@@ -140,6 +140,10 @@ class Composer(QFrame):
         self.go.setToolTip(keymap.tip("Stop writing", "leave") if on else keymap.tip("Send", "send"))
         self._refresh()
 
+    def draft(self) -> str:
+        """What would be sent now, with its files."""
+        return "" if self.empty else self.files.whole(self.edit.toPlainText())
+
     def set_status(self, words: str, explained: str, warning: bool) -> None:
         """Say how full the conversation is."""
         self.status.setText(words)

@@ -57,8 +57,15 @@ class ConversationView(QScrollArea):
         self.verticalScrollBar().rangeChanged.connect(self._range_changed)
         self.verticalScrollBar().valueChanged.connect(self._scrolled)
 
+    def settle(self) -> None:
+        """Keep what was typed a moment ago of messages that are edited where they stand."""
+        for view in self.findChildren(TurnView):
+            if view.editor is not None:
+                view.editor.settle()
+
     def show_turns(self, turns: list[Turn]) -> None:
         """Show a branch; whatever was being written or judged is gone from the screen."""
+        self.settle()
         clear(self._turns)
         clear(self._current)
         self._area.hide()

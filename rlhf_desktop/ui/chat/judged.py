@@ -40,6 +40,12 @@ class JudgedConversation(ShownConversation):
         """Whether answers are being written."""
         return False
 
+    def _is_free(self) -> bool:
+        """Whether something else can be done now; while an answer is written it is said that it cannot."""
+        if self.writing:
+            self._session.announce("An answer is being written. Stop it first, or wait until it has ended.")
+        return not self.writing
+
     def open(self, conversation_id: str) -> None:
         """Show a stored conversation, and the judgement begun in it."""
         super().open(conversation_id)
@@ -47,25 +53,25 @@ class JudgedConversation(ShownConversation):
 
     def compare(self, message_id: str) -> None:
         """Judge the alternatives of a stored answer, shuffled."""
-        if not self.writing:
+        if self._is_free():
             siblings = [node.id for node in self._tree.alternatives(message_id)]
             self._start_judging(self._chance.sample(siblings, len(siblings)))
 
     def judge_one(self, message_id: str) -> None:
         """Judge one stored answer by itself: rate it, mark it, put it right."""
-        if not self.writing:
+        if self._is_free():
             self._start_judging([message_id])
 
     def thumb(self, message_id: str, up: bool) -> None:
         """A thumb for one stored answer, saved at once."""
-        if not self.writing:
+        if self._is_free():
             self.judging.begin((message_id,), f"chat:{message_id}")
             self.judging.thumb(0, up)
             self.judging.submit()
 
     def correct(self, message_id: str, text: str) -> None:
         """Save what a stored answer should have said. What more the project asks of an answer is asked before it is saved."""
-        if not self.writing:
+        if self._is_free():
             self.judging.begin((message_id,), f"chat:{message_id}")
             self.judging.correct(0, text)
             self.keep_edit(message_id, "")

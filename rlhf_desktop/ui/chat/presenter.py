@@ -225,7 +225,7 @@ class ChatPresenter(JudgedConversation):
 
     def regenerate(self, message_id: str) -> None:
         """Ask for another answer beside this one."""
-        if self._has_model() and not self.writing:
+        if self._is_free() and self._has_model():
             self.judging.put_away()
             parent = self._tree.node(message_id).parent_id
             self._store.conversations.set_active_leaf(self.conversation_id, parent)
@@ -233,7 +233,7 @@ class ChatPresenter(JudgedConversation):
 
     def go_on(self, message_id: str) -> None:
         """Write the rest of an answer that was cut, as a new version of it."""
-        if self.writing or not self._has_model():
+        if not self._is_free() or not self._has_model():
             return
         node = self._store.conversations.message(message_id)
         writer = self._store.conversations.generators([node.generator_id])[node.generator_id]
@@ -252,7 +252,7 @@ class ChatPresenter(JudgedConversation):
 
     def edit(self, message_id: str, text: str, answers: int) -> None:
         """Say it differently: a new message beside this one, and answers to it."""
-        if text.strip() and self._has_model() and not self.writing:
+        if text.strip() and self._is_free() and self._has_model():
             parent = self._tree.node(message_id).parent_id
             node = self._store.conversations.add_message(self.conversation_id, parent, "user", text.strip())
             self.keep_edit(message_id, "")
@@ -260,7 +260,7 @@ class ChatPresenter(JudgedConversation):
 
     def answer(self, message_id: str, answers: int) -> None:
         """Ask for answers to a question that has none."""
-        if not self.writing and self._has_model():
+        if self._is_free() and self._has_model():
             self.judging.put_away()
             self._ask(message_id, answers)
 
@@ -272,7 +272,7 @@ class ChatPresenter(JudgedConversation):
         """Show the alternative before or after this message."""
         siblings = self._tree.alternatives(message_id)
         place = siblings.index(self._tree.node(message_id)) + by
-        if 0 <= place < len(siblings) and not self.writing:
+        if 0 <= place < len(siblings) and self._is_free():
             self.judging.put_away()
             self._store.conversations.set_active_leaf(self.conversation_id, self._tree.leaf_under(siblings[place].id))
             self._show(self.conversation_id)

@@ -184,7 +184,8 @@ class ChatRoom(QObject):
         self.instructions.show()
         self._context.chat.modelLoaded.connect(lambda _loaded: self._show_thinking())
         session.modelChanged.connect(self._show_thinking)
-        self.composer.edit.textChanged.connect(lambda: p.set_draft(self.composer.edit.toPlainText()))
+        self.composer.edit.textChanged.connect(lambda: p.set_draft(self.composer.draft()))
+        self.composer.files.changed.connect(lambda: p.set_draft(self.composer.draft()))
         p.gauge.changed.connect(self._show_reading)
         p.troubled.connect(session.troubled)
         v.turnMade.connect(self._connect_turn)
@@ -209,6 +210,7 @@ class ChatRoom(QObject):
 
     def deactivated(self) -> None:
         """Drafts stay where they are."""
+        self.conversation.settle()
         self.presenter.judging.settle()
         self.setup.kept.settle()
 

@@ -100,10 +100,12 @@ class ShownConversation(QObject):
         return follow, lambda: self._set_deleted(conversation, message_id, False)
 
     def _set_deleted(self, conversation_id: str, message_id: str, deleted: bool) -> None:
-        self._leave()
+        is_shown = conversation_id == self.conversation_id
+        if is_shown:
+            self._leave()
         self._store.conversations.delete_turn(message_id, deleted)
         self._session.conversationsChanged.emit()
-        if conversation_id == self.conversation_id:
+        if is_shown:
             self._show(conversation_id)
 
     def keep_edit(self, message_id: str, text: str) -> None:

@@ -75,6 +75,11 @@ class TurnEdit(QWidget):
         """Write on."""
         self.field.setFocus(Qt.FocusReason.OtherFocusReason)
 
+    def settle(self) -> None:
+        """Keep what was typed a moment ago."""
+        if self._typing.isActive():
+            self.keep()
+
     def keep(self) -> None:
         """Have what is typed kept now."""
         self._typing.stop()
@@ -91,7 +96,7 @@ class TurnEdit(QWidget):
 
     def _save(self) -> None:
         if self.changed:
-            self._typing.stop()
+            self.keep()  # it may not be saved now: then it is not lost either
             self.saved.emit(with_files(self.field.toPlainText(), self._files))
 
     def _leave(self) -> None:
