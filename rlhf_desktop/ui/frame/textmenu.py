@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, QPoint, Qt, QUrl
-from PySide6.QtGui import QGuiApplication, QKeySequence
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
@@ -26,7 +26,6 @@ from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 
-Standard = QKeySequence.StandardKey
 _LONG = QPlainTextEdit | QTextEdit
 _FIELDS = (QLineEdit, QPlainTextEdit, QTextEdit, QLabel)
 _DEFAULT, _CUSTOM = Qt.ContextMenuPolicy.DefaultContextMenu, Qt.ContextMenuPolicy.CustomContextMenu
@@ -39,7 +38,7 @@ class TextAction:
     words: str
     do: Callable[[], object]
     icon: str = ""
-    key: QKeySequence.StandardKey | None = None
+    key: str = ""  # its meaning in the table of keys
     on: bool = True
 
 
@@ -84,7 +83,7 @@ class TextMenus(QObject):
 
 def _add(menu: QMenu, action: TextAction) -> None:
     words = action.words.replace("&", "&&")
-    key = f"\t{keymap.written(QKeySequence(action.key))}" if action.key is not None else ""
+    key = f"\t{keymap.shown(action.key)}" if action.key else ""
     line = menu.addAction(words + key, action.do)
     if action.icon:
         line.setIcon(icons.icon(action.icon, "muted", icons.grown(t.ICON_SMALL)))
@@ -101,13 +100,13 @@ def text_of(widget: QWidget | None) -> QWidget | None:
 def groups_for(text: QWidget, at: QPoint) -> list[Group]:
     """What can be done to a text, as it is now."""
     if isinstance(text, QLabel):
-        return [[TextAction("Copy", lambda: _copy(text.selectedText() or text.text()), "copy", Standard.Copy)]]
+        return [[TextAction("Copy", lambda: _copy(text.selectedText() or text.text()), "copy", "copy")]]
     selected = text.hasSelectedText() if isinstance(text, QLineEdit) else text.textCursor().hasSelection()
     everything = text.text() if isinstance(text, QLineEdit) else text.toPlainText()
-    select = TextAction("Select all", text.selectAll, "", Standard.SelectAll, bool(everything))
+    select = TextAction("Select all", text.selectAll, "", "select all", bool(everything))
     if text.isReadOnly():
-        all_of_it = TextAction("Copy the whole text", lambda: _copy(everything), "" if selected else "copy", None, bool(everything))
-        part = [TextAction("Copy", text.copy, "copy", Standard.Copy)] if selected else []
+        all_of_it = TextAction("Copy the whole text", lambda: _copy(everything), "" if selected else "copy", "", bool(everything))
+        part = [TextAction("Copy", text.copy, "copy", "copy")] if selected else []
         return [_link_group(text, at), [*part, all_of_it], [select]]
     return [_history(text), _clipboard(text, selected), [select]]
 
@@ -115,8 +114,8 @@ def groups_for(text: QWidget, at: QPoint) -> list[Group]:
 def _history(text: QWidget) -> Group:
     state = text if isinstance(text, QLineEdit) else text.document()
     return [
-        TextAction("Undo", text.undo, "undo", Standard.Undo, state.isUndoAvailable()),
-        TextAction("Redo", text.redo, "redo", Standard.Redo, state.isRedoAvailable()),
+        TextAction("Undo", text.undo, "undo", "undo", state.isUndoAvailable()),
+        TextAction("Redo", text.redo, "redo", "redo", state.isRedoAvailable()),
     ]
 
 
@@ -125,10 +124,10 @@ def _clipboard(text: QWidget, selected: bool) -> Group:
     given = QGuiApplication.clipboard().mimeData()
     can_paste = text.canPaste() if isinstance(text, _LONG) else bool(given is not None and given.hasText())
     return [
-        TextAction("Cut", text.cut, "cut", Standard.Cut, selected and not secret),
-        TextAction("Copy", text.copy, "copy", Standard.Copy, selected and not secret),
-        TextAction("Paste", text.paste, "paste", Standard.Paste, can_paste),
-        TextAction("Delete", lambda: _delete(text), "trash", None, selected),
+        TextAction("Cut", text.cut, "cut", "cut", selected and not secret),
+        TextAction("Copy", text.copy, "copy", "copy", selected and not secret),
+        TextAction("Paste", text.paste, "paste", "paste", can_paste),
+        TextAction("Delete", lambda: _delete(text), "trash", "", selected),
     ]
 
 
