@@ -5,10 +5,9 @@ import json
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QTextCursor
-from PySide6.QtPrintSupport import QPrinter
-from PySide6.QtWidgets import QApplication, QMenu, QPushButton
+from PySide6.QtPrintSupport import QPrintDialog, QPrinter
+from PySide6.QtWidgets import QApplication, QDialog, QMenu, QPushButton
 
-from rlhf_desktop.operations.conversation_export import transcript
 from rlhf_desktop.operations.instructions import Instructions, saved_instructions
 from rlhf_desktop.ui.chat.turn_view import TurnView
 from rlhf_desktop.ui.frame.desk import Desk
@@ -238,11 +237,18 @@ def test_a_conversation_is_written_to_a_file(qtbot, room, tmp_path, ending):
 
 def test_a_conversation_is_drawn_on_a_printer(qtbot, room, tmp_path):
     say(qtbot, room, "hello")
-    printer = QPrinter(QPrinter.PrinterMode.HighResolution)
-    printer.setOutputFormat(QPrinter.OutputFormat.PdfFormat)
-    printer.setOutputFileName(str(tmp_path / "printed.pdf"))
+    press(qtbot, room.widget(), "Conversation menu")
+    choose(menu_now(qtbot), "Print…")
+
+    def dialogs():
+        return [found for found in room.widget().findChildren(QPrintDialog) if found.isVisible()]
+
+    qtbot.waitUntil(lambda: len(dialogs()) == 1)
+    (dialog,) = dialogs()
+    dialog.printer().setOutputFormat(QPrinter.OutputFormat.PdfFormat)
+    dialog.printer().setOutputFileName(str(tmp_path / "printed.pdf"))
     with qtbot.waitSignal(room._context.session.announced):
-        room.actions._print(transcript(room._context.store, room.presenter.conversation_id), printer)
+        QDialog.accept(dialog)
     assert (tmp_path / "printed.pdf").read_bytes().startswith(b"%PDF")
 
 

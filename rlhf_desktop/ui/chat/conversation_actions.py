@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QPoint, Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QDialog, QFileDialog, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.operations.conversation_export import (
@@ -102,7 +102,7 @@ class ConversationActions(QObject):
         dialog.setWindowTitle("Print the conversation")
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.accepted.connect(lambda: self._print(found, printer))
-        dialog.open()
+        QDialog.open(dialog)  # its own wants a slot
 
     def _print(self, found: Transcript, printer) -> None:
         session = self._context.session
