@@ -7,7 +7,6 @@ from PySide6.QtGui import (
     QColor,
     QFont,
     QPagedPaintDevice,
-    QPageLayout,
     QPageSize,
     QPdfWriter,
     QTextBlockFormat,
@@ -23,7 +22,6 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.markdown import inert_document
 from rlhf_desktop.ui.widgets.text import either_way
 
-_MARGIN_MM = 20.0
 _BODY_PT, _TITLE_PT = 10.5, 15.0
 _DPI = 300
 _NAMES = {"user": "You", "system": "Instructions"}
@@ -35,8 +33,7 @@ def document_of(found: Transcript) -> QTextDocument:
     document.setDefaultFont(_font(_BODY_PT))
     either_way(document)
     cursor = QTextCursor(document)
-    cursor.setCharFormat(_bold(_TITLE_PT))
-    cursor.insertText(found.title)
+    cursor.insertText(found.title, _bold(_TITLE_PT))
     for said in found.said:
         _heading(cursor, said)
         cursor.insertBlock(QTextBlockFormat(), QTextCharFormat())
@@ -48,8 +45,8 @@ def _heading(cursor: QTextCursor, said: Said) -> None:
     above = QTextBlockFormat()
     above.setTopMargin(t.SPACE_L)
     above.setBottomMargin(t.SPACE_XS)
-    cursor.insertBlock(above, _bold(_BODY_PT))
-    cursor.insertText(_NAMES.get(said.role, said.model or "Answer") + (" (cut)" if said.cut else ""))
+    cursor.insertBlock(above)
+    cursor.insertText(_NAMES.get(said.role, said.model or "Answer") + (" (cut)" if said.cut else ""), _bold(_BODY_PT))
 
 
 def _font(points: float) -> QFont:
@@ -61,15 +58,14 @@ def _font(points: float) -> QFont:
 def _bold(points: float) -> QTextCharFormat:
     made = QTextCharFormat()
     made.setFont(_font(points))
-    made.setFontWeight(QFont.Weight.DemiBold)
+    made.setFontWeight(QFont.Weight.Bold)
     made.setForeground(QColor(Qt.GlobalColor.black))
     return made
 
 
 def draw(found: Transcript, device: QPagedPaintDevice) -> None:
     """Draw it on a printer, or into a PDF, page by page."""
-    device.setPageMargins(QMarginsF(_MARGIN_MM, _MARGIN_MM, _MARGIN_MM, _MARGIN_MM), QPageLayout.Unit.Millimeter)
-    document_of(found).print_(device)
+    document_of(found).print_(device)  # which leaves a margin of two centimetres by itself
 
 
 def write_pdf(found: Transcript, path: Path) -> None:
@@ -79,6 +75,7 @@ def write_pdf(found: Transcript, path: Path) -> None:
     writer = QPdfWriter(made)
     writer.setResolution(_DPI)
     writer.setPageSize(QPageSize(QPageSize.PageSizeId.A4))
+    writer.setPageMargins(QMarginsF(0, 0, 0, 0))
     writer.setTitle(found.title)
     writer.setCreator("RLHF Desktop")
     draw(found, writer)
