@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from rlhf_desktop.core.commands import package_parent, worker_command, worker_environment
 from rlhf_desktop.core.files import sha256_file
 from rlhf_desktop.core.protocol import (
+    Begun,
     Cancel,
     Completion,
     Done,
@@ -21,6 +22,8 @@ from rlhf_desktop.core.protocol import (
     LikelihoodResult,
     Load,
     Loaded,
+    Measure,
+    Measured,
     Sampling,
     Score,
     Shutdown,
@@ -127,6 +130,20 @@ def test_k_answers_streamed_as_whole_characters(worker):
     assert not done.cancelled
     assert done.stats["tokens"] == sum(r.tokens for r in replies if isinstance(r, Completion))
     assert {"wall_s", "tokens_per_s", "peak_rss_bytes"} <= set(done.stats)
+
+
+def test_an_answer_is_measured_cut_and_continued_over_the_wire(worker, adapter):
+    measured, done = worker.ask(Measure(id="m", prompt=PROMPTS[1], sampling=Sampling(max_new_tokens=16)))
+    assert isinstance(measured, Measured)
+    assert (measured.limit, measured.left_out, done.id) == (512, 0, "m")
+
+    def ask(new, begun=None):
+        sampling = Sampling(temperature=0, max_new_tokens=new)
+        replies = worker.ask(Generate(id="c", prompts=PROMPTS[1:], adapter=adapter, sampling=sampling, begun=begun))
+        return next(reply for reply in replies if isinstance(reply, Completion))
+
+    whole, cut = ask(16), ask(6)
+    assert ask(10, Begun(text=cut.text, written=cut.written)) == whole
 
 
 def test_the_same_request_has_the_same_answers(worker):
