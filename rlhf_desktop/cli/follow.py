@@ -5,6 +5,7 @@ from rlhf_desktop.cli.desk import Desk
 from rlhf_desktop.core.errors import AppError, WorkerTrouble
 from rlhf_desktop.core.runs import Checkpointed, Logged, Metrics, Progress, RunEvent, Started, Warned
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.operations.outlook import ended_sentence, outcome_of
 from rlhf_desktop.operations.training import run_result
 
 # On the progress line there is room for a word each.
@@ -57,6 +58,13 @@ def follow_run(desk: Desk, run: RunFolder) -> None:
     desk.console.end_progress()
 
 
+def _result_words(desk: Desk, run: RunFolder) -> str:
+    """What may be said of the result: nothing good before a comparison has."""
+    summary = desk.queue.summary(run)
+    project = next((known for known in desk.store.projects.all() if known.id == summary.project_id), None)
+    return outcome_of(desk.store, project, summary).sentence if project else ended_sentence(summary)
+
+
 def finish_with(desk: Desk, run: RunFolder) -> None:
     """Say what came of a run that has ended.
 
@@ -70,4 +78,5 @@ def finish_with(desk: Desk, run: RunFolder) -> None:
     value = {"run": run.id, "adapter": str(result.adapter), "metrics": result.metrics}
     title, wall_s = run.config().title, result.metrics.get("wall_s")
     took = f" in {duration(wall_s)}" if wall_s else ""
-    desk.console.result(value, f"“{title}” is {condition.state}{took}. The result is in {result.adapter}.")
+    said = _result_words(desk, run)
+    desk.console.result(value, f"“{title}” is {condition.state}{took}. The result is in {result.adapter}.\n{said}")

@@ -22,7 +22,7 @@ UNITS: dict[Algorithm, str] = {"sft": "example", "reward": "comparison", "ppo": 
 SUGGESTED: dict[Algorithm, int] = {"sft": 20, "reward": 100, "ppo": 50, "dpo": 100, "kto": 100}
 """From so many on, a run is worth its time. The only such numbers there are: header, cards, panels and commands say these."""
 
-LOOKED_AT = 2_000  # judgements of each form, the newest: far beyond what is suggested
+LOOKED_AT = 1_000  # judgements of each form, the newest: far beyond what is suggested, and read after each judgement
 
 
 @dataclass(frozen=True)

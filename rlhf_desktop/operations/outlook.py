@@ -125,8 +125,11 @@ def is_untaught(base: ModelRef | None) -> bool:
 
 def comparison_of(run: RunSummary, found: Sequence[EvaluationSummary]) -> EvaluationSummary | None:
     """The newest blind comparison, begun to be judged or not, in which a run's result was the new model."""
-    made = weights_hash(run.folder.adapter) if run.folder.adapter.is_dir() else ""
-    return next((e for e in found if made and e.evaluation.new.adapter_hash == made), None)
+    try:
+        made = weights_hash(run.folder.adapter)
+    except AppError:
+        return None  # it left nothing, or its files are gone
+    return next((e for e in found if e.evaluation.new.adapter_hash == made), None)
 
 
 def _reward(

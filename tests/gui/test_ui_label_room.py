@@ -8,6 +8,7 @@ from rlhf_desktop.core.errors import StoreTrouble
 from rlhf_desktop.feedback.protocol import PRESETS
 from rlhf_desktop.feedback.rows import UnjudgedRow
 from rlhf_desktop.operations import labelling
+from rlhf_desktop.operations.outlook import outlook
 from rlhf_desktop.operations.quality import quality
 from rlhf_desktop.store.importing import import_rows
 from rlhf_desktop.ui.judging.undoing import Undoing
@@ -207,6 +208,9 @@ def test_ending_shows_what_the_sitting_came_to(qtbot, context, room):
     assert room.widget().currentWidget() is room.summary
     said = [label.text() for label in room.summary.findChildren(Label)]
     assert "1 item" in said
+    found = outlook(context.store, context.queue, context.session.project, context.session.base)
+    qtbot.waitUntil(lambda: room.summary.next.text() == f"{found.step.sentence}.")
+    assert [room.summary.train.property("kind"), room.summary.again.property("kind")] == ["normal", "primary"]
     room.summary.again.click()
     qtbot.waitUntil(lambda: room.widget().currentWidget() is room.ready)
 

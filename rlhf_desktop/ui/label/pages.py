@@ -7,6 +7,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QLineEdit, QWidget
 
 from rlhf_desktop.operations.labelling import prompts_from_text
+from rlhf_desktop.operations.outlook import Outlook
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.writing import LongEdit
@@ -95,6 +96,9 @@ class SummaryPage(Page):
         self.body.addWidget(self._title)
         self._card = Card()
         self.body.addWidget(self._card)
+        self.next = Label("", strong=True, wrap=True)  # as in the header
+        self.next.hide()
+        self.body.addWidget(self.next)
         lower = row(spacing=t.SPACE_S)
         self.train, self.again = Button("Go to Train", "primary"), Button("Go on")
         lower.addWidget(self.again)
@@ -115,6 +119,14 @@ class SummaryPage(Page):
             line.addWidget(Label(name, tone="muted"), 1)
             line.addWidget(Label(value, strong=True))
             self._card.body.addLayout(line)
+
+    def show_next(self, found: Outlook) -> None:
+        """What comes next; Train is pointed at only where there is enough to train on."""
+        self.next.setText(f"{found.step.sentence}.")
+        self.next.show()
+        ready = found.step.room == "train"
+        self.train.set_kind("primary" if ready else "normal")
+        self.again.set_kind("normal" if ready else "primary")
 
 
 def sitting_in_words(sitting: Sitting, now: float) -> list[tuple[str, str]]:

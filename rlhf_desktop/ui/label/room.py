@@ -11,6 +11,7 @@ from rlhf_desktop.feedback.prompt_files import read_prompts
 from rlhf_desktop.feedback.protocol import Protocol
 from rlhf_desktop.feedback.snapshot import Split
 from rlhf_desktop.operations.labelling import LabelQueue, add_prompt_set
+from rlhf_desktop.operations.outlook import outlook
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.form_drafts import FormDrafts
@@ -185,6 +186,7 @@ class LabelRoom(QObject):
             self._root.setCurrentWidget(self.none)
         elif not queue.left:
             self.summary.show_sitting(Sitting(0.0), all_done=True)
+            self._say_next()
             self._root.setCurrentWidget(self.summary)
         else:
             self.ready.show_queue(queue)
@@ -217,7 +219,16 @@ class LabelRoom(QObject):
     def _finished(self, sitting: Sitting) -> None:
         queue_empty = self.presenter.lookahead.ready == 0 and not self.presenter.lookahead.more
         self.summary.show_sitting(sitting, all_done=queue_empty)
+        self._say_next()
         self._root.setCurrentWidget(self.summary)
+
+    def _say_next(self) -> None:
+        """What comes next, on the summary: the same as in the header."""
+        context, session = self._context, self._context.session
+        context.tasks.run(
+            outlook, context.store, context.queue, session.project, session.base,
+            on_success=self.summary.show_next, on_failure=session.troubled.emit,
+        )  # fmt: skip
 
     def _again(self) -> None:
         self._root.setCurrentWidget(self.looking)

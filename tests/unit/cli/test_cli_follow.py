@@ -43,7 +43,8 @@ def test_a_run_that_is_done_ends_with_run_adapter_and_metrics(cli, run):
     assert " 25%  learning, 2 min left  ·  loss 0.5" in said.err
     assert "Answers get short." in said.err
     words = cli("runs", "follow", "Kinder")
-    assert words.out == f"“Kinder” is done in 65 s. The result is in {run.adapter}.\n"
+    assert words.out.splitlines()[0] == f"“Kinder” is done in 65 s. The result is in {run.adapter}."
+    assert words.out.splitlines()[1] == "Compare it blind to see whether it is better."
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,14 @@ def test_a_model_that_was_never_taught_gets_examples_first(loop, tmp_path):
     assert loop.next.algorithm == "reward"  # one that answers
 
 
+def test_a_result_whose_files_are_damaged_stops_nothing(loop):
+    loop.judge(10)
+    run = loop.train()
+    (run.adapter / "adapter_model.safetensors").unlink()
+    assert loop.next.kind == "evaluate"
+    assert not outcome_of(loop.store, loop.project, loop.queue.summary(run)).ready
+
+
 def test_a_result_is_praised_only_once_a_comparison_has_said_so(loop):
     loop.judge(80)
     run = loop.train()
