@@ -105,7 +105,7 @@ class Day:
             self.hand.press("What is asked")
         self.label.protocol.preset.setCurrentText(name)
         self.label.protocol.preset.textActivated.emit(name)
-        self.hand.press("Save")
+        self.hand.press("Save" if self.label.protocol.save.isEnabled() else "Back")  # nothing to save: it holds already
         self.hand.live(300)
 
     def rank(self, save: bool = True) -> None:
@@ -126,6 +126,8 @@ class Day:
         self.hand.press("Begin")
         self.item()
         self.hand.picture("label-item")
+        if self.by == "mouse":
+            self.hand.press("Show all that can be said")
         before = len(self.held())
         self.rank()
         self.hand.picture("label-next")

@@ -264,3 +264,26 @@ def test_notes_on_a_model_are_saved_when_the_room_is_left(qtbot, context, window
     assert row._form.words.text() == UNSAVED
     row.settle()
     assert kept == ["kind, but wordy"]
+
+
+def test_an_answer_of_ones_own_is_there_again_when_it_was_left(qtbot, context, window):
+    _, leaf = context.store.conversations.start(context.session.project.id, [{"role": "user", "content": "q"}])
+    nodes = context.store.conversations.add_answers(leaf.id, ["one", "two"])
+    window.show_room("chat")
+    room = window.room("chat")
+    room.presenter.open(leaf.conversation_id)
+    room.presenter._start_judging([node.id for node in nodes])
+    qtbot.keyClick(room.area.board, KEY.Key_W)
+    assert not room.area._own.keep.isEnabled()
+    qtbot.keyClicks(room.area._own.edit, "my own")
+    qtbot.keyClick(room.area._own.edit, KEY.Key_Escape)
+    assert room.area.panel.write.text() == "Go on with my own"
+    window.show_room("feedback")
+    room.presenter.new_conversation()
+    room.presenter.open(leaf.conversation_id)
+    assert room.area.panel.write.text() == "Go on with my own"
+    qtbot.keyClick(room.area.board, KEY.Key_W)
+    assert (room.area._own.edit.toPlainText(), room.area._own.keep.isEnabled()) == ("my own", True)
+    room.area._own.keep.click()
+    (judgement,) = context.store.judgements.effective(context.session.project.id)
+    assert judgement.kind == "demonstration"

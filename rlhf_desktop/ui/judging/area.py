@@ -179,13 +179,15 @@ class JudgingArea(QObject):
         """A field for an answer of the user's own."""
         showing = self.judging.showing
         if self._own is None and showing is not None and showing.protocol.demonstration and not showing.revises:
-            self._own = WritingPane("Your own answer", "", "Save as example")
+            self._own = WritingPane("Your own answer", self.judging.draft.own, "Save as example", before="")
+            self._own.edit.textChanged.connect(lambda: self.judging.set_own(self._own.edit.toPlainText()))
             self._own.kept.connect(self.judging.demonstrate)
             self._own.left.connect(self._leave_own)
             self.panel.body.insertWidget(0, self._own)
             self._own.edit.setFocus()
 
     def _leave_own(self) -> None:
+        self.panel.show_own(self.judging.draft.own)
         self._drop_own()
         self.board.setFocus()
 

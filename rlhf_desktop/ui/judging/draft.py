@@ -40,6 +40,7 @@ class Draft:
         spans: Marked parts.
         why: The reason.
         confidence: 0 to 1, when given.
+        own: An answer of the user's own, begun and not saved.
     """
 
     ranking: RankingState
@@ -52,6 +53,7 @@ class Draft:
     spans: tuple[Span, ...] = ()
     why: str = ""
     confidence: float | None = None
+    own: str = ""
 
     @classmethod
     def blank(cls, count: int) -> "Draft":
@@ -188,6 +190,7 @@ class Draft:
             spans=tuple(Span(**span) for span in value["spans"]),
             why=value["why"],
             confidence=value["confidence"],
+            own=value.get("own", ""),
         )
 
     @classmethod

@@ -234,6 +234,7 @@ class JudgingPanel(Card):
         if self.why.text() != draft.why:
             self.why.setText(draft.why)
             self._show_why()
+        self.show_own(draft.own)
         self.strength.setEnabled(draft.strength > 0)
         self.strength.set_value(draft.strength or 1)
         self.confidence.set_value(draft.confidence if draft.confidence in [v for _w, v in CONFIDENCES] else None)
@@ -247,6 +248,10 @@ class JudgingPanel(Card):
         self._strip.addStretch(1)
         self._said.setText(self._words(draft, compared))
         self.say("")
+
+    def show_own(self, text: str) -> None:
+        """Whether an answer of the user's own has been begun: it is kept, and W goes on with it."""
+        self.write.set_text("Go on with my own" if text.strip() else "Write my own")
 
     def _words(self, draft: Draft, compared: bool) -> str:
         if draft.ranking.all_bad:

@@ -275,6 +275,12 @@ class Judging(QObject):
             self.draft = replace(self.draft, why=text)
             self._typing.start()
 
+    def set_own(self, text: str) -> None:
+        """An answer of the user's own, as it is typed."""
+        if self.showing and text != self.draft.own:
+            self.draft = replace(self.draft, own=text)
+            self._typing.start()
+
     def set_confidence(self, confidence: float | None) -> None:
         """How sure the user is."""
         self._change(replace(self.draft, confidence=confidence))

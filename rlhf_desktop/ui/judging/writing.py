@@ -83,7 +83,15 @@ class WritingPane(QWidget):
     kept = Signal(str)
     left = Signal()
 
-    def __init__(self, name: str, text: str, keep: str, gives_way: bool = False, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        text: str,
+        keep: str,
+        gives_way: bool = False,
+        before: str | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         box = column(self, 0, t.SPACE_XS)
         self.edit = LongEdit(name, text, gives_way)
@@ -95,7 +103,7 @@ class WritingPane(QWidget):
         lower.addWidget(cancel)
         lower.addWidget(self.keep)
         box.addLayout(lower)
-        self._before = text.strip()
+        self._before = (text if before is None else before).strip()  # what holds already
         self.edit.textChanged.connect(self._refresh)
         self._refresh()
         self.edit.submitted.connect(self._keep)
