@@ -55,6 +55,10 @@ def test_answers_are_written_while_one_chats_and_the_rail_says_how_many(qtbot, w
     assert window.current_room == "chat"
     assert (button(window).accessibleName(), window.rail._notes["label"].text()) == ("Label, 3 ready", "3")
     assert window.rail._notes["label"].isVisible()
+    window.rail._open(True)
+    assert not window.rail._notes["label"].isVisible()  # the words beside the icon say it
+    window.rail._open(False)
+    assert window.rail._notes["label"].isVisible()
     window.show_room("label")
     room = window.room("label")
     qtbot.waitUntil(lambda: room.widget().currentWidget() is room.ready)

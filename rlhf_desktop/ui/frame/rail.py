@@ -125,6 +125,8 @@ class Rail(QFrame):
     def _show_words(self, on: bool) -> None:
         style = Qt.ToolButtonStyle.ToolButtonTextBesideIcon if on else Qt.ToolButtonStyle.ToolButtonIconOnly
         width = t.RAIL_WIDTH_OPEN if on else t.RAIL_WIDTH
+        for note in self._notes.values():
+            note.setVisible(not on and bool(note.text()))  # beside the name its words say it
         for button in self._buttons.values():
             button.setToolButtonStyle(style)
             button.setFixedSize(QSize(width - 2 * t.SPACE_S, t.CONTROL_HEIGHT + t.SPACE_S))
@@ -144,7 +146,7 @@ class _Number(QLabel):
 
     def say(self, number: int) -> None:
         """Show it; nothing for 0."""
-        self.setText(str(number) if number <= _MOST_SHOWN else f"{_MOST_SHOWN}+")
+        self.setText("" if not number else str(number) if number <= _MOST_SHOWN else f"{_MOST_SHOWN}+")
         self.adjustSize()
         self.move(t.RAIL_WIDTH - 2 * t.SPACE_S - self.width(), 0)
         self.setVisible(number > 0)
