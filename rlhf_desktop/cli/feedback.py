@@ -10,8 +10,9 @@ import click
 from rlhf_desktop.cli.common import Group, table
 from rlhf_desktop.cli.desk import desk_of
 from rlhf_desktop.core.errors import BadInput
-from rlhf_desktop.core.words import count
+from rlhf_desktop.core.words import count, noun
 from rlhf_desktop.feedback.formats import FORMATS
+from rlhf_desktop.operations.amounts import amounts
 from rlhf_desktop.operations.bundles import export_bundle, inspect_bundle, merge_bundle
 from rlhf_desktop.operations.feedback import (
     EXPORT_FORMATS,
@@ -207,10 +208,11 @@ def merge(ctx: click.Context, file: Path, preview: bool, erasures: bool | None) 
 def stats(ctx: click.Context) -> None:
     """Count the project's feedback."""
     desk = desk_of(ctx)
-    found = feedback_stats(desk.store, desk.project)
+    found, there = feedback_stats(desk.store, desk.project), amounts(desk.store, desk.project)["reward"]
     rows = [
         ("Judgements", f"{found.judgements}", ", ".join(f"{n} {kind}" for kind, n in found.by_kind.items())),
         ("Comparisons", f"{found.comparisons}", f"and {count(found.ties, 'tie')}"),
+        ("To learn from", f"{there.have}", f"{noun(there.have, there.one)}, {there.held_out} more held out"),
         ("Prompts judged", f"{found.judged_prompts}", f"{found.heldout_prompts} of them held out for evaluation"),
         *(("Prompt set", f"{n}", name) for name, n in found.prompt_sets.items()),
     ]

@@ -95,7 +95,9 @@ def test_a_comparison_asks_for_no_more_prompts_than_there_are(qtbot, context, ro
     qtbot.waitUntil(lambda: room.result is not None)
     said = words(room.result)
     assert "and no prompt is left: add some." in said or "the two are close." in said
-    assert room.result.go_on.isHidden()
+    with qtbot.waitSignal(context.session.promptsRequested) as asked:
+        qtbot.mouseClick(room.result.go_on, Qt.MouseButton.LeftButton)
+    assert (room.result.go_on.text(), asked.args) == ("Add prompts…", [True])
 
 
 def test_a_blind_comparison_by_keys_is_judged_stored_and_summed_up(qtbot, context, room, two_models):

@@ -28,6 +28,7 @@ class ResultPage(Page):
     closed = Signal()
     continued = Signal()  # judge what is left
     extended = Signal()  # have more prompts answered
+    promptsAsked = Signal()  # add prompts, where none is left
     adopted = Signal(bool)  # True: the new model; False: the old one
     reportAsked = Signal()
     effectsAsked = Signal()
@@ -72,10 +73,10 @@ class ResultPage(Page):
         self.write = Button("Report…", "quiet", "file")
         self.write.setToolTip("Write a page to send to a colleague: the numbers, the charts, sample answers; it names nobody")
         self.write.clicked.connect(self.reportAsked)
-        self.go_on = Button(f"Go on judging ({mine_left} left)" if mine_left else "Judge more prompts")
-        if not mine_left and not more:
+        self.go_on = Button(f"Go on judging ({mine_left} left)" if mine_left else "Judge more prompts" if more else "Add prompts…")
+        if not mine_left and not more and win.decision != "undecided":
             self.go_on.hide()  # shown before it has a place, it would be a window of its own
-        self.go_on.clicked.connect(self.continued if mine_left else self.extended)
+        self.go_on.clicked.connect(self.continued if mine_left else self.extended if more else self.promptsAsked)
         self.keep = Button(f"Keep {words.shortened(self.report.evaluation.old_name, 24)}")
         self.adopt = Button(f"Adopt {words.shortened(self.report.evaluation.new_name, 24)}")
         self.keep.setToolTip("Go on with the model before")

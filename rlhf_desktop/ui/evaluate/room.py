@@ -300,6 +300,7 @@ class EvaluateRoom(QObject):
         self.result.closed.connect(self.show_home)
         self.result.continued.connect(lambda: self.go_on(made.id))
         self.result.extended.connect(lambda: self._extend(made))
+        self.result.promptsAsked.connect(lambda: self._context.session.promptsRequested.emit(True))
         self.result.adopted.connect(lambda new: self._adopt(made, new))
         self.result.reportAsked.connect(lambda: self._report(made))
         self.result.effectsAsked.connect(lambda: self._measure(made))

@@ -95,3 +95,17 @@ def test_another_programs_chats_are_counted_by_what_they_give(cli, tmp_path):
     assert (stats["by_kind"], stats["prompt_sets"]) == ({"thumbs": 2, "correction": 1}, {"chat-export": 3})
     again = cli("feedback", "import", path, "--json").json
     assert (again["imported"], again["alternatives"], again["duplicates"]) == (0, 0, 6)
+
+
+def test_the_counts_say_what_the_status_says(cli, rankings):
+    assert "12 rankings and 0 examples added" in cli("feedback", "import", rankings).out
+    there = cli("status", "--json").json["amounts"]["reward"]
+    line = next(line for line in cli("feedback", "stats").out.splitlines() if line.startswith("To learn from"))
+    assert line.split()[3:] == [str(there["have"]), "comparisons,", str(there["held_out"]), "more", "held", "out"]
+
+
+def test_one_of_a_thing_is_said_so(cli, tmp_path):
+    one = tmp_path / "one.jsonl"
+    one.write_text('{"prompt": "Hi", "completions": [{"text": "a", "rank": 1}, {"text": "b", "rank": 2}]}\n')
+    assert "1 ranking and 0 examples added" in cli("feedback", "import", one).out
+    assert "1 was there already." in cli("feedback", "import", one).out
