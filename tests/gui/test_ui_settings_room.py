@@ -179,3 +179,13 @@ def test_the_guide_says_all_that_is_ever_sent():
     for when, what in SENT:
         assert when.lower() in page
         assert what.lower() in page
+
+
+def test_about_shows_the_licence_of_every_library(room):
+    def shown(start):
+        return any(label.text().startswith(start) for label in room.widget().findChildren(Label))
+
+    assert not shown("transformers ")
+    room.licences.click()
+    assert shown("transformers ")
+    assert shown("krippendorff ")

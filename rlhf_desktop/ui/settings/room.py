@@ -2,6 +2,8 @@
 
 import functools
 import platform
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from PySide6.QtCore import QObject, Qt, QUrl
@@ -11,6 +13,7 @@ from PySide6.QtWidgets import QCheckBox, QLineEdit, QSystemTrayIcon, QWidget
 import rlhf_desktop
 from rlhf_desktop.core.devices import choose_device
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.paths import resources_dir
 from rlhf_desktop.core.runs import DeviceRef
 from rlhf_desktop.feedback.conversations import utc_now
 from rlhf_desktop.hub.client import endpoint_address
@@ -33,15 +36,7 @@ from rlhf_desktop.ui.widgets.saved_state import KeptForm
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, Page, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption, title
 
-_LICENCES = (
-    ("RLHF Desktop", "Apache-2.0"),
-    ("Qt and PySide6", "LGPL-3.0"),
-    ("PyTorch", "BSD-3-Clause"),
-    ("Transformers, PEFT, Accelerate", "Apache-2.0"),
-    ("pyqtgraph", "MIT"),
-    ("SmolLM2-135M-Instruct (starter model)", "Apache-2.0"),
-    ("Inter, JetBrains Mono (fonts)", "SIL OFL 1.1"),
-)
+_FIRST_LICENCES = 5  # of this program, its starter model, fonts and icons; the libraries follow
 
 
 class SettingsRoom(QObject):
@@ -288,11 +283,30 @@ class SettingsRoom(QObject):
             Label(f"RLHF Desktop {rlhf_desktop.__version__}, Python {platform.python_version()}, {platform.system()}")
         )
         card.body.addWidget(caption("Built on open software, with thanks:"))
-        form = Form(field_rows=False, spacing=t.SPACE_S)
-        for name, licence in _LICENCES:
-            form.add(name, Label(licence, tone="muted"))
-        card.body.addLayout(form)
+        rows = licences()
+        card.body.addLayout(_licence_form(rows[:_FIRST_LICENCES]))
+        self.licences = Button(f"Licences of {len(rows) - _FIRST_LICENCES} libraries", "link")
+        self.licences.clicked.connect(lambda: self._show_licences(card, rows[_FIRST_LICENCES:]))
+        card.body.addWidget(self.licences, 0, Qt.AlignmentFlag.AlignLeft)
         return card
+
+    def _show_licences(self, card: Card, rows: Sequence[tuple[str, str]]) -> None:
+        self.licences.hide()
+        card.body.addLayout(_licence_form(rows))
+
+
+def licences() -> list[tuple[str, str]]:
+    """What the program is built on, with its version, and under which licence: as resources/NOTICE.md lists them."""
+    table = (resources_dir() / "NOTICE.md").read_text("utf-8").partition("|---")[2]
+    rows = re.findall(r"^\| ([^|]+?) \| ([^|]*?) \| ([^|]+?) \|$", table, re.MULTILINE)
+    return [(f"{name} {version}".strip(), licence) for name, version, licence in rows]
+
+
+def _licence_form(rows: Sequence[tuple[str, str]]) -> Form:
+    form = Form(field_rows=False, spacing=t.SPACE_S)
+    for name, licence in rows:
+        form.add(name, Label(licence, tone="muted", wrap=True))
+    return form
 
 
 def _field(name: str, text: str, placeholder: str) -> QLineEdit:
