@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from PySide6.QtCore import Qt, QUrl
+from PySide6.QtCore import QPoint, Qt, QUrl
 from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
 
@@ -12,6 +12,7 @@ from rlhf_desktop.ui.frame.desk import Desk
 from rlhf_desktop.ui.frame.room import ROOMS
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.help import guide, places
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 
 FILES = sorted(file.stem for file in guide.folder().glob("*.md"))
@@ -218,6 +219,15 @@ def test_a_link_out_of_the_guide_shows_its_address_and_stays_closed_offline(qtbo
     assert "Offline" in question.text()
     assert opened == []
     question.close()
+
+
+def test_a_word_clicked_in_a_room_opens_the_glossary(qtbot, window):
+    label = TermLabel("Held out", parent=window.room("chat").widget())
+    label.resize(200, 30)
+    label.show()
+    qtbot.mouseClick(label, Qt.MouseButton.LeftButton, pos=QPoint(10, 15))
+    assert window.help.pane.target == "glossary#held-out"
+    assert window.help.pane.isVisible()
 
 
 def test_a_page_that_is_not_there_shows_the_contents(window):

@@ -1,13 +1,14 @@
 """The technical words of the screens: each is in the glossary, and found where it stands."""
 
 import pytest
-from PySide6.QtCore import QEvent, QPoint
+from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtGui import QHelpEvent
 from PySide6.QtWidgets import QApplication, QToolTip, QVBoxLayout, QWidget
 
 from rlhf_desktop.core.recipes import ALGORITHMS, describe
 from rlhf_desktop.operations.plain_words import setting_label
 from rlhf_desktop.ui.help import words
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.help.terms import terms, terms_in
 from rlhf_desktop.ui.widgets.text import Label
 
@@ -69,6 +70,46 @@ def test_the_menu_offers_the_words_of_the_screen(screen):
     menu.actions()[0].trigger()
     assert opened == ["glossary#drift"]
     assert words.lead(screen) == "*Words on this screen:* [Drift](glossary.md#drift)"
+
+
+def middle(label, name):
+    (rect,) = [rect for rect, term in label.rects() if term.name == name]
+    return rect.center()
+
+
+def test_a_word_is_where_it_is_drawn_in_one_line_and_in_several(qtbot):
+    text = "Price of drift (KL), and further on the learning rate of the whole"
+    for wrap, width in ((False, 600), (True, 160)):
+        label = TermLabel(text, wrap=wrap)
+        qtbot.addWidget(label)
+        label.resize(width, 120)
+        found = {term.name: rect for rect, term in label.rects()}
+        assert set(found) == {"KL penalty", "Drift", "Learning rate"}
+        before = label.fontMetrics().horizontalAdvance("Price of drift (")
+        assert abs(found["Drift"].left() - before) <= 2
+        assert (found["Learning rate"].top() > found["Drift"].top()) is wrap
+        assert all(label.rect().contains(rect.toAlignedRect()) for rect in found.values())
+
+
+def test_a_click_on_a_word_asks_for_its_page_and_elsewhere_for_nothing(qtbot):
+    class Heard(QWidget):
+        asked = []
+
+        def event(self, event):
+            if event.type() == QEvent.Type.WhatsThisClicked:
+                self.asked.append(event.href())
+            return super().event(event)
+
+    holder = Heard()
+    label = TermLabel("Weight of the reward model", parent=holder)
+    qtbot.addWidget(holder)
+    label.resize(400, 30)
+    holder.show()
+    for at in (middle(label, "Reward model").toPoint(), QPoint(3, 15)):
+        qtbot.mouseClick(label, Qt.MouseButton.LeftButton, pos=at)
+    assert holder.asked == ["glossary#reward-model"]
+    qtbot.mouseMove(label, middle(label, "Reward model").toPoint())
+    assert label.hasMouseTracking()
 
 
 def test_a_label_tells_its_words_where_it_has_no_tooltip(screen, monkeypatch):

@@ -11,6 +11,7 @@ from rlhf_desktop.ui.evaluate.effects import EffectsCard
 from rlhf_desktop.ui.evaluate.forest import ForestCard
 from rlhf_desktop.ui.evaluate.interval import IntervalBar
 from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
@@ -110,7 +111,7 @@ class ResultPage(Page):
         card.body.addSpacing(t.SPACE_XS)
         card.body.addWidget(Label(self._facts(), tone="muted", wrap=True))
         if report.length is not None:
-            card.body.addWidget(Label(self._length(), tone="muted", wrap=True))
+            card.body.addWidget(TermLabel(self._length(), tone="muted", wrap=True))
         method = caption(METHOD, wrap=True)
         method.hide()
         fold = Button("How this is computed", "quiet", "chevron-right")

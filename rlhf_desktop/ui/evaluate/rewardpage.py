@@ -11,6 +11,7 @@ from rlhf_desktop.operations.reward_review import Mistake, RewardReview
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.evaluate.interval import IntervalBar
 from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.help.termlabel import term_caption
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import Theme, current
 from rlhf_desktop.ui.train.charts import dress, plot, strokes
@@ -97,7 +98,7 @@ class RewardPage(Page):
         made.addItem(_points(filled))
         made.setAccessibleDescription("; ".join(f"{p.predicted:.0%} sure: {p.observed:.0%} right of {p.pairs}" for p in filled))
         card.body.addWidget(made)
-        card.body.addWidget(caption(f"Off by {found.ece:.0%} on average (expected calibration error)."))
+        card.body.addWidget(term_caption(f"Off by {found.ece:.0%} on average (expected calibration error)."))
         card.body.addStretch(1)
         return card
 

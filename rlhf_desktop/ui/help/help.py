@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QObject, QPoint, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtWidgets import QApplication, QWidget
 from shiboken6 import isValid
 
@@ -36,12 +36,21 @@ class Help(QObject):
         self.beside.widthChosen.connect(lambda width: settings.set(_WIDTH, width))
         self.pane.closed.connect(self.close)
         words.WordTips(self.beside)
+        self.beside.installEventFilter(self)
         keymap.listen(window, "help", self.toggle)
 
     @property
     def shown(self) -> bool:
         """Whether the help is open."""
         return self.pane.isVisibleTo(self.beside)
+
+    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
+        """A word of a label was clicked: such an event goes from parent to parent until it is heard."""
+        if event.type() != QEvent.Type.WhatsThisClicked:
+            return False
+        self.open(event.href())
+        event.accept()
+        return True
 
     def toggle(self) -> None:
         """Open the page for what is in front; from inside the help, close it."""

@@ -51,6 +51,13 @@ def terms_in(texts: Iterable[str]) -> list[Term]:
     return [term for term in terms() if not term.everyday and found.intersection(term.names)]
 
 
+def places_in(text: str) -> list[tuple[int, int, Term]]:
+    """The technical words of a text: where each begins and ends."""
+    by_name = {name: term for term in terms() for name in term.names}
+    found = ((match.start(), match.end(), by_name[_named()[match[0].casefold()]]) for match in _pattern().finditer(text))
+    return [(start, end, term) for start, end, term in found if not term.everyday]
+
+
 def _term(section: guide.Section) -> Term:
     others = [name.strip() for name in section.also.split(",") if name.strip()]
     return Term(section.title, (section.title, *others), section.text, section.target)

@@ -9,6 +9,7 @@ from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.hub.fetching import Transfer
 from rlhf_desktop.hub.remote import RemoteModel
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.help.termlabel import term_caption
 from rlhf_desktop.ui.loading import Loading
 from rlhf_desktop.ui.models.hubresult import HubResult
 from rlhf_desktop.ui.theme import tokens as t
@@ -32,7 +33,7 @@ class AddPanel(Card):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Add a model", parent=parent)
         self._left: tuple[QWidget, QWidget] | None = None  # the button that went grey, and where Qt put the keys then
-        self.body.addWidget(caption("Only weights that cannot run code are accepted: safetensors and GGUF.", wrap=True))
+        self.body.addWidget(term_caption("Only weights that cannot run code are accepted: safetensors and GGUF.", wrap=True))
         self.body.addLayout(self._buttons())
         self.body.addLayout(self._search_row())
         self.note = Notice("info", "", button="Settings")

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QWidget
 
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.fonts import font
 from rlhf_desktop.ui.theme.style import Theme, current
@@ -72,7 +73,7 @@ class ChartCard(Card):
         self.body.setContentsMargins(t.SPACE_M, t.SPACE_M, t.SPACE_M, t.SPACE_S)
         self._value = Label("", strong=True)
         head = row()
-        head.addWidget(Label(chart.title, strong=True), 1)
+        head.addWidget(TermLabel(chart.title, strong=True), 1)
         head.addWidget(self._value)
         self.body.addLayout(head)
         self.body.addWidget(caption(chart.hint, wrap=True))

@@ -5,6 +5,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from rlhf_desktop.operations.amounts import Amount
+from rlhf_desktop.ui.help.termlabel import TermLabel, term_caption
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.wording import Recipe
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -26,7 +27,7 @@ class RecipeCard(Card):
         head.addWidget(IconLabel(recipe.icon, "muted"))
         head.addWidget(Label(recipe.title, "answer", strong=True), 1)
         self.body.addLayout(head)
-        self._technical = caption(recipe.technical)
+        self._technical = term_caption(recipe.technical)
         self.body.addWidget(self._technical)
         self._sentence = Label(recipe.sentence, wrap=True)
         self._sentence.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -89,7 +90,7 @@ class RecipeLine(Card):
         self.body.setContentsMargins(t.SPACE_L, t.SPACE_S, t.SPACE_S, t.SPACE_S)
         line = row(spacing=t.SPACE_M)
         line.addWidget(IconLabel(recipe.icon, "muted", t.ICON_SMALL))
-        line.addWidget(Label(f"{recipe.title} ({recipe.technical})", strong=True))
+        line.addWidget(TermLabel(f"{recipe.title} ({recipe.technical})", strong=True))
         line.addWidget(ElidedLabel(recipe.sentence), 1)
         self._have = caption("")
         line.addWidget(self._have)

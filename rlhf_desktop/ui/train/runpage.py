@@ -10,6 +10,7 @@ from rlhf_desktop.jobs.runfolder import RunCondition
 from rlhf_desktop.operations.outlook import Outcome
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.help.termlabel import term_caption
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import Theme
 from rlhf_desktop.ui.train.aboutrun import AboutRun
@@ -23,7 +24,7 @@ from rlhf_desktop.ui.train.statechip import StateChip
 from rlhf_desktop.ui.train.wording import CHARTS, LIVE, OBEYING, RECIPES, STATES, Chart
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import ConfirmRow, Notice, Page, clear, column, row, widgets_in
-from rlhf_desktop.ui.widgets.text import Label, caption, title
+from rlhf_desktop.ui.widgets.text import Label, title
 from rlhf_desktop.ui.widgets.written import WrittenCard
 
 _TRIED = ("done", "stopped")  # states that leave something to chat with
@@ -123,7 +124,7 @@ class RunPage(Page):
         name.addWidget(self.chip, 1)
         box.addLayout(name)
         marked = f", marked by {self._config.reward.name}" if self._config.reward else ""
-        box.addWidget(caption(f"{self._recipe.title} ({self._recipe.technical}){marked}"))
+        box.addWidget(term_caption(f"{self._recipe.title} ({self._recipe.technical}){marked}"))
         self.lineage = LineageStrip()
         self.lineage.show_chain(chain or (self._config.base.name, self._config.title))
         box.addWidget(self.lineage)

@@ -7,11 +7,12 @@ from PySide6.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
 from rlhf_desktop.core.recipes import Algorithm, Setting, describe
 from rlhf_desktop.operations.plain_words import setting_label
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train import plan
 from rlhf_desktop.ui.widgets.fields import choice
 from rlhf_desktop.ui.widgets.surfaces import column
-from rlhf_desktop.ui.widgets.text import Label, caption
+from rlhf_desktop.ui.widgets.text import caption
 
 _COLUMNS = 3
 
@@ -30,7 +31,7 @@ class SettingField(QWidget):
         self.field.setAccessibleName(name)
         self.field.setAccessibleDescription(f"{setting.help} {plan.bounds_hint(setting)}".strip())
         self.field.setToolTip(f"{setting.name}: {plan.bounds_hint(setting)}")
-        label = Label(name, strong=True)
+        label = TermLabel(name, strong=True)
         label.setBuddy(self.field)
         self._help = caption(setting.help, wrap=True)
         for part in (label, self.field, self._help):
