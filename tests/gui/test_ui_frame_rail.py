@@ -1,12 +1,14 @@
 """The rail lies over the page only while somebody looks for a room, and covers none of its own icons."""
 
 import pytest
-from PySide6.QtCore import QEvent, QPoint, QRect, Qt
+from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QCursor, QEnterEvent, QHelpEvent
-from PySide6.QtWidgets import QApplication, QToolButton, QToolTip
+from PySide6.QtWidgets import QApplication, QStyle, QStyleOptionToolButton, QToolButton, QToolTip
 
 from rlhf_desktop.ui.frame.window import Window
+from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.theme.sheet import stylesheet
 
 
 @pytest.fixture
@@ -81,3 +83,24 @@ def test_a_tooltip_covers_no_icon(qtbot, window):
         rail = QRect(window.rail.mapToGlobal(QPoint(0, 0)), window.rail.size())
         assert not tip.geometry().intersects(rail), each.accessibleName()
     QToolTip.hideText()
+
+
+def test_large_text_has_room_in_the_open_rail(qtbot, window, qapp, theme):
+    font, sheet = qapp.font(), qapp.styleSheet()
+    grown = qapp.font()
+    grown.setPixelSize(round(t.TYPE_BODY * 1.5))
+    qapp.setFont(grown)
+    qapp.setStyleSheet(stylesheet(t.LIGHT, 1.5))
+    try:
+        button(window, "Settings").setFocus(Qt.FocusReason.TabFocusReason)
+        qtbot.waitUntil(lambda: window.rail.width() == icons.grown(t.RAIL_WIDTH_OPEN))
+        for each in window.rail.findChildren(QToolButton):
+            option = QStyleOptionToolButton()
+            each.initStyleOption(option)
+            needed = each.style().sizeFromContents(QStyle.ContentsType.CT_ToolButton, option, QSize(0, 0), each)
+            words = each.fontMetrics().boundingRect(each.text())
+            assert needed.height() + words.height() <= each.height() + 2, each.accessibleName()
+            assert needed.width() + option.iconSize.width() + words.width() <= each.width(), each.accessibleName()
+    finally:
+        qapp.setFont(font)
+        qapp.setStyleSheet(sheet)

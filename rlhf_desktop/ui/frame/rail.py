@@ -6,6 +6,7 @@ from PySide6.QtWidgets import QApplication, QButtonGroup, QFrame, QLabel, QToolT
 
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.frame.room import RoomSpec
+from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import IconButton
 from rlhf_desktop.ui.widgets.surfaces import column
@@ -113,7 +114,7 @@ class Rail(QFrame):
             self._open(False)
 
     def _open(self, on: bool) -> None:
-        width = t.RAIL_WIDTH_OPEN if on else t.RAIL_WIDTH
+        width = _open_width() if on else t.RAIL_WIDTH
         if self._motion.endValue() == width or (self.width() == width and not self._motion.endValue()):
             return
         self._show_words(on)
@@ -124,7 +125,7 @@ class Rail(QFrame):
 
     def _show_words(self, on: bool) -> None:
         style = Qt.ToolButtonStyle.ToolButtonTextBesideIcon if on else Qt.ToolButtonStyle.ToolButtonIconOnly
-        width = t.RAIL_WIDTH_OPEN if on else t.RAIL_WIDTH
+        width = _open_width() if on else t.RAIL_WIDTH
         for note in self._notes.values():
             note.setVisible(not on and bool(note.text()))  # beside the name its words say it
         for button in self._buttons.values():
@@ -150,6 +151,11 @@ class _Number(QLabel):
         self.adjustSize()
         self.move(t.RAIL_WIDTH - 2 * t.SPACE_S - self.width(), 0)
         self.setVisible(number > 0)
+
+
+def _open_width() -> int:
+    """Room for the words at the size of text in use."""
+    return icons.grown(t.RAIL_WIDTH_OPEN)
 
 
 def _motion_ms() -> int:

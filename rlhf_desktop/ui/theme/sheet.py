@@ -90,7 +90,7 @@ def _buttons(c: t.Palette, scale: float) -> str:
     QToolButton[kind="primary"]:hover {{ background: {hover}; }}
     QToolButton[kind="primary"]:focus {{ border-color: {c.text}; }}
     QToolButton[kind="primary"]:disabled {{ background: {c.raised}; }}
-    QToolButton[kind="rail"] {{ padding: {px(t.SPACE_S)}; text-align: left; }}
+    QToolButton[kind="rail"] {{ padding: 2px {px(t.SPACE_S)}; text-align: left; }}
     QToolButton[kind="rail"]:checked {{ background: {c.raised}; color: {c.text}; font-weight: {t.WEIGHT_STRONG}; }}
     QFrame[kind="segments"] {{ background: {c.raised}; border-radius: {px(t.RADIUS_CONTROL)}; }}
     QPushButton[kind="segment"] {{ background: transparent; border: 2px solid transparent; color: {c.muted};
