@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QApplication
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.frame.room import ROOMS
 from rlhf_desktop.ui.frame.window import Window
+from rlhf_desktop.ui.widgets.buttons import Button
 
 Key = Qt.Key
 
@@ -92,6 +93,13 @@ def test_a_room_that_is_ready_takes_the_focus_from_nothing_that_lies_over_it(qtb
     window.room("label").area.board.setFocus()
     assert overlay.isVisible()
     assert overlay.isAncestorOf(QApplication.focusWidget())
+
+
+def test_it_leads_to_the_guide(qtbot, window):
+    window.keys.open("chat")
+    qtbot.mouseClick(next(b for b in window.keys.findChildren(Button) if b.text() == "In the guide"), Qt.MouseButton.LeftButton)
+    assert (window.help.pane.target, window.keys.isVisible()) == ("feedback#keys", False)
+    assert window.help.pane.isAncestorOf(QApplication.focusWidget())
 
 
 def test_a_link_closes_it_first(qtbot, window):

@@ -54,6 +54,7 @@ class Window(QMainWindow):
         self.header.installEventFilter(self.toast)
         self.focus = FocusKeeper(self.stack, self)  # before the overlays, which close when it has let the focus go elsewhere
         self.palette_view, self.keys, self.notices = CommandPalette(centre), KeySheet(centre), NoticeList(centre, self.book)
+        self.keys.add_link("In the guide", lambda: self.help.open("feedback#keys"))
         for overlay in (self.palette_view, self.keys, self.notices):
             self.focus.add_overlay(overlay)
         self.welcome: WelcomePage | None = None
