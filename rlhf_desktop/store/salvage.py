@@ -141,6 +141,9 @@ def _rows(source: Connection, table: str, wanted: Sequence[str] = ("id",)) -> It
         columns = [name for name in wanted if name in _columns(source, table)]
     except AppError:
         return
+    if columns and _has_no_rowid(source, table):
+        yield from _while_readable(source, table, columns)
+        return
     last, limit = -(2**62), _AT_ONCE
     while columns:
         try:
@@ -160,6 +163,24 @@ def _rows(source: Connection, table: str, wanted: Sequence[str] = ("id",)) -> It
             yield dict(zip(columns, values, strict=True))
             last = rowid
         limit = min(_AT_ONCE, limit * 2)
+
+
+def _has_no_rowid(source: Connection, table: str) -> bool:
+    found = source.row("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    return found is not None and "WITHOUT ROWID" in str(found["sql"]).upper()
+
+
+def _while_readable(source: Connection, table: str, columns: Sequence[str]) -> Iterator[Row]:
+    """The rows of a table without rowids, up to where it is damaged, from its start and from its end: a row may come twice."""
+    keys = ", ".join(str(row["name"]) for row in source.rows(f"PRAGMA table_info({table})") if row["pk"])
+    for order in ("ASC", "DESC"):
+        with suppress(*_ERRORS):
+            rows = source.raw.execute(
+                f"SELECT {', '.join(columns)} FROM {table} ORDER BY {keys.replace(',', f' {order},')} {order}"
+            )
+            for row in rows:
+                yield dict(zip(columns, row, strict=True))
+            return
 
 
 def _after(source: Connection, table: str, columns: Sequence[str], last: int, limit: int) -> list[Any]:

@@ -59,6 +59,27 @@ def test_of_a_whole_file_everything_comes(file, tmp_path):
         assert new.connection.rows("PRAGMA foreign_key_check") == []
 
 
+def test_no_table_is_forgotten(file, tmp_path):
+    """Whatever a migration adds: its rows come too."""
+    with Store.open(file) as store:
+        project = store.projects.all()[0]
+        lived(store, project, 1)
+        leaf = store.connection.rows("SELECT id FROM messages WHERE role = 'assistant' ORDER BY rowid LIMIT 3")
+        for table, columns in (("cut_answers", ("message_id", "written")), ("deleted_turns", ("message_id", "deleted_at"))):
+            store.connection.insert(table, [dict(zip(columns, (row["id"], "[1]"), strict=True)) for row in leaf])
+    with closing(Connection(tmp_path / "new.db")) as into, closing(Connection(file)) as old:
+        migrate(into)
+        salvage(file, into)
+        names = [
+            row["name"] for row in old.rows("SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE '%VIRTUAL%'")
+        ]
+        tables = [name for name in names if not name.startswith("sqlite_") and "_search_" not in name]
+        assert {"cut_answers", "deleted_turns", "prompts", "judgement_tags"} <= set(tables)
+        for table in tables:
+            counts = [each.rows(f"SELECT count(*) AS n FROM {table}")[0]["n"] for each in (into, old)]
+            assert counts[0] == counts[1], table
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_life_of_revisions_withdrawals_and_erasures_comes_whole(store, project, seed, tmp_path):
     lived(store, project, seed)
