@@ -7,6 +7,7 @@ from PySide6.QtCore import Qt
 
 from rlhf_desktop.core.errors import AppError, ModelTrouble
 from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.feedback.attachments import AttachedText, with_files
 from rlhf_desktop.ui.chat.room import ChatRoom
 from rlhf_desktop.ui.frame.desk import Desk
 from rlhf_desktop.ui.frame.window import Window
@@ -143,6 +144,27 @@ def test_what_was_sent_is_not_written_on_at_the_next_start(qtbot, window, room, 
     again = ChatRoom(context)
     qtbot.addWidget(again.widget())
     assert again.composer.edit.toPlainText() == ""
+
+
+def test_what_else_asks_for_the_model_says_that_it_is_not_ready(qtbot, window, room, session):
+    write(qtbot, room, "hello")
+    qtbot.waitUntil(lambda: told(room)[-1:] == ["answer 0 to hello"])
+    session.set_model(None)
+    session.preparing = True
+    room.presenter.regenerate(room.presenter._tree.active_path()[-1].id)
+    assert "still being got ready" in window.toast.words.text()
+    assert not window.trouble.isVisible()
+
+
+def test_of_files_that_wait_with_a_message_the_names_are_shown(room, session):
+    session.set_model(None)
+    session.preparing = True
+    content = with_files("What does it say?", [AttachedText("report.txt", "", "a long text " * 400)])
+    room.presenter.send(content, 1)
+    assert "“What does it say? [report.txt]”" in room.waiting.words.text()
+    room.waiting.edit.click()
+    assert room.composer.edit.toPlainText() == "What does it say?"
+    assert len(room.composer.files.files) == 1
 
 
 def test_a_second_message_stays_in_the_composer(qtbot, window, room, session):

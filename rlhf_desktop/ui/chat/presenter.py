@@ -278,10 +278,13 @@ class ChatPresenter(JudgedConversation):
             self._show(self.conversation_id)
 
     def _has_model(self) -> bool:
-        if not self._answerer.ready:
+        if self._answerer.ready:
+            return True
+        if self._session.preparing:
+            self._session.announce("The model is still being got ready. Try again in a moment; a new message can wait for it.")
+        else:
             self.troubled.emit(ModelTrouble("There is no model to ask.", "Choose one in Models."))
-            return False
-        return True
+        return False
 
     def _ask(
         self,

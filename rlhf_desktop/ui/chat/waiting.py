@@ -3,6 +3,7 @@
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QWidget
 
+from rlhf_desktop.feedback.attachments import in_short
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.loading import Loading
 from rlhf_desktop.ui.theme import tokens as t
@@ -41,7 +42,7 @@ class WaitingBar(QFrame):
 
     def show_message(self, text: str) -> None:
         """The message that waits; "" for none."""
-        self._message = text
+        self._message = in_short(text)
         self._refresh()
 
     def show_loading(self, loading: Loading | None) -> None:
