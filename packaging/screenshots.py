@@ -16,6 +16,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 
 import screenshot_content as content  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
+from screenshot_chat import CHAT_SCENES  # noqa: E402
 from screenshot_feedback import FEEDBACK_SCENES  # noqa: E402
 from screenshot_studio import Scene, Studio  # noqa: E402
 
@@ -205,6 +206,7 @@ def _projects(action: str = "") -> Scene:
 
 SCENES: dict[str, Scene] = {
     **FEEDBACK_SCENES,
+    **CHAT_SCENES,
     "train": _room("train"),
     "train-start": _start_panel,
     "train-live": _run_page("Kinder, round 2"),
