@@ -126,6 +126,17 @@ def test_a_model_that_left_memory_is_not_brought_back_for_later(qtbot, window, c
     assert context.ahead._asked is None
 
 
+def test_chat_moves_to_another_device_at_once_and_the_prompt_is_asked_there(qtbot, window, context):
+    add(context, "forever")
+    load(qtbot, context)
+    qtbot.waitUntil(lambda: context.ahead._asked is not None)
+    before = context.chat.process_id
+    with qtbot.waitSignal(context.chat.modelLoaded):
+        context.session.deviceChosen.emit()
+    assert context.chat.process_id != before
+    qtbot.waitUntil(lambda: context.ahead._asked is not None)
+
+
 def test_it_can_be_switched_off_in_settings_and_stays_off(qtbot, window, context):
     add(context, "forever", "b")
     load(qtbot, context)

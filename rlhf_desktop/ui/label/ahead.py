@@ -34,6 +34,7 @@ class WriteAhead(QObject):
         session = context.session
         session.projectChanged.connect(self._project_changed)
         session.modelChanged.connect(self._ahead.look_again)
+        session.deviceChosen.connect(self._ahead.let_go)
         session.writeAheadChosen.connect(self._choose)
         context.chat.modelLoaded.connect(self._loaded)
         self._allow()

@@ -149,6 +149,10 @@ class Lookahead(QObject):
         self._remember()
         self.set_needed(False)
 
+    def let_go(self) -> None:
+        """The model is about to be loaded anew, elsewhere: what is under way is asked again then."""
+        self._drop()
+
     def _may_write(self) -> bool:
         """For later: not at a server somebody may pay for, and not by loading a model that nobody asked for."""
         return self._needed or (self._allowed and self._session.server is None and self._client.loaded is not None)
