@@ -17,7 +17,6 @@ from rlhf_desktop.ui.judging.area import JudgingArea
 from rlhf_desktop.ui.judging.presenter import Judging
 from rlhf_desktop.ui.label.item_page import ItemPage
 from rlhf_desktop.ui.label.protocol_page import ProtocolPage
-from rlhf_desktop.ui.theme import fonts
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.text import ElidedLabel
 
@@ -26,13 +25,10 @@ CONTROLS = (QAbstractButton, QAbstractItemView, QComboBox, QLineEdit, QPlainText
 
 @pytest.fixture(scope="module")
 def large(qapp, dressed):
-    before = qapp.font()
-    dressed.scale = 1.5
-    qapp.setFont(fonts.font(t.TYPE_BODY, 1.5))
+    dressed.set_text_size(150)
     dressed.set_mode("dark")
     yield
-    dressed.scale = 1.0
-    qapp.setFont(before)
+    dressed.set_text_size(100)
     dressed.set_mode("light")
 
 

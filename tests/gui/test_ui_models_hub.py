@@ -271,7 +271,8 @@ def test_export_in_place(qtbot, room, card, tmp_path, monkeypatch):
     panel.formats.setCurrentIndex(panel.formats.findData("gguf"))
     panel.place.setText(str(tmp_path / "out"))
     panel.begin.click()
-    wait_for(qtbot, room, "Use it so.")
+    qtbot.waitUntil(room.written.isVisible)
+    assert room.written.next.text() == "Use it so."
     assert asked[0][3:] == ("gguf", tmp_path / "out")
     assert room.sharing.panel is None
 

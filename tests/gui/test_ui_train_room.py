@@ -755,8 +755,8 @@ def test_a_report_is_one_click(qtbot, context, room, monkeypatch):
     opened = []
     monkeypatch.setattr(QDesktopServices, "openUrl", opened.append)
     page = open_page(qtbot, room, finished(context, "Kinder"))
-    with qtbot.waitSignal(context.session.announced):
-        page.about.report.click()
+    page.about.report.click()
+    qtbot.waitUntil(page.written.isVisible)
     assert "Kinder" in Path(opened[0].toLocalFile()).read_text()
 
 
