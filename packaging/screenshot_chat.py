@@ -9,6 +9,7 @@ from rlhf_desktop.operations.instructions import save_instructions
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.ui.chat.gauge import Reading
 from rlhf_desktop.ui.chat.room import ChatRoom
+from rlhf_desktop.ui.chat.turn_edit import TurnEdit
 
 INSTRUCTIONS = "You answer customers of a kitchen shop. Be brief and kind, and say what happens next."
 CUT = "You find a return label in the parcel with the new blender. Put the old one into the same box, stick the label on it, and"
@@ -19,6 +20,8 @@ def _chat(studio: Studio) -> ChatRoom:
     room: ChatRoom = studio.window.room("chat")
     room.find.leave()
     room.setup_button.setChecked(False)
+    for editor in room.conversation.findChildren(TurnEdit):
+        editor._leave()
     studio.settle()
     return room
 

@@ -303,7 +303,7 @@ def test_instructions_are_saved_chosen_changed_renamed_and_deleted_with_undo(qtb
     assert room.widget().window().focusWidget() is panel.edit
     panel.edit.moveCursor(QTextCursor.MoveOperation.End)
     qtbot.keyClicks(panel.edit, " And kind.")
-    assert (saved.state.text(), saved.save.text()) == ("Changed, not saved", "Save changes")
+    assert (saved.state.text(), saved.save.text()) == ("Changed since it was saved", "Save changes")
     qtbot.mouseClick(saved.save, Qt.MouseButton.LeftButton)
     assert saved_instructions(store, session.project)[0].text == "Be brief. And kind."
     press(qtbot, saved, "More for the saved instructions")

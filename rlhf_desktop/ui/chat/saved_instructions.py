@@ -149,7 +149,7 @@ class SavedInstructions(QWidget):
         elif not self._text:
             self.list.setCurrentIndex(-1)
         name = self.list.currentText()
-        self.state.setText("" if not name else "Saved" if same else "Changed, not saved")
+        self.state.setText("" if not name else "Saved" if same else "Changed since it was saved")
         self.save.setEnabled(bool(self._text) and not same)
         self.save.set_text("Save changes" if name and not same else "Save…")
         self.more.setVisible(bool(name))
