@@ -2,7 +2,8 @@
 
 import pytest
 
-from rlhf_desktop.core.protocol import Done, Sampling
+from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.protocol import Done, Measured, Sampling
 from rlhf_desktop.ui.chat.gauge import Asked, Gauge, Reading
 
 TALK = [{"role": "user", "content": "one two three"}]
@@ -98,3 +99,47 @@ def test_an_answer_of_one_token_has_no_speed(client, session):
     client.tokenArrived.emit("r", 0, 0, "a")
     client.requestDone.emit(Done(id="r", stats={"tokens": 1}))
     assert gauge.reading.speed is None
+
+
+class Held:
+    """A client whose measurements wait."""
+
+    def __init__(self, client, monkeypatch):
+        self.asked = []
+        client.loaded = object()
+        monkeypatch.setattr(client, "measure", lambda prompt, _sampling: self.asked.append(prompt) or f"m{len(self.asked)}")
+
+
+def test_one_measurement_waits_at_a_time_and_the_last_words_are_measured_after_it(gauge, client, asked, monkeypatch):
+    held = Held(client, monkeypatch)
+    gauge.look()
+    for words in ("one", "one two"):
+        asked[0] = Asked([{"role": "user", "content": words}], Sampling(max_new_tokens=20))
+        gauge.look()
+    assert held.asked == [TALK]
+    client.measured.emit(Measured(id="m1", tokens=3, limit=1000))
+    assert gauge.reading.tokens == 3
+    assert gauge._pause.isActive()
+    gauge.look()
+    assert held.asked[1:] == [[{"role": "user", "content": "one two"}]]
+
+
+def test_what_was_measured_of_another_conversation_is_not_shown(gauge, client, monkeypatch):
+    held = Held(client, monkeypatch)
+    gauge.look()
+    gauge.forget()
+    client.measured.emit(Measured(id="m1", tokens=3, limit=1000))
+    assert gauge.reading == Reading()
+    gauge.look()
+    assert len(held.asked) == 2
+
+
+def test_what_cannot_be_measured_does_not_stop_the_gauge(gauge, client, monkeypatch):
+    held = Held(client, monkeypatch)
+    gauge.look()
+    client.troubleHappened.emit("another", AppError("No."))
+    gauge.look()
+    assert len(held.asked) == 1
+    client.troubleHappened.emit("m1", AppError("The template refuses."))
+    gauge.look()
+    assert len(held.asked) == 2

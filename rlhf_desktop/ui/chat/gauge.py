@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Completion, Done, Measured, Sampling
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
@@ -98,6 +99,8 @@ class Gauge(QObject):
         self._client, self._session, self._asked, self._clock = client, session, asked, clock
         self.reading = Reading()
         self._request = self._timed = ""  # the measurement and the answer that are waited for
+        self._stale = ""  # a measurement of what is no longer shown
+        self._again = False
         self._begun_s = self._first_s = 0.0
         self._room = 0
         self._pause = QTimer(self)
@@ -105,6 +108,7 @@ class Gauge(QObject):
         self._pause.setInterval(_PAUSE_MS)
         self._pause.timeout.connect(self.look)
         client.measured.connect(self._measured)
+        client.troubleHappened.connect(self._trouble)
         client.modelLoaded.connect(lambda _loaded: self.look_soon())
         session.modelChanged.connect(self.forget)
         client.tokenArrived.connect(self._token)
@@ -122,21 +126,36 @@ class Gauge(QObject):
         asked = self._asked()
         if asked is None or self._session.server is not None:
             self._show(Reading())
+        elif self._request:
+            self._again = True  # one at a time: the worker may be at work for a while
         elif self._client.loaded is not None and self._client.quiet:
             self._room = asked.sampling.max_new_tokens
             self._request = self._client.measure(asked.prompt, asked.sampling)
 
     def forget(self) -> None:
         """Another conversation, or another model: nothing that was measured holds."""
-        self._request = ""
+        self._stale = self._request
         self._show(Reading())
         self.look_soon()
 
+    def _trouble(self, request: str, _trouble: AppError) -> None:
+        """It cannot be measured, as under a template that refuses the conversation: asking will say why."""
+        if request == self._request:
+            self._close()
+
+    def _close(self) -> None:
+        self._request = ""
+        if self._again:
+            self._again = False
+            self.look_soon()
+
     def _measured(self, reply: Measured) -> None:
-        if reply.id == self._request:
-            self._request = ""
+        if reply.id != self._request:
+            return
+        if reply.id != self._stale:
             said = {"tokens": reply.tokens, "limit": reply.limit, "answer": self._room, "left_out": reply.left_out}
             self._show(replace(self.reading, **said))
+        self._close()
 
     def _show(self, reading: Reading) -> None:
         if reading != self.reading:
