@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ LEAST_CHARS = 8  # shorter texts ("yes") are not looked for inside others
 _WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt")
 _SAID = ("prompt", "completion", "completions", "text", "before", "thought")  # the parts of a row that hold somebody's words
 _PLAIN = re.compile(r"[A-Za-z0-9]+")  # what no spelling changes
+_STARTS = (8, 4)  # characters of a piece that it is looked up by
+_PIECES = 6  # of a text, all of which are there before its spellings are tried
 _SHORTENED_CHARS = 480  # of an answer in the demo's report
 _TEMPORARY = re.compile(r"^\..+\.(\d+)\.tmp(-journal|-wal|-shm)?$")
 _BACKUP_BEING_ERASED = re.compile(r"\.erasing(-journal|-wal|-shm)?$")  # as an earlier version called its working copy
@@ -70,22 +72,40 @@ class Words:
         return frozenset(json.loads(prompt)[-1]["content"] for prompt in self.prompts)
 
     @cached_property
-    def _spelled(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """For each text a piece of it that every spelling has, and its spellings, the longest first."""
-        begun = [(" ".join(text.split())[: _SHORTENED_CHARS // 2], text) for text in self.texts]
-        return tuple((max(_PLAIN.findall(start), key=len, default=""), _spellings(text)) for start, text in begun)
+    def _pieces(self) -> tuple[tuple[str, ...], ...]:
+        """For each text pieces of it that every spelling has, the longest first."""
+        begun = (" ".join(text.split())[: _SHORTENED_CHARS // 2] for text in self.texts)
+        return tuple(tuple(sorted(set(_PLAIN.findall(start)), key=len, reverse=True)[:_PIECES]) for start in begun)
+
+    @cached_property
+    def _by_start(self) -> dict[str, list[int]]:
+        """The places of the texts by how their pieces begin: a whole project has too many to look for each in every text."""
+        found: dict[str, list[int]] = {}
+        for place, pieces in enumerate(self._pieces):
+            piece = pieces[0] if pieces else ""
+            found.setdefault(piece[: max((n for n in _STARTS if n <= len(piece)), default=0)], []).append(place)
+        return found
+
+    def _perhaps_in(self, text: str) -> list[int]:
+        """The places of the texts that may be in this one, the longest first."""
+        found = set(self._by_start.get("", ()))
+        for n in _STARTS:
+            for start in {text[at : at + n] for at in range(len(text) - n + 1)} & self._by_start.keys():
+                found.update(self._by_start[start])
+        return sorted(found)
 
     def blackened(self, text: str) -> str:
         """A text with a mark in place of what goes."""
         if len(text) < LEAST_CHARS:
             return text
-        for piece, forms in self._spelled:
-            if piece in text:
-                for form in forms:
+        for place in self._perhaps_in(text):
+            if all(piece in text for piece in self._pieces[place]):
+                for form in _spellings(self.texts[place]):
                     text = text.replace(form, ERASED)
         return text
 
 
+@lru_cache(maxsize=256)
 def _spellings(text: str) -> tuple[str, ...]:
     """How a text may stand in a file: as it is, on one line, shortened; in HTML, Markdown, JSON, and in a table's cell."""
     flat = " ".join(text.split())

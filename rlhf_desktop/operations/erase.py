@@ -123,7 +123,7 @@ def _may_hold(export: Export, words: Words) -> bool:
 
 def words_of(store: Store, going: Doomed, prompts: Iterable[Messages] = ()) -> Words:
     """The texts that go with these judgements, messages and prompts: questions, answers, thoughts, what was said of them."""
-    found = _Gathered(set(), set(), set())
+    found, gone = _Gathered(set(), set(), set()), set(going.messages)
     for prompt in prompts:
         found.prompts.add(canonical_json(prompt))
         found.texts |= {text for message in prompt for text in texts_in(message["content"])}
@@ -135,9 +135,9 @@ def words_of(store: Store, going: Doomed, prompts: Iterable[Messages] = ()) -> W
                 for part in _strings(verdict_to_json(verdict), _VERDICTS_WORDS)
             ]
             found.texts |= {*said, judgement.critique}
-            _gather(store, judgement.displayed, said, set(going.messages), found)
-    for message in set(going.messages) - found.seen:
-        _gather(store, (message,), (), set(going.messages), found)
+            _gather(store, judgement.displayed, said, gone, found)
+    for message in gone - found.seen:
+        _gather(store, (message,), (), gone, found)
     longest = sorted((text for text in found.texts if len(text.strip()) >= LEAST_CHARS), key=lambda text: (-len(text), text))
     return Words(frozenset(found.pairs), frozenset(found.prompts), tuple(longest))
 

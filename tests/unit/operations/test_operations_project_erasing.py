@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from operations_helpers import BASE, QuietQueue, adapter_of, finish, user
 
 from rlhf_desktop.core.errors import BadInput, NotFound, StoreTrouble
@@ -13,6 +15,7 @@ from rlhf_desktop.feedback.conversations import Generator
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking
 from rlhf_desktop.operations import erase as erasing
 from rlhf_desktop.operations import project_actions as actions
+from rlhf_desktop.operations.blacken import ERASED, LEAST_CHARS, Words, _spellings
 from rlhf_desktop.operations.opening import open_store
 from rlhf_desktop.operations.project_erasing import erase_deleted, erase_expired, listed_adapters, runs_that_go
 from rlhf_desktop.operations.rounds import adopt
@@ -190,3 +193,23 @@ def test_an_erase_of_a_project_that_is_cut_short_is_finished_at_the_next_start(s
         assert not any(everything_of(again, gone).values())
     assert queue.runs() == []
     assert anywhere(workspace) == []
+
+
+_WORD = st.sampled_from(
+    ["refund", "Refund", "a", "é", "naïve", "printer", "x1", "\n", '"q"', "<b>", "|", "*very*", "unbelievably", "ß"]
+)
+_TEXT = st.lists(_WORD, min_size=1, max_size=9).map(" ".join)
+
+
+@given(st.lists(_TEXT, min_size=1, max_size=6), st.lists(_TEXT, max_size=4), st.data())
+def test_texts_are_found_as_if_each_was_looked_for_in_every_spelling(going, around, data):
+    """Looked up by their beginnings, as a whole project has too many: compared with looking for each one everywhere."""
+    texts = tuple(sorted({text for text in going if len(text.strip()) >= LEAST_CHARS}, key=lambda text: (-len(text), text)))
+    words = Words(frozenset(), frozenset(), texts)
+    spelled = [form for text in texts for form in _spellings(text)]
+    file = "".join(data.draw(st.permutations([*around, *spelled[:: max(1, len(spelled) // 5)]]))) if spelled else " ".join(around)
+    expected = file
+    for text in texts if len(file) >= LEAST_CHARS else ():
+        for form in _spellings(text):
+            expected = expected.replace(form, ERASED)
+    assert words.blackened(file) == expected
