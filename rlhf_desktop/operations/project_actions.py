@@ -21,6 +21,8 @@ from rlhf_desktop.store.database import Store
 KEPT_DAYS = 30
 TAKEN_OVER = ("protocol", "model", "adapter", "server", "thought_tokens", "saved_instructions")
 """The settings of a project that say how one works in it, and nothing about what was done."""
+TRAINING_NUMBERS = "form:start "  # how the drafts begin that keep what differs from the usual in a recipe
+_OF_ONE_RUN = ("start", "reward", "name")  # in them: what a run starts from, and what it is called
 _LIVE = ("queued", "starting", "running")
 
 
@@ -124,14 +126,14 @@ def _hold_to_policy(workspace: Workspace, name: str, other: str) -> None:
 
 
 def duplicate_project(store: Store, project: Project, who: str, name: str = "") -> Project:
-    """Make a project that is asked the same, by the same guidelines, of the same model, trained with the same settings.
+    """Make a project that is asked the same, by the same guidelines, of the same model, trained with the same numbers.
 
     Judgements, conversations, prompts and runs stay where they are.
 
     Args:
         store: Where.
         project: Whose settings.
-        who: The new guidelines' author.
+        who: The new guidelines' author, whose training numbers are taken over.
         name: Of the new one; "" for the same name with a number.
 
     Raises:
@@ -141,6 +143,10 @@ def duplicate_project(store: Store, project: Project, who: str, name: str = "") 
         made = store.projects.create(name or store.projects.free_name(project.name), heldout_share=project.heldout_share)
         for key in TAKEN_OVER:
             store.settings.set(key, store.settings.get(key, None, project.id), made.id)
+        for draft in store.drafts.all(project.id, who):
+            if draft.key.startswith(TRAINING_NUMBERS):
+                numbers = {name: value for name, value in draft.value.items() if name not in _OF_ONE_RUN}
+                store.drafts.save(made.id, who, draft.key, numbers)
         if (now := store.guidelines.current(project.id)) and now.text:
             store.guidelines.save(made.id, now.text, who)
     return use_project(store, made)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rlhf_desktop.core.errors import StoreTrouble
+from rlhf_desktop.feedback.attachments import texts_in
 from rlhf_desktop.feedback.conversations import title_from, utc_now
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.driver import Connection, plainly
@@ -122,7 +123,8 @@ def said_elsewhere(connection: Connection, project_id: str, texts: Iterable[str]
     found: set[str] = set()
     with connection.snapshot():
         for sql in _WORDS_ELSEWHERE:
-            found |= {row["text"] for row in connection.stream(sql, (project_id,)) if row["text"] in wanted}
+            for row in connection.stream(sql, (project_id,)):
+                found |= wanted.intersection(texts_in(row["text"]))
     return found
 
 

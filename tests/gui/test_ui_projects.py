@@ -14,10 +14,13 @@ from rlhf_desktop.feedback.project_presets import PROJECT_PRESETS
 from rlhf_desktop.operations import project_actions as actions
 from rlhf_desktop.operations.projects import open_project
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.ui import form_drafts
 from rlhf_desktop.ui.context import Session
 from rlhf_desktop.ui.frame import desk as desk_module
 from rlhf_desktop.ui.frame.desk import Desk
 from rlhf_desktop.ui.frame.window import Window
+from rlhf_desktop.ui.network import NetworkKeeper
+from rlhf_desktop.ui.train import overview
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = "A name of many words that says all there is to say of what is taught here, and then a little more of it for good measure"
@@ -319,3 +322,29 @@ def test_every_control_of_both_pages_has_a_name(qtbot, window, context, store):
     window.desk.projects.show_projects("rename")
     card(qtbot, window, "Gone").ask("erase")
     assert nameless(window) == []
+
+
+def test_by_keys_the_menu_opens_at_the_name_and_the_project_below_is_opened(qtbot, window, context, store):
+    store.projects.create("Below")
+    window.header.project.setFocus(Qt.FocusReason.TabFocusReason)
+    press(qtbot, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: isinstance(QApplication.activePopupWidget(), QMenu))
+    for key in (Qt.Key.Key_Down, Qt.Key.Key_Down, Qt.Key.Key_Return):
+        qtbot.keyClick(QApplication.activePopupWidget(), key)
+    assert context.session.project.name == "Below"
+
+
+def test_a_new_name_is_held_against_the_policies_at_once(qtbot, window, context):
+    (context.workspace.root / "policy.json").write_text('{"v": 1, "offline_projects": ["Clinic"]}')
+    keeper = NetworkKeeper(context.workspace, context.session, parent=window)
+    assert not context.session.network.offline
+    window.desk.projects.act(context.session.project.id, "rename", "Clinic")
+    qtbot.waitUntil(lambda: context.session.network.offline)
+    window.desk.projects.act(context.session.project.id, "rename", "Elsewhere")
+    qtbot.waitUntil(window.trouble.isVisible)
+    assert context.session.project.name == "Clinic"
+    keeper.deleteLater()
+
+
+def test_the_training_numbers_of_a_copy_are_kept_where_train_looks_for_them():
+    assert form_drafts._key(overview._draft_of("ppo")).startswith(actions.TRAINING_NUMBERS)

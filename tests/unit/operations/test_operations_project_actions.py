@@ -12,6 +12,7 @@ from rlhf_desktop.feedback.project_presets import OFFLINE, PROJECT_PRESETS, aske
 from rlhf_desktop.feedback.protocol import PRESETS, protocol_from
 from rlhf_desktop.operations import project_actions as actions
 from rlhf_desktop.operations.conversations import hide_conversation
+from rlhf_desktop.operations.instructions import save_instructions, saved_instructions
 from rlhf_desktop.operations.projects import FIRST_PROJECT, open_project
 from rlhf_desktop.operations.sampling import choose_thought_room, usual_sampling
 from rlhf_desktop.operations.training import start_run
@@ -98,12 +99,17 @@ def test_a_copy_of_the_settings_takes_no_judgement_along(store, queue, project):
     store.settings.set("model", "big", project.id)
     store.settings.set("label_ready", ["an item"], project.id)
     choose_thought_room(store, project, 256)
+    save_instructions(store, project, "Short", "Be brief")
+    store.drafts.save(project.id, "Bo", "form:start ppo", {"kl_coef": 0.2, "reward": "hash", "name": "Round 2"})
+    store.drafts.save(project.id, "Bo", "label:x", {"text": "half a judgement"})
     made = actions.duplicate_project(store, project, "Bo")
     assert made.name == "Support 2"
     assert store.protocols.get(made.id) == PRESETS["Medicine"]
     assert [(g.version, g.text, g.who) for g in store.guidelines.versions(made.id)] == [(1, "Be kind", "Bo")]
     assert store.settings.get("model", project_id=made.id) == "big"
     assert usual_sampling(store, made).max_thought_tokens == 256
+    assert [one.text for one in saved_instructions(store, made)] == ["Be brief"]
+    assert [(draft.key, draft.value) for draft in store.drafts.all(made.id, "Bo")] == [("form:start ppo", {"kl_coef": 0.2})]
     assert store.settings.get("label_ready", None, made.id) is None
     assert actions.contents(store, queue, made).words == "nothing yet"
     assert open_project(store) == made

@@ -11,6 +11,7 @@ from operations_helpers import BASE, QuietQueue, adapter_of, finish, user
 
 from rlhf_desktop.core.errors import BadInput, NotFound, StoreTrouble
 from rlhf_desktop.core.platform import FileLock
+from rlhf_desktop.feedback.attachments import AttachedText, with_files
 from rlhf_desktop.feedback.conversations import Generator
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking
 from rlhf_desktop.operations import erase as erasing
@@ -132,6 +133,16 @@ def test_what_another_project_says_too_stays_there(store, queue, workspace, gone
     assert run.data.read_text() == rows
     assert (workspace.root / "reports" / "one.html").read_text().endswith(f"<p>{SHARED}</p>")
     assert len(store.judgements.all(other.id)) == 1
+
+
+def test_a_file_attached_in_both_projects_stays_in_the_other_one(store, queue, workspace, project, other):
+    manual = AttachedText("manual.txt", "", "Hold the button for five seconds until the light blinks")
+    for where, question in ((project, "Zaborowska asks how to reset it"), (other, "How is it reset?")):
+        judge(store, where, with_files(question, [manual]), ("Hold it", "Pull the plug"))
+        (workspace.root / "notes.txt").write_text("It says: Hold the button for five seconds until the light blinks")
+    erase_deleted(store, queue, actions.delete_project(store, queue, project), confirmed=True)
+    assert "light blinks" in (workspace.root / "notes.txt").read_text()
+    assert anywhere(workspace) == []
 
 
 def test_a_project_in_use_or_without_a_yes_is_never_erased(store, queue, project, other):
