@@ -98,6 +98,39 @@ def test_all_answers_and_what_the_keys_speak_of_are_in_sight(qtbot, window, stor
     assert len(set(first_row)) == 1
 
 
+@pytest.fixture
+def large(theme, context):  # the window keeps the size: the store is open until it is the usual one again
+    theme.set_text_size(150)
+    yield theme
+    theme.set_text_size(100)
+
+
+def test_four_answers_are_ranked_by_keyboard_at_half_as_large_again_a_text(qtbot, large, window, store, session):
+    window.resize(1280, 800)
+    for show in (in_chat, in_label):
+        area = show(window, store, session, 4)
+        rank_four(qtbot, area)
+    for judgement in store.judgements.effective(session.project.id):
+        assert (judgement.verdict.ranks, judgement.critique) == ((2, 4, 1, 3), "kinder")
+
+
+def rank_four(qtbot, area):
+    """Three keys, a reason, and Enter: whatever they speak of is in sight."""
+    cards, panel = area.board.cards, area.panel
+    qtbot.waitUntil(lambda: all(readable(card) for card in cards))
+    assert in_sight(panel, panel.save, panel.fold, *(card.pick for card in cards))
+    assert panel.folded
+    for key in (KEY.Key_3, KEY.Key_1, KEY.Key_4):
+        qtbot.keyClick(area.board, key)
+        assert in_sight(panel.save, *cards)
+    qtbot.keyClick(area.board, KEY.Key_Y)
+    qtbot.waitUntil(lambda: in_sight(panel.why, panel.save))
+    qtbot.keyClicks(panel.why, "kinder")
+    qtbot.keyClick(panel.why, KEY.Key_Return)
+    qtbot.keyClick(area.board, KEY.Key_Return)
+    assert area.judging.showing is None
+
+
 @pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
 def test_a_blind_pair_is_in_sight_with_its_verdicts(qtbot, dressed, size):
     view = JudgingView()
