@@ -176,6 +176,7 @@ class ChatRoom(QObject):
         self.setup.left.connect(lambda: self.setup_button.setChecked(False))
         self.setup.instructionsGiven.connect(self._instruct)
         self.setup.samplingChanged.connect(p.set_sampling)
+        self.setup.samplingChanged.connect(lambda *_: self.attaching.measure())
         self.setup.usualChosen.connect(self._make_usual)
         self.setup.saved.saved.connect(self.instructions.save)
         self.setup.saved.renamed.connect(self.instructions.rename)

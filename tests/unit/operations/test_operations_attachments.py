@@ -5,6 +5,8 @@ import os
 import zipfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rlhf_desktop.core.errors import AppError, BadInput, NotFound
 from rlhf_desktop.core.runs import ModelRef
@@ -54,7 +56,7 @@ def test_a_pdf_is_read_page_by_page(quick, tmp_path):
     read = read_document(written(tmp_path, "contract.pdf", pdf_bytes(["Signed by (both).", "", "The fee is 20 €."])))
     assert read.parts == ("Signed by (both).", "", "The fee is 20 €.")
     assert (read.unit, read.total, read.name) == ("page", 3, "contract.pdf")
-    assert read.note == "1 of 3 pages have no text; they may be pictures."
+    assert read.note == "1 of 3 pages has no text: a picture, perhaps."
 
 
 def test_a_word_file_keeps_headings_lists_and_tables(tmp_path):
@@ -139,6 +141,20 @@ def test_a_word_file_that_grows_beyond_measure_is_refused_unopened():
     bomb = zipped(word__document_xml=b" " * (extraction._MOST_UNPACKED_BYTES + 1))
     assert len(bomb) < 2**20
     assert extraction.extract(bomb).reason == "bomb"
+
+
+WHOLE = [pdf_bytes(["Signed by both.", "The fee is 20."]), locked_pdf(["Readable"], ""), zipped(word__document_xml="<w>x</w>")]
+
+
+@given(st.sampled_from(WHOLE), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=3)), max_size=8))
+def test_whatever_a_file_holds_something_is_said_of_it(data, changes):
+    damaged = bytearray(data)
+    for share, piece in changes:
+        at = int(share * len(damaged))
+        damaged[at : at + len(piece)] = piece
+    said = extraction.extract(bytes(damaged))
+    assert said.reason or any(said.parts)
+    assert extraction.Extracted.model_validate_json(said.model_dump_json()) == said
 
 
 def test_entities_of_a_word_file_are_not_looked_up(tmp_path):
