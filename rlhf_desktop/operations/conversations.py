@@ -1,5 +1,6 @@
 """Conversations as every list of the window shows them: found by words, folder and tag, without those the user deleted."""
 
+from rlhf_desktop.core.errors import NotFound
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.shelf import ConversationCursor, ConversationPage, ConversationQuery, ConversationSummary
@@ -32,3 +33,12 @@ def find_conversations(
 def count_conversations(store: Store, project: Project) -> int:
     """How many conversations the lists of the window hold."""
     return store.conversations.count(project.id, set(store.settings.get(_HIDDEN, [], project.id)))
+
+
+def is_listed(store: Store, project: Project, conversation_id: str) -> bool:
+    """Whether a conversation of the project is there and not deleted."""
+    try:
+        found = store.conversations.get(conversation_id)
+    except NotFound:  # erased since
+        return False
+    return found.project_id == project.id and conversation_id not in store.settings.get(_HIDDEN, [], project.id)

@@ -12,6 +12,7 @@ from test_ui_frame_window import nameless, type_and_send
 
 from rlhf_desktop.feedback.project_presets import PROJECT_PRESETS
 from rlhf_desktop.operations import project_actions as actions
+from rlhf_desktop.operations.conversations import hide_conversation
 from rlhf_desktop.operations.projects import open_project
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui import form_drafts
@@ -348,3 +349,23 @@ def test_a_new_name_is_held_against_the_policies_at_once(qtbot, window, context)
 
 def test_the_training_numbers_of_a_copy_are_kept_where_train_looks_for_them():
     assert form_drafts._key(overview._draft_of("ppo")).startswith(actions.TRAINING_NUMBERS)
+
+
+def test_a_project_is_gone_on_with_in_the_room_and_conversation_it_was_left_in(qtbot, window, context, store):
+    first, second = context.session.project, store.projects.create("Second")
+    type_and_send(qtbot, window.room("chat"), "hello", 1)
+    conversation = window.room("chat").presenter.conversation_id
+    window.show_room("label")
+    window.desk.projects.open(second)
+    assert window.current_room == "label", "one that was never left goes on in the same room"
+    window.show_room("feedback")
+    window.desk.projects.open(first)
+    assert window.current_room == "label"
+    assert window.room("chat").presenter.conversation_id == conversation
+    window.desk.projects.open(second)
+    assert window.current_room == "feedback"
+    assert window.room("chat").presenter.conversation_id is None
+    hide_conversation(store, first, conversation)
+    window.desk.projects.open(first)
+    assert window.room("chat").presenter.conversation_id is None, "it was deleted meanwhile"
+    idle(qtbot, context)

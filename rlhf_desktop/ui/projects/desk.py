@@ -10,6 +10,7 @@ from rlhf_desktop.core.errors import AppError, NotFound
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.project_presets import ProjectPreset
 from rlhf_desktop.operations import project_actions as actions
+from rlhf_desktop.operations.conversations import is_listed
 from rlhf_desktop.operations.project_erasing import erase_deleted, erase_expired
 from rlhf_desktop.operations.projects import open_project, use_project
 from rlhf_desktop.store.database import Store
@@ -20,6 +21,7 @@ from rlhf_desktop.ui.projects.facts import Projects, read_projects, short
 from rlhf_desktop.ui.projects.newpage import NewProjectPage
 from rlhf_desktop.ui.projects.page import ProjectsPage
 
+_LEFT_AT = "left_at"  # a setting of a project: the room and the conversation it was left in
 _ALL = "switch project, archived projects, unarchive, recently deleted, restore project, trash, bin"
 _NONE_LEFT = (
     "Every project is archived or deleted, so there is an empty one to go on with. Give it a name and a purpose here, or take "
@@ -104,11 +106,21 @@ class ProjectDesk(QObject):
         ]
 
     def open(self, project: Project) -> None:
-        """Make a project current, and go on in the room one was in."""
+        """Make a project current, and go on in it where it was left: in its room and conversation, else in the room one was in."""
+        room, conversation = self._window.current_room or self._room, ""
         if project.id != self._current.id:
+            self._remember(room)
             self._context.session.set_project(use_project(self._store, project))
-        if not self._window.current_room:
-            self._leave()
+            left = self._store.settings.get(_LEFT_AT, {}, project.id)
+            room, conversation = left.get("room", room), left.get("conversation") or ""
+        if conversation and is_listed(self._store, project, conversation):
+            self._window.room("chat").show_conversation(conversation)
+        self._window.show_room(room)
+
+    def _remember(self, room: str) -> None:
+        """Where the current project is left."""
+        shown = self._window.room("chat").presenter.conversation_id
+        self._store.settings.set(_LEFT_AT, {"room": room, "conversation": shown}, self._current.id)
 
     # --- the pages
 
