@@ -9,6 +9,9 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLineEdit, QMenu, QPlainTextEdit
 from whole_window import make_whole, named, no_other_window
 
+from rlhf_desktop.operations.blind import judge_pair as evaluate_pair
+from rlhf_desktop.store.database import Store
+from rlhf_desktop.ui.evaluate import room as evaluate
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.frame.room import ROOMS
 from rlhf_desktop.ui.judging.presenter import Judging
@@ -72,6 +75,7 @@ def press_at_random(whole, count):
 def test_random_keys_start_nothing_by_accident_and_lose_nothing(whole, monkeypatch, count):
     stored = []
     monkeypatch.setattr(Judging, "_store_it", _noting(Judging._store_it, stored))
+    monkeypatch.setattr(evaluate, "judge_pair", lambda *a, **k: _kept(evaluate_pair(*a, **k), stored))
     store, rooms = whole.context.store, set()
     whole.window.roomChanged.connect(rooms.add)
     press_at_random(whole, count)
@@ -82,10 +86,16 @@ def test_random_keys_start_nothing_by_accident_and_lose_nothing(whole, monkeypat
     assert whole.starts.accidental() == []
     assert whole.reasons.strays == []
     assert [top for top in QApplication.topLevelWidgets() if top.isVisible()] == [whole.window]
-    assert [judgement.id for judgement in store.judgements.by_ids(stored)] == stored
+    with Store.open(store.path) as again:  # what others find in the file
+        assert [judgement.id for judgement in again.judgements.by_ids(stored)] == stored
     assert len(rooms) == 7
     assert whole.starts.seen, "the keys reached nothing that starts work: they prove nothing"
     assert [t.detail for t in whole.troubles if "Something went wrong" in str(t)] == []
+
+
+def _kept(judgement, stored):
+    stored.append(judgement.id)
+    return judgement
 
 
 def _noting(store_it, stored):

@@ -259,6 +259,8 @@ def make_whole(context, monkeypatch, only_look: bool = False) -> Whole:
     from rlhf_desktop.ui.context import Session
 
     write_json(state_dir() / "device.json", {"key": installation_key(), "device": screenshot_content.DEVICE})  # nobody has to look
+    prompts = tuple(text.replace("broken", "damaged") for text in screenshot_content.PROMPTS)  # at “broken” the fake worker ends
+    monkeypatch.setattr(screenshot_content, "PROMPTS", prompts)
     morning = screenshot_content.fill(context.workspace, context.store)
     session = Session(morning.project)
     session._base, session._adapter = morning.base, morning.adapter
