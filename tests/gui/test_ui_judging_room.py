@@ -99,10 +99,12 @@ def test_all_answers_and_what_the_keys_speak_of_are_in_sight(qtbot, window, stor
 
 
 @pytest.fixture
-def large(theme, context):  # the window keeps the size: the store is open until it is the usual one again
+def large(theme):
+    theme.blockSignals(True)  # windows of tests before this one would keep the size in stores that are closed
     theme.set_text_size(150)
     yield theme
     theme.set_text_size(100)
+    theme.blockSignals(False)
 
 
 def test_four_answers_are_ranked_by_keyboard_at_half_as_large_again_a_text(qtbot, large, window, store, session):
