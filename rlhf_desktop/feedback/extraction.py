@@ -33,7 +33,19 @@ _LIGATURES = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 
 Reason = Literal[
-    "empty", "locked", "scanned", "damaged", "binary", "old word", "word locked", "zip", "picture", "bomb", "memory", "letters"
+    "empty",
+    "locked",
+    "scanned",
+    "damaged",
+    "binary",
+    "old word",
+    "word locked",
+    "zip",
+    "picture",
+    "bomb",
+    "memory",
+    "letters",
+    "pages",
 ]
 
 
@@ -44,6 +56,7 @@ class Extracted(Value):
     parts: list[str] = []
     total: int = 0  # pages of the file
     empty: int = 0  # pages without text among those read
+    failed: int = 0  # of them, pages that could not be read
     cut: bool = False  # reading ended early
     reason: Reason | None = None
     detail: str = ""
@@ -93,11 +106,12 @@ def _pdf(data: bytes) -> Extracted:
     if reader.is_encrypted:
         _unlock(reader)
     total = len(reader.pages)
-    texts = _while_time(_page_text(reader, number) for number in range(min(total, MOST_PAGES)))
+    problems: list[str] = []
+    texts = _while_time(_page_text(reader, number, problems) for number in range(min(total, MOST_PAGES)))
     if total and not any(texts):
-        raise Unreadable("scanned", f"{total} pages")
-    empty = sum(not text for text in texts)
-    return _found(texts, Extracted(unit="page", parts=texts, total=total, empty=empty, cut=len(texts) < total))
+        raise Unreadable("pages" if problems else "scanned", f"{total} pages; {problems[:1]}")
+    empty, cut = sum(not text for text in texts), len(texts) < total
+    return _found(texts, Extracted(unit="page", parts=texts, total=total, empty=empty, failed=len(problems), cut=cut))
 
 
 def _unlock(reader: Any) -> None:
@@ -110,13 +124,14 @@ def _unlock(reader: Any) -> None:
         raise Unreadable("locked")
 
 
-def _page_text(reader: Any, number: int) -> str:
-    """A page that cannot be read is empty: the others may be."""
+def _page_text(reader: Any, number: int, problems: list[str]) -> str:
+    """A page that cannot be read is empty: the others may be well."""
     try:
         return cleaned(reader.pages[number].extract_text())
     except (MemoryError, RecursionError):
         raise
-    except Exception:  # whatever pypdf stumbles over
+    except Exception as problem:  # whatever pypdf stumbles over, and its own limits
+        problems.append(repr(problem)[:200])
         return ""
 
 

@@ -32,6 +32,10 @@ _UNREADABLE = {
         "The pages of {name} are pictures without text, as a scanner makes them.",
         "Have a text recognition (OCR) program add the text, or type what matters.",
     ),
+    "pages": (
+        "The pages of {name} cannot be read: they are damaged, or grow beyond measure.",
+        "Print it into a new PDF with the program you read it in, and attach that.",
+    ),
     "damaged": ("{name} is damaged.", "Open it in the program it comes from, save it again, and attach that."),
     "binary": ("{name} is no text.", _READS),
     "old word": ("{name} is an old Word or Excel file.", "Save it as .docx or PDF, and attach that."),
@@ -113,6 +117,8 @@ def _note(said: Extracted) -> str:
         return f"Only the first {len(said.parts)} of {count(said.total, 'page')} were read."
     if said.cut:
         return "It is very long: only its beginning was read."
+    if said.failed:
+        return f"{said.failed} of {count(said.total, 'page')} could not be read."
     if said.empty:
         return f"{said.empty} of {count(said.total, 'page')} {noun(said.empty, 'has', 'have')} no text: a picture, perhaps."
     return ""

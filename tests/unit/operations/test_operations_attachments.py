@@ -37,6 +37,11 @@ def zipped(**files):
     return made.getvalue()
 
 
+def with_a_page_nobody_can_read(pages):
+    """The first page is packed in a way that there is not."""
+    return pdf_bytes(pages).replace(b"<< /Length ", b"<< /Filter /None /Length ", 1)
+
+
 @pytest.fixture
 def quick(monkeypatch):
     """Reads in this process: starting another takes a second."""
@@ -155,6 +160,14 @@ def test_whatever_a_file_holds_something_is_said_of_it(data, changes):
     said = extraction.extract(bytes(damaged))
     assert said.reason or any(said.parts)
     assert extraction.Extracted.model_validate_json(said.model_dump_json()) == said
+
+
+def test_a_page_that_cannot_be_read_is_not_called_a_scan(quick, tmp_path):
+    with pytest.raises(BadInput, match="cannot be read: they are damaged, or grow beyond measure"):
+        read_document(written(tmp_path, "bad.pdf", with_a_page_nobody_can_read(["Lost."])))
+    read = read_document(written(tmp_path, "half.pdf", with_a_page_nobody_can_read(["Lost.", "Fine."])))
+    assert read.parts == ("", "Fine.")
+    assert read.note == "1 of 2 pages could not be read."
 
 
 def test_entities_of_a_word_file_are_not_looked_up(tmp_path):
