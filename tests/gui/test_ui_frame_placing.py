@@ -103,6 +103,18 @@ def test_the_welcome_page_is_no_room_to_come_back_to(qtbot, context):
     assert opened(qtbot, context)[1].room == "chat"
 
 
+def test_at_the_first_start_no_control_has_the_focus_and_tab_goes_to_the_welcome_page(qtbot, context):
+    window, placing = opened(qtbot, context)
+    page = window.show_welcome()
+    placing.show()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    assert window.focusWidget() is page
+    qtbot.keyClick(page, Qt.Key.Key_Tab)
+    assert page.isAncestorOf(window.focusWidget())
+    window.close()
+
+
 def test_a_splitters_widths_come_back(qtbot, store):
     def split():
         made = KeptSplitter("two", store.settings)

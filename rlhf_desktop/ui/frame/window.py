@@ -150,6 +150,7 @@ class Window(QMainWindow):
         if self.welcome is None:
             self.welcome = WelcomePage()
         self.show_page(self.welcome)
+        self.welcome.setFocus()  # or the first control of the header would have it; Tab goes on within the page
         return self.welcome
 
     def show_page(self, page: QWidget) -> None:
