@@ -15,6 +15,7 @@ from rlhf_desktop.core.devices import choose_device
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.paths import resources_dir
 from rlhf_desktop.core.runs import DeviceRef
+from rlhf_desktop.core.words import count
 from rlhf_desktop.feedback.conversations import utc_now
 from rlhf_desktop.hub.client import endpoint_address
 from rlhf_desktop.jobs.device import known_device
@@ -285,7 +286,7 @@ class SettingsRoom(QObject):
         card.body.addWidget(caption("Built on open software, with thanks:"))
         rows = licences()
         card.body.addLayout(_licence_form(rows[:_FIRST_LICENCES]))
-        self.licences = Button(f"Licences of {len(rows) - _FIRST_LICENCES} libraries", "link")
+        self.licences = Button(f"Licences of {count(len(rows) - _FIRST_LICENCES, 'library', 'libraries')}", "link")
         self.licences.clicked.connect(lambda: self._show_licences(card, rows[_FIRST_LICENCES:]))
         card.body.addWidget(self.licences, 0, Qt.AlignmentFlag.AlignLeft)
         return card
