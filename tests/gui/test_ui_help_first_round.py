@@ -77,6 +77,9 @@ def test_it_is_hidden_for_good_and_comes_back_from_the_help(qtbot, window, conte
     window.help.open("first-round")
     (offer,) = [button for name, button in window.help.pane._offers.items() if name == "first-round"]
     assert offer.isVisible()
+    window.help.pane.search.setText("undo")
+    assert not offer.isVisible()
+    window.help.pane.search.clear()
     offer.click()
     assert window.first_round.isVisible()
     window.help.open("chat")

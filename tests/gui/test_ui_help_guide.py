@@ -95,6 +95,11 @@ def test_links_out_of_the_guide_are_told_from_pages():
     assert guide.resolve("#ask", "chat") == "chat#ask"
 
 
+def test_plain_text_keeps_no_mark_and_adds_no_space():
+    said = "* *Stopped*: press **Restart**, or `Ctrl+R`. See [Chat](chat.md#ask).\n\n| a | b |\n|---|---|\n| c | d |"
+    assert guide.plain(said) == "Stopped: press Restart, or Ctrl+R. See Chat. a b c d"
+
+
 def test_anchors_are_those_that_github_makes():
     assert guide.slug("Before a run: the Train room") == "before-a-run-the-train-room"
     assert guide.slug("Can be taught: 104 families") == "can-be-taught-104-families"

@@ -11,7 +11,8 @@ from rlhf_desktop.core.paths import resources_dir
 _HEADING = re.compile(r"(#{1,4}) +(.+)")
 _IMAGE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
-_MARKUP = re.compile(r"[*`|>#]|^ *[-:|]+ *$", re.MULTILINE)
+_MARKUP = re.compile(r"^[ |:-]+$|[|>#]|^\* ", re.MULTILINE)
+_EMPHASIS = re.compile(r"[*`]")
 _ALSO = re.compile(r"^\*Also: (.+)\*$", re.MULTILINE)
 CONTENTS = "contents"
 
@@ -111,7 +112,7 @@ def slug(title: str) -> str:
 
 def plain(markdown: str) -> str:
     """Text without markup: what a search reads."""
-    return " ".join(_MARKUP.sub(" ", _LINK.sub(r"\1", _IMAGE.sub("", markdown))).split())
+    return " ".join(_EMPHASIS.sub("", _MARKUP.sub(" ", _LINK.sub(r"\1", _IMAGE.sub("", markdown)))).split())
 
 
 def _page(name: str, markdown: str) -> Page:

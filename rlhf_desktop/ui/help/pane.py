@@ -93,9 +93,13 @@ class HelpPane(QFrame):
             self.view.show_anchor(anchor)
         self._target = target
         self._back.setEnabled(bool(self._before))
-        for name, button in self._offers.items():
-            button.setVisible(name == page.name)
+        self._show_offers()
         self.pageShown.emit(page.name)
+
+    def _show_offers(self) -> None:
+        page = "" if self.search.text().strip() else self._target.partition("#")[0]
+        for name, button in self._offers.items():
+            button.setVisible(name == page)
 
     def _head(self):
         across = row(None, t.SPACE_S, t.SPACE_XS)
@@ -141,6 +145,7 @@ class HelpPane(QFrame):
             self.found.addItem(nothing)
         self.found.setCurrentRow(0)
         self._pages.setCurrentWidget(self.found if wanted else self.view)
+        self._show_offers()
 
     def _choose(self, _item: QListWidgetItem | None = None) -> None:
         item = self.found.currentItem()
