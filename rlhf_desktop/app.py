@@ -11,7 +11,7 @@ from PySide6.QtNetwork import QLocalServer, QLocalSocket
 from PySide6.QtWidgets import QApplication
 
 from rlhf_desktop.core.crash import bug_report
-from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.errors import AppError, Damaged
 from rlhf_desktop.core.files import sha256_text, write_atomic
 from rlhf_desktop.core.paths import Workspace, default_workspace
 from rlhf_desktop.hub.library import Library
@@ -21,7 +21,6 @@ from rlhf_desktop.jobs.window_lock import Holder, WindowLock
 from rlhf_desktop.operations.opening import open_store
 from rlhf_desktop.operations.projects import open_project
 from rlhf_desktop.operations.restoring import DatabaseGone, Restored, restored_words
-from rlhf_desktop.store.driver import Damaged
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.context import Context, Session
 from rlhf_desktop.ui.frame.desk import Desk

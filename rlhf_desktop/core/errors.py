@@ -44,6 +44,14 @@ class StoreTrouble(AppError):
     """The database is damaged, locked by another window, or newer than this program."""
 
 
+class NotAccepted(StoreTrouble):
+    """The database refused a step for a reason nobody foresaw."""
+
+
+class Damaged(StoreTrouble):
+    """The file is not a healthy database."""
+
+
 class HubTrouble(AppError):
     """The Hub, or a server the user named, cannot be reached, refuses, or sent something unusable."""
 

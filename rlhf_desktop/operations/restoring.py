@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, NotFound, StoreTrouble
+from rlhf_desktop.core.errors import AppError, BadInput, Damaged, NoSpace, NotFound, StoreTrouble
 from rlhf_desktop.core.files import fsync_file, is_disk_full
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, fsync_dir, make_private, replace
@@ -28,7 +28,7 @@ from rlhf_desktop.store.backups import (
     contents,
     contents_of,
 )
-from rlhf_desktop.store.driver import BUSY_TIMEOUT_S, HOW_TO_RESTORE, Connection, Damaged, plainly
+from rlhf_desktop.store.driver import BUSY_TIMEOUT_S, HOW_TO_RESTORE, Connection, plainly
 from rlhf_desktop.store.migrations import MIGRATIONS, migrate
 from rlhf_desktop.store.salvage import readable, salvage
 

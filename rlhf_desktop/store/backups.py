@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rlhf_desktop.core.errors import AppError, NoSpace, StoreTrouble
+from rlhf_desktop.core.errors import AppError, Damaged, NoSpace, NotAccepted, StoreTrouble
 from rlhf_desktop.core.files import is_disk_full
 from rlhf_desktop.core.platform import fsync_dir, replace
-from rlhf_desktop.store.driver import DRIVER, Connection, Damaged, NotAccepted, damaged, plainly
+from rlhf_desktop.store.driver import DRIVER, Connection, damaged, plainly
 from rlhf_desktop.store.standing import StandingStore
 
 KEEP_DAYS = 7

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, StoreTrouble
+from rlhf_desktop.core.errors import AppError, BadInput, Damaged, NoSpace, NotAccepted, StoreTrouble
 from rlhf_desktop.core.platform import make_private
 from rlhf_desktop.store.hashing import HASHES, question_hashes
 
@@ -86,14 +86,6 @@ def in_plain_words(problem: Exception) -> AppError:
             repr(problem),
         )
     return NotAccepted("The database did not accept this step; nothing of it was saved.", "Try again, or report it.", repr(problem))
-
-
-class NotAccepted(StoreTrouble):
-    """The database refused a step for a reason nobody foresaw."""
-
-
-class Damaged(StoreTrouble):
-    """The file is not a healthy database."""
 
 
 def damaged(detail: str) -> Damaged:

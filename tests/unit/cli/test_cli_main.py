@@ -18,7 +18,7 @@ from rlhf_desktop.operations.demo import DemoEvent
 
 GROUPS = {
     "projects": {"list", "presets", "new", "rename", "duplicate", "archive", "unarchive", "delete", "restore"},
-    "models": {"list", "add", "remove", "search", "pull", "push", "push-data", "export"},
+    "models": {"list", "add", "recommended", "remove", "search", "pull", "push", "push-data", "export"},
     "server": {"models", "generate", "label"},
     "feedback": {"import", "export", "stats", "merge"},
     "conversations": {"list", "export"},

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from operations_helpers import user
 
-from rlhf_desktop.core.errors import BadInput, NoSpace, NotFound, StoreTrouble
+from rlhf_desktop.core.errors import BadInput, Damaged, NoSpace, NotFound, StoreTrouble
 from rlhf_desktop.core.files import write_json
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
@@ -27,7 +27,7 @@ from rlhf_desktop.operations.restoring import (
 )
 from rlhf_desktop.store.backups import JournalTrouble, back_up, check_health, daily_path
 from rlhf_desktop.store.database import Store
-from rlhf_desktop.store.driver import Connection, Damaged
+from rlhf_desktop.store.driver import Connection
 
 PAGE = 4096
 

@@ -8,8 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from rlhf_desktop.core.errors import BadInput, NoSpace, StoreTrouble
-from rlhf_desktop.store.driver import DRIVER, SAFE_WAL, Connection, Damaged, NotAccepted, in_plain_words, version
+from rlhf_desktop.core.errors import BadInput, Damaged, NoSpace, NotAccepted, StoreTrouble
+from rlhf_desktop.store.driver import DRIVER, SAFE_WAL, Connection, in_plain_words, version
 
 
 @pytest.fixture(autouse=True)
