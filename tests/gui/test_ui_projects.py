@@ -1,5 +1,6 @@
 """Projects in the whole window: created, judged in, put away, found again after a restart; by keys alone and by mouse alone."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,8 @@ from rlhf_desktop.ui.frame import desk as desk_module
 from rlhf_desktop.ui.frame.desk import Desk
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.network import NetworkKeeper
+from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.theme.sheet import stylesheet
 from rlhf_desktop.ui.train import overview
 
 LEFT = Qt.MouseButton.LeftButton
@@ -369,3 +372,13 @@ def test_a_project_is_gone_on_with_in_the_room_and_conversation_it_was_left_in(q
     window.desk.projects.open(first)
     assert window.room("chat").presenter.conversation_id is None, "it was deleted meanwhile"
     idle(qtbot, context)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.25, 1.5, 1.75, 2.0])
+def test_the_rings_of_choices_are_round_at_every_size(scale):
+    """Qt draws a square where the radius is more than half of the whole."""
+    rules = re.findall(r"QRadioButton::indicator\S* \{([^}]*)\}", stylesheet(t.LIGHT, scale))
+    lengths = [{name: int(px) for name, px in re.findall(r"(width|border|border-radius): (\d+)px", rule)} for rule in rules]
+    whole, checked = (found["width"] + 2 * found["border"] for found in lengths)
+    assert whole == checked
+    assert 2 * lengths[0]["border-radius"] <= whole

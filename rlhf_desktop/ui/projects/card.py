@@ -56,8 +56,9 @@ class Asking(QFrame):
         lower.addWidget(self.yes)
         lower.addWidget(self.no)
         lower.addStretch(1)
-        for part in (self.question, self.name, self.sure, self.trouble):
+        for part in (self.question, self.name, self.trouble):
             box.addWidget(part)
+        box.insertWidget(2, self.sure, 0, Qt.AlignmentFlag.AlignLeft)
         box.addLayout(lower)
         self.name.setVisible(name is not None)
         self.sure.setVisible(bool(sure))

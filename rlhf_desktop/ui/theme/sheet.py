@@ -108,6 +108,10 @@ def _buttons(c: t.Palette, scale: float) -> str:
 def _fields(c: t.Palette, scale: float, arrow: str, tick: str) -> str:
     fields = "QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox"
     focused = ", ".join(f"{name.strip()}:focus" for name in fields.split(","))
+    ring, dot = (
+        round((t.ICON_SMALL - 2) * scale),
+        round(t.SPACE_XS * scale),
+    )  # a radius of over half a ring makes a square
     return f"""
     {fields} {{ background: {c.surface}; border: 1px solid {c.line}; border-radius: {px(t.RADIUS_CONTROL)};
         padding: {px(t.SPACE_XS + 2)} {px(t.SPACE_S + 2)};
@@ -134,11 +138,9 @@ def _fields(c: t.Palette, scale: float, arrow: str, tick: str) -> str:
         image: url("{tick}"); }}
     QCheckBox::indicator:disabled {{ border-color: {c.hairline}; }}
     QCheckBox::indicator:checked:disabled {{ background: {c.line}; border-color: {c.line}; }}
-    QRadioButton::indicator {{ width: {px(t.ICON_SMALL - 4, scale)}; height: {px(t.ICON_SMALL - 4, scale)};
-        border: 1px solid {c.muted}; border-radius: {px((t.ICON_SMALL - 2) // 2, scale)}; background: {c.surface}; }}
-    QRadioButton::indicator:checked {{ width: {px(t.ICON_SMALL // 2 - 2, scale)}; height: {px(t.ICON_SMALL // 2 - 2, scale)};
-        border: 4px solid {c.accent}; }}
-    QRadioButton::indicator:disabled {{ border-color: {c.hairline}; }}
+    QRadioButton::indicator {{ width: {ring - 2}px; height: {ring - 2}px; border: 1px solid {c.muted};
+        border-radius: {ring // 2}px; background: {c.surface}; }}
+    QRadioButton::indicator:checked {{ width: {ring - 2 * dot}px; height: {ring - 2 * dot}px; border: {dot}px solid {c.accent}; }}
     QCheckBox:focus, QRadioButton:focus {{ border-color: {c.accent}; }}
     """
 
