@@ -225,3 +225,12 @@ def test_the_keeper_tells_each_second_until_the_end(qtbot):
         "Loading Tiny · 75% · 31 s so far",
         None,
     ]
+
+
+def test_what_waits_is_as_wide_as_the_composer_below_it(qtbot, window, room, session):
+    window.resize(1280, 800)
+    session.set_model(None)
+    session.preparing = True
+    write(qtbot, room, "hello")
+    qtbot.waitUntil(lambda: room.waiting.isVisible() and room.waiting.width() == room.composer.width())
+    assert room.waiting.x() == room.composer.x()

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QApplication
 from rlhf_desktop.ui.judging.marks import MarkableText
 from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
-from rlhf_desktop.ui.widgets.text import leftwards
+from rlhf_desktop.ui.widgets.text import PartsLabel, leftwards
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,16 @@ def test_a_text_is_dressed_again_for_another_look_and_not_for_the_same(qtbot):
     view.setStyleSheet("font-size: 31px")
     assert dressed[-1:] == [31]
     assert view.document().defaultFont().pixelSize() == 31
+
+
+def test_a_part_that_does_not_fit_is_left_out_whole(qtbot):
+    label = PartsLabel("113 of 8,192 tokens · 8.7 tokens/s")
+    qtbot.addWidget(label)
+    width = label.fontMetrics().horizontalAdvance
+    label.resize(width(label.text()) + 2, 20)
+    assert label.shown() == "113 of 8,192 tokens · 8.7 tokens/s"
+    label.resize(width(label.text()) - 10, 20)
+    assert label.shown() == "113 of 8,192 tokens"
+    label.resize(width("113 of 8,192"), 20)
+    assert label.shown().startswith("113 of")
+    assert label.shown().endswith("…")

@@ -11,7 +11,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton, SegmentedControl
 from rlhf_desktop.ui.widgets.files import local_files
 from rlhf_desktop.ui.widgets.surfaces import column, row
-from rlhf_desktop.ui.widgets.text import ElidedLabel, align_as_written, caption, either_way, restyle
+from rlhf_desktop.ui.widgets.text import PartsLabel, align_as_written, caption, either_way, restyle
 
 _MOST_LINES = 8
 _WRITE, _ASK = "Write a message…", "Ask something about it…"
@@ -114,7 +114,7 @@ class Composer(QFrame):
         across = row(None, 0, t.SPACE_S)
         self.attach = IconButton("paperclip", "Attach a file", keymap.text("attach"), size=t.ICON_SMALL)
         across.addWidget(self.attach)
-        self.status = ElidedLabel("", "caption", "muted")  # how full the conversation is, how fast the model
+        self.status = PartsLabel("", "caption", "muted")  # how full the conversation is, how fast the model
         across.addWidget(self.model)
         across.addWidget(self.status, 1)
         across.addWidget(caption("Answers"))

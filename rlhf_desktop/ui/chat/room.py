@@ -99,19 +99,14 @@ class ChatRoom(QObject):
         self.notice.hide()
         self.waiting = WaitingBar()
         self.composer = Composer()
-        self.composer.setMaximumWidth(t.CONTENT_WIDTH - t.SIDEBAR_WIDTH)
         bottom = row(None, 0, 0)
         bottom.setContentsMargins(t.SPACE_XL, t.SPACE_S, t.SPACE_XL, t.SPACE_L)
         below = column(None, 0, t.SPACE_S)
         below.addWidget(self.notice)
-        below.addWidget(self.waiting)
+        below.addLayout(_in_the_middle(self.waiting))
         below.addWidget(self.setup)
         below.addWidget(self.area.panel)
-        held = row(None, 0, 0)  # the composer stays in the middle when the panel above it is wider
-        held.addStretch(1)
-        held.addWidget(self.composer, 1000)
-        held.addStretch(1)
-        below.addLayout(held)
+        below.addLayout(_in_the_middle(self.composer))
         bottom.addStretch(1)
         bottom.addLayout(below, 1000)
         bottom.addStretch(1)
@@ -417,6 +412,16 @@ class ChatRoom(QObject):
         """Say what is wrong, beside the composer."""
         self.notice.say("alert", str(trouble), "warning", "Restart" if self._context.chat.state == "failed" else "")
         self.notice.show()
+
+
+def _in_the_middle(widget: QWidget) -> QLayout:
+    """As wide as a line is read well, in the middle however wide the panel above is."""
+    widget.setMaximumWidth(t.CONTENT_WIDTH - t.SIDEBAR_WIDTH)
+    held = row(None, 0, 0)
+    held.addStretch(1)
+    held.addWidget(widget, 1000)
+    held.addStretch(1)
+    return held
 
 
 def _scrolling(widget: QWidget) -> QScrollArea:

@@ -12,6 +12,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.growing import is_growth
 
 Size = Literal["caption", "body", "answer", "heading", "title"]
+_BETWEEN = " · "
 
 
 def restyle(widget: QWidget, **properties: object) -> None:
@@ -105,8 +106,24 @@ class ElidedLabel(Label):
         """Draw as much as fits."""
         painter = QPainter(self)
         painter.setPen(self.palette().color(self.foregroundRole()))
-        shown = QFontMetrics(self.font()).elidedText(self.text(), Qt.TextElideMode.ElideRight, self.contentsRect().width())
-        painter.drawText(self.contentsRect(), int(self.alignment()) | int(Qt.TextFlag.TextSingleLine), shown)
+        painter.drawText(self.contentsRect(), int(self.alignment()) | int(Qt.TextFlag.TextSingleLine), self.shown())
+
+    def shown(self) -> str:
+        """As much of the text as fits."""
+        return self._cut(self.text())
+
+    def _cut(self, text: str) -> str:
+        return QFontMetrics(self.font()).elidedText(text, Qt.TextElideMode.ElideRight, self.contentsRect().width())
+
+
+class PartsLabel(ElidedLabel):
+    """Parts with “ · ” between them: a part that does not fit is left out whole, the last one first."""
+
+    def shown(self) -> str:
+        """As many parts as fit."""
+        parts = self.text().split(_BETWEEN)
+        fitting = [whole for n in range(len(parts), 0, -1) if self._cut(whole := _BETWEEN.join(parts[:n])) == whole]
+        return fitting[0] if fitting else self._cut(parts[0])
 
 
 class IconLabel(QLabel):
