@@ -85,7 +85,6 @@ class StartPanel(Card):
         settings = {f"setting:{name}": field.field for name, field in self.form.fields.items()}
         self.kept = KeptForm({"start": self._start, "reward": self._reward, "name": self._name, **settings}, parent=self)
         self._named = draft is not None
-        self.kept.take_up(draft)
         self._usual = Button("Back to the usual settings", "link")
         self._usual.clicked.connect(self._use_usual)
         line = row(spacing=t.SPACE_S)
@@ -93,6 +92,7 @@ class StartPanel(Card):
         line.addWidget(self._usual)
         line.addStretch(1)
         self.body.insertLayout(self.body.count() - 1, line)
+        self.kept.take_up(draft)  # now that its words have a place: before, they would be a window of their own
         self.kept.changed.connect(self._show_kept)
         self._show_kept(self.kept.dirty)
 
