@@ -250,6 +250,17 @@ def test_correcting_and_rating_find_their_place_within_a_low_card(qtbot, window,
         qtbot.waitUntil(lambda row=row: seen(row).height() >= row.fontMetrics().lineSpacing() * 2)
 
 
+def test_a_kept_correction_is_scrolled_to_below_a_long_answer(qtbot, window, store, session):
+    area = in_chat(window, store, session, 4)
+    card = area.board.cards[0]
+    qtbot.waitUntil(lambda: not card.inset.whole)
+    qtbot.keyClick(area.board, KEY.Key_E)
+    qtbot.keyClicks(card._writing.edit, "Take one pill. ")
+    qtbot.keyClick(card._writing.edit, KEY.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: seen(card._correction).height() >= card.fontMetrics().lineSpacing() * 2)
+    assert card.inset.verticalScrollBar().value() > 0
+
+
 def test_the_caret_stays_in_sight_while_one_marks_a_long_answer(qtbot, window, store, session):
     store.protocols.set(session.project.id, PRESETS["Medicine"])
     area = in_label(window, store, session, 4)

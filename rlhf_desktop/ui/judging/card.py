@@ -1,8 +1,9 @@
 """One answer while it is written and judged."""
 
-from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtCore import QMimeData, Qt, QTimer, Signal
 from PySide6.QtGui import QDrag, QMouseEvent
 from PySide6.QtWidgets import QApplication, QLabel, QSizePolicy, QWidget
+from shiboken6 import isValid
 
 from rlhf_desktop.feedback.protocol import Protocol
 from rlhf_desktop.ui.frame import keymap
@@ -299,6 +300,13 @@ class AnswerCard(Card):
     def _keep(self, text: str) -> None:
         self._stop_writing()
         self.corrected.emit(text)
+        if self._draft.corrections.get(self._answer):
+            QTimer.singleShot(0, self._scroll_to_correction)  # once the layout knows where it is
+
+    def _scroll_to_correction(self) -> None:
+        """It stands below an answer that may fill the card: what was just kept is what is seen."""
+        if isValid(self):
+            self.inset.verticalScrollBar().setValue(self._correction.y())
 
     def _stop_writing(self) -> None:
         if self._writing is not None:

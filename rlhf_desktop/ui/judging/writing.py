@@ -97,8 +97,8 @@ class WritingPane(QWidget):
         self.edit = LongEdit(name, text, gives_way)
         box.addWidget(self.edit)
         lower = Flow(t.SPACE_S)  # in as many lines as it takes: cards stay equal
-        lower.addWidget(caption(f"{keymap.shown('keep')} keeps · {keymap.shown('leave')} leaves"))
-        cancel = Button("Leave", "quiet")
+        lower.addWidget(caption(f"{keymap.shown('keep')} keeps · {keymap.shown('leave')} cancels"))
+        cancel = Button("Cancel", "quiet")
         self.keep = Button(keep, "primary")
         lower.addWidget(cancel)
         lower.addWidget(self.keep)
