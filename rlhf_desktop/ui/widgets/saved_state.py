@@ -102,7 +102,8 @@ class KeptForm(QObject):
     def _show(self, words: str = "") -> None:
         dirty = self.dirty
         self.words.setText(UNSAVED if dirty else words)
-        self.words.setVisible(bool(self.words.text()))
+        if self.words.parentWidget() is not None:  # without a place it would be a window
+            self.words.setVisible(bool(self.words.text()))
         if self._button is not None:
             self._button.setEnabled(dirty)
         self.changed.emit(dirty)
