@@ -272,6 +272,20 @@ def test_how_full_it_is_stands_by_the_message_and_counts_what_is_typed(qtbot, ro
     assert room.composer.status.text() == ""
 
 
+@pytest.mark.parametrize("key", ["mouse", "space"])
+def test_after_send_was_pressed_one_goes_on_writing(qtbot, room, key):
+    """The focus stayed on the button, by then Stop: the next words were lost, and a space stopped the answer."""
+    qtbot.keyClicks(room.composer.edit, "one two")
+    with qtbot.waitSignal(room.presenter.writingEnded):
+        if key == "mouse":
+            qtbot.mouseClick(room.composer.go, Qt.MouseButton.LeftButton)
+        else:
+            room.composer.go.setFocus()
+            qtbot.keyClick(room.composer.go, Qt.Key.Key_Space)
+        assert QApplication.focusWidget() is room.composer.edit
+    assert room.composer.edit.toPlainText() == ""
+
+
 def test_a_line_marks_what_the_model_no_longer_sees(qtbot, room):
     say(qtbot, room, "crowded")
     say(qtbot, room, "next")

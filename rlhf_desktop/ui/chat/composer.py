@@ -180,6 +180,7 @@ class Composer(QFrame):
         self.edit.setFocus()
 
     def _go(self) -> None:
+        self.edit.setFocus()  # the button has become its opposite: one more Space would stop what it sent
         if self._writing:
             self.stopRequested.emit()
         else:
