@@ -22,6 +22,7 @@ from rlhf_desktop.ui.frame import desk as desk_module
 from rlhf_desktop.ui.frame.desk import Desk
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.network import NetworkKeeper
+from rlhf_desktop.ui.projects.facts import ProjectFacts
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.sheet import stylesheet
 from rlhf_desktop.ui.train import overview
@@ -210,6 +211,11 @@ def test_a_renamed_project_stays_as_it_is_in_front(qtbot, window, context, store
     idle(qtbot, context)
     press(qtbot, Qt.Key.Key_Escape)
     assert room.composer.edit.toPlainText() == "half a thought"
+
+
+def test_the_line_under_a_new_project_begins_as_a_sentence_does(context, store):
+    words = ProjectFacts(context.session.project, actions.Contents()).words
+    assert words.startswith("Nothing yet · created on ")
 
 
 def test_a_copy_of_the_settings_is_opened(qtbot, window, context, store):

@@ -2,7 +2,8 @@
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QPainter, QPixmap
+from PySide6.QtWidgets import QStyle, QStyleOptionButton
 
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.theme import tokens as t
@@ -96,3 +97,23 @@ def test_settings_show_the_size_and_change_it(qtbot, window, context):
     room.text_size.activated.emit(room.text_size.currentIndex())
     assert context.store.settings.get("text_size") == 150
     assert QGuiApplication.font().pixelSize() == round(1.5 * t.TYPE_BODY)
+
+
+@pytest.mark.parametrize("kind", ["quiet", "secondary", "danger"])
+def test_a_focused_button_has_its_ring_and_no_second_frame_within(qtbot, theme, kind):
+    """Once a key had moved the focus, the style drew its own rectangle around the words as well."""
+    button = Button(" ", kind)
+    qtbot.addWidget(button)
+    button.resize(120, 32)
+    button.ensurePolished()
+    drawn = []
+    for flags in (QStyle.StateFlag.State_HasFocus, QStyle.StateFlag.State_HasFocus | QStyle.StateFlag.State_KeyboardFocusChange):
+        picture = QPixmap(button.size())
+        picture.fill(Qt.GlobalColor.white)
+        option = QStyleOptionButton()
+        button.initStyleOption(option)
+        option.state |= flags | QStyle.StateFlag.State_Active | QStyle.StateFlag.State_Enabled
+        with QPainter(picture) as painter:
+            button.style().drawControl(QStyle.ControlElement.CE_PushButton, option, painter, button)
+        drawn.append(picture.toImage())
+    assert drawn[0] == drawn[1]

@@ -58,7 +58,7 @@ class ProjectDesk(QObject):
             "archive": lambda project: self._put_away(project, f"“{short(project)}” is archived.", "unarchive"),
             "unarchive": lambda project: self._came_back(f"“{short(project)}” is in use again."),
             "delete": lambda project: self._put_away(
-                project, f"“{short(project)}” is deleted. It can be restored for {actions.KEPT_DAYS} days.", "restore"
+                project, f"“{short(project)}” is deleted, and kept for {actions.KEPT_DAYS} days.", "restore"
             ),
             "restore": lambda project: self._came_back(f"“{short(project)}” is back as it was."),
         }

@@ -33,11 +33,12 @@ class ProjectFacts:
     @property
     def words(self) -> str:
         """The line under its name."""
+        holds = self.holds.words[:1].upper() + self.holds.words[1:]
         if self.project.deleted_at:
-            return f"{self.holds.words} · erased for good on {_day(erased_on(self.project))}"
+            return f"{holds} · erased for good on {_day(erased_on(self.project))}"
         if self.project.archived_at:
-            return f"{self.holds.words} · archived on {_day(datetime.fromisoformat(self.project.archived_at))}"
-        return f"{self.holds.words} · created on {_day(datetime.fromisoformat(self.project.created_at))}"
+            return f"{holds} · archived on {_day(datetime.fromisoformat(self.project.archived_at))}"
+        return f"{holds} · created on {_day(datetime.fromisoformat(self.project.created_at))}"
 
     @property
     def deleting(self) -> str:

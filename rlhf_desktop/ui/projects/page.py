@@ -17,7 +17,7 @@ from rlhf_desktop.ui.widgets.text import Label, caption, heading, title
 
 _SECTIONS = (
     ("in_use", "", ""),
-    ("archived", "Archived", "In no list, and complete. Unarchive one to go on with it."),
+    ("archived", "Archived", "Hidden from the menu; nothing is lost. Unarchive one to go on with it."),
     (
         "deleted",
         "Recently deleted",

@@ -54,6 +54,7 @@ def _buttons(c: t.Palette, scale: float) -> str:
     return f"""
     QPushButton {{ background: {c.surface}; border: 1px solid {c.line}; border-radius: {px(t.RADIUS_CONTROL)};
         padding: {px(t.SPACE_XS)} {px(t.SPACE_M)}; min-height: {height}; }}
+    QPushButton, QToolButton, QCheckBox, QRadioButton, QTabBar {{ outline: none; }}
     QPushButton:hover {{ background: {c.raised}; }}
     QPushButton:pressed {{ background: {c.hairline}; }}
     QPushButton:focus {{ border: 2px solid {c.accent}; padding: {px(t.SPACE_XS - 1)} {px(t.SPACE_M - 1)}; }}
