@@ -214,7 +214,7 @@ def test_a_renamed_project_stays_as_it_is_in_front(qtbot, window, context, store
 
 
 def test_the_line_under_a_new_project_begins_as_a_sentence_does(context, store):
-    words = ProjectFacts(context.session.project, actions.Contents()).words
+    words = ProjectFacts(context.session.project, actions.Contents(0, 0, 0, 0)).words
     assert words.startswith("Nothing yet · created on ")
 
 
