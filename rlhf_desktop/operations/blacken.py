@@ -25,7 +25,7 @@ from rlhf_desktop.feedback.bundles import Bundle, open_bundle, write_bundle
 from rlhf_desktop.feedback.formats.parquet import installed, read_parquet, write_parquet
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.report_pages import as_cell, as_line
-from rlhf_desktop.store.backups import COMPANIONS, clean_copy
+from rlhf_desktop.store.backups import COMPANIONS, SET_ASIDE, check_health, clean_copy
 from rlhf_desktop.store.bundling import bundle_rows, merge_rows
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.driver import Connection, is_database
@@ -188,8 +188,12 @@ def rewrite(path: Path, words: Words, ids: Sequence[str], projects: Sequence[str
         return True
     with path.open("rb") as file:
         head = file.read(16)
+    set_aside = path.parent.name == "backups" and path.name.startswith(SET_ASIDE)
     if is_database(head):
-        return _rewrite_database(path, ids, words, projects)
+        return _rewrite_database(path, ids, words, projects, doubtful=set_aside)
+    if set_aside:  # a database whose beginning is gone: its texts lie in pieces all over it
+        path.unlink()
+        return True
     if head.startswith(b"PAR1"):
         return _rewrite_parquet(path, words)
     if head.startswith(b"PK"):
@@ -288,10 +292,12 @@ def _erase_from_bundle(bundle: Bundle, ids: Sequence[str]) -> None:
         write_bundle(bundle.path, manifest.project, manifest.heldout_share, bundle_rows(store, project.id))
 
 
-def _rewrite_database(path: Path, ids: Sequence[str], words: Words, projects: Sequence[str]) -> bool:
+def _rewrite_database(path: Path, ids: Sequence[str], words: Words, projects: Sequence[str], *, doubtful: bool) -> bool:
     """Erase from a copy of the database. One that is damaged could never be cleaned: it goes as a whole."""
 
     def clean(connection: Connection) -> None:
+        if doubtful:  # what a damaged index does not list would not be found, and stay
+            check_health(connection)
         migrate(connection)
         bury(Store(connection), ids, words.texts, projects)
         scrub(connection)

@@ -20,6 +20,7 @@ from rlhf_desktop.core.platform import FileLock, fsync_dir, make_private, replac
 from rlhf_desktop.core.words import count
 from rlhf_desktop.store.backups import (
     COMPANIONS,
+    SET_ASIDE,
     Contents,
     JournalTrouble,
     back_up,
@@ -33,7 +34,6 @@ from rlhf_desktop.store.migrations import MIGRATIONS, migrate
 from rlhf_desktop.store.salvage import readable, salvage
 
 Health = Literal["well", "missing", "empty", "damaged", "journal"]
-SET_ASIDE = "damaged-"
 _KINDS = {
     "feedback-": "daily",
     "before-schema-": "before an update of the program",

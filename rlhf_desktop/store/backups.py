@@ -15,11 +15,12 @@ from pathlib import Path
 from rlhf_desktop.core.errors import AppError, Damaged, NoSpace, NotAccepted, StoreTrouble
 from rlhf_desktop.core.files import is_disk_full
 from rlhf_desktop.core.platform import fsync_dir, replace
-from rlhf_desktop.store.driver import DRIVER, Connection, damaged, plainly
+from rlhf_desktop.store.driver import DRIVER, Connection, Row, damaged, plainly
 from rlhf_desktop.store.standing import StandingStore
 
 KEEP_DAYS = 7
 COMPANIONS = ("-journal", "-wal", "-shm")  # what SQLite keeps beside a file that is open
+SET_ASIDE = "damaged-"  # how the name of a damaged database begins that was put among the backups
 _STEPS = 10_000  # of SQLite's machine, between two looks at whether to go on
 _PAGES = 1024  # copied at a time; between them it may be broken off
 
@@ -205,9 +206,7 @@ def contents(connection: Connection) -> Contents | None:
     if not connection.rows("SELECT 1 FROM sqlite_master WHERE name = 'judgements'"):
         return None
     counted = StandingStore(connection)
-    projects = [
-        (str(row["name"]), sum(counted.counts(row["id"]).values())) for row in connection.rows("SELECT id, name FROM projects")
-    ]
+    projects = [(_called(row), sum(counted.counts(row["id"]).values())) for row in connection.rows("SELECT * FROM projects")]
     (found,) = connection.rows(
         """SELECT (SELECT count(*) FROM conversations WHERE origin = 'chat') AS chats,
         (SELECT max(created_at) FROM judgements) AS newest"""
@@ -215,6 +214,11 @@ def contents(connection: Connection) -> Contents | None:
     by_size = tuple(sorted(projects, key=lambda project: (-project[1], project[0])))
     schema = int(connection.rows("PRAGMA user_version")[0]["user_version"])
     return Contents(sum(n for _, n in projects), found["chats"], by_size, found["newest"] or "", schema)
+
+
+def _called(project: Row) -> str:
+    """A project's name; a deleted one has its id there, and its own beside it."""
+    return f"{project['deleted_name']}, deleted" if project.get("deleted_name") else str(project["name"])
 
 
 def contents_of(path: Path) -> Contents | None:

@@ -20,6 +20,8 @@ _AT_ONCE = 500  # rows
 _FARTHEST = 2**40  # rowids that are skipped at most to find the next row that can be read
 _LINKED = ("judgements", "judged_completions")  # taken together
 _DERIVED = ("judgements_also", "judged_questions")  # filled by triggers from what they are about
+_NAMED = {"projects": "", "prompt_sets": "project_id"}  # whose names are taken only once: everywhere, or within this
+_PROJECTS = "SELECT name FROM projects"
 _ERRORS = (DRIVER.DatabaseError, DRIVER.OperationalError, UnicodeError, OverflowError)
 
 
@@ -75,7 +77,20 @@ def _tables(into: Connection) -> list[str]:
 
 def _add_all(source: Connection, into: Connection, table: str) -> None:
     for row in _rows(source, table, _columns(into, table)):
-        _add(into, table, row)
+        _add(into, table, _freely_named(into, table, row) if table in _NAMED else row)
+
+
+def _freely_named(into: Connection, table: str, row: Row) -> Row:
+    """A row, with a number after its name where another there has that: without it nothing of what belongs to it could come."""
+    if _has(into, table, [row.get("id")]):
+        return row
+    within = _NAMED[table]
+    beside = into.rows(f"SELECT name FROM {table} WHERE {within} IS ?", (row.get(within),)) if within else into.rows(_PROJECTS)
+    taken, name, number = {str(other["name"]).casefold() for other in beside}, str(row.get("name")), 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{row['name']} {number}"
+    return {**row, "name": name}
 
 
 def _add(into: Connection, table: str, row: Row) -> bool:

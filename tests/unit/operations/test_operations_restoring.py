@@ -280,6 +280,32 @@ def test_an_erase_reaches_what_was_set_aside(lived):
         assert not any(each.prompt[0]["content"].startswith("Question 7 ") for each in store.judged(project.id))
 
 
+@pytest.mark.parametrize("harm", ["the beginning", "a page"])
+def test_an_erase_takes_a_damaged_database_that_no_one_can_clean(lived, harm):
+    """Its texts go over several pages, in pieces that no search for the whole text would find."""
+    with open_store(lived) as store:
+        project = store.projects.all()[0]
+        secret = " ".join(f"word{n}" for n in range(2_000))
+        _, question = store.conversations.start(project.id, user(secret))
+        answers = store.conversations.add_answers(question.id, ["good", "bad"])
+        judged = store.judgements.add(Judgement(project.id, "me", tuple(a.id for a in answers), Ranking((1, 2))))
+    content = bytearray(lived.database.read_bytes())
+    place = 0 if harm == "the beginning" else 2
+    content[place * PAGE : (place + 1) * PAGE] = b"\xff" * PAGE
+    (lived.backups / "damaged-2026-01-01.db").write_bytes(content)
+    with open_store(lived) as store:
+        erase(store, lived, project, [judged.id], confirmed=True)
+    assert [path.name for path in lived.root.rglob("*") if path.is_file() and b"word1500 word1501" in path.read_bytes()] == []
+
+
+def test_a_backup_calls_a_deleted_project_by_its_name(lived):
+    with open_store(lived) as store:
+        store.projects.delete(store.projects.all()[0].id)
+        back_up(store.connection, lived.backups / "by-hand-x.db")
+    held = find_backup(lived, "by-hand-x.db").contents
+    assert [name for name, _ in held.projects] == ["Support, deleted"]
+
+
 def test_one_restore_at_a_time(lived):
     with restoring._alone(lived), pytest.raises(StoreTrouble, match="Another window or command is restoring"):
         restore(lived, find_backup(lived))

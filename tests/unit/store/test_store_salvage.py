@@ -143,6 +143,32 @@ def test_what_was_erased_in_the_backup_does_not_come_back(file, tmp_path):
         assert len(store.judged(store.projects.all()[0].id)) == 119
 
 
+@pytest.mark.parametrize("since", ["renamed", "deleted"])
+def test_a_project_whose_name_another_has_in_the_backup_comes_with_all_that_is_in_it(file, tmp_path, since):
+    with Store.open(file) as store:
+        old = store.projects.all()[0]
+        if since == "renamed":
+            store.projects.rename(old.id, "Clinic")
+        else:
+            store.projects.delete(old.id)
+        new = store.projects.create("support")
+        for n in range(200, 207):
+            judge(store, new, n)
+    with Store.open(tmp_path / "backup.db") as into:
+        assert salvage(file, into.connection) == 60 + 7
+        assert into.projects.get(new.id).name == "support 2"
+        assert len(into.judged(new.id)) == 7
+
+
+def test_a_set_of_prompts_whose_name_another_has_in_the_backup_comes_with_its_prompts(file, tmp_path):
+    with Store.open(tmp_path / "backup.db") as into, Store.open(file) as store:
+        project = store.projects.all()[0]
+        for each, text in ((into, "Before"), (store, "Since")):
+            each.prompts.create_set(project.id, "Ward", [user(text)])
+        salvage(file, into.connection)
+        assert {p.prompt[0]["content"] for p in into.prompts.prompts(project.id)} == {"Before", "Since"}
+
+
 def test_of_what_is_no_database_nothing_is_read(tmp_path):
     (tmp_path / "noise.db").write_bytes(random.Random(1).randbytes(50_000))
     with closing(Connection(tmp_path / "new.db")) as into:
