@@ -1,6 +1,7 @@
 """The protocol's form says exactly what it was given, for every preset and for words with commas in them."""
 
 import pytest
+from PySide6.QtCore import Qt
 
 from rlhf_desktop.feedback.protocol import PRESETS, Attribute, LabelQuestion, Protocol
 from rlhf_desktop.ui.label.protocol_page import ProtocolPage
@@ -37,3 +38,24 @@ def test_a_preset_saved_unchanged_keeps_its_name(qtbot, page):
 
 def test_a_number_stands_as_far_in_as_other_fields(page):
     assert page.answers.lineEdit().textMargins().left() > 4
+
+
+def test_groups_are_asked_for_only_where_answers_are_sorted_into_some(page):
+    page.show_protocol(PRESETS["General"])
+    page.show()
+    assert not page.buckets.isVisible()
+    page.comparison.setCurrentIndex(page.comparison.findData("buckets"))
+    assert page.buckets.isVisible()
+    page.buckets.setText("Safe, Unsafe")
+    page.comparison.setCurrentIndex(page.comparison.findData("ranking"))
+    assert not page.buckets.isVisible()
+    page.comparison.setCurrentIndex(page.comparison.findData("buckets"))
+    assert page.value().buckets == ["Safe", "Unsafe"]
+
+
+@pytest.mark.parametrize("field", ["preset", "answers", "attributes", "repeats", "back"])
+def test_esc_goes_back_from_any_field(qtbot, page, field):
+    page.show_protocol(PRESETS["General"])
+    page.show()
+    with qtbot.waitSignal(page.left):
+        qtbot.keyClick(getattr(page, field), Qt.Key.Key_Escape)

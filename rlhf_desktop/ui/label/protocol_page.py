@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 
 from PySide6.QtCore import Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.protocol import ONE_TO_FIVE, PRESETS, Attribute, Protocol, protocol_from
+from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -67,7 +69,7 @@ class ProtocolPage(Page):
         self.kept.changed.connect(self.discard.setVisible)
 
     def _make_form(self) -> Form:
-        form = Form()
+        form = self._form = Form()
         form.add("Preset", self.preset)
         self.comparison = self._choice("Comparison", _COMPARISONS)
         form.add("Comparison", self.comparison)
@@ -79,6 +81,7 @@ class ProtocolPage(Page):
         self.buckets.setAccessibleName("Groups, best first, with commas between")
         self.buckets.setPlaceholderText("Great, Usable, Bad")
         form.add("Groups, best first", self.buckets)
+        self.comparison.currentIndexChanged.connect(self._show_groups)
         self.checks: dict[str, QCheckBox] = {}
         checks = Card(kind="plain")
         checks.body.setContentsMargins(0, t.SPACE_XS, 0, 0)
@@ -120,6 +123,17 @@ class ProtocolPage(Page):
         form.add("Items for all of you", self.overlap)
         return form
 
+    def _show_groups(self) -> None:
+        """Groups are asked for only where answers are sorted into some; what was typed stays."""
+        self._form.setRowVisible(self.buckets, self.comparison.currentData() == "buckets")
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Esc goes back, as Back does: what was changed is kept."""
+        if keymap.heard(event, "writing") == "leave":
+            self.left.emit()
+        else:
+            super().keyPressEvent(event)
+
     def _fields(self) -> dict[str, QWidget]:
         """By the names of the draft."""
         single = ("preset", "comparison", "answers", "buckets", "attributes", "labels", "spans", "reason", "repeats", "overlap")
@@ -132,10 +146,10 @@ class ProtocolPage(Page):
             made.addItem(words, value)
         return made
 
-    @staticmethod
-    def _lines(name: str, example: str) -> LongEdit:
+    def _lines(self, name: str, example: str) -> LongEdit:
         made = LongEdit(name)
         made.setPlaceholderText(example)
+        made.left.connect(self.left)
         return made
 
     @staticmethod
@@ -164,6 +178,7 @@ class ProtocolPage(Page):
         self._name = protocol.name
         self.preset.setCurrentText(protocol.name if protocol.name in PRESETS else "My own")
         self.comparison.setCurrentIndex(self.comparison.findData(protocol.comparison))
+        self._show_groups()
         self.answers.setValue(protocol.answers)
         self.buckets.setText(_joined(protocol.buckets))
         for key, check in self.checks.items():
