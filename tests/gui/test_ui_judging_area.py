@@ -8,6 +8,7 @@ from rlhf_desktop.feedback.judgements import Ranking, Span
 from rlhf_desktop.feedback.protocol import PRESETS
 from rlhf_desktop.ui.judging.area import JudgingArea
 from rlhf_desktop.ui.judging.presenter import Judging
+from rlhf_desktop.ui.widgets.buttons import Button
 
 KEY = Qt.Key
 TEXTS = ("a 💊 pill a day", "no pills")
@@ -140,6 +141,20 @@ def test_leaving_a_correction_brings_the_one_before_back(qtbot, area, judging, s
     area.board.cards[0]._writing.edit.setPlainText("second try")
     press(qtbot, area.board.cards[0]._writing.edit, KEY.Key_Escape)
     assert judging.draft.corrections == {0: "first try"}
+
+
+def test_the_way_out_of_a_field_says_whether_its_text_is_dropped_or_kept(qtbot, area, judging, store, session):
+    begin(store, session, judging, "General")
+    press(qtbot, area.board, KEY.Key_E)
+    pane = area.board.cards[0]._writing
+    pane.edit.setPlainText("dropped")
+    qtbot.mouseClick(next(b for b in pane.findChildren(Button) if b.text() == "Cancel"), Qt.MouseButton.LeftButton)
+    assert not judging.draft.corrections
+    press(qtbot, area.board, KEY.Key_W)
+    area._own.edit.setPlainText("kept")
+    qtbot.mouseClick(next(b for b in area._own.findChildren(Button) if b.text() == "Close"), Qt.MouseButton.LeftButton)
+    assert judging.draft.own == "kept"
+    judging.settle()
 
 
 def test_a_thumb_is_all_that_is_asked(qtbot, area, judging, store, session):

@@ -4,6 +4,7 @@ from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.recipes import ALGORITHMS, describe
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.ui.train import plan
+from rlhf_desktop.ui.train.wording import RECIPES, STATES
 
 REF = AdapterRef(name="Taught", path="/a", hash="h", base_hash="b")
 
@@ -45,3 +46,8 @@ def test_titles_tell_the_lineage_and_do_not_repeat():
     assert plan.suggested_title("sft", None, set()) == "Taught"
     assert plan.suggested_title("ppo", REF, {"Taught + PPO"}) == "Taught + PPO 2"
     assert plan.suggested_title("reward", REF, set()) == "My preferences"
+
+
+def test_no_recipe_has_the_tick_that_says_done():
+    done = STATES["done"].icon
+    assert done not in {recipe.icon for recipe in RECIPES.values()}

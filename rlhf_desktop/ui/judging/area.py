@@ -179,7 +179,7 @@ class JudgingArea(QObject):
         """A field for an answer of the user's own."""
         showing = self.judging.showing
         if self._own is None and showing is not None and showing.protocol.demonstration and not showing.revises:
-            self._own = WritingPane("Your own answer", self.judging.draft.own, "Save as example", before="")
+            self._own = WritingPane("Your own answer", self.judging.draft.own, "Save as example", before="", leave="Close")
             self._own.edit.textChanged.connect(lambda: self.judging.set_own(self._own.edit.toPlainText()))
             self._own.kept.connect(self.judging.demonstrate)
             self._own.left.connect(self._leave_own)

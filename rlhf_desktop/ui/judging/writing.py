@@ -90,6 +90,7 @@ class WritingPane(QWidget):
         keep: str,
         gives_way: bool = False,
         before: str | None = None,
+        leave: str = "Cancel",
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -97,8 +98,8 @@ class WritingPane(QWidget):
         self.edit = LongEdit(name, text, gives_way)
         box.addWidget(self.edit)
         lower = Flow(t.SPACE_S)  # in as many lines as it takes: cards stay equal
-        lower.addWidget(caption(f"{keymap.shown('keep')} keeps · {keymap.shown('leave')} cancels"))
-        cancel = Button("Cancel", "quiet")
+        lower.addWidget(caption(f"{keymap.shown('keep')} keeps · {keymap.shown('leave')} {leave.lower()}s"))
+        cancel = Button(leave, "quiet")
         self.keep = Button(keep, "primary")
         lower.addWidget(cancel)
         lower.addWidget(self.keep)

@@ -102,7 +102,8 @@ class GuidelinePanel(QFrame):
     def start_writing(self) -> None:
         """A field in the place of the text."""
         if self._writing is None:
-            self._writing = WritingPane("Guidelines", self._versions[0].text if self._versions else "", "Save version")
+            text = self._versions[0].text if self._versions else ""
+            self._writing = WritingPane("Guidelines", text, "Save version", leave="Close")  # what was begun is kept
             self._form = KeptForm({"text": self._writing.edit}, parent=self._writing)
             self._form.take_up(self._draft)
             self._form.draftChanged.connect(self._keep_draft)

@@ -62,7 +62,7 @@ RECIPES: dict[Algorithm, Recipe] = {
         "Learn from thumbs",
         "KTO",
         "Learns from single answers you gave a thumb up or down, without comparisons.",
-        "check",
+        "thumb-up",
         "thumbs",
         "an improved model",
     ),
