@@ -1,12 +1,17 @@
 """Drop-down lists show whole entries, at any text size and place."""
 
-import pytest
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QWidget
+import re
+from pathlib import Path
 
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QApplication, QWidget
+
+from rlhf_desktop import ui
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.sheet import stylesheet
-from rlhf_desktop.ui.widgets.fields import choice
+from rlhf_desktop.ui.widgets.fields import DecimalField, NumberField, choice
 from rlhf_desktop.ui.widgets.surfaces import column
 
 LONG = "The model as it was before any of the runs that you have trained"
@@ -70,3 +75,29 @@ def test_keys_and_letters_choose(qtbot, dressed_at):
     qtbot.keyClick(field.view(), Qt.Key.Key_Return)
     assert field.currentText() == "Warmth"
     assert not field.view().isVisible()
+
+
+@pytest.mark.parametrize("make", [lambda: choice("Things"), DecimalField, NumberField], ids=["choice", "decimal", "number"])
+def test_the_wheel_scrolls_the_page_and_leaves_the_field_as_it_is(qtbot, make):
+    """Reading on through a page set the text size, or a learning rate, that happened to be under the mouse."""
+    field = make()
+    qtbot.addWidget(field)
+    if hasattr(field, "addItems"):
+        field.addItems(["one", "two", "three"])
+    field.show()
+    before = field.property("currentIndex"), field.property("value")
+    middle, none = QPointF(field.rect().center()), Qt.MouseButton.NoButton
+    at = QPointF(field.mapToGlobal(field.rect().center()))
+    turn = QWheelEvent(
+        middle, at, QPoint(0, 0), QPoint(0, -120), none, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False
+    )
+    QApplication.sendEvent(field, turn)
+    assert (field.property("currentIndex"), field.property("value")) == before
+    assert not turn.isAccepted()  # so Qt offers it to what the field stands in
+    assert not field.focusPolicy() & Qt.FocusPolicy.WheelFocus & ~Qt.FocusPolicy.StrongFocus
+
+
+def test_every_field_in_the_program_is_one_of_these():
+    raw = re.compile(r"\bQ(ComboBox|SpinBox|DoubleSpinBox|DateEdit)\(\)")
+    files = [path for path in Path(ui.__file__).parent.rglob("*.py") if raw.search(path.read_text(encoding="utf-8"))]
+    assert files == []

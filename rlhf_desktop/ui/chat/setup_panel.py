@@ -1,7 +1,7 @@
 """What a conversation begins with: instructions for the model, and how answers are drawn."""
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QWidget
 
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.thoughts import DEFAULT_THOUGHT_TOKENS, Kind
@@ -9,7 +9,7 @@ from rlhf_desktop.ui.chat.saved_instructions import SavedInstructions
 from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.fields import DecimalField, named
+from rlhf_desktop.ui.widgets.fields import DecimalField, NumberField, named
 from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.saved_state import KeptForm
 from rlhf_desktop.ui.widgets.surfaces import Card, column, row
@@ -69,7 +69,7 @@ class SetupPanel(Card):
         close.clicked.connect(self.left)
 
     def _make_sampling(self):
-        self.temperature, self.top_p, self.length = DecimalField(), DecimalField(), QSpinBox()
+        self.temperature, self.top_p, self.length = DecimalField(), DecimalField(), NumberField()
         fields = Flow(t.SPACE_S)
         for field, name, words, step, meaning in (
             (self.temperature, "temperature", "Variety", 0.1, "0 always takes the likeliest word; higher values vary more"),
@@ -93,7 +93,7 @@ class SetupPanel(Card):
         return fields
 
     def _make_thinking(self):
-        self.think, self.thought = QCheckBox("Think before answering"), QSpinBox()
+        self.think, self.thought = QCheckBox("Think before answering"), NumberField()
         self.think.setAccessibleName("Think before answering")
         self.think.toggled.connect(self._changed)
         self.thought.setRange(*_THOUGHT_TOKENS)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.protocol import ONE_TO_FIVE, PRESETS, Attribute, Protocol, protocol_from
@@ -12,7 +12,7 @@ from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.fields import DecimalField, Form, choice, named
+from rlhf_desktop.ui.widgets.fields import DecimalField, Form, NumberField, choice, named
 from rlhf_desktop.ui.widgets.saved_state import KeptForm, Values
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, Page, row
 from rlhf_desktop.ui.widgets.text import caption, title
@@ -73,7 +73,7 @@ class ProtocolPage(Page):
         form.add("Preset", self.preset)
         self.comparison = self._choice("Comparison", _COMPARISONS)
         form.add("Comparison", self.comparison)
-        self.answers = QSpinBox()
+        self.answers = NumberField()
         self.answers.setRange(1, 8)
         named(self.answers, "Answers to each prompt")
         form.add("Answers to each prompt", self.answers)

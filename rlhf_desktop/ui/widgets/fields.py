@@ -1,7 +1,8 @@
 """Fields and the labels beside them."""
 
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
-from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QFormLayout, QLineEdit, QWidget
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QFormLayout, QLineEdit, QSpinBox, QWidget
 
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.text import Label
@@ -9,11 +10,20 @@ from rlhf_desktop.ui.widgets.text import Label
 _MOST_ROWS = 12  # of a drop-down list; more are scrolled
 
 
-class Choice(QComboBox):
+class _Unwheeled:
+    """The wheel scrolls the page past a field, and neither changes it nor takes the focus there."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Leave it to the page."""
+        event.ignore()
+
+
+class Choice(_Unwheeled, QComboBox):
     """A drop-down list of whole entries: none is cut in half, no text ends in …, and it stays on the screen."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMaxVisibleItems(_MOST_ROWS)
         self.view().setTextElideMode(Qt.TextElideMode.ElideNone)
 
@@ -41,11 +51,23 @@ def choice(name: str) -> Choice:
     return made
 
 
-class DecimalField(QDoubleSpinBox):
+class NumberField(_Unwheeled, QSpinBox):
+    """A whole number."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+
+class DecimalField(_Unwheeled, QDoubleSpinBox):
     """A number with decimals. Shown as the user's country writes it; a point and a comma are both taken when it is typed.
 
     Qt alone drops what it takes for a thousands separator: 0.7 typed in German became 0.
     """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
     def validate(self, text: str, position: int) -> object:
         """Qt's verdict on what is typed."""
