@@ -14,6 +14,8 @@ from rlhf_desktop.feedback.conversations import title_from, utc_now
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.driver import Connection, plainly
 
+MESSAGE_THAT_WAITS = "message that waits"  # a project's setting: what is sent once the model is ready
+_UNFINISHED = ("unfinished_answers", MESSAGE_THAT_WAITS)
 _AMONG = "IN (SELECT value FROM json_each(:ids))"
 _CONTINUED = """(SELECT message_id AS one, continues AS other FROM continued_answers
     UNION ALL SELECT continues, message_id FROM continued_answers)"""
@@ -218,16 +220,16 @@ def _remove_projects(db: Connection, projects: Sequence[str]) -> None:
 
 
 def _forget_drafts(db: Connection, words: Iterable[str]) -> None:
-    """Drafts, and answers that were being written, go when they name what is gone or hold its texts."""
+    """Drafts, answers that were being written and messages that wait go when they name what is gone or hold its texts."""
     gone = {json.dumps(word, ensure_ascii=False)[1:-1] for word in words}
     for row in db.rows("SELECT project_id, who, key, value FROM drafts"):
         if any(one in row["key"] or one in row["value"] for one in gone):
             place = (row["project_id"], row["who"], row["key"])
             db.execute("DELETE FROM drafts WHERE project_id = ? AND who = ? AND key = ?", place)
-    for row in db.rows("SELECT scope, value FROM settings WHERE key = 'unfinished_answers'"):
+    for row in db.rows("SELECT scope, key, value FROM settings WHERE key IN (?, ?)", _UNFINISHED):
         written = json.dumps(json.loads(row["value"]), ensure_ascii=False)
         if any(one in written for one in gone):
-            db.execute("DELETE FROM settings WHERE scope = ? AND key = 'unfinished_answers'", (row["scope"],))
+            db.execute("DELETE FROM settings WHERE scope = ? AND key = ?", (row["scope"], row["key"]))
 
 
 def scrub(connection: Connection) -> None:

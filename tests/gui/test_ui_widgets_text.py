@@ -2,12 +2,15 @@
 
 import pytest
 from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import Qt as QtGuiNames
+from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QApplication
 
 from rlhf_desktop.ui.judging.marks import MarkableText
 from rlhf_desktop.ui.judging.writing import LongEdit
+from rlhf_desktop.ui.widgets.buttons import IconButton
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
-from rlhf_desktop.ui.widgets.text import PartsLabel, leftwards
+from rlhf_desktop.ui.widgets.text import ElidedLabel, PartsLabel, leftwards
 
 
 @pytest.mark.parametrize(
@@ -16,6 +19,19 @@ from rlhf_desktop.ui.widgets.text import PartsLabel, leftwards
 )
 def test_the_first_letter_decides(text, expected):
     assert leftwards(text) is expected
+
+
+@pytest.mark.parametrize("name", ["plain", "a < b", "<b>bold</b>", 'x <img src="file:///etc/passwd">', "1 & 2 <i>"])
+@pytest.mark.parametrize("make", [ElidedLabel, lambda name: IconButton("trash", name)])
+def test_a_tooltip_shows_somebodys_words_as_they_are(qtbot, name, make):
+    widget = make(name)
+    qtbot.addWidget(widget)
+    shown = QTextDocument()
+    if QtGuiNames.mightBeRichText(widget.toolTip()):  # as Qt's tooltip decides
+        shown.setHtml(widget.toolTip())
+    else:
+        shown.setPlainText(widget.toolTip())
+    assert shown.toPlainText() == name
 
 
 def test_a_correction_in_arabic_stands_at_the_right(qtbot):

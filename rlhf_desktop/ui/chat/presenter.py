@@ -13,6 +13,7 @@ from rlhf_desktop.core.protocol import Begun, Sampling
 from rlhf_desktop.feedback.conversations import MessageNode, Tree
 from rlhf_desktop.operations.unfinished import recover_unfinished
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.erasing import MESSAGE_THAT_WAITS
 from rlhf_desktop.ui.chat.answerer import Answerer
 from rlhf_desktop.ui.chat.gauge import Asked, Gauge
 from rlhf_desktop.ui.chat.judged import JudgedConversation, is_below
@@ -22,7 +23,6 @@ from rlhf_desktop.ui.chat.writing import Writer, Writing
 from rlhf_desktop.ui.context import Session
 
 _SEEDS = 2**31
-_WAITING = "message that waits"  # the setting that keeps it
 
 
 @dataclass(frozen=True)
@@ -148,14 +148,14 @@ class ChatPresenter(JudgedConversation):
 
     def _wait(self, waiting: Waiting) -> None:
         self._waiting = waiting
-        self._store.settings.set(_WAITING, waiting.text, waiting.project)  # the program may end before the model is ready
+        self._store.settings.set(MESSAGE_THAT_WAITS, waiting.text, waiting.project)  # the program may end before the model is ready
         self.waitingChanged.emit(waiting.text)
         self._answerer.load()
 
     def _stop_waiting(self) -> Waiting | None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
-            self._store.settings.set(_WAITING, None, waiting.project)
+            self._store.settings.set(MESSAGE_THAT_WAITS, None, waiting.project)
             self.waitingChanged.emit("")
         return waiting
 
@@ -183,8 +183,8 @@ class ChatPresenter(JudgedConversation):
     def recover_waiting(self) -> None:
         """A message that waited when the program ended goes on being written."""
         project = self._session.project.id
-        if text := self._store.settings.get(_WAITING, "", project):
-            self._store.settings.set(_WAITING, None, project)
+        if text := self._store.settings.get(MESSAGE_THAT_WAITS, "", project):
+            self._store.settings.set(MESSAGE_THAT_WAITS, None, project)
             self.returned.emit(text)
 
     def cancel_waiting(self) -> Callable[[], None] | None:

@@ -10,7 +10,7 @@ from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
 from rlhf_desktop.ui.widgets.surfaces import row
-from rlhf_desktop.ui.widgets.text import IconLabel, caption
+from rlhf_desktop.ui.widgets.text import IconLabel, caption, plain_tip
 
 _NAME_CHARS = 40  # of a project's name
 _LANE_WIDTH = 280  # enough for most notices
@@ -73,7 +73,7 @@ class Header(QFrame):
     def show_project(self, name: str, count: str, suggestion: str) -> None:
         """Say where we are and what next."""
         self.project.set_text(words.shortened(name, _NAME_CHARS))
-        self.project.setToolTip(name if len(name) > _NAME_CHARS else "")
+        self.project.setToolTip(plain_tip(name) if len(name) > _NAME_CHARS else "")
         self.project.setAccessibleName(f"Project: {name}")
         self.count.setText(count)
         self.next.set_text(suggestion or "Next step")
@@ -109,7 +109,7 @@ class GivingButton(Button):
     def event(self, event: QEvent) -> bool:
         """The tooltip says what is cut off."""
         if event.type() == QEvent.Type.ToolTip:
-            self.setToolTip("" if self.shown() == self.text() else self.accessibleName())
+            self.setToolTip("" if self.shown() == self.text() else plain_tip(self.accessibleName()))
         return super().event(event)
 
 
@@ -172,4 +172,4 @@ class StatusBar(QFrame):
         """Whether anything can leave this computer."""
         self._network_icon.set_icon("wifi-off" if offline else "wifi", "muted")
         self._network.set_text("Offline: nothing leaves this computer" if offline else "Nothing is sent unless you ask for it")
-        self._network.setToolTip(why)
+        self._network.setToolTip(plain_tip(why))

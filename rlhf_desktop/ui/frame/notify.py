@@ -12,6 +12,7 @@ from rlhf_desktop.store.projects import SettingsStore
 from rlhf_desktop.ui.theme import icons
 
 _MESSAGE_MS = 10_000
+_ENDED = "A run has ended. The program’s notices say how."
 
 TRAY = "tray"
 """The setting: whether the state of runs is shown in the tray, where there is one."""
@@ -93,9 +94,9 @@ class Notifier(QObject):
         if self._window.isActiveWindow():
             return False
         QApplication.alert(self._window)
-        return self._tray.say(text) or self._by_program(text)
+        return self._tray.say(text) or self._by_program()
 
-    def _by_program(self, text: str) -> bool:
-        """Linux desktops without a tray still show what `notify-send` is told."""
+    def _by_program(self) -> bool:
+        """Linux desktops without a tray still show what `notify-send` is told: no name, as everybody here can list its words."""
         program = shutil.which("notify-send")
-        return program is not None and bool(QProcess.startDetached(program, ["--app-name=RLHF Desktop", "RLHF Desktop", text])[0])
+        return program is not None and bool(QProcess.startDetached(program, ["--app-name=RLHF Desktop", "RLHF Desktop", _ENDED])[0])

@@ -9,7 +9,7 @@ from rlhf_desktop.ui.judging.keys import digit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.surfaces import column, reveal, row
-from rlhf_desktop.ui.widgets.text import ElidedLabel, caption, restyle
+from rlhf_desktop.ui.widgets.text import ElidedLabel, caption, plain_tip, restyle
 
 
 class ChoiceRow(QFrame):
@@ -41,9 +41,9 @@ class ChoiceRow(QFrame):
         self._name, self._replies, self._several = f"{question}, {about}", replies, several
         self.setProperty("kind", "rating")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setToolTip(meaning or "Number keys while this row has the focus")
+        self.setToolTip(plain_tip(meaning) or "Number keys while this row has the focus")
         self._label = ElidedLabel(question[:1].upper() + question[1:], "caption", "muted")
-        self._label.setToolTip(meaning)
+        self._label.setToolTip(plain_tip(meaning))
         self._words = caption("")
         self._scale = f"{len(replies)} is best" if numbered else ""
         across = self._lay_out(numbered)
@@ -74,7 +74,7 @@ class ChoiceRow(QFrame):
         button.setProperty("kind", "segment")
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         button.setAccessibleName(f"{self._name}: {said}")
-        button.setToolTip(f"{said}  ({place + 1})")
+        button.setToolTip(plain_tip(f"{said}  ({place + 1})"))
         self._group.addButton(button, place)
         across.addWidget(button)
 

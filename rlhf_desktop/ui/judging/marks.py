@@ -19,7 +19,7 @@ from rlhf_desktop.ui.widgets.buttons import Button, IconButton, SegmentedControl
 from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.inset import Inset, keep_in_sight
 from rlhf_desktop.ui.widgets.surfaces import clear, column, reveal, row
-from rlhf_desktop.ui.widgets.text import ElidedLabel, align_as_written, caption, either_way
+from rlhf_desktop.ui.widgets.text import ElidedLabel, align_as_written, caption, either_way, plain_tip
 
 _STEPS = {
     "left": QTextCursor.MoveOperation.Left,
@@ -204,7 +204,7 @@ class MarkPane(QWidget):
             button = Button(f"{place + 1}  {category.name}", "normal")
             button.setProperty("kind", "chip")
             button.setAccessibleName(f"Mark as {category.name}")
-            button.setToolTip(category.help)
+            button.setToolTip(plain_tip(category.help))
             button.clicked.connect(lambda _on=False, place=place: self._mark(place))
             kinds.addWidget(button)
         box.addLayout(kinds)

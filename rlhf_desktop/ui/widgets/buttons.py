@@ -10,14 +10,14 @@ from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.growing import is_growth
-from rlhf_desktop.ui.widgets.text import restyle
+from rlhf_desktop.ui.widgets.text import plain_tip, restyle
 
 Kind = Literal["normal", "primary", "quiet", "danger", "link", "row", "status"]
 
 
 def hint(name: str, shortcut: str) -> str:
     """A tooltip: the name, and its keys as this system writes them."""
-    return f"{name}  ({keymap.written(QKeySequence(shortcut))})" if shortcut else name
+    return plain_tip(f"{name}  ({keymap.written(QKeySequence(shortcut))})" if shortcut else name)
 
 
 def _role_of(kind: Kind) -> t.Role:

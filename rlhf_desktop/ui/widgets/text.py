@@ -1,10 +1,12 @@
 """Labels. Always plain text: whatever a model or a colleague wrote is never read as markup."""
 
 import unicodedata
+from html import escape
 from typing import Literal
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QTextDocument
+from PySide6.QtGui import Qt as QtGuiNames  # has what the other lacks
 from PySide6.QtWidgets import QLabel, QWidget
 
 from rlhf_desktop.ui.theme import icons
@@ -22,6 +24,11 @@ def restyle(widget: QWidget, **properties: object) -> None:
     widget.style().unpolish(widget)
     widget.style().polish(widget)
     widget.update()
+
+
+def plain_tip(text: str) -> str:
+    """A tooltip of somebody's words, shown as they are: Qt takes what looks like HTML for HTML, and loads what that points to."""
+    return f'<span style="white-space: pre-wrap">{escape(text)}</span>' if QtGuiNames.mightBeRichText(text) else text
 
 
 def either_way(document: QTextDocument) -> None:
@@ -96,7 +103,7 @@ class ElidedLabel(Label):
     def setText(self, text: str) -> None:
         """Show `text`, in one line."""
         super().setText(" ".join(text.split()))
-        self.setToolTip(self.text())
+        self.setToolTip(plain_tip(self.text()))
 
     def minimumSizeHint(self) -> QSize:
         """Narrow on purpose: this label gives way."""

@@ -30,6 +30,7 @@ from rlhf_desktop.store.backups import back_up
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.driver import Connection
+from rlhf_desktop.store.erasing import MESSAGE_THAT_WAITS
 
 WORD = b"zaborowska"
 SECRET = 'Mrs Zaborowska\'s "biopsy"\n\n* of *Tuesday*, <b>urgent</b> | see [1]'
@@ -72,6 +73,7 @@ def template(tmp_path_factory):
         store.prompts.create_set(project.id, "set", [user(SECRET), user("Opening hours?")])
         store.drafts.save(project.id, "me", f"label:{chosen.displayed[0]}", {"text": "a draft on Zaborowska"})
         store.drafts.save(project.id, "me", "label:elsewhere", {"text": ANSWER})
+        store.settings.set(MESSAGE_THAT_WAITS, f"Once more: {SECRET}", project.id)
         note_unfinished(store, project.id, chosen.displayed[0], Generator("m", "h"), 1, [("Zaborowska will", "")])
         run = start_run(store, QuietQueue(workspace), project, "reward", base=BASE, title="Taught")
         for name in ("all.jsonl", "all.json", "all.csv", "all.parquet"):
