@@ -44,11 +44,11 @@ _KINDS = {
 
 
 _HEALTH = {
-    "well": "The database is well",
+    "well": "The database is in order",
     "missing": "The database is missing",
     "empty": "The database is empty",
     "damaged": "The database is damaged",
-    "journal": "The database is well, but its journal is damaged or belongs to another file",
+    "journal": "The database is in order, but its journal is damaged or belongs to another file",
 }
 
 
@@ -108,7 +108,7 @@ def held_words(held: Contents | None) -> str:
     """What a copy holds."""
     if held is None or not held.has_data:
         return "nothing"
-    projects = ", ".join(f"{name} {n:,}" for name, n in held.projects[:4]) + (", …" if len(held.projects) > 4 else "")
+    projects = ", ".join(f"{name}: {n:,}" for name, n in held.projects[:4]) + (", …" if len(held.projects) > 4 else "")
     return f"{count(held.judgements, 'judgement')}, {count(held.conversations, 'conversation')} ({projects})"
 
 

@@ -19,7 +19,7 @@ def test_backups_say_what_they_hold(cli, filled):
         ("made by hand", 12, [{"name": "My project", "judgements": 12}])
     ]
     words = cli("backups").out
-    assert "The database is well: 12 judgements, 0 conversations (My project 12)." in words
+    assert "The database is in order: 12 judgements, 0 conversations (My project: 12)." in words
     assert "made by hand" in words
 
 
