@@ -36,8 +36,8 @@ def load(qtbot, client, session):
     [
         (Reading(), "", False),
         (Reading(1240, 8192, 256, 0, 9.84, 0.8), "1,240 of 8,192 tokens · 9.8 tokens/s", False),
-        (Reading(7200, 8192, 256), "Nearly full: 7,200 of 8,192 tokens", True),
-        (Reading(7900, 8192, 256, 4), "Full: 7,900 of 8,192 tokens", True),
+        (Reading(7200, 8192, 256), "Nearly full · 7,200 of 8,192 tokens", True),
+        (Reading(7900, 8192, 256, 4), "Full · 7,900 of 8,192 tokens", True),
         (Reading(speed=12.0, first_s=0.5), "12.0 tokens/s", False),
     ],
     ids=["nothing", "room", "nearly full", "full", "speed alone"],

@@ -92,5 +92,5 @@ def test_a_part_that_does_not_fit_is_left_out_whole(qtbot):
     label.resize(width(label.text()) - 10, 20)
     assert label.shown() == "113 of 8,192 tokens"
     label.resize(width("113 of 8,192"), 20)
-    assert label.shown().startswith("113 of")
-    assert label.shown().endswith("…")
+    assert label.shown() == ""
+    assert label.toolTip() == label.text()

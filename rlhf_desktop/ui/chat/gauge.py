@@ -54,9 +54,9 @@ class Reading:
         """As short as it is shown."""
         parts = [f"{self.tokens:,} of {self.limit:,} tokens"] if self.limit else []
         if self.left_out:
-            parts = [f"Full: {parts[0]}"]
+            parts = ["Full", *parts]
         elif self.nearly_full:
-            parts = [f"Nearly full: {parts[0]}"]
+            parts = ["Nearly full", *parts]
         parts += [f"{self.speed:,.1f} tokens/s"] if self.speed is not None else []
         return " · ".join(parts)
 

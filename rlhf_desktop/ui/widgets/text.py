@@ -124,13 +124,16 @@ class ElidedLabel(Label):
 
 
 class PartsLabel(ElidedLabel):
-    """Parts with “ · ” between them: a part that does not fit is left out whole, the last one first."""
+    """Parts with “ · ” between them: a part that does not fit is left out whole, the last one first.
+
+    Nothing is shown where not even the first one fits: “220 …” for “220 of 8,192 tokens” would be read as a number of its own.
+    """
 
     def shown(self) -> str:
         """As many parts as fit."""
         parts = self.text().split(_BETWEEN)
         fitting = [whole for n in range(len(parts), 0, -1) if self._cut(whole := _BETWEEN.join(parts[:n])) == whole]
-        return fitting[0] if fitting else self._cut(parts[0])
+        return fitting[0] if fitting else ""
 
 
 class IconLabel(QLabel):
