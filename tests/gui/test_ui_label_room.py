@@ -337,6 +337,26 @@ def test_cards_stay_equal_while_one_is_corrected(qtbot, context, room):
     assert max(widths) - min(widths) <= 1
 
 
+def test_a_look_at_what_waits_leaves_the_summary_of_what_was_just_judged(qtbot, context, room):
+    """It said “0 items” and the time since the computer was started."""
+    begin(qtbot, context, room, 1)
+    press(qtbot, room, *RANK)
+    qtbot.waitUntil(lambda: room.widget().currentWidget() is room.summary)
+    with qtbot.waitSignal(room.presenter.counted):
+        room.presenter.refresh()
+    assert room.widget().currentWidget() is room.summary
+    said = [label.text() for label in room.summary.findChildren(Label) if label.isVisible()]
+    assert "Every prompt is judged" in said
+    assert "1 item" in said
+
+    again = open_room(qtbot, context)  # the next day: there is nothing to count
+    again.activated()
+    qtbot.waitUntil(lambda: again.widget().currentWidget() is again.summary)
+    said = [label.text() for label in again.summary.findChildren(Label) if label.isVisible()]
+    assert "Every prompt is judged" in said
+    assert not {"Judged", "Time", "0 items"} & set(said)
+
+
 def test_a_colleague_judges_some_of_the_same_items_blind_and_the_team_sees_how_far_they_agree(qtbot, context, room):
     project = context.session.project
     context.store.protocols.set(project.id, PRESETS["Quick pairs"].model_copy(update={"overlap_share": 1.0}))

@@ -109,16 +109,30 @@ class SummaryPage(Page):
         self.train.clicked.connect(self.trainRequested)
         self.again.clicked.connect(self.againRequested)
 
+    @property
+    def has_numbers(self) -> bool:
+        """Whether what was judged is in sight."""
+        return not self._card.isHidden()
+
+    def show_all_done(self, numbers: bool) -> None:
+        """Nothing is left to judge; `numbers`: what was judged just now stays in sight."""
+        self._say(all_done=True)
+        self._card.setVisible(numbers)
+
     def show_sitting(self, sitting: Sitting, all_done: bool) -> None:
         """Say what it came to."""
-        self._title.setText("Every prompt is judged" if all_done else "Until next time")
-        self.again.set_text("Add prompts…" if all_done else "Go on")
+        self._say(all_done)
+        self._card.show()
         clear(self._card.body)
         for name, value in sitting_in_words(sitting, time.monotonic()):
             line = row(spacing=t.SPACE_L)
             line.addWidget(Label(name, tone="muted"), 1)
             line.addWidget(Label(value, strong=True))
             self._card.body.addLayout(line)
+
+    def _say(self, all_done: bool) -> None:
+        self._title.setText("Every prompt is judged" if all_done else "Until next time")
+        self.again.set_text("Add prompts…" if all_done else "Go on")
 
     def show_next(self, found: Outlook) -> None:
         """What comes next; Train is pointed at only where there is enough to train on."""

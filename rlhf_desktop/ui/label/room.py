@@ -185,7 +185,8 @@ class LabelRoom(QObject):
         if not queue.total:
             self._root.setCurrentWidget(self.none)
         elif not queue.left:
-            self.summary.show_sitting(Sitting(0.0), all_done=True)
+            before = self._root.currentWidget() is self.summary and self.summary.has_numbers
+            self.summary.show_all_done(numbers=before)
             self._say_next()
             self._root.setCurrentWidget(self.summary)
         else:
