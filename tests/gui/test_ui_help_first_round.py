@@ -57,7 +57,7 @@ def test_the_line_counts_what_the_header_counts(qtbot, window, fresh):
 
 
 def test_a_step_leads_to_where_it_is_done(qtbot, window, context, fresh):
-    window.desk._counted(replace(fresh, step=NextStep("train", "", "train", "reward")))
+    window.desk._counted(context.session.project, replace(fresh, step=NextStep("train", "", "train", "reward")))
     for button, room in zip(window.first_round.buttons, ("chat", "train", "evaluate"), strict=True):
         button.click()
         context.tasks.wait()

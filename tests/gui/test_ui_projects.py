@@ -1,6 +1,7 @@
 """Projects in the whole window: created, judged in, put away, found again after a restart; by keys alone and by mouse alone."""
 
 import re
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -310,6 +311,27 @@ def test_at_the_start_only_what_is_due_is_erased(qtbot, window, context, store):
     idle(qtbot, context)
     assert names(store.projects.deleted()) == ["New"]
     assert "“Old”" in window.toast.words.text()
+
+
+def test_the_counts_of_the_last_project_are_never_shown_under_the_name_of_the_next(qtbot, window, context, store, monkeypatch):
+    idle(qtbot, context)
+    began, go, read, header = threading.Event(), threading.Event(), desk_module.outlook, window.header
+
+    def held_up(*asked):
+        began.set()
+        go.wait()
+        return read(*asked)
+
+    shown, show = [], header.show_project
+    monkeypatch.setattr(header, "show_project", lambda *said: (shown.append(said), show(*said)))
+    monkeypatch.setattr(desk_module, "outlook", held_up)
+    window.desk.show_project()
+    qtbot.waitUntil(began.is_set)
+    context.session.set_project(store.projects.create("Another"))
+    assert shown[-1] == ("Another", "", "")  # at once
+    go.set()
+    qtbot.waitUntil(lambda: shown[-1][0] == "Another" and shown[-1][1] != "")
+    assert len([said for said in shown if said[0] == "Another" and said[1]]) == 1
 
 
 def test_archived_and_deleted_projects_are_in_no_menu_and_not_in_the_palette(qtbot, window, store):

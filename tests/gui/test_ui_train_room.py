@@ -26,6 +26,7 @@ from rlhf_desktop.operations.outlook import Outcome
 from rlhf_desktop.operations.preflight import Preflight
 from rlhf_desktop.operations.rounds import adoptions
 from rlhf_desktop.ui.train import plan
+from rlhf_desktop.ui.train import room as train_room
 from rlhf_desktop.ui.train.follower import RunFollower
 from rlhf_desktop.ui.train.recipecard import RecipeCard
 from rlhf_desktop.ui.train.room import TrainRoom
@@ -362,6 +363,28 @@ def test_a_reward_model_may_start_from_what_the_examples_made(qtbot, context, ro
     panel._submit()
     assert asked[0].start.name == "Taught"
     assert asked[0].algorithm == "reward"
+
+
+@pytest.mark.parametrize("change", ["feedback", "project"])
+def test_what_is_read_while_something_else_comes_to_count_is_read_again(qtbot, context, room, monkeypatch, change):
+    began, go, read = threading.Event(), threading.Event(), train_room.outlook
+
+    def held_up(*asked):
+        found = read(*asked)
+        began.set()
+        go.wait()
+        return found
+
+    monkeypatch.setattr(train_room, "outlook", held_up)
+    room.activated()
+    qtbot.waitUntil(began.is_set)
+    if change == "project":
+        context.session.set_project(context.store.projects.create("Another"))
+    judge(context, 3)
+    context.session.feedbackChanged.emit()
+    go.set()
+    qtbot.waitUntil(lambda: room._known is not None and not room._loading)
+    assert room._known.outlook.judgements == 3
 
 
 def test_the_card_says_what_more_feedback_would_buy(qtbot, context, room):

@@ -62,6 +62,7 @@ class Desk(QObject):
         self.first_round = FirstRound(window.first_round, context.store.settings, self._go_to_step)
         window.help.pane.offer("first-round", "Show these steps in the window", self.first_round.show)
         self._counting = self._count_again = False
+        self._named = ""  # the project whose name the header shows
         self._asleep_for = ""  # the run that has the chat's memory
         self._training = False
         self._tray = Tray(window, context.store.settings)
@@ -252,26 +253,38 @@ class Desk(QObject):
 
     def show_project(self) -> None:
         """Refresh the header: at once the name, and the counts when they are there; one count at a time."""
+        self._show_name()
         if self._counting:
             self._count_again = True
             return
         self._counting, self._count_again = True, False
-        context = self._context
+        context, project = self._context, self._context.session.project
         self._context.tasks.run(
-            outlook, context.store, context.queue, context.session.project, context.session.base,
-            on_success=self._counted, on_failure=self._not_counted,
+            outlook, context.store, context.queue, project, context.session.base,
+            on_success=lambda found: self._counted(project, found), on_failure=self._not_counted,
         )  # fmt: skip
 
-    def _counted(self, found: Outlook) -> None:
-        self._counting, self._outlook = False, found
-        self._window.header.show_project(self._context.session.project.name, found.words, found.step.sentence)
-        self.first_round.update(found)
+    def _show_name(self) -> None:
+        """Another project has nothing of the last one's counts, even until its own are there."""
+        project = self._context.session.project
+        if project.id != self._named:
+            self._named, self._outlook = project.id, None
+            self._window.header.show_project(project.name, "", "")
+
+    def _counted(self, project: Project, found: Outlook) -> None:
+        self._counting, now = False, self._context.session.project
+        if project.id == now.id:
+            self._outlook = found
+            self._window.header.show_project(now.name, found.words, found.step.sentence)
+            self.first_round.update(found)
         if self._count_again:
             self.show_project()
 
     def _not_counted(self, trouble: AppError) -> None:
         self._counting = False
         self._context.session.troubled.emit(trouble)
+        if self._count_again:
+            self.show_project()
 
     def _go_to_next_step(self) -> None:
         if self._outlook is None:

@@ -80,6 +80,7 @@ class TrainRoom(QObject):
         self.follower: RunFollower | None = None
         self._run: RunFolder | None = None
         self._loading = self._again = False
+        self._stale = False  # what is being read is of feedback, or a project, that is another now
         self._front = False
         self._known: Known | None = None  # kept between refreshes; it changes with the feedback and with what has ended
         self._looking = False  # at a plan: one look at a time, so that looks leave threads for everything else
@@ -145,7 +146,7 @@ class TrainRoom(QObject):
         if self._loading:
             self._again = True
             return
-        self._loading, self._again = True, False
+        self._loading, self._again, self._stale = True, False, False
         self._context.tasks.run(
             self._load, self._context.session.base, self._known, on_success=self._loaded, on_failure=self._load_failed
         )
@@ -179,9 +180,10 @@ class TrainRoom(QObject):
 
     def _loaded(self, found: tuple[Known, TrainFacts]) -> None:
         self._loading = False
-        self._known, facts = found
-        base = self._context.session.base
-        self.overview.show_facts(facts, base.name if base else "", self._context.session.adapter)
+        if not self._stale:
+            self._known, facts = found
+            base = self._context.session.base
+            self.overview.show_facts(facts, base.name if base else "", self._context.session.adapter)
         if self._again:
             self.refresh()
 
@@ -195,11 +197,11 @@ class TrainRoom(QObject):
             self.refresh()
 
     def _feedback_changed(self) -> None:
-        self._known = None
+        self._known, self._stale = None, True
         self._refresh_in_front()
 
     def _project_changed(self) -> None:
-        self._known = None
+        self._known, self._stale = None, True
         self.overview.close_panel()
         self.show_overview()
 
