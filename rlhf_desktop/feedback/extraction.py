@@ -138,11 +138,11 @@ def _page_text(reader: Any, number: int, problems: list[str]) -> str:
 def _while_time(texts: Iterator[str]) -> list[str]:
     """As many as may be had within the time and the length that is read of a file."""
     kept: list[str] = []
-    left = MOST_CHARS
+    left, began_s = MOST_CHARS, time.process_time()
     for text in texts:
         kept.append(text[:left])
         left -= len(text)
-        if left <= 0 or time.process_time() > _ENOUGH_S:
+        if left <= 0 or time.process_time() - began_s > _ENOUGH_S:
             break
     return kept
 

@@ -37,13 +37,14 @@ ENDS = re.compile(
     r"(^|/)(New conversation|Save|Start$|Send|Use these|Skip|Flag|Compare$|Erase|Stop|Delete|Remove|Begin|End$|Withdraw|Go on)"
 )
 # Where another action may have taken a control away by the time it is looked for: turns and judgements of a conversation that was
-# left, a judgement that was revised or withdrawn, a run that was stopped, a card that was removed, a rail that has closed.
+# left, a judgement that was revised or withdrawn, a run that was stopped, a card that was removed, a rail that has closed, a comparison
+# that was judged to its end.
 GONE = {
     "chat": re.compile(r"TurnView/|Notice/|SavedInstructions/|WritingPane|JudgingPanel|AnswerCard"),
     "label": re.compile(r"GuidelinePanel|WritingPane|AnswerCard"),
     "feedback": re.compile(r"RevisingPage|KeptSplitter/(Erase|Remove tag|DetailPane)"),
     "train": re.compile(r"RunRow/|RunPage/(Stop|Pause|Resume|End)"),
-    "evaluate": re.compile(r"RewardPage/"),
+    "evaluate": re.compile(r"RewardPage/|EvaluationRow/Go on"),
     "models": re.compile(r"Card/|Panel/"),
     "settings": re.compile(r"SegmentedControl/"),
     FRAME: re.compile(r"Rail/|HelpPane/|NoticeList/|TroubleBar/|Toast/"),

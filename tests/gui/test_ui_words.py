@@ -5,9 +5,10 @@ import time
 from pathlib import Path
 
 import pytest
+from PySide6.QtGui import QKeySequence
 
 from rlhf_desktop.ui import words
-from rlhf_desktop.ui.widgets.buttons import keys
+from rlhf_desktop.ui.frame import keymap
 
 
 @pytest.mark.parametrize(
@@ -57,15 +58,19 @@ def test_a_day_of_a_plot():
 
 
 def test_keys_in_texts_are_written_as_the_system_writes_them():
-    """“Ctrl+F” is right on no Mac: texts take it from `keys`, whose argument is a shortcut and nothing else."""
+    """“Ctrl+F” is right on no Mac: texts take it from the key map."""
     for file in sorted(Path(words.__file__).parent.rglob("*.py")):
         tree = ast.parse(file.read_text("utf-8"))
         documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents:
                 text = node.value
-                assert re.search(r"\b(Ctrl|Alt|Shift)\+", text) is None or re.fullmatch(r"(\w+\+)+\w+", text), f"{file}: {text}"
+                assert (
+                    re.search(r"\b(Ctrl|Alt|Shift)\+", text) is None
+                    or re.fullmatch(r"(\w+\+)+\S", text)
+                    or re.fullmatch(r"(\w+\+)+\w+", text)
+                ), f"{file}: {text}"
 
 
 def test_keys_are_native(qapp):
-    assert keys("Ctrl+F") == ("⌘F" if sys.platform == "darwin" else "Ctrl+F")
+    assert keymap.written(QKeySequence("Ctrl+F")) == ("⌘F" if sys.platform == "darwin" else "Ctrl+F")

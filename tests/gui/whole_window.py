@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, Qt
-from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QFileDialog, QMainWindow, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QFileDialog, QMainWindow, QMenu, QWidget
 from typing_extensions import override
 
 import rlhf_desktop.ui
@@ -212,8 +212,10 @@ class Whole:
 
     def causing(self, what: str) -> None:
         """The next thing the user does, to what has the focus now."""
-        widget = QApplication.focusWidget()
-        self.starts.cause = Cause(what, named(widget), self.reasons.now)
+        widget, reason = QApplication.focusWidget(), self.reasons.now
+        if isinstance(QApplication.activePopupWidget(), QMenu):  # opened by a key, it has the keys itself: what is chosen is meant
+            reason = Qt.FocusReason.ShortcutFocusReason
+        self.starts.cause = Cause(what, named(widget), reason)
 
     def dialogs(self) -> list[QDialog]:
         """Dialogs that are open."""

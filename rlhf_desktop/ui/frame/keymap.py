@@ -247,7 +247,7 @@ USES: tuple[Use, ...] = (
     Use("sheet", "leave", "close"),
 )
 
-_ALIKE = {"number": "1–9", "select": "Shift+← →"}
+_ALIKE = {"number": "1–9"}
 _SIGNS = {"Left": "←", "Right": "→", "Up": "↑", "Down": "↓", "-": "−"}
 _WHERE_IT_IS = Qt.KeyboardModifier.KeypadModifier | Qt.KeyboardModifier.GroupSwitchModifier  # not what it means
 
@@ -269,17 +269,20 @@ def sequences(name: str) -> tuple[QKeySequence, ...]:
 def written(sequence: QKeySequence) -> str:
     """A key as it stands on this system's keyboards."""
     said = sequence.toString(QKeySequence.SequenceFormat.NativeText).replace("Return", "Enter")
-    return _SIGNS.get(said, said)
+    held, _, key = said.rpartition("+")
+    return f"{held}+{_SIGNS.get(key, key)}" if held else _SIGNS.get(said, said)
 
 
 def shown(name: str) -> str:
     """A meaning's first key as it is written here; all of them where they are alike."""
+    if name == "select":  # two keys, one for each way
+        return f"{written(sequences(name)[0])} {written(QKeySequence(Qt.Key.Key_Right))}"
     return _ALIKE.get(name) or written(sequences(name)[0])
 
 
 def all_shown(name: str) -> list[str]:
     """A meaning's keys as they are written here: at most two, without those that look the same (the two Enters)."""
-    return [shown(name)] if name in _ALIKE else list(dict.fromkeys(map(written, sequences(name))))[:2]
+    return [shown(name)] if name in (*_ALIKE, "select") else list(dict.fromkeys(map(written, sequences(name))))[:2]
 
 
 def tip(words: str, name: str) -> str:

@@ -13,9 +13,9 @@ ROOT = Path(rlhf_desktop.__file__).parent
 _PLURAL = re.compile(r"^ ([a-z]+s|people)\b")
 _NEVER_ONE = {"characters", "bytes", "parameters", "tensors", "dimensions", "layers", "tokens"}  # said of many, or of too many
 _VERBS = {
-    "adds", "agrees", "answers", "as", "asks", "beats", "brings", "changes", "comes", "compares", "counts", "does", "ends",
-    "finds", "fits", "gives", "goes", "grows", "has", "holds", "is", "its", "keeps", "leaves", "less", "names", "needs", "offers",
-    "reaches", "refers", "rightly", "saves", "says", "stands", "takes", "tells", "this", "uses", "wants", "was",
+    "adds", "agrees", "answers", "as", "asks", "beats", "brings", "cancels", "changes", "comes", "compares", "counts", "does",
+    "ends", "finds", "fits", "gives", "goes", "grows", "has", "holds", "is", "its", "keeps", "leaves", "less", "names", "needs",
+    "offers", "reaches", "refers", "rightly", "saves", "says", "stands", "takes", "tells", "this", "uses", "wants", "was",
 }  # fmt: skip
 _MORE_THAN_ONE = {  # where one is refused, or has words of its own
     "evaluation/probes.py": {"facts"},
