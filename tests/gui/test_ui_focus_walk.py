@@ -37,8 +37,8 @@ ENDS = re.compile(
     r"(^|/)(New conversation|Save|Start$|Send|Use these|Skip|Flag|Compare$|Erase|Stop|Delete|Remove|Begin|End$|Withdraw|Go on)"
 )
 # Where another action may have taken a control away by the time it is looked for: turns and judgements of a conversation that was
-# left, a judgement that was revised or withdrawn, a run that was stopped, a card that was removed, a rail that has closed, a comparison
-# that was judged to its end.
+# left, a judgement that was revised or withdrawn, a run that was stopped, a card that was removed, a rail that has closed,
+# a comparison that was judged to its end.
 GONE = {
     "chat": re.compile(r"TurnView/|Notice/|SavedInstructions/|WritingPane|JudgingPanel|AnswerCard"),
     "label": re.compile(r"GuidelinePanel|WritingPane|AnswerCard"),

@@ -147,7 +147,7 @@ class Composer(QFrame):
     def set_status(self, words: str, explained: str, warning: bool) -> None:
         """Say how full the conversation is."""
         self.status.setText(words)
-        self.status.setToolTip(explained)
+        self.status.setToolTip("\n".join(filter(None, (self.status.text(), explained))))  # what is left out, and what it means
         self.status.set_tone("warning" if warning else "muted")
 
     def set_model(self, words: str) -> None:
