@@ -108,3 +108,15 @@ def test_a_link_closes_it_first(qtbot, window):
     window.keys.open("chat")
     link.click()
     assert opened == [False]
+
+
+@pytest.mark.parametrize("go", ["a page", "a room"])
+def test_it_does_not_stay_over_what_comes_to_the_front(window, go):
+    window.show_keys()
+    assert window.keys.is_open
+    if go == "a page":
+        window.show_welcome()
+    else:
+        window.show_room("label")
+    assert not window.keys.is_open
+    assert not window.keys.isVisible()

@@ -155,6 +155,7 @@ class Window(QMainWindow):
 
     def show_page(self, page: QWidget) -> None:
         """Show a page that is no room instead of one."""
+        self.focus.close_overlays()
         if self.stack.indexOf(page) < 0:
             self.stack.addWidget(page)
         if self._current:
