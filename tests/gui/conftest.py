@@ -89,6 +89,9 @@ def dressed(qapp):
 def theme(qapp, dressed):
     before = qapp.styleSheet()
     yield dressed
+    dressed.blockSignals(True)  # or a window of this test would keep the size in a store that is closed
+    dressed.set_text_size(100)  # keys pressed at random, and a walk through the settings, have changed it
+    dressed.blockSignals(False)
     if qapp.styleSheet() != before:
         dressed.set_mode("light")
 
