@@ -117,3 +117,14 @@ def test_a_focused_button_has_its_ring_and_no_second_frame_within(qtbot, theme, 
             button.style().drawControl(QStyle.ControlElement.CE_PushButton, option, painter, button)
         drawn.append(picture.toImage())
     assert drawn[0] == drawn[1]
+
+
+def test_a_closed_window_keeps_no_text_size(qtbot, context, theme):
+    window = Window(context)
+    qtbot.addWidget(window)
+    window.show()
+    theme.set_text_size(110)
+    assert context.store.settings.get("text_size") == 110
+    window.close()
+    theme.set_text_size(125)
+    assert context.store.settings.get("text_size") == 110

@@ -66,6 +66,7 @@ class Window(QMainWindow):
         keymap.listen(self, "keys", self.show_keys)
         for name, by in (("larger text", 1), ("smaller text", -1), ("usual text", 0)):
             keymap.listen(self, name, lambda by=by: context.theme.step_text_size(by))
+        self._is_closed = False
         context.theme.textSizeChanged.connect(self._keep_text_size)
         keymap.listen(self, "undo", lambda: self.toast.undo() or context.session.undoRequested.emit())
         keymap.listen(self, "redo", context.session.redoRequested.emit)
@@ -96,7 +97,8 @@ class Window(QMainWindow):
         return QRect(self.header.mapTo(self.centralWidget(), lane.topLeft()), lane.size())
 
     def _keep_text_size(self, percent: int) -> None:
-        self._context.store.settings.set("text_size", percent)
+        if not self._is_closed:  # the theme is the application's and may outlive the store
+            self._context.store.settings.set("text_size", percent)
 
     @property
     def current_room(self) -> str:
@@ -190,6 +192,7 @@ class Window(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Closes the window only: runs go on."""
         super().closeEvent(event)
+        self._is_closed = True
         if self._current:
             self._rooms[self._current].deactivated()
         self.closed.emit()
