@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from math import ceil
 
 from PySide6.QtCore import QRect, QSize, Qt
-from PySide6.QtWidgets import QLayout, QLayoutItem, QWidget
+from PySide6.QtWidgets import QLayoutItem, QWidget
 
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.flow import Placed
 
 _NARROWER = 0.8  # of the least width: better than rows too low to read in
 
@@ -47,12 +48,11 @@ def shared(wanted: Sequence[int], least: Sequence[int], room: int) -> list[int]:
     return [max(small, min(want, low)) for want, small in zip(wanted, least, strict=True)]
 
 
-class AnswerGrid(QLayout):
+class AnswerGrid(Placed):
     """Widgets in rows of equal columns. With `room` the rows share that height; without, each is as tall as it likes."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self._items: list[QLayoutItem] = []
         self._columns, self._room = 1, 0
         self.setContentsMargins(0, 0, 0, 0)
         self.setSpacing(t.SPACE_M)
@@ -72,22 +72,6 @@ class AnswerGrid(QLayout):
         if (columns, room) != (self._columns, self._room):
             self._columns, self._room = columns, room
             self.invalidate()
-
-    def addItem(self, item: QLayoutItem) -> None:
-        """Append."""
-        self._items.append(item)
-
-    def count(self) -> int:
-        """How many there are."""
-        return len(self._items)
-
-    def itemAt(self, index: int) -> QLayoutItem | None:
-        """One of them."""
-        return self._items[index] if 0 <= index < len(self._items) else None
-
-    def takeAt(self, index: int) -> QLayoutItem | None:
-        """Remove one."""
-        return self._items.pop(index) if 0 <= index < len(self._items) else None
 
     def expandingDirections(self) -> Qt.Orientation:
         """Across."""

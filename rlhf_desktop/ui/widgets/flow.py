@@ -6,14 +6,12 @@ from PySide6.QtWidgets import QLayout, QLayoutItem, QWidget
 from rlhf_desktop.ui.theme import tokens as t
 
 
-class Flow(QLayout):
-    """For chips and small buttons whose number is not known."""
+class Placed(QLayout):
+    """A layout that holds its items in a list: what Qt asks of each. A subclass says where they go."""
 
-    def __init__(self, spacing: int = t.SPACE_XS, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._items: list[QLayoutItem] = []
-        self.setContentsMargins(0, 0, 0, 0)
-        self.setSpacing(spacing)
 
     def addItem(self, item: QLayoutItem) -> None:
         """Append."""
@@ -30,6 +28,15 @@ class Flow(QLayout):
     def takeAt(self, index: int) -> QLayoutItem | None:
         """Remove one."""
         return self._items.pop(index) if 0 <= index < len(self._items) else None
+
+
+class Flow(Placed):
+    """For chips and small buttons whose number is not known."""
+
+    def __init__(self, spacing: int = t.SPACE_XS, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setContentsMargins(0, 0, 0, 0)
+        self.setSpacing(spacing)
 
     def expandingDirections(self) -> Qt.Orientation:
         """Neither."""
