@@ -1,35 +1,16 @@
 """What a model thought before it answered: one quiet line, which opens."""
 
-from PySide6.QtWidgets import QFrame, QWidget
+from PySide6.QtWidgets import QWidget
 
 from rlhf_desktop.ui import words
-from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.markdown import MarkdownView
-from rlhf_desktop.ui.widgets.surfaces import column, row
+from rlhf_desktop.ui.widgets.fold import QuietFold
 
 
-class ThoughtFold(QWidget):
+class ThoughtFold(QuietFold):
     """Folded until it is opened; hidden while there is no thought."""
 
     def __init__(self, thought: str = "", tokens: int | None = None, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        box = column(self, 0, t.SPACE_XS)
-        self.toggle = Button("", "status", icon="chevron-right")
-        self.toggle.setCheckable(True)
-        self.toggle.toggled.connect(self._open)
-        line = row(None, 0, 0)
-        line.addWidget(self.toggle)
-        line.addStretch(1)
-        box.addLayout(line)
-        self._frame = QFrame()
-        self._frame.setProperty("kind", "thought")
-        inside = column(self._frame, 0, 0)
-        inside.setContentsMargins(t.SPACE_M, 0, 0, 0)
-        self.text = MarkdownView("", "Thought")
-        inside.addWidget(self.text)
-        self._frame.hide()
-        box.addWidget(self._frame)
+        super().__init__("", "chevron-right", "Thought", parent)
         self.show_thought(thought, tokens)
 
     def show_thought(self, thought: str, tokens: int | None) -> None:
@@ -58,5 +39,4 @@ class ThoughtFold(QWidget):
         self.toggle.set_icon("chevron-down" if on else "chevron-right")
         if on:
             self.text.set_text(self._thought)
-        self._frame.setVisible(on)
-        self.layout().setContentsMargins(0, 0, 0, t.SPACE_S if on else 0)
+        super()._open(on)

@@ -1,44 +1,27 @@
 """The text of a file that stands in a prompt: one quiet line with the file's name, which opens."""
 
-from PySide6.QtWidgets import QFrame, QWidget
+from PySide6.QtWidgets import QWidget
 
 from rlhf_desktop.feedback.attachments import AttachedText, as_markdown, estimated_tokens, split_files
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.buttons import Button
+from rlhf_desktop.ui.widgets.fold import QuietFold
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
-from rlhf_desktop.ui.widgets.surfaces import column, row
+from rlhf_desktop.ui.widgets.surfaces import column
 
 
-class FileFold(QWidget):
+class FileFold(QuietFold):
     """Folded until it is opened."""
 
     def __init__(self, file: AttachedText, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._file = file
-        box = column(self, 0, t.SPACE_XS)
         which = f", {file.which}" if file.which else ""
-        self.toggle = Button(f"{file.name}{which}", "status", icon="file")
-        self.toggle.setCheckable(True)
+        super().__init__(f"{file.name}{which}", "file", f"Text of {file.name}", parent)
+        self._file = file
         self.toggle.setToolTip(f"Show or hide the text of this file: about {estimated_tokens(file.text):,} tokens")
-        self.toggle.toggled.connect(self._open)
-        line = row(None, 0, 0)
-        line.addWidget(self.toggle)
-        line.addStretch(1)
-        box.addLayout(line)
-        self._frame = QFrame()
-        self._frame.setProperty("kind", "thought")
-        inside = column(self._frame, 0, 0)
-        inside.setContentsMargins(t.SPACE_M, 0, 0, 0)
-        self.text = MarkdownView("", f"Text of {file.name}")
-        inside.addWidget(self.text)
-        self._frame.hide()
-        box.addWidget(self._frame)
 
     def _open(self, on: bool) -> None:
         if on:
             self.text.set_text(as_markdown(self._file))
-        self._frame.setVisible(on)
-        self.layout().setContentsMargins(0, 0, 0, t.SPACE_S if on else 0)
+        super()._open(on)
 
 
 class PromptText(QWidget):
