@@ -3,6 +3,7 @@
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QLayout, QScrollArea, QWidget
+from shiboken6 import isValid
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.protocol import Sampling
@@ -395,6 +396,8 @@ class ChatRoom(QObject):
         self.composer.set_model(name)
 
     def _show_state(self, state: str) -> None:
+        if not isValid(self.notice):  # the worker ends after the window, which took the room's widgets with it
+            return
         if state == "failed":
             self.notice.say("alert", "The model has stopped. Your conversation is saved.", "warning", "Restart")
         elif self.presenter.unanswered:

@@ -42,7 +42,7 @@ class SetupPanel(Card):
         self.body.addWidget(Label("Instructions for the model", strong=True))
         self._explained = caption("", wrap=True)
         self.body.addWidget(self._explained)
-        self.edit = LongEdit("Instructions for the model")
+        self.edit = LongEdit("Instructions for the model", gives_way=True)
         self.edit.setPlaceholderText("For instance: You answer customers of a kitchen shop. Be brief and kind.")
         self.saved = SavedInstructions()
         self.body.addWidget(self.saved)
