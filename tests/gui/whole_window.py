@@ -90,15 +90,24 @@ class Watcher(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.now = Qt.FocusReason.NoFocusReason
+        self._meant: QWidget | None = None  # where the user went last
         self.strays: list[str] = []  # what was shown as a window of its own, and is none
 
     @override
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.FocusIn and isinstance(watched, QWidget) and event.reason() not in _RETURNS:
-            self.now = event.reason()
+            self._came(watched, event.reason())
         if event.type() == QEvent.Type.Show and isinstance(watched, QWidget) and _is_stray(watched):
             self.strays.append(f"{named(watched)}, shown in {_shown_by()}")
         return False
+
+    def _came(self, widget: QWidget, reason: Qt.FocusReason) -> None:
+        """A button that is disabled while it works has the focus again afterwards, if the user went nowhere else: that is meant."""
+        if reason in ON_PURPOSE:
+            self._meant = widget
+        elif reason == Qt.FocusReason.PopupFocusReason and widget is self._meant:
+            reason = Qt.FocusReason.TabFocusReason
+        self.now = reason
 
 
 _RETURNS = (Qt.FocusReason.ActiveWindowFocusReason, Qt.FocusReason.MenuBarFocusReason)
