@@ -10,6 +10,7 @@ from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.ui.chat.gauge import Reading
 from rlhf_desktop.ui.chat.room import ChatRoom
 from rlhf_desktop.ui.chat.turn_edit import TurnEdit
+from rlhf_desktop.ui.chat.turn_view import TurnView
 
 INSTRUCTIONS = "You answer customers of a kitchen shop. Be brief and kind, and say what happens next."
 CUT = "You find a return label in the parcel with the new blender. Put the old one into the same box, stick the label on it, and"
@@ -29,7 +30,7 @@ def _chat(studio: Studio) -> ChatRoom:
 def _editing(studio: Studio) -> None:
     """An answer being put right where it stands."""
     room = _chat(studio)
-    view = room.conversation.texts()[-1].parent()
+    view = room.conversation.findChildren(TurnView)[-1]
     view.edit()
     view.editor.field.appendPlainText("\nI am sorry for the trouble.")
 

@@ -69,6 +69,24 @@ def test_all_turns_are_highlighted_counted_and_stepped_through(qtbot, room):
     assert room.find._finder.current == start
 
 
+def test_the_answers_that_are_judged_are_searched_too(qtbot, room, store, session):
+    conversation, question = store.conversations.start(session.project.id, [{"role": "user", "content": "Which one?"}])
+    long = "\n\n".join(["A line of an answer."] * 60)
+    answers = store.conversations.add_answers(question.id, [f"{long}\n\nThe kettle.", "A pot.", f"A kettle.\n\n{long}"])
+    room.show_conversation(conversation.id)
+    room.presenter.compare(answers[0].id)
+    qtbot.waitUntil(lambda: room.area.board.isVisible())
+    find(qtbot, room, "kettle")
+    assert room.find.count.text().endswith(" of 2")
+    for _ in range(2):
+        qtbot.waitUntil(lambda: is_in_sight(room))
+        match = room.find._finder.matches[room.find._finder.current]
+        inset = next(card.inset for card in room.area.board.cards if card.text is match.view)
+        at = match.view.viewport().mapTo(inset.viewport(), match.view.cursorRect(match.cursor).center())
+        assert inset.viewport().rect().contains(at), "the card has not scrolled to it"
+        qtbot.keyClick(room.find.field, Qt.Key.Key_Return)
+
+
 def test_esc_takes_the_highlights_away_and_gives_the_focus_back(qtbot, window, room):
     find(qtbot, room, "kettle")
     assert window.focusWidget() is room.find.field

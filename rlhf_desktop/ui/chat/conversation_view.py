@@ -1,6 +1,6 @@
 """The conversation, newest below: turns, the answer being written, or the board of answers to rank."""
 
-from PySide6.QtCore import QPoint, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QPoint, QRect, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QWidget
 
@@ -8,6 +8,7 @@ from rlhf_desktop.ui.chat.turn_view import TurnView
 from rlhf_desktop.ui.chat.turns import Turn
 from rlhf_desktop.ui.judging.area import JudgingArea
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.inset import keep_in_sight
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import clear, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
@@ -79,17 +80,19 @@ class ConversationView(QScrollArea):
         self._follow = True
 
     def texts(self) -> list[MarkdownView]:
-        """The texts of the turns on screen, from the top."""
+        """The texts of the turns on screen, from the top, and of the answers that are being judged."""
         views = [self._turns.itemAt(place).widget() for place in range(self._turns.count())]
-        return [view.text for view in views if isinstance(view, TurnView) and view.editor is None]
+        turns = [view.text for view in views if isinstance(view, TurnView) and view.editor is None]
+        return turns + (self._area.board.texts() if self._area.board.isVisibleTo(self) else [])
 
     def is_above(self, text: MarkdownView, point: QPoint) -> bool:
         """Whether a place of a text has been scrolled out at the top."""
         return text.viewport().mapTo(self.widget(), point).y() < self.verticalScrollBar().value()
 
     def show_place(self, text: MarkdownView, point: QPoint) -> None:
-        """Scroll to a place of a text."""
+        """Scroll to a place of a text, also within the card of a long answer."""
         self._follow = False
+        keep_in_sight(text.viewport(), QRect(point, QSize(1, t.SPACE_XL)))
         at = text.viewport().mapTo(self.widget(), point)
         self.ensureVisible(at.x(), at.y(), 0, t.SPACE_XXL * 2)
 

@@ -245,6 +245,7 @@ class ChatRoom(QObject):
         self._stack.setCurrentWidget(self.conversation)
         self.conversation.make_room()
         self.conversation.show_answers()
+        self.find.refresh()
         if self.composer.empty:
             self.area.board.setFocus()
             self.composer.setVisible(len(showing.displayed) == 1)  # several answers need the room

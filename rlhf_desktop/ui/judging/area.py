@@ -17,6 +17,7 @@ from rlhf_desktop.ui.judging.writing import WritingPane
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.icons import grown
 from rlhf_desktop.ui.widgets.inset import READING
+from rlhf_desktop.ui.widgets.markdown import MarkdownView
 
 _TEXT_FIELDS = (QLineEdit, QPlainTextEdit, QComboBox, QAbstractSpinBox)
 _REPEATABLE = ("left", "right")  # looking along the answers says nothing of them
@@ -37,6 +38,10 @@ class AnswerBoard(QWidget):
     def cards(self) -> list[AnswerCard]:
         """Those in use."""
         return self._made[: self._shown]
+
+    def texts(self) -> list[MarkdownView]:
+        """The answers' texts, but for those in which parts are marked and those that are corrected now."""
+        return [card.text for card in self.cards if card.text.isVisibleTo(card)]
 
     def set_count(self, count: int) -> list[AnswerCard]:
         """So many cards. Returns those that are new, to be connected."""
