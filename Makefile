@@ -2,6 +2,6 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: run test lint bench
-run test lint bench:
+.PHONY: run test lint bench trust
+run test lint bench trust:
 	@$(PYTHON) packaging/setup_env.py $@ $(ARGS)

@@ -1,4 +1,4 @@
-"""Set up the program's own environment, then do what was asked: `python3 packaging/setup_env.py run|test|lint|bench [ARGS]`.
+"""Set up the program's own environment, then do what was asked: `python3 packaging/setup_env.py run|test|lint|bench|trust [ARGS]`.
 
 Needs nothing but Python's standard library. Everything goes into `.venv` beside this repository; what pip says goes into
 `build/setup.log`, and each step is one line. A stamp in `.venv` remembers what it was made from, for which NVIDIA driver and with
@@ -373,7 +373,14 @@ def bench(arguments: Sequence[str]) -> int:
     return 2 if arguments else 0
 
 
-COMMANDS = {"run": run, "test": test, "lint": lint, "bench": bench}
+def trust(arguments: Sequence[str]) -> int:
+    """Kills, full disks, damage, attacks and long use, counted; TRUST=full takes hours. Names of rows choose some."""
+    check_qt(with_window=False)
+    check_qt_starts()
+    return in_venv(str(ROOT / "packaging" / "trust.py"), *arguments)
+
+
+COMMANDS = {"run": run, "test": test, "lint": lint, "bench": bench, "trust": trust}
 
 
 def main(arguments: Sequence[str]) -> int:

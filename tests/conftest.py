@@ -11,6 +11,7 @@ from rlhf_desktop.core.measures import FamilyCheck
 from rlhf_desktop.operations import door
 from rlhf_desktop.store import driver
 from tests.tiny import make_tiny_model
+from tests.trust import trial
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -26,6 +27,21 @@ def pytest_configure(config):
     """Tiny models get one thread, as a second only waits for the first; the slower tests use the starter model, which gets all."""
     if config.getoption("markexpr") not in ("slow", "acceptance"):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_runtest_logreport(report):
+    """`make trust` wants to know why something was not tried."""
+    if report.skipped:
+        trial.note({"skipped": report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)})
+
+
+@pytest.fixture
+def trust(request):
+    """How often a test of `make trust` shall try, and what it finds. Its mark names its row and how often the usual tests try."""
+    made = trial.Trial(*request.node.get_closest_marker("trust").args)
+    yield made
+    made.write()
+    made.check()
 
 
 @pytest.fixture(autouse=True)

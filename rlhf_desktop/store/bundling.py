@@ -39,7 +39,7 @@ from rlhf_desktop.feedback.conversations import Generator, utc_now
 from rlhf_desktop.feedback.judgements import Judgement, verdict_from_json, verdict_to_json
 from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.store.database import Store
-from rlhf_desktop.store.driver import Connection, Row
+from rlhf_desktop.store.driver import Connection, Row, understood
 from rlhf_desktop.store.erasing import Doomed, bury, doomed, of_others
 
 _CHUNK = 500
@@ -93,7 +93,9 @@ def bundle_rows(store: Store, project_id: str) -> dict[str, Iterable[Value]]:
 
 def _rows(connection: Connection, project_id: str, model: type[Value], sql: str) -> Iterator[Value]:
     for row in connection.stream(sql, {"p": project_id}):
-        yield model.model_validate({name: json.loads(value) if name in _JSON else value for name, value in row.items()})
+        with understood():
+            made = model.model_validate({name: json.loads(value) if name in _JSON else value for name, value in row.items()})
+        yield made
 
 
 def _events(store: Store, project_id: str) -> Iterator[JudgementRow]:

@@ -10,7 +10,7 @@ from rlhf_desktop.core.messages import Messages, Role
 from rlhf_desktop.core.protocol import Completion, Sampling, Written
 from rlhf_desktop.core.thoughts import split_thought
 from rlhf_desktop.feedback.conversations import Conversation, Finish, Generator, MessageNode, Origin, Tree, title_from, utc_now
-from rlhf_desktop.store.driver import Row
+from rlhf_desktop.store.driver import Row, understood
 from rlhf_desktop.store.shelf import ConversationSummary, Shelf
 
 _OF_ITS_MESSAGES = "SELECT * FROM {} WHERE message_id IN (SELECT id FROM messages WHERE conversation_id = ?)"
@@ -147,7 +147,8 @@ class ConversationStore(Shelf):
     def written(self, message_id: str) -> Written | None:
         """The tokens of an answer that was cut; None where they are not known."""
         row = self._db.row("SELECT written FROM cut_answers WHERE message_id = ?", (message_id,))
-        return Written.model_validate_json(row["written"]) if row else None
+        with understood():
+            return Written.model_validate_json(row["written"]) if row else None
 
     def delete_turn(self, message_id: str, deleted: bool = True) -> None:
         """Take a message, and all that follows it, off its conversation, or put it back. Nothing goes from the store."""
@@ -249,4 +250,5 @@ def _generator_row(generator: Generator) -> Row:
 
 def _generator(row: Row) -> Generator:
     names = {key: row[key] for key in ("model_name", "model_hash", "adapter_name", "adapter_hash")}
-    return Generator(**names, sampling=Sampling.model_validate_json(row["sampling"]))
+    with understood():
+        return Generator(**names, sampling=Sampling.model_validate_json(row["sampling"]))

@@ -7,7 +7,7 @@ from typing import Any
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.feedback.conversations import utc_now
-from rlhf_desktop.store.driver import Connection
+from rlhf_desktop.store.driver import Connection, understood
 
 MAX_CHARS = 2 * 10**6
 
@@ -48,7 +48,8 @@ class DraftStore:
             "SELECT key, value FROM drafts WHERE project_id = ? AND who = ? AND key IN (SELECT value FROM json_each(?))",
             (project_id, who, json.dumps(list(keys))),
         )
-        return {row["key"]: json.loads(row["value"]) for row in rows}
+        with understood():
+            return {row["key"]: json.loads(row["value"]) for row in rows}
 
     def all(self, project_id: str, who: str) -> list[Draft]:
         """All drafts of a person in a project, the last changed first."""
@@ -64,4 +65,5 @@ class DraftStore:
             ORDER BY updated_at DESC, key""",
             (project_id, who, key),
         )
-        return [Draft(row["key"], json.loads(row["value"]), row["updated_at"]) for row in rows]
+        with understood():
+            return [Draft(row["key"], json.loads(row["value"]), row["updated_at"]) for row in rows]

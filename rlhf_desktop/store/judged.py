@@ -9,7 +9,7 @@ from rlhf_desktop.feedback.conversations import MessageNode, path_to
 from rlhf_desktop.feedback.judgements import Judgement, Kind
 from rlhf_desktop.feedback.signals import Judged
 from rlhf_desktop.feedback.split import Splitter
-from rlhf_desktop.store.driver import Connection
+from rlhf_desktop.store.driver import Connection, understood
 from rlhf_desktop.store.judgements import JudgementStore
 from rlhf_desktop.store.projects import ProjectStore
 from rlhf_desktop.store.standing import StandingStore
@@ -88,6 +88,7 @@ def _upwards(db: Connection, start: str, ids: Sequence[str]) -> dict[str, Messag
 
 
 def _judged(judgement: Judgement, nodes: dict[str, MessageNode], split: Splitter) -> Judged:
-    shown = [nodes[message_id] for message_id in judgement.displayed]
-    prompt = [node.message for node in path_to(shown[0], nodes)[:-1]]
+    with understood():
+        shown = [nodes[message_id] for message_id in judgement.displayed]
+        prompt = [node.message for node in path_to(shown[0], nodes)[:-1]]
     return Judged(judgement, prompt, tuple(node.content for node in shown), split(prompt))

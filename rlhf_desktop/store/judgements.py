@@ -7,7 +7,7 @@ from typing import Any
 from rlhf_desktop.core.errors import BadInput, NotFound
 from rlhf_desktop.feedback.judgements import Judgement, Spans, effective, verdict_from_json, verdict_to_json, withdrawal
 from rlhf_desktop.feedback.undo import Stacks, stacks
-from rlhf_desktop.store.driver import Connection, Row
+from rlhf_desktop.store.driver import Connection, Row, understood
 from rlhf_desktop.store.standing import LATER, StandingStore
 
 _UNDO_DEPTH = 500  # acts of one person that can be undone
@@ -258,7 +258,8 @@ class JudgementStore:
         displayed: dict[str, list[str]] = {}
         for row in shown:
             displayed.setdefault(row["judgement_id"], []).append(row["message_id"])
-        return [_judgement(row, displayed.get(row["id"], ())) for row in rows]
+        with understood():
+            return [_judgement(row, displayed.get(row["id"], ())) for row in rows]
 
     def _check(self, judgements: Sequence[Judgement], to_come: Collection[str]) -> None:
         nodes = self._places({message for j in judgements for message in j.displayed})

@@ -11,7 +11,7 @@ from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.conversations import Project, utc_now
 from rlhf_desktop.feedback.snapshot import Split
 from rlhf_desktop.feedback.split import HELDOUT_SHARE, Splitter, prompt_hash
-from rlhf_desktop.store.driver import Connection, Row
+from rlhf_desktop.store.driver import Connection, Row, understood
 
 MAX_NAME_CHARS = 120
 _JOINERS = "\u200c\u200d"  # within a word of Persian or an emoji; every other mark of format is unseen, or turns names around
@@ -175,7 +175,8 @@ class SettingsStore:
     def get(self, key: str, default: Any = None, project_id: str | None = None) -> Any:
         """The value, or `default`."""
         row = self._db.row("SELECT value FROM settings WHERE scope = ? AND key = ?", (project_id or "", key))
-        return json.loads(row["value"]) if row else default
+        with understood():
+            return json.loads(row["value"]) if row else default
 
     def set(self, key: str, value: Any, project_id: str | None = None) -> None:
         """Remember a value; None forgets it."""

@@ -10,7 +10,7 @@ from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.conversations import utc_now
 from rlhf_desktop.feedback.snapshot import Split
 from rlhf_desktop.feedback.split import Splitter, prompt_hash
-from rlhf_desktop.store.driver import Connection, Row
+from rlhf_desktop.store.driver import Connection, Row, understood
 from rlhf_desktop.store.projects import ProjectStore
 from rlhf_desktop.store.tags import checked_tag
 
@@ -127,5 +127,6 @@ def _row(set_id: str, place: int, prompt: Messages, tags: Sequence[str]) -> dict
 
 
 def _stored(row: Row, split: Splitter) -> StoredPrompt:
-    prompt, tags = json.loads(row["messages"]), tuple(json.loads(row["tags"]))
+    with understood():
+        prompt, tags = json.loads(row["messages"]), tuple(json.loads(row["tags"]))
     return StoredPrompt(row["id"], row["prompt_set_id"], prompt, split.of_hash(row["prompt_hash"]), tags)

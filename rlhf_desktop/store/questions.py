@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.split import heldout_edge
-from rlhf_desktop.store.driver import Connection, Row
+from rlhf_desktop.store.driver import Connection, Row, understood
 from rlhf_desktop.store.judged import message_paths
 from rlhf_desktop.store.projects import ProjectStore
 from rlhf_desktop.store.standing import Gone, StandingStore
@@ -145,7 +145,8 @@ class QuestionStore:
     def _texts(self, rows: list[Row]) -> Iterator[Messages]:
         wanted = json.dumps([row["prompt"] for row in rows if row["prompt"]])
         stored = self._db.rows("SELECT id, messages FROM prompts WHERE id IN (SELECT value FROM json_each(?))", (wanted,))
-        texts = {row["id"]: json.loads(row["messages"]) for row in stored}
+        with understood():
+            texts = {row["id"]: json.loads(row["messages"]) for row in stored}
         texts |= message_paths(self._db, [row["question"] for row in rows if not row["prompt"]])
         yield from (texts[row["prompt"] or row["question"]] for row in rows)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rlhf_desktop.feedback.judgements import Kind, effective
-from rlhf_desktop.store.driver import Connection, Row
+from rlhf_desktop.store.driver import Connection, Row, understood
 
 LATER = """WITH RECURSIVE later(id) AS (SELECT value FROM json_each(?)
   UNION SELECT e.id FROM judgements e JOIN later ON e.supersedes = later.id) SELECT id FROM later"""
@@ -112,8 +112,9 @@ class StandingStore:
                 rows = self._db.rows(
                     f"SELECT said, count(*) AS n FROM ({main} {only} UNION ALL {beside} {only}) GROUP BY said", values
                 )
-                for row in rows:
-                    counts[tuple(json.loads(row["said"])["ranks"])] += sign * row["n"]
+                with understood():
+                    for row in rows:
+                        counts[tuple(json.loads(row["said"])["ranks"])] += sign * row["n"]
         return {ranks: n for ranks, n in counts.items() if n > 0}
 
     def _find_gone(self, project_id: str, stamp: Row) -> Gone:

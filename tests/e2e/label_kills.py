@@ -13,6 +13,7 @@ from pathlib import Path
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.people import who_am_i
+from tests.trust.rows import DAMAGED, DRAFTS, LOST
 
 SCRIPT = Path(__file__).with_name("labelling_script.py")
 
@@ -24,7 +25,7 @@ class Found:
     acknowledged: int
     held: int
     draft: bool  # one was on screen, and is back
-    wrong: list[str]
+    wrong: list[tuple[str, str]]  # the kind, and which
 
 
 def label_until_killed(root: Path, log: Path, chance: random.Random) -> None:
@@ -51,16 +52,16 @@ def check(root: Path, log: Path) -> Found:
     with Store.open(Workspace(root).database) as store:
         project = store.projects.by_name("Kills")
         held = {judgement.id for judgement in store.judgements.all(project.id)}
-        wrong = [f"lost {one}" for one in sorted(saved - held)]
+        wrong = [(LOST, one) for one in sorted(saved - held)]
         if store.connection.rows("PRAGMA integrity_check") != [{"integrity_check": "ok"}]:
-            wrong.append("the database is damaged")
+            wrong.append((DAMAGED, "the database"))
         if not lines[-1].startswith("draft "):
             return Found(len(saved), len(held), False, wrong)
         _, key, value = lines[-1].split(" ", 2)
         kept = store.drafts.get(project.id, who_am_i(store), key)
         if kept is None:  # gone only when its judgement was stored between the last line and the end
-            return Found(len(saved), len(held), False, wrong if len(held) > len(saved) else [*wrong, f"no draft of {key}"])
+            return Found(len(saved), len(held), False, wrong if len(held) > len(saved) else [*wrong, (DRAFTS, f"none of {key}")])
         noted = json.loads(value)["ranking"]["placed"]
         if kept["draft"]["ranking"]["placed"][: len(noted)] != noted:
-            wrong.append(f"another draft of {key}")
+            wrong.append((DRAFTS, f"another of {key}"))
         return Found(len(saved), len(held), True, wrong)

@@ -9,6 +9,7 @@ import pytest
 
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
 from rlhf_desktop.store.database import Store
+from tests.trust.rows import DAMAGED, DRAFTS, LOST
 
 WHO = "Ada"
 
@@ -49,26 +50,30 @@ def killed(path: Path, project_id: str, displayed: tuple[str, ...], chance: rand
     return [line.decode().strip() for line in lines if line.endswith(b"\n")]
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.slow)])
-def test_nothing_acknowledged_is_lost_to_a_kill(tmp_path, kills):
-    path, chance = tmp_path / "feedback.db", random.Random(kills)
+@pytest.mark.trust("store-kills", 6)
+@pytest.mark.timeout(3600)
+def test_nothing_acknowledged_is_lost_to_a_kill(tmp_path, trust):
+    path = tmp_path / "feedback.db"
     with Store.open(path) as store:
         project = store.projects.create("Support").id
         _, question = store.conversations.start(project, [{"role": "user", "content": "Why?"}])
         displayed = tuple(node.id for node in store.conversations.add_answers(question.id, ["a", "b"]))
     acknowledged: set[str] = set()
-    for _ in range(kills):
-        said = killed(path, project, displayed, chance)
+    for number in trust.numbers:
+        said = killed(path, project, displayed, random.Random(number))
         assert said, "nobody had begun"
+        trust.tried += 1
         acknowledged |= {line.split()[1] for line in said if line.startswith("judged ")}
         with Store.open(path) as store:  # checks the file
             there = {judgement.id for judgement in store.judgements.all(project)}
-            assert acknowledged <= there
+            for one in acknowledged - there:
+                trust.found(LOST, one)
             drafts = {draft.value["number"] for draft in store.drafts.all(project, WHO)}
-            if said[-1].startswith("draft "):
-                judged_unsaid = len(there) > len(acknowledged)  # on disk, but killed before it could say so
-                assert int(said[-1].split()[1]) in drafts or judged_unsaid
+            judged_unsaid = len(there) > len(acknowledged)  # on disk, but killed before it could say so
+            if said[-1].startswith("draft ") and not judged_unsaid and int(said[-1].split()[1]) not in drafts:
+                trust.found(DRAFTS, said[-1])
             for draft in store.drafts.all(project, WHO):
                 store.drafts.discard(project, WHO, draft.key)
             acknowledged = there
-            assert store.connection.rows("PRAGMA foreign_key_check") == []
+            if store.connection.rows("PRAGMA foreign_key_check") != []:
+                trust.found(DAMAGED, number)

@@ -28,6 +28,7 @@ from rlhf_desktop.operations.restoring import (
 from rlhf_desktop.store.backups import JournalTrouble, back_up, check_health, daily_path
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.driver import Connection
+from tests.trust.rows import DAMAGED, LEFT, LOST
 
 PAGE = 4096
 
@@ -161,8 +162,9 @@ def test_a_database_in_use_is_left_alone_and_said(lived, monkeypatch):
     assert count(lived) == 40
 
 
+@pytest.mark.trust("restores", 1)
 @pytest.mark.parametrize("seed", range(40))
-def test_forty_restores_over_damaged_databases_all_succeed(lived, seed):
+def test_forty_restores_over_damaged_databases_all_succeed(lived, seed, trust):
     """With its journal, as a kill leaves it: copying a backup over the file by hand would mix the two."""
     with open_store(lived) as store:
         judge(store, store.projects.all()[0], 40)
@@ -179,6 +181,7 @@ def test_forty_restores_over_damaged_databases_all_succeed(lived, seed):
     assert current(lived).health == "damaged"
     before = lived.database.read_bytes()
     done = restore(lived, find_backup(lived))
+    trust.tried += 1
     assert 30 <= done.contents.judgements == 30 + done.salvaged <= 41
     assert count(lived) == done.contents.judgements
     assert done.kept.read_bytes() == before
@@ -355,12 +358,14 @@ def duration(do) -> float:
 
 
 @needs_fork
-@pytest.mark.parametrize("points", [8, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.trust("restore-kills", 16)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("harmed", [False, True], ids=["well", "damaged"])
-def test_a_restore_that_is_killed_leaves_the_one_or_the_other(lived, tmp_path, points, harmed):
+def test_a_restore_that_is_killed_leaves_the_one_or_the_other(lived, tmp_path, trust, harmed):
     if harmed:
         damage(lived.database)
-    for number in range(points):
+    numbers = trust.share(int(harmed), 2)
+    for number in numbers:
         here = Workspace(tmp_path / f"{number}")
         shutil.copytree(lived.root, here.root)
         shutil.copytree(lived.root, tmp_path / f"dry {number}")
@@ -369,27 +374,41 @@ def test_a_restore_that_is_killed_leaves_the_one_or_the_other(lived, tmp_path, p
             workspace = Workspace(tmp_path / f"dry {number}") if dry else here
             restore(workspace, find_backup(workspace))
 
-        killed_at(number / points, do)
+        killed_at((number - numbers[0]) / len(trust.numbers), do)
+        trust.tried += 1
         if current(here).health != "well":
-            assert harmed, "a database that was well is never left damaged"
+            if not harmed:  # a database that was well is never left damaged
+                trust.found(DAMAGED, number)
             restore(here, find_backup(here))
-        assert count(here) in ((30, 40) if not harmed else range(30, 41))
-        assert not [path.name for path in here.root.iterdir() if path.name.startswith(".restored.")]
-        assert all(not backup.problem for backup in backups_of(here))
+        if count(here) not in ((30, 40) if not harmed else range(30, 41)):
+            trust.found(LOST, f"{number}: {count(here)} judgements")
+        for path in here.root.iterdir():
+            if path.name.startswith(".restored."):
+                trust.found(LEFT, path.name)
+        for backup in backups_of(here):
+            if backup.problem:
+                trust.found(DAMAGED, backup.path.name)
 
 
 @needs_fork
-@pytest.mark.parametrize("points", [8, pytest.param(100, marks=pytest.mark.slow)])
-def test_a_backup_that_is_killed_is_whole_or_not_there(lived, points):
-    for number in range(points):
+@pytest.mark.trust("backup-kills", 8)
+@pytest.mark.timeout(3600)
+def test_a_backup_that_is_killed_is_whole_or_not_there(lived, trust):
+    for number in trust.numbers:
 
         def do(dry=False, number=number):
             with open_store(lived) as store:
                 back_up(store.connection, lived.backups / f"by-hand-{'dry' if dry else number}.db")
 
-        killed_at(number / points, do)
+        killed_at((number - trust.numbers.start) / len(trust.numbers), do)
+        trust.tried += 1
         with open_store(lived):
             pass  # what a killed process has left goes
-        assert not [path.name for path in lived.backups.iterdir() if path.name.startswith(".")]
-        assert all(not backup.problem for backup in backups_of(lived))
-    assert count(lived) == 40
+        for path in lived.backups.iterdir():
+            if path.name.startswith("."):
+                trust.found(LEFT, path.name)
+        for backup in backups_of(lived):
+            if backup.problem:
+                trust.found(DAMAGED, backup.path.name)
+    if count(lived) != 40:
+        trust.found(LOST, count(lived))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[3] / "packaging"
-NAMES = ("nvidia_driver", "torch_builds", "setup_checks", "setup_env", "licences")
+NAMES = ("nvidia_driver", "torch_builds", "setup_checks", "setup_env", "licences", "trust")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,8 @@ import threading
 
 import pytest
 
-from rlhf_desktop.core.errors import NotEnoughFeedback, StoreTrouble
+from rlhf_desktop.core.errors import Damaged, NotEnoughFeedback, StoreTrouble
+from rlhf_desktop.feedback.judgements import Judgement, Ranking
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.migrations import MIGRATIONS
 
@@ -93,3 +94,34 @@ def test_prompts_given_for_one_run_are_still_kept_out_when_held_out(store, proje
     store.prompts.create_set(project.id, "exam", [user("Two")], split="heldout")
     with pytest.raises(NotEnoughFeedback, match="held out"):
         store.snapshot_rows(project.id, "ppo", [user("two")])
+
+
+BITS_FLIPPED = {
+    "a verdict": ("UPDATE judgements SET verdict = replace(verdict, ':', ';')", lambda s, p: s.judged(p.id)),
+    "a verdict beside": ("UPDATE judgements SET also = '[{'", lambda s, p: s.judgements.all(p.id)),
+    "a prompt": ("UPDATE prompts SET messages = '[' || messages", lambda s, p: s.prompts.prompts(p.id)),
+    "a setting": ("UPDATE settings SET value = '{' WHERE key = 'k'", lambda s, p: s.settings.get("k", None, p.id)),
+    "a draft": ("UPDATE drafts SET value = '{'", lambda s, p: s.drafts.all(p.id, "Ada")),
+    "an answer": ("UPDATE judged_completions SET message_id = message_id || 'x'", lambda s, p: s.judged(p.id)),
+}
+
+
+@pytest.mark.parametrize("what", BITS_FLIPPED)
+def test_a_value_that_sqlite_takes_and_nobody_understands_is_damage(tmp_path, what):
+    flip, read = BITS_FLIPPED[what]
+    with Store.open(tmp_path / "feedback.db") as store:
+        project = store.projects.create("Mine")
+        _, question = store.conversations.start(project.id, user("Why?"))
+        answers = store.conversations.add_answers(question.id, ["good", "bad"])
+        store.judgements.add(Judgement(project.id, "me", tuple(a.id for a in answers), Ranking((1, 2))))
+        store.prompts.create_set(project.id, "set", [user("Why?")])
+        store.settings.set("k", {"a": 1}, project.id)
+        store.drafts.save(project.id, "Ada", "label:1", {"text": "so"})
+        read(store, project)
+        raw = store.connection.raw
+        raw.execute("PRAGMA foreign_keys=OFF")
+        for (trigger,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {trigger}")  # a bit that flips asks none of them
+        raw.execute(flip)
+        with pytest.raises(Damaged, match="damaged"):
+            read(store, project)

@@ -1,0 +1,108 @@
+"""What `make trust` tries: a row for each kind of bad luck or attack, how often it is tried, and what may be found.
+
+Only Python's standard library: `packaging/trust.py` reads this to know what to run, and the tests to know what they are a part of.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+LOST, DRAFTS, DAMAGED, LEFT = "judgements lost", "drafts lost", "damaged", "files left over"
+EMPTY, RAW, NO_REMEDY = "opened with less than the last backup", "raw errors", "errors without a remedy"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table.
+
+    Attributes:
+        key: What the tests' mark calls it.
+        title: What is tried.
+        unit: What is counted.
+        tests: The files or tests that try it, as pytest names them.
+        short: How often in the short form.
+        full: How often with TRUST=full.
+        portion: How many at most in one process, so that the full form can go on where it was; 0: all.
+        may: The most of each kind that may be found.
+        alone: Nothing else may run meanwhile: it measures time or memory.
+    """
+
+    key: str
+    title: str
+    unit: str
+    tests: str
+    short: int
+    full: int
+    may: Mapping[str, float] = field(default_factory=dict)
+    portion: int = 0
+    alone: bool = False
+
+    def count(self, level: str) -> int:
+        """How often it is tried."""
+        return self.full if level == "full" else self.short
+
+
+_OPERATIONS = "tests/unit/operations/test_operations_"
+_RESTORING = f"{_OPERATIONS}restoring.py::test_"
+
+ROWS = (
+    Row(
+        "label-kills",
+        "kill −9 of the window while it labels",
+        "kills",
+        "tests/e2e/test_label_kills.py",
+        short=20,
+        full=1000,
+        may={LOST: 0, DAMAGED: 0, DRAFTS: 0},
+        portion=50,
+    ),
+    Row(
+        "store-kills",
+        "kill −9 between and within single writes of a judgement",
+        "kills",
+        "tests/e2e/test_store_kills.py",
+        short=100,
+        full=1000,
+        may={LOST: 0, DAMAGED: 0, DRAFTS: 0},
+        portion=200,
+    ),
+    Row(
+        "restore-kills",
+        "kill −9 while a backup is restored, over a database that is well and one that is damaged",
+        "kills",
+        f"{_RESTORING}a_restore_that_is_killed_leaves_the_one_or_the_other",
+        short=20,
+        full=50,
+        may={LOST: 0, DAMAGED: 0, LEFT: 0},
+    ),
+    Row(
+        "backup-kills",
+        "kill −9 while the database is backed up",
+        "kills",
+        f"{_RESTORING}a_backup_that_is_killed_is_whole_or_not_there",
+        short=30,
+        full=100,
+        may={LOST: 0, DAMAGED: 0, LEFT: 0},
+    ),
+    Row(
+        "damage",
+        "databases damaged by flipped bits, cut ends, zeroes and noise, in the file or in its journal",
+        "databases",
+        f"{_OPERATIONS}damage.py",
+        short=400,
+        full=400,
+        may={EMPTY: 0, RAW: 0, NO_REMEDY: 0},
+    ),
+    Row(
+        "restores",
+        "restores over a damaged database with the journal of a kill",
+        "restores",
+        f"{_RESTORING}forty_restores_over_damaged_databases_all_succeed",
+        short=40,
+        full=40,
+    ),
+)
+
+
+def by_key(key: str) -> Row:
+    """The row a test belongs to."""
+    return next(row for row in ROWS if row.key == key)
