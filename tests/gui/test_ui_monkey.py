@@ -71,7 +71,7 @@ def press_at_random(whole, count):
 
 
 @pytest.mark.parametrize("count", [pytest.param(1_000, id="1000"), pytest.param(10_000, id="10000", marks=pytest.mark.slow)])
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_random_keys_start_nothing_by_accident_and_lose_nothing(whole, monkeypatch, count):
     stored = []
     monkeypatch.setattr(Judging, "_store_it", _noting(Judging._store_it, stored))
