@@ -3,10 +3,11 @@
 from typing import Literal
 
 from rlhf_desktop.core.messages import Messages
-from rlhf_desktop.core.passes import Road
 from rlhf_desktop.core.recipes import Dtype
 from rlhf_desktop.core.runs import ModelRef, Value
 from rlhf_desktop.core.thoughts import Kind
+
+Road = Literal["fast", "general"]  # rows end to end, a prompt once for its answers; or each answer in a padded row of its own
 
 
 class TextRow(Value):

@@ -6,7 +6,6 @@ when nothing else fits.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 from rlhf_desktop.core.trunk import Trunk, token_bytes
 
@@ -25,8 +24,6 @@ HELDOUT_PROMPTS = 12  # answered at each of PPO's looks; the best parameters are
 PPO_LOOKS = 4  # at held-out prompts in a run, the first one apart
 CALIBRATION_PROMPTS = 64  # their mean score is known to an eighth of the scores' spread, their mean length to a twelfth
 CALIBRATION_SHARE = 16  # at most the sixteenth part of a PPO run's answers are for knowing the scale
-
-Road = Literal["fast", "general"]  # rows end to end, a prompt once for its answers; or each answer in a padded row of its own
 
 
 def plateau_tokens(device: str) -> int:

@@ -27,13 +27,12 @@ can be kept, and a person's judgement is worth more. `rule_hash` is recorded in 
 the rule cannot pass unnoticed; a changed rule is a new rule and needs a new name.
 """
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from rlhf_desktop.core.files import sha256_file
 
 RULE_NAME = "support-v1"
 PARTS = ("acknowledgement", "product", "next_step", "length", "end")
@@ -85,7 +84,7 @@ def ranks(scores: Sequence[RuleScore]) -> list[int]:
 
 def rule_hash() -> str:
     """SHA-256 of this file: which version of the rule made a judgement."""
-    return sha256_file(Path(__file__))
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 # --- parts --------------------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from rlhf_desktop.core.platform import is_alive, process_ref, remove_tree
 from rlhf_desktop.feedback.bundles import Bundle, open_bundle, write_bundle
 from rlhf_desktop.feedback.formats.parquet import installed, read_parquet, write_parquet
 from rlhf_desktop.jobs.runfolder import RunFolder
-from rlhf_desktop.operations.report_pages import as_cell, as_line
+from rlhf_desktop.operations.markdown import as_cell, as_line
 from rlhf_desktop.store.backups import COMPANIONS, SET_ASIDE, check_health, clean_copy
 from rlhf_desktop.store.bundling import bundle_rows, merge_rows
 from rlhf_desktop.store.database import Store

@@ -16,9 +16,8 @@ import rlhf_desktop
 from rlhf_desktop.core.errors import ModelTrouble, WorkerTrouble
 from rlhf_desktop.core.families import TEACHABLE, Verdict, verdict
 from rlhf_desktop.core.files import write_json
-from rlhf_desktop.core.measures import FamilyCheck
+from rlhf_desktop.core.measures import FamilyCheck, Road
 from rlhf_desktop.core.modelfiles import voice_hash
-from rlhf_desktop.core.passes import Road
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import ModelRef, Value
 from rlhf_desktop.hub.library import Library

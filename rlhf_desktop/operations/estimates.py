@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlhf_desktop.core.errors import NotEnoughFeedback
-from rlhf_desktop.core.measures import Rates
-from rlhf_desktop.core.passes import Road
+from rlhf_desktop.core.measures import Rates, Road
 from rlhf_desktop.operations.estimated_memory import memory_parts
 from rlhf_desktop.operations.estimated_time import time_phases
 from rlhf_desktop.operations.workload import RowSizes, RunPlan, Workload

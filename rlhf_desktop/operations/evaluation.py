@@ -18,8 +18,8 @@ from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.jobs.chat_client import ChatWorker
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.generation import OnProgress, generate_answers, score_answers
+from rlhf_desktop.operations.lineage import lineage
 from rlhf_desktop.operations.rows import Answer, AnswerRow
-from rlhf_desktop.operations.training import lineage
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """From an adapter back to what made it: runs, the exact feedback, the guideline versions and the code."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef, RunConfig
 from rlhf_desktop.feedback.snapshot import read_snapshot
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.jobs.runnotes import Provenance, provenance, title_of
-from rlhf_desktop.operations.training import lineage
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,18 @@ class LineageStep:
     first: str  # when the oldest and the newest judgement were made, "" when not known
     last: str
     versions: dict[str, str]
+
+
+def lineage(runs: Path, adapter: AdapterRef | None) -> Sequence[RunConfig]:
+    """The runs behind an adapter, newest first, as far as their folders are here."""
+    chain: list[RunConfig] = []
+    while adapter is not None:
+        folder = RunFolder(Path(adapter.path).parent)
+        if folder.path.parent.resolve() != runs.resolve() or not folder.config_file.exists():
+            break
+        chain.append(folder.config())
+        adapter = chain[-1].start
+    return chain
 
 
 def adapter_lineage(workspace: Workspace, adapter: AdapterRef | None) -> list[LineageStep]:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace, NotEnoughFeedback
-from rlhf_desktop.core.measures import ModelCheck, RowSize, TextRow
-from rlhf_desktop.core.passes import Road
+from rlhf_desktop.core.measures import ModelCheck, Road, RowSize, TextRow
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import free_disk_bytes
 from rlhf_desktop.core.recipes import ALGORITHMS, Algorithm, check_quantization, make_settings

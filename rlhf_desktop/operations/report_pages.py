@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from rlhf_desktop.core.files import write_atomic
 from rlhf_desktop.core.paths import resources_dir
+from rlhf_desktop.operations.markdown import as_cell, as_line
 from rlhf_desktop.operations.rows import disk_troubles
 
 _T = TypeVar("_T")
@@ -159,19 +160,6 @@ def _markdown(block: Block) -> list[str]:
 def _table(table: Table) -> list[str]:
     lines = ["| " + " | ".join(map(as_cell, table.headings)) + " |", "|" + "---|" * len(table.headings)]
     return [*lines, *("| " + " | ".join(map(as_cell, row)) + " |" for row in table.rows)]
-
-
-def as_cell(text: str) -> str:
-    """A text in a table of the Markdown file."""
-    return as_line(text).replace("|", "\\|")
-
-
-def as_line(text: str) -> str:
-    """On one line, and nothing in it acts as Markdown or HTML: models and colleagues write all sorts of things."""
-    flat = " ".join(text.split())
-    for special in ("\\", "`", "*", "_", "<", "[", "]", "#", "!"):
-        flat = flat.replace(special, "\\" + special)
-    return flat
 
 
 def sampled(rows: Sequence[_T], most: int = 12) -> tuple[_T, ...]:

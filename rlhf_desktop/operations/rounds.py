@@ -15,7 +15,7 @@ from rlhf_desktop.feedback.rankings import pairs
 from rlhf_desktop.feedback.snapshot import RankedAnswers, read_snapshot
 from rlhf_desktop.jobs.queue import Queue, RunSummary
 from rlhf_desktop.operations.blind_results import EvaluationSummary, evaluations
-from rlhf_desktop.operations.training import lineage
+from rlhf_desktop.operations.lineage import lineage
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.evaluations import Adoption
 

@@ -2,7 +2,6 @@
 
 import functools
 import importlib.metadata
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,15 +174,3 @@ def run_result(run: RunFolder) -> RunResult:
     """The result of a run: its adapter, if it got that far, and the measures of its `finished` event."""
     last = next((event for event in reversed(tail_events(run.events)) if isinstance(event, Finished)), None)
     return RunResult(run.id, run.adapter if run.adapter.is_dir() else None, dict(last.metrics) if last else {})
-
-
-def lineage(runs: Path, adapter: AdapterRef | None) -> Sequence[RunConfig]:
-    """The runs behind an adapter, newest first, as far as their folders are here."""
-    chain: list[RunConfig] = []
-    while adapter is not None:
-        folder = RunFolder(Path(adapter.path).parent)
-        if folder.path.parent.resolve() != runs.resolve() or not folder.config_file.exists():
-            break
-        chain.append(folder.config())
-        adapter = chain[-1].start
-    return chain

@@ -10,16 +10,8 @@ from math import ceil
 from random import Random
 from typing import Any, Literal
 
-from rlhf_desktop.core.measures import RowSize
-from rlhf_desktop.core.passes import (
-    HELDOUT_PROMPTS,
-    KEPT_TOKENS,
-    PPO_LOOKS,
-    WASTE,
-    Road,
-    cut_passes,
-    plateau_tokens,
-)
+from rlhf_desktop.core.measures import Road, RowSize
+from rlhf_desktop.core.passes import HELDOUT_PROMPTS, KEPT_TOKENS, PPO_LOOKS, WASTE, cut_passes, plateau_tokens
 from rlhf_desktop.core.recipes import Algorithm, DpoSettings, KtoSettings, PpoSettings, RewardSettings, SftSettings, make_settings
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.operations.fitting import fitted

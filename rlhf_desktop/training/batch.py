@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlhf_desktop.core.passes import WASTE, Road
+from rlhf_desktop.core.measures import Road
+from rlhf_desktop.core.passes import WASTE
 from rlhf_desktop.inference.attention import Layout
 from rlhf_desktop.inference.device import send
 

@@ -14,7 +14,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rlhf_desktop.core.errors import NoSpace
-from rlhf_desktop.core.passes import Road, cut_passes, usable_bytes
+from rlhf_desktop.core.measures import Road
+from rlhf_desktop.core.passes import cut_passes, usable_bytes
 from rlhf_desktop.core.trunk import token_bytes, trunk_of
 from rlhf_desktop.inference.device import fits, free_cache
 from rlhf_desktop.training.batch import Group, micro_batches, tokens_on

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.families import TEACHABLE
-from rlhf_desktop.core.passes import Road, head_chunk_tokens
+from rlhf_desktop.core.measures import Road
+from rlhf_desktop.core.passes import head_chunk_tokens
 from rlhf_desktop.inference.adapters import active_stack
 from rlhf_desktop.inference.attention import eager, names_its_windows
 from rlhf_desktop.inference.device import raise_if_of_device

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlhf_desktop.core.passes import Road
+from rlhf_desktop.core.measures import Road
 from rlhf_desktop.inference.device import send
 from rlhf_desktop.inference.own_head import trunk_of
 from rlhf_desktop.inference.reach import alike, begin_rows, reach

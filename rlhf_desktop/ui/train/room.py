@@ -20,13 +20,12 @@ from rlhf_desktop.jobs.runnotes import RunNotes, annotate_run, run_notes, title_
 from rlhf_desktop.jobs.turns import end_now, move, waiting_runs
 from rlhf_desktop.operations.comparing import compare_runs
 from rlhf_desktop.operations.estimates import Estimate
-from rlhf_desktop.operations.lineage import adapter_lineage
+from rlhf_desktop.operations.lineage import adapter_lineage, lineage
 from rlhf_desktop.operations.outlook import Outlook, outcome_of, outlook
 from rlhf_desktop.operations.preflight import Preflight, preflight, rough_estimates, start_checked
 from rlhf_desktop.operations.report import run_report
 from rlhf_desktop.operations.report_pages import write_report
 from rlhf_desktop.operations.rounds import LearningHint, adopt, learning_hint
-from rlhf_desktop.operations.training import lineage
 from rlhf_desktop.operations.workload import RunPlan
 from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.context import Context

@@ -12,7 +12,8 @@ from rlhf_desktop.feedback.snapshot import ThumbedAnswer, read_snapshot
 from rlhf_desktop.jobs import runfolder
 from rlhf_desktop.operations.amounts import amounts
 from rlhf_desktop.operations.feedback import import_feedback
-from rlhf_desktop.operations.training import lineage, run_result, start_run, versions
+from rlhf_desktop.operations.lineage import lineage
+from rlhf_desktop.operations.training import run_result, start_run, versions
 
 
 @pytest.fixture
