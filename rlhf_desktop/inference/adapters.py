@@ -7,6 +7,7 @@ adapters compute in the base's dtype (the optimiser keeps float32 copies), and t
 else (no dropout, casts or checks), which matters on a CPU where the products are small.
 """
 
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -211,8 +212,11 @@ class AdapterHost:
             for end, factor in ((_DOWN, layer.lora_A), (_UP, layer.lora_B))
         }
 
-    def activate(self, names: Sequence[str]) -> None:
-        """Make exactly these adapters take part in the forward pass; [] is the plain base. `requires_grad` is not touched."""
+    def activate(self, names: Sequence[str], *, scale: float = 1.0) -> None:
+        """Make exactly these adapters take part in the forward pass; [] is the plain base. `requires_grad` is not touched.
+
+        With `scale` all of them count so much more or less than they were trained to: 0 is the plain base, 0.5 half of alpha.
+        """
         unknown = set(names) - set(self.names)
         if unknown:
             raise KeyError(f"no adapter {sorted(unknown)} on this base")
@@ -220,7 +224,7 @@ class AdapterHost:
             assert isinstance(module, _LeanLoraLinear)
             module.joined = None
             module.stack = [
-                (module.lora_A[name].weight, module.lora_B[name].weight, module.scaling[name])
+                (module.lora_A[name].weight, module.lora_B[name].weight, scale * module.scaling[name])
                 for name in names
                 if name in module.lora_A
             ]
@@ -251,7 +255,8 @@ class AdapterHost:
         self.activate([])
         self.names.remove(name)
         del self._configs[name]
-        with self._gradients_kept():
+        with self._gradients_kept(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Adapter .* was active which is now deleted")  # PEFT's choice, not ours
             for layer in self._adapted(name).values():
                 layer.delete_adapter(name)
 

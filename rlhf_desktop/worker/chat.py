@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from pydantic import ValidationError
@@ -39,7 +40,7 @@ from rlhf_desktop.core.protocol import (
     parse_request,
 )
 from rlhf_desktop.inference.chat_text import thinking_of
-from rlhf_desktop.inference.device import empty_cache, is_dead, is_out_of_memory, name, uuid
+from rlhf_desktop.inference.device import empty_cache, is_dead, is_out_of_memory
 from rlhf_desktop.worker.session import Session, Stop
 
 
@@ -142,15 +143,15 @@ class Server:
         if self._session is None or not self._session.is_for(request):
             self._unload()  # first, so that two models are never in memory together
             self._session = Session(request, lambda share: self._send(Loading(id=request.id, share=share)))
-        base = self._session.host.base
-        where = {"device": str(base.device), "device_name": name(base.device), "device_uuid": uuid(base.device)}
-        dtype = str(base.dtype).removeprefix("torch.")
-        kind = thinking_of(base.tokenizer).kind
+        engine = self._session.engine
+        kind = thinking_of(engine.voice.tokenizer).kind
         load_s = round(time.perf_counter() - start, 3)
-        self._send(Loaded(id=request.id, **where, dtype=dtype, load_s=load_s, thinking=kind, note=base.note))
+        self._send(Loaded(id=request.id, **asdict(engine.held), load_s=load_s, thinking=kind))
         return {}
 
     def _unload(self) -> None:
+        if self._session is not None:
+            self._session.close()
         self._session = None
         gc.collect()
         empty_cache()

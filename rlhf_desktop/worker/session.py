@@ -1,13 +1,13 @@
 """A loaded base model and its adapters, and what can be asked of them: answers, scores, likelihoods."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rlhf_desktop.core.errors import BadInput, ModelTrouble
+from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import (
     Generate,
@@ -24,9 +24,9 @@ from rlhf_desktop.core.recipes import Quantization
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.chat_text import thinking_of
+from rlhf_desktop.inference.engines.base import Applied, Engine, check_fits
+from rlhf_desktop.inference.engines.pytorch import TorchEngine
 from rlhf_desktop.inference.model import load_base
-from rlhf_desktop.inference.sampler import SampledAnswer, sample
-from rlhf_desktop.inference.score import MAX_TOKENS, Pair, token_logprobs
 from rlhf_desktop.inference.template import encode_pair, kept_turns
 from rlhf_desktop.training.batch import Group
 from rlhf_desktop.training.reward_model import RewardModel, Scores
@@ -35,60 +35,61 @@ from rlhf_desktop.worker.writing import LEAST_THOUGHT_TOKENS, Writer, thought_ro
 Send = Callable[[Reply], None]
 Stop = Callable[[], bool]
 
-KEPT_ADAPTERS = 4
-"""Adapters kept on the base, the least recently used going first: each costs memory, and little time."""
-
 ASK_STOP_EVERY = 8
 """Prompts scored between two looks at whether to stop."""
 
 
 class Session:
-    """One base model with its adapters."""
+    """One base model with its adapters, computed by an engine. What a reward model says is always computed by torch."""
 
     def __init__(self, request: Load, on_share: Callable[[float], None] | None = None) -> None:
         self._ref = request.base
         self._dtype = request.dtype
         held: Quantization = "4bit" if request.base.quantization == "4bit" else "none"
-        self.host = AdapterHost(load_base(request.base, dtype=request.dtype, quantization=held, on_share=on_share))
-        self._adapters: OrderedDict[str, str] = OrderedDict()  # hash → name on the host
+        base = load_base(request.base, dtype=request.dtype, quantization=held, on_share=on_share)
+        self.engine: Engine = TorchEngine(base, request.base.name)
         self._reward: tuple[str, RewardModel] | None = None  # its hash
-        self._likelihood_tokens = MAX_TOKENS  # at once; fewer when memory has run out
+
+    @property
+    def host(self) -> AdapterHost:
+        """The model as torch holds it."""
+        assert isinstance(self.engine, TorchEngine)
+        return self.engine.host
 
     def is_for(self, request: Load) -> bool:
         """Whether this is the model asked for."""
         ours, theirs = ((base.hash, base.path, base.quantization == "4bit") for base in (self._ref, request.base))
         return (ours, self._dtype) == (theirs, request.dtype)
 
+    def close(self) -> None:
+        """Give back what the engine holds."""
+        self.engine.close()
+
     # --- answers --------------------------------------------------------------------------------------------------------------
 
     def generate(self, request: Generate, send: Send, stop: Stop) -> dict[str, Any]:
         """Answer with tokens as they come, and each completion when it is complete."""
-        base, fewer = self.host.base, list[int]()
-        writer = Writer(base, request, send)
+        fewer = list[int]()
+        writer = Writer(self.engine.voice, request, send)
         new, begun = request.sampling.max_new_tokens, len(writer.begun_ids)
         prompts = [self._prompt_ids(messages, new, writer.room, begun) for messages in request.prompts]
-        writer.fit_room(self._context_tokens() - max(map(len, prompts), default=0) - begun - new)
-        self._use(request.adapter)
-
-        def sampler(*, seed: int, **asked: Any) -> list[SampledAnswer]:
-            generator = torch.Generator().manual_seed(seed)
-            return sample(self.host.model, pad_id=base.pad_id, generator=generator, on_fewer=fewer.append, **asked)
-
-        writer.write(prompts, sampler, stop)
+        writer.fit_room(self.engine.context_tokens - max(map(len, prompts), default=0) - begun - new)
+        applied = Applied(request.adapter) if request.adapter else None
+        writer.write(prompts, partial(self.engine.sample, applied=applied, on_fewer=fewer.append), stop)
         return {"tokens": writer.sent_tokens, **({"rows_at_once": fewer[-1]} if fewer else {})}
 
     def measure(self, request: Measure, send: Send) -> dict[str, Any]:
         """Answer with how much of what the model can read this conversation takes, and how much of it is left out."""
-        room = thought_room(thinking_of(self.host.base.tokenizer), request.sampling)
+        room = thought_room(thinking_of(self.engine.voice.tokenizer), request.sampling)
         kept, ids = self._fitting(request.prompt, request.sampling.max_new_tokens, room)
-        send(Measured(id=request.id, tokens=len(ids), limit=self._context_tokens(), left_out=len(request.prompt) - len(kept)))
+        send(Measured(id=request.id, tokens=len(ids), limit=self.engine.context_tokens, left_out=len(request.prompt) - len(kept)))
         return {}
 
     def _fitting(self, messages: Messages, max_new_tokens: int, thought_tokens: int) -> tuple[Messages, list[int]]:
         """The conversation without its oldest turns where it is too long. A long thought takes half of the room at most."""
-        limit = self._context_tokens()
+        limit = self.engine.context_tokens
         room = max_new_tokens + min(thought_tokens, limit // 2)
-        return kept_turns(self.host.base.tokenizer, messages, max(1, limit - room), thinking=thought_tokens > 0)
+        return kept_turns(self.engine.voice.tokenizer, messages, max(1, limit - room), thinking=thought_tokens > 0)
 
     def _prompt_ids(self, messages: Messages, max_new_tokens: int, thought_tokens: int, begun_tokens: int) -> list[int]:
         """What the model reads before an answer, of which there are `begun_tokens` already.
@@ -96,7 +97,7 @@ class Session:
         Raises:
             BadInput: even the last message is longer than what the model can read, or leaves no room to go on.
         """
-        most, limit = begun_tokens + max_new_tokens, self._context_tokens()
+        most, limit = begun_tokens + max_new_tokens, self.engine.context_tokens
         _, ids = self._fitting(messages, most, thought_tokens)
         if len(ids) + most + (LEAST_THOUGHT_TOKENS if thought_tokens else 0) <= limit:
             return ids
@@ -111,9 +112,6 @@ class Session:
             f"must fit with it in {limit:,}.",
             "Shorten the message or the answer.",
         )
-
-    def _context_tokens(self) -> int:
-        return int(getattr(self.host.model.config.get_text_config(), "max_position_embeddings", 2**17))
 
     # --- numbers --------------------------------------------------------------------------------------------------------------
 
@@ -140,29 +138,21 @@ class Session:
 
     def likelihood(self, request: Likelihood, send: Send, stop: Stop) -> dict[str, Any]:
         """Answer with summed log-probabilities and token counts."""
-        self._use(request.adapter)
+        applied, smaller = Applied(request.adapter) if request.adapter else None, list[int]()
         sums: list[list[float]] = []
         counts: list[list[int]] = []
         for chunk in self._encoded(request.prompts, request.completions):
             if stop():
                 break
             pairs = [pair for row in chunk for pair in row]
-            found = iter(self._token_logprobs(pairs))
+            found = iter(self.engine.token_logprobs(pairs, applied=applied, on_smaller=smaller.append))
             for row in chunk:
                 logprobs = [next(found) for _ in row]
                 sums.append([float(values.sum()) for values in logprobs])
                 counts.append([len(values) for values in logprobs])
         else:
             send(LikelihoodResult(id=request.id, logprobs=sums, tokens=counts))
-        shrunk = self._likelihood_tokens < MAX_TOKENS
-        return {"tokens": sum(map(sum, counts)), **({"tokens_at_once": self._likelihood_tokens} if shrunk else {})}
-
-    def _token_logprobs(self, pairs: Sequence[Pair]) -> list[torch.Tensor]:
-        def shrink(tokens: int) -> None:
-            self._likelihood_tokens = tokens
-
-        model, pad_id = self.host.model, self.host.base.pad_id
-        return token_logprobs(model, pairs, pad_id=pad_id, max_tokens=self._likelihood_tokens, on_smaller=shrink)
+        return {"tokens": sum(map(sum, counts)), **({"tokens_at_once": smaller[-1]} if smaller else {})}
 
     def _encoded(
         self, prompts: Sequence[Messages], completions: Sequence[Sequence[str]]
@@ -176,54 +166,20 @@ class Session:
             raise BadInput(
                 f"There are {len(prompts)} prompts, but answers to {len(completions)}.", "Give a list of answers to each."
             )
-        tokenizer, end_id, limit = self.host.base.tokenizer, self.host.base.end_ids[0], self._context_tokens()
+        tokenizer, end_id, limit = self.engine.voice.tokenizer, self.engine.voice.end_ids[0], self.engine.context_tokens
         for start in range(0, len(prompts), ASK_STOP_EVERY):
             rows = zip(prompts[start : start + ASK_STOP_EVERY], completions[start : start + ASK_STOP_EVERY], strict=True)
             yield [[encode_pair(tokenizer, prompt, text, limit, end_id=end_id) for text in texts] for prompt, texts in rows]
 
-    # --- adapters -------------------------------------------------------------------------------------------------------------
-
-    def _use(self, adapter: AdapterRef | None) -> None:
-        """Make the plain base or the base with this adapter what the model computes."""
-        if adapter is None:
-            self.host.activate([])
-            return
-        if adapter.hash not in self._adapters:
-            self._check_fits(adapter)
-            self._make_room()
-            name = f"adapter-{adapter.hash[:16]}"
-            try:
-                self.host.load(Path(adapter.path), name)
-            except Exception:
-                if name in self.host.names:  # half loaded
-                    self.host.remove(name)
-                raise
-            self._adapters[adapter.hash] = name
-        self._adapters.move_to_end(adapter.hash)
-        self.host.activate([self._adapters[adapter.hash]])
-
-    def _make_room(self) -> None:
-        while len(self._adapters) >= KEPT_ADAPTERS:
-            _, name = self._adapters.popitem(last=False)
-            self.host.remove(name)
-
     def _reward_model(self, adapter: AdapterRef) -> RewardModel:
         if self._reward is None or self._reward[0] != adapter.hash:
-            self._check_fits(adapter)
+            check_fits(adapter, self._ref.hash, self._ref.name)
             if self._reward is not None:
                 for member in self._reward[1].members:
                     self.host.remove(member.name)
                 self._reward = None
             self._reward = (adapter.hash, RewardModel.load(self.host, Path(adapter.path)))
         return self._reward[1]
-
-    def _check_fits(self, adapter: AdapterRef) -> None:
-        if adapter.base_hash != self._ref.hash:
-            raise ModelTrouble(
-                f"“{adapter.name}” was trained on another base model than {self._ref.name}.",
-                "Switch to the base model it was trained on, or train it again on this one.",
-                f"adapter's base {adapter.base_hash}, loaded {self._ref.hash}",
-            )
 
 
 def _by_prompt(parts: Sequence[Scores], name: str, shape: Sequence[int]) -> Sequence[torch.Tensor]:

@@ -11,7 +11,7 @@ from typing import Any
 from rlhf_desktop.core.protocol import Completion, Generate, Reply, Sampling, Token, Written
 from rlhf_desktop.core.thoughts import DEFAULT_THOUGHT_TOKENS, ThoughtSplitter
 from rlhf_desktop.inference.chat_text import PLAIN_STOPS, Thinking, thinking_of
-from rlhf_desktop.inference.model import BaseModel
+from rlhf_desktop.inference.engines.base import Voice
 from rlhf_desktop.inference.sampler import Finish, SampledAnswer
 from rlhf_desktop.inference.streaming import StopText, TextStream
 from rlhf_desktop.inference.template import completion_ids, encode
@@ -139,7 +139,7 @@ class Writer:
         send: Takes the replies.
     """
 
-    def __init__(self, base: BaseModel, request: Generate, send: Send) -> None:
+    def __init__(self, base: Voice, request: Generate, send: Send) -> None:
         self._base, self._request, self._send = base, request, send
         self._thinking = thinking_of(base.tokenizer)
         added, marks = base.tokenizer.added_tokens_decoder, "".join(self._thinking.tags.marks)
