@@ -288,7 +288,7 @@ def choose(logits: torch.Tensor, uniforms: torch.Tensor, sampling: Sampling) -> 
 
     Args:
         logits: (B, V), any float type.
-        uniforms: (B,), in [0, 1).
+        uniforms: (B,), in [0, 1); 1 itself, which one just below it may have been rounded to, draws as the highest does.
         sampling: Temperature and top_p.
     """
     if sampling.temperature == 0:
@@ -302,7 +302,7 @@ def choose(logits: torch.Tensor, uniforms: torch.Tensor, sampling: Sampling) -> 
 def _invert(probabilities: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
     """Index i with cumulative(i - 1) <= u * total < cumulative(i); an index of probability 0 never comes out."""
     cumulative = probabilities.cumsum(-1)  # (B, V)
-    targets = uniforms[:, None] * (cumulative[:, -1:] * (1 - 2**-22))  # stays below the total after rounding
+    targets = uniforms[:, None] * (cumulative[:, -1:] * (1 - 2**-22))  # below the total, even for a number rounded to 1
     return torch.searchsorted(cumulative, targets, right=True)[:, 0]
 
 

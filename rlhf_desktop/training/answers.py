@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rlhf_desktop.training.batch import Group
-from rlhf_desktop.training.losses import sum_by_owner
+from rlhf_desktop.training.losses import answer_rewards, gae, group_advantages, sum_by_owner, token_rewards, whiten
 from rlhf_desktop.training.watchdog import Health
 
 
@@ -38,6 +38,11 @@ class Answers:
         """Tokens of each answer, E."""
         return [len(answer) for answer in self.ids]
 
+    @property
+    def gain(self) -> Tensor:
+        """(N,) log π − log π_ref of each token."""
+        return self.logprobs - self.reference
+
     def _by_answer(self, values: Tensor) -> Tensor:
         """(N,) → (E,) sums."""
         owner = torch.arange(len(self.lengths)).repeat_interleave(torch.tensor(self.lengths))
@@ -46,12 +51,27 @@ class Answers:
     @property
     def kl(self) -> Tensor:
         """(E,) Σₜ log π − log π_ref, in nats an answer."""
-        return self._by_answer(self.logprobs - self.reference)
+        return self._by_answer(self.gain)
 
     @property
     def badness(self) -> Tensor:
         """(E,) the price of each answer's bad parts."""
         return self._by_answer(self.bad_parts)
+
+    def advantages(self, baseline: str, kl_coef: float, gae_lambda: float) -> tuple[Tensor, Tensor]:
+        """How much better each token did than expected, and what its value should have been: advantages and returns (N,).
+
+        With `baseline` "value" the expectation is the value before the token (`losses.token_rewards`, then `losses.gae`, whitened
+        over the batch); with "rloo" or "grpo" it is the other answers to the prompt (`losses.answer_rewards`, then
+        `losses.group_advantages`), the same for all tokens of an answer, and there is nothing to foresee: returns are 0.
+        """
+        if baseline == "value":
+            rewards = token_rewards(self.gain, self.bad_parts, self.scores, self.lengths, kl_coef)
+            advantages = gae(rewards, self.values, self.lengths, gae_lambda)
+            return whiten(advantages), advantages + self.values
+        totals = answer_rewards(self.scores, self.kl, self.badness, kl_coef)
+        each = group_advantages(totals, [len(group.answers) for group in self.groups], baseline)
+        return each.repeat_interleave(torch.tensor(self.lengths)), torch.zeros_like(self.values)
 
     @property
     def health(self) -> Health:

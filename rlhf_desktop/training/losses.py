@@ -107,6 +107,73 @@ def kto_loss(gain: Tensor, desirable: Tensor, drift: Tensor, beta: float) -> Ten
     return 1 - torch.sigmoid(beta * sign * (gain - drift.detach()))
 
 
+def pessimistic_scores(members: Tensor, caution: float) -> tuple[Tensor, Tensor]:
+    """What an ensemble of reward models says of each answer, less what its members disagree by.
+
+    s = mean over members − caution · spread over members (after Coste et al., 2024, who take the variance for the spread): where
+    the members disagree, the feedback has not spoken, and a high score is likely to be a mistake.
+
+    Args:
+        members: (M, E) score of each answer by each member.
+        caution: ≥ 0; 0 takes the mean.
+
+    Returns:
+        Scores (E,) and the spread of each (E,): the standard deviation over the M members, 0 for one.
+    """
+    spread = members.std(0, unbiased=False)
+    return members.mean(0) - caution * spread, spread
+
+
+def penalised_scores(scores: Tensor, ended: Tensor, length_prices: Tensor, *, clip: float, missing_end: float) -> Tensor:
+    """What each answer as a whole earns, (E,): clip(s, −clip, clip) − missing_end · [not ended] − price of its length.
+
+    An answer that does not end pays the same whatever its score is, as the clip comes first (the “EOS trick” of Huang et al., 2024,
+    as a price).
+
+    Args:
+        scores: (E,) in standard deviations from the reference's usual.
+        ended: (E,) true for answers that came to their end by themselves.
+        length_prices: (E,) what each answer pays for the drift of all in length (`scale.Scale.length_penalty`).
+        clip: Scores further from the usual count no more.
+        missing_end: ≥ 0.
+    """
+    return scores.clamp(-clip, clip) - missing_end * ~ended - length_prices
+
+
+def token_rewards(gain: Tensor, bad_parts: Tensor, scores: Tensor, lengths: list[int], kl_coef: float) -> Tensor:
+    """Reward of each token: the KL price and the price of bad parts where they arise, the answer's score on its last token.
+
+    r_t = −c · gain_t − bad_t + [t = T] · s (Ziegler et al., 2019; Ouyang et al., 2022). gain = log π_old − log π_ref of the token
+    that was sampled is the estimate k1 of the KL, and its own reward: a token the policy came to like more than the reference does
+    pays for it.
+
+    Args:
+        gain: (N,) by token, answers end to end.
+        bad_parts: (N,) ≥ 0.
+        scores: (E,) by answer.
+        lengths: Tokens of each answer, each at least 1, summing to N.
+        kl_coef: c ≥ 0.
+    """
+    rewards = -kl_coef * gain - bad_parts
+    rewards[torch.tensor(lengths).cumsum(0) - 1] += scores
+    return rewards
+
+
+def answer_rewards(scores: Tensor, kl: Tensor, badness: Tensor, kl_coef: float) -> Tensor:
+    """Reward of each answer as one act, (E,): s − c · Σ_t gain_t − Σ_t bad_t, the sum of its `token_rewards`.
+
+    For RLOO and GRPO, which compare whole answers. The KL is in the reward, as in Ahmadian et al. (2024); Shao et al. (2024) have
+    it as a term of the loss instead.
+
+    Args:
+        scores: (E,) by answer.
+        kl: (E,) the gains of its tokens, summed.
+        badness: (E,) the prices of its bad parts, summed.
+        kl_coef: c ≥ 0.
+    """
+    return scores - kl_coef * kl - badness
+
+
 def gae(rewards: Tensor, values: Tensor, lengths: list[int], lam: float) -> Tensor:
     """Generalised advantage estimation at γ = 1 (Schulman et al., 2016, eq. 16), each answer by itself.
 

@@ -9,11 +9,12 @@ answer tokens t = 1…T:
     loss = mean over tokens of the clipped surrogate + value_coef · clipped value loss
 
 Schulman et al. (2017); Ziegler et al. (2019) for the adaptive price c of the KL (k1); Huang et al. (2024) for the details that
-matter. μ and σ are the reward model's mean and spread on the reference's own answers, one to each of some prompts (`scale`, where
-the price of drift in length is too); badₜ says how much a token looks like the parts that were marked as bad in answers. The value
-head is a linear layer on the policy's own states, no second backbone; it starts at the usual reward, or every answer would look
-like a disappointment. With `baseline` rloo or grpo there is no value head: an answer is compared with the other answers to its
-prompt (`losses.group_advantages`). Left out: an entropy bonus, and values for prompts.
+matter. The parts are pure functions in `losses`, joined by `Answers.advantages`. μ and σ are the reward model's mean and spread on
+the reference's own answers, one to each of some prompts (`scale`, where the price of drift in length is too); badₜ says how much a
+token looks like the parts that were marked as bad in answers. The value head is a linear layer on the policy's own states, no
+second backbone; it starts at the usual reward, or every answer would look like a disappointment. With `baseline` rloo or grpo there
+is no value head: an answer is compared with the other answers to its prompt (`losses.group_advantages`). Left out: an entropy
+bonus, and values for prompts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,7 @@ from rlhf_desktop.inference.sampler import sample
 from rlhf_desktop.training.answers import Answers
 from rlhf_desktop.training.batch import Group, TreeBatch, collate, tokens_on
 from rlhf_desktop.training.encoding import Encoder
-from rlhf_desktop.training.losses import explained, gae, group_advantages, ppo_policy_loss, ppo_value_loss, steer_kl, whiten
+from rlhf_desktop.training.losses import explained, penalised_scores, pessimistic_scores, ppo_policy_loss, ppo_value_loss, steer_kl
 from rlhf_desktop.training.policy import AnswerPass, answer_pass
 from rlhf_desktop.training.reward_model import RewardModel, scoring_budget
 from rlhf_desktop.training.run import Counts, RunFiles
@@ -214,9 +215,8 @@ class PpoTrainer:
 
     def _raw_scores(self, groups: Sequence[Group]) -> tuple[Tensor, float]:
         """The reward model's own scores (E,), pessimistic over its members, and the mean spread of these."""
-        members = self._member_scores(groups)  # (M, E)
-        spread = members.std(0, unbiased=False)
-        return members.mean(0) - self.settings.reward_std_coef * spread, float(spread.mean())
+        scores, spread = pessimistic_scores(self._member_scores(groups), self.settings.reward_std_coef)
+        return scores, float(spread.mean())
 
     def _scores(self, groups: Sequence[Group], ended: Tensor, raw: Tensor) -> Tensor:
         """Normalised, clipped, penalised scores (E,). The first answers ever scored set the scale."""
@@ -224,8 +224,8 @@ class PpoTrainer:
         lengths = torch.tensor([len(answer) for group in groups for answer in group.answers])
         fresh = self.scale is None
         scale = self.scale = self.scale or Scale.of(raw, lengths)
-        scores = scale.normalise(raw).clamp(-s.score_clip, s.score_clip)
-        scores = scores - s.missing_end_penalty * ~ended - scale.length_penalty(lengths, s.length_penalty)
+        prices = scale.length_penalty(lengths, s.length_penalty)
+        scores = penalised_scores(scale.normalise(raw), ended, prices, clip=s.score_clip, missing_end=s.missing_end_penalty)
         if fresh:
             scale.reward = float(scores.mean())
         return scores
@@ -290,22 +290,10 @@ class PpoTrainer:
 
     # --- updates ------------------------------------------------------------------------------------------------------------------
 
-    def _advantages(self, answers: Answers) -> tuple[Tensor, Tensor]:
-        """Advantages and returns (N,)."""
-        s, lengths = self.settings, answers.lengths
-        if s.baseline != "value":
-            totals = answers.scores - self.kl_coef * answers.kl - answers.badness  # (E,)
-            each = group_advantages(totals, [len(group.answers) for group in answers.groups], s.baseline)
-            return each.repeat_interleave(torch.tensor(lengths)), torch.zeros_like(answers.values)
-        rewards = -self.kl_coef * (answers.logprobs - answers.reference) - answers.bad_parts  # (N,)
-        rewards[torch.tensor(lengths).cumsum(0) - 1] += answers.scores
-        advantages = gae(rewards, answers.values, lengths, s.gae_lambda)
-        return whiten(advantages), advantages + answers.values
-
     def _update(self, answers: Answers, index: int) -> dict[str, float]:
         """`ppo_epochs` passes over the batch, each in `minibatches` updates. Returns the mean of each update's numbers."""
         s = self.settings
-        advantages, returns = self._advantages(answers)
+        advantages, returns = answers.advantages(s.baseline, self.kl_coef, s.gae_lambda)
         self.host.activate(self.stack.policy)
         seen: list[dict[str, float]] = []
         for epoch in range(s.ppo_epochs):

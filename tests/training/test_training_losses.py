@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -181,3 +182,64 @@ def test_what_the_values_foresaw_by_literal_numbers():
     assert losses.explained(torch.tensor([1.0, 3.0]), returns) == 1.0
     assert losses.explained(torch.tensor([2.0, 3.0]), returns) == 0.75
     assert losses.explained(torch.tensor([0.0, 9.0]), torch.tensor([2.0, 2.0])) == 0.0
+
+
+# --- what PPO optimises -------------------------------------------------------------------------------------------------------
+
+
+def test_a_cautious_score_is_the_mean_less_the_disagreement():
+    members = torch.tensor([[1.0, 2.0, 0.0], [3.0, 2.0, -4.0]])
+    scores, spread = losses.pessimistic_scores(members, 0.5)
+    assert scores.tolist() == [1.5, 2.0, -3.0]  # means 2, 2, −2; half of 1, 0, 2 taken off
+    assert spread.tolist() == [1.0, 0.0, 2.0]
+    alone, none = losses.pessimistic_scores(members[:1], 9.0)
+    assert (alone.tolist(), none.tolist()) == ([1.0, 2.0, 0.0], [0.0, 0.0, 0.0])
+
+
+@given(st.lists(st.lists(st.floats(-9, 9), min_size=3, max_size=3), min_size=1, max_size=5), st.floats(0, 3))
+def test_a_cautious_score_is_what_numpy_finds_and_never_above_the_mean(members, caution):
+    scores, spread = losses.pessimistic_scores(torch.tensor(members, dtype=torch.float64), caution)
+    assert spread.tolist() == pytest.approx(np.std(members, axis=0).tolist(), abs=1e-6)
+    assert scores.tolist() == pytest.approx((np.mean(members, axis=0) - caution * np.std(members, axis=0)).tolist(), abs=1e-6)
+    assert (scores.numpy() <= np.mean(members, axis=0) + 1e-9).all()
+
+
+def test_only_answers_that_do_not_end_pay_for_it_and_prices_come_after_the_clip():
+    scores, ended = torch.tensor([5.0, -5.0, 1.0, 1.0]), torch.tensor([True, False, True, False])
+    out = losses.penalised_scores(scores, ended, torch.tensor([0.0, 0.25, -0.5, 0.5]), clip=3.0, missing_end=1.5)
+    assert out.tolist() == [3.0, -4.75, 1.5, -1.0]
+
+
+def test_each_token_pays_its_kl_and_the_last_one_gets_the_score():
+    gain, bad = torch.tensor([1.0, -2.0, 0.5, 3.0, 0.0]), torch.tensor([0.0, 0.25, 0.0, 0.0, 0.5])
+    out = losses.token_rewards(gain, bad, torch.tensor([10.0, -20.0, 30.0]), [2, 1, 2], 0.5)
+    assert out.tolist() == [-0.5, 10.75, -20.25, -1.5, 29.5]
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(-5, 5), st.lists(st.tuples(st.floats(-5, 5), st.floats(0, 2)), min_size=1, max_size=5)),
+        min_size=1,
+        max_size=4,
+    ),
+    st.floats(0, 2),
+)
+def test_the_rewards_of_the_tokens_add_up_to_those_of_the_answer(answers, kl_coef):
+    """By token and by answer, beside a loop that goes from token to token."""
+    scores = torch.tensor([score for score, _ in answers], dtype=torch.float64)
+    gain, bad = torch.tensor([token for _, tokens in answers for token in tokens], dtype=torch.float64).T
+    lengths = [len(tokens) for _, tokens in answers]
+    expected = []
+    for score, tokens in answers:
+        expected += [-kl_coef * g - b for g, b in tokens]
+        expected[-1] += score
+    found = losses.token_rewards(gain, bad, scores, lengths, kl_coef)
+    assert found.tolist() == pytest.approx(expected, abs=1e-9)
+    owner = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
+    kl, badness, totals = (losses.sum_by_owner(values, owner, len(lengths)) for values in (gain, bad, found))
+    torch.testing.assert_close(losses.answer_rewards(scores, kl, badness, kl_coef), totals)
+
+
+def test_an_answer_as_a_whole_pays_for_its_kl_and_its_bad_parts():
+    out = losses.answer_rewards(torch.tensor([1.0, 2.0]), torch.tensor([4.0, -4.0]), torch.tensor([0.0, 0.5]), 0.25)
+    assert out.tolist() == [0.0, 2.5]

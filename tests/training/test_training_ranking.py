@@ -1,10 +1,19 @@
 import pytest
+import torch
 
 from rlhf_desktop.feedback.snapshot import MarkedAnswer, MarkedSpan, RankedAnswers, RankedText, RatedAnswers, RatedText
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.training.batch import Group
 from rlhf_desktop.training.encoding import Encoder
-from rlhf_desktop.training.ranking import Pairs, RankedGroup, attributes_of, comparisons, dominating, encode_rankings
+from rlhf_desktop.training.ranking import (
+    Pairs,
+    RankedGroup,
+    attributes_of,
+    comparisons,
+    dominating,
+    encode_rankings,
+    margin_metrics,
+)
 
 ASK = [{"role": "user", "content": "Help me"}]
 
@@ -92,7 +101,7 @@ def test_only_an_answer_at_least_as_good_in_everything_is_better_overall():
 
 GROUPS = [
     RankedGroup(Group([1], [[2], [3]]), [(0, 1)], [], margin=0.5),
-    RankedGroup(Group([1], [[2], [3], [4]]), [(2, 0)], [(0, 1)], marks={"true": Pairs([(1, 0)], [(0, 2)])}),
+    RankedGroup(Group([1], [[2], [3], [4]]), [(2, 0)], [(0, 1)], marks={"true": Pairs([(1, 0)], [(0, 2)])}, margin=-0.25),
 ]
 
 
@@ -102,7 +111,13 @@ def test_comparisons_are_numbered_over_answers_and_heads():
     assert places == [(0, 1, False), (4, 2, False), (2, 3, True), (3, 2, False), (2, 4, True)]
     assert found.heads.tolist() == [0, 0, 0, 2, 2]
     assert (found.pairs % 3).tolist() == [[h, h] for h in found.heads.tolist()]
-    assert found.margins.tolist() == [0.5, 0, 0, 0, 0]
+    assert found.margins.tolist() == [
+        0.5,
+        -0.25,
+        0,
+        0,
+        0,
+    ]  # ties and marks have none: how clear the ranking was says nothing of them
 
 
 def test_without_ties_and_attributes_only_wins_are_left():
@@ -110,3 +125,22 @@ def test_without_ties_and_attributes_only_wins_are_left():
     assert found.pairs.tolist() == [[0, 1], [4, 2]]
     assert not found.tied.any()
     assert comparisons([], [], with_ties=True).pairs.shape == (0, 2)
+
+
+def test_a_pair_without_a_lead_is_half_right():
+    found = margin_metrics(torch.tensor([2.0, 0.0, -0.5, 0.5]), 8, "eval/")  # four of a batch's eight pairs
+    assert {name: float(value) for name, value in found.items()} == {
+        "eval/rewards/margins": 0.25,
+        "eval/rewards/accuracies": 0.3125,
+    }
+
+
+def test_all_answers_of_a_ranking_have_one_prompt_which_leaves_room_for_the_longest(base):
+    turns = [*[{"role": "user", "content": "old " * 20}, {"role": "assistant", "content": "older " * 20}], *ASK]
+    texts = [RankedText(text="Yes.", rank=1), RankedText(text="We will send a new one. " * 8, rank=2)]
+    row = RankedAnswers(prompt=turns, completions=texts)
+    (whole,) = encode_rankings(Encoder(base, 10_000), [row], "train")
+    (cut,) = encode_rankings(Encoder(base, whole.group.widest - 1), [row], "train")
+    (alone,) = encode_rankings(Encoder(base, 10_000), [RankedAnswers(prompt=ASK, completions=texts)], "train")
+    assert (cut.group.prompt, cut.group.answers) == (alone.group.prompt, whole.group.answers)
+    assert len(cut.group.prompt) < len(whole.group.prompt)

@@ -239,3 +239,19 @@ def test_extreme_uniform_numbers_never_draw_the_impossible():
     highest = torch.tensor([0.0, 1 - 2**-24])
     assert choose(logits, highest, Sampling(temperature=1.0, top_p=1.0)).tolist() == [7, 7]
     assert choose(logits, highest, Sampling(temperature=1.0, top_p=0.9)).tolist() == [7, 7]
+
+
+@pytest.mark.parametrize(
+    "total", [1.0, 0.9999999, 1.0000001, 0.3, 0.7, 1e-3]
+)  # sums are off by rounding, and top_p takes some away
+@pytest.mark.parametrize("highest", [1.0, 1 - 2**-24])
+def test_a_uniform_number_rounded_up_to_one_draws_the_last_possible_token(total, highest):
+    probabilities = torch.tensor([[total / 4, 0.0, total / 2, total / 4, 0.0, 0.0]])
+    assert sampler._invert(probabilities, torch.tensor([highest])).tolist() == [3]
+
+
+def test_a_uniform_number_draws_the_token_whose_slice_it_is_in():
+    probabilities = torch.tensor([[0.25, 0.0, 0.5, 0.25]]).expand(7, -1)
+    uniforms = torch.tensor([0.0, 0.2499, 0.2501, 0.5, 0.7499, 0.7501, 0.9999])
+    assert sampler._invert(probabilities, uniforms).tolist() == [0, 0, 2, 2, 2, 3, 3]
+    assert sampler._invert(8 * probabilities, uniforms).tolist() == [0, 0, 2, 2, 2, 3, 3]  # slices of the total

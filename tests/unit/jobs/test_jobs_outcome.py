@@ -17,7 +17,9 @@ def test_an_expected_trouble_is_passed_on() -> None:
     assert (result.state, result.message, result.hint) == ("failed", "The disk is full.", "Free some space.")
 
 
-@pytest.mark.parametrize(("asked", "blames_memory"), [(None, True), ("resume", True), ("stop", False), ("pause", False)])
+@pytest.mark.parametrize(
+    ("asked", "blames_memory"), [(None, True), ("resume", True), ("stop", False), ("pause", False), ("cancel", False)]
+)
 def test_a_kill_nobody_asked_for_may_be_the_memory(asked: str | None, blames_memory: bool) -> None:
     result = decide(None, "SIGKILL", [], asked=asked)
     assert result.state == "interrupted"
@@ -30,3 +32,20 @@ def test_other_ends() -> None:
     assert "memory" not in decide(None, "SIGTERM", []).message
     assert "exit code 0" in decide(0, None, []).message
     assert decide(None, None, []).state == "interrupted"
+
+
+@pytest.mark.parametrize(("outcome", "resumes"), [("done", False), ("stopped", False), ("paused", True), ("cancelled", False)])
+def test_resume_is_offered_after_a_pause_and_after_no_other_end(outcome: str, resumes: bool) -> None:
+    found = decide(0, None, [Finished(seq=1, time=1, outcome=outcome)])
+    assert ("Resume" in found.hint) is bool(found.hint) is resumes
+
+
+@pytest.mark.parametrize(("exit_code", "signal"), [(1, None), (None, "SIGKILL"), (None, "SIGSEGV"), (None, None)])
+def test_resume_is_offered_after_every_end_without_a_last_word(exit_code: int | None, signal: str | None) -> None:
+    assert decide(exit_code, signal, []).hint.startswith("Press Resume")
+
+
+def test_the_newest_word_counts() -> None:
+    words = [Failed(seq=1, time=1, message="No space.", hint=""), Finished(seq=2, time=2, outcome="done")]
+    assert decide(0, None, words).state == "done"
+    assert decide(0, None, words[::-1]).state == "failed"

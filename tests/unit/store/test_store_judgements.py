@@ -46,6 +46,18 @@ def test_undo_and_redo_add_events(store, project, answers):
     assert len(store.judgements.all(project.id)) == 3
 
 
+def test_the_size_counts_what_was_judged_and_not_what_took_it_back(store, project, answers):
+    assert (store.judgements.size(project.id), store.judgements.any(project.id)) == (0, False)
+    given = store.judgements.add(ranked(project, answers, 1, 2, 3))
+    store.judgements.add(ranked(project, answers, 3, 2, 1))
+    undo = store.judgements.withdraw(given.id, "me")
+    store.judgements.withdraw(undo.id, "me")
+    assert len(store.judgements.all(project.id)) == 4
+    assert store.judgements.size(project.id) == 2
+    other = store.projects.create("Other")
+    assert (store.judgements.size(other.id), store.judgements.any(other.id)) == (0, False)
+
+
 def test_an_edit_replaces(store, project, answers):
     old = store.judgements.add(ranked(project, answers, 1, 2, 3))
     new = store.judgements.add(ranked(project, answers, 3, 2, 1, supersedes=old.id))
