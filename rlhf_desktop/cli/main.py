@@ -30,6 +30,7 @@ _COMMANDS = {
     "projects": "projects:projects",
     "backups": "backups:backups",
     "restore": "backups:restore_backup",
+    "audit": "audit:audit",
     "models": "models:models",
     "server": "servers:server",
     "chat": "talk:chat",

@@ -30,6 +30,7 @@ from rlhf_desktop.hub.remote import RemoteModel, look, search
 from rlhf_desktop.hub.tokens import Secret, TokenKeeper
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters, remove_imported, resolve_adapter
 from rlhf_desktop.jobs.device import probe_device
+from rlhf_desktop.operations.audit import head_words, note_model_export, note_published
 from rlhf_desktop.operations.door import welcome
 from rlhf_desktop.operations.exporting import FORMATS, export_adapter
 from rlhf_desktop.operations.measured import measures
@@ -329,12 +330,12 @@ def push_data(repo: str, columns: Sequence[str], redact: bool | None, leave_out:
     plan = plan_dataset(
         repo, f"{desk.project.name}: comparisons", draft, statement,
         replace=draft.review.finds if redact else (), leave_out=draft.review.rows() if leave_out else (),
-        private=not said["public"], tag=said["tag"],
+        private=not said["public"], tag=said["tag"], log=head_words(desk.store),
     )  # fmt: skip
-    publish(desk, plan, yes=said["yes"])
+    publish(desk, plan, yes=said["yes"], project=desk.project.id)
 
 
-def publish(desk: Desk, plan: PushPlan, *, yes: bool) -> None:
+def publish(desk: Desk, plan: PushPlan, *, yes: bool, project: str = "") -> None:
     """Show exactly what would go, and with --yes send it."""
     files = [{"path": file.path, "bytes": file.size, "sha256": file.sha256} for file in plan.files]
     value: dict[str, Any] = {"repo": plan.repo, "kind": plan.kind, "private": plan.private, "files": files, "pushed": None}
@@ -346,6 +347,7 @@ def publish(desk: Desk, plan: PushPlan, *, yes: bool) -> None:
         )
         return
     done = push(hub_of(desk, token_needed=True), plan, desk.console.note)
+    note_published(desk.store, plan, done, project)
     value["private"] = done.private
     value["pushed"] = {"url": done.url, "commit": done.commit, "removed": list(done.removed)}
     desk.console.result(value, f"Published ({'private' if done.private else 'public'}): {done.url}\n{done.words}")
@@ -376,6 +378,7 @@ def export(ctx: click.Context, adapter: str, form: str, out: Path | None) -> Non
         base = desk.library.by_hash(info.ref.base_hash)
     target = (out or Path(f"{name}-{form}".replace(" ", "-"))).expanduser().resolve()
     done = export_adapter(desk.library, base, ref, form, target, name=name, on_note=desk.console.note)
+    note_model_export(desk.store, base, ref, form, done)
     value = {"out": str(done.folder), "format": form, "files": [file.name for file in done.files], "bytes": done.size_bytes}
     value["free_bytes"] = free_disk_bytes(done.folder)
     desk.console.result(value, f"{done.folder}: {', '.join(file.name for file in done.files)}.\n{done.how_to_use}")

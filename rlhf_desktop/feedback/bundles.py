@@ -2,7 +2,7 @@
 
 A bundle comes from somebody else, so nothing of it is believed before it is checked: only the names below may be in it, none twice,
 none a link or encrypted; sizes are bounded before anything is unpacked; nothing is ever written to disk; every line has to fit its
-model. The same feedback makes the same bytes.
+model. The same feedback makes the same bytes, the manifest's head of the audit log apart.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from rlhf_desktop.feedback.conversations import Finish, Origin
 from rlhf_desktop.feedback.judgements import Purpose
 from rlhf_desktop.feedback.snapshot import Split
 
-VERSION = 2  # 2: thoughts
+VERSION = 3  # 2: thoughts; 3: the head of the audit log
 MANIFEST = "manifest.json"
 MAX_UNPACKED_BYTES = 16 * 2**30
 MAX_RATIO = 200  # of unpacked to packed; JSON lines of prose come to 5 or 10
@@ -207,6 +207,7 @@ class Manifest(Value):
     project: Short
     heldout_share: float = Field(ge=0, le=1)
     files: dict[str, FileNote]
+    audit: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64}:\d{1,15})?$")] = ""  # the head of the log there: HASH:NUMBER
 
 
 @dataclass(frozen=True)
@@ -298,11 +299,12 @@ def _check_entries(path: Path, archive: zipfile.ZipFile) -> None:
 
 def _manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
     try:
-        manifest = Manifest.model_validate_json(archive.read(MANIFEST))
+        raw = archive.read(MANIFEST)
+        if _version(raw) > VERSION:  # first: a newer one may say more than is known here
+            raise BadInput(f"{path.name} was made by a newer version of the program.", "Update the program, then merge it.")
+        manifest = Manifest.model_validate_json(raw)
     except (ValidationError, RecursionError) as problem:
         raise _refused(path, "its manifest is not one", str(problem)[:500]) from None
-    if manifest.version > VERSION:
-        raise BadInput(f"{path.name} was made by a newer version of the program.", "Update the program, then merge it.")
     if set(manifest.files) != set(ROWS):
         raise _refused(path, "its manifest does not name its files")
     if any(archive.getinfo(name).file_size != note.bytes for name, note in manifest.files.items()):
@@ -310,14 +312,31 @@ def _manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
     return manifest
 
 
-def write_bundle(path: Path, project: str, heldout_share: float, files: Mapping[str, Iterable[Value]]) -> Manifest:
-    """Write a bundle, whole or not at all, from a stream of rows for each of `ROWS`, in an order that depends on nothing else."""
+def _version(manifest: bytes) -> int:
+    """What a manifest says of its version; 0 where it says nothing that can be read."""
+    try:
+        version = json.loads(manifest)["version"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return 0
+    return version if isinstance(version, int) else 0
+
+
+def write_bundle(path: Path, project: str, heldout_share: float, files: Mapping[str, Iterable[Value]], audit: str = "") -> Manifest:
+    """Write a bundle, whole or not at all, from a stream of rows for each of `ROWS`, in an order that depends on nothing else.
+
+    Args:
+        path: The file.
+        project: The project's name.
+        heldout_share: The share of prompts that it holds out.
+        files: The rows of each file.
+        audit: The head of the audit log before this export.
+    """
     notes: dict[str, FileNote] = {}
     with atomic_file(path) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ROWS:
             with archive.open(_entry(name), "w", force_zip64=True) as file:
                 notes[name] = _write_rows(file, files[name])
-        manifest = Manifest(version=VERSION, project=project, heldout_share=heldout_share, files=notes)
+        manifest = Manifest(version=VERSION, project=project, heldout_share=heldout_share, files=notes, audit=audit)
         archive.writestr(_entry(MANIFEST), json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False))
     return manifest
 

@@ -68,6 +68,7 @@ class AdapterCard:
     measures: Sequence[Measure] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
+    log: str = ""  # the head of the audit log
 
     def render(self, said: Statement) -> str:
         """The whole README.md."""
@@ -91,6 +92,7 @@ class AdapterCard:
             _table("Recipe", ("setting", "value"), self.settings),
             _table("Measures", ("measure", "value"), {m.name: m.words for m in self.measures}),
             _table("Versions", ("software", "version"), self.versions),
+            _section("Audit log", self.log) if self.log else "",
         ]
         return _front(front) + "\n\n".join(part for part in parts if part) + "\n"
 
@@ -110,6 +112,7 @@ class DatasetCard:
     rows: Mapping[str, int]  # split → count
     redacted: Mapping[str, int] = field(default_factory=dict)  # kind → places replaced
     annotators: int = 0
+    log: str = ""  # the head of the audit log
 
     def render(self, said: Statement) -> str:
         """The whole README.md."""
@@ -133,6 +136,7 @@ class DatasetCard:
             _table("Columns", ("column", "holds"), self.columns),
             _table("Rows", ("split", "rows"), {split: f"{count:,}" for split, count in self.rows.items()}),
             _section("Privacy", f"Replaced before publishing: {hidden}." if hidden else "Nothing was replaced before publishing."),
+            _section("Audit log", self.log) if self.log else "",
         ]
         return _front(front) + "\n\n".join(part for part in parts if part) + "\n"
 

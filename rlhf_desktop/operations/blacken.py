@@ -289,7 +289,7 @@ def _erase_from_bundle(bundle: Bundle, ids: Sequence[str]) -> None:
         merge_rows(store, project.id, bundle)
         bury(store, ids)
         manifest = bundle.manifest
-        write_bundle(bundle.path, manifest.project, manifest.heldout_share, bundle_rows(store, project.id))
+        write_bundle(bundle.path, manifest.project, manifest.heldout_share, bundle_rows(store, project.id), manifest.audit)
 
 
 def _rewrite_database(path: Path, ids: Sequence[str], words: Words, projects: Sequence[str], *, doubtful: bool) -> bool:

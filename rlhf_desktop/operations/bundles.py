@@ -49,7 +49,8 @@ def export_bundle(store: Store, project: Project, path: Path) -> Manifest:
     with store.connection.snapshot(), disk_troubles(path):
         last = store.judgements.last_row()
         share = store.projects.get(project.id).heldout_share
-        manifest = write_bundle(path, project.name, share, bundle_rows(store, project.id))
+        head = store.audit.head()
+        manifest = write_bundle(path, project.name, share, bundle_rows(store, project.id), str(head) if head.seq else "")
     store.exports.note(project.id, path, "bundle", last)
     return manifest
 

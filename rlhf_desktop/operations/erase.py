@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, StoreTrouble
-from rlhf_desktop.core.files import canonical_json, discard, fsync_dir, is_disk_full, write_atomic
+from rlhf_desktop.core.files import canonical_json, discard, fsync_dir, is_disk_full, sha256_text, write_atomic
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, make_private
@@ -81,6 +81,7 @@ class Pending(Value):
     words: Words
     projects: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
+    project: str = ""  # in which it is done
 
 
 def plan_erasure(store: Store, workspace: Workspace, project: Project, judgement_ids: Iterable[str]) -> Erasure:
@@ -228,7 +229,9 @@ def erase(
         if finished is not None and set(ids) <= set(finished.plan.judgements):
             return finished
         plan, words = _plan(store, workspace, project, ids)
-        pending = Pending(kind="erase", plan=plan, ids=(*plan.judgements, *plan.messages, *plan.prompts), words=words)
+        pending = Pending(
+            kind="erase", plan=plan, ids=(*plan.judgements, *plan.messages, *plan.prompts), words=words, project=project.id
+        )
         _begin(workspace, pending)
         return _carry_out(store, workspace, pending, on_progress)
 
@@ -283,7 +286,9 @@ def erase_project(
             words = words_of(store, going, [prompt.prompt for prompt in store.prompts.prompts(project.id)])
             words = words.without(said_elsewhere(store.connection, project.id, words.all))
         plan = _with_copies(store, workspace, project, going, (), words)
-        pending = Pending(kind="erase", plan=plan, ids=tuple(ids), words=words, projects=(project.id,), runs=tuple(runs))
+        pending = Pending(
+            kind="erase", plan=plan, ids=tuple(ids), words=words, projects=(project.id,), runs=tuple(runs), project=project.id
+        )
         _begin(workspace, pending)
         return _carry_out(store, workspace, pending, on_progress)
 
@@ -347,7 +352,7 @@ def _carry_out(store: Store, workspace: Workspace, pending: Pending, on_progress
     rewritten: list[Path] = []
     with _in_plain_words():
         on_progress("erasing from the database")
-        bury(store, ids, words.texts, pending.projects)
+        _bury(store, pending)
         on_progress("cleaning the database")
         scrub(store.connection)
         sweep(workspace, backups_in_work=True)  # from here on no new copy can have it
@@ -363,6 +368,18 @@ def _carry_out(store: Store, workspace: Workspace, pending: Pending, on_progress
         workspace.erasing.unlink()
         fsync_dir(workspace.root)
     return Erased(pending.plan, tuple(rewritten))
+
+
+def _bury(store: Store, pending: Pending) -> None:
+    """Erase from the database, and note it: once, however often it is taken up again. A merge has noted its own."""
+    with store.connection.transaction():
+        projects = [one for one in pending.projects if store.connection.row("SELECT 1 FROM projects WHERE id = ?", (one,))]
+        gone = bury(store, pending.ids, pending.words.texts, pending.projects)
+        if not (projects or gone.judgements or gone.messages):
+            return
+        facts = {"judgements": len(gone.judgements), "messages": len(gone.messages), "prompts": len(pending.plan.prompts)}
+        ids = sha256_text("".join(f"{one}\n" for one in sorted((*gone.judgements, *gone.messages))))
+        store.audit.note("project erased" if projects else "erased", project=pending.project, **facts, ids=ids)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from rlhf_desktop.hub.push import PlannedFile, PushPlan
 from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters
 from rlhf_desktop.jobs.follow import tail_events
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.operations.audit import head_words
 from rlhf_desktop.operations.blind_results import evaluations
 from rlhf_desktop.store.database import Store
 
@@ -56,7 +57,9 @@ def adapter_card(workspace: Workspace, library: Library, store: Store, info: Ada
     base_repo = _hub_repo(library, info.ref.base_hash)
     run = RunFolder(workspace.runs / info.run_id)
     if not run.config_file.is_file():  # it came from elsewhere: nothing more is known
-        return AdapterCard(info.title, info.algorithm, info.base_name, info.ref.base_hash, base_repo, created=info.created)
+        return AdapterCard(
+            info.title, info.algorithm, info.base_name, info.ref.base_hash, base_repo, created=info.created, log=head_words(store)
+        )
     config = run.config()
     return AdapterCard(
         title=info.title,
@@ -70,6 +73,7 @@ def adapter_card(workspace: Workspace, library: Library, store: Store, info: Ada
         measures=[*_won(store, config, info), *_run_measures(run)],
         versions=config.versions,
         created=config.created,
+        log=head_words(store),
     )
 
 
@@ -216,6 +220,7 @@ def plan_dataset(
     leave_out: Iterable[int] = (),
     private: bool = True,
     tag: str = "",
+    log: str = "",
 ) -> PushPlan:
     """The dataset's files: one JSONL a split, and the card.
 
@@ -228,6 +233,7 @@ def plan_dataset(
         leave_out: Rows not to publish, by their number in the draft.
         private: Who may read it.
         tag: A name for this version.
+        log: The head of the audit log, for the card.
     """
     values = redacted([row.values for row in draft.rows], replace)
     dropped = set(leave_out)
@@ -244,8 +250,9 @@ def plan_dataset(
     kept = [row for number, row in enumerate(draft.rows) if number not in dropped]
     people = {str(row.values["annotator"]) for row in kept} if "annotator" in draft.columns else set()
     card = DatasetCard(
-        title, {name: COLUMNS[name] for name in draft.columns}, {s: len(rows) for s, rows in by_split.items()}, counts, len(people)
-    )
+        title, {name: COLUMNS[name] for name in draft.columns}, {s: len(rows) for s, rows in by_split.items()}, counts, len(people),
+        log,
+    )  # fmt: skip
     files = [PlannedFile("README.md", card.render(said).encode())]
     files += [PlannedFile(f"data/{split}.jsonl", _jsonl(rows)) for split, rows in by_split.items()]
     return PushPlan(repo, "dataset", tuple(files), private, tag)

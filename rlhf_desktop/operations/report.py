@@ -22,6 +22,7 @@ from rlhf_desktop.jobs.adapters import list_adapters, weights_hash
 from rlhf_desktop.jobs.follow import EventReader
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.jobs.runnotes import run_notes, title_of
+from rlhf_desktop.operations.audit import head_words
 from rlhf_desktop.operations.blind_results import (
     BlindReport,
     EvaluationSummary,
@@ -88,8 +89,15 @@ def run_report(store: Store, workspace: Workspace, run: RunFolder, *, names: boo
         *(_evaluated(store, config.project_id, made.hash, names) if made else ()),
         Section("Where it comes from", _lineage(step)),
         Section("Settings", _settings(config)),
+        _log(store),
     ]
     return Report(f"run-{run.id}", title, _subtitle(f"Training run, begun {_day(config.created)}"), _filled(sections))
+
+
+def _log(store: Store) -> Section:
+    """What pins the audit log as it is now: whoever has the report can tell later whether it was written anew."""
+    said = head_words(store)
+    return Section("Audit log", (Paragraph(said, "note"),) if said else ())
 
 
 def _adapter(run: RunFolder, config: RunConfig) -> AdapterRef | None:
@@ -213,6 +221,7 @@ def evaluation_report(
         Section(f"Where {made.new_name} comes from", _lineage(_behind(workspace, made.new)) or (_is_base(made.new),)),
         Section(f"Where {made.old_name} comes from", _lineage(_behind(workspace, made.old)) or (_is_base(made.old),)),
         Section("How it was measured", (Paragraph(METHOD), *_how(found))),
+        _log(store),
     ]
     return Report(
         f"evaluation-{made.id}", made.title, _subtitle(f"Blind evaluation, begun {_day(made.created_at)}"), _filled(sections)

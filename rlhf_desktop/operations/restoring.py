@@ -18,6 +18,7 @@ from rlhf_desktop.core.files import fsync_file, is_disk_full
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, fsync_dir, make_private, replace
 from rlhf_desktop.core.words import count
+from rlhf_desktop.store.audit import AuditLog
 from rlhf_desktop.store.backups import (
     COMPANIONS,
     SET_ASIDE,
@@ -285,6 +286,7 @@ def restore(
             if with_salvage and found.health == "damaged":
                 on_progress("Reading what can be read of the damaged database")
                 salvaged = _salvage(workspace.database, prepared)
+            _note_restored(workspace, prepared, found, backup, salvaged)
             on_progress("Restoring")
             kept = _overwrite(workspace, prepared) if found.health == "well" else _exchange(workspace, prepared)
         finally:
@@ -363,6 +365,23 @@ def _salvage(damaged: Path, target: Path) -> int:
         raise
     except AppError:  # nothing of it can be read: the backup alone is restored
         return 0
+
+
+def _note_restored(workspace: Workspace, prepared: Path, found: Current, backup: Backup | None, salvaged: int) -> None:
+    """In the log of what is restored, which goes on from the backup's head: which head it takes the place of."""
+    facts = {"replaced": _head_of(workspace.database), "backup": backup is not None, "judgements_saved": salvaged}
+    with closing(Connection(prepared)) as connection:
+        AuditLog(connection).note("restored", **facts, health=found.health)
+
+
+def _head_of(database: Path) -> dict[str, Any] | None:
+    """The head of the log in a database; None: it cannot be read, or has none."""
+    try:
+        with closing(Connection.read_only(database)) as connection:
+            head = AuditLog(connection).head()
+    except AppError:
+        return None
+    return vars(head) if head.seq else None
 
 
 def _overwrite(workspace: Workspace, prepared: Path) -> Path | None:

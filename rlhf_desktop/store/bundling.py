@@ -171,9 +171,11 @@ def merge_rows(
         BadInput: the bundle contradicts itself, or what is here; says how.
     """
     merge = _Merge(store, project_id, bundle, cancelled)
-    with store.connection.transaction():
+    with store.audit.together("merged", project=project_id) as noted:
         store.connection.raw.execute("PRAGMA defer_foreign_keys=ON")  # answers may come before their questions
-        return merge.run(erasures)
+        done = merge.run(erasures)
+        noted.facts |= {"added": done.added, "erased": done.erased, "their_head": bundle.manifest.audit}
+    return done
 
 
 class _Merge:

@@ -11,6 +11,7 @@ from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.feedback.judgements import Demonstrated, Judgement
 from rlhf_desktop.feedback.signals import Judged, SplitPrompt, settled, snapshot_rows
 from rlhf_desktop.feedback.snapshot import SnapshotRow
+from rlhf_desktop.store.audit import AuditLog
 from rlhf_desktop.store.backups import back_up, check_file
 from rlhf_desktop.store.conversations import ConversationStore
 from rlhf_desktop.store.drafts import DraftStore
@@ -38,6 +39,7 @@ class Store:
     another thread with a store of its own: `Store.open(store.path)`.
 
     Attributes:
+        audit: Who did what and when.
         projects: Projects and their split.
         conversations: Trees of messages.
         judgements: Append-only judgements.
@@ -61,19 +63,20 @@ class Store:
         self.path = connection.path
         self.notice = connection.notice
         self.upkeep: Upkeep | None = None
-        self.projects = ProjectStore(connection)
+        self.audit = AuditLog(connection)
+        self.projects = ProjectStore(connection, self.audit)
         self.settings = SettingsStore(connection)
         self.conversations = ConversationStore(connection)
         self.standing = StandingStore(connection)
-        self.judgements = JudgementStore(connection, self.standing)
-        self.evaluations = EvaluationStore(connection)
+        self.judgements = JudgementStore(connection, self.standing, self.audit)
+        self.evaluations = EvaluationStore(connection, self.audit)
         self.prompts = PromptStore(connection, self.projects)
         self.questions = QuestionStore(connection, self.standing, self.projects)
         self.history = HistoryStore(connection, self.judgements, self.standing)
         self.tags = TagStore(connection)
         self._judged = JudgedStore(connection, self.judgements, self.standing, self.projects)
         self.drafts = DraftStore(connection)
-        self.exports = ExportStore(connection)
+        self.exports = ExportStore(connection, self.audit)
         self.guidelines = GuidelineStore(connection)
         self.profiles = ProfileStore(connection)
         self.protocols = ProtocolStore(self.settings)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rlhf_desktop.core.errors import StoreTrouble
 from rlhf_desktop.feedback.attachments import texts_in
 from rlhf_desktop.feedback.conversations import title_from, utc_now
+from rlhf_desktop.store.audit import forget_people
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.driver import Connection, plainly
 
@@ -160,6 +161,7 @@ def bury(store: Store, ids: Sequence[str], texts: Iterable[str] = (), projects: 
         going = doomed(db, ids)
         _tombstones(db, [*ids, *going.judgements, *going.messages])
         values = {"ids": json.dumps(going.judgements)}
+        people = _people(db, values["ids"], projects)
         db.execute(
             f"DELETE FROM judgements WHERE id {_AMONG}", values
         )  # first: its words are forgotten with its answers still there
@@ -169,7 +171,19 @@ def bury(store: Store, ids: Sequence[str], texts: Iterable[str] = (), projects: 
         _remove_prompts(db, ids)
         _forget_drafts(db, [*ids, *going.messages, *texts])
         _remove_projects(db, projects)
+        forget_people(db, people)
     return going
+
+
+def _people(db: Connection, judgements: str, projects: Sequence[str]) -> list[str]:
+    """Who said what goes."""
+    rows = db.rows(
+        """SELECT who FROM judgements WHERE id IN (SELECT value FROM json_each(:judgements))
+        UNION SELECT who FROM guidelines WHERE project_id IN (SELECT value FROM json_each(:projects))
+        UNION SELECT who FROM adoptions WHERE project_id IN (SELECT value FROM json_each(:projects))""",
+        {"judgements": judgements, "projects": json.dumps(list(projects))},
+    )
+    return [row["who"] for row in rows]
 
 
 def _tombstones(db: Connection, ids: Iterable[str]) -> None:

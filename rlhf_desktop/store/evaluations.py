@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from rlhf_desktop.core.errors import NotFound
 from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.feedback.conversations import utc_now
+from rlhf_desktop.store.audit import AuditLog
 from rlhf_desktop.store.driver import Connection, Row
 
 
@@ -58,8 +59,9 @@ class Adoption:
 class EvaluationStore:
     """Reads and adds evaluations and adoptions."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, audit: AuditLog | None = None) -> None:
         self._db = connection
+        self._audit = audit or AuditLog(connection)
 
     def add(self, evaluation: StoredEvaluation) -> None:
         """Add an evaluation, without pairs yet."""
@@ -104,7 +106,10 @@ class EvaluationStore:
 
     def adopt(self, adoption: Adoption) -> None:
         """Add an adoption."""
-        self._db.insert("adoptions", [vars(adoption)])
+        facts = {"adapter": adoption.adapter_hash, "run": adoption.run_id, "evaluation": adoption.evaluation_id}
+        with self._db.transaction():
+            self._db.insert("adoptions", [vars(adoption)])
+            self._audit.note("adopted", project=adoption.project_id, who=adoption.who, **facts)
 
     def adoptions(self, project_id: str) -> list[Adoption]:
         """A project's adoptions, newest first."""

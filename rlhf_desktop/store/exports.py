@@ -1,11 +1,13 @@
-"""Files that left the workspace: remembered, so that an erase can name those that hold what was erased."""
+"""Files that left the workspace: noted in the audit log, and remembered, so that an erase can name those that hold what went."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rlhf_desktop.core.files import sha256_file
 from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.feedback.conversations import utc_now
+from rlhf_desktop.store.audit import AuditLog
 from rlhf_desktop.store.driver import Connection
 
 
@@ -24,19 +26,28 @@ class Export:
 class ExportStore:
     """Remembers exports."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, audit: AuditLog | None = None) -> None:
         self._db = connection
+        self._audit = audit or AuditLog(connection)
 
     def note(self, project_id: str, path: Path, form: str, last_row: int) -> None:
         """Remember a file that was just written."""
-        self._db.insert("exports", [vars(Export(new_id(), project_id, str(path.absolute()), form, utc_now(), last_row))])
+        self._note(project_id, path, form, last_row, leaves=True)
 
     def note_files(self, project_id: str, files: Iterable[Path], form: str, workspace: Path) -> None:
-        """Remember files with feedback that were just written, except those inside the workspace: an erase cleans these."""
+        """Note files with feedback that were just written. Those inside the workspace are not remembered: an erase cleans them."""
         last = self._db.rows("SELECT coalesce(max(rowid), 0) AS row FROM judgements")[0]["row"]
         for path in files:
-            if not path.resolve().is_relative_to(workspace.resolve()):
-                self.note(project_id, path, form, last)
+            self._note(project_id, path, form, last, leaves=not path.resolve().is_relative_to(workspace.resolve()))
+
+    def _note(self, project_id: str, path: Path, form: str, last_row: int, *, leaves: bool) -> None:
+        made = Export(new_id(), project_id, str(path.absolute()), form, utc_now(), last_row)
+        facts = {"form": form, **({"sha256": sha256_file(path), "bytes": path.stat().st_size} if path.is_file() else {})}
+        with self._db.transaction():
+            if leaves:
+                self._db.insert("exports", [vars(made)])
+                facts["export"] = made.id
+            self._audit.note("exported", project=project_id, **facts)
 
     def since(self, project_id: str, row: int) -> list[Export]:
         """The files written when the judgement at this place was there already, oldest first."""

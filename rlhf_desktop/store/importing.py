@@ -59,11 +59,15 @@ def import_rows(
     """
     import_ = _Import(store, project_id, who, origin)
     source = iter(rows)
-    with store.connection.transaction():
+    with store.audit.together("imported", project=project_id) as noted:
         while chunk := list(islice(source, _CHUNK)):
             import_.add(chunk)
         import_.offer(title)
-    return import_.done()
+        done = import_.done()
+        asked = done.alternatives + done.questions
+        noted.facts |= {"duplicates": done.duplicates, "left_out": len(done.problems), "questions": asked}
+        noted.nothing = not noted.count and not asked
+    return done
 
 
 class _Import:

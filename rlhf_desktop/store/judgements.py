@@ -7,6 +7,7 @@ from typing import Any
 from rlhf_desktop.core.errors import BadInput, NotFound
 from rlhf_desktop.feedback.judgements import Judgement, Spans, effective, verdict_from_json, verdict_to_json, withdrawal
 from rlhf_desktop.feedback.undo import Stacks, stacks
+from rlhf_desktop.store.audit import AuditLog
 from rlhf_desktop.store.driver import Connection, Row, understood
 from rlhf_desktop.store.standing import LATER, StandingStore
 
@@ -17,9 +18,10 @@ _CAME_BACK = 2_000  # items that silently came back, the newest: enough to know 
 class JudgementStore:
     """Reads and adds judgements."""
 
-    def __init__(self, connection: Connection, standing: StandingStore) -> None:
+    def __init__(self, connection: Connection, standing: StandingStore, audit: AuditLog | None = None) -> None:
         self._db = connection
         self._standing = standing
+        self._audit = audit or AuditLog(connection)
 
     def add(self, judgement: Judgement) -> Judgement:
         """Add one event. See `add_all`."""
@@ -50,6 +52,7 @@ class JudgementStore:
                 ],
             )
             self._db.insert("judgements", [_row(j) for j in judgements])
+            self._audit.judged(judgements)
 
     def withdraw(self, judgement_id: str, who: str) -> Judgement:
         """Undo: add the event that takes another back (withdrawing a withdrawal is redo). Returns it."""

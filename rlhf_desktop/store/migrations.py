@@ -415,6 +415,36 @@ ALTER TABLE projects ADD COLUMN deleted_at TEXT;
 ALTER TABLE projects ADD COLUMN deleted_name TEXT;
 """
 
+# What was done, as a chain of hashes (`audit`): nothing in it is ever changed, nothing goes, and the next one follows on the last.
+_AUDIT = """
+CREATE TABLE audit_log (
+  seq INTEGER PRIMARY KEY NOT NULL,
+  at TEXT NOT NULL,
+  act TEXT NOT NULL,
+  who TEXT NOT NULL,            -- a code of `audit_people`
+  project TEXT NOT NULL,        -- an id; '' for the workspace. It stays when the project is erased
+  facts TEXT NOT NULL,          -- canonical JSON: ids, counts, kinds, hashes; no texts
+  program TEXT NOT NULL,
+  previous TEXT NOT NULL,
+  hash TEXT NOT NULL            -- SHA-256 of the canonical JSON of all of the above
+);
+CREATE TABLE audit_people (     -- erased when nothing else of this person is left: the code then says nothing
+  code TEXT PRIMARY KEY NOT NULL,
+  name TEXT NOT NULL UNIQUE,
+  salt TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TRIGGER audit_never_changes BEFORE UPDATE ON audit_log
+BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_never_goes BEFORE DELETE ON audit_log
+BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_follows_on BEFORE INSERT ON audit_log
+WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM audit_log)
+OR NEW.previous IS NOT coalesce((SELECT hash FROM audit_log ORDER BY seq DESC LIMIT 1), printf('%064d', 0))
+BEGIN SELECT RAISE(ABORT, 'the audit log is a chain'); END;
+CREATE TRIGGER audit_people_never_change BEFORE UPDATE ON audit_people
+BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+"""
+
 MIGRATIONS: tuple[Migration, ...] = (
     _FIRST,
     _EVALUATIONS,
@@ -426,6 +456,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _THOUGHTS,
     _TURNS,
     _PUT_AWAY,
+    _AUDIT,
 )
 
 

@@ -11,6 +11,7 @@ from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.feedback.conversations import Project, utc_now
 from rlhf_desktop.feedback.snapshot import Split
 from rlhf_desktop.feedback.split import HELDOUT_SHARE, Splitter, prompt_hash
+from rlhf_desktop.store.audit import AuditLog
 from rlhf_desktop.store.driver import Connection, Row, understood
 
 MAX_NAME_CHARS = 120
@@ -22,8 +23,9 @@ _IN_USE = "archived_at IS NULL AND deleted_at IS NULL"
 class ProjectStore:
     """Reads and writes projects."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, audit: AuditLog | None = None) -> None:
         self._db = connection
+        self._audit = audit or AuditLog(connection)
 
     def create(self, name: str, sample: bool = False, heldout_share: float = HELDOUT_SHARE) -> Project:
         """Make a project.
@@ -36,6 +38,7 @@ class ProjectStore:
         with self._db.transaction():
             self._refuse_taken(name)
             self._db.insert("projects", [{**vars(project), "sample": int(sample)}])
+            self._audit.note("project created", project=project.id)
         return project
 
     def ensure(self, name: str, sample: bool = False) -> Project:
@@ -49,6 +52,7 @@ class ProjectStore:
         with self._db.transaction():
             self._refuse_taken(name, project_id)
             self._set(project_id, name=name)
+            self._audit.note("project renamed", project=project_id)
         return self.get(project_id)
 
     def _refuse_taken(self, name: str, but: str = "") -> None:
@@ -103,7 +107,9 @@ class ProjectStore:
 
     def archive(self, project_id: str, away: bool = True) -> Project:
         """Put a project away, or take it back into use."""
-        self._set(project_id, archived_at=utc_now() if away else None)
+        with self._db.transaction():
+            self._set(project_id, archived_at=utc_now() if away else None)
+            self._audit.note("project archived" if away else "project unarchived", project=project_id)
         return self.get(project_id)
 
     def delete(self, project_id: str, at: str | None = None) -> Project:
@@ -111,6 +117,7 @@ class ProjectStore:
         with self._db.transaction():
             if not (project := self.get(project_id)).deleted_at:
                 self._set(project_id, deleted_at=at or utc_now(), deleted_name=project.name, name=project.id)
+                self._audit.note("project deleted", project=project_id)
         return self.get(project_id)
 
     def restore(self, project_id: str, name: str) -> Project:
@@ -119,6 +126,7 @@ class ProjectStore:
         with self._db.transaction():
             self._refuse_taken(name, project_id)
             self._set(project_id, deleted_at=None, deleted_name=None, archived_at=None, name=name)
+            self._audit.note("project restored", project=project_id)
         return self.get(project_id)
 
     def free_name(self, name: str) -> str:

@@ -316,7 +316,9 @@ class EvaluateRoom(QObject):
         def write() -> Path:
             effects = lookup.known_effects(workspace, base, made)
             report = evaluation_report(store, workspace, made.id, side_effects=effects)
-            return write_report(report, lookup.report_folder(workspace)).html
+            files = write_report(report, lookup.report_folder(workspace))
+            store.exports.note_files(made.project_id, (files.html, files.markdown), "report", workspace.root)
+            return files.html
 
         self._run(write, then=lambda page: show_report(self._context.session, page, card))
 

@@ -6,6 +6,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPlainTextEdit,
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.hub.privacy import LABELS
 from rlhf_desktop.hub.push import Pushed, PushPlan
+from rlhf_desktop.operations.audit import head_words, note_published
 from rlhf_desktop.operations.publishing import COLUMNS, NEEDED_COLUMNS, DatasetDraft
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.background import LongWork
@@ -278,13 +279,14 @@ class DataPage(Page):
             self.form.repo.setFocus()
             return
         choices, said, heading = self.choices, self.form.statement(), f"{self._context.session.project.name}: comparisons"
+        store = self._context.store
         private, tag, generation = not self.form.public.isChecked(), self.form.tag.text().strip(), self._generation
         self.notice.hide()
         self._working(True)
         self._reached(Reached(0, 0, "Preparing the files…"))
 
         def work(tell) -> tuple[int, PushPlan]:
-            made = choices.plan(repo, heading, said, private=private, tag=tag)
+            made = choices.plan(repo, heading, said, private=private, tag=tag, log=head_words(store))
             tell(Reached(0, 0, "Ready"))  # or stopped meanwhile
             return generation, made
 
@@ -310,7 +312,12 @@ class DataPage(Page):
         self.notice.hide()
         self._working(True)
 
-        self.sending.start(lambda tell: send(hub, plan, typed, tell, self._asked.stopped))
+        store, project = self._context.store, self._context.session.project
+
+        def note(done: Pushed) -> None:
+            note_published(store, plan, done, project.id)
+
+        self.sending.start(lambda tell: send(hub, plan, typed, tell, self._asked.stopped, note))
 
     def _sent(self, done: Pushed) -> None:
         self._working(False)

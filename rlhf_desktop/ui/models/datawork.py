@@ -90,11 +90,11 @@ class Choices:
         finds = [Find(0, f.field, f.kind, f.start, f.end, f.text) for f in self.replaced(row)]
         return redacted([values], finds)[0]
 
-    def plan(self, repo: str, title: str, said: Statement, *, private: bool, tag: str) -> PushPlan:
-        """The files as they would go."""
+    def plan(self, repo: str, title: str, said: Statement, *, private: bool, tag: str, log: str = "") -> PushPlan:
+        """The files as they would go. `log` is the head of the audit log, for the card."""
         draft = narrowed(self.draft, tuple(self.columns))
         replace = [find for row in self._by_row for find in self.replaced(row)]
-        return plan_dataset(repo, title, draft, said, replace=replace, leave_out=self.left_out, private=private, tag=tag)
+        return plan_dataset(repo, title, draft, said, replace=replace, leave_out=self.left_out, private=private, tag=tag, log=log)
 
 
 class Asked:

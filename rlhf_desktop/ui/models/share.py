@@ -9,6 +9,7 @@ from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.library import LibraryModel
 from rlhf_desktop.hub.push import Pushed, PushPlan
+from rlhf_desktop.operations.audit import note_model_export, note_published
 from rlhf_desktop.operations.exporting import Exported, export_adapter
 from rlhf_desktop.operations.written import model_written
 from rlhf_desktop.ui.background import LongWork
@@ -101,7 +102,9 @@ class Sharing(QObject):
 
         def work() -> Exported:
             base: ModelRef = context.library.by_hash(model.hash)
-            return export_adapter(context.library, base, entry.ref if entry else None, form, folder)
+            done = export_adapter(context.library, base, entry.ref if entry else None, form, folder)
+            note_model_export(context.store, base, entry.ref if entry else None, form, done)
+            return done
 
         name = entry.ref.name if entry else model.name
         context.tasks.run(work, on_success=lambda done: self._exported(done, form, name), on_failure=self._failed)
@@ -144,7 +147,11 @@ class Sharing(QObject):
             return
         asked.reset()
         self.panel.set_busy(True)
-        self.sending.start(lambda tell: send(self._hub, plan, token, tell, asked.stopped))
+
+        def note(done: Pushed) -> None:
+            note_published(self._context.store, plan, done)
+
+        self.sending.start(lambda tell: send(self._hub, plan, token, tell, asked.stopped, note))
 
     def _reached(self, far: Reached) -> None:
         if isinstance(self.panel, PublishPanel):

@@ -143,8 +143,15 @@ class Thinned:
             self._on_progress(transfer)
 
 
-def send(hub: HubWork, plan: PushPlan, token: str, tell: Callable[[object], None], stop: Callable[[], bool]) -> Pushed:
-    """Publish a plan, with a token just typed or the one that is kept. `tell` gets a `Reached` now and then."""
+def send(
+    hub: HubWork,
+    plan: PushPlan,
+    token: str,
+    tell: Callable[[object], None],
+    stop: Callable[[], bool],
+    note: Callable[[Pushed], None],
+) -> Pushed:
+    """Publish a plan, with a token just typed or the one that is kept. `tell` gets a `Reached` now and then, `note` the outcome."""
     tell(Reached(0, 0, "Connecting…"))
     if token:
         hub.keeper.keep(token)
@@ -152,7 +159,9 @@ def send(hub: HubWork, plan: PushPlan, token: str, tell: Callable[[object], None
     def sent(done: int, total: int) -> None:
         tell(Reached(done, total, f"Sending: {words.size(done)} of {words.size(total)}"))
 
-    return push(hub.hub(), plan, lambda said: tell(Reached(0, 0, said)), on_sent=sent, stop=stop)
+    done = push(hub.hub(), plan, lambda said: tell(Reached(0, 0, said)), on_sent=sent, stop=stop)
+    note(done)
+    return done
 
 
 def plan_of(

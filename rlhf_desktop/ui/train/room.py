@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QWidget
@@ -438,8 +439,14 @@ class TrainRoom(QObject):
     def _report(self, run: RunFolder) -> None:
         """Write the run's report and show it in the browser."""
         store, workspace, card = self._context.store, self._context.workspace, self.page.written if self.page else None
+
+        def write() -> Path:
+            files = write_report(run_report(store, workspace, run), workspace.root / "reports")
+            store.exports.note_files(run.config().project_id, (files.html, files.markdown), "report", workspace.root)
+            return files.html
+
         self._context.tasks.run(
-            lambda: write_report(run_report(store, workspace, run), workspace.root / "reports").html,
+            write,
             on_success=lambda page: show_report(self._context.session, page, card),
             on_failure=self._context.session.troubled.emit,
         )

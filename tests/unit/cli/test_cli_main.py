@@ -17,6 +17,7 @@ from rlhf_desktop.operations import feedback
 from rlhf_desktop.operations.demo import DemoEvent
 
 GROUPS = {
+    "audit": {"verify"},
     "projects": {"list", "presets", "new", "rename", "duplicate", "archive", "unarchive", "delete", "restore"},
     "models": {"list", "add", "recommended", "remove", "search", "pull", "push", "push-data", "export"},
     "server": {"models", "generate", "label"},
