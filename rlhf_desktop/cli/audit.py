@@ -68,7 +68,7 @@ def verify(ctx: click.Context, files: tuple[Path, ...], heads: tuple[str, ...]) 
         at = f"The first entry that does not fit is number {found.chain.broken_at:,}. " if found.chain.broken_at else ""
         raise Damaged(f"The audit log does not hold: {found.sentence}", f"{at}Compare it with a backup (“rlhf-desktop backups”).")
     head = str(found.chain.head) if found.chain.head else None
-    value = {"entries": found.chain.entries, "head": head, "heads_found": found.known, "problems": []}
+    value: dict[str, Any] = {"entries": found.chain.entries, "head": head, "heads_found": found.known, "problems": []}
     desk.console.result(value, f"{found.sentence}{_said(desk, head)}")
 
 

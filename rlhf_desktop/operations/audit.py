@@ -4,6 +4,7 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rlhf_desktop.core.errors import BadInput, NotFound
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
@@ -186,11 +187,20 @@ def head_words(store: Store) -> str:
 
 def note_published(store: Store, plan: PushPlan, done: Pushed, project: str = "") -> None:
     """Note what was sent to the Hub: its hashes and the version made, not its name, which is the user's words."""
-    facts = {"kind_of_repo": plan.kind, "commit": done.commit, "files": {str(n): f.sha256 for n, f in enumerate(plan.files)}}
+    facts: dict[str, Any] = {
+        "kind_of_repo": plan.kind,
+        "commit": done.commit,
+        "files": {str(n): f.sha256 for n, f in enumerate(plan.files)},
+    }
     store.audit.note("published", project=project, **facts, private=done.private)
 
 
 def note_model_export(store: Store, base: ModelRef, adapter: AdapterRef | None, form: str, done: Exported) -> None:
     """Note that a model was written as files for other programs."""
-    facts = {"form": form, "base": base.hash, "adapter": adapter.hash if adapter else None, "bytes": done.size_bytes}
+    facts: dict[str, Any] = {
+        "form": form,
+        "base": base.hash,
+        "adapter": adapter.hash if adapter else None,
+        "bytes": done.size_bytes,
+    }
     store.audit.note("exported", **facts)

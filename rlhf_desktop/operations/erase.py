@@ -377,7 +377,11 @@ def _bury(store: Store, pending: Pending) -> None:
         gone = bury(store, pending.ids, pending.words.texts, pending.projects)
         if not (projects or gone.judgements or gone.messages):
             return
-        facts = {"judgements": len(gone.judgements), "messages": len(gone.messages), "prompts": len(pending.plan.prompts)}
+        facts: dict[str, Any] = {
+            "judgements": len(gone.judgements),
+            "messages": len(gone.messages),
+            "prompts": len(pending.plan.prompts),
+        }
         ids = sha256_text("".join(f"{one}\n" for one in sorted((*gone.judgements, *gone.messages))))
         store.audit.note("project erased" if projects else "erased", project=pending.project, **facts, ids=ids)
 

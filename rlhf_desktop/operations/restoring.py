@@ -369,7 +369,7 @@ def _salvage(damaged: Path, target: Path) -> int:
 
 def _note_restored(workspace: Workspace, prepared: Path, found: Current, backup: Backup | None, salvaged: int) -> None:
     """In the log of what is restored, which goes on from the backup's head: which head it takes the place of."""
-    facts = {"replaced": _head_of(workspace.database), "backup": backup is not None, "judgements_saved": salvaged}
+    facts: dict[str, Any] = {"replaced": _head_of(workspace.database), "backup": backup is not None, "judgements_saved": salvaged}
     with closing(Connection(prepared)) as connection:
         AuditLog(connection).note("restored", **facts, health=found.health)
 

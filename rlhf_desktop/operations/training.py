@@ -89,7 +89,13 @@ def start_run(
         foreseen_bytes=foreseen_bytes,
     )
     run = queue.submit(config, rows)
-    facts = {"run": run.id, "algorithm": algorithm, "rows": len(rows), "data": run.config().data_sha256, "base": base.hash}
+    facts: dict[str, Any] = {
+        "run": run.id,
+        "algorithm": algorithm,
+        "rows": len(rows),
+        "data": run.config().data_sha256,
+        "base": base.hash,
+    }
     store.audit.note("trained", project=project.id, **facts)
     if data_file is None:
         write_provenance(run, provenance_of(algorithm, store.judged(project.id)))

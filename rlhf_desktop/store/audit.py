@@ -25,7 +25,7 @@ import rlhf_desktop
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.files import canonical_json, sha256_text
 from rlhf_desktop.feedback.conversations import utc_now
-from rlhf_desktop.store.driver import Connection, Row
+from rlhf_desktop.store.driver import Connection, Row, understood
 
 ACTS = (
     "judged", "imported", "exported", "merged", "merge undone", "erased", "restored", "trained", "adopted", "published",
@@ -259,7 +259,8 @@ class AuditLog:
             AND (:project = '' OR project = :project) AND seq < :before ORDER BY seq DESC LIMIT :limit""",
             {"acts": json.dumps(list(acts)), "who": who, "project": project, "before": before or 2**62, "limit": limit},
         )
-        return [_entry(row) for row in rows]
+        with understood():
+            return [_entry(row) for row in rows]
 
     def count(self, act: str, project: str, after: int) -> int:
         """How often this was done in a project after this entry."""

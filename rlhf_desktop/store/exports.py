@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rlhf_desktop.core.files import sha256_file
 from rlhf_desktop.core.ids import new_id
@@ -42,7 +43,10 @@ class ExportStore:
 
     def _note(self, project_id: str, path: Path, form: str, last_row: int, *, leaves: bool) -> None:
         made = Export(new_id(), project_id, str(path.absolute()), form, utc_now(), last_row)
-        facts = {"form": form, **({"sha256": sha256_file(path), "bytes": path.stat().st_size} if path.is_file() else {})}
+        facts: dict[str, Any] = {
+            "form": form,
+            **({"sha256": sha256_file(path), "bytes": path.stat().st_size} if path.is_file() else {}),
+        }
         with self._db.transaction():
             if leaves:
                 self._db.insert("exports", [vars(made)])
