@@ -124,6 +124,9 @@ class RunFolder:
         except FileNotFoundError:
             raise NotFound(f"There is no run in {self.path}.", "“runs list” shows the runs there are.") from None
         except ValidationError as problem:
+            if any(error["loc"] == ("v",) and error["type"] == "literal_error" for error in problem.errors(include_url=False)):
+                said = f"The run {self.id} was made by a newer version of the program, so this one leaves it alone."
+                raise BadInput(said, "Update the program; other runs are not affected.", str(problem)) from None
             hint = "It may come from a newer version of this program; other runs are not affected."
             raise BadInput(f"The run {self.id} cannot be read: {file.name} is damaged.", hint, str(problem)) from None
 
