@@ -1,13 +1,13 @@
 """No socket but loopback and local ones while offline is on: the switch, the policy files, and the guard that enforces it.
 
-The guard is an audit hook (PEP 578): it sees every connect, send, bind and name look-up of Python code, whichever library asks,
-and it cannot be taken out again. Processes that never need the network (workers, the supervisor) are started with it on, always;
-the window and the command line follow the switch. Libraries that open sockets in native code are kept from it by their own
-switches (`QUIET`).
+The guard is an audit hook (PEP 578): it sees every socket, connect, send, bind, name look-up and program of Python code, whichever
+library asks, and it cannot be taken out again (`core.leaving` says what leads out). Processes that never need the network (workers,
+the supervisor) are started with it on, always; the window and the command line follow the switch. Libraries that open sockets in
+native code are kept from it by their own switches (`QUIET`), Qt's by a proxy that is not there (`ui.network`), and in workers on
+Linux by the kernel (`core.kernel_guard`).
 """
 
-import contextlib
-import ipaddress
+import _socket
 import json
 import os
 import socket
@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.files import write_json
+from rlhf_desktop.core.leaving import CHECKS, break_off, is_loopback
 from rlhf_desktop.core.paths import APP, Workspace
 from rlhf_desktop.core.runs import Value
 
@@ -61,6 +62,8 @@ class OfflineRefused(AppError, PermissionError):
 
 _on = False
 _installed = False
+_proxies: dict[str, str] = {}  # as they were before offline was on
+_NO_PROXIES = {"NO_PROXY": "*", "no_proxy": "*"}  # and none of the system's settings
 
 
 def begin(environment: Mapping[str, str] | None = None) -> None:
@@ -73,13 +76,19 @@ def begin(environment: Mapping[str, str] | None = None) -> None:
 def set_guard(on: bool) -> None:
     """Hold this process, and those it starts from now on, to loopback and local sockets; or stop holding them."""
     global _on, _installed
+    turned = on != _on
+    if turned:
+        _set_proxies_aside(on)
     _on = on
     if on:
         os.environ[OFFLINE] = "1"
     else:
         os.environ.pop(OFFLINE, None)
+    if turned and on:
+        _close_connections()
     if on and not _installed:
         sys.addaudithook(_audit)
+        socket.socket.listen = _listen  # type: ignore[method-assign,assignment]
         _installed = True
 
 
@@ -98,39 +107,39 @@ def check_online(address: str) -> None:
         raise OfflineRefused(address)
 
 
-def is_loopback(host: object) -> bool:
-    """Whether a name or number means this computer itself, decided without asking anyone."""
-    if isinstance(host, bytes):
-        host = host.decode("ascii", "replace")
-    if not isinstance(host, str):
-        return host is None
-    host = host.strip("[]").partition("%")[0]
-    if host in ("localhost", "ip6-localhost"):
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
-
-
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if not _on or not event.startswith("socket."):
+    if not _on or event not in CHECKS:
         return
-    if event in ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.bind"):
-        _check_address(*arguments[:2])
-    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
-        if arguments[0] not in ("", b"") and not is_loopback(arguments[0]):
-            raise OfflineRefused(str(arguments[0]))
-    elif event == "socket.getnameinfo" and not is_loopback(arguments[0][0]):
-        raise OfflineRefused(str(arguments[0][0]))
+    if where := CHECKS[event](arguments):
+        raise OfflineRefused(where)
 
 
-def _check_address(sock: socket.socket, address: Any) -> None:
-    """Internet addresses are (host, port, …); every other family is local to this computer."""
-    if sock.family not in (socket.AF_INET, socket.AF_INET6) or address is None:
-        return
-    host = address[0] if isinstance(address, tuple) else address
-    if not is_loopback(host):
-        raise OfflineRefused(str(host))
+def _listen(sock: socket.socket, *backlog: int) -> None:
+    """`socket.listen`, of which no audit event tells: without `bind` it would take connections from anywhere."""
+    if _on and sock.family in (socket.AF_INET, socket.AF_INET6) and not is_loopback(sock.getsockname()[0]):
+        raise OfflineRefused("whoever connects from outside")
+    _socket.socket.listen(sock, *backlog)
+
+
+def _set_proxies_aside(on: bool) -> None:
+    """A proxy on this computer would carry what is sent to it elsewhere, so while offline nobody is told of any."""
+    if on:
+        for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+            _proxies.setdefault(name, os.environ.pop(name))
+        os.environ.update(_NO_PROXIES)
+    else:
+        for name in _NO_PROXIES:
+            os.environ.pop(name, None)
+        os.environ.update(_proxies)
+        _proxies.clear()
+
+
+def _close_connections() -> None:
+    """What is open would go on without asking again; the Hub's client also remembers proxies."""
+    break_off()
+    hub = sys.modules.get("huggingface_hub")
+    if hub is not None and hasattr(hub, "close_session"):
+        hub.close_session()
 
 
 # --- who decides --------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Literal
 
-from rlhf_desktop.core import offline
+from rlhf_desktop.core import kernel_guard, offline
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.limits import forbid_writing, limit_cpu, limit_memory
 from rlhf_desktop.core.runs import Value
@@ -236,4 +236,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    kernel_guard.hold()
     main()

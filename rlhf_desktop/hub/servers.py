@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from rlhf_desktop.core import offline
 from rlhf_desktop.core.errors import BadInput, HubTrouble
 from rlhf_desktop.core.files import sha256_text
+from rlhf_desktop.core.leaving import is_loopback
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.runs import ModelRef
@@ -205,7 +206,7 @@ class NamedServer:
     @property
     def local(self) -> bool:
         """Whether it is on this computer: then offline does not forbid it."""
-        return offline.is_loopback(urlsplit(self.url).hostname)
+        return is_loopback(urlsplit(self.url).hostname)
 
     def connect(self) -> Server:
         """With its key. Asks the keyring: not on the GUI thread."""

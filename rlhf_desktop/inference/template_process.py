@@ -16,6 +16,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from rlhf_desktop.core import kernel_guard
 from rlhf_desktop.core.limits import limit_cpu, limit_memory
 
 MEMORY_BYTES = 1 << 30
@@ -117,4 +118,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    kernel_guard.hold()
     main()

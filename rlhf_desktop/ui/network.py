@@ -1,10 +1,46 @@
-"""Holds this window to the network rule: at the start, when the switch is turned, and when another project is opened."""
+"""Holds this window to the network rule: at the start, when the switch is turned, and when another project is opened.
 
-from PySide6.QtCore import QObject
+Qt opens sockets and pages in C++, where the guard of `core.offline` sees nothing, so Qt is held by its own means: while offline its
+sockets are sent to a proxy that is not there, and pages of the internet are handed to `_Pages`, which only shows their address.
+"""
 
-from rlhf_desktop.core.offline import choose_offline, network_rule, obey
+from PySide6.QtCore import QCoreApplication, QObject, QUrl, Slot
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtNetwork import QNetworkProxy
+from PySide6.QtWidgets import QApplication
+
+from rlhf_desktop.core.offline import choose_offline, is_offline, network_rule, obey
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.ui.context import Session
+from rlhf_desktop.ui.widgets.markdown import ask_to_open
+
+PAGES = ("http", "https", "ftp", "mailto")
+_NO_PROXY_THERE = QNetworkProxy(QNetworkProxy.ProxyType.HttpProxy, "127.0.0.1", 9)  # only root could listen there
+
+
+class _Pages(QObject):
+    """Is asked to open what would leave this computer. Lives as long as the application, as Qt keeps no note of its end."""
+
+    @Slot(QUrl)
+    def refuse(self, url: QUrl) -> None:
+        """Show the address while offline; otherwise it was asked too late, and the system opens it."""
+        if is_offline():
+            ask_to_open(url, "This is a page on the internet.", QApplication.activeWindow())
+        else:
+            hold_qt(False)
+            QDesktopServices.openUrl(url)
+
+
+def hold_qt(offline: bool) -> None:
+    """Keep Qt's own sockets and pages on this computer, or let them go."""
+    QNetworkProxy.setApplicationProxy(_NO_PROXY_THERE if offline else QNetworkProxy(QNetworkProxy.ProxyType.DefaultProxy))
+    app = QCoreApplication.instance()
+    pages = app.findChild(_Pages) or _Pages(app)
+    for scheme in PAGES:
+        if offline:
+            QDesktopServices.setUrlHandler(scheme, pages, "refuse")
+        else:
+            QDesktopServices.unsetUrlHandler(scheme)
 
 
 class NetworkKeeper(QObject):
@@ -27,8 +63,9 @@ class NetworkKeeper(QObject):
 
     def look(self) -> None:
         """Read the policy and the switch, and obey."""
-        rule = network_rule(self._workspace, self._session.project.name, asked=self._asked)
-        self._session.set_network(obey(rule))
+        rule = obey(network_rule(self._workspace, self._session.project.name, asked=self._asked))
+        hold_qt(rule.offline)
+        self._session.set_network(rule)
 
     def choose(self, offline: bool) -> None:
         """Keep the user's choice; a policy, or --offline, may still say otherwise."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from rlhf_desktop.core import crash, offline
+from rlhf_desktop.core import crash, kernel_guard, offline
 from rlhf_desktop.core.platform import be_kind, be_private
 
 JOBS = ("chat", "train", "probe", "convert", "export", "check", "calibrate", "trial")
@@ -55,4 +55,5 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    kernel_guard.hold()
     sys.exit(main(sys.argv[1:]))

@@ -1,8 +1,13 @@
 import json
+import socket
 
 import pytest
+from PySide6.QtCore import QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtNetwork import QHostAddress, QNetworkProxy, QTcpSocket, QUdpSocket
 
 from rlhf_desktop.core import offline
+from rlhf_desktop.ui import network
 from rlhf_desktop.ui.frame.bars import StatusBar
 from rlhf_desktop.ui.network import NetworkKeeper
 
@@ -48,3 +53,25 @@ def test_the_status_bar_says_it(qtbot):
     assert bar._network.toolTip() == "A policy."
     bar.show_network(False)
     assert "unless you ask" in bar._network.text()
+
+
+def test_pages_of_the_internet_are_shown_and_not_opened_while_offline(qtbot, monkeypatch):
+    asked = []
+    monkeypatch.setattr(network, "ask_to_open", lambda url, *_: asked.append(url.toString()))
+    offline.set_guard(True)
+    network.hold_qt(True)
+    addresses = [f"{scheme}:{'' if scheme == 'mailto' else '//'}example.com" for scheme in network.PAGES]
+    assert [QDesktopServices.openUrl(QUrl(address)) for address in addresses] == [True] * len(addresses)
+    assert asked == addresses
+    network.hold_qt(False)
+
+
+def test_sockets_of_qt_reach_this_computer_only_while_offline(qtbot):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        network.hold_qt(True)
+        here, there = QTcpSocket(), QUdpSocket()
+        here.connectToHost("127.0.0.1", server.getsockname()[1])
+        assert here.waitForConnected(5000)
+        assert there.writeDatagram(b"x", QHostAddress("192.0.2.7"), 53) == -1
+        network.hold_qt(False)
+        assert not QNetworkProxy.applicationProxy().hostName()

@@ -176,7 +176,7 @@ class MarkdownView(QTextBrowser):
         ask_to_open(url, _LINK, self)
 
 
-def ask_to_open(url: QUrl, why: str, parent: QWidget) -> None:
+def ask_to_open(url: QUrl, why: str, parent: QWidget | None) -> None:
     """Show a web page's address, and open it if the user says so; offline it is only shown."""
     if url.scheme() not in ("http", "https"):
         return
