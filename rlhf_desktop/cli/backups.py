@@ -1,16 +1,14 @@
 """`backups` and `restore`."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import click
 
 from rlhf_desktop.cli.common import Command, table
 from rlhf_desktop.cli.desk import Desk, desk_of
-from rlhf_desktop.core.errors import BadInput, StoreTrouble
-from rlhf_desktop.jobs.window_lock import WindowLock
+from rlhf_desktop.cli.windows import window_closed
+from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.operations.restoring import (
     Backup,
     Restored,
@@ -62,7 +60,7 @@ def restore_backup(
     if sum((name is not None, without_journal, start_empty)) > 1:
         raise click.UsageError("NAME, --without-journal and --start-empty exclude each other.", ctx)
     desk = desk_of(ctx)
-    with _window_closed(desk):
+    with window_closed(desk.workspace, "restore"):
         if without_journal:
             done = open_without_journal(desk.workspace)
         else:
@@ -70,19 +68,6 @@ def restore_backup(
             _confirm(desk, backup, yes)
             done = restore(desk.workspace, backup, with_salvage=not no_salvage, on_progress=desk.console.progress)
     _say(desk, done)
-
-
-@contextmanager
-def _window_closed(desk: Desk) -> Iterator[None]:
-    lock = WindowLock(desk.workspace)
-    if (holder := lock.acquire()) is not None:
-        raise StoreTrouble(
-            f"This workspace is open in a window (process {holder.pid}).", "Close it, or restore there, in Settings."
-        )
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _confirm(desk: Desk, backup: Backup | None, yes: bool) -> None:

@@ -49,6 +49,7 @@ class Options:
     device: str | None = None
     quantization: Literal["none", "4bit"] | None = None
     offline: bool = False
+    passphrase_file: str | None = None  # "-": the first line of stdin
     as_json: bool = False
     open_window: "Callable[[Options], int] | None" = None  # what to do when there is no command
 
@@ -158,6 +159,7 @@ def global_options() -> list[click.Option]:
         _option("project", "--project", "Which project (default: the last used).", metavar="NAME"),
         _option("model", "--model", "Which base model (default: the project's, else the starter).", metavar="NAME"),
         _option("device", "--device", "Where models compute: auto, cpu, cuda:1, a card's UUID or part of its name.", metavar="D"),
+        _option("passphrase_file", "--passphrase-file", "The passphrase of an encrypted workspace; “-”: stdin.", metavar="FILE"),
         _option("offline", "--offline", "Never use the network.", is_flag=True),
         _option("as_json", "--json", "Print one JSON document on stdout, and nothing else there.", is_flag=True),
     ]

@@ -7,6 +7,7 @@ from types import TracebackType
 import click
 
 from rlhf_desktop.cli.common import Console, Options
+from rlhf_desktop.cli.passphrases import unlock_for
 from rlhf_desktop.core.errors import NotFound
 from rlhf_desktop.core.offline import network_rule, obey
 from rlhf_desktop.core.paths import Workspace
@@ -44,10 +45,22 @@ class Desk:
 
     @cached_property
     def workspace(self) -> Workspace:
-        """The workspace, its folders made."""
+        """The workspace, its folders made; unlocked where it is encrypted."""
+        workspace = self.locked_workspace
+        unlock_for(workspace, self._options.passphrase_file, self.console.note)
+        return workspace
+
+    @cached_property
+    def locked_workspace(self) -> Workspace:
+        """The workspace, its folders made; no passphrase is asked for."""
         workspace = self._options.workspace
         with disk_troubles(workspace.root):
             return workspace.ensure()
+
+    @property
+    def passphrase_file(self) -> str | None:
+        """Where the passphrase is to be read from; None: from the terminal."""
+        return self._options.passphrase_file
 
     @cached_property
     def store(self) -> Store:

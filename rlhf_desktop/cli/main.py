@@ -31,6 +31,7 @@ _COMMANDS = {
     "backups": "backups:backups",
     "restore": "backups:restore_backup",
     "audit": "audit:audit",
+    "encryption": "encryption:encryption",
     "models": "models:models",
     "server": "servers:server",
     "chat": "talk:chat",

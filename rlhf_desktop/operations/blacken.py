@@ -17,6 +17,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from rlhf_desktop.core.encryption import header_copy, header_file
 from rlhf_desktop.core.errors import BadInput, NotFound, StoreTrouble
 from rlhf_desktop.core.files import atomic_file, canonical_json, read_jsonl, write_atomic, write_json
 from rlhf_desktop.core.paths import Workspace
@@ -178,7 +179,8 @@ def files_of(workspace: Workspace) -> Iterator[Path]:
 
 def _is_apart(path: Path, workspace: Workspace) -> bool:
     names = {workspace.erasing.name, *(workspace.database.name + ending for ending in ("", *COMPANIONS))}
-    return path.parent == workspace.root and path.name in names
+    headers = (header_file(workspace.root), header_copy(workspace.root))
+    return (path.parent == workspace.root and path.name in names) or path in headers
 
 
 def rewrite(path: Path, words: Words, ids: Sequence[str], projects: Sequence[str] = ()) -> bool:
@@ -189,7 +191,7 @@ def rewrite(path: Path, words: Words, ids: Sequence[str], projects: Sequence[str
     with path.open("rb") as file:
         head = file.read(16)
     set_aside = path.parent.name == "backups" and path.name.startswith(SET_ASIDE)
-    if is_database(head):
+    if is_database(path):
         return _rewrite_database(path, ids, words, projects, doubtful=set_aside)
     if set_aside:  # a database whose beginning is gone: its texts lie in pieces all over it
         path.unlink()

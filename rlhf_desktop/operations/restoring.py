@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from rlhf_desktop.core.encryption import keys_of
 from rlhf_desktop.core.errors import AppError, BadInput, Damaged, NoSpace, NotFound, StoreTrouble
 from rlhf_desktop.core.files import fsync_file, is_disk_full
 from rlhf_desktop.core.paths import Workspace
@@ -31,6 +32,7 @@ from rlhf_desktop.store.backups import (
     contents_of,
 )
 from rlhf_desktop.store.driver import BUSY_TIMEOUT_S, HOW_TO_RESTORE, Connection, plainly
+from rlhf_desktop.store.encrypting import convert, is_plain
 from rlhf_desktop.store.migrations import MIGRATIONS, migrate
 from rlhf_desktop.store.salvage import readable, salvage
 
@@ -281,7 +283,7 @@ def restore(
         prepared = workspace.root / f".restored.{os.getpid()}.tmp"  # as `blacken.sweep` knows what a killed process leaves
         try:
             on_progress("Checking the backup")
-            _prepare(backup, prepared)
+            _prepare(workspace, backup, prepared)
             salvaged = 0
             if with_salvage and found.health == "damaged":
                 on_progress("Reading what can be read of the damaged database")
@@ -341,11 +343,13 @@ def _in_plain_words() -> Iterator[None]:
         ) from problem
 
 
-def _prepare(backup: Backup | None, target: Path) -> None:
+def _prepare(workspace: Workspace, backup: Backup | None, target: Path) -> None:
     """The database that is to be, of the newest schema, whole in a file of its own."""
     if backup is not None:
         shutil.copyfile(backup.path, target)
     _make_private_file(target)
+    if backup is not None and is_plain(target) and (keys := keys_of(workspace.root)) is not None:
+        convert(target, None, keys.database)  # one that was copied here from elsewhere
     with closing(Connection(target)) as connection:
         check_health(connection)
         migrate(connection)

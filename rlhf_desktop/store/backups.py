@@ -15,7 +15,7 @@ from pathlib import Path
 from rlhf_desktop.core.errors import AppError, Damaged, NoSpace, NotAccepted, StoreTrouble
 from rlhf_desktop.core.files import is_disk_full
 from rlhf_desktop.core.platform import fsync_dir, replace
-from rlhf_desktop.store.driver import DRIVER, Connection, Row, damaged, plainly
+from rlhf_desktop.store.driver import DRIVER, Connection, Row, damaged, give_key, plainly
 from rlhf_desktop.store.standing import StandingStore
 
 KEEP_DAYS = 7
@@ -86,6 +86,7 @@ def _copy(connection: Connection, target: Path, go_on: Callable[[], None]) -> No
     with plainly():
         copy = DRIVER.connect(str(target))
         try:
+            give_key(copy, connection.key)
             source.execute("SAVEPOINT copying")
             try:
                 source.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on it sees no other's change: else a

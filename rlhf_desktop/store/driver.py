@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rlhf_desktop.core.encryption import keys_of, root_of
 from rlhf_desktop.core.errors import AppError, BadInput, Damaged, NoSpace, NotAccepted, StoreTrouble
 from rlhf_desktop.core.platform import make_private
 from rlhf_desktop.store.hashing import HASHES, question_hashes
@@ -22,15 +23,67 @@ BUSY_TIMEOUT_S = 5.0
 SAFE_WAL = (3, 51, 3)
 SYNCHRONOUS = "FULL"  # what is committed survives a power cut
 _READER_CACHE_KIB = 16 * 2**10
+_WORKSPACE_DEPTH = 2  # a database lies in the workspace, or in its folder of backups
 
 HOW_TO_RESTORE = "“rlhf-desktop backups” shows what can be restored, and “rlhf-desktop restore” does it"
 
 Row = dict[str, Any]
 
 
-def is_database(head: bytes) -> bool:
-    """Whether a file that begins so is one of SQLite."""
-    return head.startswith(b"SQLite format 3\0")
+_PLAIN_HEAD = b"SQLite format 3\0"
+_PAGE_BYTES = 4096  # of an encrypted database, whose length is a multiple of it
+
+
+def is_database(path: Path) -> bool:
+    """Whether a file is a database of SQLite, or an encrypted one: random from its first byte, beside the header of a workspace."""
+    with path.open("rb") as file:
+        head = file.read(len(_PLAIN_HEAD))
+    if head == _PLAIN_HEAD:
+        return True
+    return _can_be_encrypted(path, head) and root_of(path, _WORKSPACE_DEPTH) is not None
+
+
+def _can_be_encrypted(path: Path, head: bytes) -> bool:
+    size = path.stat().st_size
+    return path.suffix == ".db" and size > 0 and size % _PAGE_BYTES == 0 and any(byte > 0x7F for byte in head)
+
+
+def key_for(path: Path, driver: Any = None) -> str | None:
+    """The key of a database, in hex; None: it is not encrypted, or is to be made in a workspace that is not.
+
+    Raises:
+        Locked: it is encrypted, and this process has not unlocked its workspace.
+        StoreTrouble: this installation cannot read encrypted databases.
+    """
+    if str(path) == ":memory:" or _begins_plain(path) or (root := root_of(path, _WORKSPACE_DEPTH)) is None:
+        return None
+    if (driver or DRIVER) is standard:
+        raise StoreTrouble(
+            "This workspace is encrypted, and this installation of the program cannot open it: sqlcipher3 is missing.",
+            "Open it on a computer with sqlcipher3 (pip install sqlcipher3), and remove its encryption there if need be.",
+        )
+    keys = keys_of(root)
+    return keys.database if keys else None
+
+
+def can_encrypt() -> bool:
+    """Whether this installation's driver is one that encrypts."""
+    return DRIVER is not standard
+
+
+def _begins_plain(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_PLAIN_HEAD)) == _PLAIN_HEAD
+    except OSError:
+        return False
+
+
+def give_key(raw: Any, key: str | None) -> None:
+    """Key a connection that was just opened. Nothing that goes wrong later names the key, and SQLCipher prints nothing."""
+    if key is not None:
+        raw.execute("PRAGMA cipher_log_level = NONE")
+        raw.execute(f"PRAGMA key = \"x'{key}'\"")
 
 
 def choose_driver() -> Any:
@@ -133,15 +186,21 @@ class Connection:
     what that has written. (Without WAL, readers and the writer share one connection and take turns.) A long transaction (an import)
     keeps other writers waiting: give such work a `Store` of its own.
 
+    In an encrypted workspace the file is encrypted, with the key that this process has unlocked (`core.encryption`).
+
     Args:
         path: The file; it is made if it does not exist.
         driver: The DB-API module.
         busy_timeout_s: How long to wait for another process's transaction.
+
+    Raises:
+        Locked: the file is encrypted, and nobody has given the passphrase.
     """
 
     def __init__(self, path: Path, driver: Any = DRIVER, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self._begin(path)
-        self._connect = functools.partial(
+        self.key = key_for(path, driver)
+        self._driver_connect = functools.partial(
             driver.connect, str(path), timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
         )
         with plainly():
@@ -167,11 +226,30 @@ class Connection:
         """
         self = cls.__new__(cls)
         self._begin(path)
+        self.key = key_for(path)
         address = f"{path.resolve().as_uri()}?mode=ro{'' if with_journal else '&immutable=1'}"
+        self._driver_connect = functools.partial(
+            DRIVER.connect, address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
+        )
         with plainly():
-            self.raw = DRIVER.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
+            self.raw = self._connect()
             self.raw.row_factory = None
         return self
+
+    def _connect(self) -> Any:
+        raw = self._driver_connect()
+        try:
+            give_key(raw, self.key)
+        except BaseException:
+            raw.close()
+            raise
+        return raw
+
+    def open_again(self) -> None:
+        """A fresh connection in place of this one: once SQLCipher has met a damaged page, it reads no other either."""
+        self.raw.close()
+        with plainly():
+            self.raw = self._connect()
 
     _identity: tuple[int, int] | None = None  # of the file, where it may be written
 

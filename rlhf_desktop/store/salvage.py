@@ -155,6 +155,7 @@ def _rows(source: Connection, table: str, wanted: Sequence[str] = ("id",)) -> It
     try:
         columns = [name for name in wanted if name in _columns(source, table)]
     except AppError:
+        _recover(source)
         return
     if columns and _has_no_rowid(source, table):
         yield from _while_readable(source, table, columns)
@@ -164,6 +165,7 @@ def _rows(source: Connection, table: str, wanted: Sequence[str] = ("id",)) -> It
         try:
             rows = _after(source, table, columns, last, limit)
         except _ERRORS:
+            _recover(source)
             if limit > 1:
                 limit = 1
                 continue
@@ -178,6 +180,12 @@ def _rows(source: Connection, table: str, wanted: Sequence[str] = ("id",)) -> It
             yield dict(zip(columns, values, strict=True))
             last = rowid
         limit = min(_AT_ONCE, limit * 2)
+
+
+def _recover(source: Connection) -> None:
+    """Go on after a page that cannot be read."""
+    if source.key is not None:
+        source.open_again()
 
 
 def _has_no_rowid(source: Connection, table: str) -> bool:
@@ -196,6 +204,7 @@ def _while_readable(source: Connection, table: str, columns: Sequence[str]) -> I
             for row in rows:
                 yield dict(zip(columns, row, strict=True))
             return
+        _recover(source)
 
 
 def _after(source: Connection, table: str, columns: Sequence[str], last: int, limit: int) -> list[Any]:
@@ -213,6 +222,7 @@ def _next_readable(source: Connection, table: str, columns: Sequence[str], last:
     def works(after: int) -> bool:
         with suppress(*_ERRORS):
             return bool(_after(source, table, columns, after, 1))
+        _recover(source)
         return False
 
     start = max(last, 0)

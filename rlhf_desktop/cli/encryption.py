@@ -1,0 +1,111 @@
+"""`encryption`: whether the workspace is encrypted, and create, change or remove its passphrase."""
+
+import sys
+
+import click
+
+from rlhf_desktop.cli.common import Command, Group
+from rlhf_desktop.cli.desk import Desk, desk_of
+from rlhf_desktop.cli.passphrases import ask, ask_new, can_ask, from_file
+from rlhf_desktop.cli.windows import window_closed
+from rlhf_desktop.core.encryption import Locked, check_passphrase
+from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.operations import encryption as encrypting
+
+WARNING = (
+    "There is no way back without the passphrase: nobody can recover it, and nothing of this workspace can be read without it. "
+    "Write it down, and keep that in a safe place."
+)
+
+
+@click.group(cls=Group)
+def encryption() -> None:
+    """Encrypt the workspace with a passphrase."""
+
+
+@encryption.command("status", cls=Command)
+@click.pass_context
+def show(ctx: click.Context) -> None:
+    """Say whether the workspace is encrypted."""
+    desk = desk_of(ctx)
+    found = encrypting.status(desk.locked_workspace)
+    desk.console.result({"encrypted": found.encrypted, "state": found.state, "possible": found.possible}, _words(found))
+
+
+def _words(found: encrypting.Status) -> str:
+    if not found.encrypted:
+        return "This workspace is not encrypted." + (
+            "" if found.possible else " sqlcipher3, which encrypting needs, is not installed."
+        )
+    if found.state == "on":
+        return "This workspace is encrypted."
+    left = "Encrypting this workspace" if found.state == "encrypting" else "Removing the encryption of this workspace"
+    return f"{left} was cut short; it is finished when the passphrase is given next."
+
+
+@encryption.command("create", cls=Command)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+def create(ctx: click.Context, yes: bool) -> None:
+    """Encrypt the workspace, with everything that is in it.
+
+    The passphrase is asked for on the terminal, or read from --passphrase-file.
+    """
+    desk = desk_of(ctx)
+    workspace = desk.locked_workspace
+    if encrypting.status(workspace).encrypted:
+        raise BadInput("This workspace is encrypted already.", "“rlhf-desktop encryption change” changes its passphrase.")
+    _confirm(desk, WARNING, yes)
+    passphrase = ask_new(desk.passphrase_file)
+    with window_closed(workspace, "encrypt it"):
+        encrypting.create(workspace, passphrase, desk.console.progress)
+    desk.console.result({"encrypted": True}, "This workspace is encrypted now.")
+
+
+@encryption.command("change", cls=Command)
+@click.option("--new-passphrase-file", metavar="FILE", help="The new one; “-”: stdin.")
+@click.pass_context
+def change(ctx: click.Context, new_passphrase_file: str | None) -> None:
+    """Change the passphrase. The old one opens nothing from then on."""
+    desk = desk_of(ctx)
+    old = _present(desk)
+    new = ask_new(new_passphrase_file)
+    check_passphrase(new)
+    encrypting.change(desk.locked_workspace, old, new)
+    desk.console.result(
+        {"encrypted": True}, "The passphrase has been changed. Copies of the workspace made before keep the old one."
+    )
+
+
+@encryption.command("remove", cls=Command)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+def remove(ctx: click.Context, yes: bool) -> None:
+    """Write everything in plain again, for whoever can read this disk."""
+    desk = desk_of(ctx)
+    workspace = desk.locked_workspace
+    passphrase = _present(desk)
+    _confirm(desk, "Afterwards everything in this workspace can be read without a passphrase.", yes)
+    with window_closed(workspace, "remove its encryption"):
+        encrypting.remove(workspace, passphrase, desk.console.progress)
+    desk.console.result({"encrypted": False}, "This workspace is not encrypted any more.")
+
+
+def _present(desk: Desk) -> str:
+    """The passphrase there is now."""
+    if not encrypting.status(desk.locked_workspace).encrypted:
+        raise BadInput("This workspace is not encrypted.", "“rlhf-desktop encryption create” encrypts it.")
+    if desk.passphrase_file is not None:
+        return from_file(desk.passphrase_file)
+    if not can_ask():
+        raise Locked
+    return ask("Passphrase of this workspace: ")
+
+
+def _confirm(desk: Desk, words: str, yes: bool) -> None:
+    desk.console.note(words)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise BadInput("Nothing was changed: it has to be confirmed.", "Add --yes.")
+    click.confirm("Go on?", abort=True, err=True)

@@ -1,0 +1,252 @@
+"""Encryption at rest: create, unlock, lock, change the passphrase, remove. What window and command line both do.
+
+A workspace is encrypted as a whole. The passphrase is asked for once, when the window opens or a command begins; the key then lives
+in this process until `lock`, or its end. Nothing of it is in an argument, an environment variable, a file or a log.
+
+A workspace that is being encrypted, or whose encryption is being removed, says so in its header until every file has followed:
+after a kill the next `unlock` finishes it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rlhf_desktop.core.encryption import (
+    Header,
+    Keys,
+    State,
+    check_passphrase,
+    drop_header,
+    forget,
+    header_copy,
+    header_file,
+    in_state,
+    is_encrypted,
+    keys_in,
+    known_keys,
+    new_header,
+    read_header,
+    remember,
+    rewrapped,
+    write_header,
+)
+from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, StoreTrouble
+from rlhf_desktop.core.files import is_disk_full
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.platform import FileLock, free_disk_bytes
+from rlhf_desktop.store.backups import check_file
+from rlhf_desktop.store.driver import can_encrypt
+from rlhf_desktop.store.encrypting import convert, take_in_journal
+
+Said = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether a workspace is encrypted.
+
+    Attributes:
+        encrypted: It has a passphrase.
+        unlocked: This process has its key; true too where there is none to have.
+        state: "on", or what is not finished; "" where it is not encrypted.
+        possible: This installation can encrypt (sqlcipher3 is there).
+    """
+
+    encrypted: bool
+    unlocked: bool
+    state: State | Literal[""] = ""
+    possible: bool = True
+
+
+def status(workspace: Workspace) -> Status:
+    """How a workspace stands. Quick.
+
+    Raises:
+        AppError: it is encrypted, and the header that says how is damaged.
+    """
+    header = read_header(workspace.root)
+    if header is None:
+        return Status(False, True, possible=can_encrypt())
+    return Status(True, known_keys(header.id) is not None, header.state, can_encrypt())
+
+
+def is_locked(workspace: Workspace) -> bool:
+    """Whether a passphrase has to be asked for before anything of a workspace can be read. Raises as `status`."""
+    return not status(workspace).unlocked
+
+
+def create(workspace: Workspace, passphrase: str, on_progress: Said = _silent) -> None:
+    """Encrypt a workspace, new or with everything in it. It is unlocked then.
+
+    Blocks: half a second, and the time to write the database and its backups anew. The caller has closed its store.
+
+    Raises:
+        BadInput: it is encrypted already, or the passphrase is too short.
+        StoreTrouble: the database is in use or damaged, or this installation cannot encrypt.
+        NoSpace: the disk is full. What is not encrypted yet follows at the next `unlock`.
+    """
+    check_passphrase(passphrase)
+    if not can_encrypt():
+        raise StoreTrouble(
+            "This installation of the program cannot encrypt: sqlcipher3 is missing.", "Install it: pip install sqlcipher3."
+        )
+    with _alone(workspace), _in_plain_words():
+        if is_encrypted(workspace.root):
+            raise BadInput("This workspace is encrypted already.", "Change its passphrase instead.")
+        workspace.ensure()
+        _check_ready(workspace, None)
+        header, keys = new_header(passphrase, "encrypting")
+        write_header(workspace.root, header)
+        remember(keys)
+        _finish(workspace, header, keys, on_progress)
+
+
+def unlock(workspace: Workspace, passphrase: str, on_progress: Said = _silent) -> None:
+    """Hold the workspace's key in this process. Blocks for half a second, right or wrong; nothing to do where it is not encrypted.
+
+    Finishes an encryption, or its removal, that was cut short.
+
+    Raises:
+        WrongPassphrase: this is not it.
+        StoreTrouble: this installation cannot read encrypted databases.
+        AppError: the header is damaged.
+    """
+    header = read_header(workspace.root)
+    if header is not None:
+        _hold(workspace, header, keys_in(header, passphrase), on_progress)
+
+
+def _hold(workspace: Workspace, header: Header, keys: Keys, on_progress: Said) -> None:
+    if not can_encrypt():
+        raise StoreTrouble(
+            "This workspace is encrypted, and this installation of the program cannot open it: sqlcipher3 is missing.",
+            "Install it: pip install sqlcipher3. Or open the workspace on another computer, and remove its encryption there.",
+        )
+    remember(keys)
+    with _in_plain_words():
+        if _differ(workspace):  # a change of the passphrase was cut short, or one of them was lost
+            write_header(workspace.root, header)
+        if header.state != "on":
+            with _alone(workspace):
+                _finish(workspace, header, keys, on_progress)
+
+
+def _differ(workspace: Workspace) -> bool:
+    try:
+        return header_file(workspace.root).read_bytes() != header_copy(workspace.root).read_bytes()
+    except FileNotFoundError:
+        return True
+
+
+def lock(workspace: Workspace) -> None:
+    """Hold the key no longer. The caller has closed its store and whatever else reads the workspace."""
+    with suppress(AppError):
+        header = read_header(workspace.root)
+        if header is not None:
+            forget(header.id)
+
+
+def change(workspace: Workspace, old: str, new: str) -> None:
+    """Change the passphrase. The data is not written anew: only what wraps its key. The old one opens nothing from then on.
+
+    Blocks for a second. The store may stay open.
+
+    Raises:
+        BadInput: the workspace is not encrypted, or the new one is too short.
+        WrongPassphrase: the old one is not it; nothing was changed.
+        NoSpace: the disk is full; the old one still opens everything.
+    """
+    header = _header(workspace)
+    check_passphrase(new)
+    keys = keys_in(header, old)
+    with _alone(workspace), _in_plain_words():
+        write_header(workspace.root, rewrapped(header, keys, new))
+    remember(keys)
+
+
+def remove(workspace: Workspace, passphrase: str, on_progress: Said = _silent) -> None:
+    """Write everything in plain again. Needs the passphrase once more, also where the workspace is unlocked. As `create` blocks.
+
+    Raises:
+        BadInput: the workspace is not encrypted.
+        WrongPassphrase: this is not it.
+        StoreTrouble, NoSpace: as `create`; what is not plain yet follows at the next `unlock`.
+    """
+    header = _header(workspace)
+    keys = keys_in(header, passphrase)
+    with _alone(workspace), _in_plain_words():
+        remember(keys)
+        _check_ready(workspace, keys)
+        header = in_state(header, keys, "decrypting")
+        write_header(workspace.root, header)
+        _finish(workspace, header, keys, on_progress)
+
+
+def _header(workspace: Workspace) -> Header:
+    header = read_header(workspace.root)
+    if header is None:
+        raise BadInput("This workspace is not encrypted.", "“rlhf-desktop encryption create” encrypts it.")
+    return header
+
+
+@contextmanager
+def _alone(workspace: Workspace) -> Iterator[None]:
+    workspace.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    held = FileLock(workspace.root / ".encrypting.lock")
+    if not held.acquire():
+        raise StoreTrouble("Another window or command is changing the encryption of this workspace.", "Wait for it to finish.")
+    try:
+        yield
+    finally:
+        held.release()
+
+
+@contextmanager
+def _in_plain_words() -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        if is_disk_full(problem):
+            raise NoSpace("The disk is full.", "Free some space, then try again. Nothing was lost.", repr(problem)) from problem
+        raise StoreTrouble("The workspace cannot be written.", "Check its folder, then try again.", repr(problem)) from problem
+
+
+# --- every file follows the header --------------------------------------------------------------------------------------------
+
+
+def _check_ready(workspace: Workspace, keys: Keys | None) -> None:
+    """Refuse what would fail half-way, before anything is changed."""
+    path = workspace.database
+    if not path.exists() or not path.stat().st_size:
+        return
+    check_file(path)
+    take_in_journal(path, keys.database if keys else None)
+    if free_disk_bytes(workspace.root) < 2 * path.stat().st_size:
+        raise NoSpace("There is too little free space to write the database anew.", "Free some space; nothing was changed.")
+
+
+def _finish(workspace: Workspace, header: Header, keys: Keys, on_progress: Said) -> None:
+    """Bring every file to what the header says. Each step may have been taken before."""
+    encrypting = header.state == "encrypting"
+    present, wanted = (None, keys.database) if encrypting else (keys.database, None)
+    for path in _databases(workspace):
+        on_progress(f"{'Encrypting' if encrypting else 'Decrypting'} {path.name}")
+        convert(path, present, wanted)
+    if encrypting:
+        write_header(workspace.root, in_state(header, keys, "on"))
+    else:
+        drop_header(workspace.root)
+        forget(keys.id)
+
+
+def _databases(workspace: Workspace) -> Iterator[Path]:
+    """The database last: as long as it is not done, the rest is not either."""
+    yield from sorted(path for path in workspace.backups.glob("*.db") if path.stat().st_size)
+    if workspace.database.exists() and workspace.database.stat().st_size:
+        yield workspace.database
