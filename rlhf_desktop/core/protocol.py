@@ -34,13 +34,24 @@ class Sampling(Value):
         return self.model_dump(mode="json", exclude=None if self.max_thought_tokens else {"max_thought_tokens"})
 
 
+EngineName = Literal["torch", "llama.cpp"]
+
+
+class GgufFile(Value):
+    """The base model's weights for llama.cpp."""
+
+    path: str
+    sha256: str
+
+
 class Load(Value):
-    """Make this the base model; a no-op when it already is."""
+    """Make this the base model; a no-op when it already is. With `gguf` it is llama.cpp that answers, else torch."""
 
     op: Literal["load"] = "load"
     id: str
     base: ModelRef
     dtype: Dtype = "auto"
+    gguf: GgufFile | None = None
 
 
 class Unload(Value):
@@ -161,6 +172,7 @@ class Loaded(Value):
     load_s: float
     thinking: Kind = "none"  # how the model deals with thoughts
     note: str = ""  # what the user should know of how it was loaded
+    engine: EngineName = "torch"
 
 
 class Token(Value):

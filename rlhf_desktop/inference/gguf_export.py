@@ -1,4 +1,4 @@
-"""GGUF files for llama.cpp, LM Studio and Ollama: a whole model in F16, or an adapter beside one.
+"""GGUF files for llama.cpp, LM Studio and Ollama: a whole model in F16 (or 8-bit blocks), or an adapter beside one.
 
 For models of the Llama, Mistral, Qwen2 and Qwen3 kinds with a byte-level BPE tokenizer; others get one clear no. Names and
 layouts are llama.cpp's (its convert_hf_to_gguf.py and convert_lora_to_gguf.py): in Llama's attention the rows of the query and key
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import pi
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gguf
 import numpy as np
@@ -31,6 +31,10 @@ _ARCHITECTURES = {
     "qwen3": gguf.MODEL_ARCH.QWEN3,
 }
 _F16_MAX = 65504.0
+Numbers = Literal["F32", "F16", "Q8_0"]
+_FILE_TYPES = {
+    "F32": gguf.LlamaFileType.ALL_F32, "F16": gguf.LlamaFileType.MOSTLY_F16, "Q8_0": gguf.LlamaFileType.MOSTLY_Q8_0
+}  # fmt: skip
 _LLAMA3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -92,8 +96,15 @@ class Shape:
 
 
 @torch.no_grad()
-def export_gguf(base: Path, adapter: Path | None, file: Path, title: str) -> Any:
+def export_gguf(base: Path, adapter: Path | None, file: Path, title: str, numbers: Numbers = "F16") -> Any:
     """Write a whole model, with an adapter merged into it where there is one. Returns its tokenizer.
+
+    Args:
+        base: The model's folder.
+        adapter: The adapter's folder.
+        file: What is written.
+        title: The model's name in it.
+        numbers: How its matrices are held; vectors are F32.
 
     Raises:
         ModelTrouble: a kind of model or tokenizer that cannot be written.
@@ -105,14 +116,15 @@ def export_gguf(base: Path, adapter: Path | None, file: Path, title: str) -> Any
     factors = layer_factors(read_adapter(adapter)) if adapter else {}
     writer = gguf.GGUFWriter(file, gguf.MODEL_ARCH_NAMES[shape.arch])
     writer.add_name(title)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    writer.add_file_type(_FILE_TYPES[numbers])
     _write_shape(writer, shape)
     _write_tokenizer(writer, base, tokenizer, pre, int(shape.config["vocab_size"]))
     for _, tensors in merged_tensors(base, factors):
         for name, tensor in tensors.items():
             if name == HEAD and HEAD not in factors and shape.config.get("tie_word_embeddings"):
                 continue
-            writer.add_tensor(shape.name_of(name), _stored(shape.turned(name, tensor)))
+            value, kind = _stored(shape.turned(name, tensor), numbers)
+            writer.add_tensor(shape.name_of(name), value, raw_dtype=kind)
     if (freqs := _rope_factors(shape)) is not None:
         writer.add_tensor("rope_freqs.weight", freqs)
     _finish(writer)
@@ -147,11 +159,17 @@ def _lora_factors(shape: Shape, name: str, factors: Factors, rank: float) -> tup
     return factors.down.float().contiguous().numpy(), up.contiguous().numpy()
 
 
-def _stored(tensor: Tensor) -> np.ndarray:
-    """Matrices in F16, vectors (norms, biases) and whatever F16 cannot hold in F32."""
+def _stored(tensor: Tensor, numbers: Numbers) -> tuple[np.ndarray, Any]:
+    """A tensor's numbers, and gguf's name for their kind where the array does not say it.
+
+    Vectors (norms, biases), and whatever F16 cannot hold, are F32; a matrix whose rows do not divide into blocks of 32 is F16.
+    """
     value = tensor.float().contiguous().numpy()
-    small = value.ndim > 1 and float(np.abs(value).max(initial=0.0)) < _F16_MAX
-    return value.astype(np.float16) if small else value
+    if value.ndim == 1 or numbers == "F32" or float(np.abs(value).max(initial=0.0)) >= _F16_MAX:
+        return value, None
+    if numbers == "Q8_0" and value.shape[-1] % 32 == 0:
+        return gguf.quants.quantize(value, gguf.GGMLQuantizationType.Q8_0), gguf.GGMLQuantizationType.Q8_0
+    return value.astype(np.float16), None
 
 
 def _finish(writer: Any) -> None:

@@ -25,8 +25,9 @@ from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.chat_text import thinking_of
 from rlhf_desktop.inference.engines.base import Applied, Engine, check_fits
+from rlhf_desktop.inference.engines.llamacpp import LlamaEngine
 from rlhf_desktop.inference.engines.pytorch import TorchEngine
-from rlhf_desktop.inference.model import load_base
+from rlhf_desktop.inference.model import BaseModel, load_base
 from rlhf_desktop.inference.template import encode_pair, kept_turns
 from rlhf_desktop.training.batch import Group
 from rlhf_desktop.training.reward_model import RewardModel, Scores
@@ -43,23 +44,34 @@ class Session:
     """One base model with its adapters, computed by an engine. What a reward model says is always computed by torch."""
 
     def __init__(self, request: Load, on_share: Callable[[float], None] | None = None) -> None:
+        self._request = request
         self._ref = request.base
-        self._dtype = request.dtype
-        held: Quantization = "4bit" if request.base.quantization == "4bit" else "none"
-        base = load_base(request.base, dtype=request.dtype, quantization=held, on_share=on_share)
-        self.engine: Engine = TorchEngine(base, request.base.name)
+        self.engine = self._start(on_share)
+        self._beside: AdapterHost | None = None  # the model as torch holds it, where another engine answers
         self._reward: tuple[str, RewardModel] | None = None  # its hash
+
+    def _start(self, on_share: Callable[[float], None] | None) -> Engine:
+        if self._request.gguf is not None:
+            return LlamaEngine(self._ref, Path(self._request.gguf.path), on_share)
+        return TorchEngine(self._load(on_share), self._ref.name)
+
+    def _load(self, on_share: Callable[[float], None] | None = None) -> BaseModel:
+        held: Quantization = "4bit" if self._ref.quantization == "4bit" else "none"
+        return load_base(self._ref, dtype=self._request.dtype, quantization=held, on_share=on_share)
 
     @property
     def host(self) -> AdapterHost:
-        """The model as torch holds it."""
-        assert isinstance(self.engine, TorchEngine)
-        return self.engine.host
+        """The model as torch holds it; loaded beside another engine's when it is first needed."""
+        if isinstance(self.engine, TorchEngine):
+            return self.engine.host
+        if self._beside is None:
+            self._beside = AdapterHost(self._load())
+        return self._beside
 
     def is_for(self, request: Load) -> bool:
         """Whether this is the model asked for."""
         ours, theirs = ((base.hash, base.path, base.quantization == "4bit") for base in (self._ref, request.base))
-        return (ours, self._dtype) == (theirs, request.dtype)
+        return (ours, self._request.dtype, self._request.gguf) == (theirs, request.dtype, request.gguf)
 
     def close(self) -> None:
         """Give back what the engine holds."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from rlhf_desktop.core.errors import ModelTrouble
-from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.core.protocol import EngineName, Sampling
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.inference.sampler import OnAnswer, OnTokens, SampledAnswer
 from rlhf_desktop.inference.score import Pair
@@ -40,13 +40,14 @@ class Applied:
 
 @dataclass(frozen=True)
 class Held:
-    """Where a model is, and in which numbers."""
+    """Where a model is, in which numbers, and what computes it."""
 
     device: str
     device_name: str
     device_uuid: str
     dtype: str
     note: str = ""  # what the user should know of how it was loaded
+    engine: EngineName = "torch"
 
 
 class Engine(Protocol):
