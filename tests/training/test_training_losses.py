@@ -154,6 +154,8 @@ def test_ppo_policy_loss_by_literal_numbers():
 def test_ppo_value_loss_takes_the_worse_of_clipped_and_plain():
     loss = losses.ppo_value_loss(torch.tensor([1.0, 0.1]), torch.tensor([0.0, 0.0]), torch.tensor([1.0, 1.0]), 0.2)
     torch.testing.assert_close(loss, torch.tensor([0.8**2 / 2, 0.9**2 / 2]))
+    far = losses.ppo_value_loss(torch.tensor([0.5, 2.0, 3.0]), torch.tensor([1.0, 1.5, 1.0]), torch.tensor([0.0, 0.0, 2.0]), 0.2)
+    torch.testing.assert_close(far, torch.tensor([0.8**2 / 2, 2.0**2 / 2, 1.0**2 / 2]))  # clipped to 0.8, 1.7 and 1.2
     unclipped = losses.ppo_value_loss(torch.tensor([1.0]), torch.tensor([0.0]), torch.tensor([3.0]), 0)
     torch.testing.assert_close(unclipped, torch.tensor([2.0]))
 
@@ -173,8 +175,8 @@ def test_rloo_compares_with_the_mean_of_the_others():
 
 
 def test_grpo_whitens_within_the_group_and_equal_answers_teach_nothing():
-    out = losses.group_advantages(torch.tensor([1.0, 3.0, 7.0, 7.0]), [2, 2], "grpo")
-    torch.testing.assert_close(out, torch.tensor([-1.0, 1.0, 0.0, 0.0]), atol=1e-3, rtol=0)
+    out = losses.group_advantages(torch.tensor([1.0, 9.0, 7.0, 7.0]), [2, 2], "grpo")
+    torch.testing.assert_close(out, torch.tensor([-4 / 4.0001, 4 / 4.0001, 0.0, 0.0]), atol=1e-6, rtol=0)
 
 
 def test_what_the_values_foresaw_by_literal_numbers():

@@ -106,7 +106,7 @@ GROUPS = [
 
 
 def test_comparisons_are_numbered_over_answers_and_heads():
-    found = comparisons(GROUPS, ["kind", "true"], with_ties=True)
+    found = comparisons(GROUPS, ["kind", "true"], with_ties=True).to(torch.device("cpu"))
     places = [(*pair, tied) for pair, tied in zip((found.pairs // 3).tolist(), found.tied.tolist(), strict=True)]
     assert places == [(0, 1, False), (4, 2, False), (2, 3, True), (3, 2, False), (2, 4, True)]
     assert found.heads.tolist() == [0, 0, 0, 2, 2]
