@@ -1,6 +1,6 @@
 """`feedback import | export | merge | stats`: judgements in and out of a project."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,19 @@ from typing import Any
 import click
 
 from rlhf_desktop.cli.common import Group, table
-from rlhf_desktop.cli.desk import desk_of
+from rlhf_desktop.cli.desk import Desk, desk_of
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.words import count, noun
 from rlhf_desktop.feedback.formats import FORMATS
 from rlhf_desktop.operations.amounts import amounts
-from rlhf_desktop.operations.bundles import export_bundle, inspect_bundle, merge_bundle
+from rlhf_desktop.operations.bundles import (
+    erasure_words,
+    export_bundle,
+    inspect_bundle,
+    merge_bundle,
+    undo_last_merge,
+    undone_words,
+)
 from rlhf_desktop.operations.feedback import (
     EXPORT_FORMATS,
     ImportPreview,
@@ -24,6 +31,7 @@ from rlhf_desktop.operations.feedback import (
     preview_import,
     said_columns,
 )
+from rlhf_desktop.store.takings import Erasure
 
 FILE = click.Path(path_type=Path)
 
@@ -177,30 +185,60 @@ def export_file(ctx: click.Context, file: Path, form: str, names: bool) -> None:
 
 
 @feedback.command()
-@click.argument("file", type=FILE)
+@click.argument("file", type=FILE, required=False)
 @click.option("--preview", is_flag=True, help="Check the bundle, say what is in it and what it would erase, and merge nothing.")
 @click.option(
     "--erasures/--no-erasures",
     default=None,
     help="What was erased there goes here too, for good; or stays. Without either, a bundle that would erase is not merged.",
 )
+@click.option("--each", is_flag=True, help="Ask of each erasure whether it goes here too.")
+@click.option("--erase", "keys", multiple=True, metavar="KEY", help="Only this erasure, as --preview names it; may be repeated.")
+@click.option("--undo", is_flag=True, help="Undo the last merge; again, and the one before it. What was erased stays erased.")
 @click.pass_context
-def merge(ctx: click.Context, file: Path, preview: bool, erasures: bool | None) -> None:
+def merge(
+    ctx: click.Context, file: Path | None, preview: bool, erasures: bool | None, each: bool, keys: tuple[str, ...], undo: bool
+) -> None:
     """Add a colleague's bundle to the project. Merging twice changes nothing, and the order of merges does not matter."""
+    if (file is None) != undo or (each + bool(keys) + (erasures is not None)) > 1:
+        raise click.UsageError("Name a file, or --undo; and choose one way to say what is erased.", ctx)
     desk = desk_of(ctx)
+    if file is None:
+        done_again = undo_last_merge(desk.store, desk.project)
+        desk.console.result({"project": desk.project.name, **asdict(done_again)}, undone_words(done_again))
+        return
     if preview:
         seen = inspect_bundle(desk.store, desk.project, file)
         people = ", ".join(seen.annotators) or "nobody"
         text = f"“{seen.project}”: {count(seen.judgements, 'judgement')} by {people}, {seen.new} of them new; "
         text += f"it would erase {seen.takes} of the judgements of “{desk.project.name}”"
         text += f", {count(seen.takes_messages, 'message')} and {count(seen.takes_prompts, 'prompt')}."
-        desk.console.result({**asdict(seen), "into": desk.project.name}, text)
+        listed = [f"  {one.key}  {erasure_words(one)}" for one in seen.erasures]
+        desk.console.result({**asdict(seen), "into": desk.project.name}, "\n".join([text, *listed]))
         return
-    done = merge_bundle(desk.store, desk.project, file, erasures=erasures)
+    if each:
+        chosen: Collection[str] | bool | None = _asked(desk, inspect_bundle(desk.store, desk.project, file).erasures)
+    else:
+        chosen = keys or erasures
+    done = merge_bundle(desk.store, desk.project, file, erasures=chosen)
     text = f"{count(done.added['judgements'], 'judgement')} added to “{desk.project.name}”; "
     text += f"{count(done.already, 'was', 'were')} there already."
     text += f"\n{count(done.erased, 'judgement')} went because a colleague erased them." if done.erased else ""
     desk.console.result({"project": desk.project.name, **asdict(done)}, "\n".join([text, *done.conflicts]))
+
+
+def _asked(desk: Desk, found: Sequence[Erasure]) -> list[str]:
+    """Ask of each erasure whether it goes here too. Returns the keys of those that do."""
+    accepted: list[str] = []
+    for number, one in enumerate(found, 1):
+        desk.console.note(f"{number} of {len(found)}: {erasure_words(one)}")
+        said = click.prompt("Erase it here too, for good?", type=click.Choice(["y", "n", "all", "none"]), default="n", err=True)
+        if said == "all":
+            return [*accepted, *(other.key for other in found[number - 1 :])]
+        if said == "none":
+            break
+        accepted += [one.key] if said == "y" else []
+    return accepted
 
 
 @feedback.command()

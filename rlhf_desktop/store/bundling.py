@@ -10,7 +10,7 @@ with nothing to train on is not taken.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -40,7 +40,10 @@ from rlhf_desktop.feedback.judgements import Judgement, verdict_from_json, verdi
 from rlhf_desktop.feedback.split import prompt_hash
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.driver import Connection, Row, understood
-from rlhf_desktop.store.erasing import Doomed, bury, doomed, of_others
+from rlhf_desktop.store.erasing import Doomed, bury, doomed, of_others, present
+from rlhf_desktop.store.takings import Erasure
+from rlhf_desktop.store.takings import erasures as one_by_one
+from rlhf_desktop.store.unmerging import Recorder
 
 _CHUNK = 500
 _JUDGED = "SELECT c.message_id AS id FROM judged_completions c JOIN judgements j ON j.id = c.judgement_id WHERE j.project_id = :p"
@@ -131,11 +134,12 @@ class Merged:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a bundle's erasures would take of a project: the ids they name that are new here, and what is here of it."""
+    """What a bundle's erasures would take of a project: the ids they name that are new here, what is here of it, and one by one."""
 
     ids: tuple[str, ...]
     going: Doomed
     prompts: int
+    erasures: tuple[Erasure, ...]
 
     @property
     def nothing(self) -> bool:
@@ -152,11 +156,17 @@ def what_it_takes(store: Store, project_id: str, bundle: Bundle) -> Taken:
         others = of_others(db, project_id, named)
         ids = [one for one in named if one not in others]
         prompts = db.rows("SELECT count(*) AS n FROM prompts WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(ids),))
-        return Taken(tuple(ids), doomed(db, ids), prompts[0]["n"])
+        going = doomed(db, ids)
+        return Taken(tuple(ids), going, prompts[0]["n"], one_by_one(db, ids, going))
 
 
 def merge_rows(
-    store: Store, project_id: str, bundle: Bundle, cancelled: Callable[[], None] = lambda: None, *, erasures: bool = True
+    store: Store,
+    project_id: str,
+    bundle: Bundle,
+    cancelled: Callable[[], None] = lambda: None,
+    *,
+    erasures: Collection[str] | bool = True,
 ) -> Merged:
     """Add a bundle to a project in one transaction: all of it, or (when something does not fit) nothing.
 
@@ -165,15 +175,17 @@ def merge_rows(
         project_id: Which project.
         bundle: What to add.
         cancelled: Called now and then; may raise to stop.
-        erasures: Take what was erased there away here too.
+        erasures: Take what was erased there away here too: all of it, nothing, or only these ids and what is not here.
 
     Raises:
         BadInput: the bundle contradicts itself, or what is here; says how.
     """
     merge = _Merge(store, project_id, bundle, cancelled)
+    before = store.audit.head().seq or 0
     with store.audit.together("merged", project=project_id) as noted:
         store.connection.raw.execute("PRAGMA defer_foreign_keys=ON")  # answers may come before their questions
         done = merge.run(erasures)
+        merge.recorder.keep(project_id, done.added.get("judgements", 0), done.erased, before)
         noted.facts |= {"added": done.added, "erased": done.erased, "their_head": bundle.manifest.audit}
     return done
 
@@ -186,19 +198,21 @@ class _Merge:
         self._added: Counter[str] = Counter()
         self._already = self._erased = 0
         self._untaken: list[str] = []
+        self.recorder = Recorder(store.connection)
 
-    def run(self, erasures: bool) -> Merged:
-        if erasures:
-            self._bury_theirs()
-        self._generators()
-        self._conversations()
-        dead = self._dead_messages()
-        self._messages(dead)
-        added = self._judgements(dead)
-        self._changing()
-        self._prompts()
-        self._guidelines()
-        self._split()
+    def run(self, erasures: Collection[str] | bool) -> Merged:
+        absent = self._bury_theirs(erasures) if erasures is not False else []
+        with self.recorder.watching():  # only from here on: what was erased is not kept for an undo
+            bury(self._store, absent)
+            self._generators()
+            self._conversations()
+            dead = self._dead_messages()
+            self._messages(dead)
+            added = self._judgements(dead)
+            self._changing()
+            self._prompts()
+            self._guidelines()
+            self._split()
         return Merged(dict(self._added), self._already, self._erased, (*self._untaken, *self._conflicts(added)))
 
     def _chunks(self, name: str) -> Iterator[list[Any]]:
@@ -217,14 +231,16 @@ class _Merge:
         rows = self._db.rows(f"SELECT * FROM {table} WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))
         return {row["id"]: row for row in rows}
 
-    def _bury_theirs(self) -> None:
+    def _bury_theirs(self, wanted: Collection[str] | bool) -> list[str]:
+        """Erase what is this project's and wanted. Returns the ids of what is not here, and shall never come."""
+        absent: list[str] = []
         for chunk in self._chunks("tombstones.jsonl"):
-            self._bury([row.id for row in chunk])
-
-    def _bury(self, ids: Sequence[str]) -> None:
-        """Erase what is this project's, or not here yet."""
-        others = of_others(self._db, self._project, ids)
-        self._erased += len(bury(self._store, [one for one in ids if one not in others]).judgements)
+            ids = [row.id for row in chunk]
+            others, here = of_others(self._db, self._project, ids), present(self._db, ids)
+            absent += [one for one in ids if one not in here]
+            going = [one for one in ids if one in here and one not in others and (wanted is True or one in wanted)]
+            self._erased += len(bury(self._store, going).judgements)
+        return absent
 
     def _keep_out(self, table: str, ids: Sequence[str]) -> None:
         """Never let in what depends on something that was erased. What is here already does not, whatever the bundle says."""

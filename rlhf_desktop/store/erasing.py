@@ -14,6 +14,7 @@ from rlhf_desktop.feedback.conversations import title_from, utc_now
 from rlhf_desktop.store.audit import forget_people
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.driver import Connection, plainly
+from rlhf_desktop.store.unmerging import forget_conversations
 
 MESSAGE_THAT_WAITS = "message that waits"  # a project's setting: what is sent once the model is ready
 _UNFINISHED = ("unfinished_answers", MESSAGE_THAT_WAITS)
@@ -94,6 +95,13 @@ def _childless_parents(connection: Connection, taken: set[str], judgements: Sequ
         {"ids": json.dumps(list(taken)), "judgements": json.dumps(list(judgements))},
     )
     return {row["id"] for row in rows}
+
+
+def present(connection: Connection, ids: Iterable[str]) -> set[str]:
+    """Those of these ids that are here, as a judgement, conversation, message or prompt."""
+    tables = ("judgements", "conversations", "messages", "prompts")
+    asked = " UNION ".join(f"SELECT id FROM {table} WHERE id {_AMONG}" for table in tables)
+    return {row["id"] for row in connection.rows(asked, {"ids": json.dumps(list(ids))})}
 
 
 def of_others(connection: Connection, project_id: str, ids: Iterable[str]) -> set[str]:
@@ -196,6 +204,7 @@ def _remove_messages(db: Connection, messages: Sequence[str]) -> None:
     touched = [row["id"] for row in db.rows(f"SELECT DISTINCT conversation_id AS id FROM messages WHERE id {_AMONG}", values)]
     db.execute(f"UPDATE conversations SET active_leaf = NULL WHERE active_leaf {_AMONG}", values)
     db.execute(f"DELETE FROM messages WHERE id {_AMONG}", values)
+    forget_conversations(db, touched)
     for conversation in touched:
         left = db.rows("SELECT role, content FROM messages WHERE conversation_id = ? ORDER BY rowid", (conversation,))
         if left:
@@ -216,6 +225,9 @@ _ROWS_OF_PROJECTS = (  # in this order: what is pointed at goes after what point
     "conversations WHERE project_id {}",
     "prompt_sets WHERE project_id {}",
     "adoptions WHERE project_id {}",
+    "merge_changed WHERE merge_id IN (SELECT id FROM merges WHERE project_id {})",
+    "merge_added WHERE merge_id IN (SELECT id FROM merges WHERE project_id {})",
+    "merges WHERE project_id {}",
     "evaluation_pairs WHERE evaluation_id IN (SELECT id FROM evaluations WHERE project_id {})",
     "evaluations WHERE project_id {}",
     "guidelines WHERE project_id {}",

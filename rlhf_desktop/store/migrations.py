@@ -445,6 +445,54 @@ CREATE TRIGGER audit_people_never_change BEFORE UPDATE ON audit_people
 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 """
 
+# What each of the last merges changed, so that it can be undone (`unmerging`). Only what was erased or is being undone may go.
+_UNDONE_MERGES = """
+CREATE TABLE merges (
+  id TEXT PRIMARY KEY NOT NULL,
+  project_id TEXT NOT NULL REFERENCES projects(id),
+  merged_at TEXT NOT NULL,
+  judgements INTEGER NOT NULL,  -- added
+  erased INTEGER NOT NULL,      -- judgements that its erasures took: they stay erased
+  noted INTEGER NOT NULL        -- the last entry of the audit log before it
+);
+CREATE INDEX merges_by_project ON merges (project_id);
+CREATE TABLE merge_added (
+  merge_id TEXT NOT NULL REFERENCES merges(id),
+  about TEXT NOT NULL,          -- a table
+  part INTEGER NOT NULL,
+  ids TEXT NOT NULL,            -- JSON
+  PRIMARY KEY (merge_id, about, part)
+) WITHOUT ROWID;
+CREATE TABLE merge_changed (
+  merge_id TEXT NOT NULL REFERENCES merges(id),
+  about TEXT NOT NULL,
+  key TEXT NOT NULL,            -- JSON
+  before TEXT,                  -- JSON; NULL: it was added, and may be changed
+  after TEXT NOT NULL,          -- JSON
+  PRIMARY KEY (merge_id, about, key)
+) WITHOUT ROWID;
+CREATE TABLE undoing (          -- ids of what goes; empty but while a merge is being undone
+  id TEXT PRIMARY KEY NOT NULL
+) WITHOUT ROWID;
+DROP TRIGGER judgements_never_go;
+CREATE TRIGGER judgements_never_go BEFORE DELETE ON judgements
+WHEN NOT EXISTS (SELECT 1 FROM tombstones WHERE id = OLD.id) AND NOT EXISTS (SELECT 1 FROM undoing WHERE id = OLD.id)
+BEGIN SELECT RAISE(ABORT, 'judgements are append-only'); END;
+DROP TRIGGER judged_never_go;
+CREATE TRIGGER judged_never_go BEFORE DELETE ON judged_completions
+WHEN NOT EXISTS (SELECT 1 FROM tombstones WHERE id = OLD.judgement_id)
+AND NOT EXISTS (SELECT 1 FROM undoing WHERE id = OLD.judgement_id)
+BEGIN SELECT RAISE(ABORT, 'judgements are append-only'); END;
+DROP TRIGGER messages_never_go;
+CREATE TRIGGER messages_never_go BEFORE DELETE ON messages
+WHEN NOT EXISTS (SELECT 1 FROM tombstones WHERE id = OLD.id) AND NOT EXISTS (SELECT 1 FROM undoing WHERE id = OLD.id)
+BEGIN SELECT RAISE(ABORT, 'messages are append-only'); END;
+DROP TRIGGER tombstones_never_go;
+CREATE TRIGGER tombstones_never_go BEFORE DELETE ON tombstones
+WHEN NOT EXISTS (SELECT 1 FROM undoing WHERE id = OLD.id)
+BEGIN SELECT RAISE(ABORT, 'tombstones are append-only'); END;
+"""
+
 MIGRATIONS: tuple[Migration, ...] = (
     _FIRST,
     _EVALUATIONS,
@@ -457,6 +505,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _TURNS,
     _PUT_AWAY,
     _AUDIT,
+    _UNDONE_MERGES,
 )
 
 

@@ -1,5 +1,11 @@
+import io
 import json
 
+import pytest
+
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.operations.bundles import export_bundle, merge_bundle
+from rlhf_desktop.operations.feedback import import_feedback
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.erasing import bury, with_texts
 
@@ -109,3 +115,48 @@ def test_one_of_a_thing_is_said_so(cli, tmp_path):
     one.write_text('{"prompt": "Hi", "completions": [{"text": "a", "rank": 1}, {"text": "b", "rank": 2}]}\n')
     assert "1 ranking and 0 examples added" in cli("feedback", "import", one).out
     assert "1 was there already." in cli("feedback", "import", one).out
+
+
+@pytest.fixture
+def erasing(cli, workspace, rankings, tmp_path):
+    """A bundle that would erase two questions of the project."""
+    assert cli("feedback", "import", rankings, "--annotator", "Ada").code == 0
+    assert cli("feedback", "export", tmp_path / "all.zip", "--format", "bundle").code == 0
+    there = Workspace(tmp_path / "there").ensure()
+    with Store.open(there.database) as store:
+        project = store.projects.create("Support")
+        merge_bundle(store, project, tmp_path / "all.zip")
+        going = with_texts(store.connection, [j.id for j in store.judgements.all(project.id)[:2]])
+        bury(store, [*going.judgements, *going.messages])
+        export_bundle(store, project, tmp_path / "b.zip")
+    return tmp_path / "b.zip"
+
+
+def test_erasures_are_listed_chosen_and_asked_for_one_by_one(cli, erasing, monkeypatch):
+    seen = cli("feedback", "merge", erasing, "--preview")
+    assert "“Question 0”: 1 judgement and 2 answers, judged by Ada" in seen.out
+    listed = cli("feedback", "merge", erasing, "--preview", "--json").json["erasures"]
+    assert [one["opening"] for one in listed] == ["Question 0", "Question 1"]
+    assert cli("feedback", "merge", erasing, "--erase", listed[1]["key"], "--json").json["erased"] == 1
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    asked = cli("feedback", "merge", erasing, "--each", "--json")
+    assert "1 of 1: “Question 0”" in asked.err
+    assert asked.json["erased"] == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("all\n"))
+    assert cli("feedback", "merge", erasing, "--each", "--json").json["erased"] == 1
+    assert cli("feedback", "merge", erasing, "--each", "--erasures").code == 2
+
+
+def test_a_merge_is_undone_on_the_command_line(cli, rankings, tmp_path, workspace):
+    there = Workspace(tmp_path / "there").ensure()
+    with Store.open(there.database) as store:
+        project = store.projects.create("Support")
+        import_feedback(store, project, rankings)
+        export_bundle(store, project, tmp_path / "b.zip")
+    assert cli("feedback", "merge", tmp_path / "b.zip", "--json").json["added"]["judgements"] == 12
+    undone = cli("feedback", "merge", "--undo", "--json").json
+    assert undone["removed"] == {"conversations": 12, "messages": 36, "judgements": 12}
+    assert cli("feedback", "stats", "--json").json["judgements"] == 0
+    assert cli("feedback", "merge", "--undo").code == 1
+    assert cli("feedback", "merge").code == 2
+    assert cli("feedback", "merge", tmp_path / "b.zip", "--undo").code == 2

@@ -10,14 +10,21 @@ from operations_helpers import user
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
-from rlhf_desktop.operations.bundles import export_bundle, inspect_bundle, merge_bundle
+from rlhf_desktop.operations.bundles import (
+    erasure_words,
+    export_bundle,
+    inspect_bundle,
+    merge_bundle,
+    undo_last_merge,
+    undone_words,
+)
 from rlhf_desktop.operations.erase import erase
 from rlhf_desktop.operations.opening import open_store
 from rlhf_desktop.operations.report_pages import Answers, Report, Section, write_report
 from rlhf_desktop.store import backups, driver
 from rlhf_desktop.store.backups import back_up
 from rlhf_desktop.store.database import Store
-from rlhf_desktop.store.erasing import bury
+from rlhf_desktop.store.erasing import bury, with_texts
 
 SECRET, ANSWER = "Mrs Zaborowska's biopsy", "Zaborowska should\nworry"
 WORD = b"zaborowska"
@@ -83,7 +90,8 @@ def test_a_merge_that_would_erase_is_refused_until_somebody_has_chosen(colleague
         done = merge_bundle(store, project, after, erasures=False)
         assert (done.added["judgements"], done.erased) == (1, 0)
         assert asked(store) == ["And on Sundays?", SECRET, "Opening hours?"]
-        assert not (workspace.backups / "before-merge.db").exists()
+        with Store.open(workspace.backups / "before-merge.db") as kept:
+            assert asked(kept) == [SECRET, "Opening hours?"]
 
 
 def test_a_colleagues_erasure_goes_from_every_copy_and_what_is_kept_is_backed_up_first(colleague, tmp_path):
@@ -182,3 +190,86 @@ def test_a_merge_that_is_killed_while_it_erases_is_finished_or_was_never_begun(c
         at += step
     assert ends == {True, False}
     assert at > 9
+
+
+# --- one by one, and undone ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def several(tmp_path):
+    """A workspace with three questions of a colleague's, and a bundle that erases them all and brings another."""
+    there, here = Workspace(tmp_path / "there").ensure(), Workspace(tmp_path / "here").ensure()
+    with Store.open(there.database) as theirs, Store.open(here.database) as store:
+        project, mine = theirs.projects.create("Support"), store.projects.create("Support")
+        asked_for = [ask(theirs, project, f"Question {n} about a printer", f"good {n}", f"bad {n}") for n in range(3)]
+        theirs.prompts.create_set(project.id, "set", [user("Question 1 about a printer"), user("Only in the set")])
+        export_bundle(theirs, project, tmp_path / "first.zip")
+        merge_bundle(store, mine, tmp_path / "first.zip")
+        prompts = [prompt.id for prompt in theirs.prompts.prompts(project.id)]
+        going = with_texts(theirs.connection, [j.id for j in asked_for])
+        bury(theirs, [*prompts, *going.judgements, *going.messages])
+        ask(theirs, project, "And on Sundays?", "Closed", "Open")
+        export_bundle(theirs, project, tmp_path / "second.zip")
+        yield store, mine, tmp_path / "second.zip"
+
+
+def test_each_erasure_is_said_with_what_it_would_take_and_whose_it_is(several):
+    store, project, path = several
+    found = inspect_bundle(store, project, path).erasures
+    assert sorted(erasure_words(one) for one in found) == [
+        "“Only in the set”: 1 prompt",
+        "“Question 0 about a printer”: 1 judgement and 2 answers, judged by me",
+        "“Question 1 about a printer”: 1 judgement, 2 answers and 1 prompt, judged by me",
+        "“Question 2 about a printer”: 1 judgement and 2 answers, judged by me",
+    ]
+
+
+@pytest.mark.parametrize("chosen", [(), (1,), (0, 2), (0, 1, 2, 3)])
+def test_only_the_erasures_that_were_accepted_are_carried_out(several, chosen):
+    store, project, path = several
+    found = sorted(inspect_bundle(store, project, path).erasures, key=lambda one: one.opening)
+    done = merge_bundle(store, project, path, erasures=[found[n].key for n in chosen])
+    left = [found[n].opening for n in range(4) if n not in chosen and n > 0]
+    assert [text for text in asked(store) if "printer" in text or "Only" in text] == sorted(t for t in left if "printer" in t)
+    assert done.added["judgements"] == 1
+    again = inspect_bundle(store, project, path)
+    assert sorted(one.opening for one in again.erasures) == [found[n].opening for n in range(4) if n not in chosen]
+
+
+def test_an_erasure_that_the_bundle_does_not_bring_is_refused(several):
+    store, project, path = several
+    with pytest.raises(BadInput, match="no erasure “nonsense”"):
+        merge_bundle(store, project, path, erasures=["nonsense"])
+    assert len(asked(store)) == 3
+
+
+def test_erasures_that_cannot_go_without_one_another_are_one(several):
+    store, project, path = several
+    first, second, _third = store.judgements.all(project.id)
+    store.judgements.add(Judgement(project.id, "Ada", second.displayed, Ranking((1, 1)), supersedes=first.id))
+    found = inspect_bundle(store, project, path).erasures
+    assert sorted((one.judgements, one.people) for one in found) == [(0, ()), (1, ("me",)), (3, ("me", "Ada"))]
+
+
+def test_an_undone_merge_says_what_went_what_stayed_and_what_stays_erased(several):
+    store, project, path = several
+    found = sorted(inspect_bundle(store, project, path).erasures, key=lambda one: one.opening)
+    merge_bundle(store, project, path, erasures=[found[1].key])
+    new = next(j for j in store.judgements.all(project.id) if "Sundays" in _question(store, j))
+    store.judgements.add(Judgement(project.id, "Ada", new.displayed, Ranking((1, 2))))
+    store.audit.note("trained", project=project.id)
+    said = undone_words(undo_last_merge(store, project))
+    assert said == (
+        "The merge is undone: 1 judgement went. 1 conversation stayed: what you have added since is about them. "
+        "1 judgement that it erased stays erased. 1 run was started since, and may have learned from it."
+    )
+    assert asked(store) == ["And on Sundays?", "Question 1 about a printer", "Question 2 about a printer"]
+    undo_last_merge(store, project)  # the one before it
+    assert asked(store) == ["And on Sundays?"]
+    with pytest.raises(BadInput, match="no merge to undo"):
+        undo_last_merge(store, project)
+
+
+def _question(store, judgement) -> str:
+    node = store.conversations.message(judgement.displayed[0])
+    return store.conversations.tree(node.conversation_id).path(node.id)[0].content
