@@ -238,7 +238,9 @@ class _Merge:
             ids = [row.id for row in chunk]
             others, here = of_others(self._db, self._project, ids), present(self._db, ids)
             absent += [one for one in ids if one not in here]
-            going = [one for one in ids if one in here and one not in others and (wanted is True or one in wanted)]
+            going = [one for one in ids if one in here and one not in others]
+            if not isinstance(wanted, bool):
+                going = [one for one in going if one in wanted]
             self._erased += len(bury(self._store, going).judgements)
         return absent
 
