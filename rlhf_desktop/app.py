@@ -21,6 +21,7 @@ from rlhf_desktop.jobs.window_lock import Holder, WindowLock
 from rlhf_desktop.operations.opening import open_store
 from rlhf_desktop.operations.projects import open_project
 from rlhf_desktop.operations.restoring import DatabaseGone, Restored, restored_words
+from rlhf_desktop.ui.application import application
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.context import Context, Session
 from rlhf_desktop.ui.frame.desk import Desk
@@ -47,7 +48,7 @@ def main(
         project: The project to open; the last one by default.
         offline: Keep this window off the network, whatever Settings say.
     """
-    app = QApplication.instance() or QApplication(argv if argv is not None else sys.argv)
+    app = application() if QApplication.instance() else QApplication(argv if argv is not None else sys.argv)
     app.setApplicationName("RLHF Desktop")
     app.setQuitOnLastWindowClosed(False)
     where = (workspace or default_workspace()).ensure()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Literal
+from typing import Literal, overload
 
 from rlhf_desktop.core.errors import BadInput, NotFound
 from rlhf_desktop.core.files import canonical_json, sha256_text
@@ -174,6 +174,12 @@ class Tree:
     def prompt_of(self, message_id: str) -> Messages:
         """What this message answers: everything before it on its path."""
         return [node.message for node in self.path(message_id)[:-1]]
+
+    @overload
+    def leaf_under(self, message_id: str) -> str: ...
+
+    @overload
+    def leaf_under(self, message_id: str | None) -> str | None: ...
 
     def leaf_under(self, message_id: str | None) -> str | None:
         """The end of the newest branch below a message (of None: of the whole tree); the message itself if it has no reply.

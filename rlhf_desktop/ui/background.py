@@ -62,6 +62,7 @@ class LongWork(QObject):
         self.progressed.emit(event)
 
     def _run(self, work: Callable[[Callable[[Any], None]], Any]) -> None:
+        outcome: tuple[Any, ...]
         try:
             outcome, tell = (work(self._tell),), self.succeeded
         except Stopped:

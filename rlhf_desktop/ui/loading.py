@@ -66,16 +66,13 @@ class LoadingKeeper(QObject):
 
     def begin(self, doing: str) -> None:
         """Something new is waited for."""
-        self._pace, self._doing = Pace(self._clock_s), doing
-        self._ticking.start()
-        self._say()
+        self._begin(doing)
 
     def step(self, words: str) -> None:
         """Something else is done for it: a `Step` also says how far that is."""
-        if self._pace is None:
-            self.begin(str(words))
+        pace = self._pace or self._begin(str(words))
         self._doing = str(words)
-        self._pace.step(words)
+        pace.step(words)
         self._say()
 
     def weights(self, doing: str, share: float) -> None:
@@ -88,6 +85,12 @@ class LoadingKeeper(QObject):
             self._pace = None
             self._ticking.stop()
             self._tell(None)
+
+    def _begin(self, doing: str) -> Pace:
+        self._pace, self._doing = Pace(self._clock_s), doing
+        self._ticking.start()
+        self._say()
+        return self._pace
 
     def _say(self) -> None:
         if self._pace is not None:

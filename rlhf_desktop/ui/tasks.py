@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 from shiboken6 import isValid
 
 from rlhf_desktop.core.crash import bug_report
 from rlhf_desktop.core.errors import AppError
+
+Outcome = TypeVar("Outcome")  # of one piece of work
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +25,7 @@ class Task:
 
     work: Callable[..., Any]
     arguments: tuple[Any, ...]
-    heard_by: dict[str, Callable[[Any], None] | None]  # by "succeeded", "failed", "progressed"
+    heard_by: dict[str, Callable[[Any], object] | None]  # by "succeeded", "failed", "progressed"
 
     def tell(self, name: str, value: Any) -> None:
         """Call who wants to hear it, unless they are gone."""
@@ -57,11 +59,11 @@ class TaskRunner(QObject):
 
     def run(
         self,
-        work: Callable[..., Any],
+        work: Callable[..., Outcome],
         *arguments: Any,
-        on_success: Callable[[Any], None] | None = None,
-        on_failure: Callable[[AppError], None] | None = None,
-        on_progress: Callable[[Any], None] | None = None,
+        on_success: Callable[[Outcome], object] | None = None,
+        on_failure: Callable[[AppError], object] | None = None,
+        on_progress: Callable[[Any], object] | None = None,
     ) -> Task:
         """Start `work(*arguments)`. The callbacks run on the GUI thread.
 

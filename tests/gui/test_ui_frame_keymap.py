@@ -138,6 +138,7 @@ def press(key, modifiers=M.NoModifier, text=""):
 )  # fmt: skip
 def test_what_a_press_says(qapp, event, place, name):
     assert keymap.heard(press(*event), place) == name
+    assert keymap.pressed(press(*event), place) == name
 
 
 def test_how_keys_are_written(qapp):
@@ -146,3 +147,10 @@ def test_how_keys_are_written(qapp):
     ]  # fmt: skip
     assert keymap.all_shown("save") == ["Enter"]
     assert keymap.tip("Skip", "skip") == "Skip  (S)"
+
+
+def test_only_a_press_is_a_press_and_only_an_override_is_an_override():
+    undo = [QKeyEvent(kind, K.Key_Z, M.ControlModifier) for kind in (QEvent.Type.KeyPress, QEvent.Type.ShortcutOverride)]
+    assert [keymap.pressed(event, "window") for event in [*undo, QEvent(QEvent.Type.Enter)]] == ["undo", "", ""]
+    assert [keymap.overrides(event, "undo", "window") for event in [*undo, QEvent(QEvent.Type.Enter)]] == [False, True, False]
+    assert not keymap.overrides(undo[1], "redo", "window")

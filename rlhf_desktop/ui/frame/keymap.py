@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QWidget
 
@@ -301,6 +301,16 @@ def heard(event: QKeyEvent, place: str) -> str:
         if name := next((name for name in _names(place) if pressed in _long(name)), ""):
             return name
     return ""
+
+
+def pressed(event: QEvent, place: str) -> str:
+    """What a key press says, in an event filter: "" for every other event."""
+    return heard(event, place) if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress else ""
+
+
+def overrides(event: QEvent, name: str, place: str) -> bool:
+    """Whether Qt asks for whom a key press is that says this: a widget's `event` accepts it to have it before the shortcuts."""
+    return isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride and heard(event, place) == name
 
 
 def listen(owner: QWidget, name: str, then: Callable[[], object], inside: bool = False) -> list[QShortcut]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt
+from PySide6.QtGui import QWhatsThisClickedEvent
 from PySide6.QtWidgets import QApplication, QWidget
 from shiboken6 import isValid
 
@@ -46,7 +47,7 @@ class Help(QObject):
 
     def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
         """A word of a label was clicked: such an event goes from parent to parent until it is heard."""
-        if event.type() != QEvent.Type.WhatsThisClicked:
+        if not isinstance(event, QWhatsThisClickedEvent):
             return False
         self.open(event.href())
         event.accept()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, Qt, QUrl, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QStackedWidget, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QListWidget, QListWidgetItem, QStackedWidget, QWidget
 
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.help import guide
@@ -101,7 +101,7 @@ class HelpPane(QFrame):
         for name, button in self._offers.items():
             button.setVisible(name == page)
 
-    def _head(self):
+    def _head(self) -> QHBoxLayout:
         across = row(None, t.SPACE_S, t.SPACE_XS)
         self._back = IconButton("chevron-left", "Back in the help")
         self._back.setToolTip(keymap.tip("Back in the help", "back"))  # no shortcut: the room may have one of the same keys
@@ -156,14 +156,14 @@ class HelpPane(QFrame):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Arrows choose among what was found while the field keeps the focus."""
-        if event.type() != QEvent.Type.KeyPress or not (step := _STEPS.get(keymap.heard(event, "help"), 0)):
+        if not (step := _STEPS.get(keymap.pressed(event, "help"), 0)):
             return super().eventFilter(watched, event)
         self.found.setCurrentRow(max(0, min(self.found.count() - 1, self.found.currentRow() + step)))
         return True
 
     def event(self, event: QEvent) -> bool:
         """Keys of the help are its own while it has the focus, whatever shortcut the room has."""
-        if event.type() == QEvent.Type.ShortcutOverride and keymap.heard(event, "help") == "back":
+        if keymap.overrides(event, "back", "help"):
             event.accept()
             return True
         return super().event(event)

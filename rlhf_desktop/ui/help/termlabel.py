@@ -6,7 +6,17 @@ By keyboard the same words are in the status line's glossary, so that no label t
 from collections.abc import Iterator
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QTextLayout, QTextOption, QWhatsThisClickedEvent
+from PySide6.QtGui import (
+    QColor,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QTextLayout,
+    QTextLine,
+    QTextOption,
+    QWhatsThisClickedEvent,
+)
 from PySide6.QtWidgets import QApplication
 
 from rlhf_desktop.ui.help.terms import Term, places_in
@@ -58,7 +68,7 @@ class TermLabel(Label):
             for line in (layout.lineAt(number) for number in range(layout.lineCount())):
                 first, last = max(start, line.textStart()), min(end, line.textStart() + line.textLength())
                 if first < last:
-                    left, right = line.cursorToX(first)[0], line.cursorToX(last)[0]
+                    left, right = _x_of(line, first), _x_of(line, last)
                     yield QRectF(left, top + line.y(), right - left, line.height()).translated(self.contentsRect().topLeft()), term
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -86,6 +96,11 @@ class TermLabel(Label):
             height += line.height()
         layout.endLayout()
         return layout, 0.0 if self.alignment() & Qt.AlignmentFlag.AlignTop else (room.height() - height) / 2
+
+
+def _x_of(line: QTextLine, position: int) -> float:
+    x: float = line.cursorToX(position)[0]  # type: ignore[index]  # PySide6's stubs call this pair an object
+    return x
 
 
 def term_caption(text: str, wrap: bool = False) -> TermLabel:

@@ -1,6 +1,8 @@
 """Shows one page of the guide. It reads the guide's own pictures and no other file, and never an address."""
 
-from PySide6.QtCore import QPoint, Qt, QUrl, Signal
+from collections.abc import Iterator
+
+from PySide6.QtCore import QEvent, QPoint, Qt, QUrl, Signal
 from PySide6.QtGui import (
     QBrush,
     QColor,
@@ -40,8 +42,8 @@ class _GuideDocument(QTextDocument):
     width = 0
     ratio = 1.0
 
-    def loadResource(self, _kind: int, name: QUrl) -> object:
-        asked = name.toString()
+    def loadResource(self, _kind: int, name: QUrl | str) -> object:
+        asked = QUrl(name).toString()
         file = guide.folder() / _PICTURES / asked.removeprefix(_PICTURES)
         if not asked.startswith(_PICTURES) or file.parent != guide.folder() / _PICTURES or not file.is_file():
             return QImage(1, 1, QImage.Format.Format_Mono)
@@ -98,7 +100,7 @@ class GuideView(QTextBrowser):
             at = at.previous()
         return guide.slug(at.text()) if at.isValid() else ""
 
-    def loadResource(self, kind: int, name: QUrl) -> object:
+    def loadResource(self, kind: int, name: QUrl | str) -> object:
         """Qt asks the view before the document."""
         return self._document.loadResource(kind, name)
 
@@ -107,10 +109,10 @@ class GuideView(QTextBrowser):
         super().resizeEvent(event)
         self._redraw()
 
-    def changeEvent(self, event) -> None:
+    def changeEvent(self, event: QEvent) -> None:
         """Dress again when theme or font has changed."""
         super().changeEvent(event)
-        if event.type() in (event.Type.PaletteChange, event.Type.FontChange, event.Type.StyleChange):
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.FontChange, QEvent.Type.StyleChange):
             self._redraw()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -196,7 +198,7 @@ class GuideView(QTextBrowser):
         return looks
 
 
-def _blocks(document: QTextDocument):
+def _blocks(document: QTextDocument) -> Iterator[QTextBlock]:
     block = document.begin()
     while block.isValid():
         yield block

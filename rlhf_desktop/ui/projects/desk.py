@@ -1,6 +1,7 @@
 """Projects in the window: the header's menu, the two pages, and what becomes of the current project. Decides; the pages show."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt
@@ -78,7 +79,7 @@ class ProjectDesk(QObject):
         menu = QMenu(at)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         for project in self._store.projects.all():
-            action = menu.addAction(short(project).replace("&", "&&"), lambda project=project: self.open(project))
+            action = menu.addAction(short(project).replace("&", "&&"), partial(self.open, project))
             action.setCheckable(True)
             action.setChecked(project.id == self._current.id)
         menu.addSeparator()
@@ -102,7 +103,7 @@ class ProjectDesk(QObject):
             Command("Duplicate this project’s settings", "copy", lambda: self.show_projects("duplicate"), aliases="copy project"),
             Command("Archive this project", "folder", lambda: self.act(self._current.id, "archive"), aliases="hide, put away"),
             Command("Delete this project", "trash", lambda: self.show_projects("delete"), aliases="remove, erase"),
-            *(Command(short(project), "folder", lambda project=project: self.open(project), "project") for project in others),
+            *(Command(short(project), "folder", partial(self.open, project), "project") for project in others),
         ]
 
     def open(self, project: Project) -> None:
@@ -293,7 +294,7 @@ class ProjectDesk(QObject):
                 return erase_expired(store, context.queue)
 
         context.tasks.run(
-            work, on_success=lambda said: said and context.session.announce(said), on_failure=context.session.troubled.emit
+            work, on_success=lambda said: context.session.announce(said) if said else None, on_failure=context.session.troubled.emit
         )
 
     # --- others

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QButtonGroup, QLineEdit, QRadioButton, QWidget
+from PySide6.QtWidgets import QButtonGroup, QLineEdit, QRadioButton, QVBoxLayout, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.project_presets import OFFLINE, PROJECT_PRESETS, ProjectPreset
@@ -42,7 +42,7 @@ class NewProjectPage(Page):
         self.cancel.clicked.connect(self.left)
         self._show_preset()
 
-    def _make_choice(self):
+    def _make_choice(self) -> QVBoxLayout:
         box = column(spacing=t.SPACE_S)
         self.name = QLineEdit()
         self.name.setAccessibleName("Name of the project")
@@ -56,7 +56,7 @@ class NewProjectPage(Page):
             choice = QRadioButton(preset.name)
             choice.setAccessibleName(preset.name)
             choice.setAccessibleDescription(preset.purpose)
-            self._group.addButton(choice)
+            self._group.addButton(choice, len(self.presets))
             self.presets.append(choice)
             purpose = caption(preset.purpose, wrap=True)
             purpose.setIndent(t.SPACE_XL)
@@ -90,7 +90,7 @@ class NewProjectPage(Page):
     @property
     def preset(self) -> ProjectPreset:
         """The one chosen."""
-        return PROJECT_PRESETS[self.presets.index(self._group.checkedButton())]
+        return PROJECT_PRESETS[self._group.checkedId()]
 
     def focus_place(self) -> QWidget:
         """The name."""

@@ -1,8 +1,10 @@
 """The window that restores a backup. It opens instead of the program's, which has no database meanwhile."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QCloseEvent, QShowEvent
-from PySide6.QtWidgets import QButtonGroup, QMainWindow, QRadioButton, QWidget
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QMainWindow, QRadioButton, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.paths import Workspace
@@ -80,7 +82,7 @@ class RestoreWindow(QMainWindow):
         self._page.body.addStretch(1)
         self.setCentralWidget(self._page)
 
-    def _buttons(self):
+    def _buttons(self) -> QHBoxLayout:
         self.leave, self.empty = Button("Close"), Button("Start with an empty database", "quiet")
         self.alone, self.go = Button("Open without the journal"), Button("Restore", "primary", icon="undo")
         across = row()
@@ -137,7 +139,7 @@ class RestoreWindow(QMainWindow):
         self.go.setEnabled(bool(fit))
         self._choice.idToggled.connect(lambda *_: self.go.setEnabled(self._choice.checkedId() >= 0))
 
-    def _run(self, work, *arguments: object) -> None:
+    def _run(self, work: Callable[..., Restored], *arguments: object) -> None:
         self.notice.hide()
         self._set_busy(True, "Restoring…")
         self._tasks.run(

@@ -1,7 +1,7 @@
 """The privacy card of Settings: the offline switch, the Hub token, and everything that is ever sent."""
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QLineEdit, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 
 from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.hub.tokens import Kept, Secret
@@ -50,7 +50,7 @@ class PrivacyCard(Card):
         self.token_words = caption("", wrap=True)
         self.body.addWidget(self.token_words)
 
-    def _token_row(self):
+    def _token_row(self) -> QHBoxLayout:
         self.token = QLineEdit()
         self.token.setAccessibleName("Your Hub token")
         self.token.setEchoMode(QLineEdit.EchoMode.Password)

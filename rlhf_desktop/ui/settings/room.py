@@ -30,7 +30,7 @@ from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.settings.device import DeviceCard, look_at_machine
 from rlhf_desktop.ui.settings.privacy import PrivacyCard
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.theme.style import TEXT_SIZES
+from rlhf_desktop.ui.theme.style import TEXT_SIZES, Mode
 from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
 from rlhf_desktop.ui.widgets.fields import Form, choice
 from rlhf_desktop.ui.widgets.saved_state import KeptForm
@@ -170,7 +170,7 @@ class SettingsRoom(QObject):
 
     def _appearance(self) -> Card:
         card = Card("Appearance")
-        modes = [("As the system", "system"), ("Light", "light"), ("Dark", "dark")]
+        modes: list[tuple[str, Mode]] = [("As the system", "system"), ("Light", "light"), ("Dark", "dark")]
         self.appearance = SegmentedControl("Appearance", modes, self._context.theme.mode)
         self.appearance.changed.connect(self._set_mode)
         line = row()
@@ -218,7 +218,7 @@ class SettingsRoom(QObject):
         self._context.store.settings.set(TRAY, on)
         self._context.session.trayChosen.emit()
 
-    def _set_mode(self, mode: str) -> None:
+    def _set_mode(self, mode: Mode) -> None:
         self._context.theme.set_mode(mode)
         self._context.store.settings.set("appearance", mode)
 

@@ -7,6 +7,7 @@ from PySide6.QtGui import QGuiApplication, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
 from rlhf_desktop.core.paths import resources_dir
+from rlhf_desktop.ui.application import application
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
 
@@ -35,7 +36,7 @@ def grown(size: int) -> int:
 
 def pixmap(name: str, role: t.Role = "text", size: int = t.ICON) -> QPixmap:
     """One icon in one colour of the theme in use."""
-    return _tinted(name, current().colour(role), size, QGuiApplication.instance().devicePixelRatio())
+    return _tinted(name, current().colour(role), size, application().devicePixelRatio())
 
 
 def icon(name: str, role: t.Role = "text", size: int = t.ICON) -> QIcon:

@@ -3,7 +3,7 @@
 import pyqtgraph as pg
 
 
-class WholeAxis(pg.AxisItem):
+class WholeAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
     """An axis with numbers at whole values only, while `whole` holds."""
 
     def __init__(self, side: str, whole: bool = True) -> None:

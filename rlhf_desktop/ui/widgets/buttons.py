@@ -1,6 +1,7 @@
 """Buttons. Each has an accessible name, and says its shortcut in its tooltip."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Generic, Literal, TypeVar
 
 from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QKeySequence
@@ -22,6 +23,9 @@ def hint(name: str, shortcut: str) -> str:
 
 def _role_of(kind: Kind) -> t.Role:
     return "on_accent" if kind == "primary" else "danger" if kind == "danger" else "text"
+
+
+V = TypeVar("V")  # what the choices of a control stand for
 
 
 class Button(QPushButton):
@@ -141,12 +145,12 @@ class IconButton(QToolButton):
         self.setIcon(icons.icon(self._icon, role, self._size))
 
 
-class SegmentedControl(QFrame):
+class SegmentedControl(QFrame, Generic[V]):
     """A few choices of which one holds, side by side. Arrow keys move between them."""
 
     changed = Signal(object)
 
-    def __init__(self, name: str, options: list[tuple[str, object]], value: object = None, parent: QWidget | None = None) -> None:
+    def __init__(self, name: str, options: Sequence[tuple[str, V]], value: V | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("kind", "segments")
         self.setAccessibleName(name)
@@ -165,11 +169,11 @@ class SegmentedControl(QFrame):
         self.set_value(self._values[0] if value is None else value)
         self._group.idClicked.connect(lambda index: self.changed.emit(self._values[index]))
 
-    def value(self) -> object:
+    def value(self) -> V:
         """The choice that holds."""
         return self._values[self._group.checkedId()]
 
-    def set_value(self, value: object) -> None:
+    def set_value(self, value: V) -> None:
         """Choose, without emitting `changed`."""
         self._group.button(self._values.index(value)).setChecked(True)
 

@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QFormLayout, QLineEdit, QSpinBox, QWidget
+from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QFormLayout, QLayout, QLineEdit, QSpinBox, QWidget
 
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.text import Label
@@ -51,6 +51,14 @@ def choice(name: str) -> Choice:
     return made
 
 
+def writable(field: QComboBox, name: str, hint: str = "") -> None:
+    """Let something be typed that the list does not offer."""
+    field.setEditable(True)
+    for line in field.findChildren(QLineEdit):
+        line.setAccessibleName(name)
+        line.setPlaceholderText(hint)
+
+
 class NumberField(_Unwheeled, QSpinBox):
     """A whole number."""
 
@@ -84,9 +92,9 @@ class DecimalField(_Unwheeled, QDoubleSpinBox):
 def named(field: QAbstractSpinBox, name: str) -> None:
     """Give a number's field its name, and the text field within it too, and the margins other fields have."""
     field.setAccessibleName(name)
-    inner = field.findChild(QLineEdit)
-    inner.setAccessibleName(name)
-    inner.setTextMargins(t.SPACE_S, 0, t.SPACE_S, 0)  # Qt gives a number's field none of the stylesheet's padding
+    for inner in field.findChildren(QLineEdit):
+        inner.setAccessibleName(name)
+        inner.setTextMargins(t.SPACE_S, 0, t.SPACE_S, 0)  # Qt gives a number's field none of the stylesheet's padding
 
 
 class Form(QFormLayout):
@@ -99,7 +107,7 @@ class Form(QFormLayout):
         self.setVerticalSpacing(spacing)
         self.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
 
-    def add(self, name: str, field) -> None:
+    def add(self, name: str, field: QWidget | QLayout) -> None:
         """Add a row."""
         label = Label(name)
         label.setMinimumHeight(self._height)

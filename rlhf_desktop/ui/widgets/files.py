@@ -3,7 +3,10 @@
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QMimeData, QObject, Qt, Signal
+from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QWidget
+
+_TAKEN = (QEvent.Type.DragEnter, QEvent.Type.Drop)  # not each move between them, which Qt makes of the same class
 
 
 def local_files(given: QMimeData) -> list[Path]:
@@ -23,7 +26,7 @@ class FileDrop(QObject):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Take files, and nothing else."""
-        if event.type() in (QEvent.Type.DragEnter, QEvent.Type.Drop) and (files := local_files(event.mimeData())):
+        if isinstance(event, QDropEvent) and event.type() in _TAKEN and (files := local_files(event.mimeData())):
             event.setDropAction(Qt.DropAction.CopyAction)
             event.accept()
             if event.type() == QEvent.Type.Drop:

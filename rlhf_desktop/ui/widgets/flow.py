@@ -25,7 +25,7 @@ class Placed(QLayout):
         """One of them."""
         return self._items[index] if 0 <= index < len(self._items) else None
 
-    def takeAt(self, index: int) -> QLayoutItem | None:
+    def takeAt(self, index: int) -> QLayoutItem | None:  # type: ignore[override]  # Qt asks until there is none; PySide6's stubs lack None
         """Remove one."""
         return self._items.pop(index) if 0 <= index < len(self._items) else None
 

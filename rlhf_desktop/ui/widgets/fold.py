@@ -13,7 +13,7 @@ class QuietFold(QWidget):
 
     def __init__(self, words: str, icon: str, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        box = column(self, 0, t.SPACE_XS)
+        self._box = box = column(self, 0, t.SPACE_XS)
         self.toggle = Button(words, "status", icon=icon)
         self.toggle.setCheckable(True)
         self.toggle.toggled.connect(self._open)
@@ -32,4 +32,4 @@ class QuietFold(QWidget):
 
     def _open(self, on: bool) -> None:
         self._frame.setVisible(on)
-        self.layout().setContentsMargins(0, 0, 0, t.SPACE_S if on else 0)
+        self._box.setContentsMargins(0, 0, 0, t.SPACE_S if on else 0)

@@ -12,6 +12,7 @@ from PySide6.QtGui import (
     QHelpEvent,
     QImage,
     QResizeEvent,
+    QTextBlock,
     QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
@@ -33,7 +34,7 @@ _FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.
 class _InertDocument(QTextDocument):
     """A document that never opens a file or an address: given nothing, Qt's image handler would open the file by itself."""
 
-    def loadResource(self, _kind: int, _name: QUrl) -> object:
+    def loadResource(self, _kind: int, _name: QUrl | str) -> object:
         return QImage(1, 1, QImage.Format.Format_Mono)
 
 
@@ -85,7 +86,7 @@ class MarkdownView(QTextBrowser):
         self._dress()
         self._fit()
 
-    def loadResource(self, kind: int, name: QUrl) -> object:
+    def loadResource(self, kind: int, name: QUrl | str) -> object:
         """Nothing is ever opened; Qt asks the view before the document."""
         return self.document().loadResource(kind, name)
 
@@ -106,10 +107,10 @@ class MarkdownView(QTextBrowser):
         """Scrolling belongs to whoever holds this view."""
         event.ignore()
 
-    def changeEvent(self, event) -> None:
+    def changeEvent(self, event: QEvent) -> None:
         """Dress again when theme or font has changed. Qt says so several times for each new view."""
         super().changeEvent(event)
-        looks = (event.Type.PaletteChange, event.Type.FontChange, event.Type.StyleChange)
+        looks = (QEvent.Type.PaletteChange, QEvent.Type.FontChange, QEvent.Type.StyleChange)
         if event.type() in looks and self._worn != self._look():
             self.setMaximumWidth(self._measure())
             self._dress()
@@ -148,7 +149,7 @@ class MarkdownView(QTextBrowser):
             block = block.next()
         cursor.endEditBlock()
 
-    def _dress_block(self, block) -> None:
+    def _dress_block(self, block: QTextBlock) -> None:
         iterator = block.begin()
         fenced = block.blockFormat().hasProperty(QTextFormat.Property.BlockCodeFence)
         if fenced:
@@ -218,14 +219,14 @@ def _fragments(document: QTextDocument) -> Iterator[tuple[int, int, QTextCharFor
         block = block.next()
 
 
-def _let_wrap(block) -> None:
+def _let_wrap(block: QTextBlock) -> None:
     """A line of code too long for a narrow card is wrapped: cut off it could not be judged."""
     wrapping = QTextBlockFormat()
     wrapping.setNonBreakableLines(False)
     QTextCursor(block).mergeBlockFormat(wrapping)
 
 
-def _space_after(block) -> None:
+def _space_after(block: QTextBlock) -> None:
     """A gap under a paragraph, unless a list item or a further line of code follows."""
     lines_of_code = QTextFormat.Property.BlockCodeFence
     following = block.next()

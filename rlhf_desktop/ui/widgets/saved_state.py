@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal, SignalInstance
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QPlainTextEdit,
     QPushButton,
     QSpinBox,
-    QWidget,
 )
 
 from rlhf_desktop.ui.widgets.text import Label
@@ -21,6 +20,7 @@ _TYPING_MS = 250  # what is typed is kept this soon after the last letter
 UNSAVED, SAVED = "Not saved yet; kept as you left it.", "Saved just now."
 
 Values = dict[str, Any]
+Field = QLineEdit | QPlainTextEdit | QComboBox | QCheckBox | QSpinBox | QDoubleSpinBox  # what a form may consist of
 
 
 class KeptForm(QObject):
@@ -34,9 +34,10 @@ class KeptForm(QObject):
     changed = Signal(bool)  # whether there is something to save
     draftChanged = Signal(object)  # what the fields say and nobody has saved, shortly after it was typed; None: nothing
 
-    def __init__(self, fields: Mapping[str, QWidget], button: QPushButton | None = None, parent: QObject | None = None) -> None:
+    def __init__(self, fields: Mapping[str, Field], button: QPushButton | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._fields, self._button, self._quiet = dict(fields), button, False
+        self._fields: dict[str, Field] = dict(fields)
+        self._button, self._quiet = button, False
         self.words = Label("", "caption", "muted")
         self._typing = QTimer(self)
         self._typing.setSingleShot(True)
@@ -109,7 +110,7 @@ class KeptForm(QObject):
         self.changed.emit(dirty)
 
 
-def _changes(field: QWidget) -> Any:
+def _changes(field: Field) -> SignalInstance:
     if isinstance(field, QLineEdit | QPlainTextEdit):
         return field.textChanged
     if isinstance(field, QCheckBox):
@@ -117,7 +118,7 @@ def _changes(field: QWidget) -> Any:
     return field.currentTextChanged if isinstance(field, QComboBox) else field.valueChanged
 
 
-def _value(field: QWidget) -> Any:
+def _value(field: Field) -> str | bool | float:
     if isinstance(field, QPlainTextEdit):
         return field.toPlainText()
     if isinstance(field, QCheckBox):
@@ -127,7 +128,7 @@ def _value(field: QWidget) -> Any:
     return field.currentText() if isinstance(field, QComboBox) else field.text()
 
 
-def _set(field: QWidget, value: Any) -> None:
+def _set(field: Field, value: Any) -> None:
     if isinstance(field, QPlainTextEdit):
         field.setPlainText(value)
     elif isinstance(field, QCheckBox):

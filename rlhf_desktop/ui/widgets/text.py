@@ -4,7 +4,7 @@ import unicodedata
 from html import escape
 from typing import Literal
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QTextDocument
 from PySide6.QtGui import Qt as QtGuiNames  # has what the other lacks
 from PySide6.QtWidgets import QLabel, QWidget
@@ -150,10 +150,10 @@ class IconLabel(QLabel):
         self._name, self._role = name, role
         self._refresh()
 
-    def changeEvent(self, event) -> None:
+    def changeEvent(self, event: QEvent) -> None:
         """Tint again when the theme has changed, and grow with the text."""
         super().changeEvent(event)
-        if event.type() == event.Type.PaletteChange or (is_growth(event) and self._size != icons.grown(self._token)):
+        if event.type() == QEvent.Type.PaletteChange or (is_growth(event) and self._size != icons.grown(self._token)):
             self._size = icons.grown(self._token)
             self._refresh()
 
