@@ -390,3 +390,18 @@ def test_a_continued_answer_can_be_ranked_with_the_others_without_its_beginning(
     presenter.judging.began.connect(lambda showing: shown.append(sorted(showing.texts)))
     presenter.compare(last_turns(presenter)[-1].id)
     assert shown == [[turn.text, f"{turn.text} and so on"]]
+
+
+@pytest.mark.parametrize("act", ["regenerate", "go_on", "compare", "judge_one", "thumb", "correct"])
+def test_a_greeting_that_opens_an_imported_conversation_answers_nothing(presenter, store, session, act):
+    conversation = store.conversations.create(session.project.id).id
+    greeting = store.conversations.add_message(conversation, None, "assistant", "Good morning!").id
+    store.conversations.add_message(conversation, greeting, "user", "hello")
+    troubles = []
+    presenter.troubled.connect(troubles.append)
+    presenter.open(conversation)
+    getattr(presenter, act)(greeting, *{"thumb": (True,), "correct": ("Hello!",)}.get(act, ()))
+    assert ["answers nothing" in str(trouble) for trouble in troubles] == [True]
+    assert not presenter.writing
+    assert judgements(store, session) == []
+    assert presenter.judging.showing is None

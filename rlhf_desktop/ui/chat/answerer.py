@@ -4,12 +4,13 @@ import threading
 import traceback
 from dataclasses import dataclass
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, SignalInstance
 
-from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.errors import AppError, ModelTrouble
 from rlhf_desktop.core.ids import new_id
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Begun, Completion, Done, Sampling
+from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.conversations import Generator
 from rlhf_desktop.hub.servers import Call, NamedServer
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
@@ -80,17 +81,22 @@ class Answerer(QObject):
         """Ask for `k` answers; `ahead`: nobody waits for them yet."""
         if self._session.server is not None:
             return self._ask_server(self._session.server, prompt, k, sampling, seed)
-        base, adapter = self._session.base, self._session.adapter
+        base, adapter = self._model()
         self._client.load(base.held(adapter))
         ask = self._client.generate_ahead if ahead else self._client.generate
         return Asked(ask(prompt, k, adapter, sampling, seed), Generator.of(base, adapter, sampling))
 
     def go_on(self, prompt: Messages, begun: Begun, sampling: Sampling, seed: int) -> Asked:
         """Ask for the rest of an answer: of the model in the worker, as servers know no way to go on."""
-        base, adapter = self._session.base, self._session.adapter
+        base, adapter = self._model()
         self._client.load(base.held(adapter))
         request = self._client.generate(prompt, 1, adapter, sampling, seed, begun)
         return Asked(request, Generator.of(base, adapter, sampling))
+
+    def _model(self) -> tuple[ModelRef, AdapterRef | None]:
+        if self._session.base is None:
+            raise ModelTrouble("There is no model to ask.", "Choose one in Models.")
+        return self._session.base, self._session.adapter
 
     def is_writer(self, generator: Generator) -> bool:
         """Whether the model chosen now is the one that wrote an answer."""
@@ -136,13 +142,13 @@ class Answerer(QObject):
             else:
                 self._tell(self.troubleHappened, request, trouble)
         except Exception as bug:  # nobody else would hear of it
-            said = AppError(f"{server.reference.name} could not be asked: {bug}", "Please try again.", traceback.format_exc())
-            self._tell(self.troubleHappened, request, said)
+            words = f"{server.reference.name} could not be asked: {bug}"
+            self._tell(self.troubleHappened, request, AppError(words, "Please try again.", traceback.format_exc()))
         finally:
             self._calls.pop(request, None)
 
     @staticmethod
-    def _tell(signal, *values: object) -> None:
+    def _tell(signal: SignalInstance, *values: object) -> None:
         """Emit, unless the window has closed meanwhile."""
         with unless_gone():
             signal.emit(*values)

@@ -66,27 +66,29 @@ class AttachedFile(QFrame):
             self.pages.setToolTip(f"{unit} to send, for example 1-3, 7")
             self.pages.setText(ranges_said(attachment.chosen))
             self.of.setText(f"of {len(document.parts)} {document.unit}s")
-        self._say()
+        self._say(attachment)
 
     def keep(self, numbers: tuple[int, ...]) -> None:
         """Send only these pages."""
-        self.attachment = replace(self.attachment, chosen=numbers)
-        self.trouble = None
-        self.pages.setText(ranges_said(numbers))
-        self._say()
+        if self.attachment is not None:
+            self.attachment, self.trouble = replace(self.attachment, chosen=numbers), None
+            self.pages.setText(ranges_said(numbers))
+            self._say(self.attachment)
 
     def _choose(self, said: str) -> None:
+        if self.attachment is None:
+            return
         try:
             self.attachment, self.trouble = choose_parts(self.attachment.document, said), None
         except AppError as trouble:
             self.trouble = trouble
-        self._say()
+        self._say(self.attachment)
         self.changed.emit()
 
-    def _say(self) -> None:
-        document = self.attachment.document
+    def _say(self, attachment: Attachment) -> None:
+        document = attachment.document
         size = f"{words.size(document.size_bytes)}, " if document.size_bytes else ""
-        self.facts.setText(f"{size}about {self.attachment.tokens:,} tokens")
+        self.facts.setText(f"{size}about {attachment.tokens:,} tokens")
         if document.note:
             self.facts.setToolTip(document.note)
 
@@ -130,7 +132,11 @@ class Attachments(QWidget):
 
     def whole(self, question: str) -> str:
         """The question with what has been read of its files, however long."""
-        return prompt_with(question, [file.attachment for file in self.files if file.attachment is not None])
+        return prompt_with(question, self._attachments())
+
+    def _attachments(self) -> list[Attachment]:
+        """What has been read."""
+        return [file.attachment for file in self.files if file.attachment is not None]
 
     def _prompt(self, question: str) -> str:
         made = self.whole(question)
@@ -189,11 +195,14 @@ class Attachments(QWidget):
     def _keep_what_fits(self) -> None:
         """Of each file from the first on, the first pages that fit."""
         left = self._room()
-        for file in self.files:
-            file.keep(that_fit(file.attachment, left))
-            left -= file.attachment.tokens
-        for file in [file for file in self.files if not file.attachment.chosen]:
-            self._remove(file)
+        for file in list(self.files):
+            if file.attachment is not None:
+                kept = replace(file.attachment, chosen=that_fit(file.attachment, left))
+                left -= kept.tokens
+                if kept.chosen:
+                    file.keep(kept.chosen)
+                else:
+                    self._remove(file)
         self._refresh()
 
     def _room(self) -> int:
@@ -219,6 +228,6 @@ class Attachments(QWidget):
             self._prompt("")
         except AppError as too_long:
             self._too_long = True
-            return str(too_long), any(that_fit(file.attachment, self._room()) for file in self.files)
-        notes = (file.attachment.document.note for file in self.files)
+            return str(too_long), any(that_fit(each, self._room()) for each in self._attachments())
+        notes = (each.document.note for each in self._attachments())
         return " ".join(filter(None, (self._refused, *notes))), False

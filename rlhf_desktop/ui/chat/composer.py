@@ -1,7 +1,7 @@
 """Where the user writes: grows with the text; Enter sends, Shift+Enter makes a new line."""
 
 from PySide6.QtCore import QEvent, QMimeData, Signal
-from PySide6.QtGui import QKeyEvent, QTextCursor
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QTextCursor
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
 from rlhf_desktop.feedback.attachments import Attachment, split_files
@@ -49,7 +49,7 @@ class GrowingEdit(QPlainTextEdit):
 
     def event(self, event: QEvent) -> bool:
         """Leave Ctrl+Z to the window while there is no typing to undo: it takes a judgement back."""
-        if event.type() == QEvent.Type.ShortcutOverride and keymap.heard(event, "window") == "undo":
+        if keymap.overrides(event, "undo", "window"):
             event.setAccepted(self.document().isUndoAvailable())
             return True
         return super().event(event)
@@ -66,12 +66,12 @@ class GrowingEdit(QPlainTextEdit):
         else:
             super().insertFromMimeData(source)
 
-    def focusInEvent(self, event) -> None:
+    def focusInEvent(self, event: QFocusEvent) -> None:
         """Tell the frame around."""
         super().focusInEvent(event)
         self.focused.emit(True)
 
-    def focusOutEvent(self, event) -> None:
+    def focusOutEvent(self, event: QFocusEvent) -> None:
         """Tell the frame around."""
         super().focusOutEvent(event)
         self.focused.emit(False)
@@ -174,7 +174,7 @@ class Composer(QFrame):
         """Whether nothing is being written."""
         return not self.edit.toPlainText() and not self.files.files
 
-    def mousePressEvent(self, event) -> None:
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         """A click beside the field is a click into it."""
         super().mousePressEvent(event)
         self.edit.setFocus()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QPoint, Qt
 from PySide6.QtGui import QGuiApplication
@@ -21,6 +22,9 @@ from rlhf_desktop.ui.chat.conversation_list import ConversationList
 from rlhf_desktop.ui.chat.paper import draw, write_pdf
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.frame import keymap
+
+if TYPE_CHECKING:  # may be missing: it needs the system's printing library
+    from PySide6.QtPrintSupport import QPrinter
 
 _FORMS = {"Markdown (*.md)": ".md", "PDF (*.pdf)": ".pdf", "JSON (*.json)": ".json"}
 
@@ -104,7 +108,7 @@ class ConversationActions(QObject):
         dialog.accepted.connect(lambda: self._print(found, printer))
         QDialog.open(dialog)  # its own wants a slot
 
-    def _print(self, found: Transcript, printer) -> None:
+    def _print(self, found: Transcript, printer: "QPrinter") -> None:
         session = self._context.session
         self._context.tasks.run(
             draw, found, printer,

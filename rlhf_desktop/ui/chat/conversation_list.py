@@ -4,9 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPoint, QRect, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QPainter
-from PySide6.QtWidgets import QAbstractItemView, QFrame, QLineEdit, QListView, QMenu, QStyle, QStyledItemDelegate, QWidget
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPoint, QRect, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QLineEdit,
+    QListView,
+    QMenu,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
 
 from rlhf_desktop.store.shelf import ConversationCursor, ConversationPage, ConversationQuery, ConversationSummary
 from rlhf_desktop.ui.frame import keymap
@@ -14,6 +24,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
 from rlhf_desktop.ui.widgets.buttons import IconButton
 from rlhf_desktop.ui.widgets.fields import choice
+from rlhf_desktop.ui.widgets.itemmodels import Index, drawn
 from rlhf_desktop.ui.widgets.surfaces import column, row
 from rlhf_desktop.ui.widgets.text import Label
 
@@ -38,7 +49,7 @@ class ConversationModel(QAbstractListModel):
     renamed = Signal(str, str)
     arrived = Signal()  # the first page
 
-    def __init__(self, fetch: Fetch, parent=None) -> None:
+    def __init__(self, fetch: Fetch, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._fetch, self._query = fetch, ConversationQuery()
         self._rows: list[ConversationSummary] = []
@@ -71,19 +82,19 @@ class ConversationModel(QAbstractListModel):
             self._rows += page.rows
             self.endInsertRows()
 
-    def rowCount(self, _parent: QModelIndex | None = None) -> int:
+    def rowCount(self, _parent: Index | None = None) -> int:
         """How many have been fetched."""
         return len(self._rows)
 
-    def canFetchMore(self, _parent: QModelIndex) -> bool:
+    def canFetchMore(self, _parent: Index) -> bool:
         """Whether the store has more."""
         return self._next is not None and not self._waiting
 
-    def fetchMore(self, _parent: QModelIndex) -> None:
+    def fetchMore(self, _parent: Index) -> None:
         """Ask for the next page."""
         self._ask(self._next)
 
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         """Title, id, time."""
         conversation = self._rows[index.row()].conversation
         title = conversation.title or "New conversation"
@@ -96,14 +107,14 @@ class ConversationModel(QAbstractListModel):
             _WHEN: when,
         }.get(role)
 
-    def setData(self, index: QModelIndex, value: str, role: int = Qt.ItemDataRole.EditRole) -> bool:
+    def setData(self, index: Index, value: str, role: int = Qt.ItemDataRole.EditRole) -> bool:
         """Say that the user gave another title; whoever listens stores it and reloads."""
         if role != Qt.ItemDataRole.EditRole or not value.strip():
             return False
         self.renamed.emit(self._rows[index.row()].conversation.id, value.strip())
         return True
 
-    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
+    def flags(self, index: Index) -> Qt.ItemFlag:
         """Titles can be edited."""
         return super().flags(index) | Qt.ItemFlag.ItemIsEditable
 
@@ -119,29 +130,30 @@ class ConversationModel(QAbstractListModel):
 class _Delegate(QStyledItemDelegate):
     """A title, and when it was last changed in quiet small type under it."""
 
-    def sizeHint(self, option, _index: QModelIndex) -> QSize:
-        return QSize(t.SIDEBAR_WIDTH // 2, 2 * QFontMetrics(option.font).lineSpacing() + t.SPACE_M)
+    def sizeHint(self, option: QStyleOptionViewItem, _index: Index) -> QSize:
+        return QSize(t.SIDEBAR_WIDTH // 2, 2 * QFontMetrics(drawn(option).font).lineSpacing() + t.SPACE_M)
 
-    def paint(self, painter: QPainter, option, index: QModelIndex) -> None:
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         painter.save()
         colours = current()
-        box = option.rect.adjusted(0, 1, 0, -1)
-        if option.state & (QStyle.StateFlag.State_Selected | QStyle.StateFlag.State_MouseOver):
+        row = drawn(option)
+        box = row.rect.adjusted(0, 1, 0, -1)
+        if row.state & (QStyle.StateFlag.State_Selected | QStyle.StateFlag.State_MouseOver):
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(colours.raised))
             painter.drawRoundedRect(box, t.RADIUS_CONTROL, t.RADIUS_CONTROL)
         inner = box.adjusted(t.SPACE_S, t.SPACE_XS, -t.SPACE_S, -t.SPACE_XS)
         half = inner.height() // 2
-        self._line(painter, option.font, QRect(inner.topLeft(), QSize(inner.width(), half)), index.data(), colours.text)
-        small = option.font
+        self._line(painter, row.font, QRect(inner.topLeft(), QSize(inner.width(), half)), index.data(), colours.text)
+        small = row.font
         small.setPixelSize(max(1, round(small.pixelSize() * t.TYPE_CAPTION / t.TYPE_BODY)))
         below = QRect(inner.topLeft() + QPoint(0, half), QSize(inner.width(), half))
         self._line(painter, small, below, index.data(_WHEN), colours.muted)
         painter.restore()
 
     @staticmethod
-    def _line(painter: QPainter, font, box: QRect, text: str, colour: str) -> None:
+    def _line(painter: QPainter, font: QFont, box: QRect, text: str, colour: str) -> None:
         painter.setFont(font)
         painter.setPen(QColor(colour))
         shown = QFontMetrics(font).elidedText(" ".join(text.split()), Qt.TextElideMode.ElideRight, box.width())
@@ -173,7 +185,8 @@ class ConversationList(QFrame):
         self, fetch: Fetch, shelves: Callable[[], Shelves], tags_of: Callable[[str], tuple[str, ...]], parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        self._shelves, self._tags_of, self._chosen = shelves, tags_of, None
+        self._shelves, self._tags_of = shelves, tags_of
+        self._chosen: str | None = None
         self._naming: Callable[[str], None] = lambda _name: None
         self.setProperty("kind", "sidebar")
         self.setFixedWidth(t.SIDEBAR_WIDTH)

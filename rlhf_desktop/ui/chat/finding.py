@@ -1,5 +1,6 @@
 """Find in the conversation: all that is found is highlighted in every turn, one of them is current and in sight."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from PySide6.QtCore import QTimer, Signal
@@ -11,6 +12,7 @@ from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
 from rlhf_desktop.ui.widgets.buttons import IconButton
+from rlhf_desktop.ui.widgets.highlight import highlight
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import row
 from rlhf_desktop.ui.widgets.text import caption
@@ -94,9 +96,7 @@ def _highlight(match: Match, is_current: bool) -> QTextEdit.ExtraSelection:
     else:
         tint.setAlpha(_TINT)
     look.setBackground(tint)
-    made = QTextEdit.ExtraSelection()
-    made.cursor, made.format = match.cursor, look
-    return made
+    return highlight(match.cursor, look)
 
 
 class _Field(QLineEdit):
@@ -161,11 +161,11 @@ class FindBar(QFrame):
         self._finder.clear()
         self.hide()
         back, self._came_from = self._came_from, None
-        try:
-            usable = back is not None and back.isVisible() and back.window() is self.window()
-        except RuntimeError:  # it is gone meanwhile
-            usable = False
-        (back if usable else self._fallback).setFocus()
+        heir = self._fallback
+        with suppress(RuntimeError):  # it is gone meanwhile
+            if back is not None and back.isVisible() and back.window() is self.window():
+                heir = back
+        heir.setFocus()
 
     def refresh(self) -> None:
         """Other turns are shown."""

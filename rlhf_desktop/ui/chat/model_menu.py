@@ -36,8 +36,8 @@ class ModelMenu(QObject):
             if fitting:
                 menu.addSeparator()
             for info in fitting:
-                here = session.server is None and session.adapter is not None
-                chosen = here and session.adapter.hash == info.ref.hash
+                adapter = session.adapter if session.server is None else None
+                chosen = adapter is not None and adapter.hash == info.ref.hash
                 self._choice(menu, info.title, chosen, info.ref)
             menu.addSeparator()
         self._add_servers(menu)

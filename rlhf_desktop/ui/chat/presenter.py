@@ -104,7 +104,7 @@ class ChatPresenter(JudgedConversation):
         first = next((node for node in self._tree.active_path() if node.role == "user"), None)
         if first is None or self.writing or not self._has_model():
             return
-        conversation = self.conversation_id
+        conversation = self._tree.conversation.id
         with self._store.connection.transaction():
             above = self._store.conversations.add_message(conversation, None, "system", text).id if text else None
             node = self._store.conversations.add_message(conversation, above, "user", first.content)
@@ -137,11 +137,10 @@ class ChatPresenter(JudgedConversation):
             return True
         if not self._has_model():
             return False
-        if self._tree is None:
-            self._tree = self._begin_conversation()
+        tree = self._tree = self._tree or self._begin_conversation()
         self.judging.put_away()
-        path = self._tree.active_path()
-        node = self._store.conversations.add_message(self.conversation_id, path[-1].id if path else None, "user", text.strip())
+        path = tree.active_path()
+        node = self._store.conversations.add_message(tree.conversation.id, path[-1].id if path else None, "user", text.strip())
         self._session.conversationsChanged.emit()
         self._ask(node.id, answers)
         return True
@@ -161,8 +160,7 @@ class ChatPresenter(JudgedConversation):
 
     def _send_waiting(self) -> None:
         """The model is ready: what waits is sent."""
-        if self._waiting is not None and self._answerer.loaded and not self.writing:
-            waiting = self._stop_waiting()
+        if self._answerer.loaded and not self.writing and (waiting := self._stop_waiting()):
             self.send(waiting.text, waiting.answers)
 
     def _model_chosen(self) -> None:
@@ -225,17 +223,18 @@ class ChatPresenter(JudgedConversation):
 
     def regenerate(self, message_id: str) -> None:
         """Ask for another answer beside this one."""
-        if self._is_free() and self._has_model():
+        if self._is_free() and self._has_model() and (parent := self._question_of(message_id)):
             self.judging.put_away()
-            parent = self._tree.node(message_id).parent_id
-            self._store.conversations.set_active_leaf(self.conversation_id, parent)
+            self._store.conversations.set_active_leaf(self._shown.conversation.id, parent)
             self._ask(parent, 1, keep_leaf=parent)
 
     def go_on(self, message_id: str) -> None:
         """Write the rest of an answer that was cut, as a new version of it."""
-        if not self._is_free() or not self._has_model():
+        if not self._is_free() or not self._has_model() or not (parent := self._question_of(message_id)):
             return
         node = self._store.conversations.message(message_id)
+        if node.generator_id is None:
+            return  # a person wrote it
         writer = self._store.conversations.generators([node.generator_id])[node.generator_id]
         if not self._answerer.is_writer(writer):
             hint = "Choose it again below the message field, or ask for another answer."
@@ -243,7 +242,7 @@ class ChatPresenter(JudgedConversation):
             return
         self.judging.put_away()
         thought_room = {"max_thought_tokens": writer.sampling.max_thought_tokens}  # what its tokens stand after
-        self._ask(node.parent_id, 1, node.parent_id, node, self._sampling.model_copy(update=thought_room))
+        self._ask(parent, 1, parent, node, self._sampling.model_copy(update=thought_room))
 
     def ask_again(self) -> None:
         """Ask once more what a trouble has left without an answer."""
@@ -253,8 +252,8 @@ class ChatPresenter(JudgedConversation):
     def edit(self, message_id: str, text: str, answers: int) -> None:
         """Say it differently: a new message beside this one, and answers to it."""
         if text.strip() and self._is_free() and self._has_model():
-            parent = self._tree.node(message_id).parent_id
-            node = self._store.conversations.add_message(self.conversation_id, parent, "user", text.strip())
+            parent = self._shown.node(message_id).parent_id
+            node = self._store.conversations.add_message(self._shown.conversation.id, parent, "user", text.strip())
             self.keep_edit(message_id, "")
             self._ask(node.id, answers)
 
@@ -270,12 +269,13 @@ class ChatPresenter(JudgedConversation):
 
     def step(self, message_id: str, by: int) -> None:
         """Show the alternative before or after this message."""
-        siblings = self._tree.alternatives(message_id)
-        place = siblings.index(self._tree.node(message_id)) + by
+        tree = self._shown
+        siblings = tree.alternatives(message_id)
+        place = siblings.index(tree.node(message_id)) + by
         if 0 <= place < len(siblings) and self._is_free():
             self.judging.put_away()
-            self._store.conversations.set_active_leaf(self.conversation_id, self._tree.leaf_under(siblings[place].id))
-            self._show(self.conversation_id)
+            self._store.conversations.set_active_leaf(tree.conversation.id, tree.leaf_under(siblings[place].id))
+            self._show(tree.conversation.id)
 
     def _has_model(self) -> bool:
         if self._answerer.ready:
@@ -295,12 +295,12 @@ class ChatPresenter(JudgedConversation):
         sampling: Sampling | None = None,
     ) -> None:
         self._leave_unanswered(None)
-        conversation = self.conversation_id
-        self._tree = self._store.conversations.tree(conversation)
-        prompt = [node.message for node in self._tree.path(parent)]
+        conversation = self._shown.conversation.id
+        tree = self._tree = self._store.conversations.tree(conversation)
+        prompt = [node.message for node in tree.path(parent)]
         seed, sampling = self._chance.randrange(_SEEDS), sampling or self._sampling
         order = self._chance.sample(range(answers), answers)
-        shown = [turn for turn in self._turns() if keep_leaf is None or not is_below(self._tree, keep_leaf, turn.id)]
+        shown = [turn for turn in self._turns() if keep_leaf is None or not is_below(tree, keep_leaf, turn.id)]
         if begun is None:
             asked = self._answerer.ask(prompt, answers, sampling, seed)
         else:
@@ -309,7 +309,7 @@ class ChatPresenter(JudgedConversation):
         project, texts = self._session.project.id, [""] * answers
         self._writer.begin(Writing(asked.request, project, parent, conversation, seed, asked.generator, order, texts, begun=begun))
         self.gauge.begin(asked.request)
-        self.titleChanged.emit(self._tree.conversation.title or "New conversation")
+        self.titleChanged.emit(tree.conversation.title or "New conversation")
         self.conversationShown.emit(shown)
         self.writingStarted.emit(answers)
         self._writer.show_begun()

@@ -1,5 +1,7 @@
 """The Chat room: composes list, conversation and composer, and connects them to the presenter, all in one place."""
 
+from pathlib import Path
+
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QLayout, QScrollArea, QWidget
@@ -22,7 +24,7 @@ from rlhf_desktop.ui.chat.saved_instructions import InstructionShelf
 from rlhf_desktop.ui.chat.setup_panel import SetupPanel
 from rlhf_desktop.ui.chat.shelving import Shelving
 from rlhf_desktop.ui.chat.turn_view import TurnView
-from rlhf_desktop.ui.chat.turns import revealed
+from rlhf_desktop.ui.chat.turns import Turn, revealed
 from rlhf_desktop.ui.chat.waiting import WaitingBar
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.form_drafts import FormDrafts
@@ -98,8 +100,8 @@ class ChatRoom(QObject):
         self._stack.addWidget(self.conversation)
         self.notice = Notice("alert", "", "warning", "Restart")
         self.notice.hide()
-        self.waiting = WaitingBar()
-        self.composer = Composer()
+        self.waiting: WaitingBar = WaitingBar()
+        self.composer: Composer = Composer()
         bottom = row(None, 0, 0)
         bottom.setContentsMargins(t.SPACE_XL, t.SPACE_S, t.SPACE_XL, t.SPACE_L)
         below = column(None, 0, t.SPACE_S)
@@ -119,7 +121,7 @@ class ChatRoom(QObject):
 
     def _make_find(self) -> QLayout:
         """Above the conversation, as wide as it."""
-        self.find = FindBar(self.conversation, self.composer.edit)
+        self.find: FindBar = FindBar(self.conversation, self.composer.edit)
         self.find.setMaximumWidth(t.CONTENT_WIDTH - t.SIDEBAR_WIDTH)
         across = row(None, 0, 0)
         across.setContentsMargins(t.SPACE_XL, t.SPACE_S, t.SPACE_XL, 0)
@@ -219,9 +221,13 @@ class ChatRoom(QObject):
         """Begin an empty conversation."""
         self._new()
 
+    def show_setup(self) -> None:
+        """Open the instructions and how answers are drawn."""
+        self.setup_button.setChecked(True)
+
     # --- what the presenter says
 
-    def _show_turns(self, turns: list) -> None:
+    def _show_turns(self, turns: list[Turn]) -> None:
         self._stack.setCurrentWidget(self.conversation if turns else self._blank)
         self.conversation.show_turns(turns)
         self.conversation.mark_unseen(self.presenter.first_seen(self.presenter.gauge.reading.left_out))
@@ -300,7 +306,7 @@ class ChatRoom(QObject):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """The ranking's keys, while no text field has the focus; Esc stops writing."""
-        if event.type() == QEvent.Type.KeyPress and self._key(event):
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and self._key(event):
             return True
         return super().eventFilter(watched, event)
 
@@ -328,7 +334,7 @@ class ChatRoom(QObject):
         if self.presenter.send(text, answers):
             self.composer.clear()
 
-    def _take_files(self, paths: list) -> None:
+    def _take_files(self, paths: list[Path]) -> None:
         self.composer.show()
         self.attaching.add(paths)
         self.composer.edit.setFocus()

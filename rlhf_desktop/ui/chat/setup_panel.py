@@ -1,7 +1,7 @@
 """What a conversation begins with: instructions for the model, and how answers are drawn."""
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.thoughts import DEFAULT_THOUGHT_TOKENS, Kind
@@ -15,8 +15,7 @@ from rlhf_desktop.ui.widgets.saved_state import KeptForm
 from rlhf_desktop.ui.widgets.surfaces import Card, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
 
-_LIMITS = {"temperature": (0.0, 2.0), "top_p": (0.01, 1.0), "max_new_tokens": (1, 8192)}  # those of core.protocol.Sampling
-
+_TEMPERATURES, _TOP_PS, _ANSWER_TOKENS = (0.0, 2.0), (0.01, 1.0), (1, 8192)  # the limits of core.protocol.Sampling
 _THOUGHT_TOKENS = (16, 32768)
 _ABOUT_THOUGHTS: dict[Kind | None, str] = {
     "none": "This model knows no thoughts: it answers at once.",
@@ -68,23 +67,19 @@ class SetupPanel(Card):
         self.edit.left.connect(self.left)
         close.clicked.connect(self.left)
 
-    def _make_sampling(self):
+    def _make_sampling(self) -> Flow:
         self.temperature, self.top_p, self.length = DecimalField(), DecimalField(), NumberField()
         fields = Flow(t.SPACE_S)
-        for field, name, words, step, meaning in (
-            (self.temperature, "temperature", "Variety", 0.1, "0 always takes the likeliest word; higher values vary more"),
-            (
-                self.top_p,
-                "top_p",
-                "Share of likely words",
-                0.05,
-                "Only the likeliest words that together have this share are drawn from",
-            ),
-            (self.length, "max_new_tokens", "Longest answer", 64, "In tokens: about three quarters of a word each"),
+        for decimals, limits, step in ((self.temperature, _TEMPERATURES, 0.1), (self.top_p, _TOP_PS, 0.05)):
+            decimals.setRange(*limits)
+            decimals.setSingleStep(step)
+        self.length.setRange(*_ANSWER_TOKENS)
+        self.length.setSingleStep(64)
+        for field, words, meaning in (
+            (self.temperature, "Variety", "0 always takes the likeliest word; higher values vary more"),
+            (self.top_p, "Share of likely words", "Only the likeliest words that together have this share are drawn from"),
+            (self.length, "Longest answer", "In tokens: about three quarters of a word each"),
         ):
-            low, high = _LIMITS[name]
-            field.setRange(low, high)
-            field.setSingleStep(step)
             named(field, words)
             field.setToolTip(meaning)
             field.valueChanged.connect(self._changed)
@@ -92,7 +87,7 @@ class SetupPanel(Card):
             fields.addWidget(field)
         return fields
 
-    def _make_thinking(self):
+    def _make_thinking(self) -> QVBoxLayout:
         self.think, self.thought = QCheckBox("Think before answering"), NumberField()
         self.think.setAccessibleName("Think before answering")
         self.think.toggled.connect(self._changed)
@@ -142,19 +137,15 @@ class SetupPanel(Card):
             if begun
             else "They stand before your first message, and are kept with every judgement."
         )
-        for field, value in (
-            (self.temperature, sampling.temperature),
-            (self.top_p, sampling.top_p),
-            (self.length, sampling.max_new_tokens),
-        ):
-            field.blockSignals(True)
-            field.setValue(value)
-            field.blockSignals(False)
-        for part in (self.think, self.thought):
+        parts = (self.temperature, self.top_p, self.length, self.think, self.thought)
+        for part in parts:
             part.blockSignals(True)
+        self.temperature.setValue(sampling.temperature)
+        self.top_p.setValue(sampling.top_p)
+        self.length.setValue(sampling.max_new_tokens)
         self.think.setChecked(sampling.max_thought_tokens > 0)
         self.thought.setValue(sampling.max_thought_tokens or DEFAULT_THOUGHT_TOKENS)
-        for part in (self.think, self.thought):
+        for part in parts:
             part.blockSignals(False)
         self._show_thought_fields()
 

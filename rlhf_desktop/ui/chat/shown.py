@@ -38,6 +38,13 @@ class ShownConversation(QObject):
         """The conversation shown; None for a new one."""
         return self._tree.conversation.id if self._tree else None
 
+    @property
+    def _shown(self) -> Tree:
+        """The conversation whose turns are on the screen: what is done to one of them is done to it."""
+        if self._tree is None:
+            raise RuntimeError("No stored conversation is shown")
+        return self._tree
+
     def _leave(self) -> None:
         """Before another branch is shown."""
 
@@ -83,18 +90,19 @@ class ShownConversation(QObject):
         self.setupChanged.emit(first[0].content if first and first[0].role == "system" else "", self._sampling, bool(first))
 
     def _turns(self) -> list[Turn]:
-        path = self._tree.active_path()
+        tree = self._shown
+        path = tree.active_path()
         ids = {node.generator_id for node in path if node.generator_id}
-        judged = {frozenset(j.displayed) for j in self._store.judgements.for_conversation(self.conversation_id)}
+        judged = {frozenset(j.displayed) for j in self._store.judgements.for_conversation(tree.conversation.id)}
         kept = self._store.drafts.some(self._session.project.id, self._who(), [_edit_key(node.id) for node in path])
         drafts = {node.id: kept[_edit_key(node.id)]["text"] for node in path if _edit_key(node.id) in kept}
-        return turns(self._tree, self._store.conversations.generators(ids), MOST_ANSWERS, judged, drafts)
+        return turns(tree, self._store.conversations.generators(ids), MOST_ANSWERS, judged, drafts)
 
     # --- one turn
 
     def delete_turn(self, message_id: str) -> tuple[int, Callable[[], None]]:
         """Take a message and all that follows it off the conversation. Returns how many that were, and what brings them back."""
-        conversation, path = self.conversation_id, self._tree.active_path()
+        conversation, path = self._shown.conversation.id, self._shown.active_path()
         follow = len(path) - [node.id for node in path].index(message_id)
         self._set_deleted(conversation, message_id, True)
         return follow, lambda: self._set_deleted(conversation, message_id, False)

@@ -66,7 +66,7 @@ class TurnEdit(QWidget):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Esc gives the edit up."""
-        if event.type() == QEvent.Type.KeyPress and keymap.heard(event, "writing") == "leave":
+        if keymap.pressed(event, "writing") == "leave":
             self._leave()
             return True
         return super().eventFilter(watched, event)

@@ -1,8 +1,10 @@
 """One turn of the conversation, with what can be done to it."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QContextMenuEvent, QGuiApplication
-from PySide6.QtWidgets import QFrame, QWidget
+from PySide6.QtWidgets import QFrame, QLayout, QWidget
 
 from rlhf_desktop.feedback.attachments import question_of, split_files
 from rlhf_desktop.ui.chat.actions import Action, below, show_menu
@@ -132,12 +134,12 @@ class TurnView(QFrame):
         return holder
 
     @staticmethod
-    def _add_link(across, words: str, icon: str, do) -> None:
+    def _add_link(across: QLayout, words: str, icon: str, do: Callable[[], None]) -> None:
         button = Button(words, "link", icon=icon)
         button.clicked.connect(do)
         across.addWidget(button)
 
-    def _add_steps(self, across, turn: Turn) -> None:
+    def _add_steps(self, across: QLayout, turn: Turn) -> None:
         before = IconButton("chevron-left", "Previous alternative", size=t.ICON_SMALL)
         after = IconButton("chevron-right", "Next alternative", size=t.ICON_SMALL)
         before.setEnabled(turn.position > 0)
@@ -168,30 +170,32 @@ class TurnView(QFrame):
 
     def edit(self) -> None:
         """Put a field in the place of the text, and the focus in it."""
-        self._open_editor()
-        self.editor.show()  # what is hidden cannot have the focus
-        self.editor.begin()
+        editor = self._open_editor()
+        editor.show()  # what is hidden cannot have the focus
+        editor.begin()
         self._make_way()
 
-    def _open_editor(self) -> None:
+    def _open_editor(self) -> TurnEdit:
         if self.editor is not None:
-            return
+            return self.editor
         turn = self.turn
-        self.editor = TurnEdit(turn.role, turn.text, turn.draft)
-        self._box.addWidget(self.editor)
+        editor = self.editor = TurnEdit(turn.role, turn.text, turn.draft)
+        self._box.addWidget(editor)
         given = self.edited if turn.role == "user" else self.corrected
-        self.editor.saved.connect(lambda text: given.emit(turn.id, text))
-        self.editor.drafted.connect(lambda text: self.drafted.emit(turn.id, text))
-        self.editor.left.connect(self._close_editor)
+        editor.saved.connect(lambda text: given.emit(turn.id, text))
+        editor.drafted.connect(lambda text: self.drafted.emit(turn.id, text))
+        editor.left.connect(self._close_editor)
+        return editor
 
     def _make_way(self) -> None:
         self.text.hide()
         self._buttons.hide()
 
     def _close_editor(self) -> None:
-        self.editor.deleteLater()
-        self._box.removeWidget(self.editor)
-        self.editor = None
+        if self.editor is not None:
+            self.editor.deleteLater()
+            self._box.removeWidget(self.editor)
+            self.editor = None
         self.text.show()
         self._buttons.show()
         self.editLeft.emit()

@@ -23,7 +23,8 @@ class WaitingBar(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("kind", "notice")
-        self._message, self._loading = "", None
+        self._message = ""
+        self._loading: Loading | None = None
         box = column(self, t.SPACE_M, t.SPACE_S)
         self.words = Label("", wrap=True)
         self.edit, self.cancel = Button("Edit", icon="edit"), Button("Cancel", "quiet")

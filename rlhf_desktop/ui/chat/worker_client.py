@@ -174,10 +174,16 @@ class WorkerClient(QObject):
         else:
             self._say_goodbye()
 
+    @property
+    def _running(self) -> QProcess:
+        if self._process is None:
+            raise RuntimeError("The model's process does not run")
+        return self._process
+
     def _say_goodbye(self) -> None:
         self._send(Shutdown(id=new_id()))
-        self._process.closeWriteChannel()
-        self._process.terminate()
+        self._running.closeWriteChannel()
+        self._running.terminate()
 
     def kill(self) -> None:
         """End the process now."""
@@ -251,11 +257,11 @@ class WorkerClient(QObject):
             self._process.write(request.model_dump_json().encode() + b"\n")
 
     def _read(self) -> None:
-        for reply in self._framer.feed(bytes(self._process.readAllStandardOutput())):
+        for reply in self._framer.feed(bytes(self._running.readAllStandardOutput().data())):
             self._handle(reply)
 
     def _listen(self) -> None:
-        words = bytes(self._process.readAllStandardError()).decode("utf-8", "replace")
+        words = bytes(self._running.readAllStandardError().data()).decode("utf-8", "replace")
         self._last_words = (self._last_words + words)[-_LAST_WORDS:]
 
     def _handle(self, reply: Reply) -> None:
@@ -305,7 +311,7 @@ class WorkerClient(QObject):
     def _process_error(self, error: QProcess.ProcessError) -> None:
         if error != QProcess.ProcessError.FailedToStart:
             return  # `finished` follows for the others
-        why = self._process.errorString()
+        why = self._running.errorString()
         self._give_up(WorkerTrouble("The model's process could not be started.", "Reinstall the program, then try again.", why))
 
     def _finished(self, exit_code: int, status: QProcess.ExitStatus) -> None:
@@ -334,7 +340,7 @@ class WorkerClient(QObject):
 
     def _forget_process(self) -> list[str]:
         """The requests that were open."""
-        self._process.deleteLater()
+        self._running.deleteLater()
         self._process, self.loaded = None, None
         waiting, self._open = list(self._open), {}
         self._background.clear()

@@ -99,7 +99,7 @@ class Writer(QObject):
     def leave(self) -> Writing | None:
         """Stop, and listen no more: what has come in is stored at once."""
         self.stop()
-        return self._keep_unfinished() if self.current else None
+        return self._keep_unfinished(self.current) if self.current else None
 
     # --- what the model says
 
@@ -131,11 +131,11 @@ class Writer(QObject):
 
     def _done(self, reply: Done) -> None:
         if self.current and self.current.request == reply.id:
-            self.ended.emit(self._keep_unfinished())
+            self.ended.emit(self._keep_unfinished(self.current))
 
     def _trouble(self, request: str, trouble: AppError) -> None:
         if self.current and self.current.request == request:
-            self.failed.emit(self._keep_unfinished(), trouble)
+            self.failed.emit(self._keep_unfinished(self.current), trouble)
 
     # --- keeping it
 
@@ -152,9 +152,9 @@ class Writer(QObject):
         else:
             writing.stored[number] = node.id
 
-    def _keep_unfinished(self) -> Writing:
+    def _keep_unfinished(self, writing: Writing) -> Writing:
         """Store what was streamed of answers that did not end."""
-        writing, self.current = self.current, None
+        self.current = None
         self._noting.stop()
         for number, text in enumerate(writing.texts):
             thought = writing.thoughts.get(number, "")

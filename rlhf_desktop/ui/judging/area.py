@@ -73,8 +73,8 @@ class AnswerBoard(QWidget):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Arrows up and down and the page keys read on in the current answer, where it is longer than its card."""
         step = READING.get(keymap.heard(event, "judging"))
-        inset = self.cards[self._current].inset if step and self._current < self._shown else None
-        if inset is None or inset.whole:
+        inset = self.cards[self._current].inset if self._current < self._shown else None
+        if step is None or inset is None or inset.whole:
             super().keyPressEvent(event)
         else:
             inset.read_on(step)
@@ -206,35 +206,36 @@ class JudgingArea(QObject):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """The board hears its keys before whatever scrolls it: that would take the arrows."""
-        if event.type() == QEvent.Type.KeyPress and self.key(event):
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and self.key(event):
             return True
         return super().eventFilter(watched, event)
 
     def key(self, event: QKeyEvent) -> bool:
         """A key pressed in the room. Whether it was one of ours. Dead while a text field has the focus."""
         focus = self.board.window().focusWidget()
-        if self.judging.showing is None or isinstance(focus, _TEXT_FIELDS):
+        showing = self.judging.showing
+        if showing is None or isinstance(focus, _TEXT_FIELDS):
             return False
-        said = keymap.heard(event, "judging")
-        action = self._number(digit(event)) if said == "number" else self._actions().get(said)
+        said, typed = keymap.heard(event, "judging"), digit(event)
+        action = self._number(typed) if said == "number" and typed is not None else self._actions(showing).get(said)
         if action and (not event.isAutoRepeat() or said in _REPEATABLE):
             action()
         return action is not None
 
-    def _number(self, number: int) -> Callable[[], None]:
+    def _number(self, number: int) -> Callable[[], object]:
         return lambda: self.judging.press(number - 1)
 
-    def _actions(self) -> dict[str, Callable[[], None] | None]:
+    def _actions(self, showing: Showing) -> dict[str, Callable[[], object] | None]:
         """What the keys of the table do now."""
         j = self.judging
-        card, new = self.board.cards[j.current], not j.showing.revises
-        thumbs_only = j.showing.protocol.comparison == "none" and j.showing.protocol.thumbs
+        card, new = self.board.cards[j.current], not showing.revises
+        thumbs_only = showing.protocol.comparison == "none" and showing.protocol.thumbs
         return {
             "tie": self._up if thumbs_only else j.tie,
             "thumb up": self._up,
             "thumb down": self._down,
             "none": j.reject_all,
-            "edit": card.start_writing if j.showing.protocol.correction else None,
+            "edit": card.start_writing if showing.protocol.correction else None,
             "mark": card.toggle_marking,
             "rate": self._rate,
             "how sure": j.next_confidence,
@@ -256,7 +257,8 @@ class JudgingArea(QObject):
         self._thumb(False)
 
     def _thumb(self, up: bool) -> None:
-        if self.judging.showing.protocol.thumbs:
+        showing = self.judging.showing
+        if showing is not None and showing.protocol.thumbs:
             self.judging.thumb(self.judging.current, up)
 
     def _rate(self) -> None:

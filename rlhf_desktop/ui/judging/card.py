@@ -1,8 +1,8 @@
 """One answer while it is written and judged."""
 
-from PySide6.QtCore import QMimeData, Qt, QTimer, Signal
+from PySide6.QtCore import QMimeData, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QDrag, QMouseEvent
-from PySide6.QtWidgets import QApplication, QLabel, QSizePolicy, QWidget
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QSizePolicy, QWidget
 from shiboken6 import isValid
 
 from rlhf_desktop.feedback.protocol import Protocol
@@ -33,7 +33,7 @@ class LetterChip(QLabel):
     def __init__(self, answer: int, parent: QWidget | None = None) -> None:
         super().__init__(LETTERS[answer], parent)
         self._answer = answer
-        self._pressed_at = None
+        self._pressed_at: QPoint | None = None
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setProperty("kind", "letter")
         self.setAccessibleName(f"Answer {LETTERS[answer]}")
@@ -106,7 +106,7 @@ class AnswerCard(Card):
         self.body.addWidget(self._asked)
         self._asked.hide()
 
-    def _make_head(self):
+    def _make_head(self) -> QHBoxLayout:
         top = row(None, 0, t.SPACE_S)
         self._letter = LetterChip(self._answer)
         self._status = caption("Writing…")
@@ -127,12 +127,13 @@ class AnswerCard(Card):
         self.pick = Button(str(self._answer + 1), "normal")
         self.pick.setProperty("kind", "chip")
         self.pick.clicked.connect(self.pressed)
-        for part in (self._letter, self._place):
-            top.addWidget(part)
+        top.addWidget(self._letter)
+        top.addWidget(self._place)
         top.addStretch(1)
-        for part in (self._status, self.up, self.down, self.edit, self.mark, self.pick):
+        top.addWidget(self._status)
+        hidden: tuple[QWidget, ...] = (self.up, self.down, self.edit, self.mark, self.pick)
+        for part in hidden:
             top.addWidget(part)
-        for part in (self.up, self.down, self.edit, self.mark, self.pick):
             part.hide()
         return top
 
@@ -251,7 +252,8 @@ class AnswerCard(Card):
         if kind == "score":
             score = draft.scores.get(name, (None,) * draft.count)[self._answer]
             return () if score is None else (score - 1,)
-        question = next(q for q in self._protocol.labels if q.name == name)
+        labels = self._protocol.labels if self._protocol is not None else ()
+        question = next(q for q in labels if q.name == name)
         given = draft.chosen.get(name, ((),) * draft.count)[self._answer]
         return tuple(place for place, label in enumerate(question.labels) if label in given)
 
@@ -326,13 +328,15 @@ class AnswerCard(Card):
             self._marking = True
             self._show_asked()
             self._show_spans(self._draft)
-            self._marks.set_marking(True)
+            if self._marks is not None:
+                self._marks.set_marking(True)
 
     def stop_marking(self) -> None:
         """Only show the marks."""
         if self._marking:
             self._marking = False
-            self._marks.set_marking(False)
+            if self._marks is not None:
+                self._marks.set_marking(False)
             self._show_asked()
             self._show_spans(self._draft)
             self.left.emit()

@@ -1,8 +1,8 @@
 """A question about one answer with a few fixed replies: a rating's scale, or labels. Reachable by keys."""
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QButtonGroup, QFrame, QPushButton, QWidget
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QFocusEvent, QKeyEvent
+from PySide6.QtWidgets import QButtonGroup, QFrame, QLayout, QPushButton, QWidget
 
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.keys import digit
@@ -55,7 +55,7 @@ class ChoiceRow(QFrame):
         self._group.idClicked.connect(self._press)
         self.show_chosen(())
 
-    def _lay_out(self, numbered: bool):
+    def _lay_out(self, numbered: bool) -> QLayout:
         """Numbers stand beside the question, words under it, in as many lines as they take."""
         if numbered:
             across = row(self, 2, 2)
@@ -64,11 +64,11 @@ class ChoiceRow(QFrame):
             return across
         down = column(self, 2, 0)
         down.addWidget(self._label)
-        across = Flow(2)
-        down.addLayout(across)
-        return across
+        under = Flow(2)
+        down.addLayout(under)
+        return under
 
-    def _add(self, across, place: int, text: str, said: str) -> None:
+    def _add(self, across: QLayout, place: int, text: str, said: str) -> None:
         button = QPushButton(text.replace("&", "&&"), self)
         button.setCheckable(True)
         button.setProperty("kind", "segment")
@@ -90,7 +90,7 @@ class ChoiceRow(QFrame):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Numbers choose, left and right change, up and down go to the neighbour, Backspace clears, Esc leaves."""
         said, typed = keymap.heard(event, "rating"), digit(event)
-        if said == "number" and typed <= len(self._replies):
+        if said == "number" and typed is not None and typed <= len(self._replies):
             if not event.isAutoRepeat():
                 self._type(typed - 1)
         elif said in ("left", "right") and not self._several:
@@ -109,18 +109,18 @@ class ChoiceRow(QFrame):
         if not self._several:
             self.focusNextChild()
 
-    def focusInEvent(self, event) -> None:
+    def focusInEvent(self, event: QFocusEvent) -> None:
         """Show where the numbers go."""
         super().focusInEvent(event)
         restyle(self, focused=True)
         reveal(self)
 
-    def focusOutEvent(self, event) -> None:
+    def focusOutEvent(self, event: QFocusEvent) -> None:
         """No longer."""
         super().focusOutEvent(event)
         restyle(self, focused=False)
 
-    def minimumSizeHint(self):
+    def minimumSizeHint(self) -> QSize:
         """Questions with many replies may be cut rather than widen the card."""
         made = super().minimumSizeHint()
         made.setWidth(min(made.width(), t.ANSWER_MIN_WIDTH))

@@ -5,8 +5,8 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QTextCharFormat, QTextCursor, QWheelEvent
-from PySide6.QtWidgets import QFrame, QPlainTextEdit, QSizePolicy, QTextEdit, QWidget
+from PySide6.QtGui import QColor, QKeyEvent, QResizeEvent, QTextCharFormat, QTextCursor, QWheelEvent
+from PySide6.QtWidgets import QBoxLayout, QFrame, QLayout, QPlainTextEdit, QSizePolicy, QWidget
 
 from rlhf_desktop.feedback.judgements import Span
 from rlhf_desktop.feedback.protocol import SpanCategory
@@ -17,6 +17,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton, SegmentedControl
 from rlhf_desktop.ui.widgets.flow import Flow
+from rlhf_desktop.ui.widgets.highlight import highlight
 from rlhf_desktop.ui.widgets.inset import Inset, keep_in_sight
 from rlhf_desktop.ui.widgets.surfaces import clear, column, reveal, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, align_as_written, caption, either_way, plain_tip
@@ -82,13 +83,7 @@ class MarkableText(QPlainTextEdit):
         """Show what is marked."""
         self._overlays = overlays
         colours = current()
-        shown = []
-        for overlay in overlays:
-            selection = QTextEdit.ExtraSelection()
-            selection.cursor = self._cursor(overlay.start, overlay.end)
-            selection.format = _format(overlay, colours)
-            shown.append(selection)
-        self.setExtraSelections(shown)
+        self.setExtraSelections([highlight(self._cursor(each.start, each.end), _format(each, colours)) for each in overlays])
 
     def sizeHint(self) -> QSize:
         """As tall as the text."""
@@ -124,7 +119,7 @@ class MarkableText(QPlainTextEdit):
         """Scrolling belongs to whoever holds this view."""
         event.ignore()
 
-    def resizeEvent(self, event) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """Wrap anew."""
         super().resizeEvent(event)
         self._fit()
@@ -185,7 +180,7 @@ class MarkPane(QWidget):
         self.text.left.connect(self.left)
 
     @staticmethod
-    def _inset(box):
+    def _inset(box: QLayout) -> QBoxLayout:
         """The text and its marks scroll where the room is short; what one marks with stays."""
         made = Inset(t.SPACE_XS)
         box.addWidget(made)

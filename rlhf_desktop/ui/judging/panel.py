@@ -1,6 +1,7 @@
 """The strip where answers are ranked or sorted, the rest of what a protocol asks about all of them, and the keys in words."""
 
 from PySide6.QtCore import Signal
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QLineEdit, QWidget
 
 from rlhf_desktop.feedback.protocol import Protocol
@@ -29,21 +30,21 @@ class Bucket(QFrame):
         self.setAcceptDrops(True)
         self.body = row(self, t.SPACE_XS, t.SPACE_XS)
 
-    def dragEnterEvent(self, event) -> None:
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Light up under an answer."""
         if event.mimeData().hasFormat(MIME):
             event.acceptProposedAction()
             restyle(self, over=True)
 
-    def dragLeaveEvent(self, _event) -> None:
+    def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
         """Dim again."""
         restyle(self, over=False)
 
-    def dropEvent(self, event) -> None:
+    def dropEvent(self, event: QDropEvent) -> None:
         """Say what was dropped where."""
         restyle(self, over=False)
         event.acceptProposedAction()
-        self.dropped.emit(int(bytes(event.mimeData().data(MIME))), self._number, self._beside)
+        self.dropped.emit(int(bytes(event.mimeData().data(MIME).data())), self._number, self._beside)
 
 
 class JudgingPanel(Card):
@@ -144,7 +145,7 @@ class JudgingPanel(Card):
             self._open = on
             self._lay_out()
 
-    def resizeEvent(self, event) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """One line needs some width."""
         super().resizeEvent(event)
         if (self.width() >= _ONE_LINE) != (event.oldSize().width() >= _ONE_LINE):

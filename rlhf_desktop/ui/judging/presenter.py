@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.core.errors import AppError, BadInput
 from rlhf_desktop.feedback.judgements import (
     Flag,
     Judgement,
@@ -27,6 +28,15 @@ from rlhf_desktop.ui.judging.ranking import RankingState
 
 _ALL_SHOWN = "judging bar: all shown"
 _TYPING_MS = 250  # a typed reason is kept this soon after the last letter
+
+
+class _Said(TypedDict):
+    """What is said of a judgement beside its verdicts: fields of `Judgement`."""
+
+    critique: str
+    confidence: float | None
+    seconds_spent: float | None
+    guideline_version: int
 
 
 @dataclass(frozen=True)
@@ -188,7 +198,7 @@ class Judging(QObject):
 
     def group(self, answer: int, group: int) -> None:
         """Sort an answer into a group; the next answer without one is current then."""
-        if not 1 <= group <= len(self.showing.protocol.buckets):
+        if self.showing is None or not 1 <= group <= len(self.showing.protocol.buckets):
             return
         self._change(self.draft.grouped(answer, group))
         left = [place for place, into in enumerate(self.draft.groups) if not into]
@@ -386,6 +396,9 @@ class Judging(QObject):
         if showing is None or not text.strip():
             return
         parent = self._store.conversations.message(showing.displayed[0]).parent_id
+        if parent is None:
+            self.troubled.emit(BadInput("This answer opens a conversation: it answers nothing.", "Write to one below it."))
+            return
         spent = {"seconds_spent": self._spent(), "guideline_version": showing.guideline_version}
         try:
             with self._store.connection.transaction():
@@ -397,7 +410,7 @@ class Judging(QObject):
         self._finish(Saved(judgement, showing, -1), "1 example")
 
     def _judgement(self, showing: Showing, verdicts: list[Verdict]) -> Judgement:
-        said = {
+        said: _Said = {
             "critique": self.draft.why.strip(),
             "confidence": self.draft.confidence,
             "seconds_spent": self._spent(),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, SignalInstance
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.judgements import Judgement
@@ -30,7 +30,9 @@ class Undoing(QObject):
         restored = self._session.judgementRestored
         self._step(self._store.judgements.redo, "Counts again", "Nothing to redo.", restored, self.undo)
 
-    def _step(self, how: Callable[[str, str], Judgement | None], words: str, none: str, signal, back: Callable[[], None]) -> None:
+    def _step(
+        self, how: Callable[[str, str], Judgement | None], words: str, none: str, signal: SignalInstance, back: Callable[[], None]
+    ) -> None:
         try:
             judgement = how(self._session.project.id, self._who())
         except AppError as trouble:

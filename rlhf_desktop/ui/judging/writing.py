@@ -1,7 +1,7 @@
 """A field for a longer text of the user's own: a correction, an example, a guideline."""
 
 from PySide6.QtCore import QEvent, QSize, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QWidget
 
 from rlhf_desktop.ui.frame import keymap
@@ -47,7 +47,7 @@ class LongEdit(QPlainTextEdit):
         else:
             super().keyPressEvent(event)
 
-    def resizeEvent(self, event) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """Wrap anew."""
         super().resizeEvent(event)
         self._fit()
@@ -94,7 +94,7 @@ class WritingPane(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        box = column(self, 0, t.SPACE_XS)
+        self._box = box = column(self, 0, t.SPACE_XS)
         self.edit = LongEdit(name, text, gives_way)
         box.addWidget(self.edit)
         lower = Flow(t.SPACE_S)  # in as many lines as it takes: cards stay equal
@@ -118,3 +118,7 @@ class WritingPane(QWidget):
 
     def _keep(self) -> None:
         self.kept.emit(self.edit.toPlainText())
+
+    def add(self, part: QWidget) -> None:
+        """Put something below the buttons."""
+        self._box.addWidget(part)

@@ -69,7 +69,8 @@ class WriteAhead(QObject):
         if not self._ahead.sitting:
             context.tasks.run(
                 label_queue, context.store, project, self._who(),
-                on_success=lambda queue: project == context.session.project and self._found(queue), on_failure=self._not_found,
+                on_success=lambda queue: self._found(queue) if project == context.session.project else None,
+                on_failure=self._not_found,
             )  # fmt: skip
 
     def _found(self, queue: LabelQueue) -> None:

@@ -107,7 +107,7 @@ class GuidelinePanel(QFrame):
             self._form = KeptForm({"text": self._writing.edit}, parent=self._writing)
             self._form.take_up(self._draft)
             self._form.draftChanged.connect(self._keep_draft)
-            self._writing.layout().addWidget(self._form.words)
+            self._writing.add(self._form.words)
             self._form.words.setWordWrap(True)
             self._writing.kept.connect(self._keep)
             self._writing.left.connect(self._stop)

@@ -1,6 +1,7 @@
 """One item, the whole window: a thin bar, the prompt, the cards, the guidelines at the right, the panel below."""
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QWidget
 
 from rlhf_desktop.core.messages import Messages
@@ -128,11 +129,11 @@ class ItemPage(QWidget):
         return bar
 
     def _make_scroll(self) -> QScrollArea:
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scrolling = QScrollArea()
+        self.scrolling.setWidgetResizable(True)
+        self.scrolling.setFrameShape(QFrame.Shape.NoFrame)
+        self.scrolling.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.scrolling.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         inner = QWidget()
         inner.setProperty("kind", "plain")
         box = column(inner, 0, t.SPACE_M)
@@ -143,10 +144,10 @@ class ItemPage(QWidget):
         for part in (self.notice, self.prompt, self._area.board):
             box.addWidget(part)
         box.addStretch(1)
-        self.scroll.setWidget(inner)
-        for part in (self.prompt, self.notice, self._area.board, self.scroll.viewport()):
-            part.installEventFilter(self)
-        return self.scroll
+        self.scrolling.setWidget(inner)
+        for watched in (self.prompt, self.notice, self._area.board, self.scrolling.viewport()):
+            watched.installEventFilter(self)
+        return self.scrolling
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """The prompt is folded, the panel below has grown: the answers have other room."""
@@ -159,7 +160,7 @@ class ItemPage(QWidget):
         self.notice.hide()
         self.prompt.show()
         self.prompt.show_prompt(messages)
-        self.scroll.verticalScrollBar().setValue(0)
+        self.scrolling.verticalScrollBar().setValue(0)
         self.arrange()
 
     def wait(self, words_said: str) -> None:
@@ -173,7 +174,7 @@ class ItemPage(QWidget):
         self.progress.setRange(0, max(1, progress.total))
         self.progress.setValue(progress.judged)
         parts = [f"{progress.judged:,} of {progress.total:,}"]
-        if progress.pace_s is not None:
+        if progress.pace_s is not None and progress.left_s is not None:
             parts += [f"{words.duration(progress.pace_s)} each", f"about {words.duration(progress.left_s)} left"]
         parts.append(f"{progress.ready} ready")
         self.said.setText("  ·  ".join(parts))
@@ -184,14 +185,14 @@ class ItemPage(QWidget):
         self.guidelines.setVisible(not self.guidelines.isVisibleTo(self))
         self.arrange()
 
-    def resizeEvent(self, event) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """Side by side when there is room."""
         super().resizeEvent(event)
         self.arrange()
 
     def arrange(self) -> None:
         """The answers share what is seen below the prompt; in a narrow window they stand below each other, and the page scrolls."""
-        seen, board = self.scroll.viewport().size(), self._area.board
+        seen, board = self.scrolling.viewport().size(), self._area.board
         taken = self.guidelines.width() if self.guidelines.isVisibleTo(self) else 0
         width = self.width() - taken - 2 * t.SPACE_XL
         cap = max(_PROMPT_LEAST, seen.height() // _PROMPT_SHARE)

@@ -232,7 +232,7 @@ class LabelPresenter(QObject):
         context, project = self._context, self._context.session.project
         context.tasks.run(
             next_repeat, context.store, project, self._who(), self._chance,
-            on_success=lambda found: found and project == context.session.project and self._repeat(found),
+            on_success=lambda found: self._repeat(found) if found and project == context.session.project else None,
             on_failure=self.troubled.emit,
         )  # fmt: skip
 

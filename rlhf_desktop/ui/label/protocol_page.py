@@ -1,19 +1,19 @@
 """The form in which a project's protocol is edited: which judgements are asked for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QWidget
 
 from rlhf_desktop.core.errors import AppError
-from rlhf_desktop.feedback.protocol import ONE_TO_FIVE, PRESETS, Attribute, Protocol, protocol_from
+from rlhf_desktop.feedback.protocol import ONE_TO_FIVE, PRESETS, Attribute, LabelQuestion, Protocol, SpanCategory, protocol_from
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.fields import DecimalField, Form, NumberField, choice, named
-from rlhf_desktop.ui.widgets.saved_state import KeptForm, Values
+from rlhf_desktop.ui.widgets.saved_state import Field, KeptForm, Values
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, Page, row
 from rlhf_desktop.ui.widgets.text import caption, title
 
@@ -134,7 +134,7 @@ class ProtocolPage(Page):
         else:
             super().keyPressEvent(event)
 
-    def _fields(self) -> dict[str, QWidget]:
+    def _fields(self) -> dict[str, Field]:
         """By the names of the draft."""
         single = ("preset", "comparison", "answers", "buckets", "attributes", "labels", "spans", "reason", "repeats", "overlap")
         return {name: getattr(self, name) for name in single} | self.checks
@@ -249,7 +249,7 @@ def _parse_question(line: str) -> dict[str, object]:
     return {"name": name.strip(), "labels": _split(labels), "several": line.startswith("*")}
 
 
-def _with_help_of(made: dict[str, object], before: list) -> dict[str, object]:
+def _with_help_of(made: dict[str, object], before: Sequence[Attribute | LabelQuestion | SpanCategory]) -> dict[str, object]:
     """What a question means is not edited here: it stays with its name."""
     kept = next((old.help for old in before if old.name == made["name"]), "")
     return {**made, "help": kept}

@@ -312,8 +312,8 @@ class LabelRoom(QObject):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """The judging's keys, and those of the page, while no text field has the focus."""
-        if event.type() == QEvent.Type.KeyPress and self._root.currentWidget() is self.page and self._key(event):
-            return True
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and self._root.currentWidget() is self.page:
+            return self._key(event) or super().eventFilter(watched, event)
         return super().eventFilter(watched, event)
 
     def _key(self, event: QKeyEvent) -> bool:
