@@ -27,6 +27,7 @@ from rlhf_desktop.hub.fetching import Transfer  # noqa: E402
 from rlhf_desktop.hub.push import PlannedFile, PushPlan  # noqa: E402
 from rlhf_desktop.hub.remote import RemoteModel  # noqa: E402
 from rlhf_desktop.jobs.device import installation_key  # noqa: E402
+from rlhf_desktop.ui.models.cards import BaseCard  # noqa: E402
 from rlhf_desktop.ui.models.panels import PublishPanel  # noqa: E402
 from rlhf_desktop.ui.widgets.surfaces import widgets_in  # noqa: E402
 
@@ -144,7 +145,7 @@ def _publish(studio: Studio) -> None:
     room = studio.window.room("models")
     studio.settle()
     room.adding.hide()
-    card = widgets_in(room._cards)[0]
+    card = widgets_in(room._cards, BaseCard)[0]
     line = list(card.lines.values())[1]
     panel = PublishPanel("Kinder, round 1", studio.context.session.network, has_token=False)
     room.sharing._place(line, panel)

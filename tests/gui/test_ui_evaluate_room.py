@@ -17,6 +17,7 @@ from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.evaluate import lookup
 from rlhf_desktop.ui.evaluate.answers import AnswerMaker
 from rlhf_desktop.ui.evaluate.effects import EffectDial
+from rlhf_desktop.ui.evaluate.home import EvaluationRow
 from rlhf_desktop.ui.evaluate.room import EvaluateRoom
 from rlhf_desktop.ui.evaluate.sample import SampleCard
 from rlhf_desktop.ui.widgets.surfaces import widgets_in
@@ -154,7 +155,7 @@ def test_a_comparison_can_be_left_looked_at_and_gone_on_with(qtbot, context, roo
     assert "Go on judging (7 left)" in room.result.go_on.text()
     room.result.closed.emit()
     qtbot.waitUntil(lambda: room.home._past.count() == 2)  # a heading and the comparison
-    widgets_in(room.home._past)[1].continued.emit(room.pair.evaluation_id)
+    widgets_in(room.home._past, EvaluationRow)[0].continued.emit(room.pair.evaluation_id)
     qtbot.waitUntil(lambda: room.judging.isVisible())
     assert room.pair.done == 1
 
@@ -393,3 +394,10 @@ def test_stopping_and_failing_are_told_apart(qtbot):
         work.start(endless)
         work.stop()
     work.wait()
+
+
+def test_without_a_model_there_is_nothing_to_compare_and_it_says_so(room, context):
+    context.session.set_model(None)
+    room.compare(None, None, 4)
+    assert "Choose one in Models." in room.home._trouble.words.text()
+    assert not room._maker.busy

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QWidget
 from run_script import ScriptedRun
 
 from rlhf_desktop.core import runs
@@ -30,7 +31,7 @@ from rlhf_desktop.ui.train import room as train_room
 from rlhf_desktop.ui.train.follower import RunFollower
 from rlhf_desktop.ui.train.recipecard import RecipeCard
 from rlhf_desktop.ui.train.room import TrainRoom
-from rlhf_desktop.ui.widgets.surfaces import widgets_in
+from rlhf_desktop.ui.widgets.surfaces import Notice, widgets_in
 from rlhf_desktop.ui.widgets.text import Label
 
 
@@ -224,7 +225,7 @@ def test_waiting_runs_change_places_and_one_is_cancelled(qtbot, context, room):
     ready(qtbot, room)
 
     def order():
-        return [row._title.text() for row in widgets_in(room.overview.runs._box)]
+        return [row._title.text() for row in widgets_in(room.overview.runs._box, QWidget)]
 
     rows = {run.folder.config().title: room.overview.runs.rows[run.folder.id] for run in runs_made}
     assert order() == ["one", "two", "three"]
@@ -253,6 +254,18 @@ def test_start_looks_before_it_queues_and_says_so_meanwhile(qtbot, context, room
     assert "The disk is full." in panel._trouble.words.text()
     assert (panel.button.text(), panel.button.isEnabled()) == ("Start", True)
     assert context.queue.runs() == []
+
+
+def test_a_start_without_its_base_model_says_what_to_do(qtbot, context, room, looked):
+    judge(context, 12)
+    ready(qtbot, room)
+    room.overview.open_panel("reward")
+    panel = room.overview.panel
+    qtbot.waitUntil(lambda: panel.button.isEnabled())
+    context.session.set_model(None)  # removed in Models meanwhile
+    panel.button.click()
+    assert "Choose one in Models." in panel._trouble.words.text()
+    assert (panel.button.text(), context.queue.runs()) == ("Start", [])
 
 
 def test_one_look_at_a_time_and_the_newest_choices_count(qtbot, context, room, looked, monkeypatch):
@@ -671,7 +684,7 @@ def test_warnings_are_shown_once_in_words(qtbot, context, room):
         run.say(runs.Warned, code="length", message=said)
     page = open_page(qtbot, room, run)
     assert page._warnings.count() == 1
-    assert widgets_in(page._warnings)[0].words.text() == "Much shorter."
+    assert widgets_in(page._warnings, Notice)[0].words.text() == "Much shorter."
 
 
 def test_a_long_replay_comes_in_slices(qtbot, context):

@@ -98,7 +98,8 @@ class EffectDial(Card):
         super().__init__(parent=parent)
         self.setAccessibleName(effect.title)
         head = row()
-        icon, tone = ("alert", "warning") if effect.flagged else ("check", "success")
+        icon: str = "alert" if effect.flagged else "check"
+        tone: t.Role = "warning" if effect.flagged else "success"
         head.addWidget(Label(effect.title, strong=True, wrap=True), 1)
         head.addWidget(IconLabel(icon, tone, t.ICON_SMALL))
         head.addWidget(Label("worth a look" if effect.flagged else "no sign", "caption", tone))

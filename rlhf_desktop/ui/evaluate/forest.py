@@ -11,7 +11,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import Card
 from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption
 
-_SIGNS = {
+_SIGNS: dict[str, tuple[str, t.Role, str]] = {
     "better": ("check", "success", "better"),
     "worse": ("alert", "danger", "worse"),
     "undecided": ("minus", "muted", "undecided"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QComboBox, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
@@ -67,7 +67,7 @@ class HomePage(Page):
         self.sample = SampleCard()
         self.body.addWidget(self.sample)
         self.body.addStretch(1)
-        self.begin.clicked.connect(lambda: self.began.emit(self.old.currentData(), self.new.currentData(), self.many.value()))
+        self.begin.clicked.connect(self._begin)
         self.cancel.clicked.connect(self.cancelled)
         self.old.currentIndexChanged.connect(self._check)
         self.new.currentIndexChanged.connect(self._check)
@@ -77,7 +77,8 @@ class HomePage(Page):
         line = row(spacing=t.SPACE_M)
         self.old, self.new = choice("The model before"), choice("The model after")
         self._many_place = row()
-        self.many: SegmentedControl | None = None  # once it is known how many there are
+        self._samples: tuple[int, ...] = ()
+        self.many: SegmentedControl[int] | None = None  # once it is known how many there are
         line.addWidget(self.old, 1)
         line.addWidget(Label("against", tone="muted"))
         line.addWidget(self.new, 1)
@@ -109,6 +110,10 @@ class HomePage(Page):
         card.body.addWidget(self._trouble)
         return card
 
+    def _begin(self) -> None:
+        if self.many is not None:
+            self.began.emit(self.old.currentData(), self.new.currentData(), self.many.value())
+
     def show_facts(self, facts: EvaluateFacts, proposed: tuple[AdapterRef | None, AdapterRef] | None = None) -> None:
         """Show what there is now; `proposed` chooses the two models."""
         self.facts = facts
@@ -119,7 +124,7 @@ class HomePage(Page):
         self.next.setText(f"{facts.outlook.step.sentence}.")
         self._offer(facts.outlook.held_out.samples)
         self._check()
-        self._show_past(facts.evaluations)
+        self._show_past(facts)
         self._show_rewards(facts.rewards)
 
     def _offer(self, samples: tuple[int, ...]) -> None:
@@ -183,13 +188,13 @@ class HomePage(Page):
 
     # --- what there is to open
 
-    def _show_past(self, evaluations: Sequence[EvaluationSummary]) -> None:
+    def _show_past(self, facts: EvaluateFacts) -> None:
         clear(self._past)
-        if not evaluations:
+        if not facts.evaluations:
             return
         self._past.addWidget(heading("Comparisons so far"))
-        for summary in evaluations[:_SHOWN]:
-            shown = EvaluationRow(summary, prompts_left(summary.total, summary.judged, self.facts.outlook.held_out.prompts))
+        for summary in facts.evaluations[:_SHOWN]:
+            shown = EvaluationRow(summary, prompts_left(summary.total, summary.judged, facts.outlook.held_out.prompts))
             shown.opened.connect(self.opened)
             shown.continued.connect(self.continued)
             self._past.addWidget(shown)
@@ -246,7 +251,7 @@ class EvaluationRow(Card):
         self.body.addLayout(line)
 
 
-def _fill(box, facts: EvaluateFacts, chosen: AdapterRef | None) -> None:
+def _fill(box: QComboBox, facts: EvaluateFacts, chosen: AdapterRef | None) -> None:
     box.blockSignals(True)
     box.clear()
     box.addItem(f"{facts.base.name} as it is" if facts.base else "No model yet", None)

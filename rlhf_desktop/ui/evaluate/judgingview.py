@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QLineEdit, QSizePolicy, QWidget
+from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QSizePolicy, QWidget
 
-from rlhf_desktop.operations.blind import BlindPair
+from rlhf_desktop.operations.blind import BlindPair, BlindVerdict
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.judging.card import cut_words
 from rlhf_desktop.ui.judging.keys import digit
@@ -21,9 +21,9 @@ from rlhf_desktop.ui.widgets.surfaces import Card, Meter, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
 
 _PROMPT_SHARE = 5  # of the view, a prompt takes at most one part in so many
-_BY_NUMBER = {1: "left", 2: "right"}
-_BY_NAME = {"tie": "tie", "none": "both_bad", "skip": "skip"}
-VERDICTS = {
+_BY_NUMBER: dict[int, BlindVerdict] = {1: "left", 2: "right"}
+_BY_NAME: dict[str, BlindVerdict] = {"tie": "tie", "none": "both_bad", "skip": "skip"}
+VERDICTS: dict[BlindVerdict, str] = {
     "left": "1 is better",
     "tie": f"About equal ({keymap.shown('tie')})",
     "right": "2 is better",
@@ -61,7 +61,7 @@ class JudgingView(QWidget):
         box.addWidget(_centred((self.meter, prompt_card, sides)), 1)
         box.addWidget(self._bar())
 
-    def resizeEvent(self, event) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """A long prompt scrolls in its place: the answers keep theirs."""
         super().resizeEvent(event)
         self._prompt_place.set_cap(self.height() // _PROMPT_SHARE)
@@ -80,9 +80,9 @@ class JudgingView(QWidget):
         lines.addLayout(self._below())
         return bar
 
-    def _verdicts(self):
+    def _verdicts(self) -> QHBoxLayout:
         line = row()
-        self.buttons: dict[str, Button] = {}
+        self.buttons: dict[BlindVerdict, Button] = {}
         for verdict, text in VERDICTS.items():
             button = Button(text, "quiet" if verdict == "skip" else "normal")
             button.clicked.connect(lambda _checked=False, verdict=verdict: self._say(verdict))
@@ -99,7 +99,7 @@ class JudgingView(QWidget):
         line.addWidget(self.stop)
         return line
 
-    def _below(self):
+    def _below(self) -> QHBoxLayout:
         line = row(spacing=t.SPACE_M)
         self.why = QLineEdit()
         self.why.setAccessibleName("Why, if you like")
@@ -123,7 +123,7 @@ class JudgingView(QWidget):
         self.setEnabled(True)
         self.setFocus()
 
-    def _say(self, verdict: str) -> None:
+    def _say(self, verdict: BlindVerdict) -> None:
         if self.isEnabled():
             self.setEnabled(False)  # until the next pair is there: one press, one verdict
             self.judged.emit(verdict, self.why.text().strip())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -84,6 +85,8 @@ def result(store: Store, workspace: Workspace, project: Project, base: ModelRef 
 
 def known_effects(workspace: Workspace, base: ModelRef | None, made: Evaluation) -> SideEffects | None:
     """What the probes found about the two models, if they have been put to both."""
+    if base is None:
+        return None
     try:
         adapters = [adapter_of(workspace, side, base) for side in (made.old, made.new)]
         before, after = (known_probes(workspace, base, adapter) for adapter in adapters)
@@ -121,10 +124,14 @@ def measure_effects(
         held = base.held(*adapters)
         client.load(held)
         before, after = (
-            probe_model(client, base=held, adapter=adapter, workspace=workspace, on_progress=lambda p, n=name: progress((n, p)))
+            probe_model(client, base=held, adapter=adapter, workspace=workspace, on_progress=partial(_told, progress, name))
             for adapter, name in zip(adapters, (made.old_name, made.new_name), strict=True)
         )
     return compare_probes(before, after)
+
+
+def _told(progress: Callable[[tuple[str, BatchProgress]], None], name: str, made: BatchProgress) -> None:
+    progress((name, made))
 
 
 def reward_report(workspace: Workspace, info: AdapterInfo) -> RewardReport | None:

@@ -1,9 +1,10 @@
 """What a blind comparison has found: one sentence, its interval, by tag and attribute, and the answers themselves."""
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QGridLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QWidget
 
 from rlhf_desktop.evaluation.confidence import METHOD, sentence
+from rlhf_desktop.evaluation.length import LengthControlled
 from rlhf_desktop.operations.blind_results import BlindReport, JudgedPair
 from rlhf_desktop.operations.probes import SideEffects
 from rlhf_desktop.ui import words
@@ -67,7 +68,7 @@ class ResultPage(Page):
         self._show_answers()
         self.body.addStretch(1)
 
-    def _head(self, mine_left: int, more: int):
+    def _head(self, mine_left: int, more: int) -> QHBoxLayout:
         win, line = self.report.win, row(spacing=t.SPACE_M)
         back = Button("All comparisons", "quiet", "chevron-left", keymap.text("back"))
         back.clicked.connect(self.closed)
@@ -111,7 +112,7 @@ class ResultPage(Page):
         card.body.addSpacing(t.SPACE_XS)
         card.body.addWidget(Label(self._facts(), tone="muted", wrap=True))
         if report.length is not None:
-            card.body.addWidget(TermLabel(self._length(), tone="muted", wrap=True))
+            card.body.addWidget(TermLabel(_length_words(report.length), tone="muted", wrap=True))
         method = caption(METHOD, wrap=True)
         method.hide()
         fold = Button("How this is computed", "quiet", "chevron-right")
@@ -135,13 +136,6 @@ class ResultPage(Page):
         if both_bad:
             facts.append(f"neither would do {words.count(both_bad, 'time')}")
         return ", ".join(facts).capitalize() + ". Your judgements are kept, and never trained on."
-
-    def _length(self) -> str:
-        length = self.report.length
-        return (
-            f"At equal length: {length.rate:.0%} ({length.low:.0%}–{length.high:.0%}). The new answers have "
-            f"{length.mean_words_new:.0f} words, the old ones {length.mean_words_old:.0f}."
-        )
 
     # --- the answers themselves
 
@@ -183,3 +177,10 @@ def _answers(pair: JudgedPair, old: str, new: str) -> Card:
     if pair.critique:
         card.body.addWidget(caption(f"Why: {pair.critique}", wrap=True))
     return card
+
+
+def _length_words(length: LengthControlled) -> str:
+    return (
+        f"At equal length: {length.rate:.0%} ({length.low:.0%}–{length.high:.0%}). The new answers have "
+        f"{length.mean_words_new:.0f} words, the old ones {length.mean_words_old:.0f}."
+    )

@@ -3,7 +3,7 @@
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QGridLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QWidget
 
 from rlhf_desktop.evaluation.reward_report import Bin, RewardReport
 from rlhf_desktop.feedback.quality import Share
@@ -59,7 +59,7 @@ class RewardPage(Page):
         for made in self._plots:
             made.close()
 
-    def _head(self):
+    def _head(self) -> QHBoxLayout:
         line = row(spacing=t.SPACE_M)
         back = Button("All comparisons", "quiet", "chevron-left", keymap.text("back"))
         back.clicked.connect(self.closed)

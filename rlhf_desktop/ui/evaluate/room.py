@@ -3,12 +3,15 @@
 import functools
 import random
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
 
 from rlhf_desktop.core.errors import AppError, BadInput
+from rlhf_desktop.core.messages import Messages
+from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.core.words import count
@@ -16,6 +19,7 @@ from rlhf_desktop.jobs.adapters import AdapterInfo
 from rlhf_desktop.operations.blind import (
     Answered,
     BlindPair,
+    BlindVerdict,
     Evaluation,
     add_answers,
     begin_evaluation,
@@ -41,6 +45,7 @@ from rlhf_desktop.ui.evaluate.resultpage import ResultPage
 from rlhf_desktop.ui.evaluate.rewardpage import RewardPage
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.reports import show_report
+from rlhf_desktop.ui.tasks import Outcome
 from rlhf_desktop.ui.widgets.surfaces import Pages
 
 _SEEDS = 2**31
@@ -59,7 +64,9 @@ class EvaluateRoom(QObject):
         self.measuring = LongWork("measuring side effects", parent=self)
         self.reviewing = LongWork("scoring held-out answers", parent=self)
         self._maker = AnswerMaker(context.chat, self)
-        self._write = None  # what to do with the answers being written: begin a comparison, or add to one
+        self._write: Callable[[Sequence[Answered]], Evaluation] | None = (
+            None  # what to do with the answers being written: begin a comparison, or add to one
+        )
         self.pair: BlindPair | None = None
         self._since = 0.0
         self._proposed: tuple[AdapterRef | None, AdapterRef] | None = None
@@ -89,15 +96,15 @@ class EvaluateRoom(QObject):
         self._maker.failed.connect(self.home.show_trouble)
         self.judging.judged.connect(self._judge)
         self.judging.undone.connect(self._undo)
-        self.judging.stopped.connect(lambda: self.pair and self.show_result(self.pair.evaluation_id))
+        self.judging.stopped.connect(self._stop_judging)
         self.measuring.progressed.connect(self._show_measuring)
-        self.measuring.succeeded.connect(lambda found: self.result and self.result.effects.show_effects(found))
-        self.measuring.failed.connect(lambda trouble: self.result and self.result.effects.show_trouble(str(trouble)))
-        self.measuring.stopped.connect(lambda: self.result and self.result.effects.show_trouble(""))
+        self.measuring.succeeded.connect(lambda found: self.result.effects.show_effects(found) if self.result else None)
+        self.measuring.failed.connect(lambda trouble: self.result.effects.show_trouble(str(trouble)) if self.result else None)
+        self.measuring.stopped.connect(lambda: self.result.effects.show_trouble("") if self.result else None)
         self.reviewing.progressed.connect(self._show_reviewing)
-        self.reviewing.succeeded.connect(lambda found: self.reward and self.reward.show_review(found))
-        self.reviewing.failed.connect(lambda trouble: self.reward and self.reward.show_trouble(str(trouble)))
-        self.reviewing.stopped.connect(lambda: self.reward and self.reward.show_trouble(""))
+        self.reviewing.succeeded.connect(lambda found: self.reward.show_review(found) if self.reward else None)
+        self.reviewing.failed.connect(lambda trouble: self.reward.show_trouble(str(trouble)) if self.reward else None)
+        self.reviewing.stopped.connect(lambda: self.reward.show_trouble("") if self.reward else None)
         self.sample.started.connect(self.run_sample)
         self.sample.stopped.connect(self.demo.stop)
         self.demo.progressed.connect(self.sample.show_progress)
@@ -123,12 +130,18 @@ class EvaluateRoom(QObject):
         if self._root.currentWidget() is self.judging:
             self.judging.setFocus()
         if self.sample.report is None and not self.demo.running:
-            self._run(_last_report, self._context.workspace, then=lambda r: r and self.sample.show_report(r))
+            self._run(_last_report, self._context.workspace, then=lambda r: self.sample.show_report(r) if r else None)
 
     def deactivated(self) -> None:
         """What is under way goes on."""
 
-    def _run(self, work, *arguments, then=None, failed=None) -> None:
+    def _run(
+        self,
+        work: Callable[..., Outcome],
+        *arguments: object,
+        then: Callable[[Outcome], object] | None = None,
+        failed: Callable[[AppError], object] | None = None,
+    ) -> None:
         troubled = self._context.session.troubled.emit
         self._context.tasks.run(work, *arguments, on_success=then, on_failure=failed or troubled)
 
@@ -151,7 +164,7 @@ class EvaluateRoom(QObject):
     def show_result_of(self, run_id: str) -> None:
         """How good what a run has made is: a reward model's page, or the proposal to compare before and after."""
 
-        def show(found) -> None:
+        def show(found: AdapterInfo | tuple[AdapterRef | None, AdapterRef] | None) -> None:
             if isinstance(found, AdapterInfo):
                 self.show_reward(found)
             else:
@@ -178,27 +191,33 @@ class EvaluateRoom(QObject):
     def compare(self, old: AdapterRef | None, new: AdapterRef | None, many: int) -> None:
         """Have both models answer some held-out prompts, then judge."""
         session, seed = self._context.session, random.randrange(_SEEDS)
+        base = session.base
+        if base is None:
+            self.home.show_trouble(BadInput("There is no model to compare with.", "Choose one in Models."))
+            return
         sampling = usual_sampling(self._context.store, session.project)
         begin = functools.partial(
             begin_evaluation,
             self._context.store,
             session.project,
-            base=session.base,
+            base=base,
             old=old,
             new=new,
             sampling=sampling,
             seed=seed,
         )
-        self._have_answered(None, session.base, old, new, sampling, seed, many, lambda answered: begin(answered=answered))
+        self._have_answered(None, base, old, new, sampling, seed, many, lambda answered: begin(answered=answered))
 
     def _extend(self, made: Evaluation) -> None:
         """More prompts for a comparison that is not decided."""
         workspace, base = self._context.workspace, self._context.session.base
 
-        def begin(found) -> None:
+        def begin(found: list[AdapterRef | None]) -> None:
+            assert base is not None  # or `adapter_of` had refused
+            old, new = found
             add = functools.partial(add_answers, self._context.store, made.id)
             seed = made.seed + len(made.pairs)
-            self._have_answered(made.id, base, *found, made.new.sampling, seed, _MORE, add)
+            self._have_answered(made.id, base, old, new, made.new.sampling, seed, _MORE, add)
 
         self.show_home()
         self._run(lambda: [lookup.adapter_of(workspace, side, base) for side in (made.old, made.new)], then=begin)
@@ -212,9 +231,9 @@ class EvaluateRoom(QObject):
         sampling: Sampling,
         seed: int,
         many: int,
-        write,
+        write: Callable[[Sequence[Answered]], Evaluation],
     ) -> None:
-        def start(prompts) -> None:
+        def start(prompts: list[Messages]) -> None:
             random.Random(seed).shuffle(prompts)
             if not prompts:
                 self.home.show_trouble(BadInput("All held-out prompts are in this comparison.", "Add prompts to go on."))
@@ -231,6 +250,7 @@ class EvaluateRoom(QObject):
 
     def _answered(self, answered: list[Answered]) -> None:
         self.home.show_writing(False)
+        assert self._write is not None  # there are answers only to what was asked
         self._run(self._write, answered, then=self._begun, failed=self.home.show_trouble)
 
     def _begun(self, made: Evaluation) -> None:
@@ -253,8 +273,14 @@ class EvaluateRoom(QObject):
         self._drop_result()
         self.judging.show_pair(pair)
 
-    def _judge(self, verdict: str, why: str) -> None:
+    def _stop_judging(self) -> None:
+        if self.pair is not None:
+            self.show_result(self.pair.evaluation_id)
+
+    def _judge(self, verdict: BlindVerdict, why: str) -> None:
         store, pair, seconds = self._context.store, self.pair, time.monotonic() - self._since
+        if pair is None:
+            return  # another project was opened meanwhile
 
         def keep() -> BlindPair | None:
             who = who_am_i(store)
@@ -325,10 +351,11 @@ class EvaluateRoom(QObject):
     def _measure(self, made: Evaluation) -> None:
         """Measure what else has changed from one model to the other."""
         workspace, base = self._context.workspace, self._context.session.base
-        self.result.effects.show_progress(0.0, "Loading the model…")
+        if self.result is not None:
+            self.result.effects.show_progress(0.0, "Loading the model…")
         self.measuring.start(lambda tell: lookup.measure_effects(workspace, base, made, tell))
 
-    def _show_measuring(self, told) -> None:
+    def _show_measuring(self, told: tuple[str, BatchProgress]) -> None:
         name, progress = told
         if self.result is not None:
             left = f"  ·  {words.duration(progress.eta_s)} left in this part" if progress.eta_s else ""
@@ -395,7 +422,8 @@ class EvaluateRoom(QObject):
     def _review(self, info: AdapterInfo) -> None:
         session = self._context.session
         places = self._context.store, self._context.workspace, session.project, session.base
-        self.reward.show_progress(0.0, "Loading the model…")
+        if self.reward is not None:
+            self.reward.show_progress(0.0, "Loading the model…")
         self.reviewing.start(lambda tell: lookup.review(*places, info.ref, tell))
 
     def _show_reviewing(self, progress: BatchProgress) -> None:
@@ -417,6 +445,6 @@ class EvaluateRoom(QObject):
         self._context.session.announce("The sample project is done.")
 
 
-def _last_report(workspace) -> DemoReport | None:
+def _last_report(workspace: Workspace) -> DemoReport | None:
     """The report of the last sample project, if one came to its end."""
     return read_report(workspace) if (workspace.root / "demo-report.json").is_file() else None

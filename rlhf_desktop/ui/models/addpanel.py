@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QApplication, QLineEdit, QWidget
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QLineEdit, QWidget
 
 from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.hub.fetching import Transfer
@@ -32,7 +32,7 @@ class AddPanel(Card):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Add a model", parent=parent)
-        self._left: tuple[QWidget, QWidget] | None = None  # the button that went grey, and where Qt put the keys then
+        self._left: tuple[QWidget, QWidget | None] | None = None  # the button that went grey, and where Qt put the keys then
         self.body.addWidget(term_caption("Only weights that cannot run code are accepted: safetensors and GGUF.", wrap=True))
         self.body.addLayout(self._buttons())
         self.body.addLayout(self._search_row())
@@ -52,7 +52,7 @@ class AddPanel(Card):
         self.body.addLayout(self._results)
         self.show_transfer(None)
 
-    def _buttons(self):
+    def _buttons(self) -> QHBoxLayout:
         across = row()
         self.starter = Button("Starter model", icon="spark")
         self.folder = Button("A folder…", icon="folder")
@@ -66,7 +66,7 @@ class AddPanel(Card):
         across.addStretch(1)
         return across
 
-    def _search_row(self):
+    def _search_row(self) -> QHBoxLayout:
         across = row()
         self.query = QLineEdit()
         self.query.setAccessibleName("Search the Hugging Face Hub")
@@ -128,7 +128,7 @@ class AddPanel(Card):
 
     def results(self) -> list[HubResult]:
         """The lines shown."""
-        return [line for line in widgets_in(self._results) if isinstance(line, HubResult)]
+        return widgets_in(self._results, HubResult)
 
     def show_transfer(self, transfer: Transfer | None, left: str = "") -> None:
         """How far a download is; None hides it."""
@@ -151,13 +151,13 @@ class AddPanel(Card):
             button.setEnabled(not busy)
         for line in self.results():
             line.set_busy(busy)
-        if busy and had in self._greyed():
+        if busy and had is not None and had in self._greyed():
             self._left = (had, QApplication.focusWidget())
         elif not busy and self._left:
-            button, went = self._left
+            grey, went = self._left
             self._left = None
-            if had is went and button in self._greyed():
-                button.setFocus(Qt.FocusReason.PopupFocusReason)  # given back: whoever went there has gone nowhere else
+            if had is went and grey in self._greyed():
+                grey.setFocus(Qt.FocusReason.PopupFocusReason)  # given back: whoever went there has gone nowhere else
 
     def _greyed(self) -> list[QWidget]:
         return [self.starter, self.folder, self.file, *(button for line in self.results() for button in line.buttons)]

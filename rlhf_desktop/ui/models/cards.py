@@ -17,7 +17,7 @@ from rlhf_desktop.ui.widgets.surfaces import Card, ConfirmRow, clear, column, ha
 from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption
 
 
-class _ModelLine(QWidget):
+class ModelLine(QWidget):
     """Name, facts and actions of one thing that can be chatted with."""
 
     chosen = Signal()
@@ -137,7 +137,7 @@ class BaseCard(Card):
         facts += _HELD.get(model.quantization, "")
         self._notes = notes or {}
         current = mine and adapter is None
-        self.line = _ModelLine(model.name, facts, "models", current, True, question, run=False, offers=_offers(current, base=model))
+        self.line = ModelLine(model.name, facts, "models", current, True, question, run=False, offers=_offers(current, base=model))
         self.line.asked.connect(lambda what: self.asked.emit(None, what))
         self.line.chosen.connect(lambda: self.chosen.emit(None))
         self.line.removed.connect(self.removed)
@@ -149,7 +149,7 @@ class BaseCard(Card):
         )
         if about:
             self.body.addWidget(caption(about, wrap=True))
-        self.lines: dict[str, _ModelLine] = {}
+        self.lines: dict[str, ModelLine] = {}
         if rows:
             self.body.addWidget(hairline())
         for entry in rows:
@@ -157,7 +157,7 @@ class BaseCard(Card):
 
     def _add(self, found: LineageRow, current: bool) -> None:
         entry = found.entry
-        recipe = RECIPES.get(entry.algorithm)
+        recipe = next((recipe for name, recipe in RECIPES.items() if name == entry.algorithm), None)
         usable, came = entry.kind == "policy", entry.run_id.startswith(IMPORTED)
         parts = [recipe.title] if recipe else []
         parts += [entry.measure] if entry.measure else []
@@ -168,7 +168,7 @@ class BaseCard(Card):
         kept = "It can be downloaded again." if came else "The run and your feedback stay; training again makes it anew."
         offers = _offers(current, usable, run=not came)
         icon = recipe.icon if recipe else "layers"
-        line = _ModelLine(
+        line = ModelLine(
             entry.ref.name,
             "  ·  ".join(parts),
             icon,

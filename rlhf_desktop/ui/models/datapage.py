@@ -1,5 +1,7 @@
 """Publishing comparisons on the Hub: tick, look through, say what it is, see exactly what goes, and only then send it."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPlainTextEdit, QWidget
 
@@ -87,7 +89,7 @@ class DataPage(Page):
         self.shown = SegmentedControl("Rows shown", _SHOWS, "all")
         self.tick_all, self.untick_all = Button("Tick those shown"), Button("Leave those shown out")
         card.body.addLayout(_across(self.shown, self.tick_all, self.untick_all))
-        self.rows = TickTable("Rows to publish", 2 * t.CHART_HEIGHT)
+        self.rows: TickTable[RowsModel] = TickTable("Rows to publish", 2 * t.CHART_HEIGHT)
         card.body.addWidget(self.rows)
         self.count = caption("", wrap=True)
         card.body.addWidget(self.count)
@@ -107,7 +109,7 @@ class DataPage(Page):
         self.kind.setMinimumContentsLength(len("Everything found (12,345)"))  # its entries come later
         self.replace_all, self.keep_all = Button("Replace those shown"), Button("Keep those shown")
         card.body.addLayout(_across(self.kind, self.replace_all, self.keep_all))
-        self.finds = TickTable("What was found", 2 * t.CHART_HEIGHT)
+        self.finds: TickTable[FindsModel] = TickTable("What was found", 2 * t.CHART_HEIGHT)
         card.body.addWidget(self.finds)
         self.staying = Label("", wrap=True)
         card.body.addWidget(self.staying)
@@ -146,11 +148,11 @@ class DataPage(Page):
         for tick in self.columns.values():
             tick.toggled.connect(self._columns_changed)
         self.shown.changed.connect(self._show_rows)
-        self.tick_all.clicked.connect(lambda: self.rows.model().tick(range(self.rows.model().rowCount()), True))
-        self.untick_all.clicked.connect(lambda: self.rows.model().tick(range(self.rows.model().rowCount()), False))
-        self.replace_all.clicked.connect(lambda: self.finds.model().tick(range(self.finds.model().rowCount()), True))
-        self.keep_all.clicked.connect(lambda: self.finds.model().tick(range(self.finds.model().rowCount()), False))
-        self.kind.activated.connect(lambda: self.finds.model().show(self.kind.currentData()))
+        self.tick_all.clicked.connect(lambda: self.rows.tick_all(True))
+        self.untick_all.clicked.connect(lambda: self.rows.tick_all(False))
+        self.replace_all.clicked.connect(lambda: self.finds.tick_all(True))
+        self.keep_all.clicked.connect(lambda: self.finds.tick_all(False))
+        self.kind.activated.connect(self._show_kind)
         self.sure.toggled.connect(self._refresh)
         self.form.changed.connect(self._changed)
         self.preview.clicked.connect(self._prepare)
@@ -200,6 +202,8 @@ class DataPage(Page):
         self.rows.setFocus()
 
     def _show_rows(self, _shown: object = None) -> None:
+        if self.choices is None:
+            return
         rows = RowsModel(self.choices, str(self.shown.value()))
         rows.ticked.connect(self._rows_changed)
         self.rows.show_model(rows, (6, 10, 0, 0, 0, 6))
@@ -209,12 +213,14 @@ class DataPage(Page):
         self._show_row()
 
     def _show_row(self) -> None:
-        rows, at = self.rows.model(), self.rows.currentIndex().row()
-        said = whole_text(self.choices.published(rows.number(at))) if 0 <= at < rows.rowCount() else ""
-        self.detail.setPlainText(said)
+        rows, at = self.rows.shown, self.rows.currentIndex().row()
+        if self.choices is not None and rows is not None and 0 <= at < rows.rowCount():
+            self.detail.setPlainText(whole_text(self.choices.published(rows.number(at))))
+        else:
+            self.detail.setPlainText("")
 
     def _offer_kinds(self) -> None:
-        groups = self.choices.groups()
+        groups = self.choices.groups() if self.choices is not None else []
         chosen = self.kind.currentData()
         self.kind.clear()
         self.kind.addItem(f"Everything found ({sum(len(group.finds) for group in groups):,})", "")
@@ -222,14 +228,19 @@ class DataPage(Page):
             if places := sum(len(group.finds) for group in groups if group.kind == kind):
                 self.kind.addItem(f"{label} ({places:,})", kind)
         self.kind.setCurrentIndex(max(0, self.kind.findData(chosen)))
-        self.finds.model().show(self.kind.currentData())
+        self._show_kind()
+
+    def _show_kind(self) -> None:
+        if self.finds.shown is not None:
+            self.finds.shown.show(self.kind.currentData())
 
     # --- ticking
 
     def _columns_changed(self) -> None:
         if self.choices is not None:
             self.choices.columns = {name for name, tick in self.columns.items() if tick.isChecked()}
-            self.rows.model().look_again()
+            if self.rows.shown is not None:
+                self.rows.shown.look_again()
             self._rows_changed()
 
     def _rows_changed(self) -> None:
@@ -278,6 +289,8 @@ class DataPage(Page):
             self._failed(trouble)
             self.form.repo.setFocus()
             return
+        if self.choices is None:
+            return  # nothing has been looked through
         choices, said, heading = self.choices, self.form.statement(), f"{self._context.session.project.name}: comparisons"
         store = self._context.store
         private, tag, generation = not self.form.public.isChecked(), self.form.tag.text().strip(), self._generation
@@ -285,7 +298,7 @@ class DataPage(Page):
         self._working(True)
         self._reached(Reached(0, 0, "Preparing the files…"))
 
-        def work(tell) -> tuple[int, PushPlan]:
+        def work(tell: Callable[[Reached], None]) -> tuple[int, PushPlan]:
             made = choices.plan(repo, heading, said, private=private, tag=tag, log=head_words(store))
             tell(Reached(0, 0, "Ready"))  # or stopped meanwhile
             return generation, made
@@ -359,7 +372,7 @@ class DataPage(Page):
         self._working(False)
         self._say("alert", str(trouble), "danger")
 
-    def _say(self, icon: str, text: str, tone) -> None:
+    def _say(self, icon: str, text: str, tone: t.Role) -> None:
         self.notice.say(icon, text, tone)
         self.notice.show()
         self.ensureWidgetVisible(self.notice)

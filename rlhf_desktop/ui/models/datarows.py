@@ -1,8 +1,9 @@
 """Two tables with ticks: the rows that would be published, and what was found in them."""
 
 from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from PySide6.QtCore import QAbstractTableModel, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
@@ -12,6 +13,7 @@ from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.models.datawork import Choices, text_of
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
+from rlhf_desktop.ui.widgets.itemmodels import Index
 
 _LONGEST = 160
 _AROUND = 12  # characters shown on either side of what was found
@@ -35,22 +37,22 @@ class TickModel(QAbstractTableModel):
         """A shown row's text."""
         raise NotImplementedError
 
-    def columnCount(self, _parent: QModelIndex | None = None) -> int:
+    def columnCount(self, _parent: Index | None = None) -> int:
         """As many as there are heads."""
         return len(self.HEADS)
 
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole):
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         """The columns' names."""
         if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
             return self.HEADS[section]
         return None
 
-    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
+    def flags(self, index: Index) -> Qt.ItemFlag:
         """The first column can be ticked."""
         tick = Qt.ItemFlag.ItemIsUserCheckable if index.column() == 0 else Qt.ItemFlag(0)
         return super().flags(index) | tick
 
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole):
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         """A cell."""
         row, column = index.row(), index.column()
         if role == Qt.ItemDataRole.CheckStateRole and column == 0:
@@ -64,7 +66,7 @@ class TickModel(QAbstractTableModel):
             return QColor(current().muted)
         return None
 
-    def setData(self, index: QModelIndex, value: object, role: int = Qt.ItemDataRole.EditRole) -> bool:
+    def setData(self, index: Index, value: object, role: int = Qt.ItemDataRole.EditRole) -> bool:
         """A click on the tick."""
         if role != Qt.ItemDataRole.CheckStateRole:
             return False
@@ -100,7 +102,7 @@ class RowsModel(TickModel):
         """A shown row's number in the draft."""
         return self._numbers[row]
 
-    def rowCount(self, _parent: QModelIndex | None = None) -> int:
+    def rowCount(self, _parent: Index | None = None) -> int:
         """How many are shown."""
         return len(self._numbers)
 
@@ -150,7 +152,7 @@ class FindsModel(TickModel):
         """Rows or columns have changed: find again what is in them."""
         self.show(self._kind)
 
-    def rowCount(self, _parent: QModelIndex | None = None) -> int:
+    def rowCount(self, _parent: Index | None = None) -> int:
         """How many different words."""
         return len(self.groups)
 
@@ -180,11 +182,15 @@ class FindsModel(TickModel):
         return f"{'…' if find.start > _AROUND else ''}{before}{find.text}{after}{'…' if find.end + _AROUND < len(text) else ''}"
 
 
-class TickTable(QTableView):
+M = TypeVar("M", bound=TickModel)
+
+
+class TickTable(QTableView, Generic[M]):
     """Space ticks what is selected, or takes the ticks away."""
 
     def __init__(self, name: str, height: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.shown: M | None = None
         self.setAccessibleName(name)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -199,9 +205,9 @@ class TickTable(QTableView):
         self.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.horizontalHeader().setHighlightSections(False)
 
-    def show_model(self, model: TickModel, widths: Sequence[int]) -> None:
+    def show_model(self, model: M, widths: Sequence[int]) -> None:
         """Show a model; `widths` in characters, 0 for what shares the rest."""
-        before = self.model()
+        before, self.shown = self.model(), model
         self.setModel(model)
         if before is not None:
             before.deleteLater()
@@ -213,14 +219,19 @@ class TickTable(QTableView):
             if characters:
                 header.resizeSection(section, wide * characters + 2 * t.SPACE_S)
 
+    def tick_all(self, on: bool) -> None:
+        """Tick every shown row, or take the ticks away."""
+        if self.shown is not None:
+            self.shown.tick(range(self.shown.rowCount()), on)
+
     def selected(self) -> list[int]:
         """The selected rows, in their order."""
         return sorted(index.row() for index in self.selectionModel().selectedRows()) if self.selectionModel() else []
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Space ticks."""
-        model, rows = self.model(), self.selected()
-        if keymap.heard(event, "ticking") == "tick" and isinstance(model, TickModel) and rows:
+        model, rows = self.shown, self.selected()
+        if keymap.heard(event, "ticking") == "tick" and model is not None and rows:
             model.tick(rows, not all(model.is_ticked(row) for row in rows))
         else:
             super().keyPressEvent(event)

@@ -12,7 +12,7 @@ from rlhf_desktop.ui import words
 from rlhf_desktop.ui.models.publishform import line_field
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.fields import Form, choice
+from rlhf_desktop.ui.widgets.fields import Form, choice, writable
 from rlhf_desktop.ui.widgets.surfaces import clear, column, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption
 
@@ -115,8 +115,7 @@ class VersionForm(QWidget):
         super().__init__(parent)
         self._model = offer.model
         self.revision = choice("Version")
-        self.revision.setEditable(True)
-        self.revision.lineEdit().setAccessibleName("Version: a branch, a tag or a commit")
+        writable(self.revision, "Version: a branch, a tag or a commit")
         self.revision.addItems(list(offer.revisions))
         self.file = choice("File")
         for found in offer.model.ggufs:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtCore import Qt, Signal, SignalInstance
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLayout, QWidget
 
 from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.hub.push import PushPlan
@@ -42,11 +42,11 @@ class ExportPanel(Card):
         where = row()
         where.addWidget(self.place, 1)
         where.addWidget(choose)
-        form = Form()
-        form.add("Format", self.formats)
-        form.addRow("", self._words)
-        form.add("New folder", _holder(where))
-        self.body.addLayout(form)
+        lines = Form()
+        lines.add("Format", self.formats)
+        lines.addRow("", self._words)
+        lines.add("New folder", _holder(where))
+        self.body.addLayout(lines)
         self.begin = Button("Export", "primary", icon="upload")
         self.begin.clicked.connect(lambda: self.exported.emit(self.formats.currentData(), Path(self.place.text()).expanduser()))
         self.body.addLayout(_ends(self.begin, self.closed))
@@ -166,14 +166,14 @@ class NotesRow(QWidget):
         self.kept.emit(self.line.text().strip())
 
 
-def _holder(layout) -> QWidget:
+def _holder(layout: QLayout) -> QWidget:
     made = QWidget()
     layout.setContentsMargins(0, 0, 0, 0)
     made.setLayout(layout)
     return made
 
 
-def _ends(primary: Button, closed):
+def _ends(primary: Button, closed: SignalInstance) -> QHBoxLayout:
     across = row()
     across.addWidget(primary)
     across.addStretch(1)

@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QCheckBox, QLineEdit, QPlainTextEdit, QWidget
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.hub.cards import Statement, licence_choices
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.fields import Form, choice
+from rlhf_desktop.ui.widgets.fields import Form, choice, writable
 from rlhf_desktop.ui.widgets.surfaces import column
 
 
@@ -24,8 +24,7 @@ class PublishForm(QWidget):
         super().__init__(parent)
         self.repo = line_field("Repository", "", "owner/name")
         self.licence = choice("Licence")
-        self.licence.setEditable(True)
-        self.licence.lineEdit().setAccessibleName("Licence")
+        writable(self.licence, "Licence")
         self.licence.addItems(["", *licence_choices()])
         self.use = text_field("Intended use", "What it is for, in a sentence or two")
         self.limits = text_field("Limits", "What it is not for, and where it fails")

@@ -3,6 +3,7 @@
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QTimer, QUrl
 from PySide6.QtGui import QDesktopServices
@@ -15,7 +16,7 @@ from rlhf_desktop.core.imported import ImportedAdapter
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.hub.client import Gated, TokenTrouble
 from rlhf_desktop.hub.fetching import Transfer
-from rlhf_desktop.hub.library import STARTER, LibraryModel
+from rlhf_desktop.hub.library import STARTER, LibraryModel, OnProgress
 from rlhf_desktop.hub.remote import RemoteModel, SeveralFiles, search
 from rlhf_desktop.jobs.device import known_device, probe_device
 from rlhf_desktop.operations.door import welcome
@@ -169,7 +170,7 @@ class ModelsRoom(QObject):
         if self._front and self.sharing.panel is None:
             self.refresh()
 
-    def _device(self) -> dict:
+    def _device(self) -> dict[str, Any]:
         """What the computer has. Takes seconds the first time: whoever asks meanwhile waits for the same answer."""
         with self._probing:
             return probe_device()
@@ -230,7 +231,7 @@ class ModelsRoom(QObject):
         line = card.lines[entry.ref.hash] if entry else card.line
         if what == "current":
             self.make_current(model.name, entry.ref if entry else None)
-        elif what == "compare":
+        elif what == "compare" and entry is not None:
             self._context.session.evaluationRequested.emit(entry.run_id)
         elif what.startswith("hold:"):
             self.hold(model, what.removeprefix("hold:"))
@@ -294,7 +295,7 @@ class ModelsRoom(QObject):
         self._context.tasks.run(
             lambda: self._hub.offer(line.model),
             on_success=lambda offer: self._offered(line, offer),
-            on_failure=lambda trouble: self._offered(line, None) or self._failed(trouble),
+            on_failure=lambda trouble: self._not_offered(line, trouble),
         )
 
     def _offered(self, line: HubResult, offer: Offer | None) -> None:
@@ -303,6 +304,10 @@ class ModelsRoom(QObject):
         line.versions.setEnabled(True)
         if offer is not None:
             line.show_offer(offer)
+
+    def _not_offered(self, line: HubResult, trouble: AppError) -> None:
+        self._offered(line, None)
+        self._failed(trouble)
 
     def pull(self, wanted: Wanted) -> None:
         """Download in the background; it can be stopped, and goes on where it ended."""
@@ -374,7 +379,7 @@ class ModelsRoom(QObject):
             self._ensure_starter, on_success=self._added, on_failure=self._failed, on_progress=self._preparing.step
         )
 
-    def _ensure_starter(self, on_progress) -> ModelRef:
+    def _ensure_starter(self, on_progress: OnProgress) -> ModelRef:
         return self._context.library.ensure_starter(on_progress)
 
     def _choose_folder(self) -> None:
@@ -398,7 +403,7 @@ class ModelsRoom(QObject):
         self._say("clock", f"Looking at {source.name}…", "muted")
         self._enable(False)
 
-        def work(on_progress) -> tuple[ModelRef, Verdict]:
+        def work(on_progress: OnProgress) -> tuple[ModelRef, Verdict]:
             context = self._context
             return welcome(context.workspace, context.library, lambda: context.library.add(source, None, on_progress), on_progress)
 
@@ -467,7 +472,7 @@ class ModelsRoom(QObject):
         self._context.session.modelsChanged.emit()
         self.refresh()
 
-    def _say(self, icon: str, text: str, tone, action: str = "") -> None:
+    def _say(self, icon: str, text: str, tone: t.Role, action: str = "") -> None:
         self.notice.say(icon, text, tone, action)
         self.notice.show()
         if tone != "muted":  # progress scrolls nobody away from what they do meanwhile

@@ -1,6 +1,6 @@
 """“Models that run elsewhere”: name a server, test it, choose one of its models; Chat and Label can ask it from then on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QLineEdit, QWidget
@@ -15,7 +15,7 @@ from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.models.publishform import line_field
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
-from rlhf_desktop.ui.widgets.fields import Form, choice
+from rlhf_desktop.ui.widgets.fields import Form, choice, writable
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, clear, column, hairline, row, widgets_in
 from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, caption
 
@@ -67,9 +67,7 @@ class ServerCard(Card):
         self.key = line_field("Key of the server", "", "only if it wants one; kept in this system's keyring, never in a file")
         self.key.setEchoMode(QLineEdit.EchoMode.Password)
         self.model = choice("Model on the server")
-        self.model.setEditable(True)
-        self.model.lineEdit().setAccessibleName("Model on the server")
-        self.model.lineEdit().setPlaceholderText("press Test to see what it offers, or type a name")
+        writable(self.model, "Model on the server", "press Test to see what it offers, or type a name")
         form = Form()
         for label, field in (("Address", self.address), ("Key", self.key), ("Model", self.model)):
             form.add(label, field)
@@ -113,7 +111,7 @@ class ServerCard(Card):
 
     def lines(self) -> list[ServerLine]:
         """The lines shown."""
-        return [line for line in widgets_in(self._lines) if isinstance(line, ServerLine)]
+        return widgets_in(self._lines, ServerLine)
 
     # --- asking
 
@@ -140,14 +138,14 @@ class ServerCard(Card):
 
         self.ask(connect, found.model)
 
-    def ask(self, connect, model: str) -> None:
+    def ask(self, connect: Callable[[], Server], model: str) -> None:
         """Ask a server what it offers, off this thread."""
         if self.asking.running:
             return
         self._busy(True)
         self._say("clock", "Asking the server…", "muted")
 
-        def work(_tell) -> tuple[Server, Sequence[str], str]:
+        def work(_tell: Callable[[object], None]) -> tuple[Server, Sequence[str], str]:
             server = connect()
             return server, server.models(), model
 
@@ -204,6 +202,6 @@ class ServerCard(Card):
         self.show_servers()
         self._say("success", f"{server.reference.name} was removed. Its answers and your judgements stay.", "success")
 
-    def _say(self, icon: str, text: str, tone) -> None:
+    def _say(self, icon: str, text: str, tone: t.Role) -> None:
         self.notice.say(icon, text, tone)
         self.notice.show()

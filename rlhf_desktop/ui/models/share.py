@@ -9,15 +9,18 @@ from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.library import LibraryModel
 from rlhf_desktop.hub.push import Pushed, PushPlan
+from rlhf_desktop.hub.tokens import Secret
 from rlhf_desktop.operations.audit import note_model_export, note_published
 from rlhf_desktop.operations.exporting import Exported, export_adapter
 from rlhf_desktop.operations.written import model_written
 from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.models.cards import ModelLine
 from rlhf_desktop.ui.models.datawork import Asked, Reached
 from rlhf_desktop.ui.models.lineage import AdapterEntry
 from rlhf_desktop.ui.models.panels import ExportPanel, NotesRow, PublishPanel
 from rlhf_desktop.ui.models.work import HubWork, plan_of, send
+from rlhf_desktop.ui.theme import tokens as t
 
 _NOTES = "model notes"  # a setting: notes by the model's hash
 
@@ -35,10 +38,10 @@ class Sharing(QObject):
     exporting = Signal()
     written = Signal(object)  # operations.written.Written
 
-    def __init__(self, context: Context, hub: HubWork, say: Callable[[str, str, str], None]) -> None:
+    def __init__(self, context: Context, hub: HubWork, say: Callable[[str, str, t.Role], None]) -> None:
         super().__init__()
         self._context, self._hub, self._say = context, hub, say
-        self._line = None
+        self._line: ModelLine | None = None
         self.panel: ExportPanel | PublishPanel | NotesRow | None = None
         self._plan: PushPlan | None = None
         self._asked = Asked()
@@ -47,7 +50,7 @@ class Sharing(QObject):
         self.sending.succeeded.connect(self._published)
         self.sending.failed.connect(self._failed)
 
-    def open(self, what: str, line, model: LibraryModel, entry: AdapterEntry | None) -> None:
+    def open(self, what: str, line: ModelLine, model: LibraryModel, entry: AdapterEntry | None) -> None:
         """Open "export", "publish" or "notes" under a line."""
         if self._line is not None:
             self._line.open_below(None)  # the room is not read again: the line must live
@@ -55,20 +58,20 @@ class Sharing(QObject):
         if what == "export":
             panel = ExportPanel(name, entry.kind if entry else "policy")
             panel.exported.connect(lambda form, folder: self.export(model, entry, form, folder))
-        elif what == "publish":
+            self._place(line, panel)
+        elif what == "publish" and entry is not None:
             self._open_publish(line, entry)
-            return
-        else:
+        elif what == "notes":
             digest = entry.ref.hash if entry else model.hash
-            panel = NotesRow(name, self.notes().get(digest, "" if entry else model.notes))
-            before = panel.line.text().strip()
-            panel.kept.connect(lambda text: self._keep_notes(name, model, entry, before, text))
-        self._place(line, panel)
+            notes = NotesRow(name, self.notes().get(digest, "" if entry else model.notes))
+            before = notes.line.text().strip()
+            notes.kept.connect(lambda text: self._keep_notes(name, model, entry, before, text))
+            self._place(line, notes)
 
-    def _open_publish(self, line, entry: AdapterEntry) -> None:
+    def _open_publish(self, line: ModelLine, entry: AdapterEntry) -> None:
         """The keyring may take its time."""
 
-        def show(token) -> None:
+        def show(token: Secret | None) -> None:
             panel = PublishPanel(entry.ref.name, self._context.session.network, token is not None)
             panel.previewed.connect(lambda: self.preview(entry))
             panel.published.connect(self.publish)
@@ -77,7 +80,7 @@ class Sharing(QObject):
 
         self._context.tasks.run(self._hub.keeper.get, on_success=show, on_failure=self._failed)
 
-    def _place(self, line, panel) -> None:
+    def _place(self, line: ModelLine, panel: ExportPanel | PublishPanel | NotesRow) -> None:
         self._line, self.panel = line, panel
         if not isinstance(panel, NotesRow):
             panel.closed.connect(self.close)
@@ -97,7 +100,8 @@ class Sharing(QObject):
         """Write the files in the background."""
         context = self._context
         self.exporting.emit()
-        self.panel.begin.setEnabled(False)
+        if isinstance(self.panel, ExportPanel):
+            self.panel.begin.setEnabled(False)
         self._say("clock", f"Exporting to {folder.name}… this can take some minutes.", "muted")
 
         def work() -> Exported:
@@ -118,6 +122,8 @@ class Sharing(QObject):
     def preview(self, entry: AdapterEntry) -> None:
         """Gather exactly what would be sent, and show it."""
         panel, context = self.panel, self._context
+        if not isinstance(panel, PublishPanel):
+            return
         form = panel.form
         try:
             repo, said = form.repository(), form.statement()
@@ -143,7 +149,7 @@ class Sharing(QObject):
     def publish(self, token: str) -> None:
         """Send what was shown, and nothing else; with a token just typed, or the one that is kept."""
         plan, asked = self._plan, self._asked
-        if plan is None or self.sending.running:
+        if plan is None or self.sending.running or not isinstance(self.panel, PublishPanel):
             return
         asked.reset()
         self.panel.set_busy(True)

@@ -1,5 +1,8 @@
 """“Models for real work”: a short list with size, licence and fit, each one press from being here."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QWidget
 
@@ -57,7 +60,7 @@ class SuggestionsCard(Card):
     asked = Signal(object)  # Wanted
     settingsAsked = Signal()
 
-    def __init__(self, device: dict | None, parent: QWidget | None = None) -> None:
+    def __init__(self, device: Mapping[str, Any] | None, parent: QWidget | None = None) -> None:
         super().__init__("Models for real work", parent=parent)
         self.body.addWidget(caption("All of them can be taught here. The starter only shows how it goes.", wrap=True))
         self.offline = Notice("wifi-off", "", "muted", "Settings")
@@ -78,7 +81,7 @@ class SuggestionsCard(Card):
         """The verdicts."""
         return [line.fit for line in self.lines]
 
-    def show_memory(self, device: dict | None) -> None:
+    def show_memory(self, device: Mapping[str, Any] | None) -> None:
         """What the computer has, and so what fits."""
         total = device.get("memory_total_bytes") if device else None
         for line in self.lines:

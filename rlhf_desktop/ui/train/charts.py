@@ -1,7 +1,7 @@
 """Live curves in the theme's colours. Drawn at most ten times a second, and never more points than a screen can show."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pyqtgraph as pg
 from PySide6.QtCore import Qt, QTimer
@@ -13,7 +13,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.fonts import font
 from rlhf_desktop.ui.theme.style import Theme, current
 from rlhf_desktop.ui.train.runview import RunView
-from rlhf_desktop.ui.train.series import Series
+from rlhf_desktop.ui.train.series import Floats, Series
 from rlhf_desktop.ui.train.wording import Chart
 from rlhf_desktop.ui.widgets.axes import whole_axes
 from rlhf_desktop.ui.widgets.surfaces import Card, row
@@ -124,7 +124,7 @@ class ChartCard(Card):
         self._lines[number].setSymbol("o" if len(series) == 1 else None)  # a line needs two points
         self._lines[number].setData(*self._scaled(series.trend() if long else series.drawn()))
 
-    def _scaled(self, points: Sequence) -> Sequence:
+    def _scaled(self, points: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
         x, y = points
         return (x, y * 100) if self._chart.unit == "%" else (x, y)
 
@@ -174,7 +174,7 @@ class InTurn(QTimer):
 class Redraw(QTimer):
     """Calls a function at most ten times a second, however often it is asked."""
 
-    def __init__(self, draw, parent: QWidget) -> None:
+    def __init__(self, draw: Callable[[], object], parent: QWidget) -> None:
         super().__init__(parent)
         self.setSingleShot(True)
         self.setInterval(_FRAME_MS)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QWidget
 
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef
@@ -142,6 +142,8 @@ class Overview(Page):
 
     def _more(self, algorithm: Algorithm) -> str:
         """What else is known: why PPO is not worth its time yet, what more comparisons would buy."""
+        if self._facts is None:
+            return ""
         if algorithm == "ppo":
             return self._facts.outlook.caution
         hint = self._facts.hints.get(algorithm)
@@ -184,7 +186,7 @@ class Overview(Page):
         self._none.setVisible(not self._facts.runs)
         self._show_picked()
 
-    def _runs_head(self):
+    def _runs_head(self) -> QHBoxLayout:
         line = row()
         line.addWidget(heading("Runs"), 1)
         self._picked_words = caption("")
@@ -222,7 +224,8 @@ class Overview(Page):
         policies = [info.ref for info in self._facts.adapters if info.kind == "policy"]
         rewards = [info.ref for info in self._facts.adapters if info.kind == "reward"]
         taken = {run.title for run in self._facts.runs}
-        draft, chains = self.drafts and self.drafts.get(_draft_of(algorithm)), self._facts.chains
+        draft = self.drafts.get(_draft_of(algorithm)) if self.drafts is not None else None
+        chains = self._facts.chains
         self.panel = StartPanel(algorithm, self._base_name, policies, rewards, taken, self._current, chains, draft)
         if self.drafts is not None:
             self.drafts.watch(_draft_of(algorithm), self.panel.kept)
@@ -252,7 +255,8 @@ class Overview(Page):
         self.panel.kept.settle()
         self.panel.hide()
         self.panel.deleteLater()
-        self.panel, closed, self._open = None, self.panel.algorithm, None
+        closed = self.panel.algorithm
+        self.panel = self._open = None
         self._show_cost(closed)
         self._show_roles()
 

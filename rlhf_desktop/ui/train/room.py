@@ -1,7 +1,7 @@
 """The Train room: joins its pages to the queue. Everything slow runs on the task threads."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +97,7 @@ class TrainRoom(QObject):
         self.overview.startRequested.connect(self.start)
         self.overview.planChanged.connect(self._look_before)
         self.overview.measureRequested.connect(self._measure)
-        self.measuring.succeeded.connect(lambda _rates: self.overview.panel and self.overview.panel.tell_plan())
+        self.measuring.succeeded.connect(lambda _rates: self.overview.panel.tell_plan() if self.overview.panel else None)
         self.measuring.failed.connect(session.troubled)
         self.overview.opened.connect(self.show_run)
         self.overview.compared.connect(self.compare)
@@ -226,13 +226,13 @@ class TrainRoom(QObject):
     def _plan(request: StartRequest, base: ModelRef) -> RunPlan:
         return RunPlan(request.algorithm, base, request.settings, request.start, request.reward)
 
-    def _looked(self, found: tuple[StartPanel, RunPlan, Preflight]) -> None:
+    def _looked(self, found: tuple[StartPanel | None, RunPlan, Preflight]) -> None:
         self._looking, late = False, self._look_next
         if late is not None:
             self._look_next = None
             self._look_before(late)
-        elif found[0] is not None and self.overview.panel is found[0]:  # still open
-            panel, wanted, seen = found
+        elif (panel := found[0]) is not None and self.overview.panel is panel:  # still open
+            _panel, wanted, seen = found
             panel.show_preflight(seen)
             if seen.estimate is not None:
                 self.overview.show_estimate(wanted.algorithm, seen.estimate, not wanted.settings)
@@ -244,13 +244,17 @@ class TrainRoom(QObject):
     def _measure(self) -> None:
         """Measure this computer's speed with the base model, once; then the time is known."""
         base = self._context.session.base
-        self.overview.panel.preflight.show_measuring()
-        self.measuring.start(lambda _tell: calibrate(base))
+        if base is not None and self.overview.panel is not None:
+            self.overview.panel.preflight.show_measuring()
+            self.measuring.start(lambda _tell: calibrate(base))
 
     def start(self, request: StartRequest) -> None:
         """Queue a run as the panel asks."""
         context = self._context
         base, project = context.session.base, context.session.project
+        if base is None:  # it was removed while the panel was open
+            self._not_queued(AppError("There is no base model to train on.", "Choose one in Models."))
+            return
         chat = chat_tenant(context.chat, base)
 
         def queue() -> RunFolder:
@@ -280,15 +284,17 @@ class TrainRoom(QObject):
     def _ask(self, run: RunFolder, action: str) -> None:
         """Pause, resume, stop or end a run, take it out of the queue, or let it go earlier or later."""
         queue, workspace, troubled = self._context.queue, self._context.workspace, self._context.session.troubled
-        acts = {
+        acts: dict[str, Callable[[], object]] = {
+            "pause": lambda: queue.pause(run),
+            "stop": lambda: queue.stop(run),
+            "cancel": lambda: queue.cancel(run),
             "earlier": lambda: move(workspace, run, -1),
             "later": lambda: move(workspace, run, 1),
             "end": lambda: end_now(run),
             "remove": lambda: queue.remove_from_queue(run),
             "resume": lambda: queue.resume(run, wanted_device()),
         }
-        act = acts.get(action) or functools.partial(getattr(queue, action), run)
-        self._context.tasks.run(act, on_success=lambda _: self._asked(run, action), on_failure=troubled.emit)
+        self._context.tasks.run(acts[action], on_success=lambda _: self._asked(run, action), on_failure=troubled.emit)
 
     def _asked(self, run: RunFolder, action: str) -> None:
         if action == "remove":
@@ -342,7 +348,7 @@ class TrainRoom(QObject):
             look = functools.partial(outcome_of, context.store, context.session.project)
             context.tasks.run(
                 lambda: look(context.queue.summary(run)),
-                on_success=lambda found: page is self.page and page.show_result(found),
+                on_success=lambda found: page.show_result(found) if page is self.page else None,
                 on_failure=context.session.troubled.emit,
             )
 
@@ -383,7 +389,7 @@ class TrainRoom(QObject):
             self._root.removeWidget(self.comparison)
             self.comparison.deleteLater()
             self.comparison = None
-        if self.page is None:
+        if self.page is None or self.follower is None:
             return
         self.page.about.keep_notes()
         self.follower.stop()
@@ -395,21 +401,25 @@ class TrainRoom(QObject):
 
     # --- what is said about a run, and done with its result
 
-    def _annotate(self, run: RunFolder, **changes: str | bool) -> None:
+    def _annotate(
+        self, run: RunFolder, *, title: str | None = None, notes: str | None = None, archived: bool | None = None
+    ) -> None:
         """Rename a run, keep notes on it, put it into the archive or take it out."""
 
-        def kept(notes: RunNotes) -> None:
+        def kept(made: RunNotes) -> None:
             if self.page is not None and self._run is not None and self._run.id == run.id:
-                self.page.about.show_notes(notes)
-                if notes.title:
-                    self.page.name.setText(notes.title)
-            if "archived" in changes:
-                said = "Archived." if changes["archived"] else "Back in the list."
-                self._context.session.announce(said, lambda: self._annotate(run, archived=not changes["archived"]))
+                self.page.about.show_notes(made)
+                if made.title:
+                    self.page.name.setText(made.title)
+            if archived is not None:
+                said = "Archived." if archived else "Back in the list."
+                self._context.session.announce(said, lambda: self._annotate(run, archived=not archived))
             self._context.session.runsChanged.emit()
 
         self._context.tasks.run(
-            lambda: annotate_run(run, **changes), on_success=kept, on_failure=self._context.session.troubled.emit
+            lambda: annotate_run(run, title=title, notes=notes, archived=archived),
+            on_success=kept,
+            on_failure=self._context.session.troubled.emit,
         )
 
     def _make_current(self, run: RunFolder) -> None:
@@ -417,24 +427,24 @@ class TrainRoom(QObject):
         store, session = self._context.store, self._context.session
         project, before = session.project, (session.base, session.adapter)
 
-        def change(base: ModelRef, adapter: AdapterRef | None) -> tuple[ModelRef, AdapterRef | None]:
+        def change(adapter: AdapterRef | None) -> None:
             adopt(store, project, adapter, who=who_am_i(store))
-            return base, adapter
 
         def back() -> None:
-            self._context.tasks.run(change, *before, on_success=lambda found: session.set_model(*found))
+            self._context.tasks.run(change, before[1], on_success=lambda _none: session.set_model(*before))
 
-        def changed(found: tuple[ModelRef, AdapterRef]) -> None:
-            session.set_model(*found)
+        def find_and_change() -> tuple[ModelRef, AdapterRef | None]:
+            base, adapter = run.config().base, resolve_adapter(self._context.workspace, run.id, "policy")
+            change(adapter)
+            return base, adapter
+
+        def changed(found: tuple[ModelRef, AdapterRef | None]) -> None:
+            base, adapter = found
+            session.set_model(base, adapter)
             session.runsChanged.emit()
-            session.announce(f"{found[1].name} is the current model now.", back)
+            session.announce(f"{(adapter or base).name} is the current model now.", back)
 
-        config = run.config
-        self._context.tasks.run(
-            lambda: change(config().base, resolve_adapter(self._context.workspace, run.id, "policy")),
-            on_success=changed,
-            on_failure=session.troubled.emit,
-        )
+        self._context.tasks.run(find_and_change, on_success=changed, on_failure=session.troubled.emit)
 
     def _report(self, run: RunFolder) -> None:
         """Write the run's report and show it in the browser."""
@@ -455,13 +465,13 @@ class TrainRoom(QObject):
         """Make the run's result current, on its own base model, and go to Chat."""
         workspace = self._context.workspace
 
-        def find():
+        def find() -> tuple[ModelRef, AdapterRef | None]:
             config = run.config()
             return config.base, next((a.ref for a in list_adapters(workspace, "policy") if a.run_id == run.id), None)
 
         self._context.tasks.run(find, on_success=self._adopt, on_failure=self._context.session.troubled.emit)
 
-    def _adopt(self, found) -> None:
+    def _adopt(self, found: tuple[ModelRef, AdapterRef | None]) -> None:
         base, adapter = found
         if adapter is None:
             self._context.session.troubled.emit(AppError("This run has left no model to chat with.", "Resume it, or train again."))

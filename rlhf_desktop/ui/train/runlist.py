@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QProgressBar, QWidget
+from PySide6.QtWidgets import QAbstractButton, QCheckBox, QProgressBar, QVBoxLayout, QWidget
 
 from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.ui import words
@@ -50,7 +50,7 @@ class RunRow(Card):
         self.sure.confirmed.connect(lambda: self.asked.emit(self.run_id, "end"))
         self.body.addWidget(self.sure)
 
-    def _progress(self):
+    def _progress(self) -> QVBoxLayout:
         box = column(spacing=t.SPACE_XS)
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
@@ -63,7 +63,7 @@ class RunRow(Card):
         box.addStretch(1)
         return box
 
-    def _buttons(self):
+    def _buttons(self) -> tuple[QAbstractButton, ...]:
         self.pause = IconButton("pause", "Pause")
         self.resume = IconButton("play", "Resume")
         self.stop = IconButton("stop", "Stop and keep what it has learnt")
@@ -109,9 +109,9 @@ class RunRow(Card):
             button.setVisible(queued and waiting > 1)
             button.setEnabled(usable)
         self.resume.setVisible(run.resumable)
-        verbs = {"Pause": self.pause, "Resume": self.resume, "Open": self.open, "End": self.end}
-        for verb, button in verbs.items():
-            button.setAccessibleName(f"{verb} {run.title}")
+        verbs: dict[str, QAbstractButton] = {"Pause": self.pause, "Resume": self.resume, "Open": self.open, "End": self.end}
+        for verb, named in verbs.items():
+            named.setAccessibleName(f"{verb} {run.title}")
         self.cancel.setAccessibleName(f"Take {run.title} out of the queue")
         self.pick.setAccessibleName(f"Compare {run.title} with others")
         self.pick.setToolTip("Choose for a comparison")
@@ -157,7 +157,7 @@ class RunList(QWidget):
 
     def picked(self) -> list[str]:
         """The ids of the runs chosen for a comparison, as listed."""
-        return [run.run_id for run in widgets_in(self._box) if run.pick.isChecked()]
+        return [run.run_id for run in widgets_in(self._box, RunRow) if run.pick.isChecked()]
 
     def show_runs(self, runs: Sequence[RunSummary], waiting: Sequence[str]) -> None:
         """Show these runs, keeping the rows of those already shown; `waiting` is the order of those that wait."""

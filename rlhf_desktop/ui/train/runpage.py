@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QGridLayout, QProgressBar, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from rlhf_desktop.core.runs import RunConfig
 from rlhf_desktop.jobs.runfolder import RunCondition
@@ -85,7 +85,7 @@ class RunPage(Page):
         follower.conditionChanged.connect(self._show_condition)
         self._draw()
 
-    def _head(self):
+    def _head(self) -> QHBoxLayout:
         line = row(spacing=t.SPACE_M)
         back = Button("All runs", "quiet", "chevron-left", keymap.text("back"))
         back.clicked.connect(self.closed)
@@ -110,7 +110,7 @@ class RunPage(Page):
             line.addWidget(button)
         return line
 
-    def _progress(self, chain: Sequence[str]):
+    def _progress(self, chain: Sequence[str]) -> QVBoxLayout:
         box = column()
         self.chip = StateChip()
         self._headline = title("")
@@ -186,7 +186,7 @@ class RunPage(Page):
 
     def _show_warnings(self) -> None:
         if self._warnings.count() == len(self._view.warnings):
-            for notice, message in zip(widgets_in(self._warnings), self._view.warnings.values(), strict=True):
+            for notice, message in zip(widgets_in(self._warnings, Notice), self._view.warnings.values(), strict=True):
                 notice.say("alert", message, "warning")
             return
         clear(self._warnings)

@@ -11,7 +11,7 @@ from rlhf_desktop.ui.widgets.surfaces import Card, column, row
 from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption, heading
 
 _TO_COME = "*It is asked again while the model learns.*"
-_MARKS = {"Best score": ("trophy", "success"), "Lowest score": ("alert", "warning")}
+_MARKS: dict[str, tuple[str, t.Role]] = {"Best score": ("trophy", "success"), "Lowest score": ("alert", "warning")}
 
 
 class SampleCard(Card):

@@ -27,7 +27,7 @@ class SettingField(QWidget):
         self._algorithm, self.setting = algorithm, setting
         box = column(self, 0, t.SPACE_XS)
         name = setting_label(setting.name)
-        self.field = _choice(setting) if setting.choices else QLineEdit()
+        self.field: QComboBox | QLineEdit = _choice(setting) if setting.choices else QLineEdit()
         self.field.setAccessibleName(name)
         self.field.setAccessibleDescription(f"{setting.help} {plan.bounds_hint(setting)}".strip())
         self.field.setToolTip(f"{setting.name}: {plan.bounds_hint(setting)}")
@@ -37,16 +37,16 @@ class SettingField(QWidget):
         for part in (label, self.field, self._help):
             box.addWidget(part)
         box.addStretch(1)
-        changed = self.field.currentTextChanged if setting.choices else self.field.textChanged
+        changed = self.field.currentTextChanged if isinstance(self.field, QComboBox) else self.field.textChanged
         changed.connect(self._check)
 
     def text(self) -> str:
         """What the field says."""
-        return self.field.currentText() if self.setting.choices else self.field.text().strip()
+        return self.field.currentText() if isinstance(self.field, QComboBox) else self.field.text().strip()
 
     def set_value(self, value: Any) -> None:
         """Show a value."""
-        if self.setting.choices:
+        if isinstance(self.field, QComboBox):
             self.field.setCurrentText(str(value))
         else:
             self.field.setText(f"{value:g}" if isinstance(value, float) else str(value))

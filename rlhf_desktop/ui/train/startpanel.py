@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QComboBox, QLineEdit, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QWidget
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.recipes import Algorithm
@@ -132,7 +132,7 @@ class StartPanel(Card):
         self.body.addLayout(line)
         self.body.addWidget(self.form)
 
-    def _buttons(self):
+    def _buttons(self) -> QHBoxLayout:
         line = row(spacing=t.SPACE_M)
         self.button = Button(_START, "primary")
         cancel = Button("Close", "quiet")

@@ -1,5 +1,7 @@
 """Cards, empty states and meters."""
 
+from typing import TypeVar
+
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
@@ -22,6 +24,8 @@ from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption, heading, restyle
 
 _A_MOMENT_MS = 300
+
+W = TypeVar("W", bound=QWidget)
 
 
 def column(parent: QWidget | None = None, margin: int = 0, spacing: int = t.SPACE_S) -> QVBoxLayout:
@@ -63,9 +67,9 @@ def clear(layout: QLayout) -> None:
             clear(item.layout())
 
 
-def widgets_in(layout: QLayout) -> list[QWidget]:
-    """The widgets that a layout places, in its order."""
-    children = layout.parentWidget().findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)
+def widgets_in(layout: QLayout, kind: type[W]) -> list[W]:
+    """The widgets of a kind that a layout places, in its order."""
+    children = layout.parentWidget().findChildren(kind, options=Qt.FindChildOption.FindDirectChildrenOnly)
     placed = {child: layout.indexOf(child) for child in children}
     return sorted((child for child in children if placed[child] >= 0), key=placed.__getitem__)
 
