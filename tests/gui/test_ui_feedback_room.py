@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QLineEdit
 
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, Span, Spans, Thumbs
 from rlhf_desktop.feedback.protocol import PRESETS
-from rlhf_desktop.operations.bundles import export_bundle, merge_bundle
+from rlhf_desktop.operations.bundles import export_bundle, inspect_bundle, merge_bundle
 from rlhf_desktop.operations.history import measure_history
 from rlhf_desktop.operations.labelling import label_queue
 from rlhf_desktop.store.database import Store
@@ -94,7 +94,7 @@ def test_judgements_that_take_long_to_find_are_said_to_be_looked_for(qtbot, cont
     qtbot.waitUntil(page.looking.meter.isVisible)
     go_on.set()
     qtbot.waitUntil(lambda: page.currentWidget() is page.split)
-    qtbot.waitUntil(lambda: page.count.text() == "2 judgements")
+    qtbot.waitUntil(lambda: page.counted.text() == "2 judgements")
     room.refresh()  # the same project again: the table stays
     assert page.currentWidget() is page.split
 
@@ -116,7 +116,7 @@ def test_rows_come_newest_first_and_page_by_page(qtbot, context, room, page):
     judge(context, 330)
     room.activated()
     assert shown(qtbot, page, 0)[1:] == ["question 329", "A > B", "me", ""]
-    qtbot.waitUntil(lambda: "330 judgements" in page.count.text())
+    qtbot.waitUntil(lambda: "330 judgements" in page.counted.text())
     while page.model.canFetchMore(page.table.rootIndex()):
         before = page.model.rowCount()
         page.model.fetchMore(page.table.rootIndex())
@@ -157,14 +157,14 @@ def test_lists_are_counted_one_at_a_time_and_the_last_one_is_said(qtbot, context
     monkeypatch.setattr(judgements_page, "measure_history", slowly)
     room.activated()
     qtbot.waitUntil(lambda: len(started) == 1)
-    assert page.count.text() == "Counting…"
+    assert page.counted.text() == "Counting…"
     for kind in ("ranking", "thumbs"):
         before = page.model
         page.filters.kind.choose(kind, kind)
         qtbot.waitUntil(lambda before=before: page.model is not before and page.model.rowCount() > 0)
     assert len(started) == 1
     go_on.set()
-    qtbot.waitUntil(lambda: page.count.text() == "2 judgements")
+    qtbot.waitUntil(lambda: page.counted.text() == "2 judgements")
     assert [query.kinds for query in started] == [(), ("thumbs",)]
 
 
@@ -510,6 +510,28 @@ def test_what_a_colleague_erased_goes_here_only_when_ticked(qtbot, context, room
     assert ("1 judgement went because" in bundles.notice.words.text()) is ticked
 
 
+def test_of_two_bundles_opened_in_a_row_the_second_is_shown_whichever_was_read_first(qtbot, context, room, tmp_path, monkeypatch):
+    judge(context, 2)
+    export_bundle(context.store, context.session.project, tmp_path / "one.zip")
+    export_bundle(context.store, context.session.project, tmp_path / "two.zip")
+    bundles, gate, heard = room.files.bundles, threading.Event(), []
+
+    def inspect(store, project, path):
+        assert path.name == "two.zip" or gate.wait(10)
+        return inspect_bundle(store, project, path)
+
+    monkeypatch.setattr("rlhf_desktop.ui.feedback.bundling.inspect_bundle", inspect)
+    shown = bundles._inspected
+    monkeypatch.setattr(bundles, "_inspected", lambda *found: (shown(*found), heard.append(found)))
+    bundles.open(tmp_path / "one.zip")
+    bundles.open(tmp_path / "two.zip")
+    qtbot.waitUntil(lambda: bundles._said.text().startswith("two.zip"))
+    bundles._said.setText("as it was")
+    gate.set()
+    qtbot.waitUntil(lambda: len(heard) == 2)
+    assert bundles._said.text() == "as it was"
+
+
 def test_a_hostile_bundle_is_refused_in_words(qtbot, context, room, tmp_path):
     file = tmp_path / "evil.zip"
     file.write_bytes(b"PK\x05\x06" + b"\0" * 18)
@@ -570,7 +592,7 @@ def test_after_a_change_the_table_is_where_it_was_with_the_same_rows_marked(qtbo
         qtbot.waitUntil(lambda before=before: page.model.rowCount() > before)
     page.table.verticalScrollBar().setValue(220)
     page.table.selectRow(222)
-    page._mark([224])
+    page._mark(page.model, [224])
     marked = {row.judgement.id for row in page.selected_rows()}
     assert len(marked) == 2
     old = page.model

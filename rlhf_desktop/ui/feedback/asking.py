@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QWidget
+from PySide6.QtWidgets import QComboBox, QLineEdit, QWidget
 
 from rlhf_desktop.feedback.formats.asking import Note, Question
 from rlhf_desktop.ui import words
@@ -64,7 +64,8 @@ class Questions(QWidget):
             field.setEditText(question.proposal)
         untouched = field.currentText()
         field.activated.connect(lambda _n, key=question.key: self._take(key))
-        field.lineEdit().editingFinished.connect(lambda key=question.key: self._typed(key, untouched))
+        for line in field.findChildren(QLineEdit):
+            line.editingFinished.connect(lambda key=question.key: self._typed(key, untouched))
         self.fields[question.key] = field
         self._box.addWidget(field)
 

@@ -1,6 +1,7 @@
 """A project's feedback as one file for a colleague, and a colleague's file into the project."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
@@ -14,6 +15,8 @@ from rlhf_desktop.store.bundling import Merged
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.tasks import Outcome
+from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, column, row
 from rlhf_desktop.ui.widgets.text import Label, caption
@@ -108,9 +111,15 @@ class BundleCard(Card):
     def open(self, path: Path) -> None:
         """Look through a bundle."""
         self._path = path
-        self._work(lambda store, project: inspect_bundle(store, project, path), f"Checking {path.name}…", self._inspected)
+        self._work(
+            lambda store, project: inspect_bundle(store, project, path),
+            f"Checking {path.name}…",
+            lambda found: self._inspected(path, found),
+        )
 
-    def _inspected(self, found: BundleSummary) -> None:
+    def _inspected(self, path: Path, found: BundleSummary) -> None:
+        if path != self._path:
+            return  # another bundle was opened meanwhile
         self._end()
         by = f" by {', '.join(found.annotators)}" if found.annotators else ""
         self.erasures.setChecked(False)
@@ -118,7 +127,7 @@ class BundleCard(Card):
         self.erasures.setVisible(found.erases)
         erased = f" A colleague has erased {_taken(found)} that you have here." if found.erases else ""
         self._said.setText(
-            f"{self._path.name}, from the project “{found.project}”: {words.count(found.judgements, 'judgement')}{by}, "
+            f"{path.name}, from the project “{found.project}”: {words.count(found.judgements, 'judgement')}{by}, "
             f"{found.new:,} of them new here; {words.count(found.prompts, 'prompt')}.{erased}"
         )
         self.summary.show()
@@ -126,6 +135,8 @@ class BundleCard(Card):
     def run(self) -> None:
         """Merge the bundle that was looked through."""
         path, cancel = self._path, self._cancel
+        if path is None:
+            return  # none was looked through
         erasures = self.erasures.isChecked() if self._erases else None
         cancel.clear()
         self.summary.hide()
@@ -149,11 +160,11 @@ class BundleCard(Card):
         self._context.session.feedbackChanged.emit()
         self.merged.emit()
 
-    def _work(self, work, said: str, then) -> None:
+    def _work(self, work: Callable[[Store, Project], Outcome], said: str, then: Callable[[Outcome], object]) -> None:
         """Do it on a connection of its own."""
         project, database = self._context.session.project, self._context.store.path
 
-        def do() -> object:
+        def do() -> Outcome:
             with Store.open(database) as store:
                 return work(store, project)
 
@@ -171,7 +182,7 @@ class BundleCard(Card):
         self.meter.hide()
         self.stop.hide()
 
-    def _say(self, icon: str, text: str, tone) -> None:
+    def _say(self, icon: str, text: str, tone: t.Role) -> None:
         self._end()
         self.notice.say(icon, text, tone)
         self.notice.show()

@@ -48,9 +48,9 @@ class DetailPane(Page):
         self.withdraw, self.restore = Button("Withdraw", icon="undo"), Button("Restore", icon="refresh")
         for button in (self.revise, self.withdraw, self.restore):
             head.addWidget(button)
-        self.revise.clicked.connect(lambda: self.revised.emit(self._item.row.judgement))
-        self.withdraw.clicked.connect(lambda: self.withdrawn.emit(self._item.row.judgement.id))
-        self.restore.clicked.connect(lambda: self.restored.emit(self._item.row.judgement.id))
+        self.revise.clicked.connect(lambda: self.revised.emit(self._judgement))
+        self.withdraw.clicked.connect(lambda: self.withdrawn.emit(self._judgement.id))
+        self.restore.clicked.connect(lambda: self.restored.emit(self._judgement.id))
         self.body.addLayout(head)
         self._tags = Flow(t.SPACE_XS)
         self.body.addLayout(self._tags)
@@ -60,6 +60,13 @@ class DetailPane(Page):
         self._coming: Iterator[QWidget] = iter(())
         self._clock = QTimer(self)  # of no time at all: between two parts the window lives
         self._clock.timeout.connect(self._add_part)
+
+    @property
+    def _judgement(self) -> Judgement:
+        """The one shown: what there is to press is there only with it."""
+        if self._item is None:
+            raise RuntimeError("No judgement is shown")
+        return self._item.row.judgement
 
     def show_item(self, item: HistoryItem, versions: Sequence[Judgement]) -> None:
         """Show a judgement, and the versions of it, oldest first: made part by part, seen at once when all are there."""
@@ -100,7 +107,7 @@ class DetailPane(Page):
             chip = Chip(f"{tag}  ×", checkable=False)
             chip.setFocusPolicy(Button("").focusPolicy())
             chip.setAccessibleName(f"Remove the tag {tag}")
-            chip.clicked.connect(lambda _on=False, tag=tag: self.untagged.emit(self._item.row.judgement.id, tag))
+            chip.clicked.connect(lambda _on=False, tag=tag: self.untagged.emit(self._judgement.id, tag))
             self._tags.addWidget(chip)
 
 

@@ -1,5 +1,6 @@
 """Erasing for good: what would go is said first, and only then can it be confirmed."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
@@ -100,7 +101,7 @@ class ErasingPage(Page):
     def _erase(self) -> None:
         context, project, ids = self._context, self._context.session.project, self._ids
 
-        def work(on_progress) -> Erased:
+        def work(on_progress: Callable[[str], None]) -> Erased:
             with Store.open(context.store.path) as store:
                 return erase(store, context.workspace, project, ids, confirmed=True, on_progress=on_progress)
 

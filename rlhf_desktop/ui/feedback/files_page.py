@@ -1,5 +1,6 @@
 """Import and export, side by side where there is room."""
 
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QWidget
 
 from rlhf_desktop.ui.context import Context
@@ -46,7 +47,7 @@ class FilesPage(Page):
     def refresh(self) -> None:
         """Nothing here changes by itself."""
 
-    def resizeEvent(self, event) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """Side by side when there is room."""
         super().resizeEvent(event)
         way = QBoxLayout.Direction

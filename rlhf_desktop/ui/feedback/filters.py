@@ -1,13 +1,18 @@
 """What narrows the list of judgements: words, and chips that each say what they let through."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QLineEdit, QMenu, QWidget
 
+from rlhf_desktop.feedback.judgements import Purpose
 from rlhf_desktop.feedback.signals import SIGNALS
+from rlhf_desktop.feedback.verdicts import Kind
 from rlhf_desktop.store.history import HistoryQuery
+from rlhf_desktop.store.listing import Sort
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Chip
@@ -16,9 +21,9 @@ from rlhf_desktop.ui.widgets.surfaces import column
 
 MOST_TAGGED = 1_000  # judgements with a tag are counted up to here
 _PAUSE_MS = 120
-_KINDS = {signal.kind: signal.label for signal in SIGNALS if signal.kind != "withdrawn"}
+_KINDS: dict[Kind, str] = {signal.kind: signal.label for signal in SIGNALS if signal.kind != "withdrawn"}
 _TIMES = {0: "today", 7: "in 7 days", 30: "in 30 days", 365: "in a year"}
-_SORTS = {
+_SORTS: dict[Sort, str] = {
     "newest": "newest first",
     "oldest": "oldest first",
     "slowest": "slowest first",
@@ -26,10 +31,12 @@ _SORTS = {
     "who": "by person",
     "kind": "by form",
 }
-_PURPOSES = {"label": "first judgements", "repeat": "silent repeats", "adjudication": "settled disagreements"}
+_PURPOSES: dict[Purpose, str] = {"label": "first judgements", "repeat": "silent repeats", "adjudication": "settled disagreements"}
+
+V = TypeVar("V")
 
 
-class FilterChip(Chip):
+class FilterChip(Chip, Generic[V]):
     """Opens a menu of choices; says the one that holds."""
 
     chosen = Signal()
@@ -39,11 +46,11 @@ class FilterChip(Chip):
         self._name, self._nothing = name, nothing
         self._menu = QMenu(self)
         self._menu.setAccessibleName(name)
-        self.value: object = None
+        self.value: V | None = None
         self.clicked.connect(self._open)
         self._say("")
 
-    def offer(self, options: dict[object, str]) -> None:
+    def offer(self, options: Mapping[V, str]) -> None:
         """These may be chosen from now on, or none of them."""
         self._menu.clear()
         self._menu.addAction(self._nothing.capitalize(), lambda: self.choose(None, ""))
@@ -52,7 +59,7 @@ class FilterChip(Chip):
         if self.value is not None and self.value not in options:
             self.choose(None, "")
 
-    def choose(self, value: object, words: str) -> None:
+    def choose(self, value: V | None, words: str) -> None:
         """Let only this through; None lets all through."""
         self.value = value
         self._say(words)
@@ -83,24 +90,29 @@ class Filters(QWidget):
         for button in self.search.findChildren(QWidget):
             button.setAccessibleName("Clear search")
         box.addWidget(self.search)
-        self.kind, self.who, self.tag = FilterChip("Form", "any"), FilterChip("Who", "anyone"), FilterChip("Tag", "any")
-        self.when, self.purpose = FilterChip("When", "any time"), FilterChip("Purpose", "any")
-        self.standing, self.sort = Chip("Only what counts", checkable=True), FilterChip("Order", "newest first")
-        self.kind.offer(dict(_KINDS))
-        self.when.offer(dict(_TIMES))
-        self.purpose.offer(dict(_PURPOSES))
+        self.kind: FilterChip[Kind] = FilterChip("Form", "any")
+        self.who: FilterChip[str] = FilterChip("Who", "anyone")
+        self.tag: FilterChip[str] = FilterChip("Tag", "any")
+        self.when: FilterChip[int] = FilterChip("When", "any time")
+        self.purpose: FilterChip[Purpose] = FilterChip("Purpose", "any")
+        self.standing = Chip("Only what counts", checkable=True)
+        self.sort: FilterChip[Sort] = FilterChip("Order", "newest first")
+        self.kind.offer(_KINDS)
+        self.when.offer(_TIMES)
+        self.purpose.offer(_PURPOSES)
         self.sort.offer({value: words for value, words in _SORTS.items() if value != "newest"})
         chips = Flow(t.SPACE_XS)
-        for chip in (self.kind, self.who, self.tag, self.when, self.purpose, self.standing, self.sort):
-            chips.addWidget(chip)
+        shown: tuple[Chip, ...] = (self.kind, self.who, self.tag, self.when, self.purpose, self.standing, self.sort)
+        for each in shown:
+            chips.addWidget(each)
         box.addLayout(chips)
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(_PAUSE_MS)
         self._pause.timeout.connect(self._say)
         self.search.textChanged.connect(self._pause.start)
-        for chip in (self.kind, self.who, self.tag, self.when, self.purpose, self.sort):
-            chip.chosen.connect(self._pause.start)
+        for chosen in (self.kind.chosen, self.who.chosen, self.tag.chosen, self.when.chosen, self.purpose.chosen, self.sort.chosen):
+            chosen.connect(self._pause.start)
         self.standing.toggled.connect(lambda _on: self._pause.start())
 
     def offer(self, people: list[str], tags: dict[str, int]) -> None:

@@ -1,16 +1,18 @@
 """Bringing feedback in: what the file seems to be, its first rows, which column is what, progress, and what was left out."""
 
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QComboBox, QFileDialog, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.columns import propose_columns
 from rlhf_desktop.feedback.formats import FORMATS
 from rlhf_desktop.feedback.judgements import Correction, Thumbs, Verdict
 from rlhf_desktop.feedback.rows import FeedbackRow
+from rlhf_desktop.feedback.verdicts import Ranking
 from rlhf_desktop.operations.feedback import (
     ImportCancelled,
     ImportPreview,
@@ -56,7 +58,8 @@ class ImportCard(Card):
         self._context = context
         self._path: Path | None = None
         self._looks = 0
-        self._likely, self._proposed = "", {}
+        self._likely = ""
+        self._proposed: Mapping[str, str] = {}
         self._cancel = threading.Event()
         explained = (
             f"{len(FORMATS)} formats, as JSON, tables (CSV, Excel), Parquet or archives, and conversations exported from other "
@@ -89,7 +92,7 @@ class ImportCard(Card):
         box.addWidget(self.counted)
         box.addLayout(form)
         self._mapper = form
-        self._columns: dict[str, object] = {}
+        self._columns: dict[str, QComboBox] = {}
         self.asking = caption(
             "No row fits a format as it is. Choose what the file holds, then say which column is what.", wrap=True
         )
@@ -144,7 +147,9 @@ class ImportCard(Card):
         self._context.tasks.run(
             preview_import,
             path,
-            on_success=lambda preview: number == self._looks and self._guessed(preview),  # another file was chosen meanwhile
+            on_success=lambda preview: (
+                self._guessed(preview) if number == self._looks else None
+            ),  # another file was chosen meanwhile
             on_failure=self._failed,
         )
 
@@ -176,11 +181,13 @@ class ImportCard(Card):
         if fresh_columns:
             self._offer_columns()
         path, name, columns, answers = self._path, self.form.currentData() or None, self._mapped(), self.questions.answers
+        if path is None:
+            return  # no file was chosen
         self._looks += 1
         number = self._looks
         self._context.tasks.run(
             lambda: preview_import(path, form=name, columns=columns, answers=answers),
-            on_success=lambda preview: number == self._looks and self._show(preview),  # an earlier look may take longer
+            on_success=lambda preview: self._show(preview) if number == self._looks else None,  # an earlier look may take longer
             on_failure=self._failed,
         )
 
@@ -189,7 +196,7 @@ class ImportCard(Card):
         name = self.form.currentData()
         if not name:
             return
-        proposed = propose_columns(name, self._names) | (self._proposed if name == self._likely else {})
+        proposed = propose_columns(name, self._names) | dict(self._proposed if name == self._likely else {})
         for field in FORMATS[name].fields:
             shown = _FIELDS.get(field, field.capitalize())
             column_choice = choice(f"Column for {shown}")
@@ -252,10 +259,12 @@ class ImportCard(Card):
         path, project, database = self._path, self._context.session.project, self._context.store.path
         who, name, columns = who_am_i(self._context.store), self.form.currentData() or None, self._mapped()
         answers = self.questions.answers
+        if path is None:
+            return  # no file was chosen
         self._cancel.clear()
         cancel = self._cancel
 
-        def work(on_progress) -> ImportReport:
+        def work(on_progress: Callable[[float], None]) -> ImportReport:
             with Store.open(database) as store:
                 return import_feedback(
                     store,
@@ -304,7 +313,7 @@ class ImportCard(Card):
         self.progress.hide()
         self.choose.setEnabled(True)
 
-    def _say(self, icon: str, text: str, tone) -> None:
+    def _say(self, icon: str, text: str, tone: t.Role) -> None:
         self.notice.say(icon, text, tone)
         self.notice.show()
 
@@ -322,7 +331,7 @@ def _row(found: FeedbackRow) -> Card:
     card = Card(kind="turn")
     card.body.setContentsMargins(t.SPACE_M, t.SPACE_S, t.SPACE_M, t.SPACE_S)
     card.body.addWidget(caption(words.shortened(found.prompt[-1]["content"], 100)))
-    ranks = next((v.ranks for v in found.verdicts if v.kind == "ranking"), ())
+    ranks = next((v.ranks for v in found.verdicts if isinstance(v, Ranking)), ())
     for place, text in enumerate(found.completions):
         lead = f"{words.ordinal(ranks[place])}  " if ranks else ""
         card.body.addWidget(ElidedLabel(f"{lead}{words.shortened(text, 120)}"))

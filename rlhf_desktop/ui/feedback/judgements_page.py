@@ -11,6 +11,7 @@ from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.operations.history import HistoryCount, HistoryItem, HistoryRow, history_item, measure_history
 from rlhf_desktop.store.history import HistoryQuery
+from rlhf_desktop.store.tags import TagStore
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.feedback.detail import DetailPane
 from rlhf_desktop.ui.feedback.erasing import ErasingPage
@@ -70,8 +71,8 @@ class JudgementsPage(QStackedWidget):
         box = column(left, 0, t.SPACE_S)
         box.setContentsMargins(t.SPACE_XL, t.SPACE_M, t.SPACE_S, t.SPACE_S)
         box.addWidget(self.filters)
-        self.count = Label("", "caption", "muted")
-        box.addWidget(self.count)
+        self.counted = Label("", "caption", "muted")
+        box.addWidget(self.counted)
         self.nothing = Label("Nothing found. Take a filter away, or search for fewer words.", tone="muted", wrap=True)
         self.nothing.hide()
         box.addWidget(self.nothing)
@@ -128,7 +129,7 @@ class JudgementsPage(QStackedWidget):
             self.setCurrentWidget(self.looking)
         self._context.tasks.run(
             lambda: (store.judgements.any(project.id), store.judgements.people(project.id), store.tags.counts(project.id)),
-            on_success=lambda found: project == self._context.session.project and self._sized(*found),
+            on_success=lambda found: self._sized(*found) if project == self._context.session.project else None,
             on_failure=self._context.session.troubled.emit,
         )  # fmt: skip
 
@@ -155,19 +156,19 @@ class JudgementsPage(QStackedWidget):
         if self._coming is not None:
             self._coming.stop()
         if self._listed != (context.session.project.id, query):
-            self.count.setText("Counting…")
+            self.counted.setText("Counting…")
         self._listed = (context.session.project.id, query)
         model = HistoryModel(context.store, context.tasks, context.session.project, query, place.last if place else 0)
         self._coming = model
         model.arrived.connect(lambda: self._arrived(model, place))
-        model.dataChanged.connect(lambda first, last: self.model is model and self._open_again(first.row(), last.row()))
+        model.dataChanged.connect(lambda first, last: self._open_again(first.row(), last.row()) if self.model is model else None)
         model.troubled.connect(context.session.troubled)
         if place is None:
             self._show(model)
 
     def _count(self) -> None:
         """Say how long the list is, once its rows are there. One count at a time: a search counts for longer than one types."""
-        if self._counting is not None:
+        if self._counting is not None or self._listed is None:
             return
         context, self._counting = self._context, self._listed
         context.tasks.run(
@@ -177,16 +178,16 @@ class JudgementsPage(QStackedWidget):
 
     def _not_counted(self, trouble: AppError) -> None:
         self._counting = None
-        self.count.clear()
+        self.counted.clear()
         self._context.session.troubled.emit(trouble)
 
     def _say_count(self, found: HistoryCount) -> None:
         counted, self._counting = self._counting, None
-        if counted != self._listed:
+        if counted is None or counted != self._listed:
             self._count()
         else:
             less = counted[1].standing and found.in_effect is None
-            self.count.setText(f"{found.words(_MANY)}{', less those that were taken back' if less else ''}")
+            self.counted.setText(f"{found.words(_MANY)}{', less those that were taken back' if less else ''}")
             self.nothing.setVisible(found.rows == 0)
 
     def _show(self, model: HistoryModel) -> None:
@@ -207,20 +208,20 @@ class JudgementsPage(QStackedWidget):
         numbers = model.loaded()
         if model.rowCount():
             here = min(place.last, model.rowCount() - 1) if place else 0
-            self.table.selectRow(numbers.get(self._chosen, here))
+            self.table.selectRow(numbers.get(self._chosen or "", here))
         else:
             self._close_detail()
         if place:
-            self._mark(numbers[key] for key in place.marked if key in numbers)
+            self._mark(model, [numbers[key] for key in place.marked if key in numbers])
             self.table.verticalScrollBar().setValue(place.top)
         self._show_selected()
         self._count()
 
-    def _mark(self, numbers: Iterable[int]) -> None:
+    def _mark(self, model: HistoryModel, numbers: Iterable[int]) -> None:
         """Select these rows besides."""
         chosen = QItemSelection()
         for number in numbers:
-            chosen.select(self.model.index(number, 0), self.model.index(number, len(COLUMNS) - 1))
+            chosen.select(model.index(number, 0), model.index(number, len(COLUMNS) - 1))
         self.table.selectionModel().select(chosen, QItemSelectionModel.SelectionFlag.Select)
 
     def _open_again(self, first: int, last: int) -> None:
@@ -229,7 +230,7 @@ class JudgementsPage(QStackedWidget):
             self._open(now)
 
     def _open(self, index: int) -> None:
-        shown = self.model.row(index)
+        shown = self.model.row(index) if self.model is not None else None
         if shown is None:
             return
         self._chosen = shown.judgement.id
@@ -267,7 +268,7 @@ class JudgementsPage(QStackedWidget):
             self._tag(lambda tags: (tags.add if add else tags.remove)(ids, tag))
             self.tag.clear()
 
-    def _tag(self, change: Callable) -> None:
+    def _tag(self, change: Callable[[TagStore], object]) -> None:
         self._context.tasks.run(
             change, self._context.store.tags,
             on_success=lambda _none: self.refresh(), on_failure=self._context.session.troubled.emit,
@@ -287,7 +288,9 @@ class JudgementsPage(QStackedWidget):
             later = store.judgements.later([judgement_id])
             return next((e.id for e in reversed(later) if e.id != judgement_id and e.supersedes == judgement_id), None)
 
-        self._context.tasks.run(find, on_success=lambda found: found and self._take_back(found, "Restored. It counts again."))
+        self._context.tasks.run(
+            find, on_success=lambda found: self._take_back(found, "Restored. It counts again.") if found else None
+        )
 
     def _take_back(self, event_id: str, said: str, undo: str = "") -> None:
         store, who = self._context.store, who_am_i(self._context.store)
@@ -326,7 +329,7 @@ class JudgementsPage(QStackedWidget):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """A key revises what is chosen in the table."""
-        if event.type() == QEvent.Type.KeyPress and self._key(event):
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and self._key(event):
             return True
         return super().eventFilter(watched, event)
 

@@ -42,7 +42,7 @@ class QualityPage(Page):
         self.meter.show()
         context.tasks.run(
             quality, context.store, project,
-            on_success=lambda report: project == context.session.project and self.show_report(report),
+            on_success=lambda report: self.show_report(report) if project == context.session.project else None,
             on_failure=context.session.troubled.emit,
         )  # fmt: skip
 
@@ -85,11 +85,11 @@ class QualityPage(Page):
             said = f"Lately {words.duration(timed[-1][1])} each."
             labels, times = zip(*timed, strict=True)
             self._add(grid, "Seconds for one", "The middle of each day's.", labels, times, said)
-        for name, counts in report.marks.items():
-            total = sum(counts)
-            said = ", ".join(f"{step}: {n / total:.0%}" for step, n in enumerate(counts, start=1)) if total else ""
-            steps = [str(step + 1) for step in range(len(counts))]
-            self._add(grid, name[:1].upper() + name[1:], "How often each step was given, worst first.", steps, list(counts), said)
+        for name, given in report.marks.items():
+            total = sum(given)
+            said = ", ".join(f"{step}: {n / total:.0%}" for step, n in enumerate(given, start=1)) if total else ""
+            steps = [str(step + 1) for step in range(len(given))]
+            self._add(grid, name[:1].upper() + name[1:], "How often each step was given, worst first.", steps, list(given), said)
         return grid
 
     def _add(self, grid: QGridLayout, name: str, meaning: str, names: Sequence[str], values: Sequence[float], said: str) -> None:

@@ -1,6 +1,7 @@
 """A stored judgement judged again: the same cards and keys as anywhere, starting from what was said."""
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from rlhf_desktop.core.messages import Messages
@@ -96,7 +97,7 @@ class RevisingPage(QWidget):
     def _arrange(self) -> None:
         self.area.board.fit(QSize(self.width() - 2 * t.SPACE_XL, 0))
 
-    def resizeEvent(self, event) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """As many side by side as stay readable."""
         super().resizeEvent(event)
         self._arrange()
@@ -107,7 +108,7 @@ class RevisingPage(QWidget):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """The judging's keys; Esc leaves."""
-        if event.type() == QEvent.Type.KeyPress:
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
             if self.area.key(event):
                 return True
             if keymap.heard(event, "revising") == "leave":

@@ -1,6 +1,6 @@
 """The Feedback room: composes its tabs, made when they are first looked at."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QTabBar, QWidget
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _QUALITY = 1  # its place among the tabs
 _TABS = ("Judgements", "Quality", "Team", "Import / export")
+
+
+class _Page(Protocol):
+    def refresh(self) -> None: ...
 
 
 class FeedbackRoom(QObject):
@@ -88,7 +92,10 @@ class FeedbackRoom(QObject):
 
     def refresh(self) -> None:
         """Show what is there now."""
-        self._stack.currentWidget().refresh()
+        pages: tuple[_Page | None, ...] = (self.judgements, self.quality, self.team, self.files)
+        page = pages[self._stack.currentIndex()]
+        if page is not None:
+            page.refresh()
 
     def _show(self, tab: int) -> None:
         if tab == _QUALITY and self.quality is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
-from PySide6.QtGui import QColor, QFont
+from PySide6.QtGui import QColor, QFont, QResizeEvent
 from PySide6.QtWidgets import QTableView
 
 from rlhf_desktop.core.errors import AppError
@@ -18,6 +18,7 @@ from rlhf_desktop.ui import words
 from rlhf_desktop.ui.feedback.pages import Pages
 from rlhf_desktop.ui.tasks import TaskRunner
 from rlhf_desktop.ui.theme.style import current
+from rlhf_desktop.ui.widgets.itemmodels import Index
 
 COLUMNS = ("When", "Prompt", "Verdict", "Who", "Tags")
 _QUIET = (0, 3, 4)
@@ -62,30 +63,30 @@ class HistoryModel(QAbstractTableModel):
         line = self._pages.row(index)
         return line.row if line else None
 
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
+    def rowCount(self, parent: Index | None = None) -> int:
         """As many as are known; the view asks for more as it is scrolled."""
         return 0 if parent is not None and parent.isValid() else self._pages.total
 
-    def columnCount(self, _parent: QModelIndex | None = None) -> int:
+    def columnCount(self, _parent: Index | None = None) -> int:
         """When, prompt, verdict, who, tags."""
         return len(COLUMNS)
 
-    def canFetchMore(self, _parent: QModelIndex) -> bool:
+    def canFetchMore(self, _parent: Index) -> bool:
         """Whether more follow."""
         return self._pages.more
 
-    def fetchMore(self, _parent: QModelIndex) -> None:
+    def fetchMore(self, _parent: Index) -> None:
         """Ask for the next page."""
         self._wanted = self._pages.total + 1
         self._pages.ask_next()
 
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole):
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         """The columns' names."""
         if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
             return COLUMNS[section]
         return None
 
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole):
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         """A cell."""
         line = self._pages.row(index.row())
         if line is None:
@@ -145,7 +146,7 @@ class HistoryTable(QTableView):
         for section, (width, share) in enumerate(zip(widths, _SHARES, strict=True)):
             header.resizeSection(section, width + int(max(0, spare) * share))
 
-    def resizeEvent(self, event) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the width anew."""
         super().resizeEvent(event)
         self.share_width()

@@ -68,7 +68,7 @@ class TeamPage(QStackedWidget):
         store = context.store
         context.tasks.run(
             lambda: (*_team(store, project), {p.name: p for p in store.profiles.all()}),
-            on_success=lambda found: project == context.session.project and self.show_team(*found),
+            on_success=lambda found: self.show_team(*found) if project == context.session.project else None,
             on_failure=context.session.troubled.emit,
         )  # fmt: skip
 
