@@ -4,13 +4,14 @@ Qt opens sockets and pages in C++, where the guard of `core.offline` sees nothin
 sockets are sent to a proxy that is not there, and pages of the internet are handed to `_Pages`, which only shows their address.
 """
 
-from PySide6.QtCore import QCoreApplication, QObject, QUrl, Slot
+from PySide6.QtCore import QObject, QUrl, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtNetwork import QNetworkProxy
 from PySide6.QtWidgets import QApplication
 
 from rlhf_desktop.core.offline import choose_offline, is_offline, network_rule, obey
 from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.ui.application import application
 from rlhf_desktop.ui.context import Session
 from rlhf_desktop.ui.widgets.markdown import ask_to_open
 
@@ -34,11 +35,11 @@ class _Pages(QObject):
 def hold_qt(offline: bool) -> None:
     """Keep Qt's own sockets and pages on this computer, or let them go."""
     QNetworkProxy.setApplicationProxy(_NO_PROXY_THERE if offline else QNetworkProxy(QNetworkProxy.ProxyType.DefaultProxy))
-    app = QCoreApplication.instance()
+    app = application()
     pages = app.findChild(_Pages) or _Pages(app)
     for scheme in PAGES:
         if offline:
-            QDesktopServices.setUrlHandler(scheme, pages, "refuse")
+            QDesktopServices.setUrlHandler(scheme, pages, "refuse")  # type: ignore[arg-type]  # bytes, as the stub has it, are refused
         else:
             QDesktopServices.unsetUrlHandler(scheme)
 

@@ -8,7 +8,7 @@ from rlhf_desktop.ui import words
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.buttons import Button, IconButton
+from rlhf_desktop.ui.widgets.buttons import Button, IconButton, Kind
 from rlhf_desktop.ui.widgets.surfaces import row
 from rlhf_desktop.ui.widgets.text import IconLabel, caption, plain_tip
 
@@ -83,7 +83,7 @@ class Header(QFrame):
 class GivingButton(Button):
     """A button whose text ends in … when there is no room; its tooltip then has the whole."""
 
-    def __init__(self, text: str, kind: str = "status", icon: str = "", parent: QWidget | None = None) -> None:
+    def __init__(self, text: str, kind: Kind = "status", icon: str = "", parent: QWidget | None = None) -> None:
         super().__init__(text, kind, icon, parent=parent)
         place = self.sizePolicy()
         place.setHorizontalPolicy(QSizePolicy.Policy.Preferred)
@@ -103,7 +103,7 @@ class GivingButton(Button):
         """Draw as much as fits."""
         option = QStyleOptionButton()
         self.initStyleOption(option)
-        option.text = self.shown()
+        option.text = self.shown()  # type: ignore[attr-defined]  # PySide6's stubs lack the fields of style options
         QStylePainter(self).drawControl(QStyle.ControlElement.CE_PushButton, option)
 
     def event(self, event: QEvent) -> bool:

@@ -1,16 +1,16 @@
 """Keeps the frame true: which model is loaded, what runs, what was judged, what to do next. Decides; the window shows."""
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 from PySide6.QtCore import QObject, QTimer
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.protocol import Loaded
-from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.core.runs import AdapterRef, ModelRef, RunState
 from rlhf_desktop.feedback.conversations import Conversation, Project
-from rlhf_desktop.hub.library import Library
+from rlhf_desktop.hub.library import Library, OnProgress
 from rlhf_desktop.hub.servers import NamedServer
 from rlhf_desktop.jobs.commands import worker_environment
 from rlhf_desktop.jobs.device import probe_device
@@ -43,7 +43,9 @@ _SETUP = "system prompt, temperature, variety, top-p, longest answer, max tokens
 _ADDING = "download a model, install a model, new model, hub, hugging face, gguf, ollama, larger model"
 
 
-def chosen_model(store: Store, library: Library, workspace: Workspace, project: Project, on_progress: Any) -> tuple[ModelRef, Any]:
+def chosen_model(
+    store: Store, library: Library, workspace: Workspace, project: Project, on_progress: OnProgress
+) -> tuple[ModelRef, AdapterRef | None]:
     """The project's model and adapter; a forgotten adapter is left out. Blocks: the starter may be installed."""
     base = choose_base(store, library, project, on_progress=on_progress)
     try:
@@ -70,7 +72,8 @@ class Desk(QObject):
         self._loading = LoadingKeeper(context.session.set_loading, self)
         self._model_trouble: AppError | None = None  # why there is no model to ask
         self._without = "No model yet"  # what is said where there is none
-        self._runs = dict.fromkeys(context.store.settings.get(_LIVE_RUNS, []), "running")  # what ended unseen is told at once
+        # what ended unseen is told at once
+        self._runs: dict[str, RunState] = dict.fromkeys(context.store.settings.get(_LIVE_RUNS, []), "running")
         self._looking = False
         self.projects = ProjectDesk(context, window, self)
         self._undoing = Undoing(context.store, context.session, lambda: who_am_i(context.store), self)
@@ -143,7 +146,7 @@ class Desk(QObject):
         context.session.preparing = True
         self._loading.begin("Looking for the project’s model")
 
-        def work(on_progress) -> tuple[ModelRef, AdapterRef | None]:
+        def work(on_progress: OnProgress) -> tuple[ModelRef, AdapterRef | None]:
             return chosen_model(context.store, context.library, context.workspace, project, on_progress)
 
         context.tasks.run(work, on_success=self._model_chosen, on_failure=self._no_model, on_progress=self._loading.step)
@@ -182,7 +185,7 @@ class Desk(QObject):
         waits = session.server is None and session.base is not None and chat.loaded is None
         if not waits or chat.state not in ("starting", "loading"):
             self._loading.end()
-        elif not self._loading.active:
+        elif not self._loading.active and session.base is not None:
             self._loading.begin(f"Loading {session.base.name}")
 
     def _follow_weights(self, share: float) -> None:
@@ -415,7 +418,7 @@ class Desk(QObject):
 
     def _commands(self) -> list[Command]:
         window, session, theme = self._window, self._context.session, self._context.theme
-        rooms = [Command(spec.title, spec.icon, lambda key=spec.key: window.show_room(key), spec.shortcut) for spec in ROOMS]
+        rooms = [Command(spec.title, spec.icon, partial(window.show_room, spec.key), spec.shortcut) for spec in ROOMS]
         return [
             *rooms,
             Command("Instructions and sampling", "tune", self._show_setup, aliases=_SETUP),
@@ -450,10 +453,12 @@ class Desk(QObject):
         return self._window.room(key)
 
     def _show_setup(self) -> None:
-        self._brought("chat").setup_button.setChecked(True)
+        self._window.show_room("chat")
+        self._window.room("chat").show_setup()
 
     def _add_model(self) -> None:
-        self._brought("models").show_adding()
+        self._window.show_room("models")
+        self._window.room("models").show_adding()
 
     def _new_conversation(self) -> None:
         self._window.show_room("chat")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QTabBar, QWidget
@@ -71,9 +72,7 @@ def spots(show_room: Callable[[str], Room]) -> list[Command]:
     Args:
         show_room: Brings a room to the front and returns it.
     """
-    return [
-        Command(spot.text, spot.room, lambda spot=spot: _go(show_room(spot.room), spot), aliases=spot.aliases) for spot in SPOTS
-    ]
+    return [Command(spot.text, spot.room, partial(_go_to, show_room, spot), aliases=spot.aliases) for spot in SPOTS]
 
 
 @dataclass(frozen=True)
@@ -95,9 +94,9 @@ def _section(section: guide.Section, open_help: Callable[[str], None]) -> _Finda
     return _Findable(shown, Words(section.title, section.also, section.text, _TERM if term else _PAGE))
 
 
-def _go(room: Room, spot: Spot) -> None:
+def _go_to(show_room: Callable[[str], Room], spot: Spot) -> None:
     """Bring a place into sight, and give the keys to its field if it is one."""
-    root = room.widget()
+    root = show_room(spot.room).widget()
     for bar in root.findChildren(QTabBar) if spot.tab else []:
         names = [bar.tabText(place) for place in range(bar.count())]
         if spot.tab in names:

@@ -10,7 +10,9 @@ from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtWidgets import QApplication, QStackedWidget, QWidget
 from shiboken6 import isValid
 
+from rlhf_desktop.ui.application import application
 from rlhf_desktop.ui.frame.overlay import Overlay
+from rlhf_desktop.ui.frame.room import NamesFocus
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
 
 
@@ -29,7 +31,7 @@ class FocusKeeper(QObject):
         self._stack = stack
         self._overlays: list[Overlay] = []
         self._last: QWidget | None = None
-        QApplication.instance().focusChanged.connect(self._changed)
+        application().focusChanged.connect(self._changed)
 
     def add_overlay(self, overlay: Overlay) -> None:
         """Something that lies over the rooms at times: it keeps the focus until it is closed or a click goes elsewhere."""
@@ -64,7 +66,8 @@ class FocusKeeper(QObject):
             self._give(None)
 
     def _give(self, widget: QWidget | None) -> None:
-        wanted = (widget, self.parent().focus_place(), self._stack)
+        window = self.parent()
+        wanted = (widget, window.focus_place() if isinstance(window, NamesFocus) else None, self._stack)
         target = next(each for each in wanted if each is not None and (_can_hold(each) or each is self._stack))
         target.setFocus(Qt.FocusReason.PopupFocusReason)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QFont
+from PySide6.QtGui import QFont, QKeyEvent
 from PySide6.QtWidgets import QFrame, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from rlhf_desktop.ui.frame import keymap
@@ -62,12 +62,13 @@ class KeySheet(Overlay):
         """Show the keys, those of this room first."""
         self._fill(room)
         self._place()
-        self.list.setCurrentItem(self.list.topLevelItem(0))
+        if (first := self.list.topLevelItem(0)) is not None:
+            self.list.setCurrentItem(first)
         self.list.scrollToTop()
         self.come(self.list)
 
     def _place(self) -> None:
-        host = self.parentWidget()
+        host = self.host
         width = min(icons.grown(t.FORM_WIDTH), host.width() - t.RAIL_WIDTH - 2 * t.SPACE_L)
         self.setFixedSize(width, host.height() - t.HEADER_HEIGHT - t.STATUS_HEIGHT - 2 * t.SPACE_L)
         self.move(max(t.RAIL_WIDTH + t.SPACE_L, (host.width() - width) // 2), t.HEADER_HEIGHT + t.SPACE_L)
@@ -88,7 +89,7 @@ class KeySheet(Overlay):
         item.setFont(0, font)
         return item
 
-    def keyPressEvent(self, event) -> None:
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         """The key that closes."""
         if keymap.heard(event, "sheet") == "leave":
             self.leave()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from PySide6.QtCore import QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QWidget
 
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.frame import keymap
@@ -120,7 +120,7 @@ class NoticeList(Overlay):
             self._rows.addLayout(self._row(said))
         self._rows.addStretch(1)
 
-    def _row(self, said: Said):
+    def _row(self, said: Said) -> QHBoxLayout:
         across, beside = row(None, 0, t.SPACE_S), column(None, 0, 0)
         beside.addWidget(Label(said.text, wrap=True))
         beside.addWidget(caption(words.ago(said.at)))
@@ -137,7 +137,7 @@ class NoticeList(Overlay):
         said.take_back()
 
     def _place(self) -> None:
-        host = self.parentWidget()
+        host = self.host
         inner = self._area.widget()
         inner.adjustSize()
         tall = inner.heightForWidth(self.width() - 2 * t.SPACE_M) if inner.hasHeightForWidth() else inner.sizeHint().height()

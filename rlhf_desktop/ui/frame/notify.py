@@ -4,12 +4,16 @@ Neither is the only place: the status bar, Train and the list of notices say the
 """
 
 import shutil
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QProcess, QTimer
-from PySide6.QtWidgets import QApplication, QMenu, QSystemTrayIcon, QWidget
+from PySide6.QtWidgets import QApplication, QMenu, QSystemTrayIcon
 
 from rlhf_desktop.store.projects import SettingsStore
 from rlhf_desktop.ui.theme import icons
+
+if TYPE_CHECKING:
+    from rlhf_desktop.ui.frame.window import Window
 
 _MESSAGE_MS = 10_000
 _ENDED = "A run has ended. The program’s notices say how."
@@ -26,7 +30,7 @@ class Tray(QObject):
         settings: Of the workspace.
     """
 
-    def __init__(self, window: QWidget, settings: SettingsStore) -> None:
+    def __init__(self, window: "Window", settings: SettingsStore) -> None:
         super().__init__(window)
         self._window, self._settings = window, settings
         self._icon: QSystemTrayIcon | None = None
@@ -85,7 +89,7 @@ class Tray(QObject):
 class Notifier(QObject):
     """Quiet while the window is in front: the toast has said it there."""
 
-    def __init__(self, window: QWidget, tray: Tray) -> None:
+    def __init__(self, window: "Window", tray: Tray) -> None:
         super().__init__(window)
         self._window, self._tray = window, tray
 

@@ -5,6 +5,8 @@ from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QApplication, QFrame, QWidget
 from shiboken6 import isValid
 
+from rlhf_desktop.ui.application import application
+
 
 class Overlay(QFrame):
     """Closes when a click takes the focus elsewhere, or when its own `leave` is called; Tab stays within."""
@@ -15,8 +17,16 @@ class Overlay(QFrame):
         self.place: QWidget = self  # the part that has the focus first
         self.is_open = False
         self._lender: QWidget | None = None  # what had the focus when this was opened
-        QApplication.instance().focusChanged.connect(self._focus_moved)
+        application().focusChanged.connect(self._focus_moved)
         self.hide()
+
+    @property
+    def host(self) -> QWidget:
+        """What it lies over."""
+        over = self.parentWidget()
+        if over is None:
+            raise RuntimeError("An overlay lies over nothing")
+        return over
 
     def come(self, focused: QWidget) -> None:
         """Show above everything, with the focus on a part of it."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QWidget
 
 from rlhf_desktop.ui.frame import keymap
@@ -63,7 +64,7 @@ class CommandPalette(Overlay):
 
     def open(self) -> None:
         """Show, empty and ready to type."""
-        host = self.parentWidget()
+        host = self.host
         self.field.clear()
         self._search("")
         self.move((host.width() - self.width()) // 2, t.HEADER_HEIGHT + t.SPACE_XL)
@@ -71,7 +72,7 @@ class CommandPalette(Overlay):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Arrows choose while the field keeps the focus."""
-        if event.type() != QEvent.Type.KeyPress:
+        if not isinstance(event, QKeyEvent) or event.type() != QEvent.Type.KeyPress:
             return super().eventFilter(watched, event)
         said = keymap.heard(event, "palette")
         step = {"down": 1, "up": -1}.get(said)

@@ -1,9 +1,10 @@
 """The rail at the left: an icon a room; words appear while the pointer rests on it, or Tab walks through it."""
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QPropertyAnimation, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QCursor, QFocusEvent, QKeyEvent, QShowEvent
-from PySide6.QtWidgets import QApplication, QButtonGroup, QFrame, QLabel, QToolTip, QWidget
+from PySide6.QtGui import QCursor, QEnterEvent, QFocusEvent, QKeyEvent, QShowEvent
+from PySide6.QtWidgets import QButtonGroup, QFrame, QLabel, QToolTip, QWidget
 
+from rlhf_desktop.ui.application import application
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.frame.room import RoomSpec
 from rlhf_desktop.ui.theme import icons
@@ -45,7 +46,7 @@ class Rail(QFrame):
         self._resting.setInterval(_REST_MS)
         self._resting.timeout.connect(self._rested)
         self._show_words(False)
-        QApplication.instance().focusChanged.connect(self._focus_moved)
+        application().focusChanged.connect(self._focus_moved)
 
     def set_current(self, key: str) -> None:
         """Mark the room that is shown."""
@@ -64,7 +65,7 @@ class Rail(QFrame):
         super().showEvent(event)
         self._rested_at = QCursor.pos()
 
-    def enterEvent(self, event: QEvent) -> None:
+    def enterEvent(self, event: QEnterEvent) -> None:
         """Show the words, if the pointer stays."""
         super().enterEvent(event)
         self._resting.start()
@@ -79,7 +80,7 @@ class Rail(QFrame):
         """Of the buttons: Tab opens, Esc leaves, and a tooltip stands beside the rail, on none of its icons."""
         if isinstance(event, QFocusEvent) and event.gotFocus() and event.reason() in _WALKING:
             self._open(True)
-        elif event.type() == QEvent.Type.ToolTip:
+        elif isinstance(watched, QWidget) and event.type() == QEvent.Type.ToolTip:
             QToolTip.showText(watched.mapToGlobal(QPoint(watched.width() + t.SPACE_M, -t.SPACE_S)), watched.toolTip(), watched)
             return True
         elif isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and keymap.heard(event, "rail") == "leave":
@@ -160,4 +161,4 @@ def _open_width() -> int:
 
 def _motion_ms() -> int:
     """No motion where the system asks for less."""
-    return t.MOTION_MS if QApplication.instance().isEffectEnabled(Qt.UIEffect.UI_AnimateMenu) else 0
+    return t.MOTION_MS if application().isEffectEnabled(Qt.UIEffect.UI_AnimateMenu) else 0

@@ -1,14 +1,18 @@
 """Marks misspelled words in the fields where longer texts are written, and offers better ones under the right button."""
 
+from functools import partial
+
 from PySide6.QtCore import QLocale, QObject, QPoint, QTimer, Signal
 from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
-from PySide6.QtWidgets import QApplication, QPlainTextEdit, QTextEdit, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QWidget
 
 from rlhf_desktop.operations.spelling import OFF, Dictionary, dictionary, languages, misspelled, suggestions, usual_language
 from rlhf_desktop.store.projects import SettingsStore
+from rlhf_desktop.ui.application import application
 from rlhf_desktop.ui.frame.textmenu import Group, TextAction
 from rlhf_desktop.ui.tasks import TaskRunner
 from rlhf_desktop.ui.theme.style import current
+from rlhf_desktop.ui.widgets.highlight import highlight, place_of
 
 PAUSE_MS = 400  # after the last letter: a word is not called wrong while it is typed
 SETTING = "spelling"
@@ -24,7 +28,7 @@ class Spelling(QObject):
         self._settings = settings
         self.words: Dictionary | None = None
         self._begins = True
-        QApplication.instance().focusChanged.connect(self._take)
+        application().focusChanged.connect(self._take)
         tasks.run(_opened, settings.get(SETTING), on_success=self._begin)
 
     def _begin(self, words: Dictionary | None) -> None:
@@ -50,16 +54,17 @@ class Spelling(QObject):
         """For the menu of a text: better words for the marked one under the pointer."""
         marks = text.findChild(Marks) if isinstance(text, QPlainTextEdit) and self.words is not None else None
         cursor = marks.at(at) if marks else None
-        if cursor is None:
+        if cursor is None or self.words is None:
             return []
         word = cursor.selectedText()
-        better = [TextAction(each, lambda each=each: cursor.insertText(each)) for each in suggestions(word, self.words)]
+        better = [TextAction(each, partial(cursor.insertText, each)) for each in suggestions(word, self.words)]
         none = [TextAction("No suggestions", lambda: None, on=False)]
         return [better or none, [TextAction(f"Add “{word}” to the dictionary", lambda: self._add(word), "book")]]
 
     def _add(self, word: str) -> None:
-        self.words.add(word.replace("’", "'"))
-        self.changed.emit()
+        if self.words is not None:
+            self.words.add(word.replace("’", "'"))
+            self.changed.emit()
 
 
 def chosen_language(chosen: object, known: list[str]) -> str:
@@ -98,21 +103,19 @@ class Marks(QObject):
         """The marked word at a place of the field, selected; None: there is none."""
         position = self._field.cursorForPosition(place).position()
         for each in self._field.extraSelections():
-            if each.cursor.selectionStart() <= position <= each.cursor.selectionEnd():
-                return QTextCursor(each.cursor)
+            marked = place_of(each)
+            if marked.selectionStart() <= position <= marked.selectionEnd():
+                return marked
         return None
 
     def _marked(self, start: int, end: int) -> QTextEdit.ExtraSelection:
-        made = QTextEdit.ExtraSelection()
         cursor = self._field.textCursor()
         cursor.setPosition(start)
         cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
-        made.cursor = cursor
         look = QTextCharFormat()
         look.setUnderlineStyle(QTextCharFormat.UnderlineStyle.SpellCheckUnderline)
         look.setUnderlineColor(QColor(current().danger))
-        made.format = look
-        return made
+        return highlight(cursor, look)
 
 
 def _units(text: str, place: int) -> int:

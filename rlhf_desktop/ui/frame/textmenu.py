@@ -11,7 +11,6 @@ from PySide6.QtCore import QObject, QPoint, Qt, QUrl
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
-    QApplication,
     QComboBox,
     QLabel,
     QLineEdit,
@@ -22,12 +21,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from rlhf_desktop.ui.application import application
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 
 _LONG = QPlainTextEdit | QTextEdit
 _FIELDS = (QLineEdit, QPlainTextEdit, QTextEdit, QLabel)
+Writable = QLineEdit | QPlainTextEdit | QTextEdit
+Text = Writable | QLabel
 _DEFAULT, _CUSTOM = Qt.ContextMenuPolicy.DefaultContextMenu, Qt.ContextMenuPolicy.CustomContextMenu
 
 
@@ -56,7 +58,7 @@ class TextMenus(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.more: More = lambda _text, _at: []
-        QApplication.instance().focusChanged.connect(self._take)
+        application().focusChanged.connect(self._take)
 
     def _take(self, _old: QWidget | None, now: QWidget | None) -> None:
         text = text_of(now)
@@ -65,9 +67,11 @@ class TextMenus(QObject):
             text.customContextMenuRequested.connect(self._asked)
 
     def _asked(self, at: QPoint) -> None:
-        self.show_menu(self.sender(), at)
+        text = self.sender()
+        if isinstance(text, _FIELDS):
+            self.show_menu(text, at)
 
-    def show_menu(self, text: QWidget, at: QPoint) -> QMenu:
+    def show_menu(self, text: Text, at: QPoint) -> QMenu:
         """The menu of a text, at a place in it."""
         menu = QMenu(text)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -90,14 +94,14 @@ def _add(menu: QMenu, action: TextAction) -> None:
     line.setEnabled(action.on)
 
 
-def text_of(widget: QWidget | None) -> QWidget | None:
+def text_of(widget: QWidget | None) -> Text | None:
     """The text in a control that has the focus, or the control itself; None: it is no text."""
     if isinstance(widget, QAbstractSpinBox | QComboBox):
         widget = widget.lineEdit() if not isinstance(widget, QComboBox) or widget.isEditable() else None
     return widget if isinstance(widget, _FIELDS) else None
 
 
-def groups_for(text: QWidget, at: QPoint) -> list[Group]:
+def groups_for(text: Text, at: QPoint) -> list[Group]:
     """What can be done to a text, as it is now."""
     if isinstance(text, QLabel):
         return [[TextAction("Copy", lambda: _copy(text.selectedText() or text.text()), "copy", "copy")]]
@@ -111,7 +115,7 @@ def groups_for(text: QWidget, at: QPoint) -> list[Group]:
     return [_history(text), _clipboard(text, selected), [select]]
 
 
-def _history(text: QWidget) -> Group:
+def _history(text: Writable) -> Group:
     state = text if isinstance(text, QLineEdit) else text.document()
     return [
         TextAction("Undo", text.undo, "undo", "undo", state.isUndoAvailable()),
@@ -119,7 +123,7 @@ def _history(text: QWidget) -> Group:
     ]
 
 
-def _clipboard(text: QWidget, selected: bool) -> Group:
+def _clipboard(text: Writable, selected: bool) -> Group:
     secret = isinstance(text, QLineEdit) and text.echoMode() != QLineEdit.EchoMode.Normal
     given = QGuiApplication.clipboard().mimeData()
     can_paste = text.canPaste() if isinstance(text, _LONG) else bool(given is not None and given.hasText())
@@ -131,17 +135,16 @@ def _clipboard(text: QWidget, selected: bool) -> Group:
     ]
 
 
-def _delete(text: QWidget) -> None:
+def _delete(text: Writable) -> None:
     if isinstance(text, QLineEdit):
         text.del_()
     else:
         text.textCursor().removeSelectedText()
 
 
-def _link_group(text: QWidget, at: QPoint) -> Group:
+def _link_group(text: Writable, at: QPoint) -> Group:
     """What can be done to the link under the pointer."""
-    address = text.anchorAt(at) if isinstance(text, QTextBrowser) else ""
-    if not address:
+    if not isinstance(text, QTextBrowser) or not (address := text.anchorAt(at)):
         return []
     opening = TextAction("Open this link…", lambda: text.anchorClicked.emit(QUrl(address)))
     return [opening, TextAction("Copy address", lambda: _copy(address), "link")]

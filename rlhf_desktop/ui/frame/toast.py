@@ -31,7 +31,7 @@ class Toast(QFrame):
         self.setProperty("kind", "toast")
         self._shown: Said | None = None
         self._later: list[tuple[Said, int]] = []  # what was interrupted, and the milliseconds it had left; the newest last
-        across = row(self, 0, t.SPACE_M)
+        self._across = across = row(self, 0, t.SPACE_M)
         across.setContentsMargins(t.SPACE_L, t.SPACE_XS, t.SPACE_S, t.SPACE_XS)
         self.words = ElidedLabel("")
         self.button = Button("Undo", "quiet")
@@ -89,11 +89,11 @@ class Toast(QFrame):
         self._shown = said
         self.words.setText(said.text)
         self.button.setVisible(said.undo is not None)
-        across = self.layout().contentsMargins()
-        across.setRight(t.SPACE_S if said.undo else t.SPACE_L)
-        self.layout().setContentsMargins(across)
+        margins = self._across.contentsMargins()
+        margins.setRight(t.SPACE_S if said.undo else t.SPACE_L)
+        self._across.setContentsMargins(margins)
         self.setAccessibleName(said.text)
-        self.layout().activate()
+        self._across.activate()
         self._place()
         self.show()
         self.raise_()

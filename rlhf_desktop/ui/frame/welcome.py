@@ -3,7 +3,7 @@
 from typing import Literal
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QGridLayout
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout
 
 from rlhf_desktop.core.fit import Verdict, model_fit, training_bytes
 from rlhf_desktop.core.recommended import RECOMMENDED, Recommended
@@ -90,7 +90,7 @@ class WelcomePage(Page):
         """No model could be got ready."""
         self.status.say("alert", said, "danger", "Try again")
 
-    def _buttons(self):
+    def _buttons(self) -> QHBoxLayout:
         across = row(None, 0, t.SPACE_M)
         chat = Button("Start chatting", "primary")
         sample = Button("Try the sample project")

@@ -1,5 +1,8 @@
 """The window: composes rail, header, rooms, status bar and palette, and does nothing else."""
 
+from functools import partial
+from typing import Literal, overload
+
 from PySide6.QtCore import QRect, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QVBoxLayout, QWidget
@@ -13,7 +16,7 @@ from rlhf_desktop.ui.frame.keysheet import KeySheet
 from rlhf_desktop.ui.frame.notices import NoticeBook, NoticeList, Undo
 from rlhf_desktop.ui.frame.palette import CommandPalette
 from rlhf_desktop.ui.frame.rail import Rail
-from rlhf_desktop.ui.frame.room import ROOMS, Room
+from rlhf_desktop.ui.frame.room import ROOMS, ChatPlaces, EvaluatePlaces, LabelPlaces, ModelsPlaces, NamesFocus, Room, TrainPlaces
 from rlhf_desktop.ui.frame.spelling import Spelling
 from rlhf_desktop.ui.frame.textmenu import TextMenus
 from rlhf_desktop.ui.frame.toast import Toast
@@ -65,10 +68,10 @@ class Window(QMainWindow):
         self.status.wordsRequested.connect(self.help.show_words)
         keymap.listen(self, "keys", self.show_keys)
         for name, by in (("larger text", 1), ("smaller text", -1), ("usual text", 0)):
-            keymap.listen(self, name, lambda by=by: context.theme.step_text_size(by))
+            keymap.listen(self, name, partial(context.theme.step_text_size, by))
         self._is_closed = False
         context.theme.textSizeChanged.connect(self._keep_text_size)
-        keymap.listen(self, "undo", lambda: self.toast.undo() or context.session.undoRequested.emit())
+        keymap.listen(self, "undo", self._undo)
         keymap.listen(self, "redo", context.session.redoRequested.emit)
         keymap.listen(self, "quit", self.close)
         self.header.noticesRequested.connect(self.notices.open)
@@ -105,6 +108,24 @@ class Window(QMainWindow):
         """The key of the room shown; "" for a page that is no room: the welcome, the projects."""
         return self._current
 
+    @overload
+    def room(self, key: Literal["chat"]) -> ChatPlaces: ...
+
+    @overload
+    def room(self, key: Literal["label"]) -> LabelPlaces: ...
+
+    @overload
+    def room(self, key: Literal["train"]) -> TrainPlaces: ...
+
+    @overload
+    def room(self, key: Literal["evaluate"]) -> EvaluatePlaces: ...
+
+    @overload
+    def room(self, key: Literal["models"]) -> ModelsPlaces: ...
+
+    @overload
+    def room(self, key: str) -> Room: ...
+
     def room(self, key: str) -> Room:
         """A room, made if this is its first use."""
         if key not in self._rooms:
@@ -131,7 +152,7 @@ class Window(QMainWindow):
     def focus_place(self) -> QWidget | None:
         """Where the focus belongs when nothing has taken it: what the room or page in front names."""
         front = self._rooms[self._current] if self._current else self.stack.currentWidget()
-        return front.focus_place() if hasattr(front, "focus_place") else None
+        return front.focus_place() if isinstance(front, NamesFocus) else None
 
     def _enter_room(self, key: str) -> None:
         """A room chosen on the rail, with its keys too: the focus goes with it, or the open rail would cover the room."""
@@ -139,6 +160,10 @@ class Window(QMainWindow):
         focus = QApplication.focusWidget()
         if focus is None or self.rail.isAncestorOf(focus):
             self.room(key).focus_place().setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _undo(self) -> None:
+        if not self.toast.undo():
+            self._context.session.undoRequested.emit()
 
     def _announce(self, text: str, undo: Undo | None, about: str) -> None:
         self.toast.announce(self.book.add(text, undo, about))
