@@ -7,6 +7,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit
 
+from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, Span, Spans, Thumbs
 from rlhf_desktop.feedback.protocol import PRESETS
 from rlhf_desktop.operations.bundles import export_bundle, inspect_bundle, merge_bundle
@@ -166,6 +167,28 @@ def test_lists_are_counted_one_at_a_time_and_the_last_one_is_said(qtbot, context
     go_on.set()
     qtbot.waitUntil(lambda: page.counted.text() == "2 judgements")
     assert [query.kinds for query in started] == [(), ("thumbs",)]
+
+
+def test_after_a_count_that_failed_the_list_shown_by_then_is_counted(qtbot, context, room, page, monkeypatch):
+    judge(context, 2, verdict=Thumbs(True))
+    asked, go_on = [], threading.Event()
+
+    def count(store, project, query, at_most):
+        asked.append(query)
+        if len(asked) == 1:
+            assert go_on.wait(60)
+            raise AppError("The disk could not be read.", "Try again.")
+        return measure_history(store, project, query, at_most)
+
+    monkeypatch.setattr(judgements_page, "measure_history", count)
+    room.activated()
+    qtbot.waitUntil(lambda: len(asked) == 1)
+    before = page.model
+    page.filters.kind.choose("thumbs", "thumbs")
+    qtbot.waitUntil(lambda: page.model is not before and page.model.rowCount() > 0)
+    go_on.set()
+    qtbot.waitUntil(lambda: page.counted.text() == "2 judgements")
+    assert [query.kinds for query in asked] == [(), ("thumbs",)]
 
 
 def test_chips_and_words_narrow_the_list(qtbot, context, room, page):

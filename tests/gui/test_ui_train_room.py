@@ -292,6 +292,29 @@ def test_one_look_at_a_time_and_the_newest_choices_count(qtbot, context, room, l
     assert 1 not in looked[0]  # the one between was never looked at
 
 
+def test_after_a_look_that_failed_the_newest_choices_are_looked_at(qtbot, context, room, looked, monkeypatch):
+    gate, inside = threading.Event(), threading.Event()
+
+    def look(store, workspace, project, wanted, **_chat):
+        if inside.is_set():
+            return Preflight((WELL,), estimate=replace(ESTIMATE, wall_s=240.0))
+        inside.set()
+        assert gate.wait(60)
+        raise NoSpace("The disk could not be read.")
+
+    monkeypatch.setattr("rlhf_desktop.ui.train.room.preflight", look)
+    judge(context, 12)
+    ready(qtbot, room)
+    room.overview.open_panel("reward")
+    panel = room.overview.panel
+    panel.tell_plan()
+    qtbot.waitUntil(inside.is_set)
+    panel._choose_preset(plan.PRESETS[2])
+    panel.tell_plan()
+    gate.set()
+    qtbot.waitUntil(lambda: "4 min" in panel.preflight.cost.text())
+
+
 # --- what it takes, before it starts
 
 
@@ -396,7 +419,7 @@ def test_what_is_read_while_something_else_comes_to_count_is_read_again(qtbot, c
     judge(context, 3)
     context.session.feedbackChanged.emit()
     go.set()
-    qtbot.waitUntil(lambda: room._known is not None and not room._loading)
+    qtbot.waitUntil(lambda: room._known is not None and not room._reads.busy)
     assert room._known.outlook.judgements == 3
 
 

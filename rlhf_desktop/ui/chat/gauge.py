@@ -11,6 +11,7 @@ from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Completion, Done, Measured, Sampling
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.context import Session
+from rlhf_desktop.ui.one_at_a_time import OneAtATime
 
 _PAUSE_MS = 400  # what is being typed is measured when the typing pauses
 _NEARLY = 0.9
@@ -100,7 +101,7 @@ class Gauge(QObject):
         self.reading = Reading()
         self._request = self._timed = ""  # the measurement and the answer that are waited for
         self._stale = ""  # a measurement of what is no longer shown
-        self._again = False
+        self._measures = OneAtATime(self._measure)  # the worker may be at work for a while
         self._begun_s = self._first_s = 0.0
         self._room = 0
         self._pause = QTimer(self)
@@ -125,16 +126,22 @@ class Gauge(QObject):
         self._pause.stop()
         asked = self._asked()
         if asked is None or self._session.server is not None:
+            self._measures.forget()
             self._show(Reading())
-        elif self._request:
-            self._again = True  # one at a time: the worker may be at work for a while
-        elif self._client.loaded is not None and self._client.quiet:
+        else:
+            self._measures.ask(asked)
+
+    def _measure(self, asked: Asked) -> None:
+        if self._client.loaded is not None and self._client.quiet:
             self._room = asked.sampling.max_new_tokens
             self._request = self._client.measure(asked.prompt, asked.sampling)
+        else:
+            self._measures.done()
 
     def forget(self) -> None:
         """Another conversation, or another model: nothing that was measured holds."""
         self._stale = self._request
+        self._measures.forget()
         self._show(Reading())
         self.look_soon()
 
@@ -145,9 +152,7 @@ class Gauge(QObject):
 
     def _close(self) -> None:
         self._request = ""
-        if self._again:
-            self._again = False
-            self.look_soon()
+        self._measures.done()
 
     def _measured(self, reply: Measured) -> None:
         if reply.id != self._request:

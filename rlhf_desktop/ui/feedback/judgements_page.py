@@ -8,6 +8,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLineEdit, QStackedWidget, QWidget
 
 from rlhf_desktop.core.errors import AppError
+from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.judgements import Judgement
 from rlhf_desktop.operations.history import HistoryCount, HistoryItem, HistoryRow, history_item, measure_history
 from rlhf_desktop.store.history import HistoryQuery
@@ -19,6 +20,7 @@ from rlhf_desktop.ui.feedback.filters import Filters
 from rlhf_desktop.ui.feedback.revising import RevisingPage
 from rlhf_desktop.ui.feedback.table import COLUMNS, HistoryModel, HistoryTable
 from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.one_at_a_time import OneAtATime
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -48,7 +50,7 @@ class JudgementsPage(QStackedWidget):
         self.model: HistoryModel | None = None
         self._coming: HistoryModel | None = None  # the list asked for last: shown, or about to be
         self._listed: tuple[str, HistoryQuery] | None = None  # of which project, and what
-        self._counting: tuple[str, HistoryQuery] | None = None  # the list whose length is being counted
+        self._counts = OneAtATime(self._count)  # a search counts for longer than one types
         self._sized_for = ""  # the project known to have judgements, or none
         self._chosen: str | None = None  # the judgement shown beside the table
         self.empty = EmptyState(
@@ -166,29 +168,24 @@ class JudgementsPage(QStackedWidget):
         if place is None:
             self._show(model)
 
-    def _count(self) -> None:
-        """Say how long the list is, once its rows are there. One count at a time: a search counts for longer than one types."""
-        if self._counting is not None or self._listed is None:
-            return
-        context, self._counting = self._context, self._listed
-        context.tasks.run(
-            measure_history, context.store, context.session.project, self._listed[1], _MANY,
-            on_success=self._say_count, on_failure=self._not_counted,
+    def _count(self, project: Project, query: HistoryQuery) -> None:
+        """Say how long the list is, once its rows are there."""
+        self._context.tasks.run(
+            measure_history, self._context.store, project, query, _MANY,
+            on_success=lambda found: self._say_count((project.id, query), found), on_failure=self._not_counted,
         )  # fmt: skip
 
     def _not_counted(self, trouble: AppError) -> None:
-        self._counting = None
         self.counted.clear()
         self._context.session.troubled.emit(trouble)
+        self._counts.done()
 
-    def _say_count(self, found: HistoryCount) -> None:
-        counted, self._counting = self._counting, None
-        if counted is None or counted != self._listed:
-            self._count()
-        else:
+    def _say_count(self, counted: tuple[str, HistoryQuery], found: HistoryCount) -> None:
+        if counted == self._listed:
             less = counted[1].standing and found.in_effect is None
             self.counted.setText(f"{found.words(_MANY)}{', less those that were taken back' if less else ''}")
             self.nothing.setVisible(found.rows == 0)
+        self._counts.done()
 
     def _show(self, model: HistoryModel) -> None:
         if self.model is not None and self.model is not model:
@@ -215,7 +212,8 @@ class JudgementsPage(QStackedWidget):
             self._mark(model, [numbers[key] for key in place.marked if key in numbers])
             self.table.verticalScrollBar().setValue(place.top)
         self._show_selected()
-        self._count()
+        if self._listed is not None:
+            self._counts.ask(self._context.session.project, self._listed[1])
 
     def _mark(self, model: HistoryModel, numbers: Iterable[int]) -> None:
         """Select these rows besides."""

@@ -33,6 +33,7 @@ from rlhf_desktop.ui.help.first_round import FirstRound
 from rlhf_desktop.ui.judging.undoing import Undoing
 from rlhf_desktop.ui.label.ahead import WriteAhead
 from rlhf_desktop.ui.loading import LoadingKeeper
+from rlhf_desktop.ui.one_at_a_time import OneAtATime
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.projects.desk import ProjectDesk
 
@@ -63,7 +64,7 @@ class Desk(QObject):
         self._outlook: Outlook | None = None
         self.first_round = FirstRound(window.first_round, context.store.settings, self._go_to_step)
         window.help.pane.offer("first-round", "Show these steps in the window", self.first_round.show)
-        self._counting = self._count_again = False
+        self._counts = OneAtATime(self._count)
         self._named = ""  # the project whose name the header shows
         self._asleep_for = ""  # the run that has the chat's memory
         self._training = False
@@ -255,14 +256,13 @@ class Desk(QObject):
     # --- project and header
 
     def show_project(self) -> None:
-        """Refresh the header: at once the name, and the counts when they are there; one count at a time."""
+        """Refresh the header: at once the name, and the counts when they are there."""
         self._show_name()
-        if self._counting:
-            self._count_again = True
-            return
-        self._counting, self._count_again = True, False
-        context, project = self._context, self._context.session.project
-        self._context.tasks.run(
+        self._counts.ask(self._context.session.project)
+
+    def _count(self, project: Project) -> None:
+        context = self._context
+        context.tasks.run(
             outlook, context.store, context.queue, project, context.session.base,
             on_success=lambda found: self._counted(project, found), on_failure=self._not_counted,
         )  # fmt: skip
@@ -275,19 +275,16 @@ class Desk(QObject):
             self._window.header.show_project(project.name, "", "")
 
     def _counted(self, project: Project, found: Outlook) -> None:
-        self._counting, now = False, self._context.session.project
+        now = self._context.session.project
         if project.id == now.id:
             self._outlook = found
             self._window.header.show_project(now.name, found.words, found.step.sentence)
             self.first_round.update(found)
-        if self._count_again:
-            self.show_project()
+        self._counts.done()
 
     def _not_counted(self, trouble: AppError) -> None:
-        self._counting = False
         self._context.session.troubled.emit(trouble)
-        if self._count_again:
-            self.show_project()
+        self._counts.done()
 
     def _go_to_next_step(self) -> None:
         if self._outlook is None:

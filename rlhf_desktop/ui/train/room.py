@@ -32,6 +32,7 @@ from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.form_drafts import FormDrafts
 from rlhf_desktop.ui.frame.standing import chat_tenant
+from rlhf_desktop.ui.one_at_a_time import OneAtATime
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.reports import show_report
 from rlhf_desktop.ui.train.comparepage import Compared, ComparePage
@@ -79,12 +80,11 @@ class TrainRoom(QObject):
         self.comparison: ComparePage | None = None
         self.follower: RunFollower | None = None
         self._run: RunFolder | None = None
-        self._loading = self._again = False
+        self._reads = OneAtATime(self._read)
         self._stale = False  # what is being read is of feedback, or a project, that is another now
         self._front = False
         self._known: Known | None = None  # kept between refreshes; it changes with the feedback and with what has ended
-        self._looking = False  # at a plan: one look at a time, so that looks leave threads for everything else
-        self._look_next: StartRequest | None = None  # the newest plan, when the look under way is at an older one
+        self._looks = OneAtATime(self._look_at)  # at a plan: they leave threads for everything else
         self.measuring = LongWork("measuring this computer", parent=self)
         self._clock = QTimer(self)
         self._clock.setInterval(_REFRESH_MS)
@@ -142,11 +142,11 @@ class TrainRoom(QObject):
     # --- the overview
 
     def refresh(self) -> None:
-        """Read runs, adapters and (when it may have changed) readiness, off this thread; one look at a time."""
-        if self._loading:
-            self._again = True
-            return
-        self._loading, self._again, self._stale = True, False, False
+        """Read runs, adapters and (when it may have changed) readiness, off this thread."""
+        self._reads.ask()
+
+    def _read(self) -> None:
+        self._stale = False
         self._context.tasks.run(
             self._load, self._context.session.base, self._known, on_success=self._loaded, on_failure=self._load_failed
         )
@@ -179,18 +179,16 @@ class TrainRoom(QObject):
         return Known(found, dict.fromkeys(_CURVED, hint), chains, costs, stamp)
 
     def _loaded(self, found: tuple[Known, TrainFacts]) -> None:
-        self._loading = False
         if not self._stale:
             self._known, facts = found
             base = self._context.session.base
             self.overview.show_facts(facts, base.name if base else "", self._context.session.adapter)
-        if self._again:
-            self.refresh()
+        self._reads.done()
 
     def _load_failed(self, trouble: AppError) -> None:
-        self._loading = False
         self._clock.stop()  # say it once, not every second
         self._context.session.troubled.emit(trouble)
+        self._reads.done()
 
     def _refresh_in_front(self) -> None:
         if self._front and self.page is None and self.comparison is None:
@@ -209,11 +207,13 @@ class TrainRoom(QObject):
 
     def _look_before(self, request: StartRequest) -> None:
         """Work out what the run would take, and whether anything stands in its way."""
+        self._looks.ask(request)
+
+    def _look_at(self, request: StartRequest) -> None:
         context, base = self._context, self._context.session.base
-        if self._looking:
-            self._look_next = request
-        elif base is not None:
-            self._looking = True
+        if base is None:
+            self._looks.done()
+        else:
             panel, project, wanted = self.overview.panel, context.session.project, self._plan(request, base)
             chat = chat_tenant(context.chat, base)
             context.tasks.run(
@@ -227,19 +227,16 @@ class TrainRoom(QObject):
         return RunPlan(request.algorithm, base, request.settings, request.start, request.reward)
 
     def _looked(self, found: tuple[StartPanel | None, RunPlan, Preflight]) -> None:
-        self._looking, late = False, self._look_next
-        if late is not None:
-            self._look_next = None
-            self._look_before(late)
-        elif (panel := found[0]) is not None and self.overview.panel is panel:  # still open
-            _panel, wanted, seen = found
+        panel, wanted, seen = found
+        if not self._looks.overtaken and panel is not None and self.overview.panel is panel:  # still open
             panel.show_preflight(seen)
             if seen.estimate is not None:
                 self.overview.show_estimate(wanted.algorithm, seen.estimate, not wanted.settings)
+        self._looks.done()
 
     def _look_failed(self, trouble: AppError) -> None:
-        self._looking, self._look_next = False, None
         self._context.session.troubled.emit(trouble)
+        self._looks.done()
 
     def _measure(self) -> None:
         """Measure this computer's speed with the base model, once; then the time is known."""
