@@ -11,7 +11,7 @@ from rlhf_desktop.jobs.adapters import IMPORTED
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.models.lineage import AdapterEntry, LineageRow, lineage
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.train.wording import RECIPES
+from rlhf_desktop.ui.train.wording import recipe_of
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
 from rlhf_desktop.ui.widgets.surfaces import Card, ConfirmRow, clear, column, hairline, row
 from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption
@@ -157,7 +157,7 @@ class BaseCard(Card):
 
     def _add(self, found: LineageRow, current: bool) -> None:
         entry = found.entry
-        recipe = next((recipe for name, recipe in RECIPES.items() if name == entry.algorithm), None)
+        recipe = recipe_of(entry.algorithm)
         usable, came = entry.kind == "policy", entry.run_id.startswith(IMPORTED)
         parts = [recipe.title] if recipe else []
         parts += [entry.measure] if entry.measure else []

@@ -12,7 +12,7 @@ from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.growing import keep_grown
 from rlhf_desktop.ui.train.statechip import StateChip
-from rlhf_desktop.ui.train.wording import LIVE, RECIPES
+from rlhf_desktop.ui.train.wording import LIVE, recipe_of
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
 from rlhf_desktop.ui.widgets.surfaces import Card, ConfirmRow, column, row, widgets_in
 from rlhf_desktop.ui.widgets.text import ElidedLabel, caption
@@ -122,7 +122,7 @@ class RunRow(Card):
 
 
 def _subtitle(run: RunSummary, place: int, waiting: int) -> str:
-    recipe = RECIPES.get(run.algorithm)  # type: ignore[call-overload]
+    recipe = recipe_of(run.algorithm)
     made = words.ago(datetime.fromisoformat(run.created).timestamp()) if run.created else ""
     said = _doing(run) if run.state == "running" else run.message if run.state in ("interrupted", "failed") else ""
     said = ("next" if place == 0 else f"{words.ordinal(place + 1)} of {waiting} waiting") if run.state == "queued" else said

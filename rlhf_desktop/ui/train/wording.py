@@ -70,6 +70,11 @@ RECIPES: dict[Algorithm, Recipe] = {
 assert tuple(RECIPES) == ALGORITHMS
 
 
+def recipe_of(algorithm: str) -> Recipe | None:
+    """The recipe of that name; None for one that this version does not know."""
+    return next((recipe for name, recipe in RECIPES.items() if name == algorithm), None)
+
+
 @dataclass(frozen=True)
 class StateWords:
     """How a run's state looks: always an icon and a word, the tone is only an addition."""
