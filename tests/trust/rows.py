@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 LOST, DRAFTS, DAMAGED, LEFT = "judgements lost", "drafts lost", "damaged", "files left over"
+WORDS = "files with erased words"
 EMPTY, RAW, NO_REMEDY = "opened with less than the last backup", "raw errors", "errors without a remedy"
 
 
@@ -44,7 +45,28 @@ class Row:
 _OPERATIONS = "tests/unit/operations/test_operations_"
 _RESTORING = f"{_OPERATIONS}restoring.py::test_"
 
+_ERASED = {WORDS: 0, LEFT: 0, LOST: 0, DAMAGED: 0}
+
 ROWS = (
+    Row(
+        "erase-kills",
+        "kill −9 while judgements are erased, before and within each change of disk and database; then the next start",
+        "kills",
+        f"{_OPERATIONS}erase_resumed.py::test_an_erase_that_is_killed_is_finished_at_the_next_start",
+        short=60,
+        full=200,
+        may=_ERASED,
+        portion=50,
+    ),
+    Row(
+        "merge-kills",
+        "kill −9 while a colleague’s bundle is merged with its erasures; then the next start",
+        "kills",
+        "tests/trust/test_trust_merge_kills.py",
+        short=30,
+        full=50,
+        may=_ERASED,
+    ),
     Row(
         "label-kills",
         "kill −9 of the window while it labels",
