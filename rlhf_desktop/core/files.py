@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,18 +19,19 @@ _BINARY = getattr(os, "O_BINARY", 0)  # Windows otherwise writes two bytes for e
 
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-_DISK_FULL_WORDS = ("no space left on device", "disk quota exceeded", "(os error 28)", "(os error 122)", "(os error 112)")
+_DISK_FULL_WORDS = re.compile(
+    r"no space left on device|disk quota exceeded|\(os error (?:28|122|112)\)|\d+ requested and \d+ written"  # the last is numpy's
+)
 
 
 def is_disk_full(problem: BaseException) -> bool:
     """Whether an exception is the system's "no space left", on the disk or of this user's share of it.
 
-    Whatever its class: libraries that are not written in Python (safetensors, pyarrow) have errors of their own, which say it in
-    words.
+    Whatever its class: safetensors, pyarrow and numpy have errors of their own, which say it in words.
     """
     if isinstance(problem, OSError) and problem.errno is not None:
         return problem.errno in _DISK_FULL or getattr(problem, "winerror", None) == _WINDOWS_DISK_FULL
-    return any(words in str(problem).lower() for words in _DISK_FULL_WORDS)
+    return _DISK_FULL_WORDS.search(str(problem).lower()) is not None
 
 
 def sha256_file(path: Path) -> str:
@@ -106,11 +108,13 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
 
 
 def append_jsonl(path: Path, row: Any) -> None:
-    """Append one whole line in a single write, so that readers that frame on newlines never see a mixture."""
+    """Append a line in a single write, so that readers that frame on newlines never see a mixture; nothing of it if it raises."""
     line = (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8")
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, 0o600)
     try:
-        os.write(fd, line)
+        if (written := os.write(fd, line)) < len(line):  # the disk took a part, and would say so only at the next write
+            os.ftruncate(fd, os.fstat(fd).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     finally:
         os.close(fd)
 

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from rlhf_desktop.core.recipes import Algorithm, Quantization
 
+DISK_FULL = ("The disk is full.", "Free some space, then press Resume: the last checkpoint is safe.")
+DISK_FULL_EXIT = 28  # of a training process that had no room to say so; the number is ENOSPC's
+
 
 class Value(BaseModel):
     """A frozen, versioned value that crosses a file or a process."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rlhf_desktop.core.runs import Failed, Finished, RunEvent, RunState
+from rlhf_desktop.core.runs import DISK_FULL, DISK_FULL_EXIT, Failed, Finished, RunEvent, RunState
 
 _RESUME = "Press Resume to go on from the last checkpoint."
 
@@ -30,6 +30,8 @@ def decide(exit_code: int | None, signal: str | None, words: list[RunEvent], *, 
             return _finished(event)
         if isinstance(event, Failed):
             return Outcome("failed", event.message, event.hint)
+    if exit_code == DISK_FULL_EXIT:
+        return Outcome("failed", *DISK_FULL)
     if signal is not None:
         return _killed(signal, asked)
     if exit_code is not None:

@@ -101,6 +101,7 @@ DRIVER = choose_driver()
 Database = importlib.import_module("sqlite_utils").Database  # imported only now that the driver has been chosen
 _TROUBLES: tuple[type[Exception], ...] = (DRIVER.DatabaseError, standard.DatabaseError)
 _DAMAGE = ("malformed", "not a database", "corrupt", "vtable constructor failed", "could not decode")  # the last: of text
+_FULL, _IO_ERROR = 13, 10  # SQLite's codes: where a table of the search fails for a full disk, its words do not tell
 _BUGS: tuple[type[Exception], ...] = (DRIVER.ProgrammingError, standard.ProgrammingError)  # a closed store, wrong SQL: ours
 
 
@@ -111,8 +112,8 @@ def version(driver: Any = DRIVER) -> tuple[int, ...]:
 
 def in_plain_words(problem: Exception) -> AppError:
     """What a driver's error means to the user."""
-    text = str(problem).lower()
-    if "is full" in text:
+    text, code = str(problem).lower(), getattr(problem, "sqlite_errorcode", 0) & 0xFF
+    if "is full" in text or code == _FULL:
         return NoSpace(
             "There is no space left for the database; nothing of this step was saved.",
             "Free some space on its disk, then do it again. Everything saved before is safe.",
@@ -130,9 +131,9 @@ def in_plain_words(problem: Exception) -> AppError:
             "Check that its folder exists and belongs to you, or choose another workspace.",
             repr(problem),
         )
-    if any(sign in text for sign in _DAMAGE):
+    if any(sign in text for sign in _DAMAGE) and code != _IO_ERROR:
         return damaged(repr(problem))
-    if "disk i/o" in text:
+    if "disk i/o" in text or code == _IO_ERROR:
         return StoreTrouble(
             "The disk failed while the database was in use; nothing of this step was saved.",
             "Check that the disk is connected and has free space, then try again.",

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from rlhf_desktop.core.errors import AppError, StoreTrouble
+from rlhf_desktop.core.errors import AppError, BadInput, NotAccepted, StoreTrouble
 from rlhf_desktop.store.driver import DRIVER, Connection, Row
 from rlhf_desktop.store.judgements import JudgementStore
 from rlhf_desktop.store.standing import StandingStore
@@ -99,7 +99,7 @@ def _add(into: Connection, table: str, row: Row) -> bool:
     marks = ", ".join("?" * len(row))
     try:
         return into.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})", list(row.values())) > 0
-    except AppError:
+    except (NotAccepted, BadInput):  # not a full disk: what would fit is not left out unsaid
         return False
 
 

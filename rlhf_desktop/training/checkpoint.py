@@ -14,6 +14,7 @@ from torch import Tensor
 from rlhf_desktop.core.errors import NoSpace
 from rlhf_desktop.core.files import fsync_dir, fsync_file, is_disk_full, sha256_file, write_json
 from rlhf_desktop.core.platform import remove_tree, rename
+from rlhf_desktop.core.runs import DISK_FULL
 
 KEEP = 2
 TENSORS, EXTRAS, MANIFEST = "state.safetensors", "state.json", "manifest.json"
@@ -51,9 +52,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         remove_tree(temporary, ignore_errors=True)
         if not is_disk_full(problem):
             raise
-        raise NoSpace(
-            "The disk is full.", "Free some space, then press Resume: the last checkpoint is safe.", str(problem)
-        ) from None
+        raise NoSpace(*DISK_FULL, str(problem)) from None
     for old in (*_steps(folder)[KEEP:], *folder.glob(".step-*.tmp")):  # the latter by a process that was killed while it wrote
         remove_tree(old, ignore_errors=True)  # what cannot be deleted yet is at the next checkpoint
     return final

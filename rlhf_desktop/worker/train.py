@@ -1,7 +1,7 @@
 """`python -m rlhf_desktop.worker train RUN_FOLDER`: one run, from its frozen folder to its adapter.
 
 Exit codes: 0 the run ended by itself (a `finished` event says how), 1 an expected trouble (an `error` event says which);
-anything else is a crash, and the run can be resumed.
+28 a full disk that has no room for such an event; anything else is a crash, and the run can be resumed.
 """
 
 import sys
@@ -14,6 +14,7 @@ from rlhf_desktop.core.crash import bug_report
 from rlhf_desktop.core.errors import AppError, NoSpace
 from rlhf_desktop.core.files import is_disk_full
 from rlhf_desktop.core.recipes import Algorithm
+from rlhf_desktop.core.runs import DISK_FULL, DISK_FULL_EXIT
 from rlhf_desktop.inference.device import free_cache, is_dead, is_out_of_memory
 from rlhf_desktop.training.cohort import refuse_untested
 from rlhf_desktop.training.dpo import DpoTrainer
@@ -39,13 +40,11 @@ def main(argv: Sequence[str]) -> int:
     try:
         train(run)
     except AppError as trouble:
-        run.emit("error", message=trouble.message, hint=trouble.hint, detail=trouble.detail)
-        return 1
+        return _report(run, trouble)
     except Exception as problem:
         if not (known := _known(problem)):
             raise
-        _report(run, known)
-        return 1
+        return _report(run, known)
     return 0
 
 
@@ -72,7 +71,7 @@ def _train(run: RunFiles) -> None:
 def _known(problem: Exception) -> AppError | None:
     """What the disk, the card or the memory has done to us, if it is that."""
     if is_disk_full(problem):
-        return NoSpace("The disk is full.", "Free some space, then press Resume: the last checkpoint is safe.", str(problem))
+        return NoSpace(*DISK_FULL, str(problem))
     if is_dead(problem):
         return AppError("The graphics card has failed.", "Press Resume: the last checkpoint is safe.", str(problem))
     if is_out_of_memory(problem):
@@ -80,9 +79,12 @@ def _known(problem: Exception) -> AppError | None:
     return None
 
 
-def _report(run: RunFiles, trouble: AppError) -> None:
-    """Say a trouble where there may be no room left to say it."""
+def _report(run: RunFiles, trouble: AppError) -> int:
+    """Say a trouble where there may be no room left to say it; then the exit code has to."""
     try:
         run.emit("error", message=trouble.message, hint=trouble.hint, detail=trouble.detail)
     except OSError as problem:
+        if is_disk_full(problem):
+            return DISK_FULL_EXIT
         print(bug_report(problem), file=sys.stderr)
+    return 1

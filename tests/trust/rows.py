@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 LOST, DRAFTS, DAMAGED, LEFT = "judgements lost", "drafts lost", "damaged", "files left over"
 WORDS = "files with erased words"
+HALF, STUCK = "half done", "not working again"
 EMPTY, RAW, NO_REMEDY = "opened with less than the last backup", "raw errors", "errors without a remedy"
 
 
@@ -46,6 +47,13 @@ _OPERATIONS = "tests/unit/operations/test_operations_"
 _RESTORING = f"{_OPERATIONS}restoring.py::test_"
 
 _ERASED = {WORDS: 0, LEFT: 0, LOST: 0, DAMAGED: 0}
+
+
+def _full_disk(name: str, title: str, short: int = 25) -> Row:
+    tests = f"tests/trust/test_trust_full_disks.py::test_a_full_disk_is_said_and_nothing_is_half_done[{name}]"
+    may = {RAW: 0, HALF: 0, STUCK: 0}
+    return Row(f"full-{name}", f"a disk that is full at one of 25 levels while {title}", "full disks", tests, short, 25, may)
+
 
 ROWS = (
     Row(
@@ -105,6 +113,14 @@ ROWS = (
         full=100,
         may={LOST: 0, DAMAGED: 0, LEFT: 0},
     ),
+    _full_disk("import", "a file is imported"),
+    _full_disk("judge", "somebody judges"),
+    _full_disk("erase", "judgements are erased"),
+    _full_disk("backup", "the database is backed up"),
+    _full_disk("restore", "a backup is restored"),
+    _full_disk("export", "feedback is exported"),
+    _full_disk("checkpoint", "a run writes checkpoints and its result"),
+    _full_disk("gguf", "a model is exported as GGUF or for transformers"),
     Row(
         "damage",
         "databases damaged by flipped bits, cut ends, zeroes and noise, in the file or in its journal",

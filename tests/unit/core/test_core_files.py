@@ -7,7 +7,7 @@ import pytest
 import rlhf_desktop
 from rlhf_desktop.core import files, platform
 from rlhf_desktop.core.errors import BadInput
-from rlhf_desktop.core.files import append_jsonl, discard, fsync_file, read_jsonl
+from rlhf_desktop.core.files import append_jsonl, discard, fsync_file, is_disk_full, read_jsonl
 
 
 def test_a_folder_that_is_held_is_not_removed_and_the_user_is_told(tmp_path, monkeypatch) -> None:
@@ -70,3 +70,22 @@ def test_a_written_text_has_the_same_bytes_on_every_system() -> None:
                 told = ast.unparse(node)
                 assert "utf-8" in told, f"{file}:{node.lineno}"
                 assert "newline" in told or "svg" in told or file.parts[-2:] in (("cli", "main.py"), ("theme", "style.py")), told
+
+
+def test_a_line_that_a_full_disk_cuts_is_not_there_and_said(tmp_path, monkeypatch):
+    append_jsonl(tmp_path / "rows", {"n": 1})
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, line: write(fd, line[:5]))
+    with pytest.raises(OSError, match="No space left") as full:
+        append_jsonl(tmp_path / "rows", {"n": 2})
+    assert is_disk_full(full.value)
+    monkeypatch.undo()
+    append_jsonl(tmp_path / "rows", {"n": 3})
+    assert list(read_jsonl(tmp_path / "rows")) == [{"n": 1}, {"n": 3}]
+
+
+@pytest.mark.parametrize("said", ["8192 requested and 4016 written", "No space left on device", "x (os error 28)"])
+def test_a_full_disk_is_known_by_the_words_of_libraries(said):
+    assert is_disk_full(OSError(said))
+    assert is_disk_full(RuntimeError(said))
+    assert not is_disk_full(OSError("5 requested"))

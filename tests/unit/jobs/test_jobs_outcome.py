@@ -1,6 +1,6 @@
 import pytest
 
-from rlhf_desktop.core.runs import Failed, Finished, Logged
+from rlhf_desktop.core.runs import DISK_FULL, DISK_FULL_EXIT, Failed, Finished, Logged
 from rlhf_desktop.jobs.outcome import decide
 
 
@@ -49,3 +49,8 @@ def test_the_newest_word_counts() -> None:
     words = [Failed(seq=1, time=1, message="No space.", hint=""), Finished(seq=2, time=2, outcome="done")]
     assert decide(0, None, words).state == "done"
     assert decide(0, None, words[::-1]).state == "failed"
+
+
+def test_a_full_disk_without_room_for_a_word_is_told_by_the_exit_code() -> None:
+    found = decide(DISK_FULL_EXIT, None, [])
+    assert (found.state, found.message, found.hint) == ("failed", *DISK_FULL)

@@ -175,6 +175,13 @@ def test_every_trouble_has_plain_words_and_a_remedy(said, kind, words):
     assert said in trouble.detail
 
 
+@pytest.mark.parametrize(("code", "kind"), [(13, NoSpace), (10, StoreTrouble), (4874, StoreTrouble), (11, Damaged)])
+def test_a_table_of_the_search_that_fails_for_a_full_disk_is_no_damage(code, kind):
+    problem = DRIVER.OperationalError("vtable constructor failed: chat_search")
+    problem.sqlite_errorcode = code
+    assert type(in_plain_words(problem)) is kind
+
+
 def test_a_bug_of_ours_is_not_dressed_up(connection):
     with pytest.raises(DRIVER.ProgrammingError):
         connection.rows("SELECT ?", ())

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from store_helpers import lived, ranked, user
 
-from rlhf_desktop.core.errors import StoreTrouble
+from rlhf_desktop.core.errors import NoSpace, StoreTrouble
 from rlhf_desktop.store.backups import back_up, check_health
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.driver import Connection
@@ -175,3 +175,13 @@ def test_of_what_is_no_database_nothing_is_read(tmp_path):
         migrate(into)
         with pytest.raises(StoreTrouble, match="Nothing can be read"):
             salvage(tmp_path / "noise.db", into)
+
+
+def test_a_full_disk_is_said_and_nothing_that_would_fit_is_left_out(file, tmp_path):
+    with closing(Connection(tmp_path / "new.db")) as into:
+        migrate(into)
+        (pages,) = into.raw.execute("PRAGMA page_count").fetchone()
+        into.raw.execute(f"PRAGMA max_page_count = {pages + 8}")
+        with pytest.raises(NoSpace):
+            salvage(file, into)
+        assert into.rows("SELECT id FROM judgements") == []
