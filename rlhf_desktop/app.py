@@ -18,6 +18,7 @@ from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs.commands import package_parent, worker_command, worker_environment
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.window_lock import Holder, WindowLock
+from rlhf_desktop.operations.encryption import seal_rest
 from rlhf_desktop.operations.opening import open_store
 from rlhf_desktop.operations.projects import open_project
 from rlhf_desktop.operations.restoring import DatabaseGone, Restored, restored_words
@@ -163,6 +164,7 @@ class Desktop(QObject):
         self._garbage.release()
         self._server.close()
         self._store.close()
+        seal_rest(self.context.workspace)
 
     def _close(self) -> None:
         """The window is closed: end the chat worker, then the program. Runs belong to the supervisor and go on."""

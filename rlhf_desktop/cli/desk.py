@@ -20,6 +20,7 @@ from rlhf_desktop.jobs.chat_client import ChatWorker
 from rlhf_desktop.jobs.device import tell_device
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.operations import projects
+from rlhf_desktop.operations.encryption import seal_rest
 from rlhf_desktop.operations.opening import open_store
 from rlhf_desktop.operations.outlook import Outlook, outlook
 from rlhf_desktop.operations.rows import disk_troubles
@@ -42,6 +43,7 @@ class Desk:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._opened.close()
+        seal_rest(self._options.workspace)
 
     @cached_property
     def workspace(self) -> Workspace:

@@ -15,6 +15,7 @@ from rlhf_desktop.core.platform import fsync_dir as fsync_dir  # offered here to
 from rlhf_desktop.core.platform import remove_tree, rename, replace
 
 _WINDOWS_DISK_FULL = 112  # ERROR_DISK_FULL
+_BLOCK_BYTES = 2**20
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows otherwise writes two bytes for each end of a line
 
 
@@ -71,6 +72,16 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
         raise
     fsync_dir(path.parent)
+
+
+def overwrite(file: BinaryIO) -> None:
+    """Write zeros over the whole of an open file."""
+    left = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    while left > 0:
+        left -= file.write(bytes(min(left, _BLOCK_BYTES)))
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def fsync_file(path: Path) -> None:

@@ -6,9 +6,10 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from rlhf_desktop.core.files import canonical_json, read_jsonl, sha256_text, write_atomic
+from rlhf_desktop.core.files import canonical_json, sha256_text, write_atomic
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.runs import Value
+from rlhf_desktop.core.sealing import read_lines
 
 Split = Literal["train", "heldout"]
 
@@ -123,8 +124,8 @@ def write_snapshot(path: Path, rows: Iterable[SnapshotRow]) -> str:
 
 
 def read_snapshot(path: Path) -> list[SnapshotRow]:
-    """The rows of a snapshot, validated."""
-    return [parse_row.validate_python(row) for row in read_jsonl(path)]
+    """The rows of a snapshot, validated. Raises as `core.sealing.read_bytes`."""
+    return [parse_row.validate_python(row) for row in read_lines(path)]
 
 
 def with_their_marks(rows: Iterable[AnyRow]) -> list[tuple[AnyRow, list[RatedAnswers]]]:

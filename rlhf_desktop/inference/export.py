@@ -20,6 +20,7 @@ from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.core.files import write_json
 from rlhf_desktop.core.modelfiles import check_model, read_tensors
 from rlhf_desktop.core.rewardfiles import HEADS, REWARD
+from rlhf_desktop.core.sealing import is_sealed
 from rlhf_desktop.core.weightnames import stored_names
 from rlhf_desktop.inference.adapters import AdapterFiles, adapted_paths, read_adapter, scaling_of, write_adapter
 
@@ -70,7 +71,7 @@ def export_peft(adapter: Path, base_name: str, target: Path) -> None:
         if (file.parent / HEADS).is_file():
             shutil.copyfile(file.parent / HEADS, folder / HEADS)
     for name in (REWARD, "README.md"):
-        if (adapter / name).is_file():
+        if (adapter / name).is_file() and not is_sealed(adapter / name):
             shutil.copyfile(adapter / name, target / name)
 
 
@@ -156,6 +157,6 @@ def copy_beside(base: Path, target: Path) -> None:
 def _card(title: str, adapter: Path | None) -> str:
     what = "The base model as it is." if adapter is None else "A base model with an adapter merged into its weights, in float32."
     own = adapter / "README.md" if adapter else None
-    made = own.read_text("utf-8").split("---\n", 2)[-1] if own and own.is_file() else ""
+    made = own.read_text("utf-8").split("---\n", 2)[-1] if own and own.is_file() and not is_sealed(own) else ""
     head = f"# {' '.join(title.split())}\n\n{what} Exported by RLHF Desktop. The base model's licence applies to it."
     return f"{head}\n\n{made}".rstrip() + "\n"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from rlhf_desktop.core.runs import RunEvent, parse_event
+from rlhf_desktop.core.sealing import open_to_read
 
 if TYPE_CHECKING:
     from rlhf_desktop.jobs.runfolder import RunFolder
@@ -38,7 +39,7 @@ class EventReader:
             most_bytes: Stop after about so many, at the end of a line; `behind` then says that there is more. -1: read all.
         """
         try:
-            with self.path.open("rb") as f:
+            with open_to_read(self.path) as f:
                 size = f.seek(0, os.SEEK_END)
                 if size < self.offset:
                     self._start_over()
@@ -52,6 +53,14 @@ class EventReader:
         self.behind = whole > 0 and self.offset + whole < size
         self.offset += whole
         return list(self._parse(chunk[:whole].splitlines()))
+
+    def begin_near_end(self, most_bytes: int) -> None:
+        """Leave out all but the last of what is there."""
+        try:
+            with open_to_read(self.path) as f:
+                self.offset = max(0, f.seek(0, os.SEEK_END) - most_bytes)
+        except FileNotFoundError:
+            self.offset = 0
 
     def _start_over(self) -> None:
         self.notes.append("The file has become shorter, so it is read again from its start.")
@@ -69,8 +78,7 @@ class EventReader:
 def tail_events(path: Path) -> list[RunEvent]:
     """The events in the last 64 KiB: what a list of runs needs to show, at the same price for a long run as for a short one."""
     reader = EventReader(path)
-    size = path.stat().st_size if path.exists() else 0
-    reader.offset = max(0, size - _TAIL_BYTES)  # the first line may be cut: it is skipped like any torn line
+    reader.begin_near_end(_TAIL_BYTES)  # the first line may be cut: it is skipped like any torn line
     return reader.read_new()
 
 

@@ -16,6 +16,7 @@ from rlhf_desktop.jobs.device import AUTOMATIC, devices_of, known_device, same_d
 from rlhf_desktop.jobs.follow import follow, tail_events
 from rlhf_desktop.jobs.runfolder import ENDED, RunCondition, RunFolder, waiting
 from rlhf_desktop.jobs.runnotes import notes_file, run_notes
+from rlhf_desktop.jobs.sealed import seal_run, unseal_run
 
 _LOOK_AFTER_S = 5.0  # how often a follower sees to it that somebody works the queue
 _Stamp = tuple[tuple[int, int, int], ...]  # of some files: when changed, how long, which
@@ -149,11 +150,13 @@ class Queue:
     def pause(self, run: RunFolder) -> None:
         """Ask a run to write a checkpoint and end; a queued one just waits; an ended one stays as it is. Returns at once."""
         self._ask(run, "pause", at_once={"queued": "Paused before it began."})
+        seal_run(run)
 
     def stop(self, run: RunFolder) -> None:
         """Ask a run to keep what it has learnt and end; one that is not under way is marked at once. Returns at once."""
         kept = "Stopped as you asked. Its checkpoints are kept."
         self._ask(run, "stop", at_once={"queued": "Stopped before it began.", "paused": kept, "interrupted": kept})
+        seal_run(run)
 
     def cancel(self, run: RunFolder) -> None:
         """Ask a run to end and keep nothing; one that is not under way is marked, and its checkpoints deleted, at once."""
@@ -161,6 +164,7 @@ class Queue:
         self._ask(run, "cancel", at_once=dict.fromkeys(("queued", "paused", "interrupted", "failed"), said))
         if run.state().state == "cancelled":
             remove_tree(run.checkpoints, ignore_errors=True)
+        seal_run(run)
 
     def _ask(self, run: RunFolder, action: Literal["pause", "stop", "cancel"], at_once: Mapping[RunState, str]) -> None:
         targets: dict[str, RunState] = {"pause": "paused", "stop": "stopped", "cancel": "cancelled"}
@@ -185,6 +189,7 @@ class Queue:
                 raise BadInput("This run is not waiting any more.", "Press Stop to end it; what it has learnt is kept.")
             status = run.status().model_copy(update={"state": "stopped", "message": "Taken out of the queue.", "hint": ""})
             run.write_status(status)
+        seal_run(run)
 
     def resume(self, run: RunFolder, device: DeviceRef | None = None) -> None:
         """Queue a paused, stopped, interrupted or failed run again: it goes on from its last checkpoint.
@@ -204,6 +209,8 @@ class Queue:
                 )
             if condition.state == "done":
                 raise BadInput("This run is complete.", "Start a new run on its result to train further.")
+            if condition.resumable:
+                unseal_run(run)
             run.append_control("resume")
             if condition.resumable:
                 run.write_status(waiting(_wanted_again(run, condition, device)))

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from rlhf_desktop.core.errors import BadInput, NoSpace, NotFound
 from rlhf_desktop.core.files import append_jsonl, is_disk_full, write_json
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.platform import FileLock, free_disk_bytes, fsync_dir, is_alive, read_replaced, remove_tree, rename
+from rlhf_desktop.core.platform import FileLock, free_disk_bytes, fsync_dir, is_alive, remove_tree, rename
 from rlhf_desktop.core.runs import Control, DeviceRef, RunConfig, RunEvent, RunState, RunStatus, Value
+from rlhf_desktop.core.sealing import read_bytes
 from rlhf_desktop.feedback.snapshot import SnapshotRow, write_snapshot
 from rlhf_desktop.jobs.follow import tail_events
 from rlhf_desktop.jobs.outcome import decide
@@ -120,7 +121,7 @@ class RunFolder:
 
     def _read(self, file: Path, kind: type[_V]) -> _V:
         try:
-            return kind.model_validate_json(read_replaced(file))
+            return kind.model_validate_json(read_bytes(file))
         except FileNotFoundError:
             raise NotFound(f"There is no run in {self.path}.", "“runs list” shows the runs there are.") from None
         except ValidationError as problem:

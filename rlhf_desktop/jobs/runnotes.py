@@ -10,9 +10,8 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from rlhf_desktop.core.errors import BadInput
-from rlhf_desktop.core.files import write_json
-from rlhf_desktop.core.platform import read_replaced
 from rlhf_desktop.core.runs import Value
+from rlhf_desktop.core.sealing import keep_json, read_bytes
 from rlhf_desktop.jobs.runfolder import RunFolder
 
 MAX_TITLE_CHARS = 120
@@ -56,7 +55,7 @@ def provenance(run: RunFolder) -> Provenance | None:
 
 def write_provenance(run: RunFolder, found: Provenance) -> None:
     """Keep where a run's data came from."""
-    write_json(run.path / _FEEDBACK, found.model_dump(mode="json"))
+    keep_json(run.path / _FEEDBACK, found.model_dump(mode="json"))
 
 
 def annotate_run(run: RunFolder, *, title: str | None = None, notes: str | None = None, archived: bool | None = None) -> RunNotes:
@@ -73,7 +72,7 @@ def annotate_run(run: RunFolder, *, title: str | None = None, notes: str | None 
     if archived is not None:
         changes["archived"] = archived
     changed = run_notes(run).model_copy(update=changes)
-    write_json(notes_file(run), changed.model_dump(mode="json"))
+    keep_json(notes_file(run), changed.model_dump(mode="json"))
     return changed
 
 
@@ -93,6 +92,6 @@ def _checked(title: str) -> str:
 
 def _read(file: Path, kind: type[_V]) -> _V | None:
     try:
-        return kind.model_validate_json(read_replaced(file))
+        return kind.model_validate_json(read_bytes(file))
     except (FileNotFoundError, ValidationError):
         return None

@@ -30,6 +30,7 @@ from rlhf_desktop.jobs.outcome import Outcome, decide
 from rlhf_desktop.jobs.pulse import Pulse
 from rlhf_desktop.jobs.queue import needs_work, run_folders, supervisor_lock, working_status
 from rlhf_desktop.jobs.runfolder import RunFolder, waiting
+from rlhf_desktop.jobs.sealed import seal_runs
 
 _HEARTBEAT_S = 2.0
 _POLL_S = 0.25  # while a trainer has not said that it began, a run waits for a device, or several processes may end
@@ -134,6 +135,7 @@ class Supervisor:
         """Work until the queue is empty; return at once if another supervisor is at it."""
         while self._lock.acquire():
             self._lock.say()
+            seal_runs(run_folders(self._workspace))  # what ended while nobody was here to seal it
             try:
                 with awake():
                     while self._look():
@@ -300,6 +302,7 @@ def _record(run: RunFolder, status: RunStatus, outcome: Outcome, among: Sequence
                 if run.status().state in among:  # or the user has queued it again meanwhile
                     again = outcome.state == "paused" and run.asked() == "resume"
                     run.write_status(waiting(status.wanted) if again else status.model_copy(update=text))
+            seal_runs([run])
             return
         except AppError:  # the folder is gone, and with it whoever would read its end
             return

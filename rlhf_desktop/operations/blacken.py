@@ -17,11 +17,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from rlhf_desktop.core import sealing
 from rlhf_desktop.core.encryption import header_copy, header_file
 from rlhf_desktop.core.errors import BadInput, NotFound, StoreTrouble
-from rlhf_desktop.core.files import atomic_file, canonical_json, read_jsonl, write_atomic, write_json
+from rlhf_desktop.core.files import atomic_file, canonical_json, overwrite, write_json
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import is_alive, process_ref, remove_tree
+from rlhf_desktop.core.sealing import read_bytes, read_lines
 from rlhf_desktop.feedback.bundles import Bundle, open_bundle, write_bundle
 from rlhf_desktop.feedback.formats.parquet import installed, read_parquet, write_parquet
 from rlhf_desktop.jobs.runfolder import RunFolder
@@ -193,6 +195,8 @@ def rewrite(path: Path, words: Words, ids: Sequence[str], projects: Sequence[str
     set_aside = path.parent.name == "backups" and path.name.startswith(SET_ASIDE)
     if is_database(path):
         return _rewrite_database(path, ids, words, projects, doubtful=set_aside)
+    if head.startswith(sealing.MAGIC[:16]):
+        return _rewrite_sealed(path, words, ids)
     if set_aside:  # a database whose beginning is gone: its texts lie in pieces all over it
         path.unlink()
         return True
@@ -203,8 +207,30 @@ def rewrite(path: Path, words: Words, ids: Sequence[str], projects: Sequence[str
     return _rewrite_text(path, words)
 
 
+def _rewrite_sealed(path: Path, words: Words, ids: Sequence[str]) -> bool:
+    """A sealed file, which stays sealed. Tables and bundles are read from files: such a one is plain beside it for a moment."""
+    content = read_bytes(path)
+    if not content.startswith((b"PAR1", b"PK")):
+        return _rewrite_text(path, words)
+    plain = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        plain.touch(mode=0o600)
+        plain.write_bytes(content)
+        changed = _rewrite_parquet(plain, words) if content.startswith(b"PAR1") else _rewrite_bundle(plain, ids)
+        if changed and plain.exists():
+            sealing.keep(path, plain.read_bytes())
+        elif changed:
+            path.unlink()
+        return changed
+    finally:
+        if plain.exists():
+            with plain.open("r+b") as file:
+                overwrite(file)
+            plain.unlink()
+
+
 def _rewrite_text(path: Path, words: Words) -> bool:
-    before = path.read_bytes().decode("utf-8", "surrogateescape")
+    before = read_bytes(path).decode("utf-8", "surrogateescape")
     after = _as_json(before, words)
     if after is None:
         after = "".join(_line(line, words) for line in re.split(r"(?<=\n)", before))
@@ -214,7 +240,7 @@ def _rewrite_text(path: Path, words: Words) -> bool:
         return False
     clean = after.encode("utf-8", "surrogateescape")
     _mend_manifest(path, clean)
-    write_atomic(path, clean)
+    sealing.rewrite(path, clean)
     return True
 
 
@@ -329,7 +355,7 @@ def holds(run: RunFolder, words: Words) -> bool:
 def _rows(run: RunFolder) -> list[Any]:
     """The frozen feedback; none where it is damaged: then it is read as any text is, and the run can never go on."""
     try:
-        return list(read_jsonl(run.data))
+        return list(read_lines(run.data))
     except ValueError:
         return []
 
@@ -346,8 +372,9 @@ def drop_rows(run: RunFolder, words: Words) -> bool:
     content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept).encode("utf-8")
     with suppress(BadInput, NotFound):  # one whose run.json is damaged can never go on
         config = run.config().model_copy(update={"data_sha256": hashlib.sha256(content).hexdigest()})
-        write_json(run.config_file, config.model_dump(mode="json"))
-    write_atomic(run.data, content)
+        text = json.dumps(config.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+        sealing.rewrite(run.config_file, text.encode("utf-8"))
+    sealing.rewrite(run.data, content)
     return True
 
 

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlhf_desktop.core.errors import AppError, BadInput, WorkerTrouble
-from rlhf_desktop.core.files import write_json
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.protocol import Completion, Sampling
 from rlhf_desktop.core.recipes import Algorithm, check_quantization, make_settings
 from rlhf_desktop.core.runs import AdapterRef, Finished, Metrics, ModelRef, Progress
+from rlhf_desktop.core.sealing import keep_json, read_bytes
 from rlhf_desktop.feedback.conversations import Generator, Project, utc_now
 from rlhf_desktop.feedback.judgements import Demonstrated, Judgement, Ranking, Rating, Ratings
 from rlhf_desktop.feedback.snapshot import Split
@@ -153,7 +153,7 @@ class Demo:
     def note(self, **changes: Any) -> None:
         """Change the state and write it down."""
         self.state = self.state.model_copy(update=changes)
-        write_json(self._file, self.state.model_dump(mode="json"))
+        keep_json(self._file, self.state.model_dump(mode="json"))
 
     def say(self, text: str = "", fraction: float | None = None, eta_s: float | None = None) -> None:
         """Tell where the current step is."""
@@ -183,7 +183,7 @@ class Demo:
         """The state of a demo of this size and seed that was cut short, if its project is still there."""
         if not self._file.exists():
             return None
-        state = DemoState.model_validate_json(self._file.read_bytes())
+        state = DemoState.model_validate_json(read_bytes(self._file))
         same = (state.size, state.seed) == (self.whole.name, self.seed)
         known = any(project.id == state.project_id for project in self.store.projects.all())
         return state if same and known and len(state.done) < len(STEPS) else None
@@ -191,7 +191,7 @@ class Demo:
     def _new_state(self) -> DemoState:
         project = self.store.projects.create(self.store.projects.free_name(SAMPLE_PROJECT), sample=True)
         state = DemoState(size=self.whole.name, seed=self.seed, project_id=project.id)
-        write_json(self._file, state.model_dump(mode="json"))
+        keep_json(self._file, state.model_dump(mode="json"))
         return state
 
 
@@ -235,7 +235,7 @@ def finish(demo: Demo) -> DemoReport:
 
 def read_report(workspace: Workspace) -> DemoReport:
     """The report of the last demo that came to its end."""
-    return DemoReport.model_validate_json((workspace.root / "demo-report.json").read_bytes())
+    return DemoReport.model_validate_json(read_bytes(workspace.root / "demo-report.json"))
 
 
 # --- the steps ----------------------------------------------------------------------------------------------------------------
@@ -352,7 +352,7 @@ def _report(demo: Demo) -> None:
         seconds=state.seconds,
         total_s=round(sum(state.seconds.values()), 1),
     )
-    write_json(demo.workspace.root / "demo-report.json", report.model_dump(mode="json"))
+    keep_json(demo.workspace.root / "demo-report.json", report.model_dump(mode="json"))
 
 
 STEPS: tuple[DemoStep, ...] = (

@@ -36,9 +36,13 @@ from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, StoreTrouble
 from rlhf_desktop.core.files import is_disk_full
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, free_disk_bytes
-from rlhf_desktop.store.backups import check_file
+from rlhf_desktop.core.sealing import seal, unseal
+from rlhf_desktop.jobs.queue import run_folders
+from rlhf_desktop.jobs.sealed import seal_runs
+from rlhf_desktop.operations.blacken import files_of, sweep
+from rlhf_desktop.store.backups import SET_ASIDE, check_file
 from rlhf_desktop.store.driver import can_encrypt
-from rlhf_desktop.store.encrypting import convert, take_in_journal
+from rlhf_desktop.store.encrypting import convert, is_plain, take_in_journal
 
 Said = Callable[[str], None]
 
@@ -233,16 +237,41 @@ def _check_ready(workspace: Workspace, keys: Keys | None) -> None:
 
 def _finish(workspace: Workspace, header: Header, keys: Keys, on_progress: Said) -> None:
     """Bring every file to what the header says. Each step may have been taken before."""
-    encrypting = header.state == "encrypting"
-    present, wanted = (None, keys.database) if encrypting else (keys.database, None)
-    for path in _databases(workspace):
-        on_progress(f"{'Encrypting' if encrypting else 'Decrypting'} {path.name}")
-        convert(path, present, wanted)
-    if encrypting:
+    sweep(workspace)
+    if header.state == "encrypting":
+        _encrypt_all(workspace, keys, on_progress)
         write_header(workspace.root, in_state(header, keys, "on"))
     else:
+        _decrypt_all(workspace, keys, on_progress)
         drop_header(workspace.root)
         forget(keys.id)
+
+
+def _encrypt_all(workspace: Workspace, keys: Keys, on_progress: Said) -> None:
+    for path in _databases(workspace):
+        on_progress(f"Encrypting {path.name}")
+        try:
+            convert(path, None, keys.database)
+        except StoreTrouble:
+            if path == workspace.database:
+                raise
+            seal(path)  # a damaged backup: as it is
+    on_progress("Encrypting the runs' files")
+    seal_rest(workspace)
+
+
+def _decrypt_all(workspace: Workspace, keys: Keys, on_progress: Said) -> None:
+    for path in _databases(workspace):
+        on_progress(f"Decrypting {path.name}")
+        if not unseal(path):
+            convert(path, keys.database, None)
+    on_progress("Decrypting the runs' files")
+    for run in run_folders(workspace):
+        with run.claim.held():  # who is sealing it just now finishes first, and nobody begins
+            for path in run.path.rglob("*"):
+                unseal(path)
+    for path in (*files_of(workspace), workspace.erasing):
+        unseal(path)
 
 
 def _databases(workspace: Workspace) -> Iterator[Path]:
@@ -250,3 +279,28 @@ def _databases(workspace: Workspace) -> Iterator[Path]:
     yield from sorted(path for path in workspace.backups.glob("*.db") if path.stat().st_size)
     if workspace.database.exists() and workspace.database.stat().st_size:
         yield workspace.database
+
+
+def seal_rest(workspace: Workspace) -> int:
+    """Seal every file with texts that is plain and not in use: run folders that have ended, reports, what the demo keeps.
+
+    Done when a workspace is opened and when it is closed; needs no passphrase. Nothing where it is not encrypted.
+
+    Returns:
+        How many files were sealed.
+    """
+    if not is_encrypted(workspace.root):
+        return 0
+    sealed = seal_runs(run_folders(workspace))
+    for path in _others(workspace):
+        with suppress(OSError, AppError):
+            sealed += path.is_file() and seal(path)
+    return sealed
+
+
+def _others(workspace: Workspace) -> Iterator[Path]:
+    yield from (workspace.root / "reports").glob("*.*")
+    yield from (workspace.root / name for name in ("demo.json", "demo-report.json", workspace.erasing.name))
+    for path in workspace.backups.glob(f"{SET_ASIDE}*"):  # a damaged database and its journal
+        if not path.name.endswith(".db") or is_plain(path):
+            yield path

@@ -17,11 +17,12 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, StoreTrouble
-from rlhf_desktop.core.files import canonical_json, discard, fsync_dir, is_disk_full, sha256_text, write_atomic
+from rlhf_desktop.core.files import canonical_json, discard, fsync_dir, is_disk_full, sha256_text
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import FileLock, make_private
 from rlhf_desktop.core.runs import Value
+from rlhf_desktop.core.sealing import keep, read_bytes
 from rlhf_desktop.feedback.attachments import texts_in
 from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.verdicts import verdict_to_json
@@ -312,7 +313,7 @@ def _begin(workspace: Workspace, pending: Pending) -> None:
     """Refuse what cannot be done now, then write the plan: from here on it will be finished."""
     _check_idle(workspace, pending.plan.runs, "Stop it or wait for it, then try again. Nothing was erased.")
     try:
-        write_atomic(workspace.erasing, pending.model_dump_json())
+        keep(workspace.erasing, pending.model_dump_json())
         make_private(workspace.erasing)
     except OSError as problem:
         if not is_disk_full(problem):
@@ -325,7 +326,7 @@ def _begin(workspace: Workspace, pending: Pending) -> None:
 
 def _pending(workspace: Workspace) -> Pending | None:
     try:
-        return Pending.model_validate_json(workspace.erasing.read_bytes())
+        return Pending.model_validate_json(read_bytes(workspace.erasing))
     except FileNotFoundError:
         return None
     except ValidationError as problem:

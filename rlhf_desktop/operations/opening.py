@@ -5,6 +5,7 @@ from collections.abc import Callable
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.operations.blacken import sweep
+from rlhf_desktop.operations.encryption import seal_rest
 from rlhf_desktop.operations.erase import finish_erasing
 from rlhf_desktop.operations.restoring import refuse_to_begin_anew
 from rlhf_desktop.store.database import Store
@@ -38,6 +39,7 @@ def open_store(workspace: Workspace, say: Callable[[str], None] | None = None) -
 def _put_right(store: Store, workspace: Workspace) -> str:
     try:
         sweep(workspace)
+        seal_rest(workspace)
         if not workspace.erasing.exists():
             return ""
         done = finish_erasing(store, workspace)

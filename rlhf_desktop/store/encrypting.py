@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_desktop.core.errors import Damaged, StoreTrouble
-from rlhf_desktop.core.files import fsync_file
+from rlhf_desktop.core.files import fsync_file, overwrite
 from rlhf_desktop.core.platform import fsync_dir, make_private, replace
 from rlhf_desktop.store.backups import COMPANIONS, check_health
 from rlhf_desktop.store.driver import DRIVER, Connection, give_key, plainly
 
-_BLOCK_BYTES = 2**20
 _BUSY_TIMEOUT_S = 1.0
 
 
@@ -114,13 +113,3 @@ def _put_in_place(temporary: Path, path: Path) -> None:
         fsync_dir(path.parent)
         with suppress(OSError):  # its name is gone: what cannot be overwritten now is free space
             overwrite(old)
-
-
-def overwrite(file: Any) -> None:
-    """Write zeros over the whole of an open file."""
-    left = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    while left > 0:
-        left -= file.write(bytes(min(left, _BLOCK_BYTES)))
-    file.flush()
-    os.fsync(file.fileno())

@@ -11,6 +11,7 @@ from rlhf_desktop.core.errors import AppError, BadInput, NotFound
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.core.sealing import read_bytes
 from rlhf_desktop.evaluation.reward_report import RewardReport
 from rlhf_desktop.feedback.conversations import Generator, Project
 from rlhf_desktop.feedback.quality import Share
@@ -137,7 +138,7 @@ def _told(progress: Callable[[tuple[str, BatchProgress]], None], name: str, made
 def reward_report(workspace: Workspace, info: AdapterInfo) -> RewardReport | None:
     """What a reward run has written about its result; None where it has not, or an earlier version did."""
     try:
-        return RewardReport.model_validate_json((workspace.runs / info.run_id / "report.json").read_bytes())
+        return RewardReport.model_validate_json(read_bytes(workspace.runs / info.run_id / "report.json"))
     except (FileNotFoundError, ValidationError):
         return None
 
