@@ -153,16 +153,16 @@ def _serve(target: Target, todo: Sequence[Mutant], tests: Tests, note: Callable[
 
 
 def summary(target: Target, chosen: Sequence[Mutant], every: Sequence[Mutant], diary: Diary) -> dict[str, Any]:
-    """One file's figures. Equivalent ones that are no longer among its mutants are named: their reasons no longer hold."""
+    """One file's figures, of all that were ever tried; and the equivalent ones whose code is gone, so that their reasons go too."""
     harmless, known = equivalent().get(target.name, {}), diary.of(target)
-    tried = [mutant for mutant in chosen if mutant.key in known and mutant.key not in harmless]
+    tried = [mutant for mutant in every if mutant.key in known and mutant.key not in harmless]
     killed = sum(known[mutant.key]["result"] in ("killed", "time") for mutant in tried)
     left = [m for m in tried if known[m.key]["result"] not in ("killed", "time")]
     return {
         "file": target.name,
         "mutants": len(every),
-        "chosen": len(chosen),
-        "equivalent": sum(mutant.key in harmless for mutant in chosen),
+        "left": sum(mutant.key not in known and mutant.key not in harmless for mutant in chosen),
+        "equivalent": sum(mutant.key in harmless for mutant in every),
         "tried": len(tried),
         "killed": killed,
         "share": round(killed / len(tried), 3) if tried else None,
@@ -177,11 +177,13 @@ def _short(text: str) -> str:
 
 def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Lines to read."""
-    yield f"{'file':28} mutants tried killed survived equivalent  share"
+    yield f"{'file':28} mutants  left tried killed survived equivalent  share"
     for row in rows:
         share = "" if row["share"] is None else f"{100 * row['share']:.0f}%"
-        counts = f"{row['mutants']:7} {row['tried']:5} {row['killed']:6} {len(row['survived']):8} {row['equivalent']:10} {share:>6}"
-        yield f"{row['file']:28} {counts}"
+        counts = (
+            f"{row['mutants']:7} {row['left']:5} {row['tried']:5} {row['killed']:6} {len(row['survived']):8} {row['equivalent']:10}"
+        )
+        yield f"{row['file']:28} {counts} {share:>6}"
 
 
 def main() -> int:

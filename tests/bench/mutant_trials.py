@@ -21,10 +21,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
+
 from tests.bench.mutating import Mutant
 
 _SLOWER = 10  # times what the tests took at first, and then some: a mutant that loops is noticed, a busy machine is not
 _AND_MORE_S = 30
+_STARTERS = {"queue"}  # fixtures of tests that start supervisors
 _OF_TESTS = ("tests", "test_", "conftest", "_", "py.")  # never imported ahead: pytest rewrites their assertions
 
 
@@ -79,8 +82,6 @@ def _read(reader: int, limit_s: float) -> Any:
 
 def _pytest(folder: Path, paths: Sequence[Path], plugin: object) -> int:
     """Run tests in this process, silently."""
-    import pytest
-
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
@@ -90,7 +91,14 @@ def _pytest(folder: Path, paths: Sequence[Path], plugin: object) -> int:
 
 
 class _Calm:
-    """Property tests draw the same examples for every mutant, and not many."""
+    """Property tests draw the same examples for every mutant, and not many; tests that start processes are left out.
+
+    Those would run the code as it is, and leave processes behind where a mutant is killed in the midst.
+    """
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        items[:] = [item for item in items if not _STARTERS & set(getattr(item, "fixturenames", ()))]
 
     def pytest_collection(self) -> None:
         from hypothesis import settings

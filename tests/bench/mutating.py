@@ -6,11 +6,11 @@ Left alone: texts, annotations, decorators, assertions, imports.
 """
 
 import ast
-import random
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 _COMPARE: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -66,10 +66,9 @@ def mutants(source: str) -> list[Mutant]:
 
 
 def sampled(every: list[Mutant], count: int, seed: str) -> list[Mutant]:
-    """So many of them, always the same for a seed, in their order; 0 means all."""
-    if not count or len(every) <= count:
-        return every
-    return [every[i] for i in sorted(random.Random(seed).sample(range(len(every)), count))]
+    """So many of them, in their order; 0 means all. One that comes or goes leaves the choice of the others as it was."""
+    chosen = sorted(every, key=lambda mutant: sha256(repr((seed, mutant.key)).encode()).digest())[: count or None]
+    return sorted(chosen, key=every.index)
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,9 @@ class _Finder:
 
 
 def _children(node: ast.AST) -> Iterator[tuple[str, int | None, ast.AST]]:
-    """The parts of a node that are mutated, with their places."""
+    """The parts of a node that are mutated, with their places. `strict=True` is an assertion."""
+    if isinstance(node, ast.keyword) and node.arg == "strict":
+        return
     if isinstance(node, ast.Import | ast.ImportFrom | ast.Assert | ast.Global | ast.Nonlocal | ast.arg):
         return
     for field, value in ast.iter_fields(node):

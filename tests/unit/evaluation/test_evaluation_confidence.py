@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rlhf_desktop.evaluation.confidence import MOST_MORE, about, interval, log_capital, sentence
+from rlhf_desktop.evaluation.confidence import MOST_MORE, WinInterval, about, interval, log_capital, sentence
 
 SIMULATIONS, LONGEST, ALPHA = 2000, 500, 0.05
 OUTCOMES = np.array([0.0, 0.5, 1.0])
@@ -143,6 +143,25 @@ def test_the_sentence_says_the_decision():
     assert said.startswith("On 48 prompts you preferred PPO to Base 71% of the time (49%–88%). Not decided yet: about ")
 
 
-def test_an_outcome_out_of_bounds_is_refused():
+@pytest.mark.parametrize("outcomes", [[1.2], [0.0, 0.5, 1.01], [-0.01, 1.0]])
+def test_an_outcome_out_of_bounds_is_refused(outcomes):
     with pytest.raises(ValueError, match="between 0 and 1"):
-        interval([1.2])
+        interval(outcomes)
+
+
+def test_what_is_decided_needs_no_more():
+    assert [interval(outcomes).more for outcomes in ([1.0] * 9, [0.0] * 9)] == [0, 0]
+
+
+def undecided(more, left=None):
+    return sentence(WinInterval(0.6, 0.4, 0.8, 20, 0.0, "undecided", more), "New", "Old", left).partition("Not decided yet: ")[2]
+
+
+def test_what_a_decision_takes_is_said_within_what_there_is():
+    assert undecided(None) == undecided(None, 5) == undecided(201, 200) == "the two are close."
+    assert undecided(1) == "about 1 more judgement if this holds."
+    assert undecided(200) == undecided(200, 200) == "about 200 more judgements if this holds."
+    assert undecided(201) == undecided(201, 201) == "the two are close; telling them apart would take about 200 more judgements."
+    assert undecided(30, 29) == "about 30 more judgements if this holds, and only 29 prompts are left: add some."
+    assert undecided(30, 1) == "about 30 more judgements if this holds, and only 1 prompt is left: add some."
+    assert undecided(30, 0) == "about 30 more judgements if this holds, and no prompt is left: add some."

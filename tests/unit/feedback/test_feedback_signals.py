@@ -118,10 +118,10 @@ def test_marks_of_one_person_on_one_prompt_are_ordered_together():
 
 
 def test_marked_parts_become_penalties_by_severity_and_lie_in_the_text():
-    spans = Spans((Span(0, 2, 4, "x", 3), Span(0, 0, 1, "x", 1), Span(1, 0, 99, "forged")))
+    spans = Spans((Span(0, 2, 4, "x", 3), Span(0, 0, 1, "x", 1), Span(0, 1, 2, "x", 2), Span(1, 0, 99, "forged")))
     _, row = snapshot_rows("reward", [judged(Ranking((1, 2))), judged(spans)])
     assert row.text == "good"
-    assert [(span.start, span.end, span.penalty) for span in row.spans] == [(0, 1, 0.5), (2, 4, 2.0)]
+    assert [(span.start, span.end, span.penalty) for span in row.spans] == [(0, 1, 0.5), (1, 2, 1.0), (2, 4, 2.0)]
 
 
 def test_repeats_are_for_measuring_only():
@@ -179,6 +179,7 @@ def test_each_prompt_is_practised_once():
         ("reward", [], "no rankings yet"),
         ("dpo", [judged(AllBad())], "no rankings yet"),
         ("ppo", [], "no prompts to practise on yet"),
+        ("reward", [judged(Spans((Span(0, 0, 1, "rude"),)))], "no rankings yet"),  # parts alone say nothing of the whole
         ("reward", [judged(Ranking((1, 2)), split="heldout")], "held out"),
         ("dpo", [judged(Ranking((1, 1))), judged(Ranking((1, 2)), split="heldout")], "ties"),
     ],

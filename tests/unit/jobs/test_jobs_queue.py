@@ -4,9 +4,10 @@ from jobs_helpers import ROWS, make_config, most_alive_together, reaches, superv
 from rlhf_desktop.core.errors import BadInput, NotFound
 from rlhf_desktop.core.files import append_jsonl
 from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.platform import process_ref
 from rlhf_desktop.core.runs import Finished
 from rlhf_desktop.jobs import queue as queue_module
-from rlhf_desktop.jobs.queue import Queue
+from rlhf_desktop.jobs.queue import Queue, needs_work, run_folders, working_status
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.jobs.runnotes import annotate_run
 
@@ -178,3 +179,145 @@ def test_a_run_whose_process_is_gone_is_looked_at_anew(workspace: Workspace) -> 
     assert queue.summary(run).state == "interrupted"
     run.write_status(run.status().model_copy(update={"state": "queued"}))
     assert queue.summary(run).state == "queued"
+
+
+# --- without a supervisor -----------------------------------------------------------------------------------------------------
+
+
+class Unsupervised(Queue):
+    """Counts how often it would have started a supervisor."""
+
+    started = 0
+
+    def ensure_supervisor(self) -> None:
+        self.started += 1
+
+
+def in_state(workspace: Workspace, state: str, **more: object) -> RunFolder:
+    """A run in this state; of one under way this process is the supervisor."""
+    run = RunFolder.create(workspace, make_config(), ROWS)
+    me = {"supervisor": process_ref()} if state == "running" else {}
+    run.write_status(run.status().model_copy(update={"state": state, "message": "as it was", "hint": "its hint", **me, **more}))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("button", "state", "then", "is_asked"),
+    [
+        ("pause", "queued", "paused", True),
+        ("pause", "running", "running", True),
+        ("pause", "paused", "paused", False),
+        ("pause", "done", "done", False),
+        ("stop", "queued", "stopped", True),
+        ("stop", "paused", "stopped", True),
+        ("stop", "interrupted", "stopped", True),
+        ("stop", "running", "running", True),
+        ("stop", "failed", "failed", False),
+        ("stop", "done", "done", False),
+        ("cancel", "queued", "cancelled", True),
+        ("cancel", "paused", "cancelled", True),
+        ("cancel", "interrupted", "cancelled", True),
+        ("cancel", "failed", "cancelled", True),
+        ("cancel", "running", "running", True),
+        ("cancel", "done", "done", False),
+        ("cancel", "stopped", "stopped", False),
+    ],
+)
+def test_what_each_button_does_in_each_state(workspace: Workspace, button: str, state: str, then: str, is_asked: bool) -> None:
+    """At once where nobody works on the run; a wish where somebody does; nothing where it has ended."""
+    run = in_state(workspace, state)
+    (run.checkpoints / "step-00000001").mkdir()
+    getattr(Queue(workspace), button)(run)
+    status = run.status()
+    assert status.state == then
+    assert (run.asked() == button) is is_asked
+    if then == state:
+        assert (status.message, status.hint) == ("as it was", "its hint")
+    else:
+        assert status.message.split()[0] == {"pause": "Paused", "stop": "Stopped", "cancel": "Cancelled"}[button]
+        assert status.hint == ""
+    assert run.checkpoints.exists() is (then != "cancelled")
+
+
+@pytest.mark.parametrize(
+    ("state", "queued"), [("paused", True), ("stopped", True), ("interrupted", True), ("failed", True), ("running", False)]
+)
+def test_resume_queues_what_has_ended_and_takes_back_a_wish(workspace: Workspace, state: str, queued: bool) -> None:
+    queue, run = Unsupervised(workspace), in_state(workspace, state)
+    queue.resume(run)
+    assert run.status().state == ("queued" if queued else state)
+    assert (run.asked(), queue.started) == ("resume", 1)
+
+
+def test_a_complete_run_is_not_resumed(workspace: Workspace) -> None:
+    queue, run = Unsupervised(workspace), in_state(workspace, "done")
+    with pytest.raises(BadInput, match="complete"):
+        queue.resume(run)
+    assert (run.asked(), queue.started, run.status().state) == (None, 0, "done")
+
+
+def test_what_is_submitted_is_queued_and_somebody_is_to_work_on_it(workspace: Workspace) -> None:
+    queue = Unsupervised(workspace)
+    run = queue.submit(make_config("Kind answers"), ROWS)
+    assert (run.status().state, queue.started) == ("queued", 1)
+    queue.remove_from_queue(run)
+    assert (run.status().state, run.status().message, run.status().hint) == ("stopped", "Taken out of the queue.", "")
+
+
+@pytest.mark.parametrize(
+    ("state", "works"), [("queued", True), ("starting", True), ("running", True), ("paused", False), ("done", False)]
+)
+def test_a_supervisor_is_started_where_there_is_work_and_nobody_looks(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, state: str, works: bool
+) -> None:
+    spawned: list[object] = []
+    monkeypatch.setattr(queue_module, "spawn_detached", lambda command, **options: spawned.append(command))
+    run = in_state(workspace, state)
+    Queue(workspace).ensure_supervisor()
+    assert len(spawned) == works
+    assert (working_status(run) is not None) is needs_work(run) is works
+    lock = queue_module.supervisor_lock(workspace)
+    lock.acquire()
+    lock.say()
+    Queue(workspace).ensure_supervisor()
+    lock.release()
+    assert len(spawned) == works  # whose name is in the lock will see it
+
+
+def test_a_summary_is_of_the_newest_words(workspace: Workspace) -> None:
+    run = in_state(workspace, "running")
+    for seq, words in enumerate(
+        [
+            {"type": "progress", "phase": "learning", "step": 1, "total": 9, "eta_s": 80.0},
+            {"type": "metrics", "step": 1, "values": {"loss": 2.0}},
+            {"type": "progress", "phase": "learning", "step": 2, "total": 9, "eta_s": 70.0},
+            {"type": "metrics", "step": 2, "values": {"loss": 1.0}},
+        ]
+    ):
+        append_jsonl(run.events, {"v": 1, "seq": seq, "time": 1.0, **words})
+    found = Queue(workspace).summary(run)
+    assert (found.phase, found.step, found.total, found.eta_s, found.metrics) == ("learning", 2, 9, 70.0, {"loss": 1.0})
+    assert (found.result, found.asked, found.state, found.resumable) == ({}, "", "running", False)
+    Queue(workspace).pause(run)
+    assert Queue(workspace).summary(run).asked == "pause"
+    run.write_status(run.status().model_copy(update={"state": "paused"}))
+    found = Queue(workspace).summary(run)
+    assert (found.phase, found.step, found.eta_s, found.metrics, found.resumable) == ("", 2, None, {"loss": 1.0}, True)
+
+
+def test_of_runs_with_one_title_the_newest_is_meant(workspace: Workspace) -> None:
+    runs = [RunFolder.create(workspace, make_config("Kind answers"), ROWS) for _ in range(7)]
+    assert Queue(workspace).find("Kind answers").id == runs[-1].id
+    with pytest.raises(NotFound):
+        Queue(workspace).find("")
+    with pytest.raises(BadInput) as caught:
+        Queue(workspace).find("0")
+    assert [run.id in caught.value.hint for run in runs] == [False] * 2 + [True] * 5
+
+
+def test_folders_that_are_being_made_and_files_are_no_runs(workspace: Workspace) -> None:
+    run = RunFolder.create(workspace, make_config(), ROWS)
+    (workspace.runs / ".hidden.1.tmp").mkdir()
+    (workspace.runs / "notes.txt").touch()
+    assert [found.id for found in run_folders(workspace)] == [run.id]
+    assert run_folders(Workspace(workspace.root / "elsewhere")) == []

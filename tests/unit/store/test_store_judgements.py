@@ -220,3 +220,97 @@ def test_items_that_came_back_bring_what_was_said_of_the_same_answers(store, pro
     assert store.judgements.came_back(project.id, "Bo", 10) == []
     store.judgements.withdraw(made[1].id, "Ada")
     assert store.judgements.came_back(project.id, "Ada", 10) == [made[0], *again]
+
+
+# --- reading some of them -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(store, project, answers):
+    """Six events: four thumbs in turn by two people, a withdrawal of the second, an example of a third person."""
+    given = [
+        store.judgements.add(Judgement(project.id, who, (answers[n % 3].id,), Thumbs(True)))
+        for n, who in enumerate(("Ada", "Bo", "Ada", "Bo"))
+    ]
+    store.judgements.withdraw(given[1].id, "Bo")
+    given.append(store.demonstrate(project.id, answers[0].parent_id, "Unplug it first.", "Cy"))
+    return given
+
+
+def test_places_in_the_table_are_those_of_the_order_they_came_in(store, project, many):
+    rows = {row["id"]: row["rowid"] for row in store.connection.rows("SELECT rowid, id FROM judgements")}
+    assert store.judgements.last_row() == max(rows.values()) == rows[many[4].id]
+    assert store.judgements.first_row([many[3].id, many[1].id, many[2].id]) == rows[many[1].id]
+    assert store.judgements.first_row(["nothing"]) == 0
+    places = [rows[many[n].id] for n in (3, 0, 2)]
+    assert store.judgements.by_rows([*places, 10_000]) == [many[3], many[0], many[2]]
+    assert store.judgements.by_ids([many[2].id, "nothing", many[0].id]) == [many[0], many[2]]
+
+
+def test_an_empty_store_has_no_last_row(store, project):
+    assert (store.judgements.last_row(), store.judgements.people(project.id), store.judgements.newest(project.id, 5)) == (0, [], [])
+
+
+def test_the_newest_are_those_added_last_and_of_these_the_ones_in_effect(store, project, many):
+    assert store.judgements.newest(project.id, 2) == many[3:]
+    assert store.judgements.newest(project.id, 4) == many[2:]  # the second of the five counts, but was taken back
+    assert store.judgements.newest(project.id, 5) == [many[0], *many[2:]]
+    assert store.judgements.newest(store.projects.create("Other").id, 5) == []
+
+
+def test_the_recent_ones_are_one_persons(store, project, many):
+    assert store.judgements.recent(project.id, "Ada", 9) == [many[0], many[2]]
+    assert store.judgements.recent(project.id, "Ada", 1) == [many[2]]
+    assert store.judgements.recent(project.id, "Bo", 2) == [many[3]]
+    assert store.judgements.recent(store.projects.create("Other").id, "Ada", 9) == []
+
+
+def test_those_of_a_conversation_are_of_its_messages_alone(store, project, many, answers):
+    _, other = store.conversations.start(project.id, user("Another"))
+    (elsewhere,) = store.conversations.add_answers(other.id, ["x"])
+    given = store.judgements.add(Judgement(project.id, "Ada", (elsewhere.id,), Thumbs(False)))
+    assert store.judgements.for_conversation(other.conversation_id) == [given]
+    assert store.judgements.for_conversation(answers[0].conversation_id) == [many[0], *many[2:]]
+
+
+def test_later_brings_what_replaced_or_took_back(store, project, many):
+    assert [j.id for j in store.judgements.later([many[0].id])] == [many[0].id]
+    assert [j.kind for j in store.judgements.later([many[1].id])] == ["thumbs", "withdrawn"]
+
+
+def test_the_characters_shown_are_those_of_all_answers(store, project, answers):
+    _, other = store.conversations.start(project.id, user("Another"))
+    shown = store.conversations.add_answers(other.id, ["four", "sixsix"])
+    two = store.judgements.add(ranked(project, shown, 1, 2))
+    one = store.judgements.add(Judgement(project.id, "me", (shown[0].id,), Thumbs(True)))
+    store.judgements.add(ranked(project, answers, 1, 2, 3))
+    assert store.judgements.shown_chars([two.id, one.id]) == {two.id: 10, one.id: 4}
+
+
+def in_label(store, project, text):
+    _, leaf = store.conversations.start(project.id, user(text), origin="label")
+    return store.conversations.add_answers(leaf.id, ["a", "b"])
+
+
+def test_of_colleagues_come_the_newest_in_label_that_one_has_not_judged(store, project, answers):
+    asked = [in_label(store, project, f"Why {n}?") for n in range(4)]
+
+    def label(who, n, verdict=None, **more):
+        shown = tuple(node.id for node in asked[n])
+        return store.judgements.add(Judgement(project.id, who, shown, verdict or Ranking((1, 2)), purpose="label", **more))
+
+    first, second, third = (label("Bo", n) for n in range(3))
+    store.judgements.add(Judgement(project.id, "Bo", (answers[0].id,), Thumbs(True), purpose="label"))  # given in Chat
+    label("Bo", 3, Skip("tired"))
+    mine = label("Ada", 2)
+    assert store.judgements.of_colleagues(project.id, "Ada", 9) == [first, second]
+    assert store.judgements.of_colleagues(project.id, "Ada", 3) == [second]  # what one has judged counts, the skip does not
+    assert [j.who for j in store.judgements.of_colleagues(project.id, "Bo", 9)] == []  # Ada's is on what Bo has judged
+    assert store.judgements.of_colleagues(project.id, "Cy", 9) == [mine, first, second, third]
+    store.judgements.withdraw(second.id, "Bo")
+    assert store.judgements.of_colleagues(project.id, "Ada", 9) == [first]
+
+
+def test_a_mark_may_end_where_the_answer_ends(store, project, answers):
+    given = store.judgements.add(Judgement(project.id, "me", (answers[0].id,), Spans((Span(0, 0, 1, "rude"),))))
+    assert store.judgements.all(project.id) == [given]
