@@ -16,6 +16,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, Qt
 from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QFileDialog, QMainWindow, QMenu, QWidget
+from shiboken6 import isValid
 from typing_extensions import override
 
 import rlhf_desktop.ui
@@ -90,6 +91,7 @@ class Watcher(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.now = Qt.FocusReason.NoFocusReason
+        self._had: QWidget | None = None
         self._meant: QWidget | None = None  # where the user went last
         self.strays: list[str] = []  # what was shown as a window of its own, and is none
 
@@ -103,11 +105,17 @@ class Watcher(QObject):
 
     def _came(self, widget: QWidget, reason: Qt.FocusReason) -> None:
         """A button that is disabled while it works has the focus again afterwards, if the user went nowhere else: that is meant."""
+        if reason in ON_PURPOSE and self._had is not None and isValid(self._had) and not _can_hold(self._had):
+            reason = Qt.FocusReason.OtherFocusReason  # Qt itself goes on with Tab from what is disabled or hidden
         if reason in ON_PURPOSE:
             self._meant = widget
         elif reason == Qt.FocusReason.PopupFocusReason and widget is self._meant:
             reason = Qt.FocusReason.TabFocusReason
-        self.now = reason
+        self.now, self._had = reason, widget
+
+
+def _can_hold(widget: QWidget) -> bool:
+    return widget.isVisible() and widget.isEnabled()
 
 
 _RETURNS = (Qt.FocusReason.ActiveWindowFocusReason, Qt.FocusReason.MenuBarFocusReason)
