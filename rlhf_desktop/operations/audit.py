@@ -11,7 +11,6 @@ from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.core.words import count
 from rlhf_desktop.feedback.bundles import open_bundle
 from rlhf_desktop.hub.push import Pushed, PushPlan
-from rlhf_desktop.operations.exporting import Exported
 from rlhf_desktop.operations.rows import disk_troubles
 from rlhf_desktop.store.audit import Entry, Head, Verified, heads_in
 from rlhf_desktop.store.database import Store
@@ -195,12 +194,12 @@ def note_published(store: Store, plan: PushPlan, done: Pushed, project: str = ""
     store.audit.note("published", project=project, **facts, private=done.private)
 
 
-def note_model_export(store: Store, base: ModelRef, adapter: AdapterRef | None, form: str, done: Exported) -> None:
+def note_model_export(store: Store, base: ModelRef, adapter: AdapterRef | None, form: str, size_bytes: int) -> None:
     """Note that a model was written as files for other programs."""
     facts: dict[str, Any] = {
         "form": form,
         "base": base.hash,
         "adapter": adapter.hash if adapter else None,
-        "bytes": done.size_bytes,
+        "bytes": size_bytes,
     }
     store.audit.note("exported", **facts)

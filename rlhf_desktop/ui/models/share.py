@@ -107,7 +107,7 @@ class Sharing(QObject):
         def work() -> Exported:
             base: ModelRef = context.library.by_hash(model.hash)
             done = export_adapter(context.library, base, entry.ref if entry else None, form, folder)
-            note_model_export(context.store, base, entry.ref if entry else None, form, done)
+            note_model_export(context.store, base, entry.ref if entry else None, form, done.size_bytes)
             return done
 
         name = entry.ref.name if entry else model.name
