@@ -1,4 +1,4 @@
-"""`models list | add | remove | search | pull | push | push-data | export`: base models and adapters, in and out."""
+"""`models list | add | remove | engine | search | pull | push | push-data | export`: base models and adapters, in and out."""
 
 import os
 import sys
@@ -32,6 +32,7 @@ from rlhf_desktop.jobs.adapters import AdapterInfo, list_adapters, remove_import
 from rlhf_desktop.jobs.device import probe_device
 from rlhf_desktop.operations.audit import head_words, note_model_export, note_published
 from rlhf_desktop.operations.door import welcome
+from rlhf_desktop.operations.engines import choices, use_llama, use_torch
 from rlhf_desktop.operations.exporting import FORMATS, export_adapter
 from rlhf_desktop.operations.measured import measures
 from rlhf_desktop.operations.project_erasing import listed_adapters
@@ -65,8 +66,8 @@ def list_models(ctx: click.Context) -> None:
         "adapters": [{**_adapter_json(info), "measure": known.get(info.ref.hash, "")} for info in adapters],
     }
     lines = table(
-        [(m.name, f"{m.parameters / 1e6:,.0f} M", f"{m.size_bytes / 1e9:.2f} GB", m.licence or "?") for m in bases],
-        ("MODEL", "PARAMETERS", "SIZE", "LICENCE"),
+        [(m.name, f"{m.parameters / 1e6:,.0f} M", f"{m.size_bytes / 1e9:.2f} GB", m.licence or "?", m.engine) for m in bases],
+        ("MODEL", "PARAMETERS", "SIZE", "LICENCE", "ANSWERED BY"),
     )
     if not bases:
         lines = "No base models yet. The starter model is prepared on first use; add others with: models add SOURCE"
@@ -147,6 +148,38 @@ def remove_model(ctx: click.Context, name: str) -> None:
         if not remove_imported(desk.workspace, name):
             raise
     desk.console.result({"removed": name}, f"{name} is removed. What was trained here is kept.")
+
+
+@models.command("engine")
+@click.argument("name")
+@click.argument("engine", type=click.Choice(["torch", "llama.cpp"]), required=False)
+@click.option("--quantization", metavar="TYPE", help="Of a copy for llama.cpp: Q8_0 (8 bits, the default) or F16.")
+@click.pass_context
+def choose_engine(ctx: click.Context, name: str, engine: str | None, quantization: str | None) -> None:
+    """Say or choose what computes a model's answers: torch, or llama.cpp, which is faster on a processor.
+
+    llama.cpp answers from the GGUF file that the model came from, where it is still there, else from a copy that is made once and
+    goes with the model. Training always computes with torch and the whole weights.
+    """
+    desk = desk_of(ctx)
+    if quantization and engine != "llama.cpp":
+        raise BadInput("--quantization is for llama.cpp.", f"Say: models engine {name} llama.cpp --quantization {quantization}")
+    if engine == "torch":
+        use_torch(desk.library, name)
+    elif engine == "llama.cpp":
+        use_llama(desk.library, name, quantization, on_note=desk.console.note)
+    _say_engine(desk, name)
+
+
+def _say_engine(desk: Desk, name: str) -> None:
+    ref = desk.library.get(name)
+    model = next(each for each in desk.library.list() if each.name == ref.name)
+    found = choices(desk.library, model)
+    value = {"model": ref.name, "engine": model.engine, "gguf": ref.gguf.model_dump(mode="json") if ref.gguf else None}
+    lines = [f"{ref.name} is answered by {ref.engine or 'torch'}."]
+    lines += [f"llama.cpp can answer from: {'; '.join(choice.words for choice in found)}."] if found and not ref.engine else []
+    offered = [{"quantization": choice.numbers, "bytes": choice.bytes, "made": choice.made} for choice in found]
+    desk.console.result({**value, "choices": offered}, "\n".join(lines))
 
 
 # --- the Hub ------------------------------------------------------------------------------------------------------------------

@@ -44,6 +44,9 @@ TRAINS = _named(
 )
 """Shown right in `tests/families`, from chat to export."""
 
+GGUF_FAMILIES = _named("llama mistral qwen2 qwen3")
+"""Which models and adapters can be written as GGUF files here (`inference/gguf_export.py`)."""
+
 TEACHABLE = "Choose a Llama, Qwen, Mistral, Gemma, Phi, OLMo, Granite or SmolLM model."
 """What to do instead, where a model cannot be taught."""
 

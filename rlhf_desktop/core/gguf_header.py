@@ -33,6 +33,13 @@ _BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 
 """Of each tensor type: values a block, bytes a block."""
 
 
+_FILE_TYPES: dict[Any, str] = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S", 12: "Q3_K_M",
+    13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K", 25: "IQ4_NL", 30: "IQ4_XS", 32: "BF16",
+}  # fmt: skip
+"""What a file calls the way most of its weights are quantised, by llama.cpp's number for it (its enum llama_ftype)."""
+
+
 @dataclass(frozen=True)
 class GgufFacts:
     """What a GGUF file says about itself."""
@@ -42,6 +49,7 @@ class GgufFacts:
     licence: str
     parameters: int
     tensors: int
+    numbers: str = ""  # how most of its weights are quantised: "F16", "Q8_0", "Q4_K_M"
     stretched: str = ""  # how its positions are scaled for long texts; "" when they are not
 
 
@@ -109,7 +117,8 @@ class _Header:
         text = {key: str(values.get(f"general.{key}", "")) for key in ("architecture", "name", "license")}
         scaling = str(values.get(f"{text['architecture']}.rope.scaling.type") or "none")[:40]
         stretched = "rope_freqs" if "rope_freqs.weight" in names else "" if scaling == "none" else scaling
-        return GgufFacts(text["architecture"], text["name"], text["license"], parameters, tensors, stretched)
+        numbers = _FILE_TYPES.get(values.get("general.file_type"), "GGUF")
+        return GgufFacts(text["architecture"], text["name"], text["license"], parameters, tensors, numbers, stretched)
 
     def _numbers(self, form: str) -> tuple[Any, ...]:
         return struct.unpack(f"<{form}", self._f.read(struct.calcsize(f"<{form}")))

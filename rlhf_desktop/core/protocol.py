@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter
 
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.recipes import Dtype
-from rlhf_desktop.core.runs import AdapterRef, ModelRef, Value
+from rlhf_desktop.core.runs import AdapterRef, EngineName, ModelRef, Value
 from rlhf_desktop.core.thoughts import Kind
 
 RESTART_EXIT = 75
@@ -28,30 +28,21 @@ class Sampling(Value):
     top_p: float = Field(0.95, gt=0, le=1)
     max_new_tokens: int = Field(256, ge=1, le=8192)
     max_thought_tokens: int = Field(0, ge=0, le=32768, description="What a model may think first; 0: it answers at once.")
+    engine: str = Field("", max_length=80, description="What drew them, as kept with an answer: “llama.cpp Q8_0”; “” is torch.")
 
     def identity(self) -> dict[str, Any]:
         """What tells one way of sampling from another. What came later and is off is left out, so that old ones keep theirs."""
-        return self.model_dump(mode="json", exclude=None if self.max_thought_tokens else {"max_thought_tokens"})
-
-
-EngineName = Literal["torch", "llama.cpp"]
-
-
-class GgufFile(Value):
-    """The base model's weights for llama.cpp."""
-
-    path: str
-    sha256: str
+        off = {name for name in ("max_thought_tokens", "engine") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude=off)
 
 
 class Load(Value):
-    """Make this the base model; a no-op when it already is. With `gguf` it is llama.cpp that answers, else torch."""
+    """Make this the base model; a no-op when it already is. Where it has a GGUF file llama.cpp answers from it, else torch."""
 
     op: Literal["load"] = "load"
     id: str
     base: ModelRef
     dtype: Dtype = "auto"
-    gguf: GgufFile | None = None
 
 
 class Unload(Value):

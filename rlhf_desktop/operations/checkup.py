@@ -16,7 +16,7 @@ from rlhf_desktop.core.runs import DeviceRef
 from rlhf_desktop.core.words import count
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs import nvml
-from rlhf_desktop.jobs.device import Device, devices_of, free_bytes, likely_device, probe_device, same_device
+from rlhf_desktop.jobs.device import Device, devices_of, free_bytes, likely_device, llama_trouble, probe_device, same_device
 from rlhf_desktop.operations.opening import open_store
 from rlhf_desktop.operations.spelling import NEEDS, languages
 
@@ -46,7 +46,7 @@ def checkup(workspace: Workspace, library: Library, *, probe: Callable[[], dict[
     """
     looks: dict[str, Callable[[], Finding | list[Finding]]] = {
         "system": _system,
-        "device": lambda: _devices((probe or probe_device)()),
+        "device": lambda: _computing((probe or probe_device)()),
         "memory": _memory,
         "disk": lambda: _disk(workspace),
         "privacy": lambda: _privacy(workspace),
@@ -69,6 +69,10 @@ def _system() -> Finding:
     if sys.platform.startswith("linux"):
         return Finding("system", "well", f"Linux, Python {sys.version_info.major}.{sys.version_info.minor}.")
     return Finding("system", "note", f"{sys.platform} is designed for but untested.", "Report what doesn't work.")
+
+
+def _computing(probed: dict[str, Any]) -> list[Finding]:
+    return [*_devices(probed), _engine(probed)]
 
 
 def _devices(probed: dict[str, Any]) -> list[Finding]:
@@ -100,6 +104,16 @@ def _unusable(devices: Sequence[Device], torch: str) -> list[Finding]:
         why, remedy = f"CUDA_VISIBLE_DEVICES is “{hidden}”", "Unset it to use every card."
     blind = [card for card in nvml.cards() if same_device(DeviceRef(id="", uuid=card.uuid), devices) is None]
     return [Finding("card", "note", f"{card.name} is here, with its driver, but cannot be used: {why}.", remedy) for card in blind]
+
+
+def _engine(probed: dict[str, Any]) -> Finding:
+    """Whether llama.cpp can answer beside torch."""
+    if reason := llama_trouble(probed):
+        return Finding("engine", "note", f"Torch computes all answers: llama.cpp, which is faster, cannot. {reason}")
+    release = probed["engines"]["llama.cpp"]["release"]
+    return Finding(
+        "engine", "well", f"Torch and llama.cpp (xllamacpp {release}) can compute answers; models engine NAME says which."
+    )
 
 
 def _memory() -> Finding:

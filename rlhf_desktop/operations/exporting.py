@@ -87,7 +87,7 @@ def export_adapter(
             "base": base.path, "base_name": base.name, "adapter": adapter.path if adapter else None, "form": form,
             "target": str(temporary), "title": name or (adapter.name if adapter else base.name),
         }  # fmt: skip
-        answer = _run(command or worker_command("export"), request)
+        answer = run_export(command or worker_command("export"), request)
         rename(temporary, target)
     finally:
         remove_tree(temporary, ignore_errors=True)
@@ -122,7 +122,12 @@ def _check_space(library: Library, base: ModelRef, form: str, target: Path) -> N
         raise NoSpace(f"This export needs about {needed / 1e9:.1f} GB on that disk.", "Free some space, or choose another place.")
 
 
-def _run(command: Sequence[str], request: dict[str, Any]) -> dict[str, Any]:
+def run_export(command: Sequence[str], request: dict[str, Any]) -> dict[str, Any]:
+    """Have the worker write files, and wait for it. Returns what it says of them.
+
+    Raises:
+        AppError: the trouble it had.
+    """
     done = subprocess.run(
         [*command, json.dumps(request)], cwd=package_parent(), env=worker_environment(), stdin=subprocess.DEVNULL,
         capture_output=True, check=False, creationflags=NO_WINDOW,

@@ -28,13 +28,16 @@ def export(request: dict[str, Any]) -> dict[str, Any]:
     """Do it.
 
     Args:
-        request: `base` (folder), `base_name`, `adapter` (folder or null), `form`, `target` (an existing folder), `title`.
+        request: `base` (folder), `base_name`, `adapter` (folder or null), `form`, `target` (an existing folder), `title`; of a
+            copy for llama.cpp also `file` and `numbers`.
     """
     base, target, title = Path(request["base"]), Path(request["target"]), str(request["title"])
     adapter = Path(request["adapter"]) if request["adapter"] else None
     form = request["form"]
     if form == "merged":
         export_merged(base, adapter, target, title)
+    elif form == "copy":
+        export_gguf(base, None, target / request["file"], title, request["numbers"])
     elif form == "gguf":
         name = f"{_file_name(title)}-F16.gguf"
         tokenizer = export_gguf(base, adapter, target / name, title)

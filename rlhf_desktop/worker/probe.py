@@ -10,6 +10,7 @@ import psutil
 import torch
 
 from rlhf_desktop.inference.device import DeviceFacts, describe, devices, find_device
+from rlhf_desktop.inference.engines import llama_binding
 
 PACKAGES = ("transformers", "peft", "accelerate", "safetensors", "tokenizers")
 
@@ -41,6 +42,7 @@ def probe() -> dict[str, Any]:
         "ram_available_bytes": ram.available,
         "fast_dtype": _word(chosen.fast_dtype),
         "devices": [_device(each) for each in facts],
+        "engines": {"llama.cpp": {"release": llama_binding.version(), "trouble": llama_binding.trouble()}},
         "versions": {"torch": torch.__version__, **{name: metadata.version(name) for name in PACKAGES}},  # torch's tells its build
     }
 

@@ -51,8 +51,8 @@ class Session:
         self._reward: tuple[str, RewardModel] | None = None  # its hash
 
     def _start(self, on_share: Callable[[float], None] | None) -> Engine:
-        if self._request.gguf is not None:
-            return LlamaEngine(self._ref, Path(self._request.gguf.path), on_share)
+        if self._ref.gguf is not None:
+            return LlamaEngine(self._ref, on_share)
         return TorchEngine(self._load(on_share), self._ref.name)
 
     def _load(self, on_share: Callable[[float], None] | None = None) -> BaseModel:
@@ -71,7 +71,7 @@ class Session:
     def is_for(self, request: Load) -> bool:
         """Whether this is the model asked for."""
         ours, theirs = ((base.hash, base.path, base.quantization == "4bit") for base in (self._ref, request.base))
-        return (ours, self._request.dtype, self._request.gguf) == (theirs, request.dtype, request.gguf)
+        return (ours, self._request.dtype, self._ref.gguf) == (theirs, request.dtype, request.base.gguf)
 
     def close(self) -> None:
         """Give back what the engine holds."""

@@ -19,6 +19,7 @@ from rlhf_desktop.inference.engines.pytorch import TorchEngine
 from rlhf_desktop.inference.gguf_export import export_gguf
 from rlhf_desktop.inference.model import load_base
 from rlhf_desktop.inference.template import prompt_ids
+from tests.unit.inference.engine_cases import with_gguf
 
 pytestmark = [
     pytest.mark.slow,
@@ -49,7 +50,7 @@ def prompts(reference):
 @pytest.mark.parametrize(("numbers", "nats"), [("F16", 0.01), ("Q8_0", 0.05)])
 def test_greedy_answers_are_torchs_but_for_near_ties(base, reference, prompts, tmp_path, numbers, nats):
     export_gguf(Path(base.path), None, tmp_path / "starter.gguf", base.name, numbers)
-    llama = LlamaEngine(base, tmp_path / "starter.gguf")
+    llama = LlamaEngine(with_gguf(base, tmp_path / "starter.gguf", numbers))
     sampling = Sampling(temperature=0, max_new_tokens=TOKENS)
     answers = llama.sample(prompts=prompts, k=1, sampling=sampling, end_ids=llama.voice.end_ids, seed=0)
     pairs = [(prompts[answer.prompt], answer.ids) for answer in answers]

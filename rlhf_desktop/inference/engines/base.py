@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from rlhf_desktop.core.errors import ModelTrouble
-from rlhf_desktop.core.protocol import EngineName, Sampling
-from rlhf_desktop.core.runs import AdapterRef
+from rlhf_desktop.core.protocol import Sampling
+from rlhf_desktop.core.runs import AdapterRef, EngineName
 from rlhf_desktop.inference.sampler import OnAnswer, OnTokens, SampledAnswer
 from rlhf_desktop.inference.score import Pair
 

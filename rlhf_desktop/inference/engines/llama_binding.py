@@ -79,8 +79,6 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "llama_model_n_head": (c.c_int32, [c.c_void_p]),
     "llama_model_n_head_kv": (c.c_int32, [c.c_void_p]),
     "llama_model_size": (c.c_uint64, [c.c_void_p]),
-    "llama_model_ftype": (c.c_int32, [c.c_void_p]),
-    "llama_ftype_name": (c.c_char_p, [c.c_int32]),
     "llama_model_is_recurrent": (c.c_bool, [c.c_void_p]),
     "llama_model_is_hybrid": (c.c_bool, [c.c_void_p]),
     "llama_model_meta_val_str": (c.c_int32, [c.c_void_p, c.c_char_p, c.c_char_p, c.c_size_t]),

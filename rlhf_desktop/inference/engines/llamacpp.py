@@ -67,19 +67,18 @@ class LlamaEngine:
     """One GGUF file, and adapters of the model it was made from.
 
     Args:
-        ref: The model; its folder has the tokenizer, the template and the configuration.
-        file: Its weights.
+        ref: The model with its GGUF file; its folder has the tokenizer, the template and the configuration.
         on_share: Told the share of the weights that is loaded.
 
     Raises:
         ModelTrouble: llama.cpp is not there (`llama_binding.trouble`), or the file is damaged or not the model's.
     """
 
-    def __init__(self, ref: ModelRef, file: Path, on_share: Callable[[float], None] | None = None) -> None:
+    def __init__(self, ref: ModelRef, on_share: Callable[[float], None] | None = None) -> None:
         lib = llama_binding.library()
         if (reason := llama_binding.trouble()) or lib is None:
             raise ModelTrouble(f"llama.cpp cannot be used here. {reason}", "Choose torch as this model's engine.")
-        check_gguf(file)
+        file = _intact(ref)
         self._lib, self._ref = lib, ref
         self._voice = load_voice(ref)
         self._model = self._load(file, on_share)
@@ -118,12 +117,7 @@ class LlamaEngine:
     @property
     def held(self) -> Held:
         """The processor, and how the weights are quantised."""
-        return Held("cpu", "", "", self.quantization, engine="llama.cpp")
-
-    @property
-    def quantization(self) -> str:
-        """How llama.cpp calls it: "F16", "Q4_K - Medium"."""
-        return str(self._lib.llama_ftype_name(self._lib.llama_model_ftype(self._model)).decode())
+        return Held("cpu", "", "", self._ref.gguf.numbers if self._ref.gguf else "", engine="llama.cpp")
 
     @property
     def context_tokens(self) -> int:
@@ -265,6 +259,17 @@ class LlamaEngine:
             detail = "\n".join(self._lib.said)
             raise ModelTrouble(f"llama.cpp cannot load the adapter “{name}”.", "Choose torch as this model's engine.", detail)
         return int(adapter)
+
+
+def _intact(ref: ModelRef) -> Path:
+    """The model's GGUF file, which is what it was when it was chosen."""
+    assert ref.gguf is not None
+    file = Path(ref.gguf.path)
+    if not file.is_file() or file.stat().st_size != ref.gguf.bytes:
+        hint = f"Choose again what answers: rlhf-desktop models engine {ref.name} llama.cpp, or torch."
+        raise ModelTrouble(f"The file that “{ref.name}” answers from is gone or another one: {file}", hint)
+    check_gguf(file)
+    return file
 
 
 def _groups(prompts: int, k: int, rows: int) -> Iterator[list[Owner]]:

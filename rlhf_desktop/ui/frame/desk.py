@@ -238,7 +238,8 @@ class Desk(QObject):
             return f"{name} · loading…"
         memory = f" · {words.size(self._chat_bytes)}" if self._chat_bytes else ""
         doing = " · writing" if chat.state == "busy" else " · slower while a run trains" if self._training else ""
-        return f"{name} · {chat.loaded.dtype} on {chat.loaded.device}{memory}{doing}"
+        engine = " by llama.cpp" if chat.loaded.engine == "llama.cpp" else ""
+        return f"{name} · {chat.loaded.dtype} on {chat.loaded.device}{engine}{memory}{doing}"
 
     def _move_chat(self) -> None:
         self._is_to_move = True

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -178,3 +179,47 @@ def test_exporting(cli, tuned, tmp_path):
     again = cli("models", "export", "Kinder", "--to", "peft", "--out", tmp_path / "out")
     assert "is there already" in again.err
     assert cli("models", "export", "Kinder", "--to", "exe").code == 2
+
+
+LLAMA = {"engines": {"llama.cpp": {"release": "1", "trouble": ""}}}
+
+
+@pytest.fixture
+def llama(monkeypatch):
+    """A computer on which llama.cpp works, and what it was asked to make."""
+    from rlhf_desktop.operations import engines
+
+    made = []
+
+    def export(command, request):
+        made.append(request["numbers"])
+        (Path(request["target"]) / request["file"]).write_text("weights")
+
+    monkeypatch.setattr(engines, "run_export", export)
+    monkeypatch.setattr(engines.use_llama, "__kwdefaults__", {**engines.use_llama.__kwdefaults__, "probe": lambda: LLAMA})
+    return made
+
+
+def test_choosing_what_answers(cli, model, llama):
+    said = cli("models", "engine", model)
+    assert "is answered by torch. \nllama.cpp can answer from: Q8_0, a copy of about" in said.out.replace(".\n", ". \n")
+    assert cli("models", "engine", model, "--json").json["choices"][0] == {"quantization": "Q8_0", "bytes": 1, "made": False}
+    chosen = cli("models", "engine", model, "llama.cpp")
+    assert (chosen.code, "is answered by llama.cpp Q8_0" in chosen.out, "Making a copy" in chosen.err) == (0, True, True)
+    assert cli("models", "engine", model, "llama.cpp", "--quantization", "F16", "--json").json["engine"] == "llama.cpp"
+    assert llama == ["Q8_0", "F16"]
+    assert "llama.cpp" in cli("models", "list").out
+    assert cli("models", "engine", model, "torch", "--json").json["gguf"] is None
+    assert "llama.cpp" not in cli("models", "list").out
+
+
+def test_choosing_what_cannot_answer(cli, model, llama, monkeypatch):
+    from rlhf_desktop.operations import engines
+
+    wrong = cli("models", "engine", model, "torch", "--quantization", "F16")
+    assert (wrong.code, "--quantization is for llama.cpp" in wrong.err) == (1, True)
+    assert cli("models", "engine", "nobody").code != 0
+    monkeypatch.setattr(engines.use_llama, "__kwdefaults__", {**engines.use_llama.__kwdefaults__, "probe": dict})
+    refused = cli("models", "engine", model, "llama.cpp")
+    assert (refused.code != 0, "llama.cpp cannot be used on this computer" in refused.err) == (True, True)
+    assert "torch" in cli("models", "engine", model).out

@@ -7,7 +7,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from rlhf_desktop.core.files import sha256_file
-from rlhf_desktop.core.runs import AdapterRef, ModelRef
+from rlhf_desktop.core.runs import AdapterRef, GgufFile, ModelRef
 from tests.hostile import make_adapter
 
 SHAPES = {
@@ -32,3 +32,10 @@ def random_adapter(folder: Path, base: ModelRef, *, alpha: float = 12, seed: int
     (folder / "adapter_config.json").write_text(json.dumps(config))
     digest = sha256_file(folder / "adapter_model.safetensors")
     return AdapterRef(name="tuned", path=str(folder), hash=f"{digest}-{alpha}", base_hash=base.hash)
+
+
+def with_gguf(base: ModelRef, file: Path, numbers: str = "F16") -> ModelRef:
+    """The model, answering from a GGUF file."""
+    there = file.is_file()
+    digest, size = (sha256_file(file), file.stat().st_size) if there else ("", 0)
+    return base.model_copy(update={"gguf": GgufFile(path=str(file), sha256=digest, bytes=size, numbers=numbers)})

@@ -17,7 +17,7 @@ from rlhf_desktop.inference.engines.pytorch import KEPT_ADAPTERS, TorchEngine
 from rlhf_desktop.inference.gguf_export import export_gguf
 from rlhf_desktop.inference.model import load_base
 from tests.tiny import make_tiny_model
-from tests.unit.inference.engine_cases import PROMPTS, random_adapter
+from tests.unit.inference.engine_cases import PROMPTS, random_adapter, with_gguf
 
 needs_llama = pytest.mark.skipif(bool(llama_binding.trouble()), reason=f"llama.cpp: {llama_binding.trouble()}")
 ENGINES = ["torch", pytest.param("llama.cpp", marks=needs_llama)]
@@ -48,7 +48,7 @@ def engine(request, tiny_model, reference):
     if request.param == "torch":
         yield reference
         return
-    made = LlamaEngine(tiny_model, request.getfixturevalue("gguf"))
+    made = LlamaEngine(with_gguf(tiny_model, request.getfixturevalue("gguf"), "F32"))
     yield made
     made.close()
 
@@ -57,7 +57,7 @@ def engine(request, tiny_model, reference):
 def llama(tiny_model, gguf):
     if reason := llama_binding.trouble():
         pytest.skip(reason)
-    made = LlamaEngine(tiny_model, gguf)
+    made = LlamaEngine(with_gguf(tiny_model, gguf, "F32"))
     yield made
     made.close()
 
@@ -171,7 +171,7 @@ def test_both_engines_give_the_same_answers_and_likelihoods(tmp_path, seed):
     base = make_tiny_model(tmp_path / "model", seed=seed)
     export_gguf(Path(base.path), None, tmp_path / "m.gguf", "tiny", "F32")
     adapter = random_adapter(tmp_path / "adapter", base, seed=seed)
-    reference, llama = torch_engine(base), LlamaEngine(base, tmp_path / "m.gguf")
+    reference, llama = torch_engine(base), LlamaEngine(with_gguf(base, tmp_path / "m.gguf", "F32"))
     for applied in (None, Applied(adapter), Applied(adapter, 0.5)):
         difference = logprobs(llama, applied) - logprobs(reference, applied)
         assert difference.abs().max() < CLOSE, applied
@@ -283,7 +283,7 @@ def test_adapters_in_memory_are_limited(llama, adapter):
 @pytest.mark.parametrize(("numbers", "close", "share"), [("F16", 0.02, 0.55), ("Q8_0", 0.2, 0.35)])
 def test_a_smaller_copy_answers_nearly_alike(tiny_model, reference, gguf, tmp_path, numbers, close, share):
     export_gguf(Path(tiny_model.path), None, tmp_path / "m.gguf", "tiny", numbers)
-    llama = LlamaEngine(tiny_model, tmp_path / "m.gguf")
+    llama = LlamaEngine(with_gguf(tiny_model, tmp_path / "m.gguf", numbers))
     assert llama.held == Held("cpu", "", "", numbers, engine="llama.cpp")
     assert (logprobs(llama) - logprobs(reference)).abs().mean() < close
     assert (tmp_path / "m.gguf").stat().st_size < share * gguf.stat().st_size + 10_000
@@ -293,8 +293,12 @@ def test_a_smaller_copy_answers_nearly_alike(tiny_model, reference, gguf, tmp_pa
 @needs_llama
 def test_a_file_that_is_not_the_models_is_refused(tiny_model, tmp_path):
     (tmp_path / "cut.gguf").write_bytes(b"GGUF" + bytes(40))
-    with pytest.raises(ModelTrouble):
-        LlamaEngine(tiny_model, tmp_path / "cut.gguf")
+    another = with_gguf(tiny_model, tmp_path / "cut.gguf")
+    (tmp_path / "cut.gguf").write_bytes(b"GGUF" + bytes(41))
+    with pytest.raises(ModelTrouble, match="gone or another one"):
+        LlamaEngine(another)
+    with pytest.raises(ModelTrouble, match="GGUF"):
+        LlamaEngine(with_gguf(tiny_model, tmp_path / "cut.gguf"))
 
 
 def test_without_the_package_it_says_so(tiny_model, tmp_path, monkeypatch):
@@ -303,7 +307,7 @@ def test_without_the_package_it_says_so(tiny_model, tmp_path, monkeypatch):
     try:
         assert "not installed" in llama_binding.trouble() or "Windows" in llama_binding.trouble()
         with pytest.raises(ModelTrouble, match=r"llama\.cpp cannot be used here"):
-            LlamaEngine(tiny_model, tmp_path / "any.gguf")
+            LlamaEngine(with_gguf(tiny_model, tmp_path / "any.gguf"))
         monkeypatch.setattr(llama_binding, "version", lambda: "2031.1.1")
         llama_binding.trouble.cache_clear()
         assert "2031.1.1" in llama_binding.trouble() or "Windows" in llama_binding.trouble()

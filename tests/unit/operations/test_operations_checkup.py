@@ -30,10 +30,22 @@ def findings(workspace, shelf=None, probe=lambda: CPU):
 
 def test_a_sound_computer(workspace, store):
     found = findings(workspace)
-    assert list(found) == ["system", "device", "memory", "disk", "privacy", "database", "spelling", "starter model"]
+    assert list(found) == ["system", "device", "engine", "memory", "disk", "privacy", "database", "spelling", "starter model"]
     assert not [f for f in found.values() if f.state == "trouble"]
     assert found["device"].sentence == "Training runs on cpu (A processor, computes in bfloat16)."
     assert found["database"].state == "well" or store.notice
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "words"),
+    [
+        ({"release": "2026.1", "trouble": ""}, "well", "Torch and llama.cpp (xllamacpp 2026.1) can compute answers"),
+        ({"release": "", "trouble": "The xllamacpp package is not installed."}, "note", "The xllamacpp package is not installed."),
+    ],
+)
+def test_which_engines_there_are_and_why_not(workspace, store, told, state, words):
+    found = findings(workspace, probe=lambda: {**CPU, "engines": {"llama.cpp": told}})["engine"]
+    assert (found.state, words in found.sentence) == (state, True)
 
 
 CARDS = [

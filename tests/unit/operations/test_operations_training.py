@@ -7,6 +7,7 @@ from operations_helpers import BASE, QuietQueue, adapter, example, ranking, writ
 
 from rlhf_desktop.core.errors import BadInput, ModelTrouble, NoSpace, NotEnoughFeedback
 from rlhf_desktop.core.recipes import ALGORITHMS, make_settings
+from rlhf_desktop.core.runs import GgufFile
 from rlhf_desktop.feedback.judgements import Judgement, Thumbs
 from rlhf_desktop.feedback.snapshot import ThumbedAnswer, read_snapshot
 from rlhf_desktop.jobs import runfolder
@@ -55,6 +56,11 @@ def test_a_run_freezes_settings_data_and_parts(store, queue, taught):
     rows = read_snapshot(run.data)
     assert len(rows) == 20
     assert {row.split for row in rows} == {"train", "heldout"}
+
+
+def test_a_run_computes_with_the_whole_weights_whatever_answers(store, queue, taught):
+    fast = BASE.model_copy(update={"gguf": GgufFile(path="m.gguf", sha256="", bytes=1, numbers="Q8_0")})
+    assert start_run(store, queue, taught, "sft", base=fast).config().base == BASE
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

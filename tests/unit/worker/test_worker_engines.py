@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from rlhf_desktop.core.errors import ModelTrouble
-from rlhf_desktop.core.files import sha256_file
-from rlhf_desktop.core.protocol import Begun, Generate, GgufFile, Likelihood, Load, Sampling, Score, Token
+from rlhf_desktop.core.protocol import Begun, Generate, Likelihood, Load, Sampling, Score, Token
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.engines import llama_binding
@@ -17,7 +16,7 @@ from rlhf_desktop.training.reward_model import HEAD, RewardModel
 from rlhf_desktop.worker.session import Session
 from tests.templates import CASES, made
 from tests.tiny import make_tiny_model
-from tests.unit.inference.engine_cases import random_adapter
+from tests.unit.inference.engine_cases import random_adapter, with_gguf
 
 pytestmark = pytest.mark.skipif(bool(llama_binding.trouble()), reason=f"llama.cpp: {llama_binding.trouble()}")
 
@@ -28,8 +27,8 @@ COMPLETIONS = [["It is off.", "I do not know. Is it plugged in?"], ["Why?", "Tur
 def both(base, folder):
     """The same model by torch and by llama.cpp."""
     export_gguf(Path(base.path), None, folder / "m.gguf", base.name, "F32")
-    gguf = GgufFile(path=str(folder / "m.gguf"), sha256=sha256_file(folder / "m.gguf"))
-    return Session(Load(id="l", base=base, dtype="float32")), Session(Load(id="l", base=base, dtype="float32", gguf=gguf))
+    fast = with_gguf(base, folder / "m.gguf", "F32")
+    return Session(Load(id="l", base=base, dtype="float32")), Session(Load(id="l", base=fast, dtype="float32"))
 
 
 @pytest.fixture(scope="module")
@@ -199,4 +198,4 @@ def test_a_session_is_for_one_engine(sessions, tiny_model):
 
 def test_an_unknown_file_is_one_clear_no(tiny_model, tmp_path):
     with pytest.raises(ModelTrouble):
-        Session(Load(id="l", base=tiny_model, gguf=GgufFile(path=str(tmp_path / "none.gguf"), sha256="")))
+        Session(Load(id="l", base=with_gguf(tiny_model, tmp_path / "none.gguf")))
