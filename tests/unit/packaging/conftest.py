@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[3] / "packaging"
-NAMES = ("nvidia_driver", "torch_builds", "setup_checks", "setup_env", "licences", "trust")
+NAMES = ("nvidia_driver", "torch_builds", "setup_checks", "checked_wheels", "setup_env", "licences", "audit", "trust")
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +42,8 @@ def nvidia_driver(packaging, monkeypatch):
     monkeypatch.setattr(module, "LIBRARIES", {})
     monkeypatch.setenv("PATH", "")
     return module
+
+
+@pytest.fixture
+def checked_wheels(packaging):
+    return packaging["checked_wheels"]
