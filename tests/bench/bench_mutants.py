@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.update({"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"})
 
 from rlhf_desktop.core.files import append_jsonl, read_jsonl  # noqa: E402
-from tests.bench.mutant_trials import Tests, in_child, learn_reach, try_mutant  # noqa: E402
+from tests.bench.mutant_trials import Tests, Unusable, in_child, learn_reach, try_mutant  # noqa: E402
 from tests.bench.mutating import Mutant, mutants, sampled  # noqa: E402
 from tests.bench.results import keep  # noqa: E402
 
@@ -50,7 +50,6 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
     "training/kto": ("training/test_training_kto", "training/test_training_steps"),
     "training/reward": ("training/test_training_reward", "training/test_training_steps"),
     "feedback/signals": ("unit/feedback/test_feedback_signals", "unit/feedback/test_feedback_support_rule"),
-    "store/erasing": ("unit/operations/test_operations_erase", "unit/store/test_store_erasing"),
 }
 
 
@@ -136,7 +135,11 @@ def attempt(target: Target, chosen: Sequence[Mutant], diary: Diary) -> None:
     if not todo or not target.tests:
         return
     began = target.digests()
-    tests = learn_reach(target.module, target.path, target.tests)
+    try:
+        tests = learn_reach(target.module, target.path, target.tests)
+    except Unusable as problem:
+        print(problem, flush=True)
+        return
     print(f"{target.name}: {len(todo)} to try, {len(tests.seconds)} tests of {tests.total_s:.0f} s", flush=True)
     in_child(lambda _: _serve(target, todo, tests, lambda *row: diary.add(began, *row)), limit_s=24 * 3600)
 

@@ -81,10 +81,10 @@ def _read(reader: int, limit_s: float) -> Any:
 
 
 def _pytest(folder: Path, paths: Sequence[Path], plugin: object) -> int:
-    """Run tests in this process, silently."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
+    """Run tests in this process; what they say goes into a file."""
+    log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # loading them takes longer than most tests; ours knows when to stop
     options = ["-q", "-x", "-m", "not slow", "--basetemp", str(folder / "tests"), "-W", "ignore::pytest.PytestConfigWarning"]
     return int(pytest.main([*options, *map(str, paths)], plugins=[_Calm(), plugin]))
@@ -177,8 +177,12 @@ class _Reach:
         return {name: self.at_import | self.fixtures[name.split("::")[0]] | self.calls[name] for name in self.seconds}
 
 
+class Unusable(Exception):
+    """Tests that fail without any mutant say nothing of mutants."""
+
+
 def learn_reach(module: str, path: Path, tests: Sequence[Path]) -> Tests:
-    """Run the tests of a module as it is; all of them must pass."""
+    """Run the tests of a module as it is. Raises Unusable when they do not all pass."""
     import grimp
 
     def work(folder: Path) -> Any:
@@ -186,13 +190,14 @@ def learn_reach(module: str, path: Path, tests: Sequence[Path]) -> Tests:
         watch.start()
         code = _pytest(folder, tests, watch)
         sys.settrace(None)
-        return code, watch.found(), dict(watch.seconds), sorted(sys.modules)
+        sys.stdout.flush()
+        return code, watch.found(), dict(watch.seconds), sorted(sys.modules), (folder / "log").read_text("utf-8")[-3000:]
 
     begun = time.monotonic()
     result = in_child(work, limit_s=1800)
     if result is None or result[0] != 0:
-        raise SystemExit(f"The tests of {module} do not pass as it is: {[path.name for path in tests]}")
-    _, reach, seconds, loaded = result
+        raise Unusable(f"The tests of {module} do not pass as it is.\n{result[-1] if result else ''}")
+    _, reach, seconds, loaded, _ = result
     graph = grimp.build_graph("rlhf_desktop")
     changed = {module, *graph.find_downstream_modules(module)}
     kept = [name for name in loaded if name not in changed and not name.startswith(_OF_TESTS)]
