@@ -381,14 +381,22 @@ class _Merge:
                 WHERE (excluded.changed_at, excluded.present) > (changed_at, present)""",
                 [{**row.model_dump(), "project": self._project} for row in chunk],
             )
-        for chunk in self._chunks("profiles.jsonl"):
+        for chunk in self._chunks(
+            "profiles.jsonl"
+        ):  # those known to other projects, and one's own, are not this bundle's to change
             self._db.execute_many(
                 """INSERT INTO profiles (name, role, credentials, updated_at) SELECT :name, :role, :credentials, :updated_at
                 WHERE EXISTS (SELECT 1 FROM judgements WHERE who = :name AND project_id = :project)
+                AND (NOT EXISTS (SELECT 1 FROM profiles WHERE name = :name)
+                  OR NOT EXISTS (SELECT 1 FROM judgements WHERE who = :name AND project_id != :project)
+                  AND NOT EXISTS (SELECT 1 FROM settings WHERE scope = '' AND key = 'who' AND value = :quoted))
                 ON CONFLICT (name) DO UPDATE SET role = excluded.role, credentials = excluded.credentials,
                   updated_at = excluded.updated_at
                 WHERE (excluded.updated_at, excluded.role, excluded.credentials) > (updated_at, role, credentials)""",
-                [{**row.model_dump(), "project": self._project} for row in chunk],
+                [
+                    {**row.model_dump(), "project": self._project, "quoted": json.dumps(row.name, ensure_ascii=False)}
+                    for row in chunk
+                ],
             )
 
     def _prompts(self) -> None:
@@ -419,7 +427,10 @@ class _Merge:
         }
 
     def _guidelines(self) -> None:
+        known_texts = len(self._store.guidelines.versions(self._project)) + self._bundle.count("guidelines.jsonl")
         for chunk in self._chunks("guidelines.jsonl"):
+            if any(row.version > known_texts for row in chunk):  # each version follows on the one before
+                raise self._refused("its guidelines leave out versions")
             rows = [{**row.model_dump(), "project_id": self._project} for row in chunk]
             known = self._known("guidelines", [row["id"] for row in rows])
             if any(known.get(row["id"], row) != row for row in rows):

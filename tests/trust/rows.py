@@ -10,6 +10,7 @@ LOST, DRAFTS, DAMAGED, LEFT = "judgements lost", "drafts lost", "damaged", "file
 WORDS = "files with erased words"
 HALF, STUCK = "half done", "not working again"
 EMPTY, RAW, NO_REMEDY = "opened with less than the last backup", "raw errors", "errors without a remedy"
+CHANGED, UNUSABLE, UNDONE = "changed what is none of theirs", "made a room unusable", "not undone row by row"
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,16 @@ ROWS = (
         short=400,
         full=400,
         may={EMPTY: 0, RAW: 0, NO_REMEDY: 0},
+    ),
+    Row(
+        "hostile-bundles",
+        "bundles made to do harm: other projects' ids, circles, bombs, far dates, odd names, settings, torn archives",
+        "bundles",
+        f"{_OPERATIONS}hostile_bundles.py",
+        short=150,
+        full=3000,
+        may={CHANGED: 0, UNUSABLE: 0, UNDONE: 0, RAW: 0, NO_REMEDY: 0},
+        portion=300,
     ),
     Row(
         "restores",

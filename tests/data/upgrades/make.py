@@ -21,7 +21,7 @@ PLACE = Path("/tmp/rlhf-desktop-upgrade")  # the same each time: run.json and th
 WORKSPACE = PLACE / "workspace"
 COMMITS = {
     1: "2318fc5", 2: "d2ab6d4", 3: "78b6a11", 4: "6e2ded5", 5: "b3c3b69", 6: "71b593f", 7: "af41af3", 8: "f950822", 9: "69afadd",
-    10: "0e02b60",
+    10: "0e02b60", 11: "cf28f22",
 }  # fmt: skip
 """For each schema the last commit that had it. The newest is written again when the next migration comes."""
 LEFT_OUT = ("models", "checkpoints", "backups")  # weights and copies: no schema of ours

@@ -456,3 +456,33 @@ def test_what_a_merge_takes_in_can_be_exported_again(pair, tmp_path):
         assert again.contents() == fresh.contents()
         fresh.store.close()
         again.store.close()
+
+
+def test_guidelines_that_leave_out_versions_are_refused(pair, tmp_path):
+    """The next version of one's own would be a number that no bundle may hold."""
+    here, there = pair
+    there.ask("One")
+    there.act("guide", 1), there.act("guide", 2)
+    path = forged(there, tmp_path / "b.zip", "guidelines.jsonl", replaced(version=2**31 - 1))
+    with pytest.raises(BadInput, match="its guidelines leave out versions"):
+        here.merge(path)
+    here.store.guidelines.save(here.project.id, "Of one's own", "here")
+    here.merge(there.bundle())
+    assert sorted(g.version for g in here.store.guidelines.versions(here.project.id)) == [1, 1, 2]
+
+
+def test_profiles_of_other_projects_and_ones_own_are_not_a_bundles_to_change(pair, tmp_path):
+    here, there = pair
+    other = here.store.projects.create("Other")
+    here.store.settings.set("who", "Me")
+    for name in ("Olga", "Me", "Ada"):
+        here.store.profiles.save(Profile(name, "nurse", updated_at="2026-01-01T00:00:00+00:00"))
+    _, question = here.store.conversations.start(other.id, [{"role": "user", "content": "Theirs"}])
+    answers = here.store.conversations.add_answers(question.id, ["a", "b"])
+    here.store.judgements.add(Judgement(other.id, "Olga", tuple(a.id for a in answers), Ranking((1, 2))))
+    for name in ("Olga", "Me", "Ada", "Bo"):
+        there.name = name
+        there.ask(f"A question of {name}")
+        there.act("profile", 7)
+    here.merge(there.bundle())
+    assert {p.name: p.role for p in here.store.profiles.all()} == {"Olga": "nurse", "Me": "nurse", "Ada": "role 7", "Bo": "role 7"}
