@@ -6,6 +6,7 @@ import click
 
 from rlhf_desktop.cli.common import Group, table
 from rlhf_desktop.cli.desk import Desk, desk_of
+from rlhf_desktop.cli.passphrases import say_whether_encrypted
 from rlhf_desktop.core.errors import BadInput, NotFound
 from rlhf_desktop.operations.conversation_export import export_conversation
 from rlhf_desktop.operations.conversations import find_conversations
@@ -42,6 +43,7 @@ def export(ctx: click.Context, conversation: str, out: Path) -> None:
     """Write a conversation to a file. CONVERSATION is an id or the start of one."""
     desk = desk_of(ctx)
     path = export_conversation(desk.store, desk.workspace, _find(desk, conversation), out)
+    say_whether_encrypted(desk.workspace, path, desk.console.note)
     desk.console.result({"out": str(path)}, f"The conversation is in {path}.")
 
 

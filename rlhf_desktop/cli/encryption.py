@@ -1,12 +1,13 @@
 """`encryption`: whether the workspace is encrypted, and create, change or remove its passphrase."""
 
 import sys
+from pathlib import Path
 
 import click
 
 from rlhf_desktop.cli.common import Command, Group
 from rlhf_desktop.cli.desk import Desk, desk_of
-from rlhf_desktop.cli.passphrases import ask, ask_new, can_ask, from_file
+from rlhf_desktop.cli.passphrases import ask, ask_new, can_ask, from_file, say_whether_encrypted
 from rlhf_desktop.cli.windows import window_closed
 from rlhf_desktop.core.encryption import Locked, check_passphrase
 from rlhf_desktop.core.errors import BadInput
@@ -29,7 +30,16 @@ def show(ctx: click.Context) -> None:
     """Say whether the workspace is encrypted."""
     desk = desk_of(ctx)
     found = encrypting.status(desk.locked_workspace)
-    desk.console.result({"encrypted": found.encrypted, "state": found.state, "possible": found.possible}, _words(found))
+    plain = [str(path.relative_to(desk.locked_workspace.root)) for path in encrypting.plain_files(desk.locked_workspace)]
+    value = {"encrypted": found.encrypted, "state": found.state, "possible": found.possible, "plain_files": plain}
+    desk.console.result(value, "\n".join([_words(found), *_plain_words(plain)]))
+
+
+def _plain_words(plain: list[str]) -> list[str]:
+    if not plain:
+        return []
+    some = ", ".join(plain[:5]) + (", …" if len(plain) > 5 else "")
+    return [f"Not encrypted in it: {some}. What a run under way needs is encrypted when it ends; what you put there is yours."]
 
 
 def _words(found: encrypting.Status) -> str:
@@ -89,6 +99,19 @@ def remove(ctx: click.Context, yes: bool) -> None:
     with window_closed(workspace, "remove its encryption"):
         encrypting.remove(workspace, passphrase, desk.console.progress)
     desk.console.result({"encrypted": False}, "This workspace is not encrypted any more.")
+
+
+@encryption.command("open", cls=Command)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("copy", type=click.Path(path_type=Path))
+@click.pass_context
+def open_file(ctx: click.Context, file: Path, copy: Path) -> None:
+    """Write a plain COPY of a report or export that lies encrypted in the workspace."""
+    desk = desk_of(ctx)
+    workspace = desk.workspace
+    encrypting.open_copy(file, copy)
+    say_whether_encrypted(workspace, copy, desk.console.note)
+    desk.console.result({"out": str(copy)}, f"The copy is in {copy}.")
 
 
 def _present(desk: Desk) -> str:

@@ -9,6 +9,7 @@ import click
 
 from rlhf_desktop.cli.common import Group, table
 from rlhf_desktop.cli.desk import Desk, desk_of
+from rlhf_desktop.cli.passphrases import say_whether_encrypted
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.words import count, noun
 from rlhf_desktop.feedback.formats import FORMATS
@@ -179,6 +180,7 @@ def export_file(ctx: click.Context, file: Path, form: str, names: bool) -> None:
     else:
         made = export_feedback(desk.store, desk.project, file, form, names=names)
         rows, left = made.records, dict(made.left_out)
+    say_whether_encrypted(desk.workspace, file, desk.console.note)
     said = [f"{count(rows, 'row is', 'rows are')} in {file}."]
     said += [f"Left out, because this format has no place for it: {count(n, 'judgement')} ({kind})." for kind, n in left.items()]
     desk.console.result({"out": str(file), "format": form, "rows": rows, "left_out": left}, "\n".join(said))

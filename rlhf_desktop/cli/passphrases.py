@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from rlhf_desktop.core.encryption import Locked, WrongPassphrase
+from rlhf_desktop.core.encryption import Locked, WrongPassphrase, is_encrypted
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.operations import encryption
@@ -38,6 +38,16 @@ def unlock_for(workspace: Workspace, file: str | None, note: Callable[[str], Non
             if not left:
                 raise
             note(str(wrong))
+
+
+def say_whether_encrypted(workspace: Workspace, path: Path, note: Callable[[str], None]) -> None:
+    """Of a file that was just written: whoever encrypts a workspace wants to know what lies outside of it."""
+    if not is_encrypted(workspace.root):
+        return
+    if path.resolve().is_relative_to(workspace.root.resolve()):
+        note(f"{path.name} is encrypted as the workspace is. A plain copy: rlhf-desktop encryption open {path} COPY")
+    else:
+        note(f"{path.name} is not encrypted: it lies outside of the workspace.")
 
 
 def can_ask() -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from rlhf_desktop.cli.desk import Desk
+from rlhf_desktop.cli.passphrases import say_whether_encrypted
 from rlhf_desktop.operations.report_pages import Report, ReportFiles, write_report
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -31,6 +32,7 @@ def written(desk: Desk, report: Report, folder: Path | None) -> dict[str, Any]:
 def remember(desk: Desk, files: ReportFiles) -> None:
     """A report holds answers: an erase names those that lie outside the workspace."""
     desk.store.exports.note_files(desk.project.id, (files.html, files.markdown), "report", desk.workspace.root)
+    say_whether_encrypted(desk.workspace, files.html, desk.console.note)
 
 
 def as_json(files: ReportFiles) -> dict[str, str]:

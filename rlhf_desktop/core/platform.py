@@ -35,6 +35,7 @@ if sys.platform == "win32":
     _OUT_OF_JOB = subprocess.CREATE_BREAKAWAY_FROM_JOB
 else:
     NO_WINDOW = _APART = _OUT_OF_JOB = 0
+_PR_SET_DUMPABLE = 4
 _SUSPENDED = 0x4  # Windows' CREATE_SUSPENDED
 _KINDNESS = 10  # as `nice` says it
 _PAUSES_S = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0, 1.0)
@@ -63,9 +64,25 @@ def replace(source: Path, target: Path) -> None:
 
 
 def be_private() -> None:
-    """Let no other user of the computer read or change what this process makes from now on. Windows' own folders see to that."""
+    """Let no other user of the computer read or change what this process makes from now on. Windows' own folders see to that.
+
+    And should it crash, its memory, which holds texts, is not written to the disk; nor is that of the processes it starts.
+    """
     if sys.platform != "win32":
+        import resource
+
         os.umask(0o077)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def hide_memory() -> None:
+    """Let no other process of this user read the memory of this one, which holds a key, and no crash write it down (Linux)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def make_private(path: Path) -> None:

@@ -19,7 +19,7 @@ from rlhf_desktop.core.sealing import seal, unseal
 from rlhf_desktop.jobs.runfolder import RunFolder
 
 WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt")
-_PLAIN = ("status.json", "control.jsonl", "heartbeat", "manifest.json", "adapter_config.json", "reward.json")
+PLAIN_NAMES = ("status.json", "control.jsonl", "heartbeat", "manifest.json", "adapter_config.json", "reward.json")
 _NOT_READ = ("notes.json", "feedback.json", "report.json", "README.md")  # by a training process
 _LEFT = re.compile(r"^\..+\.\d+\.tmp$")  # by a process that was killed while it wrote
 
@@ -69,7 +69,12 @@ def _files(run: RunFolder) -> Iterator[Path]:
         for path in (here / name for name in files):
             if _LEFT.match(path.name):
                 path.unlink(missing_ok=True)
-            elif not path.name.startswith(".") and path.name not in _PLAIN and path.suffix not in WEIGHTS and not path.is_symlink():
+            elif (
+                not path.name.startswith(".")
+                and path.name not in PLAIN_NAMES
+                and path.suffix not in WEIGHTS
+                and not path.is_symlink()
+            ):
                 yield path
 
 

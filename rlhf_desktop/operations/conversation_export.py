@@ -10,6 +10,7 @@ from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.files import write_atomic
 from rlhf_desktop.core.messages import Role
 from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.sealing import seal
 from rlhf_desktop.feedback.conversations import MessageNode, Tree
 from rlhf_desktop.store.database import Store
 
@@ -117,9 +118,14 @@ def export_conversation(store: Store, workspace: Workspace, conversation_id: str
 
 
 def remember_export(store: Store, workspace: Workspace, conversation_id: str, path: Path) -> None:
-    """An erase names the file if it holds what goes, also what was judged later; files in the workspace it cleans itself."""
+    """An erase names the file if it holds what goes, also what was judged later; files in the workspace it cleans itself.
+
+    There they are sealed too, where the workspace is encrypted.
+    """
     if not path.resolve().is_relative_to(workspace.root.resolve()):
         store.exports.note(store.conversations.get(conversation_id).project_id, path, FORM, ANY_ROW)
+    else:
+        seal(path)
 
 
 def file_name(title: str, suffix: str = ".md") -> str:

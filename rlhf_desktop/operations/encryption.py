@@ -8,7 +8,7 @@ after a kill the next `unlock` finishes it.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,21 +30,24 @@ from rlhf_desktop.core.encryption import (
     read_header,
     remember,
     rewrapped,
+    root_of,
     write_header,
 )
-from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, StoreTrouble
-from rlhf_desktop.core.files import is_disk_full
+from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, NotFound, StoreTrouble
+from rlhf_desktop.core.files import is_disk_full, write_atomic
+from rlhf_desktop.core.offline import POLICY_FILE, SWITCH_FILE
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.platform import FileLock, free_disk_bytes
-from rlhf_desktop.core.sealing import seal, unseal
+from rlhf_desktop.core.platform import FileLock, free_disk_bytes, hide_memory, make_private
+from rlhf_desktop.core.sealing import is_sealed, read_bytes, seal, unseal
 from rlhf_desktop.jobs.queue import run_folders
-from rlhf_desktop.jobs.sealed import seal_runs
+from rlhf_desktop.jobs.sealed import PLAIN_NAMES, seal_runs
 from rlhf_desktop.operations.blacken import files_of, sweep
 from rlhf_desktop.store.backups import SET_ASIDE, check_file
-from rlhf_desktop.store.driver import can_encrypt
+from rlhf_desktop.store.driver import Connection, can_encrypt
 from rlhf_desktop.store.encrypting import convert, is_plain, take_in_journal
 
 Said = Callable[[str], None]
+_TEXTS = (".json", ".jsonl", ".csv", ".tsv", ".md", ".html", ".txt", ".pdf", ".zip", ".parquet", ".xlsx")
 
 
 def _silent(_: str) -> None:
@@ -107,7 +110,7 @@ def create(workspace: Workspace, passphrase: str, on_progress: Said = _silent) -
         _check_ready(workspace, None)
         header, keys = new_header(passphrase, "encrypting")
         write_header(workspace.root, header)
-        remember(keys)
+        _remember(keys)
         _finish(workspace, header, keys, on_progress)
 
 
@@ -132,13 +135,18 @@ def _hold(workspace: Workspace, header: Header, keys: Keys, on_progress: Said) -
             "This workspace is encrypted, and this installation of the program cannot open it: sqlcipher3 is missing.",
             "Install it: pip install sqlcipher3. Or open the workspace on another computer, and remove its encryption there.",
         )
-    remember(keys)
+    _remember(keys)
     with _in_plain_words():
         if _differ(workspace):  # a change of the passphrase was cut short, or one of them was lost
             write_header(workspace.root, header)
         if header.state != "on":
             with _alone(workspace):
                 _finish(workspace, header, keys, on_progress)
+
+
+def _remember(keys: Keys) -> None:
+    hide_memory()
+    remember(keys)
 
 
 def _differ(workspace: Workspace) -> bool:
@@ -171,7 +179,7 @@ def change(workspace: Workspace, old: str, new: str) -> None:
     keys = keys_in(header, old)
     with _alone(workspace), _in_plain_words():
         write_header(workspace.root, rewrapped(header, keys, new))
-    remember(keys)
+    _remember(keys)
 
 
 def remove(workspace: Workspace, passphrase: str, on_progress: Said = _silent) -> None:
@@ -185,7 +193,7 @@ def remove(workspace: Workspace, passphrase: str, on_progress: Said = _silent) -
     header = _header(workspace)
     keys = keys_in(header, passphrase)
     with _alone(workspace), _in_plain_words():
-        remember(keys)
+        _remember(keys)
         _check_ready(workspace, keys)
         header = in_state(header, keys, "decrypting")
         write_header(workspace.root, header)
@@ -258,6 +266,8 @@ def _encrypt_all(workspace: Workspace, keys: Keys, on_progress: Said) -> None:
             seal(path)  # a damaged backup: as it is
     on_progress("Encrypting the runs' files")
     seal_rest(workspace)
+    for path in _exports_inside(workspace):
+        seal(path)
 
 
 def _decrypt_all(workspace: Workspace, keys: Keys, on_progress: Said) -> None:
@@ -296,6 +306,51 @@ def seal_rest(workspace: Workspace) -> int:
         with suppress(OSError, AppError):
             sealed += path.is_file() and seal(path)
     return sealed
+
+
+def _exports_inside(workspace: Workspace) -> list[Path]:
+    """The files in the workspace that the database remembers as written by the user."""
+    if not workspace.database.exists() or not workspace.database.stat().st_size:
+        return []
+    with closing(Connection(workspace.database)) as connection:
+        if not connection.rows("SELECT 1 FROM sqlite_master WHERE name = 'exports'"):
+            return []
+        found = [Path(row["path"]) for row in connection.rows("SELECT DISTINCT path FROM exports")]
+    return [path for path in found if path.is_file() and root_of(path) == workspace.root.absolute()]
+
+
+def plain_files(workspace: Workspace) -> list[Path]:
+    """Files of an encrypted workspace that may have texts and lie plain: the user put them there, or a run needs them now."""
+    if not is_encrypted(workspace.root):
+        return []
+    apart = (workspace.adapters, workspace.root / "logs", workspace.root / "probes", workspace.backups)
+    return [
+        path
+        for path in files_of(workspace)
+        if path.suffix.lower() in _TEXTS
+        and path.name not in (*PLAIN_NAMES, SWITCH_FILE, POLICY_FILE)
+        and not any(path.is_relative_to(folder) for folder in apart)
+        and not is_sealed(path)
+    ]
+
+
+def open_copy(path: Path, target: Path) -> None:
+    """Write a plain copy of a file of the workspace that is sealed, a report or an export, for another program.
+
+    Raises:
+        NotFound: there is no such file.
+        BadInput: it is not sealed, was changed, or the target exists.
+        Locked: the workspace is not unlocked.
+    """
+    if not path.is_file():
+        raise NotFound(f"There is no file “{path.name}”.", "Check its name and folder.", str(path))
+    if not is_sealed(path):
+        raise BadInput(f"{path.name} is not encrypted.", "Open it as it is.")
+    if target.exists():
+        raise BadInput(f"{target.name} exists already.", "Give the name of a new file.")
+    with _in_plain_words():
+        write_atomic(target, read_bytes(path))
+        make_private(target)
 
 
 def _others(workspace: Workspace) -> Iterator[Path]:

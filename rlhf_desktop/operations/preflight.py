@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rlhf_desktop.core.encryption import is_encrypted
 from rlhf_desktop.core.errors import AppError, BadInput, ModelTrouble, NoSpace, NotEnoughFeedback
 from rlhf_desktop.core.measures import ModelCheck, Road, RowSize, TextRow
 from rlhf_desktop.core.paths import Workspace
@@ -130,6 +131,8 @@ def preflight(
         return Preflight(tuple(seen.found), tuple(seen.troubles))
     seen.found.append(_split(rows))
     seen.look("disk", lambda: _disk(workspace, plan))
+    if is_encrypted(workspace.root):
+        seen.found.append(Finding("encryption", "note", *PLAIN_MEANWHILE))
     checked, elements = ModelCheck(has_template=False), [row for row, _ in with_their_marks(rows)]
 
     def template() -> Finding:
@@ -427,6 +430,12 @@ def _memory(found: Estimate, room: _Room) -> Finding:
     if found.peak_bytes > _HOPELESS * room.free:
         raise NoSpace(said, "Choose a smaller model, lower max_length, or close other programs.")
     return Finding("memory", "note", said, "Close other programs first, or lower max_length.")
+
+
+PLAIN_MEANWHILE = (
+    "Until this run has ended, what it learns from and writes lies in its folder without encryption.",
+    "It is encrypted again by itself when the run ends; the result's weights are not.",
+)
 
 
 def _disk(workspace: Workspace, plan: RunPlan) -> Finding:

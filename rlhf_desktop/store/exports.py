@@ -1,4 +1,7 @@
-"""Files that left the workspace: noted in the audit log, and remembered, so that an erase can name those that hold what went."""
+"""Files that left the workspace: noted in the audit log, and remembered, so that an erase can name those that hold what went.
+
+One that was written into an encrypted workspace is sealed as it is noted.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,9 +10,12 @@ from typing import Any
 
 from rlhf_desktop.core.files import sha256_file
 from rlhf_desktop.core.ids import new_id
+from rlhf_desktop.core.sealing import seal
 from rlhf_desktop.feedback.conversations import utc_now
 from rlhf_desktop.store.audit import AuditLog
 from rlhf_desktop.store.driver import Connection
+
+REPORTS = "reports"  # the workspace's folder of them
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class ExportStore:
                 self._db.insert("exports", [vars(made)])
                 facts["export"] = made.id
             self._audit.note("exported", project=project_id, **facts)
+        if path.is_file() and path.parent.name != REPORTS:  # those are read first, and sealed as the workspace is closed
+            seal(path)
 
     def since(self, project_id: str, row: int) -> list[Export]:
         """The files written when the judgement at this place was there already, oldest first."""

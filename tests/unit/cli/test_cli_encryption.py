@@ -51,7 +51,7 @@ def test_a_locked_workspace_says_so_in_a_sentence_with_a_remedy(cli, encrypted, 
 
 
 def test_change_and_remove(cli, encrypted, files):
-    assert cli("encryption", "status", "--json").json == {"encrypted": True, "state": "on", "possible": True}
+    assert cli("encryption", "status", "--json").json == {"encrypted": True, "state": "on", "possible": True, "plain_files": []}
     said = cli("encryption", "change", "--passphrase-file", files[0], "--new-passphrase-file", files[1])
     assert (said.code, "keep the old one" in said.out) == (0, True)
     assert stats(cli, "--passphrase-file", files[0]).code == 1

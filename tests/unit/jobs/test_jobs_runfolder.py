@@ -120,7 +120,7 @@ def test_what_a_run_under_way_was_asked_is_known_at_once_and_taken_back(run: Run
 def test_missing_and_damaged_folders_say_so(workspace: Workspace, run: RunFolder) -> None:
     with pytest.raises(NotFound):
         RunFolder(workspace.runs / "nothing").state()
-    run.status_file.write_text('{"v": 99}')
+    run.status_file.write_text('{"v": 1}')
     with pytest.raises(BadInput, match=r"status\.json"):
         run.state()
 
