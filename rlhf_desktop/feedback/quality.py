@@ -24,6 +24,7 @@ _MAX_UNITS = 5000  # that a bootstrap draws from; more would not narrow the inte
 REPEAT_GAP = 10  # judgements that lie between an item and its return
 _FASTEST_CHARS_PER_S = 200.0  # several times the speed of skimming
 _FASTEST_S = 1.0
+Level = Literal["nominal", "ordinal"]  # of measurement
 Relation = Literal[-1, 0, 1]  # of the answer with the smaller id to the other: worse, alike, better
 
 
@@ -274,7 +275,7 @@ def disagreements(judgements: Iterable[Judgement]) -> list[Disagreement]:
 
 def alphas(judgements: Iterable[Judgement], seed: int = 0) -> list[Alpha]:
     """Krippendorff's α for the order of answers, for thumbs, and for each attribute and question."""
-    units: dict[tuple[str, str], dict[object, dict[str, float | str]]] = {}
+    units: dict[tuple[str, Level], dict[object, dict[str, float | str]]] = {}
     for people in _by_item(judgements).values():
         if len(people) > 1:
             for who, judgement in people.items():
@@ -283,7 +284,7 @@ def alphas(judgements: Iterable[Judgement], seed: int = 0) -> list[Alpha]:
     return [_alpha(what, level, list(found.values()), seed) for (what, level), found in units.items()]
 
 
-def _answers(judgement: Judgement) -> Iterator[tuple[str, str, object, float | str]]:
+def _answers(judgement: Judgement) -> Iterator[tuple[str, Level, object, float | str]]:
     """What was answered: of what, on which level of measurement, about which unit, the value."""
     for pair, relation in relations(judgement).items():
         yield "order", "ordinal", pair, float(relation)
@@ -301,7 +302,7 @@ def _answers(judgement: Judgement) -> Iterator[tuple[str, str, object, float | s
                     yield choice.question, "nominal", message, "+".join(sorted(labels))
 
 
-def _alpha(what: str, level: str, units: list[dict[str, float | str]], seed: int) -> Alpha:
+def _alpha(what: str, level: Level, units: list[dict[str, float | str]], seed: int) -> Alpha:
     shared = [list(unit.values()) for unit in units if len(unit) > 1]
     domain = sorted({value for unit in shared for value in unit}, key=lambda value: (isinstance(value, str), value))
     if not shared or len(domain) < 2:
@@ -313,11 +314,11 @@ def _alpha(what: str, level: str, units: list[dict[str, float | str]], seed: int
     return Alpha(what, value, low, high, len(shared))
 
 
-def _measure(counts: NDArray[np.int64], domain: Sequence[float | str], level: str) -> float:
+def _measure(counts: NDArray[np.int64], domain: Sequence[float | str], level: Level) -> float:
     return float(krippendorff.alpha(value_counts=counts, value_domain=list(domain), level_of_measurement=level))
 
 
-def _interval(counts: NDArray[np.int64], domain: Sequence[float | str], level: str, seed: int) -> tuple[float, float]:
+def _interval(counts: NDArray[np.int64], domain: Sequence[float | str], level: Level, seed: int) -> tuple[float, float]:
     """The middle 95% of α over resampled units."""
     draw = np.random.default_rng(seed)
     found = []
