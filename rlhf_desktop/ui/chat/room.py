@@ -221,6 +221,11 @@ class ChatRoom(QObject):
         """Begin an empty conversation."""
         self._new()
 
+    @property
+    def conversation_id(self) -> str | None:
+        """The conversation shown; None for a new one."""
+        return self.presenter.conversation_id
+
     def show_setup(self) -> None:
         """Open the instructions and how answers are drawn."""
         self.setup_button.setChecked(True)

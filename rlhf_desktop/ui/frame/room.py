@@ -47,6 +47,10 @@ class RoomSpec:
 class ChatPlaces(Room, Protocol):
     """Where in Chat other parts of the window lead."""
 
+    @property
+    def conversation_id(self) -> str | None:
+        """The conversation shown; None for a new one."""
+
     def show_conversation(self, conversation_id: str) -> None:
         """A conversation."""
 

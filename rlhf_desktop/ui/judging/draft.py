@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from rlhf_desktop.feedback.judgements import (
     AllBad,
@@ -21,6 +21,7 @@ from rlhf_desktop.feedback.protocol import Protocol
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.judging.ranking import RankingState
 
+V = TypeVar("V")
 STRENGTHS = ("slightly", "clearly", "much")
 CONFIDENCES = (("a guess", 0.4), ("fairly sure", 0.7), ("certain", 1.0))
 
@@ -226,5 +227,5 @@ def saves_at_once(protocol: Protocol) -> bool:
     return not more and protocol.reason != "required" and protocol.comparison in ("pairwise", "ranking")
 
 
-def _put(values: Sequence[Any], place: int, value: Any) -> tuple[Any, ...]:
+def _put(values: Sequence[V], place: int, value: V) -> tuple[V, ...]:
     return (*values[:place], value, *values[place + 1 :])

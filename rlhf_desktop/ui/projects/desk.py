@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QMenu, QWidget
@@ -22,6 +22,9 @@ from rlhf_desktop.ui.projects.facts import Projects, read_projects, short
 from rlhf_desktop.ui.projects.newpage import NewProjectPage
 from rlhf_desktop.ui.projects.page import ProjectsPage
 
+if TYPE_CHECKING:
+    from rlhf_desktop.ui.frame.window import Window
+
 _LEFT_AT = "left_at"  # a setting of a project: the room and the conversation it was left in
 _ALL = "switch project, archived projects, unarchive, recently deleted, restore project, trash, bin"
 _NONE_LEFT = (
@@ -39,7 +42,7 @@ class ProjectDesk(QObject):
         parent: Qt's parent.
     """
 
-    def __init__(self, context: Context, window: Any, parent: QObject) -> None:
+    def __init__(self, context: Context, window: "Window", parent: QObject) -> None:
         super().__init__(parent)
         self._context, self._window = context, window
         self._page: ProjectsPage | None = None
@@ -120,7 +123,7 @@ class ProjectDesk(QObject):
 
     def _remember(self, room: str) -> None:
         """Where the current project is left."""
-        shown = self._window.room("chat").presenter.conversation_id
+        shown = self._window.room("chat").conversation_id
         self._store.settings.set(_LEFT_AT, {"room": room, "conversation": shown}, self._current.id)
 
     # --- the pages
