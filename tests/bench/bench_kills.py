@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from rlhf_desktop.core.files import read_jsonl  # noqa: E402
+from rlhf_desktop.core.runs import ModelRef  # noqa: E402
 from rlhf_desktop.training import checkpoint  # noqa: E402
 from rlhf_desktop.worker.train import main as train  # noqa: E402
 from tests.bench.results import keep  # noqa: E402
@@ -88,9 +89,8 @@ def digest(folder: Path) -> str:
     return hashlib.sha256((folder / "adapter" / "adapter_model.safetensors").read_bytes()).hexdigest()
 
 
-def trials(root: Path, algorithm: str, options: argparse.Namespace) -> dict:
-    """All trials of one algorithm, as a row for results.jsonl."""
-    base = make_tiny_model(root / "model")
+def undisturbed(root: Path, algorithm: str, base: ModelRef) -> tuple[Path, float]:
+    """A run that nobody kills, and how long it takes."""
     reward = None
     if algorithm == "ppo":
         scorer = make_run(root / "scorer", "reward", base, rankings(), epochs=2)
@@ -99,7 +99,12 @@ def trials(root: Path, algorithm: str, options: argparse.Namespace) -> dict:
     whole = make_run(root / "whole", algorithm, base, ROWS[algorithm](), reward=reward, **SETTINGS[algorithm])
     began = time.monotonic()
     assert finish(start(whole)) == 0
-    usual_s = time.monotonic() - began
+    return whole, time.monotonic() - began
+
+
+def trials(root: Path, algorithm: str, options: argparse.Namespace) -> dict:
+    """All trials of one algorithm, as a row for results.jsonl."""
+    whole, usual_s = undisturbed(root, algorithm, make_tiny_model(root / "model"))
     rng = random.Random(options.seed)
     counts = dict.fromkeys(("killed", "resumed", "identical", "from_a_checkpoint"), 0)
     for number in range(options.trials):

@@ -86,3 +86,13 @@ def test_a_link_shows_its_address_and_is_not_opened_offline(qtbot, monkeypatch, 
     assert ("Offline is on" in question.text()) is is_offline
     next(b for b in question.buttons() if b.text().replace("&", "") == buttons[0]).click()
     assert len(opened) == (0 if is_offline else 1)
+
+
+def test_a_table_too_large_to_lay_out_is_shown_as_it_was_written(qtbot):
+    row = "| a | b |\n"
+    small, large = (MarkdownView(f"{row}|---|---|\n{row * rows}") for rows in (150, 400))
+    for view in (small, large):
+        qtbot.addWidget(view)
+    tables = [[type(part).__name__ for part in view.document().rootFrame().childFrames()] for view in (small, large)]
+    assert tables == [["QTextTable"], []]
+    assert large.toPlainText().count("| a | b |") == 401

@@ -8,9 +8,21 @@ from dataclasses import dataclass, field
 
 LOST, DRAFTS, DAMAGED, LEFT = "judgements lost", "drafts lost", "damaged", "files left over"
 WORDS = "files with erased words"
+OTHER_MODEL = "other models than without a kill"
+STALL = "ms of standing still at most"
 HALF, STUCK = "half done", "not working again"
 EMPTY, RAW, NO_REMEDY = "opened with less than the last backup", "raw errors", "errors without a remedy"
 CHANGED, UNUSABLE, UNDONE = "changed what is none of theirs", "made a room unusable", "not undone row by row"
+
+
+GROWN = {
+    "memory": "% more memory",
+    "threads": "threads more",
+    "descriptors": "descriptors more",
+    "processes": "processes more",
+    "widgets": "widgets more",
+    "objects": "Qt objects more",
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,7 @@ _OPERATIONS = "tests/unit/operations/test_operations_"
 _RESTORING = f"{_OPERATIONS}restoring.py::test_"
 
 _ERASED = {WORDS: 0, LEFT: 0, LOST: 0, DAMAGED: 0}
+_SOAKED = {name: 5.0 if kind == "memory" else 0.0 for kind, name in GROWN.items()}
 
 
 def _full_disk(name: str, title: str, short: int = 25) -> Row:
@@ -95,6 +108,16 @@ ROWS = (
         full=1000,
         may={LOST: 0, DAMAGED: 0, DRAFTS: 0},
         portion=200,
+    ),
+    Row(
+        "worker-kills",
+        "kill −9 of trainers (examples, reward, PPO, DPO), every other one while it writes a checkpoint; then resumed",
+        "kills",
+        "tests/trust/test_trust_worker_kills.py",
+        short=8,
+        full=200,
+        may={OTHER_MODEL: 0, LEFT: 0},
+        portion=40,
     ),
     Row(
         "restore-kills",
@@ -148,6 +171,27 @@ ROWS = (
         f"{_RESTORING}forty_restores_over_damaged_databases_all_succeed",
         short=40,
         full=40,
+    ),
+    Row(
+        "soak-label",
+        "labelling one item after the other in the real room",
+        "items",
+        "tests/trust/test_trust_soak.py::test_thousands_of_items_leave_nothing_behind",
+        short=1000,
+        full=5000,
+        may=_SOAKED,
+        alone=True,
+    ),
+    Row(
+        "hostile-texts",
+        "answers written to stop the window: nested, endless, a thousand columns wide, pointing everywhere",
+        "texts",
+        "tests/trust/test_trust_hostile_texts.py",
+        short=2000,
+        full=10_000,
+        may={STALL: 200},
+        portion=2500,
+        alone=True,
     ),
 )
 

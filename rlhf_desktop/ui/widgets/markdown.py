@@ -28,7 +28,14 @@ from rlhf_desktop.ui.theme.style import current
 
 _LINK = "This text links to a page on the internet."
 _IMAGE_CHARACTERS = 300  # an address may hold the whole image
-_FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
+_MOST_BARS = 600  # of tables: laying one out takes Qt some 0.2 ms a cell, and the window stands still meanwhile
+
+
+def _features(text: str) -> QTextDocument.MarkdownFeature:
+    """How a text is read: never with HTML; with tables unless they are so large that they would be better as a file."""
+    small = text.count("|") <= _MOST_BARS
+    kind = QTextDocument.MarkdownFeature
+    return (kind.MarkdownDialectGitHub if small else kind.MarkdownDialectCommonMark) | kind.MarkdownNoHTML
 
 
 class _InertDocument(QTextDocument):
@@ -43,7 +50,7 @@ def inert_document(text: str, font: QFont | None = None) -> QTextDocument:
     document = _InertDocument()
     if font is not None:
         document.setDefaultFont(font)
-    document.setMarkdown(text, _FEATURES)
+    document.setMarkdown(text, _features(text))
     _write_out_images(document)
     return document
 
@@ -81,7 +88,7 @@ class MarkdownView(QTextBrowser):
     def set_text(self, text: str) -> None:
         """Show other Markdown."""
         self._source = text
-        self.document().setMarkdown(text, _FEATURES)
+        self.document().setMarkdown(text, _features(text))
         _write_out_images(self.document())
         self._dress()
         self._fit()
