@@ -1,5 +1,6 @@
 """`chat`, `generate` and `score`: asking the model."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def score(ctx: click.Context, reward: str, data: Path, out: Path) -> None:
 
 @click.command(cls=Command)
 @click.option("--adapter", metavar="A", help="A tuned model: name, run id or folder (default: the base model).")
-@click.option("--prompt", metavar="TEXT", help="Ask this, print the answer, and end.")
+@click.option("--prompt", metavar="TEXT", help="Ask this, print the answer, and end; “-”: read it from stdin, unseen by others.")
 @click.option("--instructions", metavar="NAME", help="Begin with instructions that were saved in Chat.")
 @click.option("--attach", "files", type=FILE, multiple=True, metavar="FILE", help="A PDF, Word or text file to ask about.")
 @click.option("--pages", metavar="1-3,7", help="Which pages of the file (of a text without pages: which parts).")
@@ -134,6 +135,8 @@ def chat(
     """Talk to the model here in the terminal."""
     if pages and len(files) != 1:
         raise click.UsageError("--pages goes with one --attach FILE.")
+    if prompt == "-":  # what is in a command can be read in the list of processes
+        prompt = sys.stdin.read()
     desk = desk_of(ctx)
     attached = [read_attachment(desk, path, pages or "") for path in files]
     tuned, base = desk.adapter(adapter), desk.base

@@ -90,12 +90,16 @@ class Hub:
         """
         offline.check_online(self.endpoint.split("://")[-1].split("/")[0].rsplit(":", 1)[0])
         os.environ.update(offline.QUIET)  # read when the library is first imported
-        from huggingface_hub import HfApi, constants
+        from huggingface_hub import HfApi, constants, set_client_factory
         from huggingface_hub.utils import _http
         from huggingface_hub.utils.logging import set_verbosity
 
+        from rlhf_desktop.hub.patience import patient_client
+
         constants.DOWNLOAD_CHUNK_SIZE = _CHUNK_BYTES  # the client keeps whole chunks only: ten megabytes lost at each break
         set_verbosity(logging.ERROR)
+        if _http._GLOBAL_CLIENT_FACTORY is not patient_client:  # setting it closes what is open
+            set_client_factory(patient_client)
         _http.time = _pauses  # type: ignore[assignment, attr-defined]
         return HfApi(endpoint=self.endpoint, token=self.token, library_name="rlhf-desktop")
 

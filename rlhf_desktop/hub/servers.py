@@ -9,7 +9,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -24,7 +24,10 @@ from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.core.thoughts import ThoughtSplitter
 from rlhf_desktop.hub.tokens import Secret, TokenKeeper, scrub
 
-_TIMEOUT_S = 300.0  # a large model on a slow machine
+_CONNECT_S = 20.0
+_TIMEOUT_S = 300.0  # of silence: a large model on a slow machine writes its whole answer before it sends the first byte
+_LIMIT_S = 900.0  # for one answer, however it comes: a server may send a byte now and then for ever
+_LIST_LIMIT_S = 30.0  # for the list of models
 _MAX_BYTES = 16 * 2**20
 _MAX_ANSWER_CHARS = 200_000
 MOST_NAME_CHARS = 300  # of a model: what is kept beside each of its answers, and travels with them
@@ -36,21 +39,31 @@ class Call:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._connection: http.client.HTTPConnection | None = None
+        self._socket: socket.socket | None = None
         self.ended = False
 
-    def holds(self, connection: http.client.HTTPConnection | None) -> None:
-        """This is the connection in use."""
+    def holds(self, sock: socket.socket | None) -> None:
+        """This is the connection in use. The socket itself: `http.client` lets go of one that the server will close."""
         with self._lock:
-            self._connection = connection
+            self._socket = sock
+            if self.ended:
+                self._break()
 
     def end(self) -> None:
         """Break off."""
         with self._lock:
             self.ended = True
-            if self._connection is not None and self._connection.sock is not None:
-                with contextlib.suppress(OSError):  # it ended by itself
-                    self._connection.sock.shutdown(socket.SHUT_RDWR)
+            self._break()
+
+    def give_up(self) -> None:
+        """Break off what is under way, although nobody ended it."""
+        with self._lock:
+            self._break()
+
+    def _break(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # it ended by itself
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True)
@@ -155,19 +168,28 @@ class Server:
         headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "rlhf-desktop"}
         headers |= {"Authorization": f"Bearer {self.key.value}"} if self.key else {}
         connection = _connection(parts.scheme, parts.netloc)
-        if call:
-            call.holds(connection)
+        limit_s = _LIMIT_S if body else _LIST_LIMIT_S
+        call, late = call or Call(), threading.Event()
         try:
-            connection.request(method, parts.path + path, json.dumps(body) if body else None, headers)
-            response = connection.getresponse()
-            raw = response.read(_MAX_BYTES + 1)
+            with _within(limit_s, call, late):
+                connection.connect()
+                call.holds(connection.sock)
+                if late.is_set():
+                    raise TimeoutError
+                connection.sock.settimeout(min(_TIMEOUT_S, limit_s))
+                connection.request(method, parts.path + path, json.dumps(body) if body else None, headers)
+                with contextlib.closing(connection.getresponse()) as response:
+                    raw = response.read(_MAX_BYTES + 1)
         except (OSError, http.client.HTTPException) as problem:
+            if late.is_set():
+                raise _late(self.host, limit_s) from None
             hint = "Is it running, and is the address right? Nothing was kept of this answer; the others are safe."
             raise HubTrouble(f"{self.host} cannot be reached, or the connection broke.", hint, scrub(str(problem))) from None
         finally:
-            if call:
-                call.holds(None)
+            call.holds(None)
             connection.close()
+        if late.is_set():  # what came of it is a part
+            raise _late(self.host, limit_s)
         if response.status != 200:
             raise _refusal(self.host, self.model, response.status, raw)
         try:
@@ -216,8 +238,30 @@ class NamedServer:
 def _connection(scheme: str, netloc: str) -> http.client.HTTPConnection:
     """Redirects are not followed: what is sent goes to the address the user typed, or nowhere."""
     if scheme == "https":
-        return http.client.HTTPSConnection(netloc, timeout=_TIMEOUT_S, context=ssl.create_default_context())
-    return http.client.HTTPConnection(netloc, timeout=_TIMEOUT_S)
+        return http.client.HTTPSConnection(netloc, timeout=_CONNECT_S, context=ssl.create_default_context())
+    return http.client.HTTPConnection(netloc, timeout=_CONNECT_S)
+
+
+@contextlib.contextmanager
+def _within(limit_s: float, call: Call, late: threading.Event) -> Iterator[None]:
+    """End a call that takes longer, and say so in `late`."""
+
+    def end() -> None:
+        late.set()
+        call.give_up()
+
+    timer = threading.Timer(limit_s, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _late(host: str, limit_s: float) -> HubTrouble:
+    hint = "It may be overloaded, or something else answers at this address. Nothing was kept of this answer; the others are safe."
+    return HubTrouble(f"{host} did not finish its answer within {round(limit_s):,} seconds, so it was given up.", hint)
 
 
 def _refusal(host: str, model: str, status: int, raw: bytes) -> HubTrouble:
