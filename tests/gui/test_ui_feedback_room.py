@@ -14,7 +14,7 @@ from rlhf_desktop.operations.bundles import export_bundle, inspect_bundle, merge
 from rlhf_desktop.operations.history import measure_history
 from rlhf_desktop.operations.labelling import label_queue
 from rlhf_desktop.store.database import Store
-from rlhf_desktop.store.erasing import bury
+from rlhf_desktop.store.erasing import bury, with_texts
 from rlhf_desktop.ui.feedback import judgements_page
 from rlhf_desktop.ui.feedback.detail import differences
 from rlhf_desktop.ui.feedback.room import FeedbackRoom
@@ -525,8 +525,9 @@ def test_what_a_colleague_erased_goes_here_only_when_ticked(qtbot, context, room
     bundles.open(tmp_path / "theirs.zip")
     qtbot.waitUntil(lambda: "has erased 1 judgement" in bundles._said.text())
     assert bundles.erasures.isVisibleTo(bundles)
-    assert not bundles.erasures.isChecked(), "nothing goes unasked"
-    bundles.erasures.setChecked(ticked)
+    assert bundles.erasures.keys == [], "nothing goes unasked"
+    if ticked:
+        bundles.erasures.all.click()
     with qtbot.waitSignal(bundles.merged):
         bundles.merge.click()
     assert context.store.judgements.size(project.id) == (1 if ticked else 2)
@@ -626,3 +627,56 @@ def test_after_a_change_the_table_is_where_it_was_with_the_same_rows_marked(qtbo
     assert {row.judgement.id for row in page.selected_rows()} == marked
     assert all(row.tags == ("later",) for row in page.selected_rows())
     assert page.table.currentIndex().row() == 222
+
+
+@pytest.fixture
+def erasing(context, tmp_path):
+    """A bundle that erases three of the project's four questions and brings another."""
+    judge(context, 4)
+    project = context.session.project
+    with Store.open(tmp_path / "other.db") as elsewhere:
+        there = elsewhere.projects.create("Support")
+        export_bundle(context.store, project, tmp_path / "mine.zip")
+        merge_bundle(elsewhere, there, tmp_path / "mine.zip")
+        going = with_texts(elsewhere.connection, [j.id for j in elsewhere.judgements.all(there.id)[:3]])
+        bury(elsewhere, [*going.judgements, *going.messages])
+        _, question = elsewhere.conversations.start(there.id, [{"role": "user", "content": "Brand new"}])
+        answers = tuple(node.id for node in elsewhere.conversations.add_answers(question.id, ["a", "b"]))
+        elsewhere.judgements.add(Judgement(there.id, "Bo", answers, Ranking((1, 2))))
+        export_bundle(elsewhere, there, tmp_path / "theirs.zip")
+    return tmp_path / "theirs.zip"
+
+
+def test_erasures_are_ticked_one_by_one_with_the_keyboard_and_the_merge_is_undone(qtbot, context, room, erasing):
+    project, bundles = context.session.project, room.files.bundles
+    bundles.open(erasing)
+    qtbot.waitUntil(lambda: bundles.summary.isVisibleTo(bundles))
+    table = bundles.erasures.table
+    shown = [[table.shown.cell(row, column) for column in (1, 2)] for row in range(table.shown.rowCount())]
+    assert len(shown) == 3
+    assert all(opening and went == "1 judgement, 2 answers" for opening, went in shown)
+    assert bundles.erasures.words.text() == "0 of 3 are erased"
+    table.setFocus()
+    table.selectRow(1)
+    assert bundles.erasures.opening.text() == shown[1][0]
+    qtbot.keyClick(table, Qt.Key.Key_Space)
+    assert bundles.erasures.words.text() == "1 of 3 are erased"
+    before = {j.id for j in context.store.judgements.all(project.id)}
+    with qtbot.waitSignal(bundles.merged):
+        bundles.merge.click()
+    qtbot.waitUntil(lambda: bundles.last.isVisibleTo(bundles))
+    merged = {j.id for j in context.store.judgements.all(project.id)}
+    assert (len(before - merged), len(merged - before)) == (1, 1)
+    assert "1 new judgement" in bundles._last_words.text()
+    with qtbot.waitSignal(bundles.merged):
+        bundles.undo.click()
+    assert {j.id for j in context.store.judgements.all(project.id)} == before & merged
+    assert "1 judgement that it erased stays erased." in bundles.notice.words.text()
+    qtbot.waitUntil(lambda: not bundles.last.isVisibleTo(bundles))
+
+
+def test_a_merge_of_an_earlier_session_can_still_be_undone(qtbot, context, room, erasing):
+    merge_bundle(context.store, context.session.project, erasing, erasures=False)
+    assert not room.files.bundles.last.isVisibleTo(room.files.bundles)
+    room.files.refresh()
+    qtbot.waitUntil(lambda: room.files.bundles.last.isVisibleTo(room.files.bundles))

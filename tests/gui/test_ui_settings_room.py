@@ -1,4 +1,5 @@
 import pytest
+from PySide6.QtGui import QGuiApplication
 
 from rlhf_desktop.core.commands import worker_environment
 from rlhf_desktop.core.devices import DEVICE as DEVICE_VARIABLE
@@ -189,3 +190,51 @@ def test_about_shows_the_licence_of_every_library(room):
     room.licences.click()
     assert shown("transformers ")
     assert shown("krippendorff ")
+
+
+def audit_of(qtbot, room):
+    room.activated()
+    qtbot.waitUntil(lambda: room.audit.model.rowCount() > 0)
+    return room.audit
+
+
+def test_the_audit_log_is_listed_verified_and_its_head_copied(qtbot, context, room):
+    context.store.settings.set("who", "Ada")
+    context.store.audit.note("exported", form="rankings")
+    card = audit_of(qtbot, room)
+    cells = [card.model.data(card.model.index(0, column)) for column in range(1, 4)]
+    assert cells == ["Ada", "Exported", "rankings"]
+    card.verify.click()
+    qtbot.waitUntil(lambda: "fit" in card.result.words.text())
+    card.copy.click()
+    assert QGuiApplication.clipboard().text() == str(context.store.audit.head())
+
+
+def test_an_audit_log_that_was_changed_says_where(qtbot, context, room):
+    context.store.audit.note("exported", form="rankings")
+    card = audit_of(qtbot, room)
+    last = context.store.audit.head().seq
+    context.store.connection.execute("DROP TRIGGER audit_never_changes")
+    context.store.connection.execute("UPDATE audit_log SET at = '2020-01-01T00:00:00+00:00' WHERE seq = ?", (last,))
+    card.verify.click()
+    qtbot.waitUntil(lambda: f"does not hold: Entry {last} was changed." in card.result.words.text())
+
+
+def test_an_audit_log_is_verified_with_a_file(qtbot, context, room, tmp_path):
+    card = audit_of(qtbot, room)
+    (tmp_path / "report.md").write_text(f"Audit log, last entry: {'ab' * 32}:900", "utf-8")
+    card.check([tmp_path / "report.md"])
+    qtbot.waitUntil(lambda: "to 900 are missing" in card.result.words.text())
+    (tmp_path / "report.md").write_text(str(context.store.audit.head()), "utf-8")
+    card.check([tmp_path / "report.md"])
+    qtbot.waitUntil(lambda: "1 exported head is in it" in card.result.words.text())
+
+
+def test_older_entries_of_the_audit_log_come_when_asked_for(qtbot, context, room):
+    for _ in range(250):
+        context.store.audit.note("exported", form="rankings")
+    card = audit_of(qtbot, room)
+    assert card.model.rowCount() == 200
+    card.older.click()
+    qtbot.waitUntil(lambda: card.model.rowCount() == context.store.audit.head().seq)
+    assert not card.older.isVisibleTo(card)

@@ -2,19 +2,29 @@
 
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QFileDialog, QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.conversations import Project
-from rlhf_desktop.operations.bundles import BundleSummary, export_bundle, inspect_bundle, merge_bundle
+from rlhf_desktop.operations.bundles import (
+    BundleSummary,
+    export_bundle,
+    inspect_bundle,
+    merge_bundle,
+    undo_last_merge,
+    undone_words,
+)
 from rlhf_desktop.operations.written import Written, bundle_written
 from rlhf_desktop.store.bundling import Merged
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.unmerging import Undoable, Undone, undoable
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.feedback.erasure_list import ErasureList
 from rlhf_desktop.ui.tasks import Outcome
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -36,7 +46,6 @@ class BundleCard(Card):
         self._context = context
         self._path: Path | None = None
         self._cancel = threading.Event()
-        self._erases = False  # the bundle that was looked through
         explained = (
             "A bundle holds everything said in this project, loses nothing, and can be merged any number of times in any order. "
             "What a colleague erased for good goes here too, once you have said so."
@@ -56,7 +65,7 @@ class BundleCard(Card):
         self.notice.hide()
         self.body.addWidget(self._make_summary())
         self.written = WrittenCard()
-        for part in (self.meter, self.stop, self.notice, self.written):
+        for part in (self.meter, self.stop, self.notice, self.written, self._make_undo()):
             self.body.addWidget(part)
         self.conflicts = Label("", "caption", wrap=True)
         self.conflicts.hide()
@@ -66,14 +75,24 @@ class BundleCard(Card):
         self.merge.clicked.connect(self.run)
         self.leave.clicked.connect(self.summary.hide)
         self.stop.clicked.connect(self._cancel.set)
+        self.undo.clicked.connect(self.undo_last)
+
+    def _make_undo(self) -> QWidget:
+        self.last = QWidget()
+        across = row(self.last)
+        self._last_words = Label("", "caption", wrap=True)
+        self.undo = Button("Undo merge", icon="undo")
+        across.addWidget(self._last_words, 1)
+        across.addWidget(self.undo)
+        self.last.hide()
+        return self.last
 
     def _make_summary(self) -> QWidget:
         self.summary = QWidget()
         box = column(self.summary)
         self._said = Label("", wrap=True)
         box.addWidget(self._said)
-        self.erasures = QCheckBox("Erase this here too, for good. Unchecked, it stays here and all else is merged.")
-        self.erasures.setAccessibleName(self.erasures.text())
+        self.erasures = ErasureList()
         box.addWidget(self.erasures)
         lower = row()
         lower.addStretch(1)
@@ -122,9 +141,8 @@ class BundleCard(Card):
             return  # another bundle was opened meanwhile
         self._end()
         by = f" by {', '.join(found.annotators)}" if found.annotators else ""
-        self.erasures.setChecked(False)
-        self._erases = found.erases
-        self.erasures.setVisible(found.erases)
+        self.erasures.show_erasures(found.erasures)
+        self.erasures.setVisible(bool(found.erasures))
         erased = f" A colleague has erased {_taken(found)} that you have here." if found.erases else ""
         self._said.setText(
             f"{path.name}, from the project “{found.project}”: {words.count(found.judgements, 'judgement')}{by}, "
@@ -137,7 +155,7 @@ class BundleCard(Card):
         path, cancel = self._path, self._cancel
         if path is None:
             return  # none was looked through
-        erasures = self.erasures.isChecked() if self._erases else None
+        erasures = self.erasures.keys
         cancel.clear()
         self.summary.hide()
         self.stop.show()
@@ -158,7 +176,40 @@ class BundleCard(Card):
             self.conflicts.setText("Both sides are kept:\n" + "\n".join(said))
             self.conflicts.show()
         self._context.session.feedbackChanged.emit()
+        self.look_for_undo()
         self.merged.emit()
+
+    # --- undo
+
+    def look_for_undo(self) -> None:
+        """Say which merge can be undone, if one can."""
+        store, project = self._context.store, self._context.session.project
+        self._context.tasks.run(
+            lambda: undoable(store, project.id), on_success=lambda found: self._show_undo(project, found), on_failure=self._failed
+        )
+
+    def _show_undo(self, project: Project, found: Undoable | None) -> None:
+        if project.id != self._context.session.project.id:
+            return  # another project was opened meanwhile
+        self.last.setVisible(found is not None)
+        if found is not None:
+            when = words.moment(datetime.fromisoformat(found.merged_at).timestamp())
+            self._last_words.setText(
+                f"Last merge: {when}, {words.count(found.judgements, 'new judgement')}. What you have added since stays."
+            )
+
+    def undo_last(self) -> None:
+        """Undo the last merge."""
+        self.last.hide()
+        self._work(lambda store, project: undo_last_merge(store, project), "Undoing the merge…", self._undone)
+
+    def _undone(self, done: Undone) -> None:
+        self._say("success", undone_words(done), "success")
+        self._context.session.feedbackChanged.emit()
+        self.look_for_undo()
+        self.merged.emit()
+
+    # --- work
 
     def _work(self, work: Callable[[Store, Project], Outcome], said: str, then: Callable[[Outcome], object]) -> None:
         """Do it on a connection of its own."""

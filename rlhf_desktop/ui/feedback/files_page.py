@@ -45,7 +45,8 @@ class FilesPage(Page):
         return card
 
     def refresh(self) -> None:
-        """Nothing here changes by itself."""
+        """Say which merge can be undone: nothing else here changes by itself."""
+        self.bundles.look_for_undo()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Side by side when there is room."""

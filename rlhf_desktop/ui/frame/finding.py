@@ -38,6 +38,7 @@ SPOTS: tuple[Spot, ...] = (
         "Where things are, and backups", "settings", "Where things are",
         aliases="backup, folder, workspace, database, restore, files, location",
     ),
+    Spot("Audit log", "settings", "Audit log", aliases="audit, log, who did what, history, verify, hash, chain, compliance"),
     Spot("Device to compute on", "settings", "This computer", aliases="gpu, cpu, cuda, graphics card, device, memory, vram"),
     Spot("Version and licences", "settings", "About", aliases="version, licence, license, about"),
     Spot(
@@ -46,6 +47,7 @@ SPOTS: tuple[Spot, ...] = (
     ),
     Spot("Export feedback", "feedback", "Export", "Import / export", aliases="export, save as, download data, csv, jsonl, trl"),
     Spot("Bundles for a team", "feedback", "", "Import / export", aliases="merge, bundle, colleague, share, team"),
+    Spot("Undo a merge", "feedback", "", "Import / export", aliases="undo merge, take back a bundle, unmerge, revert"),
     Spot("Quality of the judgements", "feedback", "", "Quality", aliases="bias, consistency, statistics, plots, quality"),
     Spot("Team: agreement and disagreements", "feedback", "", "Team", aliases="agreement, krippendorff, settle, colleagues"),
     Spot(

@@ -27,6 +27,7 @@ from rlhf_desktop.ui.frame.notify import TRAY
 from rlhf_desktop.ui.frame.spelling import SETTING, chosen_language, language_name
 from rlhf_desktop.ui.label.ahead import writes_ahead
 from rlhf_desktop.ui.people import who_am_i
+from rlhf_desktop.ui.settings.audit import AuditCard
 from rlhf_desktop.ui.settings.device import DeviceCard, look_at_machine
 from rlhf_desktop.ui.settings.privacy import PrivacyCard
 from rlhf_desktop.ui.theme import tokens as t
@@ -60,6 +61,7 @@ class SettingsRoom(QObject):
             self._privacy(),
             self._appearance(),
             self._places(),
+            self._audit(),
             self._device(),
             self._about(),
         ):
@@ -80,6 +82,7 @@ class SettingsRoom(QObject):
         """Ask what the computer has and what is free of it, and whether a token is kept."""
         self._context.tasks.run(self._keeper.get, on_success=self.privacy.show_token, on_failure=self._troubled)
         self.probe(refresh=False)
+        self.audit.look()
 
     def deactivated(self) -> None:
         """Keep what is being typed."""
@@ -255,6 +258,10 @@ class SettingsRoom(QObject):
 
     def _show_mode(self) -> None:
         self.appearance.set_value(self._context.theme.mode)
+
+    def _audit(self) -> AuditCard:
+        self.audit = AuditCard(self._context)
+        return self.audit
 
     # --- device
 
