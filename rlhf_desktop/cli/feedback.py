@@ -9,8 +9,9 @@ import click
 
 from rlhf_desktop.cli.common import Group, table
 from rlhf_desktop.cli.desk import Desk, desk_of
-from rlhf_desktop.cli.passphrases import say_whether_encrypted
+from rlhf_desktop.cli.passphrases import ask_for_file, ask_new, from_file, say_whether_encrypted
 from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.core.lockedfile import is_locked, unlocked
 from rlhf_desktop.core.words import count, noun
 from rlhf_desktop.feedback.formats import FORMATS
 from rlhf_desktop.operations.amounts import amounts
@@ -168,19 +169,26 @@ def _pairs(given: tuple[str, ...], wrong: str, remedy: str) -> dict[str, str] | 
 @click.argument("file", type=FILE)
 @click.option("--format", "form", type=click.Choice([*EXPORT_FORMATS, "bundle"]), default="rankings", show_default=True)
 @click.option("--names", is_flag=True, help="Write who judged by name; otherwise as a number. A bundle always has the names.")
+@click.option("--bundle-passphrase", "ask", is_flag=True, help="Encrypt the bundle with a passphrase, which is asked for.")
+@click.option("--bundle-passphrase-file", metavar="FILE", help="Encrypt the bundle with the passphrase in FILE; “-”: stdin.")
 @click.pass_context
-def export_file(ctx: click.Context, file: Path, form: str, names: bool) -> None:
+def export_file(ctx: click.Context, file: Path, form: str, names: bool, bundle_passphrase_file: str | None, ask: bool) -> None:
     """Write the project's feedback to a file: CSV, Parquet or one JSON list by its name, else JSON lines.
 
     A bundle is the lossless form for colleagues: “feedback merge” adds it to their project.
     """
     desk = desk_of(ctx)
+    wanted = ask or bundle_passphrase_file is not None
+    if wanted and form != "bundle":
+        raise BadInput("Only a bundle can be encrypted by itself.", "Add --format bundle.")
     if form == "bundle":
-        rows, left = export_bundle(desk.store, desk.project, file).files["judgements.jsonl"].rows, {}
+        passphrase = ask_new(bundle_passphrase_file) if wanted else ""
+        rows, left = export_bundle(desk.store, desk.project, file, passphrase).files["judgements.jsonl"].rows, {}
     else:
         made = export_feedback(desk.store, desk.project, file, form, names=names)
         rows, left = made.records, dict(made.left_out)
-    say_whether_encrypted(desk.workspace, file, desk.console.note)
+    if not wanted:
+        say_whether_encrypted(desk.workspace, file, desk.console.note)
     said = [f"{count(rows, 'row is', 'rows are')} in {file}."]
     said += [f"Left out, because this format has no place for it: {count(n, 'judgement')} ({kind})." for kind, n in left.items()]
     desk.console.result({"out": str(file), "format": form, "rows": rows, "left_out": left}, "\n".join(said))
@@ -197,11 +205,22 @@ def export_file(ctx: click.Context, file: Path, form: str, names: bool) -> None:
 @click.option("--each", is_flag=True, help="Ask of each erasure whether it goes here too.")
 @click.option("--erase", "keys", multiple=True, metavar="KEY", help="Only this erasure, as --preview names it; may be repeated.")
 @click.option("--undo", is_flag=True, help="Undo the last merge; again, and the one before it. What was erased stays erased.")
+@click.option("--bundle-passphrase-file", metavar="FILE", help="The passphrase of an encrypted bundle; “-”: stdin.")
 @click.pass_context
 def merge(
-    ctx: click.Context, file: Path | None, preview: bool, erasures: bool | None, each: bool, keys: tuple[str, ...], undo: bool
+    ctx: click.Context,
+    file: Path | None,
+    preview: bool,
+    erasures: bool | None,
+    each: bool,
+    keys: tuple[str, ...],
+    undo: bool,
+    bundle_passphrase_file: str | None,
 ) -> None:
-    """Add a colleague's bundle to the project. Merging twice changes nothing, and the order of merges does not matter."""
+    """Add a colleague's bundle to the project. Merging twice changes nothing, and the order of merges does not matter.
+
+    The passphrase of an encrypted one is asked for.
+    """
     if (file is None) != undo or (each + bool(keys) + (erasures is not None)) > 1:
         raise click.UsageError("Name a file, or --undo; and choose one way to say what is erased.", ctx)
     desk = desk_of(ctx)
@@ -209,6 +228,9 @@ def merge(
         done_again = undo_last_merge(desk.store, desk.project)
         desk.console.result({"project": desk.project.name, **asdict(done_again)}, undone_words(done_again))
         return
+    if is_locked(file):
+        passphrase = from_file(bundle_passphrase_file) if bundle_passphrase_file else ask_for_file(file)
+        file = ctx.with_resource(unlocked(file, passphrase, desk.workspace.root))
     if preview:
         seen = inspect_bundle(desk.store, desk.project, file)
         people = ", ".join(seen.annotators) or "nobody"

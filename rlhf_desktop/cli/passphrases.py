@@ -63,6 +63,15 @@ def ask(prompt: str) -> str:
         raise click.Abort from None
 
 
+def ask_for_file(path: Path) -> str:
+    """The passphrase of a file under one of its own. Raises `BadInput` where there is nobody to ask."""
+    if not can_ask():
+        raise BadInput(
+            f"{path.name} is encrypted, and nobody is there to ask.", "Give its passphrase: --bundle-passphrase-file FILE."
+        )
+    return ask(f"Passphrase of {path.name}: ")
+
+
 def ask_new(file: str | None) -> str:
     """A new passphrase, typed twice; or a file's. Raises `BadInput` where the two differ, or there is nobody to ask."""
     if file is not None:

@@ -5,7 +5,8 @@ Nothing here is our own invention: Argon2id (RFC 9106) or scrypt (RFC 7914), HKD
 
 import os
 import time
-from typing import Literal
+from collections.abc import Iterator
+from typing import BinaryIO, Literal
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import BaseModel, ConfigDict, Field
 
 KEY_BYTES = 32
+CHUNK_BYTES = 64 * 2**10
 NONCE_BYTES = 12
 TAG_BYTES = 16
 LEAST_KIB = 64 * 2**10
@@ -94,6 +96,42 @@ def unwrap(key: bytes, box: bytes, about: bytes = b"") -> bytes | None:
         return AESGCM(key).decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], about)
     except (InvalidTag, ValueError):
         return None
+
+
+def seal_stream(key: bytes, plain: BinaryIO, about: bytes) -> Iterator[bytes]:
+    """A stream in encrypted chunks (the STREAM construction of Hoang et al., 2015). A key is used for one stream only.
+
+    Each chunk has its number and whether it is the last in the nonce, so that none can be left out, moved or cut off.
+    """
+    cipher, number, chunk = AESGCM(key), 0, plain.read(CHUNK_BYTES)
+    while True:
+        following = plain.read(CHUNK_BYTES)
+        yield cipher.encrypt(_nonce(number, last=not following), chunk, about)
+        if not following:
+            return
+        number, chunk = number + 1, following
+
+
+def open_stream(key: bytes, sealed: BinaryIO, about: bytes) -> Iterator[bytes]:
+    """What `seal_stream` was given.
+
+    Raises:
+        ValueError: the key is another one, or the stream was changed or cut off.
+    """
+    cipher, number, chunk = AESGCM(key), 0, sealed.read(CHUNK_BYTES + TAG_BYTES)
+    while True:
+        following = sealed.read(CHUNK_BYTES + TAG_BYTES)
+        try:
+            yield cipher.decrypt(_nonce(number, last=not following), chunk, about)
+        except InvalidTag:
+            raise ValueError(f"chunk {number} does not fit") from None
+        if not following:
+            return
+        number, chunk = number + 1, following
+
+
+def _nonce(number: int, *, last: bool) -> bytes:
+    return number.to_bytes(NONCE_BYTES - 1, "big") + bytes([last])
 
 
 def new_pair() -> tuple[bytes, bytes]:

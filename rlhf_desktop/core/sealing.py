@@ -3,8 +3,7 @@
 Sealing needs only the workspace's public key, so a supervisor, which has no passphrase, seals what a run has left. Opening needs
 the private key, which an unlocked process has. A sealed file keeps its name and says by its first bytes what it is:
 
-    magic (16 bytes), id of the keys (16), fresh public key (32), then chunks of AES-256-GCM, each with its number and whether it is
-    the last in the nonce (the STREAM construction of Hoang et al., 2015)
+    magic (16 bytes), id of the keys (16), fresh public key (32), then the chunks of `ciphers.seal_stream`
 
 The name within the workspace is authenticated with it: a file put in another's place is refused, as is one that was changed, or cut
 off. Whoever can write the folder could still seal something new to the public key: sealing keeps secrets, it is no signature.
@@ -18,10 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-from rlhf_desktop.core.ciphers import KEY_BYTES, TAG_BYTES, agree_to_seal
+from rlhf_desktop.core.ciphers import KEY_BYTES, agree_to_seal, open_stream, seal_stream
 from rlhf_desktop.core.encryption import Header, Locked, known_keys, read_header, root_of
 from rlhf_desktop.core.errors import AppError, BadInput
 from rlhf_desktop.core.files import atomic_file, overwrite, write_atomic
@@ -30,7 +26,6 @@ from rlhf_desktop.core.platform import make_private, read_replaced, replace
 MAGIC = b"RLHF-SEALED-v1\r\n"
 _ID_BYTES = 16
 _PREAMBLE = len(MAGIC) + _ID_BYTES + KEY_BYTES
-_CHUNK = 64 * 2**10
 
 
 def is_sealed(path: Path) -> bool:
@@ -154,40 +149,23 @@ def _sealed(plain: BinaryIO, key_id: bytes, public: bytes, place: bytes) -> Iter
     fresh, key = agree_to_seal(public)
     preamble = MAGIC + key_id + fresh
     yield preamble
-    cipher, number, chunk = AESGCM(key), 0, plain.read(_CHUNK)
-    while True:
-        following = plain.read(_CHUNK)
-        yield cipher.encrypt(_nonce(number, last=not following), chunk, preamble + place)
-        if not following:
-            return
-        number, chunk = number + 1, following
+    yield from seal_stream(key, plain, preamble + place)
 
 
 def _opened(content: bytes, path: Path) -> Iterator[bytes]:
     preamble = content[:_PREAMBLE]
-    keys = known_keys(preamble[len(MAGIC) :][:_ID_BYTES].hex())
-    root = root_of(path)
+    key_id = preamble[len(MAGIC) :][:_ID_BYTES]
+    keys, root = known_keys(key_id.hex()), root_of(path)
+    if root is None:
+        raise BadInput(f"{path.name} is encrypted and belongs in a workspace.", "Open it from there.")
     if keys is None:
-        if root is None:
-            raise BadInput(f"{path.name} is encrypted and belongs in a workspace.", "Open it from there.")
         header = read_header(root)
-        if header is None or bytes.fromhex(header.id) != preamble[len(MAGIC) :][:_ID_BYTES]:
-            raise _refused(path, "other keys")
-        raise Locked
-    if root is None or len(preamble) < _PREAMBLE:
-        raise _refused(path, "too short, or outside of its workspace")
+        raise Locked if header and bytes.fromhex(header.id) == key_id else _refused(path, "other keys")
     try:
-        cipher = AESGCM(keys.to_open(preamble[-KEY_BYTES:]))
-        step, place = _CHUNK + TAG_BYTES, _place(path, root)
-        for number, start in enumerate(range(_PREAMBLE, max(len(content), _PREAMBLE + 1), step)):
-            last = start + step >= len(content)
-            yield cipher.decrypt(_nonce(number, last=last), content[start : start + step], preamble + place)
-    except (InvalidTag, ValueError) as problem:
+        key = keys.to_open(preamble[len(MAGIC) + _ID_BYTES :])
+        yield from open_stream(key, io.BytesIO(content[_PREAMBLE:]), preamble + _place(path, root))
+    except ValueError as problem:
         raise _refused(path, repr(problem)) from None
-
-
-def _nonce(number: int, *, last: bool) -> bytes:
-    return number.to_bytes(11, "big") + bytes([last])
 
 
 def _refused(path: Path, detail: str) -> AppError:

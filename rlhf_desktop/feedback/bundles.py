@@ -20,9 +20,11 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from rlhf_desktop.core.errors import BadInput, NotFound
 from rlhf_desktop.core.files import atomic_file, canonical_json
+from rlhf_desktop.core.lockedfile import is_locked
 from rlhf_desktop.core.messages import Messages, Role
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.runs import Value
+from rlhf_desktop.core.sealing import is_sealed
 from rlhf_desktop.feedback.conversations import Finish, Origin
 from rlhf_desktop.feedback.judgements import Purpose
 from rlhf_desktop.feedback.snapshot import Split
@@ -272,6 +274,12 @@ def open_bundle(path: Path) -> Bundle:
     """
     if not path.is_file():
         raise NotFound(f"There is no file “{path.name}”.", "Check its name and folder.", str(path))
+    if is_locked(path):
+        hint = "“rlhf-desktop feedback merge” asks for it."
+        raise BadInput(f"{path.name} is encrypted with a passphrase of its own.", hint)
+    if is_sealed(path):
+        hint = "“rlhf-desktop encryption open FILE COPY” writes a plain copy, which can be merged."
+        raise BadInput(f"{path.name} is encrypted as the workspace is.", hint)
     with _damage(path), zipfile.ZipFile(path) as archive:
         _check_entries(path, archive)
         manifest = _manifest(path, archive)

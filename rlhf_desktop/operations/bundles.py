@@ -1,5 +1,6 @@
 """Feedback between workstations: a project as one file, and a colleague's file into a project."""
 
+import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -7,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from rlhf_desktop.core.errors import BadInput
+from rlhf_desktop.core.lockedfile import lock_file, shred
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.words import count
 from rlhf_desktop.feedback.bundles import Bundle, Manifest, open_bundle, write_bundle
@@ -47,8 +49,15 @@ class BundleSummary:
         return bool(self.takes or self.takes_messages or self.takes_prompts)
 
 
-def export_bundle(store: Store, project: Project, path: Path) -> Manifest:
-    """Write a project's feedback, and nothing else of the workspace, as a bundle: whole or not at all."""
+def export_bundle(store: Store, project: Project, path: Path, passphrase: str = "") -> Manifest:
+    """Write a project's feedback, and nothing else of the workspace, as a bundle: whole or not at all.
+
+    Args:
+        store: Where from.
+        project: Whose.
+        path: The file.
+        passphrase: What the file is encrypted with, whatever the workspace is; "": not at all.
+    """
     if path.is_dir():
         raise BadInput(f"{path} is a folder.", "Give the name of a file to write.")
     check_output(path)
@@ -56,7 +65,14 @@ def export_bundle(store: Store, project: Project, path: Path) -> Manifest:
         last = store.judgements.last_row()
         share = store.projects.get(project.id).heldout_share
         head = store.audit.head()
-        manifest = write_bundle(path, project.name, share, bundle_rows(store, project.id), str(head) if head.seq else "")
+        plain = store.path.with_name(f".{path.name}.{os.getpid()}.tmp") if passphrase else path
+        try:
+            manifest = write_bundle(plain, project.name, share, bundle_rows(store, project.id), str(head) if head.seq else "")
+            if passphrase:
+                lock_file(plain, path, passphrase)
+        finally:
+            if passphrase:
+                shred(plain)
     store.exports.note(project.id, path, "bundle", last)
     return manifest
 

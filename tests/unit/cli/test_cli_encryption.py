@@ -5,7 +5,9 @@ import getpass
 import pytest
 
 from rlhf_desktop.cli import passphrases
-from rlhf_desktop.core import encryption
+from rlhf_desktop.core import encryption, lockedfile
+from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.core.sealing import is_sealed
 from rlhf_desktop.jobs.window_lock import WindowLock
 from tests.encrypted import OTHER, PASSPHRASE, cheap_kdf, forget_all, holding
 
@@ -106,3 +108,35 @@ def test_a_new_passphrase_is_typed_twice(cli, workspace, monkeypatch):
     said = cli("encryption", "create", "--yes")
     assert (said.code, "not the same" in said.err) == (1, True)
     assert cli("encryption", "create", "--yes").code == 0
+
+
+def test_a_bundle_can_have_a_passphrase_of_its_own(cli, workspace, files, rankings, tmp_path, monkeypatch):
+    monkeypatch.setattr(lockedfile, "new_kdf", cheap_kdf)
+    assert cli("feedback", "import", rankings).code == 0
+    bundle = tmp_path / "for-a-colleague.zip"
+    said = cli("feedback", "export", bundle, "--format", "bundle", "--bundle-passphrase-file", files[1], "--json")
+    assert said.json["rows"] == 12
+    assert lockedfile.is_locked(bundle)
+    there = type(cli)(Workspace(tmp_path / "theirs"), cli._capfd)
+    said = there("feedback", "merge", bundle)
+    assert (said.code, "--bundle-passphrase-file" in said.err) == (1, True)
+    said = there("feedback", "merge", bundle, "--bundle-passphrase-file", files[0])
+    assert (said.code, "cannot be opened with this passphrase" in said.err) == (1, True)
+    done = there("feedback", "merge", bundle, "--bundle-passphrase-file", files[1], "--json")
+    assert done.json["added"]["judgements"] == 12
+    assert [*workspace.root.glob(".*.tmp"), *there.workspace.root.glob(".*.tmp")] == []
+
+
+def test_files_inside_are_encrypted_and_said_to_be(cli, encrypted, files, tmp_path):
+    given = ("--passphrase-file", files[0])
+    said = cli("feedback", "export", encrypted.root / "rows.jsonl", *given)
+    assert "rows.jsonl is encrypted as the workspace is." in said.err
+    assert is_sealed(encrypted.root / "rows.jsonl")
+    said = cli("feedback", "export", tmp_path / "out.jsonl", *given)
+    assert "out.jsonl is not encrypted" in said.err
+    assert cli("encryption", "open", encrypted.root / "rows.jsonl", tmp_path / "copy.jsonl", *given).code == 0
+    assert (tmp_path / "copy.jsonl").read_bytes() == (tmp_path / "out.jsonl").read_bytes()
+    assert cli("encryption", "open", tmp_path / "out.jsonl", tmp_path / "copy2.jsonl", *given).code == 1
+    cli("feedback", "export", encrypted.root / "b.zip", "--format", "bundle", *given)
+    said = cli("feedback", "merge", encrypted.root / "b.zip", *given)
+    assert (said.code, "encryption open" in said.err) == (1, True)
