@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from rlhf_desktop.core.errors import ModelTrouble
 from rlhf_desktop.feedback.snapshot import PracticePrompt
 from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.model import load_base
+from rlhf_desktop.training import losses
+from rlhf_desktop.training.batch import Group
 from rlhf_desktop.training.ppo import PpoTrainer
 from rlhf_desktop.training.reward_model import HEAD, RewardModel
 from rlhf_desktop.training.run import RunFiles
 from rlhf_desktop.training.scale import Scale
-from tests.training.folders import adapter_of, ask, make_run
+from rlhf_desktop.training.watchdog import Verdict
+from tests.training.folders import adapter_of, ask, events, make_run
 
 PROMPTS = [PracticePrompt(prompt=ask(f"Where is my lamp number {n}?")) for n in range(2)]
 SETTINGS = {
@@ -49,8 +53,8 @@ def scorer(tiny_model, tmp_path_factory):
 
 @pytest.fixture
 def make(tiny_model, scorer, tmp_path):
-    def trainer(**settings):
-        folder = make_run(tmp_path / "run", "ppo", tiny_model, PROMPTS, reward=scorer, **{**SETTINGS, **settings})
+    def trainer(rows=PROMPTS, **settings):
+        folder = make_run(tmp_path / "run", "ppo", tiny_model, rows, reward=scorer, **{**SETTINGS, **settings})
         return PpoTrainer(RunFiles(folder))
 
     return trainer
@@ -172,3 +176,160 @@ def test_the_kl_is_priced_by_the_distance_from_the_reference(make, monkeypatch):
     reference = trainer._passes(answers.groups, answers.micro, trainer.stack.reference, entropy=False)[0]
     torch.testing.assert_close(answers.gain, policy - reference)
     assert float(answers.gain.abs().max()) > 1e-3
+
+
+# --- how a batch is gone through ----------------------------------------------------------------------------------------------
+
+
+def test_each_pass_takes_every_answer_once_in_as_many_updates_as_asked_for_in_another_order(make, monkeypatch):
+    trainer = make(batch_size=12, samples_per_prompt=2, ppo_epochs=3, minibatches=2, rows=practice_on(6))
+    trainer.prepare(resumed=False)
+    seen, update = [], trainer._minibatch
+    monkeypatch.setattr(trainer, "_minibatch", lambda answers, micro, *more: seen.append(micro) or update(answers, micro, *more))
+    trainer.step(0)
+    assert len(seen) == 3 * 2
+    passes = [[group for micro in seen[at : at + 2] for picks in micro for group in picks] for at in (0, 2, 4)]
+    assert [sorted(one) for one in passes] == [list(range(6))] * 3
+    assert len({tuple(map(tuple, (tuple(map(tuple, micro)) for micro in seen[at : at + 2]))) for at in (0, 2, 4)}) > 1
+    sizes = [sum(map(len, micro)) for micro in seen]
+    assert max(sizes) <= 4  # about half of the six each
+
+
+def test_two_prompts_in_two_minibatches_are_two_updates(make, monkeypatch):
+    trainer = make(minibatches=2)
+    trainer.prepare(resumed=False)
+    seen, update = [], trainer._minibatch
+    monkeypatch.setattr(trainer, "_minibatch", lambda answers, micro, *more: seen.append(micro) or update(answers, micro, *more))
+    trainer.step(0)
+    assert sorted(seen) == [[[0]], [[1]]]
+
+
+def test_what_is_known_of_the_answers_is_that_of_a_plain_pass(make):
+    trainer = make(temperature=1.5)
+    trainer.prepare(resumed=False)
+    answers = trainer._practise(trainer.prompts, 2, 0)
+    trainer.host.activate(trainer.stack.policy)
+    logprobs, entropies = [], []
+    for group in answers.groups:
+        for answer in group.answers:
+            with torch.no_grad():
+                logits = trainer.host.model(input_ids=torch.tensor([group.prompt + answer])).logits[0, len(group.prompt) - 1 : -1]
+            every = (logits.float() / 1.5).log_softmax(-1)
+            logprobs += every.gather(1, torch.tensor(answer)[:, None])[:, 0].tolist()
+            entropies += (-(every.exp() * every).sum(-1)).tolist()
+    assert answers.logprobs.tolist() == pytest.approx(logprobs, abs=1e-4)
+    assert answers.reference.tolist() == pytest.approx(logprobs, abs=1e-4)  # nothing was learned yet
+    assert answers.entropy.tolist() == pytest.approx(entropies, abs=1e-3)
+    assert 0 < answers.mismatch < 1e-3
+
+
+def practice_on(count, split="train"):
+    return [PracticePrompt(prompt=ask(f"Where is my lamp number {n}?"), split=split) for n in range(count)]
+
+
+@pytest.mark.parametrize(("episodes", "batch_size", "k", "steps", "prompts"), [(16, 4, 2, 4, 2), (17, 4, 2, 5, 2), (3, 4, 4, 1, 1)])
+def test_all_prompts_are_practised_alike_until_the_episodes_are_done(make, episodes, batch_size, k, steps, prompts):
+    trainer = make(episodes=episodes, batch_size=batch_size, samples_per_prompt=k, rows=practice_on(3))
+    assert trainer.total_steps == len(trainer.batches) == steps
+    assert {len(batch) for batch in trainer.batches} == {prompts}
+    flat = [i for batch in trainer.batches for i in batch]
+    assert all(sorted(flat[at : at + 3]) == [0, 1, 2] for at in range(0, len(flat) - 2, 3))
+    assert trainer.eval_every == math.ceil(steps / 4)
+
+
+def test_the_value_head_learns_and_is_there_only_where_values_are(make):
+    trainer = make()
+    trainer.prepare(resumed=False)
+    trainer.step(0)
+    assert float(trainer.optimizer.masters["value_head"].abs().max()) > 0
+
+
+def test_without_values_there_is_no_value_head(make):
+    assert "value_head" not in make(baseline="rloo").optimizer.masters
+
+
+def test_the_kl_price_is_steered_by_each_batch_and_what_was_practised_is_counted(make, monkeypatch):
+    trainer = make(kl_target=2.0)
+    trainer.prepare(resumed=False)
+    seen = captured(trainer, monkeypatch)
+    values = trainer.step(0)
+    (answers,) = seen
+    assert values["objective/kl_coef"] == trainer.kl_coef == pytest.approx(losses.steer_kl(0.1, answers.health.kl, 2.0))
+    assert trainer.kl_coef < 0.1  # nothing has drifted yet
+    assert trainer.counts.examples == 4
+    assert trainer.counts.tokens == sum(len(g.prompt) + sum(map(len, g.answers)) for g in answers.groups)
+
+
+def test_answers_are_drawn_by_their_seed_and_end_where_they_say(make):
+    trainer = make()
+    end_ids = set(trainer.host.base.end_ids)
+    groups, ended, logprobs = trainer._sample(trainer.prompts, 2, 3)
+    again, other = trainer._sample(trainer.prompts, 2, 3)[0], trainer._sample(trainer.prompts, 2, 4)[0]
+    assert groups == again != other
+    assert [group.prompt for group in groups] == trainer.prompts
+    answers = [answer for group in groups for answer in group.answers]
+    assert ended.tolist() == [answer[-1] in end_ids for answer in answers]
+    assert len(logprobs) == sum(map(len, answers))
+
+
+# --- what is refused, and the watchdog ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("texts", "refused"), [(["<think>a", "b"], False), (["<think>a", "\n<think>b", "c"], True), (["a", "b"], False)]
+)
+def test_a_model_that_thinks_before_most_answers_is_refused(make, texts, refused):
+    trainer = make()
+    ids = [trainer.host.base.tokenizer.encode(text, add_special_tokens=False) for text in texts]
+    if not refused:
+        trainer._refuse_thoughts([Group([1], ids)])
+        return
+    with pytest.raises(ModelTrouble, match="thinks before most answers") as caught:
+        trainer._refuse_thoughts([Group([1], ids)])
+    assert caught.value.hint.startswith("Teach by example first")
+
+
+@pytest.mark.parametrize(
+    ("action", "scale", "warns", "falls_back"),
+    [("none", 1.0, False, False), ("warn", 1.0, True, False), ("slow", 0.5, True, False), ("stop", 1.0, False, True)],
+)
+def test_what_the_watchdog_says_is_done(make, monkeypatch, action, scale, warns, falls_back):
+    trainer = make()
+    trainer.prepare(resumed=False)
+    trainer.watchdog.best = {name: tensor.clone() for name, tensor in trainer.optimizer.masters.items()}
+    before = trainer._practise(trainer.prompts, 2, 9)
+    trainer.step(0)
+    monkeypatch.setattr(trainer.watchdog, "look", lambda health: Verdict(action, "short", "The answers shrank."))
+    trainer._obey_watchdog(before.health)
+    assert trainer.optimizer.scale == scale
+    said = [event for event in events(trainer.run.folder, "warning") if event["code"].startswith("watchdog")]
+    assert [(event["code"], event["message"]) for event in said] == [("watchdog/short", "The answers shrank.")] * warns
+    after = trainer._passes(before.groups, before.micro, trainer.stack.policy, entropy=False)[0]
+    assert torch.equal(after, before.logprobs) is falls_back
+
+
+def test_held_out_prompts_are_answered_for_the_best_parameters(make, monkeypatch):
+    trainer = make(rows=[*practice_on(3), PracticePrompt(prompt=ask("Held out?"), split="heldout")])
+    trainer.prepare(resumed=False)
+    seen, considered = captured(trainer, monkeypatch), []
+    monkeypatch.setattr(trainer.watchdog, "consider", lambda *said: considered.append(said))
+    trainer.step(0)
+    values = trainer.evaluate(1)
+    _, first, last = seen
+    assert [len(batch.ids) for batch in seen] == [4, 1, 1]
+    assert [group.prompt for group in first.groups] == [group.prompt for group in last.groups] == trainer.heldout
+    assert values["eval/scores"] == pytest.approx(float(last.scores.mean()))
+    named = {"eval/kl": "kl", "eval/length": "length", "eval/ended": "ended", "eval/distinct_2": "distinct_2"}
+    assert {name: values[name] for name in named} == {name: getattr(last.health, field) for name, field in named.items()}
+    assert [said[:2] for said in considered] == [(float(batch.scores.mean()), batch.health) for batch in (first, last)]
+
+
+def test_without_held_out_prompts_the_practised_answers_say_which_parameters_are_best(make, monkeypatch):
+    trainer = make()
+    trainer.prepare(resumed=False)
+    seen, considered = captured(trainer, monkeypatch), []
+    monkeypatch.setattr(trainer.watchdog, "consider", lambda *said: considered.append(said[0]))
+    assert trainer.evaluate(1) == {}
+    trainer.step(0)
+    trainer.step(1)
+    assert considered == [float(seen[1].scores.mean())]  # the first is what it started from
