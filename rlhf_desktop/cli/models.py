@@ -75,7 +75,7 @@ def list_models(ctx: click.Context) -> None:
         rows = [(*_adapter_row(i), known.get(i.ref.hash, "")) for i in adapters]
         lines += "\n\n" + table(rows, ("ADAPTER", "MADE BY", "ON", "SIZE", "WHEN", "RUN", "MEASURED"))
     if bases:
-        taken = sum(m.size_bytes for m in bases) + sum(adapter_bytes(i) for i in adapters)
+        taken = sum(m.disk_bytes for m in bases) + sum(adapter_bytes(i) for i in adapters)
         lines += f"\n\nOn disk: {taken / 1e9:.2f} GB; {free_disk_bytes(desk.workspace.root) / 1e9:,.0f} GB are free."
     desk.console.result(value, lines)
 

@@ -66,6 +66,12 @@ class LibraryModel(Value):
     engine: EngineName = "torch"  # what computes its answers
     gguf: GgufFile | None = None  # what llama.cpp answers from: the file it came from, or a copy in the entry's own folder
 
+    @property
+    def disk_bytes(self) -> int:
+        """What it takes of the disk: its weights, and a copy of them that was made for llama.cpp."""
+        copied = self.gguf is not None and not Path(self.gguf.path).is_absolute()
+        return self.size_bytes + (self.gguf.bytes if self.gguf and copied else 0)
+
 
 class Library:
     """The base models of one workspace. Safe to use from several processes at once."""

@@ -13,12 +13,15 @@ from rlhf_desktop.core.gguf_header import check_gguf
 from rlhf_desktop.core.modelfiles import read_config
 from rlhf_desktop.core.platform import free_disk_bytes, remove_tree, rename
 from rlhf_desktop.core.runs import GgufFile, ModelRef
+from rlhf_desktop.core.words import size
 from rlhf_desktop.hub.library import Library, LibraryModel
 from rlhf_desktop.jobs.device import llama_trouble, probe_device
 from rlhf_desktop.operations.exporting import run_export
 
 COPIES = {"Q8_0": 1.07, "F16": 2.01}
 """How a copy's weights may be quantised, and the bytes a parameter takes so."""
+
+_READ = "Llama, Mistral, Qwen2 and Qwen3"
 
 OnNote = Callable[[str], None]
 
@@ -37,7 +40,30 @@ class Choice:
         """In a few words, with its size."""
         if self.file is not None:
             return f"{self.numbers}, the file it came from"
-        return f"{self.numbers}, a copy of {'' if self.made else 'about '}{self.bytes / 1e9:.2f} GB"
+        return f"{self.numbers}, a copy of {'' if self.made else 'about '}{size(self.bytes)}"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen for a model: `now` is the quantisation llama.cpp answers from, "" where torch answers."""
+
+    now: str
+    choices: tuple[Choice, ...]
+    trouble: str = ""  # why llama.cpp cannot answer, where it cannot
+
+
+def options(library: Library, name: str, probe: Callable[[], Mapping[str, Any]] | None = None) -> Options:
+    """What can be chosen for a model. Takes seconds where the computer has not been looked at yet.
+
+    Raises:
+        NotFound: there is no such model.
+    """
+    ref = library.get(name)
+    found = tuple(choices(library, next(model for model in library.list() if model.name == ref.name)))
+    now = ref.gguf.numbers if ref.gguf else ""
+    if not found:
+        return Options(now, (), f"llama.cpp is used for {_READ}; torch alone can compute this model.")
+    return Options(now, found, llama_trouble((probe or probe_device)()))
 
 
 def choices(library: Library, model: LibraryModel) -> list[Choice]:
@@ -81,7 +107,7 @@ def use_llama(
     numbers: str | None = None,
     *,
     on_note: OnNote | None = None,
-    probe: Callable[[], Mapping[str, Any]] = probe_device,
+    probe: Callable[[], Mapping[str, Any]] | None = None,
     command: Sequence[str] | None = None,
 ) -> ModelRef:
     """Have llama.cpp compute the model's answers, from the file it came from or a copy, which is made where there is none.
@@ -102,7 +128,7 @@ def use_llama(
     """
     library.get(name)  # or NotFound
     model = next(each for each in library.list() if each.name == name)
-    if reason := llama_trouble(probe()):
+    if reason := llama_trouble((probe or probe_device)()):
         raise ModelTrouble(f"llama.cpp cannot be used on this computer. {reason}", "Torch goes on to compute the answers.")
     choice = _chosen(library, model, numbers)
     tell = on_note or (lambda _: None)
@@ -116,7 +142,7 @@ def use_llama(
 def _chosen(library: Library, model: LibraryModel, numbers: str | None) -> Choice:
     found = choices(library, model)
     if not found:
-        reason = "llama.cpp is used for Llama, Mistral, Qwen2 and Qwen3."
+        reason = f"llama.cpp is used for {_READ}."
         raise ModelTrouble(f"“{model.name}” can be computed by torch alone: {reason}", "Torch goes on to compute its answers.")
     chosen = next((choice for choice in found if numbers in (None, choice.numbers)), None)
     if chosen is None:
@@ -141,8 +167,8 @@ def _copy(library: Library, model: LibraryModel, choice: Choice, tell: OnNote, c
     """Write a copy beside the model, whole or not at all; the one before goes."""
     target = library.copies(model.name)
     if free_disk_bytes(target.parent) < choice.bytes + 10**7:
-        raise NoSpace(f"The copy needs about {choice.bytes / 1e9:.1f} GB on this disk.", "Free some space, then try again.")
-    tell(f"Making a copy for llama.cpp, about {choice.bytes / 1e9:.2f} GB")
+        raise NoSpace(f"The copy needs about {size(choice.bytes)} on this disk.", "Free some space, then try again.")
+    tell(f"Making a copy for llama.cpp, about {size(choice.bytes)}")
     temporary, file = target.with_name(f".{target.name}.making"), f"{model.name}-{choice.numbers}.gguf"
     remove_tree(temporary, ignore_errors=True)  # left by a process that was killed
     temporary.mkdir(parents=True)

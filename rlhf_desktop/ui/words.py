@@ -4,8 +4,7 @@ import time
 from datetime import datetime
 
 from rlhf_desktop.core.words import count as count  # said here as everywhere
-
-_UNITS = ("B", "kB", "MB", "GB", "TB")
+from rlhf_desktop.core.words import size as size
 
 
 def duration(seconds: float) -> str:
@@ -19,14 +18,6 @@ def duration(seconds: float) -> str:
     if hours >= 48:
         return f"{hours // 24} days"
     return f"{hours} h {rest} min" if rest else f"{hours} h"
-
-
-def size(n_bytes: float) -> str:
-    """Decimal bytes with two meaningful digits: "98 MB", "1.9 GB"."""
-    value, unit = float(n_bytes), 0
-    while value >= 999.5 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.1f} {_UNITS[unit]}" if unit >= 2 and value < 9.95 else f"{value:.0f} {_UNITS[unit]}"
 
 
 def parameters(count: float) -> str:

@@ -23,7 +23,7 @@ class ModelLine(QWidget):
     chosen = Signal()
     removed = Signal()
     opened = Signal()
-    asked = Signal(str)  # "current", "compare", "export", "publish", "hold:4bit" and its like, "notes"
+    asked = Signal(str)  # "current", "compare", "export", "publish", "engine", "hold:4bit" and its like, "notes"
 
     def __init__(
         self,
@@ -103,6 +103,7 @@ def _offers(current: bool, usable: bool = True, run: bool = True, base: LibraryM
     offers += [("compare", "Compare it blind…")] if run and usable and not base else []
     offers += [("export", "Export to files…")]
     offers += [] if base else [("publish", "Publish on the Hub…")]
+    offers += [("engine", "What computes its answers…")] if base else []
     offers += [(f"hold:{key}", f"Hold in memory: {text}") for key, text in _HOLDINGS.items() if base and key != base.quantization]
     return [*offers, ("notes", "Notes…")]
 
@@ -133,8 +134,9 @@ class BaseCard(Card):
         if rows:
             question += f" {words.count(len(rows), 'adapter')} made on it cannot be used until it is added again."
         size = words.parameters(model.parameters)
-        facts = f"{size}  ·  {model.licence or 'licence unknown'}  ·  {words.size(model.size_bytes)} on disk"
+        facts = f"{size}  ·  {model.licence or 'licence unknown'}  ·  {words.size(model.disk_bytes)} on disk"
         facts += _HELD.get(model.quantization, "")
+        facts += f"  ·  answered by llama.cpp {model.gguf.numbers}" if model.engine == "llama.cpp" and model.gguf else ""
         self._notes = notes or {}
         current = mine and adapter is None
         self.line = ModelLine(model.name, facts, "models", current, True, question, run=False, offers=_offers(current, base=model))

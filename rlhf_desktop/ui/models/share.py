@@ -1,9 +1,10 @@
-"""Decides what the panels under a model do: export it, publish it, keep notes on it."""
+"""Decides what the panels under a model do: export it, publish it, choose its engine, keep notes on it."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
+from shiboken6 import isValid
 
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.runs import ModelRef
@@ -17,10 +18,13 @@ from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.models.cards import ModelLine
 from rlhf_desktop.ui.models.datawork import Asked, Reached
+from rlhf_desktop.ui.models.engines import EngineChoice, EnginePanel
 from rlhf_desktop.ui.models.lineage import AdapterEntry
 from rlhf_desktop.ui.models.panels import ExportPanel, NotesRow, PublishPanel
 from rlhf_desktop.ui.models.work import HubWork, plan_of, send
 from rlhf_desktop.ui.theme import tokens as t
+
+Panel = ExportPanel | PublishPanel | EnginePanel | NotesRow
 
 _NOTES = "model notes"  # a setting: notes by the model's hash
 
@@ -42,7 +46,9 @@ class Sharing(QObject):
         super().__init__()
         self._context, self._hub, self._say = context, hub, say
         self._line: ModelLine | None = None
-        self.panel: ExportPanel | PublishPanel | NotesRow | None = None
+        self.panel: Panel | None = None
+        self.engines = EngineChoice(context, say, self)
+        self.engines.done.connect(self._engine_chosen)
         self._plan: PushPlan | None = None
         self._asked = Asked()
         self.sending = LongWork("publishing", "Publish again: what has arrived is not sent twice.", self)
@@ -51,7 +57,7 @@ class Sharing(QObject):
         self.sending.failed.connect(self._failed)
 
     def open(self, what: str, line: ModelLine, model: LibraryModel, entry: AdapterEntry | None) -> None:
-        """Open "export", "publish" or "notes" under a line."""
+        """Open "export", "publish", "engine" or "notes" under a line."""
         if self._line is not None:
             self._line.open_below(None)  # the room is not read again: the line must live
         name = entry.ref.name if entry else model.name
@@ -61,6 +67,8 @@ class Sharing(QObject):
             self._place(line, panel)
         elif what == "publish" and entry is not None:
             self._open_publish(line, entry)
+        elif what == "engine":
+            self.engines.open(model, lambda made: self._place_later(line, made))
         elif what == "notes":
             digest = entry.ref.hash if entry else model.hash
             notes = NotesRow(name, self.notes().get(digest, "" if entry else model.notes))
@@ -80,7 +88,18 @@ class Sharing(QObject):
 
         self._context.tasks.run(self._hub.keeper.get, on_success=show, on_failure=self._failed)
 
-    def _place(self, line: ModelLine, panel: ExportPanel | PublishPanel | NotesRow) -> None:
+    def _engine_chosen(self) -> None:
+        self.close()
+        self._context.session.modelsChanged.emit()
+
+    def _place_later(self, line: ModelLine, panel: Panel) -> None:
+        """Under a line, unless the room was read again meanwhile, or something else was opened."""
+        if isValid(line) and line.isVisible() and self.panel is None:
+            self._place(line, panel)
+        else:
+            panel.deleteLater()
+
+    def _place(self, line: ModelLine, panel: Panel) -> None:
         self._line, self.panel = line, panel
         if not isinstance(panel, NotesRow):
             panel.closed.connect(self.close)

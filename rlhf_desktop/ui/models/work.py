@@ -54,7 +54,7 @@ class ModelFacts:
     @property
     def disk_words(self) -> str:
         """How much of the disk all of it takes."""
-        models, adapters = sum(m.size_bytes for m in self.models), sum(a.size_bytes for a in self.adapters)
+        models, adapters = sum(m.disk_bytes for m in self.models), sum(a.size_bytes for a in self.adapters)
         also = f", adapters {words.size(adapters)}" if self.adapters else ""
         return f"On disk: base models {words.size(models)}{also}. {words.size(self.free_bytes)} are free."
 

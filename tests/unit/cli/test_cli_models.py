@@ -196,7 +196,7 @@ def llama(monkeypatch):
         (Path(request["target"]) / request["file"]).write_text("weights")
 
     monkeypatch.setattr(engines, "run_export", export)
-    monkeypatch.setattr(engines.use_llama, "__kwdefaults__", {**engines.use_llama.__kwdefaults__, "probe": lambda: LLAMA})
+    monkeypatch.setattr(engines, "probe_device", lambda: LLAMA)
     return made
 
 
@@ -219,7 +219,7 @@ def test_choosing_what_cannot_answer(cli, model, llama, monkeypatch):
     wrong = cli("models", "engine", model, "torch", "--quantization", "F16")
     assert (wrong.code, "--quantization is for llama.cpp" in wrong.err) == (1, True)
     assert cli("models", "engine", "nobody").code != 0
-    monkeypatch.setattr(engines.use_llama, "__kwdefaults__", {**engines.use_llama.__kwdefaults__, "probe": dict})
+    monkeypatch.setattr(engines, "probe_device", dict)
     refused = cli("models", "engine", model, "llama.cpp")
     assert (refused.code != 0, "llama.cpp cannot be used on this computer" in refused.err) == (True, True)
     assert "torch" in cli("models", "engine", model).out

@@ -79,6 +79,7 @@ def test_a_copy_is_made_once_and_goes_with_the_model(library):
     assert (ref.engine, len(said)) == ("llama.cpp Q8_0", 1)
     assert (ref.gguf.sha256, ref.gguf.bytes) == (sha256_file(file), file.stat().st_size)
     assert library.get("tiny") == ref
+    assert entry(library, "tiny").disk_bytes == entry(library, "tiny").size_bytes + ref.gguf.bytes
     assert use(library, "tiny", said=said, script="never") == ref
     assert use_torch(library, "tiny").gguf is None
     assert library.get("tiny").engine == ""
@@ -118,6 +119,7 @@ def test_the_file_a_model_came_from_is_used_as_it_is(library, converted):
     ref = use(library, "came", script="never")
     assert (Path(ref.gguf.path), ref.engine, ref.gguf.sha256) == (converted, "llama.cpp F16", sha256_file(converted))
     assert not library.copies("came").exists()
+    assert entry(library, "came").disk_bytes == entry(library, "came").size_bytes
     with converted.open("ab") as file:
         file.write(b"more")
     with pytest.raises(ModelTrouble, match="another file than the one"):
