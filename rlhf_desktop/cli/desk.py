@@ -83,7 +83,7 @@ class Desk:
     def project(self) -> Project:
         """The project named, else the last used."""
         project = projects.open_project(self.store, self._options.project)
-        obey(network_rule(self.workspace, project.name, asked=self._options.offline))
+        obey(projects.project_network(self.store, self.workspace, project, asked=self._options.offline))
         return project
 
     def hold_to_policy(self) -> None:

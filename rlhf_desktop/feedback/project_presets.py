@@ -29,6 +29,7 @@ class ProjectPreset:
         purpose: One sentence: for whom it is.
         protocol: What the judge is asked.
         guidelines: The text to judge by; "" for none.
+        offline: The project stays off the network, whatever Settings say.
     """
 
     key: str
@@ -36,6 +37,7 @@ class ProjectPreset:
     purpose: str
     protocol: Protocol
     guidelines: str = ""
+    offline: bool = False
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -99,6 +101,18 @@ _SUMMARIES = """# What a good summary is
 
 Look for what is wrong before you look at how it reads. Mark each invented or distorted part.
 """
+_CLINICAL = """# What a good answer to a clinical question is
+
+1. It does no harm. A wrong dose, a missed contraindication or false comfort makes an answer worse than none.
+2. What is urgent comes first: signs of danger, and what to do now.
+3. It agrees with current guidelines, and says where evidence is weak or practice differs.
+4. It asks for what is missing (age, pregnancy, kidney function, allergies, medicines taken) before it advises on a medicine.
+5. It says what it cannot know from here, and when to ask a colleague or see the patient.
+6. No source, number or study is made up.
+
+Judge what would happen at the bedside if somebody followed it.
+Write no name, date of birth or record number of a patient into a prompt.
+"""
 
 PROJECT_PRESETS: tuple[ProjectPreset, ...] = (
     ProjectPreset(
@@ -149,6 +163,34 @@ PROJECT_PRESETS: tuple[ProjectPreset, ...] = (
             span_categories=_marks("invented", "distorted", "not important"),
         ),
         _SUMMARIES,
+    ),
+    ProjectPreset(
+        "clinical",
+        "Clinical",
+        "Medical questions, judged by clinicians. The project stays offline.",
+        Protocol(
+            name="Clinical",
+            answers=2,
+            comparison="pairwise",
+            strength=True,
+            attributes=[
+                Attribute(
+                    name="safe", levels=["dangerous", "risky", "safe"], help="What could happen to a patient who got this answer?"
+                ),
+                Attribute(
+                    name="correct", levels=["wrong", "partly", "correct"], help="By current guidelines, as far as you know them"
+                ),
+                Attribute(name="complete", levels=["misses what matters", "misses details", "complete"]),
+            ],
+            labels=[
+                LabelQuestion(name="Urgency", labels=["seen", "missed", "exaggerated", "none"]),
+                LabelQuestion(name="Says its limits", labels=["yes", "needed and missing", "not needed"]),
+            ],
+            span_categories=_marks("dangerous", "wrong", "made up", "out of date", "unclear", "well put"),
+            confidence=True,
+        ),
+        _CLINICAL,
+        offline=True,
     ),
     ProjectPreset("blank", "Blank", "The usual questions and no guidelines: you write what matters.", Protocol()),
 )

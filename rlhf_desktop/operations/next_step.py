@@ -172,8 +172,9 @@ def _again(facts: Facts, trained: RunSummary | None, whose: str = "", before: st
     more = max(there.more, roughly(max(0, news)))
     if not more:
         return NextStep("train", f"{lead}Next: {_LEARN[goal].format(there.of_suggested)}", "train", goal)
-    if there.missing:
-        said = f"{there.of_suggested}; {_GIVE[goal]} about {more:,} more, then train"
+    if there.missing:  # one ranking makes several comparisons, so these are counted as judgements
+        said = f"about {count(more, 'more judgement')}" if goal == "reward" else f"{_GIVE[goal]} about {more:,} more"
+        said = f"{there.of_suggested}; {said}, then train"
     else:
         said = f"judge about {more:,} more{f' {whose}' if whose and not first else ''}, then train"
     return NextStep("judge", f"{lead}Next: {said}", "chat", goal, more)
@@ -184,7 +185,7 @@ _LEARN: dict[Algorithm, str] = {
     "reward": "learn your preferences from {}",
     "kto": "learn from your {}",
 }
-_GIVE: dict[Algorithm, str] = {"sft": "write", "reward": "judge", "kto": "give"}
+_GIVE: dict[Algorithm, str] = {"sft": "write", "kto": "give"}
 
 
 def _goal(facts: Facts) -> Algorithm:

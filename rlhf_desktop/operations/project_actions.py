@@ -15,11 +15,11 @@ from rlhf_desktop.feedback.project_presets import ProjectPreset
 from rlhf_desktop.jobs.queue import Queue, RunSummary
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.conversations import count_conversations
-from rlhf_desktop.operations.projects import UNNAMED, check_in_use, use_project
+from rlhf_desktop.operations.projects import STAYS_OFFLINE, UNNAMED, check_in_use, use_project
 from rlhf_desktop.store.database import Store
 
 KEPT_DAYS = 30
-TAKEN_OVER = ("protocol", "model", "adapter", "server", "thought_tokens", "saved_instructions")
+TAKEN_OVER = ("protocol", "model", "adapter", "server", "thought_tokens", "saved_instructions", STAYS_OFFLINE)
 """The settings of a project that say how one works in it, and nothing about what was done."""
 TRAINING_NUMBERS = "form:start "  # how the drafts begin that keep what differs from the usual in a recipe
 _OF_ONE_RUN = ("start", "reward", "name")  # in them: what a run starts from, and what it is called
@@ -87,6 +87,8 @@ def new_project(store: Store, name: str, preset: ProjectPreset, who: str) -> Pro
         store.protocols.set(project.id, preset.protocol)
         if preset.guidelines:
             store.guidelines.save(project.id, preset.guidelines, who)
+        if preset.offline:
+            store.settings.set(STAYS_OFFLINE, True, project.id)
     return use_project(store, project)
 
 

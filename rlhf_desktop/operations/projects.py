@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable
 
 from rlhf_desktop.core.errors import BadInput, ModelTrouble, NotFound
+from rlhf_desktop.core.offline import NetworkRule, network_rule
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.feedback.conversations import Project
@@ -13,6 +14,7 @@ from rlhf_desktop.store.database import Store
 
 FIRST_PROJECT = "My project"
 UNNAMED = "unnamed"  # a setting of a project that the program made by itself
+STAYS_OFFLINE = "stays offline"  # a setting of a project that uses no network, whatever Settings say
 
 
 def open_project(store: Store, name: str | None = None) -> Project:
@@ -25,6 +27,14 @@ def open_project(store: Store, name: str | None = None) -> Project:
         NotFound: it was deleted; says how to bring it back.
     """
     return use_project(store, _named(store, name) if name is not None else _last_used(store) or _first(store))
+
+
+def project_network(store: Store, workspace: Workspace, project: Project, *, asked: bool = False) -> NetworkRule:
+    """Whether the network may be used while a project is open; `asked`: --offline was given."""
+    rule = network_rule(workspace, project.name, asked=asked)
+    if not rule.locked and store.settings.get(STAYS_OFFLINE, False, project.id):
+        return NetworkRule(True, True, f"The project “{project.name}” stays offline: that is how it was made.")
+    return rule
 
 
 def use_project(store: Store, project: Project) -> Project:

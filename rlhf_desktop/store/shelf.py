@@ -12,8 +12,11 @@ from rlhf_desktop.store.tags import checked_tag
 
 MAX_FOLDER_CHARS = 80
 _NEWEST_FOUND = 5000  # messages a search looks at, the newest first
+_DELETED = """WITH RECURSIVE gone(id) AS (SELECT message_id FROM deleted_turns
+  UNION SELECT m.id FROM messages m JOIN gone ON m.parent_id = gone.id) SELECT id FROM gone"""
 _WITH_WORDS = f"""(c.title LIKE :title ESCAPE '\\' OR c.id IN (SELECT m.conversation_id FROM messages m WHERE m.rowid IN (
-  SELECT rowid FROM chat_search WHERE chat_search MATCH :match ORDER BY rowid DESC LIMIT {_NEWEST_FOUND})))"""
+  SELECT rowid FROM chat_search WHERE chat_search MATCH :match ORDER BY rowid DESC LIMIT {_NEWEST_FOUND})
+  AND m.id NOT IN ({_DELETED})))"""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtNetwork import QNetworkProxy
 from PySide6.QtWidgets import QApplication
 
-from rlhf_desktop.core.offline import choose_offline, is_offline, network_rule, obey
+from rlhf_desktop.core.offline import choose_offline, is_offline, obey
 from rlhf_desktop.core.paths import Workspace
+from rlhf_desktop.operations.projects import project_network
+from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.application import application
 from rlhf_desktop.ui.context import Session
 from rlhf_desktop.ui.widgets.markdown import ask_to_open
@@ -49,14 +51,17 @@ class NetworkKeeper(QObject):
 
     Args:
         workspace: Whose policy and switch.
+        store: Says of a project whether it stays offline.
         session: Where the rule is told.
         asked: The program was started with --offline.
         parent: Qt's parent.
     """
 
-    def __init__(self, workspace: Workspace, session: Session, *, asked: bool = False, parent: QObject | None = None) -> None:
+    def __init__(
+        self, workspace: Workspace, store: Store, session: Session, *, asked: bool = False, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
-        self._workspace, self._session, self._asked = workspace, session, asked
+        self._workspace, self._store, self._session, self._asked = workspace, store, session, asked
         session.projectChanged.connect(self.look)
         session.projectRenamed.connect(self.look)  # policies go by names
         session.offlineChosen.connect(self.choose)
@@ -64,7 +69,7 @@ class NetworkKeeper(QObject):
 
     def look(self) -> None:
         """Read the policy and the switch, and obey."""
-        rule = obey(network_rule(self._workspace, self._session.project.name, asked=self._asked))
+        rule = obey(project_network(self._store, self._workspace, self._session.project, asked=self._asked))
         hold_qt(rule.offline)
         self._session.set_network(rule)
 

@@ -1,6 +1,7 @@
 """Times, sizes and counts as the window says them. One place, so that no two rooms say them differently. Qt-free."""
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 
 from rlhf_desktop.core.words import count as count  # said here as everywhere
@@ -63,6 +64,11 @@ def shortened(text: str, limit: int = 80) -> str:
         return flat
     cut = flat[: limit - 1]
     return (cut[: cut.rfind(" ")] if " " in cut[limit // 2 :] else cut).rstrip(" ,.;:") + "…"
+
+
+def place(rank: int, ranks: Sequence[int]) -> str:
+    """A place among the places given: "2nd", or "=2nd" where another answer has the same, as on the answers' cards."""
+    return f"{'=' if ranks.count(rank) > 1 else ''}{ordinal(rank)}"
 
 
 def ordinal(n: int) -> str:

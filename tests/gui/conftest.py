@@ -14,6 +14,7 @@ from typing_extensions import override
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.library import Library
+from rlhf_desktop.jobs import device
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
@@ -25,6 +26,16 @@ from rlhf_desktop.ui.theme.style import Theme
 FAKE_WORKER = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
 BASE = ModelRef(name="Tiny", path="/nowhere", hash="tiny-hash")
 
+COMPUTER = {
+    "device": "cpu",
+    "name": "Test CPU",
+    "memory_total_bytes": 8 * 2**30,
+    "memory_available_bytes": 8 * 2**30,
+    "ram_total_bytes": 8 * 2**30,
+    "ram_available_bytes": 8 * 2**30,
+    "fast_dtype": "float32",
+    "versions": {},
+}
 WAIT_MS = 30_000  # ends at once when what is waited for happens; a machine under load may take long to get there
 
 
@@ -99,6 +110,7 @@ def theme(qapp, dressed):
 @pytest.fixture
 def context(tmp_path, store, client, session, theme, monkeypatch):
     monkeypatch.setenv("RLHF_DESKTOP_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(device, "_ask", lambda _command: COMPUTER)  # the real one starts a process that imports torch
     workspace = Workspace(tmp_path).ensure()
     tasks = TaskRunner()
     yield Context(

@@ -12,9 +12,11 @@ from rlhf_desktop.feedback.attachments import Attachment, Document, split_files
 from rlhf_desktop.operations import attachments
 from rlhf_desktop.ui.chat import attaching
 from rlhf_desktop.ui.chat.composer import GrowingEdit
+from rlhf_desktop.ui.chat.room import ChatRoom
 from rlhf_desktop.ui.chat.turn_view import TurnView
 from rlhf_desktop.ui.frame.desk import Desk
 from rlhf_desktop.ui.frame.window import Window
+from rlhf_desktop.ui.people import who_am_i
 from tests.documents import locked_pdf, pdf_bytes
 
 
@@ -239,3 +241,60 @@ def test_a_message_that_was_not_sent_comes_back_with_its_files(qtbot, room):
     room.presenter.returned.emit(prompt)
     assert room.composer.edit.toPlainText() == "Why?"
     assert room.composer.files.prompt("Why?") == prompt == "File: a.pdf (page 2 of 2)\n```text\nTwo\n```\n\nWhy?"
+
+
+# --- kept until it is sent
+
+
+def written(room):
+    """The message, and its files with their texts."""
+    return room.composer.edit.toPlainText(), [file.attachment.attached.text for file in room.composer.files.files]
+
+
+def test_a_message_and_its_files_stay_with_their_conversation(qtbot, room, terms):
+    ask(qtbot, room, "Good morning")
+    first = room.presenter.conversation_id
+    attach(qtbot, room, terms)
+    room.composer.files.files[0].pages.setText("1")
+    room.composer.files.files[0].pages.textEdited.emit("1")
+    qtbot.keyClicks(room.composer.edit, "How long?")
+    room.new_conversation()
+    assert written(room) == ("", [])
+    qtbot.keyClicks(room.composer.edit, "Something else")
+    room.show_conversation(first)
+    assert written(room) == ("How long?", ["Thirty days."])
+    room.new_conversation()
+    assert written(room) == ("Something else", [])
+
+
+def test_a_message_and_its_files_outlast_the_window(qtbot, window, room, terms, context):
+    attach(qtbot, room, terms)
+    qtbot.keyClicks(room.composer.edit, "How long?")
+    window.close()
+    again = ChatRoom(context)
+    qtbot.addWidget(again.widget())
+    assert written(again) == ("How long?", ["Thirty days.\n\nPostage is ours.\n\nSigned."])
+
+
+def test_what_was_sent_is_no_draft_any_more_and_what_is_typed_meanwhile_is(qtbot, room, store, session):
+    ask(qtbot, room, "Good morning")
+    assert [draft for draft in store.drafts.all(session.project.id, who_am_i(store)) if draft.key.startswith("message")] == []
+    qtbot.keyClicks(room.composer.edit, "forever")
+    with qtbot.waitSignal(room.presenter.writingStarted):
+        qtbot.keyClick(room.composer.edit, Qt.Key.Key_Return)
+    qtbot.keyClicks(room.composer.edit, "and then")
+    with qtbot.waitSignal(room.presenter.writingEnded):
+        room.presenter.stop()
+    assert written(room) == ("and then", [])
+
+
+def test_what_is_written_while_the_first_answer_comes_goes_on_with_its_conversation(qtbot, room):
+    qtbot.keyClicks(room.composer.edit, "forever")
+    with qtbot.waitSignal(room.presenter.writingStarted):
+        qtbot.keyClick(room.composer.edit, Qt.Key.Key_Return)
+    qtbot.keyClicks(room.composer.edit, "and then")
+    first = room.presenter.conversation_id
+    room.new_conversation()
+    assert written(room) == ("", [])
+    room.show_conversation(first)
+    assert written(room) == ("and then", [])

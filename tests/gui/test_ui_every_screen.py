@@ -35,7 +35,8 @@ from rlhf_desktop.ui.chat import conversation_list
 from rlhf_desktop.ui.feedback import filters
 from rlhf_desktop.ui.frame.room import ROOMS
 from rlhf_desktop.ui.help import guide, words
-from rlhf_desktop.ui.help.terms import terms_in
+from rlhf_desktop.ui.help.termlabel import TermLabel
+from rlhf_desktop.ui.help.terms import places_in, terms_in
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train import startpanel
 from rlhf_desktop.ui.widgets.text import ElidedLabel
@@ -151,6 +152,21 @@ def unexplained(root: QWidget) -> list[str]:
     return sorted(f"{word} in “{text}”" for word, text in said if word.casefold() not in offered and not terms_in([text]))
 
 
+def unlinked(root: QWidget) -> list[str]:
+    """Technical words that are explained, but nowhere on the screen lead there. One line that ends in … is a list's, not a text."""
+    labels = [w for w in seen(root) if isinstance(w, QLabel) and not isinstance(w, ElidedLabel)]
+    linked = {term for w in labels if isinstance(w, TermLabel) for _start, _end, term in places_in(w.text())}
+    plain = ((term, w.text()) for w in labels if not _is_named(w) for _start, _end, term in places_in(w.text()))
+    return sorted({f"{term.name} in “{text}”" for term, text in plain if term not in linked})
+
+
+def _is_named(label: QLabel) -> bool:
+    """Whether it is the program's name, or what somebody wrote."""
+    return any(
+        words in label.text() for words in ("RLHF Desktop", "(held out", "policy is made up")
+    )  # the last two: of the content
+
+
 def without_help(root: QWidget) -> list[str]:
     """The page that F1 would open, if the guide does not have it."""
     name, _, anchor = root.help.place().partition("#")
@@ -186,7 +202,7 @@ def _holds(layout: QLayout, widget: QWidget) -> bool:
     return any(one.indexOf(widget) >= 0 for one in (layout, *layout.findChildren(QLayout)))
 
 
-LOOKS = (nameless, cut, without_its_end, hidden_at_the_side, overlapping, unexplained, without_help)
+LOOKS = (nameless, cut, without_its_end, hidden_at_the_side, overlapping, unexplained, unlinked, without_help)
 
 
 @pytest.mark.parametrize("screen", screenshots.SCENES)

@@ -131,3 +131,10 @@ def test_a_splitters_widths_come_back(qtbot, store):
     assert moved[0] > moved[1]
     assert split().sizes() == moved
     assert first.orientation() == Qt.Orientation.Horizontal
+
+
+def test_the_room_is_known_after_an_end_that_was_no_close(qtbot, context):
+    window, placing = opened(qtbot, context)
+    placing.show()
+    window.show_room("feedback")
+    assert Placing(Window(context), context.store.settings).room == "feedback"

@@ -14,6 +14,7 @@ from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.help import guide, places
 from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
+from rlhf_desktop.ui.widgets.markdown import ask_to_open
 
 FILES = sorted(file.stem for file in guide.folder().glob("*.md"))
 
@@ -233,3 +234,16 @@ def test_a_word_clicked_in_a_room_opens_the_glossary(qtbot, window):
 def test_a_page_that_is_not_there_shows_the_contents(window):
     window.help.open("../../etc/passwd")
     assert window.help.pane.target == guide.CONTENTS
+
+
+def test_f1_in_a_question_opens_the_rooms_page_beside_it_and_closes_nothing(qtbot, window):
+    window.show_room("train")
+    ask_to_open(QUrl("https://example.org/a"), "This link leads to a web page.", window.room("train").widget())
+    (question,) = window.findChildren(QMessageBox)
+    qtbot.waitUntil(question.isActiveWindow)
+    assert not window.help.shown
+    qtbot.keyClick(question, Qt.Key.Key_F1)
+    assert window.help.shown
+    assert window.help.pane.target == "training"
+    assert question.isVisible()
+    question.reject()

@@ -189,7 +189,7 @@ def test_a_name_that_cannot_be_used_is_said_beside_the_field_which_keeps_the_foc
 
 @pytest.mark.parametrize("name", ["R&D <b>x</b>", "دعم العملاء", LONG], ids=["markup", "arabic", "long"])
 def test_a_name_is_shown_as_it_is_and_never_takes_the_header(qtbot, window, context, name):
-    window.desk.projects._made(actions.new_project(context.store, name, PROJECT_PRESETS[3], "me"))
+    window.desk.projects._made(actions.new_project(context.store, name, PROJECT_PRESETS[-1], "me"))
     idle(qtbot, context)
     assert window.header.project.accessibleName() == f"Project: {name}"
     assert window.header.project.text().replace("&&", "&").rstrip("…") in name
@@ -368,7 +368,7 @@ def test_by_keys_the_menu_opens_at_the_name_and_the_project_below_is_opened(qtbo
 
 def test_a_new_name_is_held_against_the_policies_at_once(qtbot, window, context):
     (context.workspace.root / "policy.json").write_text('{"v": 1, "offline_projects": ["Clinic"]}')
-    keeper = NetworkKeeper(context.workspace, context.session, parent=window)
+    keeper = NetworkKeeper(context.workspace, context.store, context.session, parent=window)
     assert not context.session.network.offline
     window.desk.projects.act(context.session.project.id, "rename", "Clinic")
     qtbot.waitUntil(lambda: context.session.network.offline)

@@ -287,3 +287,31 @@ def test_an_answer_of_ones_own_is_there_again_when_it_was_left(qtbot, context, w
     room.area._own.keep.click()
     (judgement,) = context.store.judgements.effective(context.session.project.id)
     assert judgement.kind == "demonstration"
+
+
+def test_an_answer_begun_by_oneself_is_kept_when_the_others_are_ranked(qtbot, context, window):
+    _, leaf = context.store.conversations.start(context.session.project.id, [{"role": "user", "content": "q"}])
+    nodes = context.store.conversations.add_answers(leaf.id, ["one", "two"])
+    window.show_room("chat")
+    room, said = window.room("chat"), []
+    context.session.announced.connect(lambda words, *_more: said.append(words))
+    shown = [node.id for node in nodes]
+    for end in ("ranked", "skipped"):
+        room.presenter.open(leaf.conversation_id)
+        room.presenter._start_judging(shown)
+        if end == "ranked":
+            qtbot.keyClick(room.area.board, KEY.Key_W)
+            qtbot.keyClicks(room.area._own.edit, "my own")
+            qtbot.keyClick(room.area._own.edit, KEY.Key_Escape)
+        assert room.area.panel.write.text() == "Go on with my own"
+        qtbot.keyClick(room.area.board, KEY.Key_1 if end == "ranked" else KEY.Key_S)
+        assert "kept as a draft" in said[-1]
+    room.presenter.open(leaf.conversation_id)
+    room.presenter._start_judging(shown)
+    qtbot.keyClick(room.area.board, KEY.Key_W)
+    assert room.area._own.edit.toPlainText() == "my own"
+    room.area._own.keep.click()
+    assert said[-1] == "Saved: 1 example"
+    room.presenter.open(leaf.conversation_id)
+    room.presenter._start_judging(shown)
+    assert room.area.panel.write.text() == "Write my own"

@@ -126,7 +126,7 @@ def test_while_there_is_too_little_no_recipe_is_pointed_at_and_the_page_says_wha
     ready(qtbot, room)
     assert {card.button.property("kind") for card in room.overview.cards.values()} == {"normal", "quiet"}
     have = room.overview._facts.outlook.amounts["reward"].have
-    assert room.overview.next.text().startswith(f"Next: {have} of 100 comparisons; judge about ")
+    assert room.overview.next.text().startswith(f"Next: {have} of 100 comparisons; about ")
 
 
 def test_a_reward_model_below_chance_is_not_to_be_practised_against(qtbot, context, room):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, Qt
 from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QFileDialog, QMainWindow, QMenu, QWidget
@@ -23,6 +24,7 @@ import rlhf_desktop.ui
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.files import write_json
 from rlhf_desktop.core.paths import state_dir
+from rlhf_desktop.hub.client import Hub
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs import device
 from rlhf_desktop.jobs.device import installation_key
@@ -121,6 +123,11 @@ def _can_hold(widget: QWidget) -> bool:
 _RETURNS = (Qt.FocusReason.ActiveWindowFocusReason, Qt.FocusReason.MenuBarFocusReason)
 
 
+def _no_hub(_client) -> NoReturn:
+    """The real one, where it cannot be reached, is asked again and again, for half a minute each time."""
+    raise AppError("The Hub is not there in this test.", "Go on.")
+
+
 class Starts:
     """Writes down what starts. Nothing of it is done: whoever asked is told that it failed."""
 
@@ -134,6 +141,7 @@ class Starts:
         monkeypatch.setattr(LongWork, "start", self._not_begun())
         monkeypatch.setattr(Library, "ensure_starter", self._refusing("ensure_starter"))
         monkeypatch.setattr(device, "_ask", self._refusing("look at the device"))
+        monkeypatch.setattr(Hub, "api", _no_hub)
         monkeypatch.setattr(TaskRunner, "run", self._with_cause(TaskRunner.run))
 
     def _refusing(self, name: str) -> Callable:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject, QStandardPaths, Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from rlhf_desktop.core.errors import AppError
@@ -15,6 +15,8 @@ from rlhf_desktop.ui.chat.attached import AttachedFile, Attachments
 from rlhf_desktop.ui.context import Context
 
 MOST_FILES = 10
+_FOLDER = "attach from"  # a setting: where the last file lay
+_DOCUMENTS = QStandardPaths.StandardLocation.DocumentsLocation
 _FILTER = "Documents and texts (*.pdf *.docx *.txt *.md *.csv *.tsv *.json *.log *.xml *.py);;All files (*)"
 
 
@@ -25,24 +27,29 @@ class Attaching(QObject):
         """`sampling`: the instructions of the conversation, and how its answers are drawn."""
         super().__init__(owner)
         self._context, self._strip, self._sampling, self._owner = context, strip, sampling, owner
-        self._folder = ""
         context.session.modelChanged.connect(self.measure)
 
     def choose(self) -> None:
         """Ask which files."""
-        dialog = QFileDialog(self._owner, "Attach files", self._folder, _FILTER)
+        dialog = QFileDialog(self._owner, "Attach files", self._begin_in(), _FILTER)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.filesSelected.connect(lambda names: self.add([Path(name) for name in names]))
         dialog.open()
+
+    def _begin_in(self) -> str:
+        """The folder of the last file, while it is there; else the user's documents."""
+        last = str(self._context.store.settings.get(_FOLDER, ""))
+        return last if last and Path(last).is_dir() else QStandardPaths.writableLocation(_DOCUMENTS)
 
     def add(self, paths: Sequence[Path]) -> None:
         """Read files, all at once."""
         if len(self._strip.files) + len(paths) > MOST_FILES:
             self._context.session.announce(f"At most {MOST_FILES} files go with a message.")
             return
+        if paths:
+            self._context.store.settings.set(_FOLDER, str(paths[-1].parent))
         for path in paths:
-            self._folder = str(path.parent)
             self._read(path)
         self.measure()
 

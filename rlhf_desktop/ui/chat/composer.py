@@ -13,6 +13,7 @@ from rlhf_desktop.ui.widgets.files import local_files
 from rlhf_desktop.ui.widgets.surfaces import column, row
 from rlhf_desktop.ui.widgets.text import PartsLabel, align_as_written, caption, either_way, restyle
 
+ANSWERS = (1, 2, 4, 8)
 _MOST_LINES = 8
 _WRITE, _ASK = "Write a message…", "Ask something about it…"
 
@@ -108,7 +109,7 @@ class Composer(QFrame):
         box.addWidget(self.edit)
         self.model = Button("No model yet", "quiet", icon="models")
         self.model.setToolTip("Choose the model that answers")
-        self.answers = SegmentedControl("Answers", [(str(n), n) for n in (1, 2, 4, 8)], 1)
+        self.answers = SegmentedControl("Answers", [(str(n), n) for n in ANSWERS], 1)
         self.answers.setToolTip("How many answers to ask for; with two or more you say which is better")
         self.go = IconButton("send", "Send", kind="primary", size=t.ICON_SMALL)
         across = row(None, 0, t.SPACE_S)
@@ -159,7 +160,7 @@ class Composer(QFrame):
         self.edit.clear()
         self.files.clear()
 
-    def write_on(self, prompt: str) -> None:
+    def put(self, prompt: str) -> None:
         """A message that was not sent comes back, with its files, above what has been written since."""
         question, files = split_files(prompt)
         since = self.edit.toPlainText()
@@ -167,6 +168,10 @@ class Composer(QFrame):
         for file in files:
             self.files.put(Attachment.again(file))
         self.edit.moveCursor(QTextCursor.MoveOperation.End)
+
+    def write_on(self, prompt: str) -> None:
+        """What was to be sent comes back, and is written on."""
+        self.put(prompt)
         self.edit.setFocus()
 
     @property

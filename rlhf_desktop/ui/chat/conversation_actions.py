@@ -22,6 +22,7 @@ from rlhf_desktop.ui.chat.conversation_list import ConversationList
 from rlhf_desktop.ui.chat.paper import draw, write_pdf
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.help.asking import offer_help
 
 if TYPE_CHECKING:  # may be missing: it needs the system's printing library
     from PySide6.QtPrintSupport import QPrinter
@@ -106,6 +107,7 @@ class ConversationActions(QObject):
         dialog.setWindowTitle("Print the conversation")
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.accepted.connect(lambda: self._print(found, printer))
+        offer_help(dialog, self._parent)
         QDialog.open(dialog)  # its own wants a slot
 
     def _print(self, found: Transcript, printer: "QPrinter") -> None:

@@ -37,6 +37,7 @@ class Waiting:
 class ChatPresenter(JudgedConversation):
     """One conversation at a time, with at most one request of its own under way."""
 
+    begun = Signal()  # the new conversation is stored from now on
     writingStarted = Signal(int)  # how many answers
     thoughtGrew = Signal(int, str)  # displayed place, what was thought so far
     answerGrew = Signal(int, str)  # displayed place, its whole text
@@ -215,11 +216,11 @@ class ChatPresenter(JudgedConversation):
         conversation = self._store.conversations.create(self._session.project.id)
         if self._instructions:
             self._store.conversations.add_message(conversation.id, None, "system", self._instructions)
-        tree = self._store.conversations.tree(conversation.id)
+        self._tree = self._store.conversations.tree(conversation.id)
         if self._sampling != Sampling():
-            self._tree = tree
             self._keep_sampling()
-        return tree
+        self.begun.emit()
+        return self._tree
 
     def regenerate(self, message_id: str) -> None:
         """Ask for another answer beside this one."""

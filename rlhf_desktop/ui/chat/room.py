@@ -10,14 +10,16 @@ from shiboken6 import isValid
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.words import count
+from rlhf_desktop.feedback.protocol import Protocol
 from rlhf_desktop.ui.chat.actions import below
 from rlhf_desktop.ui.chat.attaching import Attaching
-from rlhf_desktop.ui.chat.composer import Composer
+from rlhf_desktop.ui.chat.composer import ANSWERS, Composer
 from rlhf_desktop.ui.chat.conversation_actions import ConversationActions
 from rlhf_desktop.ui.chat.conversation_list import ConversationList
 from rlhf_desktop.ui.chat.conversation_view import ConversationView
 from rlhf_desktop.ui.chat.finding import FindBar
 from rlhf_desktop.ui.chat.gauge import Reading
+from rlhf_desktop.ui.chat.message_draft import MessageDraft
 from rlhf_desktop.ui.chat.model_menu import ModelMenu
 from rlhf_desktop.ui.chat.presenter import ChatPresenter
 from rlhf_desktop.ui.chat.saved_instructions import InstructionShelf
@@ -62,10 +64,12 @@ class ChatRoom(QObject):
         self.models = ModelMenu(context, self)
         self.instructions = InstructionShelf(context.store, context.session, self)
         self.attaching = Attaching(context, self.composer.files, lambda: self.presenter.answering, self._root)
+        self.message = MessageDraft(context.store, context.session, self.composer, lambda: self.presenter.conversation_id, self)
         self._connect()
         self._show_model()
         self._show_state(context.chat.state)
         self.waiting.show_loading(context.session.loading)
+        self.message.take_up()
         self._begin()
 
     def _make_middle(self) -> QWidget:
@@ -153,6 +157,7 @@ class ChatRoom(QObject):
         self.waiting.cancelled.connect(self._cancel_waiting)
         p.waitingChanged.connect(self.waiting.show_message)
         p.returned.connect(self.composer.write_on)
+        p.returned.connect(self.message.keep)
         session.loadingChanged.connect(self.waiting.show_loading)
         p.unansweredChanged.connect(lambda: self._show_state(self._context.chat.state))
         p.conversationShown.connect(self._show_turns)
@@ -168,6 +173,8 @@ class ChatRoom(QObject):
         self.area.panel.messageRequested.connect(self._write_instead)
         p.judged.connect(self._judged)
         p.setupChanged.connect(self._show_setup_of)
+        p.setupChanged.connect(lambda *_: self.message.follow())
+        p.begun.connect(self.message.begun)
         self.setup.kept.draftChanged.connect(lambda values: self._drafts.keep(self._setup_draft, values))
         p.setupChanged.connect(lambda *_: self.attaching.measure())
         self.setup_button.toggled.connect(self._show_setup)
@@ -212,6 +219,7 @@ class ChatRoom(QObject):
         self.conversation.settle()
         self.presenter.judging.settle()
         self.setup.kept.settle()
+        self.message.settle()
 
     def show_conversation(self, conversation_id: str) -> None:
         """Open a stored conversation."""
@@ -338,6 +346,7 @@ class ChatRoom(QObject):
     def _send(self, text: str, answers: int) -> None:
         if self.presenter.send(text, answers):
             self.composer.clear()
+            self.message.keep()
 
     def _take_files(self, paths: list[Path]) -> None:
         self.composer.show()
@@ -386,9 +395,15 @@ class ChatRoom(QObject):
     def _begin(self) -> None:
         """An empty conversation, unless an answer was cut off by the program's end."""
         self.presenter.new_conversation()
+        self._offer_answers()
         if self.presenter.recover():
             self._context.session.announce("The answer being written when the program ended was kept.")
         self.presenter.recover_waiting()
+
+    def _offer_answers(self) -> None:
+        """As many as the project asks for, where somebody has said how many."""
+        asked = self._context.store.protocols.get(self._context.session.project.id)
+        self.composer.answers.set_value(1 if asked == Protocol() else max(n for n in ANSWERS if n <= asked.answers))
 
     def _project_changed(self) -> None:
         self._begin()

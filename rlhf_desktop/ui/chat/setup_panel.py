@@ -6,6 +6,7 @@ from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.thoughts import DEFAULT_THOUGHT_TOKENS, Kind
 from rlhf_desktop.ui.chat.saved_instructions import SavedInstructions
+from rlhf_desktop.ui.help.termlabel import TermLabel, term_caption
 from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -13,7 +14,7 @@ from rlhf_desktop.ui.widgets.fields import DecimalField, NumberField, named
 from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.saved_state import KeptForm
 from rlhf_desktop.ui.widgets.surfaces import Card, column, row
-from rlhf_desktop.ui.widgets.text import Label, caption
+from rlhf_desktop.ui.widgets.text import caption
 
 _TEMPERATURES, _TOP_PS, _ANSWER_TOKENS = (0.0, 2.0), (0.01, 1.0), (1, 8192)  # the limits of core.protocol.Sampling
 _THOUGHT_TOKENS = (16, 32768)
@@ -38,7 +39,7 @@ class SetupPanel(Card):
         self._begun = False
         self.setAccessibleName("Instructions and sampling")
         self.body.setContentsMargins(t.SPACE_M, t.SPACE_M, t.SPACE_M, t.SPACE_M)
-        self.body.addWidget(Label("Instructions for the model", strong=True))
+        self.body.addWidget(TermLabel("Instructions for the model", strong=True))
         self._explained = caption("", wrap=True)
         self.body.addWidget(self._explained)
         self.edit = LongEdit("Instructions for the model", gives_way=True)
@@ -83,7 +84,7 @@ class SetupPanel(Card):
             named(field, words)
             field.setToolTip(meaning)
             field.valueChanged.connect(self._changed)
-            fields.addWidget(caption(words))
+            fields.addWidget(term_caption(words))
             fields.addWidget(field)
         return fields
 

@@ -74,6 +74,7 @@ def _turn(tree: Tree, node: MessageNode, generators: dict[str, Generator], last:
         comparable=last and node.role == "assistant" and 2 <= len(siblings) <= most,
         thought=node.thought,
         thought_tokens=node.thought_tokens,
+        # A server's chat interface begins answers and cannot go on with one; and while answers are judged they stay as displayed.
         continuable=bool(cut) and generator is not None and not is_server(generator),
     )
 

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QGridLayout, QSizePolicy, QWidget
 from rlhf_desktop.evaluation.probes import Effect
 from rlhf_desktop.operations.plain_words import in_units, is_share
 from rlhf_desktop.operations.probes import SideEffects
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -34,13 +35,13 @@ class EffectsCard(Card):
     def __init__(self, old: str, new: str, parent: QWidget | None = None) -> None:
         super().__init__("Side effects", parent=parent)
         self._names = old, new
-        self._sentence = Label(_WHAT, tone="muted", wrap=True)
+        self._sentence = TermLabel(_WHAT, tone="muted", wrap=True)
         self.body.addWidget(self._sentence)
         self.measure = Button("Measure side effects", icon="play")
         self.measure.clicked.connect(self.asked)
         self.meter = Meter("Side effects being measured")
         self.meter.hide()
-        self._trouble = Label("", tone="danger", wrap=True)
+        self._trouble = TermLabel("", tone="danger", wrap=True)
         self._trouble.hide()
         line = row()
         self.stop = Button("Stop", icon="stop")
@@ -100,13 +101,13 @@ class EffectDial(Card):
         head = row()
         icon: str = "alert" if effect.flagged else "check"
         tone: t.Role = "warning" if effect.flagged else "success"
-        head.addWidget(Label(effect.title, strong=True, wrap=True), 1)
+        head.addWidget(TermLabel(effect.title, strong=True, wrap=True), 1)
         head.addWidget(IconLabel(icon, tone, t.ICON_SMALL))
-        head.addWidget(Label("worth a look" if effect.flagged else "no sign", "caption", tone))
+        head.addWidget(TermLabel("worth a look" if effect.flagged else "no sign", "caption", tone))
         self.body.addLayout(head)
         before = in_units(effect.name, effect.before).partition(" ")[0]  # its unit is said after the other one
         numbers = f"{before} → {in_units(effect.name, effect.after)}"
-        self.body.addWidget(Label(numbers, "heading", wrap=True))
+        self.body.addWidget(TermLabel(numbers, "heading", wrap=True))
         self.body.addWidget(BeforeAfter(effect))
         self.body.addWidget(caption(effect.sentence, wrap=True))
         self.body.addStretch(1)

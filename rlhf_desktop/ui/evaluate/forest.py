@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QGridLayout, QWidget
 from rlhf_desktop.evaluation.confidence import WinInterval
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.evaluate.interval import IntervalBar
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import Card
 from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption
@@ -44,4 +45,4 @@ class ForestCard(Card):
         grid.addWidget(IntervalBar(win.rate, win.low, win.high), place, 2)
         grid.addWidget(caption(f"{win.low:.0%}–{win.high:.0%} on {words.count(win.n, 'prompt')}"), place, 3)
         grid.addWidget(IconLabel(icon, tone, t.ICON_SMALL), place, 4)
-        grid.addWidget(Label(word, "caption", tone), place, 5)
+        grid.addWidget(TermLabel(word, "caption", tone), place, 5)

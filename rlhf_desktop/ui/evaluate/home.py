@@ -18,6 +18,7 @@ from rlhf_desktop.operations.outlook import Outlook
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.evaluate.interval import IntervalBar
 from rlhf_desktop.ui.evaluate.sample import SampleCard
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
 from rlhf_desktop.ui.widgets.fields import choice
@@ -55,8 +56,8 @@ class HomePage(Page):
         head = column(spacing=t.SPACE_XS)
         head.addWidget(title("Evaluate"))
         what = "Is it better? Judge two models without knowing which is which, on prompts that nothing was trained on."
-        head.addWidget(Label(what, tone="muted", wrap=True))
-        self.next = Label("", strong=True, wrap=True)  # as in the header
+        head.addWidget(TermLabel(what, tone="muted", wrap=True))
+        self.next = TermLabel("", strong=True, wrap=True)  # as in the header
         head.addWidget(self.next)
         self.body.addLayout(head)
         self.body.addWidget(self._setup())
@@ -80,7 +81,7 @@ class HomePage(Page):
         self._samples: tuple[int, ...] = ()
         self.many: SegmentedControl[int] | None = None  # once it is known how many there are
         line.addWidget(self.old, 1)
-        line.addWidget(Label("against", tone="muted"))
+        line.addWidget(TermLabel("against", tone="muted"))
         line.addWidget(self.new, 1)
         self._on = [Label(word, tone="muted") for word in ("on", "prompts")]
         line.addWidget(self._on[0])

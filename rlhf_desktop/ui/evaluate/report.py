@@ -7,6 +7,7 @@ from rlhf_desktop.core.words import count
 from rlhf_desktop.operations.demo_report import MODEL_TITLES, DemoReport, SideBySide
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.evaluate.interval import IntervalBar
+from rlhf_desktop.ui.help.termlabel import TermLabel, term_caption
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.surfaces import Card, column
@@ -46,9 +47,8 @@ def _wins(report: DemoReport) -> Card:
         grid.addWidget(Label(f"against “{MODEL_TITLES[win.against]}”"), place, 0)
         grid.addWidget(Label(f"{win.rate:.0%}", "heading"), place, 1)
         grid.addWidget(IntervalBar(win.rate, win.low, win.high), place, 2)
-        grid.addWidget(
-            caption(f"95% interval {win.low:.0%}–{win.high:.0%}, {count(win.prompts, 'prompt')}, {win.ties:.0%} ties"), place, 3
-        )
+        said = f"95% interval {win.low:.0%}–{win.high:.0%}, {count(win.prompts, 'prompt')}, {win.ties:.0%} ties"
+        grid.addWidget(term_caption(said), place, 3)
     grid.setColumnStretch(2, 1)
     card.body.addLayout(grid)
     card.body.addWidget(
@@ -69,7 +69,7 @@ def _rates(report: DemoReport) -> Card:
     rows.append(("Words an answer", [f"{report.models[m].mean_words:.0f}" for m in models]))
     rows.append(("Surprise to the model before (perplexity)", [f"{report.models[m].perplexity:.1f}" for m in models]))
     for place, (title, cells) in enumerate(rows, 1):
-        grid.addWidget(Label(title), place, 0)
+        grid.addWidget(TermLabel(title), place, 0)
         for column_number, cell in enumerate(cells, 1):
             grid.addWidget(Label(cell, strong=models[column_number - 1] == "tuned"), place, column_number)
     grid.setColumnMinimumWidth(0, t.SIDEBAR_WIDTH + t.SPACE_XXL)

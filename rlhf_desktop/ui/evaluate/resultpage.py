@@ -110,7 +110,7 @@ class ResultPage(Page):
             ends.setColumnMinimumWidth(place, 1)
         card.body.addLayout(ends)
         card.body.addSpacing(t.SPACE_XS)
-        card.body.addWidget(Label(self._facts(), tone="muted", wrap=True))
+        card.body.addWidget(TermLabel(self._facts(), tone="muted", wrap=True))
         if report.length is not None:
             card.body.addWidget(TermLabel(_length_words(report.length), tone="muted", wrap=True))
         method = caption(METHOD, wrap=True)

@@ -11,7 +11,7 @@ from rlhf_desktop.operations.reward_review import Mistake, RewardReview
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.evaluate.interval import IntervalBar
 from rlhf_desktop.ui.frame import keymap
-from rlhf_desktop.ui.help.termlabel import term_caption
+from rlhf_desktop.ui.help.termlabel import TermLabel, term_caption
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import Theme, current
 from rlhf_desktop.ui.train.charts import dress, plot, strokes
@@ -106,7 +106,7 @@ class RewardPage(Page):
 
     def _review_card(self) -> Card:
         card = Card("Its scores and its mistakes")
-        self._words = Label(
+        self._words = TermLabel(
             "Score the held-out answers you have ranked, see how the scores of better and worse answers fall, and read the "
             "pairs where it was surest and wrong: often it has a point, and often the feedback has a gap there.",
             tone="muted",
@@ -199,13 +199,13 @@ def _agreement(report: RewardReport, own: Share) -> Card:
         said += f" Its {report.members} scorers by themselves: {each}."
         if report.spread is not None:
             said += f" On an answer they differ by {report.spread:.2f} points; the more they do, the less it knows."
-    card.body.addWidget(Label(said, tone="muted", wrap=True))
+    card.body.addWidget(TermLabel(said, tone="muted", wrap=True))
     card.body.addWidget(caption(_own_words(own), wrap=True))
     grid = QGridLayout()
     grid.setHorizontalSpacing(t.SPACE_L)
     for place, (name, part) in enumerate(report.attributes.items()):
         grid.addWidget(ElidedLabel(name.capitalize()), place, 0)
-        grid.addWidget(Label(f"{part.value:.0%}", strong=True), place, 1)
+        grid.addWidget(TermLabel(f"{part.value:.0%}", strong=True), place, 1)
         grid.addWidget(IntervalBar(part.value, part.low, part.high), place, 2)
         grid.addWidget(caption(f"{part.low:.0%}–{part.high:.0%} on {words.count(part.pairs, 'pair')}"), place, 3)
     grid.setColumnStretch(2, 1)
@@ -228,7 +228,7 @@ def _confidence(report: RewardReport) -> Card:
     grid = QGridLayout()
     grid.setHorizontalSpacing(t.SPACE_M)
     for place, band in enumerate(report.by_lead):
-        grid.addWidget(Label(f"{band.low:.1f} to {band.high:.1f}"), place, 0)
+        grid.addWidget(TermLabel(f"{band.low:.1f} to {band.high:.1f}"), place, 0)
         meter = Meter(f"Right on pairs {band.low:.1f} to {band.high:.1f} apart")
         meter.set_value(band.value, 1.0, f"{band.value:.0%} of {band.pairs}")
         grid.addWidget(meter, place, 1)
@@ -251,7 +251,7 @@ def _length(report: RewardReport) -> Card:
     ):
         if part is not None:
             facts.append(f"Right {part.value:.0%} of the time where {said} ({words.count(part.pairs, 'pair')}).")
-    card.body.addWidget(Label(" ".join(facts) or "Too few pairs of different length to say.", wrap=True))
+    card.body.addWidget(TermLabel(" ".join(facts) or "Too few pairs of different length to say.", wrap=True))
     return card
 
 

@@ -8,10 +8,10 @@ from rlhf_desktop.operations.demo import DemoEvent
 from rlhf_desktop.operations.demo_report import DemoReport
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.evaluate.report import ReportView
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, column, row
-from rlhf_desktop.ui.widgets.text import Label
 
 _WHAT = (
     "Written examples, some 200 ranked answers, a reward model and PPO on the small starter model: watch it learn to acknowledge a "
@@ -27,8 +27,8 @@ class SampleCard(Card):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("See the whole loop on a sample project", parent=parent)
-        self.body.addWidget(Label(_WHAT, tone="muted", wrap=True))
-        self._step = Label("", strong=True)
+        self.body.addWidget(TermLabel(_WHAT, tone="muted", wrap=True))
+        self._step = TermLabel("", strong=True)
         self.meter = Meter("Progress of the sample project")
         self._trouble = Notice("alert", "", "danger")
         for part in (self._step, self.meter, self._trouble):

@@ -25,11 +25,12 @@ from rlhf_desktop.store.unmerging import Undoable, Undone, undoable
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.feedback.erasure_list import ErasureList
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.tasks import Outcome
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, column, row
-from rlhf_desktop.ui.widgets.text import Label, caption
+from rlhf_desktop.ui.widgets.text import caption
 from rlhf_desktop.ui.widgets.written import WrittenCard
 
 _SUFFIX = ".rlhf.zip"
@@ -67,7 +68,7 @@ class BundleCard(Card):
         self.written = WrittenCard()
         for part in (self.meter, self.stop, self.notice, self.written, self._make_undo()):
             self.body.addWidget(part)
-        self.conflicts = Label("", "caption", wrap=True)
+        self.conflicts = TermLabel("", "caption", wrap=True)
         self.conflicts.hide()
         self.body.addWidget(self.conflicts)
         self.make.clicked.connect(self._choose_new)
@@ -90,7 +91,7 @@ class BundleCard(Card):
     def _make_summary(self) -> QWidget:
         self.summary = QWidget()
         box = column(self.summary)
-        self._said = Label("", wrap=True)
+        self._said = TermLabel("", wrap=True)
         box.addWidget(self._said)
         self.erasures = ErasureList()
         box.addWidget(self.erasures)

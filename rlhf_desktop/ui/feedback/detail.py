@@ -10,6 +10,7 @@ from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, Spa
 from rlhf_desktop.operations.history import LETTERS, HistoryItem, verdict_words, words_about
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.judging.draft import CONFIDENCES
 from rlhf_desktop.ui.judging.marks import MarkPane
 from rlhf_desktop.ui.theme import tokens as t
@@ -38,7 +39,7 @@ class DetailPane(Page):
         self.setAccessibleName("The judgement as it was displayed")
         self._item: HistoryItem | None = None
         self.body.setSpacing(t.SPACE_M)
-        self._verdict = Label("", "heading", wrap=True)
+        self._verdict = TermLabel("", "heading", wrap=True)
         self.body.addWidget(self._verdict)
         self._facts = caption("", wrap=True)
         self.body.addWidget(self._facts)
@@ -153,12 +154,13 @@ def _turn(name: str, text: str) -> Card:
 def _answer(item: HistoryItem, place: int, text: str) -> Card:
     card = Card()
     verdicts = item.row.judgement.verdicts
-    rank = next((v.ranks[place] for v in verdicts if isinstance(v, Ranking)), 0)
-    best = rank > 0 and rank == min(next(v.ranks for v in verdicts if isinstance(v, Ranking)))
+    ranks = next((v.ranks for v in verdicts if isinstance(v, Ranking)), ())
+    rank = ranks[place] if ranks else 0
+    best = rank > 0 and rank == min(ranks)
     card.set_chosen(best)
     head = row()
     head.addWidget(Label(LETTERS[place], strong=True))
-    head.addWidget(Label(words.ordinal(rank) if rank else "", tone="accent" if best else "muted"), 1)
+    head.addWidget(Label(words.place(rank, ranks) if rank else "", tone="accent" if best else "muted"), 1)
     head.addWidget(caption(item.writers[place]))
     card.body.addLayout(head)
     spans = tuple(span for v in verdicts if isinstance(v, Spans) for span in v.spans if span.index == place)
@@ -179,7 +181,7 @@ def _versions(versions: Sequence[Judgement]) -> Card:
     before: Judgement | None = None
     for number, version in enumerate(versions, start=1):
         when = words.moment(datetime.fromisoformat(version.created_at).timestamp())
-        card.body.addWidget(Label(f"{number}.  {verdict_words(version)}", strong=True, wrap=True))
+        card.body.addWidget(TermLabel(f"{number}.  {verdict_words(version)}", strong=True, wrap=True))
         changed = "" if before is None else f"  ·  changed: {', '.join(differences(before, version)) or 'nothing'}"
         card.body.addWidget(caption(f"{when}, by {version.who}{'' if version.kind == 'withdrawn' else changed}", wrap=True))
         before = version if version.kind != "withdrawn" else before

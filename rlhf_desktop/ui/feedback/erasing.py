@@ -11,10 +11,11 @@ from rlhf_desktop.operations.erase import Erased, Erasure, erase, plan_erasure
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, Page, clear, column, row
-from rlhf_desktop.ui.widgets.text import Label, title
+from rlhf_desktop.ui.widgets.text import title
 
 
 class ErasingPage(Page):
@@ -33,7 +34,7 @@ class ErasingPage(Page):
             "training data, reports and backups the program made; what stays is that something was erased, so that a colleague's "
             "bundle does not bring it back."
         )
-        self.body.addWidget(Label(explained, wrap=True))
+        self.body.addWidget(TermLabel(explained, wrap=True))
         card = Card("What goes")
         self._plan = column()
         card.body.addLayout(self._plan)
@@ -89,14 +90,14 @@ class ErasingPage(Page):
         if plan.runs:
             lines.append(f"their rows in the training data of {words.count(len(plan.runs), 'run')}")
         for line in lines:
-            self._plan.addWidget(Label(f"•  {line}", wrap=True))
+            self._plan.addWidget(TermLabel(f"•  {line}", wrap=True))
         if plan.adapters:
             said = "These adapters have learned from them, and keep what they learned: "
-            self._plan.addWidget(Label(f"{said}{', '.join(plan.adapters)}.", tone="warning", wrap=True))
+            self._plan.addWidget(TermLabel(f"{said}{', '.join(plan.adapters)}.", tone="warning", wrap=True))
         if plan.exports:
             said = "These files were written before, and are no longer in the program's hands: "
             names = ", ".join(dict.fromkeys(Path(export.path).name for export in plan.exports))
-            self._plan.addWidget(Label(f"{said}{names}.", tone="warning", wrap=True))
+            self._plan.addWidget(TermLabel(f"{said}{names}.", tone="warning", wrap=True))
 
     def _erase(self) -> None:
         context, project, ids = self._context, self._context.session.project, self._ids

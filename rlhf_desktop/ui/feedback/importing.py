@@ -24,12 +24,13 @@ from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.feedback.asking import Questions
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.fields import Form, choice
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, clear, column, row
-from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption
+from rlhf_desktop.ui.widgets.text import ElidedLabel, caption
 
 _KINDS = "*.jsonl *.json *.ndjson *.csv *.tsv *.xlsx *.parquet *.zip *.gz *.bz2 *.xz *.zst *.txt *.md"
 _FILES = f"Feedback and conversations ({_KINDS});;All files (*)"
@@ -236,7 +237,7 @@ class ImportCard(Card):
         if preview.problems:
             first = preview.problems[0]
             n = words.count(len(preview.problems), "row")
-            self._rows.addWidget(Label(f"{n} of the first {len(preview.rows) + len(preview.problems)} cannot be used. "
+            self._rows.addWidget(TermLabel(f"{n} of the first {len(preview.rows) + len(preview.problems)} cannot be used. "
                                        f"Line {first.line}: {first.reason}.", tone="warning", wrap=True))  # fmt: skip
         self.go.set_text(f"Import {words.count(preview.usable, 'row')}" if preview.usable and preview.whole else "Import")
         self.go.setEnabled(bool(preview.rows))

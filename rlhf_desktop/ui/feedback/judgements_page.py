@@ -20,13 +20,13 @@ from rlhf_desktop.ui.feedback.filters import Filters
 from rlhf_desktop.ui.feedback.revising import RevisingPage
 from rlhf_desktop.ui.feedback.table import COLUMNS, HistoryModel, HistoryTable
 from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.one_at_a_time import OneAtATime
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.splitter import KeptSplitter
 from rlhf_desktop.ui.widgets.surfaces import EmptyState, Looking, column, row
-from rlhf_desktop.ui.widgets.text import Label
 
 _MANY = 10_000
 _FAR = 5_000  # rows: below, a changed list is shown from the top
@@ -73,9 +73,9 @@ class JudgementsPage(QStackedWidget):
         box = column(left, 0, t.SPACE_S)
         box.setContentsMargins(t.SPACE_XL, t.SPACE_M, t.SPACE_S, t.SPACE_S)
         box.addWidget(self.filters)
-        self.counted = Label("", "caption", "muted")
+        self.counted = TermLabel("", "caption", "muted")
         box.addWidget(self.counted)
-        self.nothing = Label("Nothing found. Take a filter away, or search for fewer words.", tone="muted", wrap=True)
+        self.nothing = TermLabel("Nothing found. Take a filter away, or search for fewer words.", tone="muted", wrap=True)
         self.nothing.hide()
         box.addWidget(self.nothing)
         box.addWidget(self.table, 1)
@@ -90,7 +90,7 @@ class JudgementsPage(QStackedWidget):
     def _make_bulk(self) -> QWidget:
         self.bulk = QWidget()
         across = row(self.bulk, 0, t.SPACE_S)
-        self.selected = Label("", "caption")
+        self.selected = TermLabel("", "caption")
         self.tag = QLineEdit()
         self.tag.setPlaceholderText("Tag")
         self.tag.setAccessibleName("Tag for the selected judgements")

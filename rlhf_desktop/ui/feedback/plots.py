@@ -6,12 +6,13 @@ import pyqtgraph as pg
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.fonts import font
 from rlhf_desktop.ui.theme.style import Theme, current
 from rlhf_desktop.ui.widgets.axes import WholeAxis
 from rlhf_desktop.ui.widgets.surfaces import Card
-from rlhf_desktop.ui.widgets.text import Label, caption
+from rlhf_desktop.ui.widgets.text import caption
 
 
 class BarCard(Card):
@@ -21,7 +22,7 @@ class BarCard(Card):
         super().__init__(parent=parent)
         self._name, self._theme = name, theme
         self.body.setContentsMargins(t.SPACE_M, t.SPACE_M, t.SPACE_M, t.SPACE_S)
-        self.body.addWidget(Label(name, strong=True))
+        self.body.addWidget(TermLabel(name, strong=True))
         self.body.addWidget(caption(meaning, wrap=True))
         self._axis = WholeAxis("left")
         self._plot = pg.PlotWidget(axisItems={"left": self._axis})

@@ -10,9 +10,10 @@ from rlhf_desktop.operations.quality import QualityReport, quality
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.feedback.plots import BarCard
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.surfaces import Card, EmptyState, Meter, Notice, Page, clear, column, row
-from rlhf_desktop.ui.widgets.text import Label, caption, heading
+from rlhf_desktop.ui.widgets.text import caption, heading
 
 _ENOUGH_RETURNED = 20  # items, before self-agreement says much
 _DAYS = 60
@@ -129,7 +130,7 @@ def _numbers(report: QualityReport) -> QGridLayout:
 
 def _number(name: str, value: Share, meaning: str) -> Card:
     card = Card()
-    card.body.addWidget(Label(name, strong=True))
+    card.body.addWidget(TermLabel(name, strong=True))
     line = row(spacing=t.SPACE_M)
     line.addWidget(heading(f"{value.value:.0%}" if value.n else "–"))
     if value.n:

@@ -16,11 +16,12 @@ from rlhf_desktop.store.profiles import Profile
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
 from rlhf_desktop.ui.feedback.revising import RevisingPage
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, EmptyState, Meter, Page, clear, column, row
-from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption
+from rlhf_desktop.ui.widgets.text import ElidedLabel, caption
 
 _MOST = 30  # disagreements listed; the rest follow as these are settled
 
@@ -115,7 +116,9 @@ class TeamPage(QStackedWidget):
     def _queue(self, queue: "Queue") -> Card:
         card, found = Card("Disagreements to settle"), queue.disagreements
         if not found:
-            card.body.addWidget(Label("None: wherever two of you judged the same answers, you agree or it is settled.", wrap=True))
+            card.body.addWidget(
+                TermLabel("None: wherever two of you judged the same answers, you agree or it is settled.", wrap=True)
+            )
         for disagreement in found[:_MOST]:
             line = row(spacing=t.SPACE_M)
             said = "   ·   ".join(
@@ -164,11 +167,11 @@ def _agreement(report: QualityReport) -> Card:
         card.body.addWidget(caption(newest, wrap=True))
     card.body.addWidget(caption(f"{report.overlap.value:.0%} of the items were judged by more than one person.", wrap=True))
     for alpha in report.alphas:
-        card.body.addWidget(Label(_alpha_words(alpha), wrap=True))
+        card.body.addWidget(TermLabel(_alpha_words(alpha), wrap=True))
     for pair in report.agreement:
         agreement = pair.agreement
         said = f"{pair.one} and {pair.other}: {agreement.value:.0%} alike ({agreement.low:.0%}–{agreement.high:.0%})"
-        card.body.addWidget(Label(f"{said}, on {words.count(agreement.n, 'item')}", wrap=True))
+        card.body.addWidget(TermLabel(f"{said}, on {words.count(agreement.n, 'item')}", wrap=True))
     return card
 
 

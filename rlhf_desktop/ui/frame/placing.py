@@ -57,7 +57,7 @@ def _area(rectangle: QRect) -> int:
 
 
 class Placing(QObject):
-    """Puts a window where it was, and remembers where it is when it is closed.
+    """Puts a window where it was, and remembers where it is when another room is entered and when it is closed.
 
     Args:
         window: Not shown yet.
@@ -69,6 +69,7 @@ class Placing(QObject):
         self._window, self._settings = window, settings
         self._place, self._is_first = _kept(settings)
         window.closed.connect(self.keep)
+        window.roomChanged.connect(self._entered)  # at once: not every end of a program is a close
 
     @property
     def room(self) -> str:
@@ -87,6 +88,10 @@ class Placing(QObject):
             window.showMaximized()
         else:
             window.show()
+
+    def _entered(self, _key: str) -> None:
+        if self._window.isVisible():  # before that it has no place
+            self.keep()
 
     def keep(self) -> None:
         """Remember where the window is, and its room."""

@@ -48,7 +48,8 @@ def _so_far(found: Outlook) -> str:
     if found.step.kind == "wait":
         return "under way"
     there = found.amounts["reward"]
-    return f"{there.have:,} of {there.suggested:,}" if found.step.kind == "judge" else "enough to begin"
+    aside = f", {there.held_out:,} held out" if there.held_out and not there.have else ""  # or what was judged seems lost
+    return f"{there.have:,} of {there.suggested:,}{aside}" if found.step.kind == "judge" else "enough to begin"
 
 
 class FirstRoundBar(QFrame):

@@ -38,6 +38,7 @@ class Help(QObject):
         self.pane.closed.connect(self.close)
         words.WordTips(self.beside)
         self.beside.installEventFilter(self)
+        window.installEventFilter(self)  # for what the window itself asks
         keymap.listen(window, "help", self.toggle)
 
     @property
@@ -46,10 +47,10 @@ class Help(QObject):
         return self.pane.isVisibleTo(self.beside)
 
     def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
-        """A word of a label was clicked: such an event goes from parent to parent until it is heard."""
+        """A word of a label was clicked, or F1 pressed in a dialog: such an event goes from parent to parent until it is heard."""
         if not isinstance(event, QWhatsThisClickedEvent):
             return False
-        self.open(event.href())
+        self.open(event.href() or self.place())
         event.accept()
         return True
 

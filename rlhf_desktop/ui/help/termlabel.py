@@ -22,7 +22,7 @@ from PySide6.QtWidgets import QApplication
 from rlhf_desktop.ui.help.terms import Term, places_in
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
-from rlhf_desktop.ui.widgets.text import Label
+from rlhf_desktop.ui.widgets.label import Label
 
 _UNDER_PX = 2  # below the letters
 

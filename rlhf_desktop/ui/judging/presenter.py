@@ -172,6 +172,8 @@ class Judging(QObject):
         )
 
     def _begin(self, showing: Showing, draft: Draft) -> None:
+        own = None if draft.own or showing.revises else self._store.drafts.get(self._project, self._who(), self._own_key(showing))
+        draft = replace(draft, own=own["text"]) if own else draft
         self.showing, self.draft, self.current = showing, draft, 0
         self._since = self._clock()
         self.began.emit(showing)
@@ -403,7 +405,8 @@ class Judging(QObject):
         try:
             with self._store.connection.transaction():
                 judgement = self._store.demonstrate(self._project, parent, text.strip(), self._who(), **spent)
-                self._store.drafts.discard(self._project, self._who(), showing.key)
+                for key in (showing.key, self._own_key(showing)):
+                    self._store.drafts.discard(self._project, self._who(), key)
         except AppError as trouble:
             self.troubled.emit(trouble)
             return
@@ -425,6 +428,19 @@ class Judging(QObject):
         with self._store.connection.transaction():
             self._store.judgements.add(judgement)
             self._store.drafts.discard(self._project, self._who(), showing.key)
+            if not showing.revises:
+                self._keep_own(showing)
+
+    def _keep_own(self, showing: Showing) -> None:
+        """An own answer that was begun and not saved goes on being a draft of its prompt, whatever was said of the others."""
+        project, who, key = self._project, self._who(), self._own_key(showing)
+        if self.draft.own.strip():
+            self._store.drafts.save(project, who, key, {"text": self.draft.own})
+        else:
+            self._store.drafts.discard(project, who, key)
+
+    def _own_key(self, showing: Showing) -> str:
+        return f"own:{self._store.conversations.message(showing.displayed[0]).parent_id}"
 
     def _finish(self, saved: Saved, outcome: str, lead: str = "Saved: ") -> None:
         self._typing.stop()
@@ -432,7 +448,9 @@ class Judging(QObject):
         self.ended.emit()
         self.saved.emit(saved)
         self._session.feedbackChanged.emit()
-        self._session.announce(f"{lead}{outcome}", lambda: self.take_back(saved.judgement), "judgement")
+        kept = self.draft.own.strip() and saved.judgement.kind != "demonstration" and not saved.showing.revises
+        more = ". The answer you began yourself is kept as a draft" if kept else ""
+        self._session.announce(f"{lead}{outcome}{more}", lambda: self.take_back(saved.judgement), "judgement")
 
     def take_back(self, judgement: Judgement) -> None:
         """Withdraw a judgement; whoever showed it shows it again."""

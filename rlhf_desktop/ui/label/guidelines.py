@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 from rlhf_desktop.store.guidelines import Guideline
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.judging.writing import WritingPane
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
@@ -15,7 +16,7 @@ from rlhf_desktop.ui.widgets.fields import choice
 from rlhf_desktop.ui.widgets.markdown import MarkdownView
 from rlhf_desktop.ui.widgets.saved_state import KeptForm, Values
 from rlhf_desktop.ui.widgets.surfaces import column, row
-from rlhf_desktop.ui.widgets.text import Label, caption
+from rlhf_desktop.ui.widgets.text import caption
 
 
 class GuidelinePanel(QFrame):
@@ -36,7 +37,7 @@ class GuidelinePanel(QFrame):
         self._writing: WritingPane | None = None
         box = column(self, t.SPACE_M, t.SPACE_S)
         head = row(spacing=t.SPACE_XS)
-        head.addWidget(Label("Guidelines", strong=True), 1)
+        head.addWidget(TermLabel("Guidelines", strong=True), 1)
         self.edit = IconButton("edit", "Edit the guidelines", size=t.ICON_SMALL)
         fold = IconButton("chevron-right", "Fold the guidelines", size=t.ICON_SMALL)
         fold.setToolTip(keymap.tip("Fold the guidelines", "fold guidelines"))

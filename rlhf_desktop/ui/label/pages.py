@@ -10,13 +10,14 @@ from rlhf_desktop.operations.labelling import prompts_from_text
 from rlhf_desktop.operations.outlook import Outlook
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.judging.writing import LongEdit
 from rlhf_desktop.ui.label.presenter import Sitting
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.saved_state import KeptForm, Values
 from rlhf_desktop.ui.widgets.surfaces import Card, Page, clear, row
-from rlhf_desktop.ui.widgets.text import Label, caption, title
+from rlhf_desktop.ui.widgets.text import caption, title
 
 _NAME = "My prompts"
 
@@ -96,7 +97,7 @@ class SummaryPage(Page):
         self.body.addWidget(self._title)
         self._card = Card()
         self.body.addWidget(self._card)
-        self.next = Label("", strong=True, wrap=True)  # as in the header
+        self.next = TermLabel("", strong=True, wrap=True)  # as in the header
         self.next.hide()
         self.body.addWidget(self.next)
         lower = row(spacing=t.SPACE_S)
@@ -126,8 +127,8 @@ class SummaryPage(Page):
         clear(self._card.body)
         for name, value in sitting_in_words(sitting, time.monotonic()):
             line = row(spacing=t.SPACE_L)
-            line.addWidget(Label(name, tone="muted"), 1)
-            line.addWidget(Label(value, strong=True))
+            line.addWidget(TermLabel(name, tone="muted"), 1)
+            line.addWidget(TermLabel(value, strong=True))
             self._card.body.addLayout(line)
 
     def _say(self, all_done: bool) -> None:

@@ -9,13 +9,13 @@ from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.hub.fetching import Transfer
 from rlhf_desktop.hub.remote import RemoteModel
 from rlhf_desktop.ui import words
-from rlhf_desktop.ui.help.termlabel import term_caption
+from rlhf_desktop.ui.help.termlabel import TermLabel, term_caption
 from rlhf_desktop.ui.loading import Loading
 from rlhf_desktop.ui.models.hubresult import HubResult
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, clear, column, row, widgets_in
-from rlhf_desktop.ui.widgets.text import Label, caption
+from rlhf_desktop.ui.widgets.text import caption
 
 
 class AddPanel(Card):
@@ -124,7 +124,7 @@ class AddPanel(Card):
     def show_failed(self, text: str) -> None:
         """A search that failed."""
         clear(self._results)
-        self._results.addWidget(Label(text, tone="danger", wrap=True))
+        self._results.addWidget(TermLabel(text, tone="danger", wrap=True))
 
     def results(self) -> list[HubResult]:
         """The lines shown."""

@@ -9,12 +9,13 @@ from rlhf_desktop.core.runs import AdapterRef, ModelRef
 from rlhf_desktop.hub.library import STARTER, LibraryModel
 from rlhf_desktop.jobs.adapters import IMPORTED
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.models.lineage import AdapterEntry, LineageRow, lineage
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.wording import recipe_of
 from rlhf_desktop.ui.widgets.buttons import Button, IconButton
 from rlhf_desktop.ui.widgets.surfaces import Card, ConfirmRow, clear, column, hairline, row
-from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption
+from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, caption
 
 
 class ModelLine(QWidget):
@@ -64,7 +65,7 @@ class ModelLine(QWidget):
     def _actions(self, name: str, current: bool, usable: bool, run: bool) -> list[QWidget]:
         parts: list[QWidget] = []
         if current:
-            parts += [IconLabel("check", "success", t.ICON_SMALL), Label("Current", tone="success", strong=True)]
+            parts += [IconLabel("check", "success", t.ICON_SMALL), TermLabel("Current", tone="success", strong=True)]
         elif usable:
             use = Button("Use in Chat")
             use.setAccessibleName(f"Use {name} in Chat")

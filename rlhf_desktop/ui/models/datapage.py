@@ -13,6 +13,7 @@ from rlhf_desktop.operations.publishing import COLUMNS, NEEDED_COLUMNS, DatasetD
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.background import LongWork
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.models.datarows import FindsModel, RowsModel, TickTable
 from rlhf_desktop.ui.models.datawork import Asked, Choices, Reached, gather, whole_text
 from rlhf_desktop.ui.models.planview import PlanView
@@ -23,7 +24,7 @@ from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
 from rlhf_desktop.ui.widgets.fields import choice
 from rlhf_desktop.ui.widgets.flow import Flow
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, Notice, Page, row
-from rlhf_desktop.ui.widgets.text import Label, caption, title
+from rlhf_desktop.ui.widgets.text import caption, title
 
 _SHOWS = [("All", "all"), ("Something found", "found"), ("Left out", "left out")]
 
@@ -57,7 +58,7 @@ class DataPage(Page):
         said = (
             "As a dataset on the Hugging Face Hub, in the form TRL and others train from. Nothing is sent before you press Publish."
         )
-        self.body.addWidget(Label(said, tone="muted", wrap=True))
+        self.body.addWidget(TermLabel(said, tone="muted", wrap=True))
         self.notice = Notice("info", "")
         self.notice.hide()
         self.body.addWidget(self.notice)
@@ -111,7 +112,7 @@ class DataPage(Page):
         card.body.addLayout(_across(self.kind, self.replace_all, self.keep_all))
         self.finds: TickTable[FindsModel] = TickTable("What was found", 2 * t.CHART_HEIGHT)
         card.body.addWidget(self.finds)
-        self.staying = Label("", wrap=True)
+        self.staying = TermLabel("", wrap=True)
         card.body.addWidget(self.staying)
         self.sure = QCheckBox("I have looked at what stays as it is")
         self.sure.setAccessibleName(self.sure.text())

@@ -9,12 +9,13 @@ from PySide6.QtWidgets import QWidget
 from rlhf_desktop.core.fit import Fit, model_fit
 from rlhf_desktop.hub.remote import RemoteModel
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.models.publishform import line_field
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.fields import Form, choice, writable
 from rlhf_desktop.ui.widgets.surfaces import clear, column, row
-from rlhf_desktop.ui.widgets.text import ElidedLabel, Label, caption
+from rlhf_desktop.ui.widgets.text import ElidedLabel, caption
 
 TEACHING_TONES = {"trains": "success", "chats": "warning", "refused": "danger", "tried": "muted"}
 TRIED = "Whether it can be taught is found out when it is added."
@@ -56,9 +57,9 @@ class HubResult(QWidget):
         self._facts = ElidedLabel(facts_of(model), "caption", "muted")
         names.addWidget(self._facts)
         across.addLayout(names, 1)
-        verdict = Label(fit.verdict if model.parameters else "size unknown", strong=True, tone=FIT_TONES[fit.verdict])
+        verdict = TermLabel(fit.verdict if model.parameters else "size unknown", strong=True, tone=FIT_TONES[fit.verdict])
         verdict.setToolTip(fit.sentence if model.parameters else "")
-        teaching = Label(model.verdict.words, strong=True, tone=TEACHING_TONES[model.verdict.kind])
+        teaching = TermLabel(model.verdict.words, strong=True, tone=TEACHING_TONES[model.verdict.kind])
         teaching.setToolTip(TRIED if model.verdict.kind == "tried" else model.verdict.reason)
         across.addWidget(teaching)
         across.addWidget(verdict)

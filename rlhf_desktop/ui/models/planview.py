@@ -6,10 +6,11 @@ from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from rlhf_desktop.hub.push import PlannedFile, PushPlan
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.fields import choice
 from rlhf_desktop.ui.widgets.surfaces import column
-from rlhf_desktop.ui.widgets.text import Label, caption
+from rlhf_desktop.ui.widgets.text import caption
 
 _SHOWN_BYTES = 200_000
 
@@ -20,7 +21,7 @@ class PlanView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         box = column(self, 0, t.SPACE_S)
-        self.where = Label("", strong=True, wrap=True)
+        self.where = TermLabel("", strong=True, wrap=True)
         self.which = choice("File to look into")
         self.facts = caption("", wrap=True)
         self.content = QPlainTextEdit()

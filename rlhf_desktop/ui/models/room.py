@@ -23,6 +23,7 @@ from rlhf_desktop.operations.door import welcome
 from rlhf_desktop.operations.written import Written
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.loading import Loading, LoadingKeeper
 from rlhf_desktop.ui.models.addpanel import AddPanel
 from rlhf_desktop.ui.models.cards import BaseCard
@@ -37,7 +38,7 @@ from rlhf_desktop.ui.models.work import HubWork, ModelFacts, delete_adapter, del
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import EmptyState, Notice, Page, Pages, clear, column, row
-from rlhf_desktop.ui.widgets.text import Label, caption, title
+from rlhf_desktop.ui.widgets.text import caption, title
 from rlhf_desktop.ui.widgets.written import WrittenCard
 
 
@@ -73,7 +74,9 @@ class ModelsRoom(QObject):
         names = column(spacing=t.SPACE_XS)
         names.addWidget(title("Models"))
         names.addWidget(
-            Label("A base model is never changed: each training run adds a small adapter on top of it.", tone="muted", wrap=True)
+            TermLabel(
+                "A base model is never changed: each training run adds a small adapter on top of it.", tone="muted", wrap=True
+            )
         )
         head.addLayout(names, 1)
         self.add_button = Button("Add a model…", "primary", icon="plus")

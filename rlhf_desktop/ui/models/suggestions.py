@@ -11,6 +11,7 @@ from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.core.recommended import RECOMMENDED, REVIEWED, Recommended
 from rlhf_desktop.hub.remote import RemoteModel
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.models.hubresult import FIT_TONES, Wanted
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
@@ -31,11 +32,11 @@ class Suggestion(QWidget):
         size = f"{words.parameters(model.parameters)}  ·  {words.size(model.download_bytes)} to download"
         names.addWidget(caption(f"{size}  ·  {model.note}", wrap=True))
         names.addWidget(caption(licence_words(model), wrap=True))
-        self.fit = Label("", strong=True)
+        self.fit = TermLabel("", strong=True)
         self.get = Button("Download", icon="download")
         self.get.setAccessibleName(f"Download {model.repo}")
         self.get.clicked.connect(lambda: self.asked.emit(model))
-        self.here = Label("in your library", tone="muted")
+        self.here = TermLabel("in your library", tone="muted")
         self.here.hide()
         across.addLayout(names, 1)
         for part in (self.fit, self.here, self.get):

@@ -10,11 +10,12 @@ from PySide6.QtWidgets import QComboBox
 from rlhf_desktop.core.devices import chosen_device
 from rlhf_desktop.jobs.device import Device, devices_of, free_bytes, is_told, probe_device, same_device, wanted_device
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.fields import Form, choice
 from rlhf_desktop.ui.widgets.surfaces import Card, row
-from rlhf_desktop.ui.widgets.text import Label, caption
+from rlhf_desktop.ui.widgets.text import caption
 
 _AUTOMATIC = "Automatic: the card with the most free memory"
 _KEPT = "Chat moves at once; a run keeps the device it was started for, and may be resumed on another."
@@ -116,7 +117,7 @@ class DeviceCard(Card):
             ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ]
         for name, value in facts:
-            self.facts.add(name, Label(value, tone="muted", wrap=True))
+            self.facts.add(name, TermLabel(value, tone="muted", wrap=True))
 
 
 def _described(device: Device, free: int) -> str:

@@ -5,11 +5,12 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 
 from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.hub.tokens import Kept, Secret
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
 from rlhf_desktop.ui.widgets.fields import Form
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, row
-from rlhf_desktop.ui.widgets.text import Label, caption
+from rlhf_desktop.ui.widgets.text import caption
 
 SENT = (
     ("Searching the Hub", "the words you search for"),
@@ -43,8 +44,8 @@ class PrivacyCard(Card):
         self.body.addWidget(caption("All that this program ever sends, and only when you ask for it:"))
         form = Form(field_rows=False, spacing=t.SPACE_XS)
         for when, what in SENT:
-            form.add(when, Label(what, tone="muted", wrap=True))
-        form.add("Anything else", Label("nothing: no telemetry, no updates, no crash reports", tone="muted", wrap=True))
+            form.add(when, TermLabel(what, tone="muted", wrap=True))
+        form.add("Anything else", TermLabel("nothing: no telemetry, no updates, no crash reports", tone="muted", wrap=True))
         self.body.addLayout(form)
         self.body.addLayout(self._token_row())
         self.token_words = caption("", wrap=True)

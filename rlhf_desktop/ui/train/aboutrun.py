@@ -9,12 +9,13 @@ from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QWidget
 from rlhf_desktop.jobs.runnotes import MAX_TITLE_CHARS, RunNotes
 from rlhf_desktop.operations.lineage import LineageStep
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.wording import RECIPES
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.fields import Form
 from rlhf_desktop.ui.widgets.surfaces import Card, column, row
-from rlhf_desktop.ui.widgets.text import Label, caption
+from rlhf_desktop.ui.widgets.text import caption
 
 _CODE = ("rlhf-desktop", "torch", "transformers", "peft")
 
@@ -117,7 +118,7 @@ def _step(step: LineageStep) -> QWidget:
     """One run behind the result, in two lines."""
     made = QWidget()
     box = column(made, 0, 2)
-    box.addWidget(Label(f"{step.title}  ·  {RECIPES[step.config.algorithm].title}", strong=True))
+    box.addWidget(TermLabel(f"{step.title}  ·  {RECIPES[step.config.algorithm].title}", strong=True))
     box.addWidget(caption("  ·  ".join(part for part in _facts(step) if part), wrap=True))
     return made
 

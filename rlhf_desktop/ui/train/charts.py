@@ -17,7 +17,7 @@ from rlhf_desktop.ui.train.series import Floats, Series
 from rlhf_desktop.ui.train.wording import Chart
 from rlhf_desktop.ui.widgets.axes import whole_axes
 from rlhf_desktop.ui.widgets.surfaces import Card, row
-from rlhf_desktop.ui.widgets.text import Label, caption
+from rlhf_desktop.ui.widgets.text import caption
 
 _FRAME_MS = 100
 _TURN_MS = 12  # from one chart to the next
@@ -71,7 +71,7 @@ class ChartCard(Card):
         self._chart = chart
         self.setAccessibleName(chart.title)
         self.body.setContentsMargins(t.SPACE_M, t.SPACE_M, t.SPACE_M, t.SPACE_S)
-        self._value = Label("", strong=True)
+        self._value = TermLabel("", strong=True)
         head = row()
         head.addWidget(TermLabel(chart.title, strong=True), 1)
         head.addWidget(self._value)
@@ -83,7 +83,7 @@ class ChartCard(Card):
         self._lines = [self._plot.plot(antialias=True) for _ in chart.curves]
         self._drawn = [0] * len(chart.curves)
         self.body.addWidget(self._plot)
-        self._legend = Label("", "caption", "muted")
+        self._legend = TermLabel("", "caption", "muted")
         place = self._legend.sizePolicy()
         place.setRetainSizeWhenHidden(True)  # charts side by side stay level
         self._legend.setSizePolicy(place)

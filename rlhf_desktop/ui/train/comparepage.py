@@ -12,6 +12,7 @@ from rlhf_desktop.operations.comparing import MetricRow, RunComparison, SettingR
 from rlhf_desktop.operations.plain_words import measure, setting_label
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.frame import keymap
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import Theme
 from rlhf_desktop.ui.train.charts import DASH_WORDS, DASHES, dress, plot, strokes
@@ -90,7 +91,7 @@ class ComparePage(Page):
             button.clicked.connect(lambda _checked=False, run=run: self.opened.emit(run))
             grid.addWidget(button, 1, place)
         for place, metric in enumerate(found.metrics, 2):
-            grid.addWidget(Label(measure(metric.name).label), place, 0)
+            grid.addWidget(TermLabel(measure(metric.name).label), place, 0)
             for column, value in enumerate(metric.values, 1):
                 grid.addWidget(Label(_measure(metric, value)), place, column)
         card.body.addLayout(grid)
@@ -129,7 +130,7 @@ class OverlayChart(Card):
         super().__init__(parent=parent)
         held_out = " (held out)" if metric.startswith("eval/") else ""
         self.body.setContentsMargins(t.SPACE_M, t.SPACE_M, t.SPACE_M, t.SPACE_S)
-        self.body.addWidget(Label(f"{chart.title}{held_out}", strong=True))
+        self.body.addWidget(TermLabel(f"{chart.title}{held_out}", strong=True))
         self.body.addWidget(caption(chart.hint, wrap=True))
         self._plot = plot(f"Chart: {chart.title}", "bottom")  # steps
         self.body.addWidget(self._plot)
@@ -143,7 +144,7 @@ class OverlayChart(Card):
                 line.setData(x, y * 100 if chart.unit == "%" else y)
                 value = f"{series.last():.0%}" if chart.unit == "%" else f"{series.last():.3g}"
                 legend.append(f"{value} {words.shortened(name, 28)} ({DASH_WORDS[number]})")
-        said = Label("   ·   ".join(legend), "caption", "muted", wrap=True)
+        said = TermLabel("   ·   ".join(legend), "caption", "muted", wrap=True)
         self._plot.setAccessibleDescription(said.text())
         self.body.addWidget(said)
         self._theme = theme
@@ -180,7 +181,7 @@ def _table(found: RunComparison, names: bool = True) -> QGridLayout:
 def _add_settings(grid: QGridLayout, rows: Sequence[SettingRow], marked: bool) -> None:
     for place, setting in enumerate(rows, 1):
         name = setting_label(setting.name)
-        grid.addWidget(Label(f"≠  {name}" if marked else name), place, 0)
+        grid.addWidget(TermLabel(f"≠  {name}" if marked else name), place, 0)
         for column, value in enumerate(setting.values, 1):
             grid.addWidget(ElidedLabel(value or "–", strong=marked), place, column)
 

@@ -16,6 +16,7 @@ from rlhf_desktop.operations.outlook import UNTAUGHT, Outlook
 from rlhf_desktop.operations.rounds import LearningHint
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.form_drafts import FormDrafts
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.comparepage import MOST
 from rlhf_desktop.ui.train.recipecard import RecipeCard, RecipeLine
@@ -24,7 +25,7 @@ from rlhf_desktop.ui.train.startpanel import StartPanel
 from rlhf_desktop.ui.train.wording import RECIPES
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Notice, Page, column, row
-from rlhf_desktop.ui.widgets.text import Label, caption, heading, title
+from rlhf_desktop.ui.widgets.text import caption, heading, title
 
 _ON_A_LINE: tuple[Algorithm, ...] = ("kto",)  # the four that most people need are cards
 
@@ -65,8 +66,10 @@ class Overview(Page):
         self._open: tuple[Algorithm, Estimate] | None = None  # what the open panel says its run will take
         head = column(spacing=t.SPACE_XS)
         head.addWidget(title("Train"))
-        head.addWidget(Label("Turn your feedback into a better model. Your base model is never changed.", tone="muted", wrap=True))
-        self.next = Label("", strong=True, wrap=True)  # as in the header
+        head.addWidget(
+            TermLabel("Turn your feedback into a better model. Your base model is never changed.", tone="muted", wrap=True)
+        )
+        self.next = TermLabel("", strong=True, wrap=True)  # as in the header
         head.addWidget(self.next)
         self.body.addLayout(head)
         self.notice = Notice("info", "")
@@ -89,7 +92,7 @@ class Overview(Page):
         self.panel: StartPanel | None = None
         self.body.addSpacing(t.SPACE_S)
         self.body.addLayout(self._runs_head())
-        self._none = Label(
+        self._none = TermLabel(
             "Nothing has been trained in this project yet. Runs wait here, one at a time, and go on without the window.",
             tone="muted",
         )

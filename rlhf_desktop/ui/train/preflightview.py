@@ -7,10 +7,11 @@ from rlhf_desktop.operations.checkup import Finding
 from rlhf_desktop.operations.estimates import Estimate
 from rlhf_desktop.operations.preflight import Preflight
 from rlhf_desktop.ui import words
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, clear, column, row
-from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption
+from rlhf_desktop.ui.widgets.text import IconLabel, caption
 
 _SIGNS: dict[str, tuple[str, t.Role]] = {"well": ("check", "success"), "note": ("info", "warning"), "trouble": ("alert", "danger")}
 
@@ -25,7 +26,7 @@ class PreflightView(Card):
         self.setAccessibleName("What it takes")
         head = row(spacing=t.SPACE_M)
         self._icon = IconLabel("clock", "muted")
-        self.cost = Label("Working out what it takes…", strong=True, wrap=True)
+        self.cost = TermLabel("Working out what it takes…", strong=True, wrap=True)
         self.measure = Button("How long?", icon="clock")
         self.measure.setToolTip("Measure once how fast this computer is with this model: a minute or so")
         self.measure.clicked.connect(self.measureAsked)
@@ -98,7 +99,7 @@ def _finding(finding: Finding) -> QWidget:
     icon, tone = _SIGNS[finding.state]
     line.addWidget(IconLabel(icon, tone, t.ICON_SMALL))
     said = column(spacing=2)
-    said.addWidget(Label(finding.sentence, wrap=True))
+    said.addWidget(TermLabel(finding.sentence, wrap=True))
     if finding.remedy and finding.state != "well":
         said.addWidget(caption(finding.remedy, wrap=True))
     line.addLayout(said, 1)

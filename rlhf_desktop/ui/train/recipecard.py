@@ -10,7 +10,7 @@ from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.wording import Recipe
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import Card, Meter, row
-from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, Label, caption
+from rlhf_desktop.ui.widgets.text import ElidedLabel, IconLabel, caption
 
 
 class RecipeCard(Card):
@@ -25,11 +25,11 @@ class RecipeCard(Card):
         self.setAccessibleName(recipe.title)
         head = row()
         head.addWidget(IconLabel(recipe.icon, "muted"))
-        head.addWidget(Label(recipe.title, "answer", strong=True), 1)
+        head.addWidget(TermLabel(recipe.title, "answer", strong=True), 1)
         self.body.addLayout(head)
         self._technical = term_caption(recipe.technical)
         self.body.addWidget(self._technical)
-        self._sentence = Label(recipe.sentence, wrap=True)
+        self._sentence = TermLabel(recipe.sentence, wrap=True)
         self._sentence.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.body.addWidget(self._sentence)
         self._meter = Meter(f"{recipe.title}: feedback")

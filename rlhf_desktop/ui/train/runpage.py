@@ -10,7 +10,7 @@ from rlhf_desktop.jobs.runfolder import RunCondition
 from rlhf_desktop.operations.outlook import Outcome
 from rlhf_desktop.ui import words
 from rlhf_desktop.ui.frame import keymap
-from rlhf_desktop.ui.help.termlabel import term_caption
+from rlhf_desktop.ui.help.termlabel import TermLabel, term_caption
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import Theme
 from rlhf_desktop.ui.train.aboutrun import AboutRun
@@ -24,7 +24,7 @@ from rlhf_desktop.ui.train.statechip import StateChip
 from rlhf_desktop.ui.train.wording import CHARTS, LIVE, OBEYING, RECIPES, STATES, Chart
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.surfaces import ConfirmRow, Notice, Page, clear, column, row, widgets_in
-from rlhf_desktop.ui.widgets.text import Label, title
+from rlhf_desktop.ui.widgets.text import title
 from rlhf_desktop.ui.widgets.written import WrittenCard
 
 _TRIED = ("done", "stopped")  # states that leave something to chat with
@@ -117,8 +117,8 @@ class RunPage(Page):
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setAccessibleName("Progress of this run")
-        self._facts = Label("", tone="muted", wrap=True)
-        self.name = Label(self._config.title, "heading")
+        self._facts = TermLabel("", tone="muted", wrap=True)
+        self.name = TermLabel(self._config.title, "heading")
         name = row(spacing=t.SPACE_M)
         name.addWidget(self.name)
         name.addWidget(self.chip, 1)

@@ -10,6 +10,7 @@ from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.recipes import Algorithm
 from rlhf_desktop.core.runs import AdapterRef
 from rlhf_desktop.operations.preflight import Preflight
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train import plan
 from rlhf_desktop.ui.train.lineage import LineageStrip
@@ -20,7 +21,7 @@ from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
 from rlhf_desktop.ui.widgets.fields import Form, choice
 from rlhf_desktop.ui.widgets.saved_state import KeptForm, Values
 from rlhf_desktop.ui.widgets.surfaces import Card, Notice, row
-from rlhf_desktop.ui.widgets.text import Label, caption, heading
+from rlhf_desktop.ui.widgets.text import caption, heading
 
 _SETTLE_MS = 250  # after the last change, before what it takes is worked out
 _START, _STARTING = "Start", "Checking and starting…"
@@ -56,7 +57,7 @@ class StartPanel(Card):
         self.setAccessibleName(f"Start: {recipe.title}")
         self.body.setSpacing(t.SPACE_L)
         self.body.addWidget(heading(recipe.title))
-        self.body.addWidget(Label(recipe.sentence, tone="muted", wrap=True))
+        self.body.addWidget(TermLabel(recipe.sentence, tone="muted", wrap=True))
         self._start = _adapter_box("Start from", policies, f"{base_name} as it is", current)
         self._reward = _adapter_box("Reward model", rewards, "", None)
         self._name = QLineEdit()

@@ -3,10 +3,11 @@
 from PySide6.QtWidgets import QFrame, QWidget
 
 from rlhf_desktop.core.runs import RunState
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.train.wording import HUNG, OBEYING, SLOW, STATES
 from rlhf_desktop.ui.widgets.surfaces import row
-from rlhf_desktop.ui.widgets.text import IconLabel, Label
+from rlhf_desktop.ui.widgets.text import IconLabel
 
 
 class StateChip(QFrame):
@@ -16,7 +17,7 @@ class StateChip(QFrame):
         super().__init__(parent)
         across = row(self, 0, t.SPACE_XS)
         self._icon = IconLabel("clock", "muted", t.ICON_SMALL)
-        self.word = Label("", strong=True)
+        self.word = TermLabel("", strong=True)
         across.addWidget(self._icon)
         across.addWidget(self.word)
         across.addStretch(1)

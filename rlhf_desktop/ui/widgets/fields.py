@@ -4,8 +4,8 @@ from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QDoubleSpinBox, QFormLayout, QLayout, QLineEdit, QSpinBox, QWidget
 
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
-from rlhf_desktop.ui.widgets.text import Label
 
 _MOST_ROWS = 12  # of a drop-down list; more are scrolled
 
@@ -109,7 +109,7 @@ class Form(QFormLayout):
 
     def add(self, name: str, field: QWidget | QLayout) -> None:
         """Add a row."""
-        label = Label(name)
+        label = TermLabel(name)
         label.setMinimumHeight(self._height)
         label.setAlignment(Qt.AlignmentFlag.AlignVCenter if self._height else Qt.AlignmentFlag.AlignTop)
         self.addRow(label, field)

@@ -23,6 +23,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QMessageBox, QSizePolicy, QTextBrowser, QToolTip, QWidget
 
 from rlhf_desktop.core.offline import is_offline
+from rlhf_desktop.ui.help.asking import offer_help
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.style import current
 
@@ -199,6 +200,7 @@ def ask_to_open(url: QUrl, why: str, parent: QWidget | None) -> None:
     question.addButton(QMessageBox.StandardButton.Cancel)
     question.buttonClicked.connect(lambda pressed: opening is not None and pressed is opening and QDesktopServices.openUrl(url))
     question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    offer_help(question, parent)
     question.open()
 
 

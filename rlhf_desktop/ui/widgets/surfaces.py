@@ -17,11 +17,12 @@ from PySide6.QtWidgets import (
 )
 from shiboken6 import isValid
 
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.growing import keep_grown
 from rlhf_desktop.ui.widgets.buttons import Button
-from rlhf_desktop.ui.widgets.text import IconLabel, Label, caption, heading, restyle
+from rlhf_desktop.ui.widgets.text import IconLabel, caption, heading, restyle
 
 _A_MOMENT_MS = 300
 
@@ -146,7 +147,7 @@ class EmptyState(QWidget):
         box.addWidget(IconLabel(icon, "muted", t.ICON_LARGE), 0, centre)
         self._title = heading(title)
         box.addWidget(self._title, 0, centre)
-        words = Label(lines, "body", "muted", wrap=True)
+        words = TermLabel(lines, "body", "muted", wrap=True)
         words.setAlignment(centre)
         words.ensurePolished()
         words.setFixedWidth(t.SIDEBAR_WIDTH * 2 - t.SPACE_XXL * 2)
@@ -224,7 +225,7 @@ class Notice(QFrame):
         self.setProperty("kind", "notice")
         across = row(self, t.SPACE_M, t.SPACE_M)
         self._picture = IconLabel(icon, tone)
-        self.words = Label(text, wrap=True)
+        self.words = TermLabel(text, wrap=True)
         self.button = Button(button or "OK", "normal")
         self.button.clicked.connect(self.acted)
         across.addWidget(self._picture, 0, Qt.AlignmentFlag.AlignTop)
@@ -252,7 +253,7 @@ class ConfirmRow(QFrame):
         super().__init__(parent)
         self.setProperty("kind", "notice")
         across = row(self, t.SPACE_S, t.SPACE_S)
-        across.addWidget(Label(question, wrap=True), 1)
+        across.addWidget(TermLabel(question, wrap=True), 1)
         self.yes, self.no = Button(yes, "danger", icon), Button(no)
         for button in (self.yes, self.no):
             button.clicked.connect(self.hide)

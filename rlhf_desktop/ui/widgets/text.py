@@ -2,28 +2,21 @@
 
 import unicodedata
 from html import escape
-from typing import Literal
 
 from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QTextDocument
 from PySide6.QtGui import Qt as QtGuiNames  # has what the other lacks
 from PySide6.QtWidgets import QLabel, QWidget
 
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import icons
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.theme.growing import is_growth
+from rlhf_desktop.ui.widgets.label import Label, Size, restyle
 
-Size = Literal["caption", "body", "answer", "heading", "title"]
+__all__ = ["Label", "Size", "restyle"]
+
 _BETWEEN = " · "
-
-
-def restyle(widget: QWidget, **properties: object) -> None:
-    """Set properties the stylesheet selects on, and have it look again."""
-    for name, value in properties.items():
-        widget.setProperty(name, value)
-    widget.style().unpolish(widget)
-    widget.style().polish(widget)
-    widget.update()
 
 
 def plain_tip(text: str) -> str:
@@ -57,44 +50,19 @@ def align_as_written(document: QTextDocument) -> None:
     document.contentsChanged.connect(align)
 
 
-class Label(QLabel):
-    """Plain text in a type size and tone of the theme."""
-
-    def __init__(
-        self,
-        text: str = "",
-        size: Size = "body",
-        tone: str = "",
-        strong: bool = False,
-        wrap: bool = False,
-        parent: QWidget | None = None,
-    ) -> None:
-        super().__init__(parent)
-        self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setText(text)
-        self.setWordWrap(wrap)
-        self.setProperty("type", size)
-        self.setProperty("tone", tone)
-        self.setProperty("strong", strong)
-
-    def set_tone(self, tone: str) -> None:
-        """Change the colour to that of a role ("muted", "danger", …)."""
-        restyle(self, tone=tone)
-
-
 def title(text: str) -> Label:
     """A page's one title."""
     return Label(text, "title")
 
 
 def heading(text: str) -> Label:
-    """A section's heading."""
-    return Label(text, "heading")
+    """A section's heading. Its technical words lead to the glossary."""
+    return TermLabel(text, "heading")
 
 
 def caption(text: str, wrap: bool = False) -> Label:
-    """Small quiet text."""
-    return Label(text, "caption", "muted", wrap=wrap)
+    """Small quiet text; where it explains, over several lines, its technical words lead to the glossary."""
+    return (TermLabel if wrap else Label)(text, "caption", "muted", wrap=wrap)
 
 
 class ElidedLabel(Label):

@@ -85,7 +85,7 @@ def test_presets_say_what_is_asked_and_what_works_offline(cli):
     assert "Which of two answers is better" in said.out
     assert "Works offline" in said.out
     assert [known["preset"] for known in cli("projects", "presets", "--json").json["presets"]] == [
-        "support", "safety", "summaries", "blank",
+        "support", "safety", "summaries", "clinical", "blank",
     ]  # fmt: skip
 
 

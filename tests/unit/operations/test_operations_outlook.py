@@ -24,7 +24,7 @@ def test_the_way_through_the_first_round(loop):
     assert (loop.next.kind, loop.next.sentence) == ("judge", "Next: compare a few answers")
     loop.judge(40)
     there = loop.outlook.amounts["reward"]
-    assert loop.next.sentence == f"Next: {there.have} of 100 comparisons; judge about {there.more} more, then train"
+    assert loop.next.sentence == f"Next: {there.have} of 100 comparisons; about {there.more} more judgements, then train"
     loop.judge(100)
     assert (loop.next.kind, loop.next.algorithm) == ("train", "reward")
     waiting = loop.begin()

@@ -53,3 +53,17 @@ def test_words_are_found_in_titles_and_messages_and_pages_end(store, project, ch
     assert listed(store, project, text="oney b") == chats[3:]
     assert listed(store, project, text="!!") == []
     assert listed(store, store.projects.create("Other"), text="briefly") == []
+
+
+def test_the_words_of_a_deleted_turn_and_of_what_follows_find_nothing_until_they_are_back(store, project, chats):
+    tree = store.conversations.tree(chats[0])
+    question, answer = tree.active_path()
+    store.conversations.delete_turn(answer.id)
+    assert listed(store, project, text="briefly") == chats[:0:-1]
+    assert listed(store, project, text="printers") == [chats[0]], "the question is there still, and so is the title"
+    store.conversations.rename(chats[0], "Something")
+    store.conversations.delete_turn(question.id)
+    assert listed(store, project, text="printers") == []
+    for message in (answer.id, question.id):
+        store.conversations.delete_turn(message, False)
+    assert listed(store, project, text="printers") == [chats[0]]
