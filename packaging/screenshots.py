@@ -18,6 +18,7 @@ import screenshot_content as content  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 from screenshot_chat import CHAT_SCENES  # noqa: E402
 from screenshot_feedback import FEEDBACK_SCENES  # noqa: E402
+from screenshot_locked import LOCKED_SCENES, LOCKED_WINDOWS  # noqa: E402
 from screenshot_studio import Scene, Studio  # noqa: E402
 
 from rlhf_desktop.core.files import write_json  # noqa: E402
@@ -226,6 +227,7 @@ SCENES: dict[str, Scene] = {
     "models-publish": _publish,
     "settings": _room("settings"),
     "settings-devices": _devices,
+    **LOCKED_SCENES,
     "palette": _palette,
     "keys": _keys,
     "welcome": _welcome,
@@ -250,7 +252,8 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="of the text, for instance 1.5")
     asked = parser.parse_args()
     width, height = (int(part) for part in asked.size.split("x"))
-    wanted = [name for name in SCENES if not asked.only or any(name.startswith(part) for part in asked.only.split(","))]
+    parts = asked.only.split(",")
+    wanted = [name for name in (*SCENES, *LOCKED_WINDOWS) if not asked.only or any(name.startswith(part) for part in parts)]
     asked.out.mkdir(parents=True, exist_ok=True)
     suffix = "" if asked.scale == 1 else f"-{asked.scale:.0%}".replace("%", "")
     app = QApplication([])
@@ -259,12 +262,18 @@ def main() -> None:
         studio = Studio(app, Path(folder) / "workspace", (width, height), asked.scale)
         try:
             for name in wanted:
-                SCENES[name](studio)
+                window = studio.window
+                if name in SCENES:
+                    SCENES[name](studio)
+                else:
+                    window = LOCKED_WINDOWS[name](studio)
+                    window.resize(width, height)
+                    window.show()
                 for mode in ("light", "dark"):
                     studio.theme.set_mode(mode)
                     studio.settle()
                     studio.show_loaded()
-                    studio.window.grab().save(str(asked.out / f"{name}-{asked.size}{suffix}-{mode}.png"))
+                    window.grab().save(str(asked.out / f"{name}-{asked.size}{suffix}-{mode}.png"))
                     print(f"{name} {mode}", flush=True)
         finally:
             studio.close()

@@ -54,6 +54,9 @@ class Session(QObject):
     conversationRequested = Signal(str)  # show this conversation (Chat listens)
     sampleProjectRequested = Signal()  # make or open the sample project (Train listens)
     welcomeRequested = Signal()
+    lockRequested = Signal()  # close this window and ask for the passphrase
+    encryptionRequested = Signal(object)  # an EncryptionRequest: close this window and carry it out
+    lockAfterChosen = Signal(int)  # minutes without use; 0: never
     restoreRequested = Signal()  # close this window and restore a backup
     judgementRestored = Signal(object)  # a Judgement that counts again: nobody need judge its answers now
     undoRequested = Signal()  # Ctrl+Z, when no toast offers an undo

@@ -81,7 +81,7 @@ class BundleCard(Card):
     def _make_undo(self) -> QWidget:
         self.last = QWidget()
         across = row(self.last)
-        self._last_words = Label("", "caption", wrap=True)
+        self._last_words = TermLabel("", "caption", wrap=True)
         self.undo = Button("Undo merge", icon="undo")
         across.addWidget(self._last_words, 1)
         across.addWidget(self.undo)

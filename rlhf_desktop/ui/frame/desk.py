@@ -435,6 +435,9 @@ class Desk(QObject):
             Command("Add a model", "models", self._add_model, aliases=_ADDING),
             *finding.spots(self._brought),
             Command("A first round in three steps", "book", self.first_round.show, aliases="tutorial, tour, getting started"),
+            Command(
+                "Lock this workspace", "lock", session.lockRequested.emit, keymap.shown("lock"), "encrypt, passphrase, password"
+            ),
             Command("Restart the model", "refresh", self._context.chat.restart),
             Command("Show the welcome page", "info", session.welcomeRequested.emit),
         ]

@@ -32,6 +32,7 @@ class Spot:
 SPOTS: tuple[Spot, ...] = (
     Spot("Your name and role", "settings", "Who you are", aliases="who am i, user, account, annotator, rater"),
     Spot("Offline, and what is ever sent", "settings", "Privacy", aliases="offline, network, internet, telemetry, privacy"),
+    Spot("Encryption and passphrase", "settings", "Encryption", aliases="encrypt, password, passphrase, lock, sqlcipher, at rest"),
     Spot("Hugging Face token", "settings", "Your Hub token", aliases="hub token, password, login, api key, gated"),
     Spot("Appearance", "settings", "Appearance", aliases="theme, colours, colors, night mode, font size, text size"),
     Spot(

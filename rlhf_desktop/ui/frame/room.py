@@ -64,6 +64,13 @@ class ChatPlaces(Room, Protocol):
 class LabelPlaces(Room, Protocol):
     """Where in Label other parts of the window lead."""
 
+    @property
+    def judges(self) -> bool:
+        """Whether somebody is judging from the queue."""
+
+    def go_on(self) -> None:
+        """Judge on as soon as it is known what waits."""
+
     def write_prompts(self, keep_aside: bool) -> None:
         """The page where prompts are added."""
 

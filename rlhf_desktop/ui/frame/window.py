@@ -73,6 +73,7 @@ class Window(QMainWindow):
         context.theme.textSizeChanged.connect(self._keep_text_size)
         keymap.listen(self, "undo", self._undo)
         keymap.listen(self, "redo", context.session.redoRequested.emit)
+        keymap.listen(self, "lock", context.session.lockRequested.emit)
         keymap.listen(self, "quit", self.close)
         self.header.noticesRequested.connect(self.notices.open)
         self.book.changed.connect(lambda: self.header.show_unread(self.book.unread))

@@ -6,11 +6,12 @@ from PySide6.QtWidgets import QApplication, QWidget
 from rlhf_desktop.ui.frame import keymap
 
 
-def offer_help(dialog: QWidget, owner: QWidget) -> None:
+def offer_help(dialog: QWidget, owner: QWidget | None) -> None:
     """Have F1 in a dialog open the page of the room it came from. The dialog stays, and what has the focus in it too.
 
     Args:
         dialog: Not shown yet.
-        owner: The widget of the room that asks.
+        owner: The widget of the room that asks; None: there is no room.
     """
-    keymap.listen(dialog, "help", lambda: QApplication.sendEvent(owner, QWhatsThisClickedEvent("")))
+    if owner is not None:
+        keymap.listen(dialog, "help", lambda: QApplication.sendEvent(owner, QWhatsThisClickedEvent("")))

@@ -48,6 +48,7 @@ PARTS = {
     "EffectsCard": "evaluation#side-effects",
     "ServerCard": "models#6-a-model-that-runs-elsewhere",
     "PrivacyCard": "privacy",
+    "EncryptionCard": "privacy#encryption",
     "DeviceCard": "settings#this-computer",
 }
 RECIPES = {"sft": "trainers#four-ways-to-learn", "reward": "reward-models", "ppo": "trainers#what-ppo-does-in-one-round"}

@@ -138,6 +138,15 @@ class LabelPresenter(QObject):
             self._counted_done = 0
             self._start(self._queue)
 
+    def go_on(self) -> None:
+        """Start a sitting as soon as it is known what waits: the window was closed in one, and has opened again."""
+
+        def known(queue: LabelQueue) -> None:
+            self._counted(queue)
+            self.begin()
+
+        self._count(known)
+
     def restart(self) -> None:
         """The prompts or the protocol have changed: look again, and go on."""
         if self.sitting is None:

@@ -129,6 +129,15 @@ class LabelRoom(QObject):
         """The room."""
         return self._root
 
+    @property
+    def judges(self) -> bool:
+        """Whether somebody is judging from the queue, here or in another room meanwhile."""
+        return self.presenter.sitting is not None
+
+    def go_on(self) -> None:
+        """Judge on as soon as it is known what waits."""
+        self.presenter.go_on()
+
     def focus_place(self) -> QWidget:
         """The board while answers are judged, else no control at all: keys pressed too early do nothing."""
         return self.area.board if self._judges() else self._root

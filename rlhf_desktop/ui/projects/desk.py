@@ -121,10 +121,25 @@ class ProjectDesk(QObject):
             self._window.room("chat").show_conversation(conversation)
         self._window.show_room(room)
 
+    def remember(self) -> None:
+        """The window is about to close and to open again: it goes on where it is now."""
+        self._remember(self._window.current_room or self._room)
+
+    def go_on(self) -> None:
+        """Where `remember` was."""
+        left = self._store.settings.get(_LEFT_AT, {}, self._current.id)
+        conversation = left.get("conversation") or ""
+        if conversation and is_listed(self._store, self._current, conversation):
+            self._window.room("chat").show_conversation(conversation)
+        self._window.show_room(left.get("room", "chat"))
+        if left.get("sitting"):
+            self._window.room("label").go_on()
+
     def _remember(self, room: str) -> None:
         """Where the current project is left."""
         shown = self._window.room("chat").conversation_id
-        self._store.settings.set(_LEFT_AT, {"room": room, "conversation": shown}, self._current.id)
+        sitting = room == "label" and self._window.room("label").judges
+        self._store.settings.set(_LEFT_AT, {"room": room, "conversation": shown, "sitting": sitting}, self._current.id)
 
     # --- the pages
 

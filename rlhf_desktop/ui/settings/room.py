@@ -19,12 +19,16 @@ from rlhf_desktop.core.words import count
 from rlhf_desktop.feedback.conversations import utc_now
 from rlhf_desktop.hub.client import endpoint_address
 from rlhf_desktop.jobs.device import known_device
+from rlhf_desktop.operations import passphrases
 from rlhf_desktop.operations.spelling import NEEDS, OFF, languages
 from rlhf_desktop.store.profiles import Profile
 from rlhf_desktop.ui.context import Context
+from rlhf_desktop.ui.encryption.card import EncryptionCard, change, look
+from rlhf_desktop.ui.encryption.idle import LOCK_AFTER
 from rlhf_desktop.ui.frame import keymap
 from rlhf_desktop.ui.frame.notify import TRAY
 from rlhf_desktop.ui.frame.spelling import SETTING, chosen_language, language_name
+from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.label.ahead import writes_ahead
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.settings.audit import AuditCard
@@ -59,6 +63,7 @@ class SettingsRoom(QObject):
             self._who(),
             self._label(),
             self._privacy(),
+            self._encryption(),
             self._appearance(),
             self._places(),
             self._audit(),
@@ -83,10 +88,12 @@ class SettingsRoom(QObject):
         self._context.tasks.run(self._keeper.get, on_success=self.privacy.show_token, on_failure=self._troubled)
         self.probe(refresh=False)
         self.audit.look()
+        self._look_at_encryption()
 
     def deactivated(self) -> None:
-        """Keep what is being typed."""
+        """Keep what is being typed, and forget passphrases."""
         self._keep_who()
+        self.encryption.forget_typed()
 
     # --- who
 
@@ -169,6 +176,40 @@ class SettingsRoom(QObject):
     def _troubled(self, trouble: AppError) -> None:
         self._context.session.troubled.emit(trouble)
 
+    # --- encryption
+
+    def _encryption(self) -> EncryptionCard:
+        context, session = self._context, self._context.session
+        self.encryption = EncryptionCard(int(context.store.settings.get(LOCK_AFTER, 0)))
+        self.encryption.requested.connect(session.encryptionRequested)
+        self.encryption.lockRequested.connect(session.lockRequested)
+        self.encryption.idleChosen.connect(self._choose_idle)
+        self.encryption.changeRequested.connect(self._change_passphrase)
+        self.encryption.forgetRequested.connect(self._forget_passphrase)
+        return self.encryption
+
+    def _look_at_encryption(self) -> None:
+        self._context.tasks.run(look, self._context.workspace, on_success=self.encryption.show_standing, on_failure=self._troubled)
+
+    def _choose_idle(self, minutes: int) -> None:
+        self._context.store.settings.set(LOCK_AFTER, minutes)
+        self._context.session.lockAfterChosen.emit(minutes)
+
+    def _change_passphrase(self, old: str, new: str) -> None:
+        self._context.tasks.run(
+            change, self._context.workspace, old, new, on_success=self._passphrase_changed, on_failure=self.encryption.show_trouble
+        )
+
+    def _passphrase_changed(self, _none: None) -> None:
+        self.encryption.show_changed()
+        self._context.session.announce("The passphrase is changed. The one before opens nothing here any more.")
+
+    def _forget_passphrase(self) -> None:
+        self._context.tasks.run(
+            passphrases.forget, self._context.workspace,
+            on_success=lambda _none: self._look_at_encryption(), on_failure=self._troubled,
+        )  # fmt: skip
+
     # --- appearance
 
     def _appearance(self) -> Card:
@@ -206,7 +247,7 @@ class SettingsRoom(QObject):
         """Which language is checked; where there is no spell check, what it needs."""
         known, chosen = languages(), self._context.store.settings.get(SETTING)
         if not known:
-            return Label(NEEDS, tone="muted", wrap=True)
+            return TermLabel(NEEDS, tone="muted", wrap=True)
         self.spelling = choice("Spell check")
         for code in (OFF, *known):
             self.spelling.addItem("Off" if code == OFF else language_name(code), code)
