@@ -1,12 +1,12 @@
 """How many small mistakes in the code its tests notice.
 
-    make bench ARGS="mutants [FILE ...] [--sample 50] [--seed 0] [--work build/mutants]"
+    make bench ARGS="mutants [FILE ...] [--sample 50] [--seed 0] [--work build/mutants] [--report] [--keep]"
 
 Each mutant (`mutating`) is tried in a process forked from one that has already imported torch: a tenth of the time of a new one.
 It runs only the tests of its module that reach the changed line, the quickest and the last to have noticed one first, until one
-fails. FOLDER keeps a line a mutant: started again, it goes on where it was; survivors are tried again when a test has changed, all
-when the file has. `mutants_equivalent.json` beside this file lists mutants that change nothing, each with the reason. When every
-file has been tried, a row is appended to results.jsonl.
+fails. The work folder keeps a line a mutant: started again, it goes on where it was; survivors are tried again when a test has
+changed, all when the file has. `mutants_equivalent.json` beside this file lists mutants that change nothing, each with the reason.
+With --keep, a row is appended to results.jsonl.
 
 Why no known tool: mutmut leaves out decorated functions, properties and whatever is at the top of a file, runs all the suite first
 and draws no sample; cosmic-ray starts a process a mutant, and importing torch alone takes longer than the tests.
@@ -196,6 +196,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "mutants")
     parser.add_argument("--report", action="store_true", help="only say what is known")
+    parser.add_argument("--keep", action="store_true", help="append what was found to results.jsonl")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     chosen_targets = [Target(name) for name in args.files] or targets()
@@ -213,8 +214,8 @@ def main() -> int:
     print("\n".join(table(rows)))
     whole = {"bench": "mutants", "sample": args.sample, "seed": args.seed, "files": rows}
     (args.work / "summary.json").write_text(json.dumps(whole, indent=1, ensure_ascii=False), "utf-8")
-    if not args.files and not args.report:
-        keep(whole)
+    if args.keep:
+        keep({**whole, "files": [row for row in rows if row["tried"]]})
     return 0
 
 

@@ -128,7 +128,9 @@ def test_a_damaged_folder_does_not_hide_the_others(workspace: Workspace) -> None
     RunFolder.create(workspace, make_config("good"), ROWS)
     bad.config_file.write_text("{")
     assert [(s.title, s.state) for s in queue.runs()] == [("good", "queued"), (bad.id, "failed")]
-    assert "damaged" in queue.runs()[1].message
+    damaged = queue.runs()[1]
+    assert "damaged" in damaged.message
+    assert [damaged.slow, damaged.hung, damaged.resumable, damaged.archived] == [False] * 4
 
 
 def test_a_cancelled_run_keeps_nothing_and_cannot_go_on(workspace: Workspace) -> None:
@@ -256,12 +258,14 @@ def test_a_complete_run_is_not_resumed(workspace: Workspace) -> None:
     assert (run.asked(), queue.started, run.status().state) == (None, 0, "done")
 
 
-def test_what_is_submitted_is_queued_and_somebody_is_to_work_on_it(workspace: Workspace) -> None:
-    queue = Unsupervised(workspace)
+def test_what_is_submitted_is_queued_and_somebody_is_to_work_on_it(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue, sealed = Unsupervised(workspace), []
+    monkeypatch.setattr(queue_module, "seal_run", sealed.append)
     run = queue.submit(make_config("Kind answers"), ROWS)
     assert (run.status().state, queue.started) == ("queued", 1)
     queue.remove_from_queue(run)
     assert (run.status().state, run.status().message, run.status().hint) == ("stopped", "Taken out of the queue.", "")
+    assert sealed == [run]
 
 
 @pytest.mark.parametrize(
