@@ -36,6 +36,7 @@ if sys.platform == "win32":
 else:
     NO_WINDOW = _APART = _OUT_OF_JOB = 0
 _PR_SET_DUMPABLE = 4
+_WHOLE_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP of pidfd_send_signal(2)
 _SUSPENDED = 0x4  # Windows' CREATE_SUSPENDED
 _KINDNESS = 10  # as `nice` says it
 _PAUSES_S = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0, 1.0)
@@ -271,6 +272,49 @@ def kill_group(pid: int) -> None:
         return
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def end_process(ref: ProcessRef | None) -> bool:
+    """Kill this very process and its group. Returns whether it was still there.
+
+    Where there are pidfds (Linux), one is opened before the process is looked at: from then on it means that process, although its
+    number may pass to another. Elsewhere a moment stays between looking and killing.
+    """
+    if ref is None or not 0 < ref.pid < 2**31:
+        return False
+    with _held(ref.pid) as pidfd:
+        if not is_alive(ref):
+            return False
+        if pidfd is None or not _signal_group(pidfd):
+            kill_group(ref.pid)
+        return True
+
+
+@contextlib.contextmanager
+def _held(pid: int) -> Iterator[int | None]:
+    """A pidfd of a process, where the system has them."""
+    pidfd = None
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # gone, or an old kernel
+            pidfd = os.pidfd_open(pid)
+    try:
+        yield pidfd
+    finally:
+        if pidfd is not None:
+            os.close(pidfd)
+
+
+def _signal_group(pidfd: int) -> bool:
+    """Kill a process's whole group by its pidfd, as Linux can since 6.9. False: its number has to do, while it is its own."""
+    if sys.platform == "linux":
+        try:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL, None, _WHOLE_GROUP)
+            return True
+        except ProcessLookupError:  # it is gone, and its number may be another's
+            return True
+        except OSError:
+            return False
+    return False
 
 
 def _kill_tree(pid: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.platform import is_alive, kill_group
+from rlhf_desktop.core.platform import end_process, is_alive
 from rlhf_desktop.jobs.queue import needs_work, run_folders
 from rlhf_desktop.jobs.runfolder import RunFolder
 
@@ -59,4 +59,4 @@ def end_now(run: RunFolder) -> None:
     if not run.state().hung:
         raise BadInput("This run's process still works, only slowly.", "Press Pause or Stop: it will, after its step.")
     run.append_control("pause")  # so that it is not blamed on the memory, and nobody starts it again
-    kill_group(worker.pid)
+    end_process(worker)

@@ -287,3 +287,48 @@ def test_a_clock_that_was_set_makes_no_living_process_look_dead(step_s):
 
 def test_a_process_noted_by_an_earlier_version_is_still_known():
     assert is_alive(process_ref().model_copy(update={"boot": "", "ticks": 0}))
+
+
+FAMILY = "import subprocess, sys; c = subprocess.Popen(['sleep', '60']); print(c.pid, flush=True); c.wait()"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a job does it there")
+@pytest.mark.parametrize("group_signal", [True, False], ids=["by the group's pidfd", "without one"])
+def test_a_process_is_ended_with_its_group_and_only_it(monkeypatch, group_signal) -> None:
+    if not group_signal:
+        monkeypatch.setattr(platform, "_WHOLE_GROUP", 1 << 20)  # a kernel that knows no such flag
+    process = subprocess.Popen([sys.executable, "-c", FAMILY], stdout=subprocess.PIPE, process_group=0)
+    assert process.stdout
+    child = psutil.Process(int(process.stdout.readline()))
+    ref = platform.process_ref(process.pid)
+    assert ref is not None
+    for other in (
+        ref.model_copy(update={"ticks": ref.ticks + 1, "start_time": ref.start_time + 9}),
+        ref.model_copy(update={"pid": -1}),
+    ):
+        assert not platform.end_process(other)
+    assert process.poll() is None
+    assert platform.end_process(ref)
+    assert process.wait(30) == -signal.SIGKILL
+    psutil.wait_procs([child], timeout=30)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    assert not platform.end_process(ref)
+    process.stdout.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="there are no pidfds here")
+def test_a_number_that_passed_to_another_process_is_left_alone(monkeypatch) -> None:
+    """Between the look and the kill the process ends and its number is somebody else's."""
+    process = subprocess.Popen(["sleep", "60"], process_group=0)
+    ref = platform.process_ref(process.pid)
+    killed: list[int] = []
+
+    def look(asked) -> bool:
+        process.kill()
+        process.wait()
+        return True
+
+    monkeypatch.setattr(platform, "is_alive", look)
+    monkeypatch.setattr(os, "killpg", lambda pid, _: killed.append(pid))
+    assert platform.end_process(ref)
+    assert killed == []
