@@ -183,6 +183,16 @@ ROWS = (
         alone=True,
     ),
     Row(
+        "soak-day",
+        "a day in the real window: conversations, rooms, projects, backups and runs on a tiny model",
+        "hours",
+        "tests/trust/test_trust_soak.py::test_a_day_of_chats_rooms_projects_backups_and_runs_leaves_nothing_behind",
+        short=6,
+        full=24,
+        may=_SOAKED,
+        alone=True,
+    ),
+    Row(
         "hostile-texts",
         "answers written to stop the window: nested, endless, a thousand columns wide, pointing everywhere",
         "texts",

@@ -63,5 +63,5 @@ class Soak:
 
 
 def kinds() -> Counter[str]:
-    """Widgets by class: for who looks for a leak."""
-    return Counter(type(widget).__name__ for widget in QApplication.allWidgets())
+    """Qt's objects by class, and slots kept alive: for who looks for a leak."""
+    return Counter(type(each).__name__ for each in gc.get_objects() if isinstance(each, QObject))

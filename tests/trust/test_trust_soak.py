@@ -33,3 +33,13 @@ def test_thousands_of_items_leave_nothing_behind(tmp_path, trust):
     trust.tried = len(trust.numbers)
     for name, value in found["growth"].items():
         trust.measured(GROWN[name], value)
+
+
+@pytest.mark.slow
+@pytest.mark.trust("soak-day", 6)
+@pytest.mark.timeout(14_000)
+def test_a_day_of_chats_rooms_projects_backups_and_runs_leaves_nothing_behind(tmp_path, trust):
+    found = soaked("soak_day.py", len(trust.numbers), tmp_path=tmp_path)
+    trust.tried = found["done"]
+    for name, value in found["growth"].items():
+        trust.measured(GROWN[name], value)
