@@ -35,7 +35,9 @@ def rows(tmp_path) -> Path:
 
 
 @pytest.mark.slow
-def test_no_word_is_on_disk_after_a_real_run(cli, tmp_path):
+@pytest.mark.trust("canaries", 50)
+def test_no_word_is_on_disk_after_a_real_run(cli, tmp_path, trust):
+    trust.tried = len(WORDS)
     source = rows(tmp_path)
     assert cli("feedback", "import", source, *given(tmp_path))["demonstrations"] == 40
     source.unlink()

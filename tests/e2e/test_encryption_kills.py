@@ -19,7 +19,6 @@ from rlhf_desktop.store.encrypting import is_plain
 from tests.encrypted import OTHER, PASSPHRASE, cheap_kdf, forget_all, holding
 
 SECRET = "Zaborowska"
-KILLS = [8, pytest.param(50, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(autouse=True)
@@ -84,10 +83,11 @@ def check(workspace) -> None:
     assert set(held.values()) == {1}
 
 
-@pytest.mark.parametrize("kills", KILLS)
-def test_one_of_the_two_passphrases_opens_everything(workspace, kills):
+@pytest.mark.trust("passphrase-kills", 6)
+@pytest.mark.timeout(3600)
+def test_one_of_the_two_passphrases_opens_everything(workspace, trust):
     encrypting.create(workspace, PASSPHRASE)
-    chance, present = random.Random(kills), PASSPHRASE
+    numbers, present = trust.share(0, 2), PASSPHRASE
 
     def change(say):
         old = present
@@ -97,8 +97,9 @@ def test_one_of_the_two_passphrases_opens_everything(workspace, kills):
             encrypting.change(workspace, old, new)
             old = new
 
-    for _ in range(kills):
-        killed(change, chance)
+    for number in numbers:
+        killed(change, random.Random(number))
+        trust.tried += 1
         (present,) = opened_by(workspace)  # never both, and never none
         encrypting.unlock(workspace, present)
         assert header_file(workspace.root).read_bytes() == header_copy(workspace.root).read_bytes()
@@ -106,10 +107,9 @@ def test_one_of_the_two_passphrases_opens_everything(workspace, kills):
     assert holding(workspace.root, SECRET) == []
 
 
-@pytest.mark.parametrize("kills", KILLS)
-def test_encrypting_and_removing_lose_nothing_and_are_finished(workspace, kills):
-    chance = random.Random(kills)
-
+@pytest.mark.trust("passphrase-kills", 6)
+@pytest.mark.timeout(3600)
+def test_encrypting_and_removing_lose_nothing_and_are_finished(workspace, trust):
     def there_and_back(say):
         while True:
             if encrypting.status(workspace).encrypted:
@@ -118,8 +118,9 @@ def test_encrypting_and_removing_lose_nothing_and_are_finished(workspace, kills)
                 encrypting.create(workspace, PASSPHRASE, say)
             say()
 
-    for _ in range(kills):
-        killed(there_and_back, chance)
+    for number in trust.share(1, 2):
+        killed(there_and_back, random.Random(number))
+        trust.tried += 1
         encrypting.unlock(workspace, PASSPHRASE)
         status = encrypting.status(workspace)
         assert status.state in ("", "on")

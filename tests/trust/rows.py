@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 LOST, DRAFTS, DAMAGED, LEFT = "judgements lost", "drafts lost", "damaged", "files left over"
 WORDS = "files with erased words"
+OUT, KNOWN_OUT = "got out", "got out below Python, as the guide says"
+OPENED = "opened"
 OTHER_MODEL = "other models than without a kill"
 STALL = "ms of standing still at most"
 HALF, STUCK = "half done", "not working again"
@@ -202,6 +204,48 @@ ROWS = (
         may={STALL: 200},
         portion=2500,
         alone=True,
+    ),
+    Row(
+        "markdown-opens",
+        "images and links in answers that point at files, pipes and addresses, watched with strace",
+        "forms",
+        "tests/trust/test_trust_markdown.py",
+        short=14,
+        full=14,
+        may={OPENED: 0},
+    ),
+    Row(
+        "ways-out",
+        "ways out of the computer while offline, in window, command line and worker; packets counted",
+        "ways",
+        "tests/trust/test_trust_ways_out.py::test_nothing_leaves",
+        short=120,
+        full=120,
+        may={OUT: 0, KNOWN_OUT: 9},
+    ),
+    Row(
+        "other-users",
+        "another user of the computer who tries every file and looks at every process",
+        "rounds",
+        "tests/trust/test_trust_other_users.py",
+        short=2,
+        full=2,
+    ),
+    Row(
+        "passphrase-kills",
+        "kill −9 while a passphrase is changed, a workspace encrypted, or its encryption removed",
+        "kills",
+        "tests/e2e/test_encryption_kills.py",
+        short=20,
+        full=100,
+    ),
+    Row(
+        "canaries",
+        "words in an encrypted workspace, looked for in every file after real runs",
+        "words",
+        "tests/e2e/test_encrypted_loop_tiny.py",
+        short=50,
+        full=50,
     ),
 )
 

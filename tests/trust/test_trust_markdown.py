@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rlhf_desktop.operations.report_pages import Answers, Paragraph, Report, Section, Table, write_report
+from tests.trust.rows import OPENED
 
 ROOT = Path(__file__).parents[2]
 FORMS = (
@@ -59,8 +60,9 @@ open("/dev/zero").close()
 """
 
 
+@pytest.mark.trust("markdown-opens", 1)
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_no_form_opens_a_file_or_an_address_wherever_it_is_shown(tmp_path):
+def test_no_form_opens_a_file_or_an_address_wherever_it_is_shown(tmp_path, trust):
     picture = tmp_path / "canary-picture.png"
     picture.write_bytes(bytes.fromhex("89504e470d0a1a0a"))
     os.mkfifo(f"{picture}.fifo")
@@ -75,7 +77,9 @@ def test_no_form_opens_a_file_or_an_address_wherever_it_is_shown(tmp_path):
     calls = [line for line in log.read_text("utf-8", "replace").splitlines() if "exec" not in line]
     assert any("/dev/null" in line for line in calls)
     assert any("/dev/zero" in line for line in calls)
-    assert [line for line in calls if re.search(r"canary|AF_INET|AF_NETLINK", line)] == []
+    trust.tried = len(FORMS)
+    for line in (line for line in calls if re.search(r"canary|AF_INET|AF_NETLINK", line)):
+        trust.found(OPENED, line)
 
 
 class Addresses(HTMLParser):

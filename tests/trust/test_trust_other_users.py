@@ -86,8 +86,10 @@ def line(place: Path) -> CommandLine:
     return CommandLine(place / "workspace", model="tiny", environment=environment)
 
 
+@pytest.mark.trust("other-users", 1)
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a user's folders to that user")
-def test_nobody_else_reads_what_is_judged_exported_or_backed_up(place):
+def test_nobody_else_reads_what_is_judged_exported_or_backed_up(place, trust):
+    trust.tried = 1
     cli = line(place)
     examples = write_examples(place / "out" / "examples.jsonl", 6)
     examples.chmod(0o644)
@@ -101,8 +103,10 @@ def test_nobody_else_reads_what_is_judged_exported_or_backed_up(place):
 
 
 @pytest.mark.slow
+@pytest.mark.trust("other-users", 1)
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a user's folders to that user")
-def test_nobody_else_reads_a_whole_round_nor_sees_words_among_the_processes(place, tiny_model):
+def test_nobody_else_reads_a_whole_round_nor_sees_words_among_the_processes(place, tiny_model, trust):
+    trust.tried = 1
     trace = place / "out" / "started"
     tracing = ["strace", "-f", "-qq", "-s", "20000", "-e", "trace=execve", "-o", str(trace)] if shutil.which("strace") else []
     cli, out = line(place), place / "out"

@@ -1,6 +1,7 @@
 """`make trust`: what falls short fails and is named, what was not tried is not called well, what was done is not done again."""
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -72,6 +73,7 @@ def test_what_ended_well_on_this_code_is_not_done_again(tool, tmp_path):
 def test_a_row_without_a_test_ends_with_1(tool, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tool, "BUILD", tmp_path)
     monkeypatch.setattr(tool, "ROWS", (ROW,))
+    monkeypatch.setattr(tool, "_command", lambda _: [sys.executable, "-S", "-c", "raise SystemExit(4)"])  # as pytest without a test
     assert tool.main([]) == 1
     assert "kills of something: not run" in capsys.readouterr().out
     assert tool.main(["other"]) == 2
