@@ -1,6 +1,7 @@
 """The Models room with a Hub on loopback: search, download, export, publish; and what it says offline."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from rlhf_desktop.hub import tokens
 from rlhf_desktop.ui.models import room as models_room
 from rlhf_desktop.ui.models import share as share_module
 from rlhf_desktop.ui.models.cards import BaseCard
-from rlhf_desktop.ui.models.panels import ExportPanel, PublishPanel
+from rlhf_desktop.ui.models.panels import ExportPanel, NotesRow, PublishPanel
 from rlhf_desktop.ui.models.room import ModelsRoom
 from tests.hostile import make_adapter
 from tests.hub_server import WRITER, HubServer
@@ -275,6 +276,24 @@ def test_export_in_place(qtbot, room, card, tmp_path, monkeypatch):
     assert room.written.next.text() == "Use it so."
     assert asked[0][3:] == ("gguf", tmp_path / "out")
     assert room.sharing.panel is None
+
+
+def test_notes_opened_while_the_keyring_is_asked_stay_open(qtbot, room, card, monkeypatch):
+    go_on, told = threading.Event(), []
+    monkeypatch.setattr(room._hub.keeper, "get", lambda: go_on.wait(60) and None)
+    run = room._context.tasks.run
+
+    def watched(work, *arguments, on_success=None, **others):
+        return run(work, *arguments, on_success=lambda found: (on_success(found), told.append(found)), **others)
+
+    monkeypatch.setattr(room._context.tasks, "run", watched)
+    next(iter(card.lines.values())).asked.emit("publish")
+    card.line.asked.emit("notes")
+    notes = room.sharing.panel
+    assert isinstance(notes, NotesRow)
+    go_on.set()
+    qtbot.waitUntil(lambda: told == [None])
+    assert room.sharing.panel is notes
 
 
 def test_publishing_shows_exactly_what_goes_and_sends_just_that(qtbot, room, card, server):

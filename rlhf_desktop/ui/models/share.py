@@ -50,6 +50,7 @@ class Sharing(QObject):
         self.engines = EngineChoice(context, say, self)
         self.engines.done.connect(self._engine_chosen)
         self._plan: PushPlan | None = None
+        self._opened = 0  # the number of the panel asked for last
         self._asked = Asked()
         self.sending = LongWork("publishing", "Publish again: what has arrived is not sent twice.", self)
         self.sending.progressed.connect(self._reached)
@@ -58,6 +59,7 @@ class Sharing(QObject):
 
     def open(self, what: str, line: ModelLine, model: LibraryModel, entry: AdapterEntry | None) -> None:
         """Open "export", "publish", "engine" or "notes" under a line."""
+        self._opened += 1
         if self._line is not None:
             self._line.open_below(None)  # the room is not read again: the line must live
         name = entry.ref.name if entry else model.name
@@ -77,9 +79,12 @@ class Sharing(QObject):
             self._place(line, notes)
 
     def _open_publish(self, line: ModelLine, entry: AdapterEntry) -> None:
-        """The keyring may take its time."""
+        """The keyring may take its time: another panel may be asked for meanwhile."""
+        number = self._opened
 
         def show(token: Secret | None) -> None:
+            if number != self._opened:
+                return
             panel = PublishPanel(entry.ref.name, self._context.session.network, token is not None)
             panel.previewed.connect(lambda: self.preview(entry))
             panel.published.connect(self.publish)
