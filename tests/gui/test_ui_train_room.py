@@ -311,6 +311,7 @@ def test_after_a_look_that_failed_the_newest_choices_are_looked_at(qtbot, contex
     qtbot.waitUntil(inside.is_set)
     panel._choose_preset(plan.PRESETS[2])
     panel.tell_plan()
+    panel._settled.stop()  # or it would tell once more, of itself
     gate.set()
     qtbot.waitUntil(lambda: "4 min" in panel.preflight.cost.text())
 
