@@ -15,6 +15,7 @@ from rlhf_desktop.ui.models import share as share_module
 from rlhf_desktop.ui.models.cards import BaseCard
 from rlhf_desktop.ui.models.panels import ExportPanel, NotesRow, PublishPanel
 from rlhf_desktop.ui.models.room import ModelsRoom
+from rlhf_desktop.ui.widgets.text import Label
 from tests.hostile import make_adapter
 from tests.hub_server import WRITER, HubServer
 
@@ -76,7 +77,7 @@ def test_a_search_says_size_licence_and_whether_it_fits(qtbot, room, tiny, serve
         facts={"safetensors": {"parameters": {"BF16": 7 * 10**10}, "total": 7 * 10**10}, "config": {"model_type": "bert"}},
     )
     lines = {line.get.accessibleName(): line for line in find(qtbot, room, "tiny")}
-    said = {name: " ".join(label.text() for label in line.findChildren(models_room.Label)) for name, line in lines.items()}
+    said = {name: " ".join(label.text() for label in line.findChildren(Label)) for name, line in lines.items()}
     assert "licence apache-2.0" in said["Download amina/tiny"]
     assert "fits" in said["Download amina/tiny"]
     assert "won't fit" in said["Download amina/tiny-huge"]
@@ -103,12 +104,12 @@ def test_a_recommended_model_is_one_press_away(qtbot, room, server, tiny_model):
     model, gated = lines["SmolLM2-360M-Instruct"], lines["gemma-3-1b-it"]
     files = {file.name: file.read_bytes() for file in Path(tiny_model.path).iterdir() if file.is_file()}
     server.add(model.model.repo, files, card={"license": "apache-2.0"})
-    said = " ".join(label.text() for label in model.findChildren(models_room.Label))
+    said = " ".join(label.text() for label in model.findChildren(Label))
     assert "360 million parameters  ·  720 MB to download" in said
     assert "Apache 2.0: free for any use" in said
     assert model.fit.text() == "fits"
     assert lines["Qwen3-8B"].fit.text() == "won't fit"
-    assert "Accept it on the model’s page" in " ".join(label.text() for label in gated.findChildren(models_room.Label))
+    assert "Accept it on the model’s page" in " ".join(label.text() for label in gated.findChildren(Label))
     qtbot.waitUntil(room.suggestions.isVisible)
     model.get.click()
     assert not any(line.get.isEnabled() for line in room.suggestions.lines)
@@ -149,7 +150,7 @@ def test_after_a_trouble_the_keys_are_where_they_were(qtbot, room, tiny):
 
 def test_what_is_here_already_is_said(qtbot, room, tiny):
     (line,) = find(qtbot, room, "tiny")
-    said = lambda: " ".join(label.text() for label in line.findChildren(models_room.Label))  # noqa: E731
+    said = lambda: " ".join(label.text() for label in line.findChildren(Label))  # noqa: E731
     assert "in your library" not in said()
     line.get.click()
     wait_for(qtbot, room, "is in the library")
@@ -201,7 +202,7 @@ def test_of_several_gguf_files_one_is_chosen_in_place(qtbot, room, server, conte
     facts = {"gguf": {"total": 10**8, "architecture": "llama"}}
     server.add("amina/files", {"a-Q4_1.gguf": b"GGUF", "a-F16.gguf": b"GGUF larger"}, facts=facts)
     (line,) = find(qtbot, room, "files")
-    said = " ".join(label.text() for label in line.findChildren(models_room.Label))
+    said = " ".join(label.text() for label in line.findChildren(Label))
     assert "GGUF" in said
     assert "fits" in said
     line.get.click()
@@ -235,10 +236,10 @@ def test_a_download_can_be_stopped(qtbot, room, tiny, monkeypatch):
 def test_nothing_found_and_troubles(qtbot, room, tiny, server):
     room.adding.query.setText("nothing-like-it")
     room.adding.search.click()
-    qtbot.waitUntil(lambda: "Nothing on the Hub" in "".join(label.text() for label in room.adding.findChildren(models_room.Label)))
+    qtbot.waitUntil(lambda: "Nothing on the Hub" in "".join(label.text() for label in room.adding.findChildren(Label)))
     server.fail("/api/models", 403, times=9)
     room.search("tiny")
-    qtbot.waitUntil(lambda: "not let everybody" in "".join(label.text() for label in room.adding.findChildren(models_room.Label)))
+    qtbot.waitUntil(lambda: "not let everybody" in "".join(label.text() for label in room.adding.findChildren(Label)))
 
 
 def test_offline_says_why_the_hub_cannot_be_searched(room, context):
@@ -339,9 +340,7 @@ def test_notes_stay(qtbot, room, card, context):
     room.sharing.panel.line.setText("kind, but wordy")
     room.sharing.panel.line.editingFinished.emit()
     assert list(room.sharing.notes().values()) == ["kind, but wordy"]
-    qtbot.waitUntil(
-        lambda: any("kind, but wordy" in label.text() for c in cards(room) for label in c.findChildren(models_room.Label))
-    )
+    qtbot.waitUntil(lambda: any("kind, but wordy" in label.text() for c in cards(room) for label in c.findChildren(Label)))
     cards(room)[0].line.asked.emit("notes")
     room.sharing.panel.line.setText("the small one")
     room.sharing.panel.line.editingFinished.emit()
@@ -356,7 +355,7 @@ def test_what_it_takes_of_the_disk_and_how_good_it_is(qtbot, room, card, monkeyp
     (line,) = card.lines
     monkeypatch.setattr("rlhf_desktop.ui.models.work.measures", lambda workspace, store: {line: "loss on held-out examples 1.23"})
     room.refresh()
-    qtbot.waitUntil(lambda: any("1.23" in label.text() for c in cards(room) for label in c.findChildren(models_room.Label)))
+    qtbot.waitUntil(lambda: any("1.23" in label.text() for c in cards(room) for label in c.findChildren(Label)))
 
 
 def test_comparing_goes_to_evaluate(qtbot, room, card, context):
