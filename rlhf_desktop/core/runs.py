@@ -51,6 +51,10 @@ class ModelRef(Value):
         """What computes its answers where that is not torch, with how the weights are quantised; "" for torch."""
         return f"llama.cpp {self.gguf.numbers}" if self.gguf else ""
 
+    def whole(self) -> "ModelRef":
+        """This model computed by torch, whatever answers: for what is measured and kept, and for training."""
+        return self.model_copy(update={"gguf": None})
+
     def held(self, *adapters: "AdapterRef | None") -> "ModelRef":
         """This model, held as the user has chosen, else in 4 bits if one of the adapters was trained on that."""
         if self.quantization != "auto":

@@ -117,6 +117,20 @@ def begin_evaluation(
     return _evaluation(store, stored)
 
 
+def check_engine(made: Evaluation, base: ModelRef) -> None:
+    """Refuse to go on with a comparison where another engine would answer: a difference could be the engine's.
+
+    Raises:
+        BadInput: it would.
+    """
+    before, now = (engine or "torch" for engine in (made.new.sampling.engine, base.engine))
+    if before != now:
+        raise BadInput(
+            f"The answers of this comparison were computed by {before}, and {now} computes those of {base.name} now.",
+            f"Choose {before} again in Models, or begin a new comparison.",
+        )
+
+
 def add_answers(store: Store, evaluation_id: str, answered: Sequence[Answered]) -> Evaluation:
     """More prompts for an evaluation under way, after those it has. Raises as `begin_evaluation` does."""
     stored = store.evaluations.get(evaluation_id)

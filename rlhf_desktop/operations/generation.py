@@ -72,7 +72,7 @@ def score_answers(
     client: ChatWorker, rows: Sequence[AnswerRow], *, base: ModelRef, reward: AdapterRef, on_progress: OnProgress | None = None
 ) -> list[AnswerRow]:
     """The same rows with the reward model's score at each answer."""
-    client.load(base.held(reward))
+    client.load(base.held(reward).whole())  # reward models are torch's
     seen = _Counter(len(rows), on_progress)
     scored: list[AnswerRow] = []
     for chunk in chunks(rows, _SCORED_AT_ONCE):

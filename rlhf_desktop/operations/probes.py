@@ -116,7 +116,7 @@ def probe_model(
     known = None if refresh else known_probes(workspace, base, adapter)
     if known is not None:
         return known
-    measures = _Probing(client, base, adapter, on_progress).measure()
+    measures = _Probing(client, base.whole(), adapter, on_progress).measure()  # what is kept is comparable, whatever answers
     write_json(_file(workspace, base, adapter), measures.model_dump(mode="json"))
     return measures
 

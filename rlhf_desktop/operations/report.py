@@ -329,6 +329,11 @@ def _pairs(judged: Sequence[JudgedPair], old: str, new: str) -> tuple[Block, ...
     return tuple(blocks)
 
 
+_ENGINE = (
+    "Both models' answers were computed by {} from quantised weights; torch with the whole weights may answer a little otherwise."
+)
+
+
 def _how(found: BlindReport) -> tuple[Block, ...]:
     made = found.evaluation
     text = made.new.sampling
@@ -338,6 +343,7 @@ def _how(found: BlindReport) -> tuple[Block, ...]:
             f"who wrote what was hidden. Answers were sampled at temperature {text.temperature:g}, top-p {text.top_p:g}, up to "
             f"{count(text.max_new_tokens, 'token')}."
         ),
+        *([Paragraph(_ENGINE.format(text.engine))] if text.engine else []),
     )
 
 

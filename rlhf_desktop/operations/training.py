@@ -79,7 +79,7 @@ def start_run(
         title=title.strip() or _free_title(queue, algorithm),
         project_id=project.id,
         algorithm=algorithm,
-        base=base.model_copy(update={"gguf": None}),  # a run computes with the whole weights
+        base=base.whole(),
         start=start,
         reward=reward,
         settings=chosen.model_dump(mode="json", include={setting.name for setting in describe(algorithm)}),

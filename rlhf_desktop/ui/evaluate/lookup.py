@@ -21,7 +21,7 @@ from rlhf_desktop.jobs.chat_client import ChatWorker
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.jobs.runfolder import RunFolder
 from rlhf_desktop.operations.agreement import agreement_of
-from rlhf_desktop.operations.blind import Evaluation, evaluation, next_pair
+from rlhf_desktop.operations.blind import Evaluation, check_engine, evaluation, next_pair
 from rlhf_desktop.operations.blind_results import BlindReport, blind_report, evaluations
 from rlhf_desktop.operations.generation import BatchProgress
 from rlhf_desktop.operations.history import heldout_prompts
@@ -96,6 +96,19 @@ def known_effects(workspace: Workspace, base: ModelRef | None, made: Evaluation)
         return None  # a model that is gone, or measured with older questions: it can be measured again
 
 
+def sides_of(workspace: Workspace, made: Evaluation, base: ModelRef | None) -> list[AdapterRef | None]:
+    """Both sides' adapters, to have more answered as before.
+
+    Raises:
+        BadInput: another base model is in use, or another engine computes its answers now.
+        NotFound: an adapter is not in this workspace any more.
+    """
+    found = [adapter_of(workspace, side, base) for side in (made.old, made.new)]
+    assert base is not None  # or `adapter_of` had refused
+    check_engine(made, base)
+    return found
+
+
 def adapter_of(workspace: Workspace, generator: Generator, base: ModelRef | None) -> AdapterRef | None:
     """The adapter that wrote an answer; None for the base model itself.
 
@@ -122,7 +135,7 @@ def measure_effects(
     adapters = [adapter_of(workspace, side, base) for side in (made.old, made.new)]
     assert base is not None  # or `adapter_of` had refused
     with ChatWorker() as client:
-        held = base.held(*adapters)
+        held = base.held(*adapters).whole()
         client.load(held)
         before, after = (
             probe_model(client, base=held, adapter=adapter, workspace=workspace, on_progress=partial(_told, progress, name))

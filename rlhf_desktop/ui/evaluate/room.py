@@ -220,7 +220,7 @@ class EvaluateRoom(QObject):
             self._have_answered(made.id, base, old, new, made.new.sampling, seed, _MORE, add)
 
         self.show_home()
-        self._run(lambda: [lookup.adapter_of(workspace, side, base) for side in (made.old, made.new)], then=begin)
+        self._run(lookup.sides_of, workspace, made, base, then=begin)
 
     def _have_answered(
         self,

@@ -5,9 +5,10 @@ from operations_helpers import BASE, adapter, user
 
 from rlhf_desktop.core.errors import BadInput, NotEnoughFeedback
 from rlhf_desktop.core.protocol import Completion, Sampling
+from rlhf_desktop.core.runs import GgufFile
 from rlhf_desktop.evaluation.confidence import interval
 from rlhf_desktop.feedback.judgements import Rating, Ratings
-from rlhf_desktop.operations.blind import add_answers, begin_evaluation, judge_pair, next_pair, undo_last
+from rlhf_desktop.operations.blind import add_answers, begin_evaluation, check_engine, judge_pair, next_pair, undo_last
 from rlhf_desktop.operations.blind_results import blind_report, evaluations
 from rlhf_desktop.store.shelf import ConversationQuery
 
@@ -171,6 +172,19 @@ def test_more_prompts_go_on_where_it_was(store, project):
     grown = add_answers(store, made.id, answered(PROMPTS[10:20]))
     assert [p.position for p in grown.pairs] == list(range(20))
     assert next_pair(store, made.id, "me").position == 10
+
+
+def test_a_comparison_goes_on_with_the_engine_it_began_with(store, project):
+    fast = BASE.model_copy(update={"gguf": GgufFile(path="m.gguf", sha256="", bytes=1, numbers="Q8_0")})
+    slow, quick = (begin_evaluation(
+        store, project, base=base, old=None, new=adapter("Kinder"), sampling=Sampling(), seed=3, answered=answered(PROMPTS[:4])
+    ) for base in (BASE, fast))  # fmt: skip
+    check_engine(slow, BASE)
+    check_engine(quick, fast)
+    with pytest.raises(BadInput, match=r"computed by torch, and llama\.cpp Q8_0 computes"):
+        check_engine(slow, fast)
+    with pytest.raises(BadInput, match=r"Choose llama\.cpp Q8_0 again"):
+        check_engine(quick, BASE)
 
 
 @pytest.mark.parametrize(

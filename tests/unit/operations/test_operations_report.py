@@ -10,6 +10,7 @@ from operations_helpers import BASE, QuietQueue, adapter_of, finish, ranking, us
 from rlhf_desktop.core.errors import BadInput, NotFound
 from rlhf_desktop.core.files import append_jsonl
 from rlhf_desktop.core.protocol import Completion, Sampling
+from rlhf_desktop.core.runs import GgufFile
 from rlhf_desktop.feedback.judgements import Rating, Ratings
 from rlhf_desktop.jobs.runnotes import annotate_run
 from rlhf_desktop.operations.blind import begin_evaluation, judge_pair, next_pair
@@ -217,3 +218,15 @@ def test_both_files_are_written_whole_or_not_at_all(store, workspace, run, tmp_p
     (tmp_path / "file").write_text("here")
     with pytest.raises(BadInput, match="could not be written"):
         write_report(report, tmp_path / "file")
+
+
+def test_answers_from_quantised_weights_are_said_to_be(store, project, workspace, run, evaluation):
+    assert "quantised" not in as_markdown(evaluation_report(store, workspace, evaluation.id))
+    fast = BASE.model_copy(update={"gguf": GgufFile(path="m.gguf", sha256="", bytes=1, numbers="Q8_0")})
+    answered = [(p, completion("old"), completion("new")) for p in PROMPTS[:4]]
+    made = begin_evaluation(
+        store, project, base=fast, old=None, new=adapter_of(run), sampling=Sampling(), seed=5, answered=answered
+    )
+    while (pair := next_pair(store, made.id, "me")) is not None:
+        judge_pair(store, pair, "left", who="me", seconds=3)
+    assert "from quantised weights" in as_markdown(evaluation_report(store, workspace, made.id))

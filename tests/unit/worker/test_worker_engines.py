@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from rlhf_desktop.inference.adapters import AdapterHost
 from rlhf_desktop.inference.engines import llama_binding
 from rlhf_desktop.inference.gguf_export import export_gguf
 from rlhf_desktop.inference.model import load_base
+from rlhf_desktop.jobs.chat_client import ChatWorker
 from rlhf_desktop.training.reward_model import HEAD, RewardModel
 from rlhf_desktop.worker.session import Session
 from tests.templates import CASES, made
@@ -199,3 +201,13 @@ def test_a_session_is_for_one_engine(sessions, tiny_model):
 def test_an_unknown_file_is_one_clear_no(tiny_model, tmp_path):
     with pytest.raises(ModelTrouble):
         Session(Load(id="l", base=with_gguf(tiny_model, tmp_path / "none.gguf")))
+
+
+def test_the_process_that_answers_listens_to_nothing(tiny_model, tmp_path):
+    export_gguf(Path(tiny_model.path), None, tmp_path / "m.gguf", "tiny")
+    with ChatWorker() as worker:
+        loaded = worker.load(with_gguf(tiny_model, tmp_path / "m.gguf"))
+        ((answer,),) = worker.generate(PROMPTS[:1], sampling=Sampling(temperature=0, max_new_tokens=4))
+        ours = [child for child in psutil.Process().children(recursive=True) if "rlhf_desktop.worker" in child.cmdline()]
+        sockets = [entry for process in ours for entry in process.net_connections("inet")]
+    assert (loaded.engine, loaded.dtype, answer.tokens, len(ours) > 0, sockets) == ("llama.cpp", "F16", 4, True, [])
