@@ -15,29 +15,44 @@ from PySide6.QtWidgets import QApplication
 
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.feedback.conversations import Project
+from rlhf_desktop.feedback.judgements import Judgement, Ranking
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs.queue import Queue
 from rlhf_desktop.operations.opening import open_store
 from rlhf_desktop.operations.projects import open_project
+from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.chat.worker_client import WorkerClient
 from rlhf_desktop.ui.context import Context, Session
 from rlhf_desktop.ui.garbage import GuiThreadCollector
 from rlhf_desktop.ui.label.room import LabelRoom
+from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.tasks import TaskRunner
 from rlhf_desktop.ui.theme.style import Theme
 from tests.trust.soaking import Soak
 
 FAKE_WORKER = [sys.executable, str(Path(__file__).parents[1] / "gui" / "fake_worker.py")]
-LOOKS = 10
+LOOKS, BEFORE = 10, 2000
+
+
+def judged_before(store: Store, project: Project) -> None:
+    """As many as are read back to choose one that returns: until there are so many, more memory is needed for each."""
+    with store.connection.transaction():
+        for number in range(BEFORE):
+            _, question = store.conversations.start(project.id, [{"role": "user", "content": f"earlier {number}"}])
+            answers = store.conversations.add_answers(question.id, [f"answer {n} to earlier {number}" for n in range(4)])
+            shown = tuple(answer.id for answer in answers)
+            store.judgements.add(Judgement(project.id, who_am_i(store), shown, Ranking((1, 2, 3, 4))))
 
 
 def main() -> None:
     folder, cycles = Path(sys.argv[1]), int(sys.argv[2])
-    warm_up = max(20, cycles // 5)
+    warm_up = max(100, cycles // 5)
     app = QApplication([])
     workspace = Workspace(folder).ensure()
     store = open_store(workspace)
     project = open_project(store, "Soak")
+    judged_before(store, project)
     questions = [[{"role": "user", "content": f"question {n}"}] for n in range(cycles + warm_up + 20)]
     store.prompts.create_set(project.id, "many", questions)
     session = Session(project)
@@ -67,7 +82,7 @@ def main() -> None:
 
     room.presenter.counted.connect(lambda _queue: room.presenter.sitting is None and QTimer.singleShot(0, begin))
     app.exec()
-    held = len(store.judgements.all(project.id))
+    held = len(store.judgements.all(project.id)) - BEFORE
     print(json.dumps({"done": len(saved), "held": held, "growth": soak.growth()}), flush=True)
     room.presenter.leave()
     worker.kill()

@@ -30,7 +30,7 @@ GROUPS = (
     Group("The rooms", ("chat", "label", "feedback", "training", "evaluation", "models", "settings", "projects")),
     Group("More about feedback", ("signals", "feedback_files")),
     Group("More about training", ("trainers", "reward-models", "families")),
-    Group("Your data", ("privacy", "encryption")),
+    Group("Your data", ("privacy", "encryption", "trust")),
 )
 
 
