@@ -191,7 +191,8 @@ def export_file(ctx: click.Context, file: Path, form: str, names: bool, bundle_p
         say_whether_encrypted(desk.workspace, file, desk.console.note)
     said = [f"{count(rows, 'row is', 'rows are')} in {file}."]
     said += [f"Left out, because this format has no place for it: {count(n, 'judgement')} ({kind})." for kind, n in left.items()]
-    desk.console.result({"out": str(file), "format": form, "rows": rows, "left_out": left}, "\n".join(said))
+    value = {"out": str(file), "format": form, "rows": rows, "left_out": left, "audit_head": str(desk.store.audit.head())}
+    desk.console.result(value, "\n".join(said))
 
 
 @feedback.command()

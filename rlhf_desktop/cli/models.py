@@ -410,7 +410,7 @@ def export(ctx: click.Context, adapter: str, form: str, out: Path | None) -> Non
         ref, name = info.ref, info.title
         base = desk.library.by_hash(info.ref.base_hash)
     target = (out or Path(f"{name}-{form}".replace(" ", "-"))).expanduser().resolve()
-    done = export_adapter(desk.library, base, ref, form, target, name=name, on_note=desk.console.note)
+    done = export_adapter(desk.library, base, ref, form, target, name=name, log=head_words(desk.store), on_note=desk.console.note)
     note_model_export(desk.store, base, ref, form, done.size_bytes)
     value = {"out": str(done.folder), "format": form, "files": [file.name for file in done.files], "bytes": done.size_bytes}
     value["free_bytes"] = free_disk_bytes(done.folder)

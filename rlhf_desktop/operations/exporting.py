@@ -56,6 +56,7 @@ def export_adapter(
     target: Path,
     *,
     name: str = "",
+    log: str = "",
     on_note: Callable[[str], None] | None = None,
     command: Sequence[str] | None = None,
 ) -> Exported:
@@ -68,6 +69,7 @@ def export_adapter(
         form: Which format.
         target: The folder to make.
         name: What to call the result.
+        log: The head of the audit log, for the card, where the format has one.
         on_note: Told what goes on.
         command: What to start; None: this program's own worker.
 
@@ -88,11 +90,17 @@ def export_adapter(
             "target": str(temporary), "title": name or (adapter.name if adapter else base.name),
         }  # fmt: skip
         answer = run_export(command or worker_command("export"), request)
+        _add_to_card(temporary / "README.md", log)
         rename(temporary, target)
     finally:
         remove_tree(temporary, ignore_errors=True)
     fsync_dir(target.parent)
     return Exported(target, tuple(target / file for file in answer["files"]), _how(form, base, target))
+
+
+def _add_to_card(card: Path, log: str) -> None:
+    if log and card.is_file():
+        card.write_text(f"{card.read_text('utf-8').rstrip()}\n\n## Audit log\n\n{log}\n", "utf-8", newline="\n")
 
 
 def _how(form: str, base: ModelRef, target: Path) -> str:

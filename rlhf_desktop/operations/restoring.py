@@ -313,7 +313,15 @@ def open_without_journal(workspace: Workspace) -> Restored:
         for left in _with_companions(workspace.database)[1:]:
             left.unlink(missing_ok=True)
         fsync_dir(workspace.root)
+        _note_without_journal(workspace.database)
     return Restored(found.contents, kept)
+
+
+def _note_without_journal(database: Path) -> None:
+    """In its log, if it has one already: what was in the journal is not in it."""
+    with closing(Connection(database)) as connection:
+        if connection.rows("SELECT 1 FROM sqlite_master WHERE name = 'audit_log'"):
+            AuditLog(connection).note("restored", replaced=None, health="journal")
 
 
 @contextmanager

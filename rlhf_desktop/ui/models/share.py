@@ -11,7 +11,7 @@ from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub.library import LibraryModel
 from rlhf_desktop.hub.push import Pushed, PushPlan
 from rlhf_desktop.hub.tokens import Secret
-from rlhf_desktop.operations.audit import note_model_export, note_published
+from rlhf_desktop.operations.audit import head_words, note_model_export, note_published
 from rlhf_desktop.operations.exporting import Exported, export_adapter
 from rlhf_desktop.operations.written import model_written
 from rlhf_desktop.ui.background import LongWork
@@ -130,7 +130,8 @@ class Sharing(QObject):
 
         def work() -> Exported:
             base: ModelRef = context.library.by_hash(model.hash)
-            done = export_adapter(context.library, base, entry.ref if entry else None, form, folder)
+            log = head_words(context.store)
+            done = export_adapter(context.library, base, entry.ref if entry else None, form, folder, log=log)
             note_model_export(context.store, base, entry.ref if entry else None, form, done.size_bytes)
             return done
 

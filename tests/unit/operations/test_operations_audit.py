@@ -1,5 +1,7 @@
 """The audit log over the whole workspace: erases, restores, runs, reports, cards; and the head in all that leaves."""
 
+from contextlib import closing
+
 import pytest
 from operations_helpers import user
 
@@ -12,10 +14,15 @@ from rlhf_desktop.hub.push import PlannedFile, Pushed, PushPlan
 from rlhf_desktop.operations.audit import SOMEBODY, act_named, check_log, head_words, heads_of_file, lines, note_published
 from rlhf_desktop.operations.bundles import export_bundle
 from rlhf_desktop.operations.erase import erase
+from rlhf_desktop.operations.report import _log
+from rlhf_desktop.operations.report_pages import Report, write_report
 from rlhf_desktop.operations.restoring import find_backup, restore
 from rlhf_desktop.operations.rounds import adopt
+from rlhf_desktop.store.audit import AuditLog
 from rlhf_desktop.store.backups import back_up
 from rlhf_desktop.store.database import Store
+from rlhf_desktop.store.driver import Connection
+from rlhf_desktop.store.salvage import salvage
 
 
 def ask(store, project, text="Why?", who="Ada"):
@@ -93,6 +100,35 @@ def test_a_report_and_a_card_name_the_head(store, project, tmp_path):
         heads_of_named(tmp_path, AdapterCard("Warm", "ppo", "tiny", "h").render(Statement()))
     with pytest.raises(NotFound):
         heads_of_file(tmp_path / "none.md")
+
+
+def test_the_report_of_a_run_names_the_head_in_both_its_files(store, workspace, project, tmp_path):
+    for form in vars(write_report(Report("one", "One", "", (_log(store),)), tmp_path / "reports")).values():
+        assert heads_of_file(form) == [store.audit.head()]
+    with Store.open(tmp_path / "empty.db") as empty:
+        assert _log(empty).blocks == ()
+
+
+def test_what_is_saved_of_a_damaged_database_goes_on_with_its_log(store, workspace, project, tmp_path):
+    ask(store, project)
+    backup = back_up(store.connection, tmp_path / "backup.db")
+    for number in range(3):
+        ask(store, project, f"Question {number}")
+    head = store.audit.head()
+    damaged = back_up(store.connection, tmp_path / "damaged.db")
+    with closing(Connection(backup)) as into:
+        assert salvage(damaged, into) == 3
+        assert (AuditLog(into).head(), AuditLog(into).verify().problem) == (head, "")
+
+
+def test_of_another_chain_nothing_is_saved_into_the_log(store, workspace, project, tmp_path):
+    ask(store, project)
+    with Store.open(tmp_path / "other.db") as other:
+        for number in range(9):
+            other.audit.note("trained", who="Bo", number=number)
+        kept = store.audit.head()
+        salvage(other.path, store.connection)
+    assert (store.audit.head(), store.audit.verify().problem) == (kept, "")
 
 
 def heads_of_named(folder, text):

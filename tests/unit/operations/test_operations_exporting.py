@@ -8,6 +8,7 @@ from operations_helpers import adapter
 from rlhf_desktop.core.errors import BadInput, ModelTrouble, NoSpace, NotFound
 from rlhf_desktop.hub.library import Library
 from rlhf_desktop.operations import exporting as module
+from rlhf_desktop.operations.audit import heads_of_file
 from rlhf_desktop.operations.exporting import export_adapter
 from tests.hostile import edit, make_adapter
 
@@ -110,3 +111,12 @@ def test_the_real_worker_writes_every_format(library, base, tmp_path):
     assert "ADAPTER ./My-kinder-one-lora.gguf" in (tmp_path / "gguf-lora" / "Modelfile").read_text()
     with pytest.raises(BadInput, match="no adapter to export"):
         export_adapter(library, base, None, "peft", tmp_path / "none")
+
+
+def test_the_card_of_an_exported_model_names_the_head_of_the_audit_log(library, base, tmp_path):
+    written = '(target / "half").write_text("x")'
+    command = [sys.executable, "-c", WORKER.replace(written, f'{written}; (target / "README.md").write_text("# It")')]
+    export_adapter(library, base, None, "merged", tmp_path / "out", log=f"Head: {'ab' * 32}:7", command=command)
+    assert [str(head) for head in heads_of_file(tmp_path / "out" / "README.md")] == [f"{'ab' * 32}:7"]
+    export_adapter(library, base, None, "merged", tmp_path / "plain", command=command)
+    assert (tmp_path / "plain" / "README.md").read_text() == "# It"
