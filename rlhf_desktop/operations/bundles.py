@@ -65,7 +65,7 @@ def export_bundle(store: Store, project: Project, path: Path, passphrase: str = 
         last = store.judgements.last_row()
         share = store.projects.get(project.id).heldout_share
         head = store.audit.head()
-        plain = store.path.with_name(f".{path.name}.{os.getpid()}.tmp") if passphrase else path
+        plain = store.path.with_name(f".{path.name}.plain.{os.getpid()}.tmp") if passphrase else path  # not as the file is written
         try:
             manifest = write_bundle(plain, project.name, share, bundle_rows(store, project.id), str(head) if head.seq else "")
             if passphrase:

@@ -7,6 +7,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit
 
+from rlhf_desktop.core import lockedfile
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.judgements import Correction, Judgement, Ranking, Span, Spans, Thumbs
 from rlhf_desktop.feedback.protocol import PRESETS
@@ -21,6 +22,7 @@ from rlhf_desktop.ui.feedback.room import FeedbackRoom
 from rlhf_desktop.ui.people import who_am_i
 from rlhf_desktop.ui.widgets.buttons import Button
 from rlhf_desktop.ui.widgets.text import Label
+from tests.encrypted import PASSPHRASE, cheap_kdf
 
 
 @pytest.fixture
@@ -505,6 +507,41 @@ def test_a_bundle_is_looked_through_and_merged_into_another_project(qtbot, conte
             there.merge.click()
         assert "3 new judgements" in there.notice.words.text()
         assert elsewhere.judgements.size(context.session.project.id) == 3
+
+
+def test_an_encrypted_bundle_is_made_and_opened_with_its_passphrase(qtbot, context, room, tmp_path, monkeypatch):
+    monkeypatch.setattr(lockedfile, "new_kdf", cheap_kdf)
+    judge(context, 2, who="Jonas")
+    bundles, path = room.files.bundles, tmp_path / "mine.rlhf.locked"
+    bundles.protect.setChecked(True)
+    assert not bundles.make.isEnabled()
+    bundles.passphrase.first.edit.setText(PASSPHRASE)
+    bundles.passphrase.again.edit.setText(PASSPHRASE)
+    assert bundles.make.isEnabled()
+    bundles.write(path)
+    qtbot.waitUntil(lambda: "written as a bundle" in bundles.written.title.text())
+    assert lockedfile.is_locked(path)
+    assert (bundles.passphrase.text(), bundles.protect.isChecked()) == ("", False)
+    with Store.open(tmp_path / "other.db") as elsewhere:
+        context.session.set_project(elsewhere.projects.create("Elsewhere"))
+        other = FeedbackRoom(replace(context, store=elsewhere))
+        qtbot.addWidget(other.widget())
+        there = other.files.bundles
+        there.open(path)
+        qtbot.waitUntil(lambda: there.asking.isVisibleTo(there))
+        assert not there.summary.isVisibleTo(there)
+        there.key.edit.setText("not this one")
+        qtbot.keyClick(there.key.edit, Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: "cannot be opened with this passphrase" in there.notice.words.text())
+        there.key.edit.setText(PASSPHRASE)
+        there.unlock.click()
+        qtbot.waitUntil(lambda: there.summary.isVisibleTo(there))
+        assert not there.asking.isVisibleTo(there)
+        with qtbot.waitSignal(there.merged):
+            there.merge.click()
+        assert elsewhere.judgements.size(context.session.project.id) == 2
+        assert there.key.text() == ""
+    assert [file.name for file in tmp_path.iterdir() if file.name.endswith(".tmp")] == []
 
 
 @pytest.mark.parametrize("ticked", [False, True])

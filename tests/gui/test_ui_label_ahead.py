@@ -1,9 +1,11 @@
 """Answers for Label are written in every room. Chat goes first, so does a run; nothing is left when the window closes."""
 
 import pytest
+from conftest import BASE
 from PySide6.QtCore import Qt
 
 from rlhf_desktop.core.runs import ModelRef
+from rlhf_desktop.hub.library import Library
 from rlhf_desktop.jobs.queue import RunSummary
 from rlhf_desktop.operations.labelling import remembered_ready
 from rlhf_desktop.ui.frame.desk import Desk
@@ -13,7 +15,8 @@ from rlhf_desktop.ui.label.lookahead import AHEAD
 
 
 @pytest.fixture
-def window(qtbot, context):
+def window(qtbot, context, monkeypatch):
+    monkeypatch.setattr(Library, "ensure_starter", lambda *_more, **_named: BASE)  # the real one is converted for half a minute
     made = Window(context)
     made.desk = Desk(context, made)
     qtbot.addWidget(made)

@@ -28,7 +28,7 @@ _IMPOSSIBLE = "This installation of the program cannot encrypt: sqlcipher3 is mi
 PLAIN = (
     ("Models and adapters", "their weights; what a model has learned of your texts can be got out of it"),
     ("Runs under way", "what they learn from and write: it is encrypted as soon as they have ended"),
-    ("What you export", "feedback files, bundles, exported models, reports: wherever you save them"),
+    ("What you export", "feedback files, bundles without a passphrase, exported models, reports"),
     ("What you publish", "on the Hub"),
     ("Names and sizes", "of files and runs, and when they were written"),
     ("While it is open", "memory, and what the system writes of it to disk (swap, hibernation): encrypt the disk against that"),

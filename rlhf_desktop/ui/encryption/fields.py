@@ -12,6 +12,10 @@ from rlhf_desktop.ui.widgets.text import caption
 
 _HIDDEN, _SHOWN = QLineEdit.EchoMode.Password, QLineEdit.EchoMode.Normal
 FORGOTTEN = "I know that nobody can read this workspace any more if the passphrase is forgotten"
+ADVICE = (
+    "Four or five words that do not belong together are easy to remember and hard to guess. There is no way back without "
+    "it: no reset, no master key, nobody to ask. Write it down and keep it where you keep what matters."
+)
 
 
 class PassphraseField(QWidget):
@@ -55,25 +59,28 @@ class PassphraseField(QWidget):
 
 
 class NewPassphrase(QWidget):
-    """A new passphrase, twice, with its strength in words, and that it cannot be recovered."""
+    """A new passphrase, twice, with its strength in words.
+
+    Args:
+        said: What is to be known of it.
+        acknowledged: Have it confirmed that it cannot be recovered.
+    """
 
     changed = Signal()
     submitted = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, said: str = ADVICE, *, acknowledged: bool = True, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._acknowledged = acknowledged
         down = column(self, 0, t.SPACE_S)
         self.first, self.again = PassphraseField("New passphrase"), PassphraseField("The same once more")
         self.strength = caption("", wrap=True)
         self.same = caption("", wrap=True)
         self.known = QCheckBox(FORGOTTEN)
         self.known.setAccessibleName(FORGOTTEN)
-        said = (
-            "Four or five words that do not belong together are easy to remember and hard to guess. There is no way back without "
-            "it: no reset, no master key, nobody to ask. Write it down and keep it where you keep what matters."
-        )
         for part in (caption(said, wrap=True), self.first, self.strength, self.again, self.same, self.known):
             down.addWidget(part)
+        self.known.setVisible(acknowledged)
         for field in (self.first, self.again):
             field.edited.connect(self._look)
             field.submitted.connect(self.submitted)
@@ -84,7 +91,8 @@ class NewPassphrase(QWidget):
     def ready(self) -> bool:
         """Whether it can be used."""
         typed = self.first.text()
-        return len(typed) >= LEAST_CHARS and typed == self.again.text() and self.known.isChecked()
+        known = self.known.isChecked() or not self._acknowledged
+        return len(typed) >= LEAST_CHARS and typed == self.again.text() and known
 
     def text(self) -> str:
         """The passphrase."""

@@ -7,6 +7,7 @@ import signal
 import pytest
 from operations_helpers import user
 
+from rlhf_desktop.core import lockedfile
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
@@ -25,6 +26,7 @@ from rlhf_desktop.store import backups, driver
 from rlhf_desktop.store.backups import back_up
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.store.erasing import bury, with_texts
+from tests.encrypted import PASSPHRASE, cheap_kdf
 
 SECRET, ANSWER = "Mrs Zaborowska's biopsy", "Zaborowska should\nworry"
 WORD = b"zaborowska"
@@ -273,3 +275,12 @@ def test_an_undone_merge_says_what_went_what_stayed_and_what_stays_erased(severa
 def _question(store, judgement) -> str:
     node = store.conversations.message(judgement.displayed[0])
     return store.conversations.tree(node.conversation_id).path(node.id)[0].content
+
+
+def test_an_encrypted_bundle_can_lie_in_the_workspace_itself(store, project, monkeypatch):
+    monkeypatch.setattr(lockedfile, "new_kdf", cheap_kdf)
+    ask(store, project, "A question", "one", "two")
+    path = store.path.with_name("mine.rlhf.locked")
+    export_bundle(store, project, path, PASSPHRASE)
+    with lockedfile.unlocked(path, PASSPHRASE, path.parent) as plain:
+        assert inspect_bundle(store, project, plain).project == project.name
