@@ -141,6 +141,23 @@ def test_its_runs_are_read_reported_and_not_run_again_unasked(workspace, store, 
         queue.resume(run)
 
 
+class Quiet(Queue):
+    """Nobody works on its runs."""
+
+    def ensure_supervisor(self):
+        pass
+
+
+def test_a_run_that_was_paused_then_is_taken_up_again(workspace):
+    (run,) = run_folders(workspace)
+    status = json.loads(run.status_file.read_text("utf-8"))
+    run.status_file.write_text(json.dumps({**status, "state": "paused", "message": "Paused.", "exit_code": None}), "utf-8")
+    assert run.state().resumable
+    Quiet(workspace).resume(run)
+    assert run.state().state == "queued"
+    assert run.asked() == "resume"
+
+
 def test_its_settings_are_taken(workspace, store):
     project = store.projects.by_name("Support")
     assert store.settings.get("model", project_id=project.id) == "tiny"

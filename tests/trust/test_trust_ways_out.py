@@ -66,6 +66,7 @@ def test_what_the_guard_holds_back_would_leave_without_it():
 def test_the_ways_are_many():
     assert len(WAYS) - len(IN_WINDOW) >= 40
     assert set(WAYS) > UNHELD
+    assert f"{len(WAYS)} ways out" in (ROOT / "resources" / "guide" / "privacy.md").read_text("utf-8")
 
 
 # --- what is taken for what
