@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.feedback.snapshot import RankedAnswers, RankedText, ThumbedAnswer
 from rlhf_desktop.training.run import RunFiles
 from rlhf_desktop.worker.train import TRAINERS
-from tests.training.folders import ask, demonstrations, make_run, marked, ratings
+from tests.training.folders import ask, demonstrations, events, make_run, marked, ratings, thumbs
 
 SHARED = {"batch_size": 4, "epochs": 2, "learning_rate": 5e-3, "warmup": 0.0}
 
@@ -63,12 +64,14 @@ def test_sft_descends_the_mean_over_the_tokens_of_the_answers(tiny_model, tmp_pa
     made = begun(tmp_path / "run", "sft", tiny_model, demonstrations())
     items = [made.items[i] for i in made.batches[1]]
     passes = [plain(made, made.stack.policy, item.prompt, item.answers[0]) for item in items]
-    counted, heldout = made.counts.examples, plain(made, made.stack.policy, made.heldout[0].prompt, made.heldout[0].answers[0])[0]
+    counted, tokens = made.counts.examples, made.counts.tokens
+    heldout = plain(made, made.stack.policy, made.heldout[0].prompt, made.heldout[0].answers[0])[0]
     assert made.evaluate(1)["eval/loss"] == pytest.approx(-heldout.mean(), rel=1e-4)
     found = made.step(1)
     assert found["loss"] == pytest.approx(-np.concatenate([logprobs for logprobs, _ in passes]).mean(), rel=1e-4)
     assert found["policy/entropy"] == pytest.approx(np.concatenate([entropy for _, entropy in passes]).mean(), rel=1e-4)
     assert made.counts.examples == counted + len(items)
+    assert made.counts.tokens == tokens + sum(len(item.prompt) + len(item.answers[0]) for item in items)
     assert made.evaluate(2)["eval/loss"] < -heldout.mean()
 
 
@@ -114,13 +117,15 @@ def test_dpo_descends_the_mean_over_the_pairs(tiny_model, tmp_path, kind, smooth
     items = [made.items[i] for i in made.batches[1]]
     expected = [pair for item in items for pair in dpo_losses(made, item, kind, smoothing)]
     assert len(expected) == 5 * len(items)  # of six pairs of four answers one is a tie
-    counted, unseen = made.counts.examples, np.mean(dpo_losses(made, made.heldout[0], kind, smoothing), axis=0)
+    counted, tokens = made.counts.examples, made.counts.tokens
+    unseen = np.mean(dpo_losses(made, made.heldout[0], kind, smoothing), axis=0)
     heldout = made.evaluate(1)
     assert [heldout["eval/loss"], heldout["eval/rewards/margins"]] == pytest.approx(unseen.tolist(), rel=1e-3)
     found = made.step(1)
     assert [found["loss"], found["rewards/margins"]] == pytest.approx(np.mean(expected, axis=0).tolist(), rel=1e-3)
     assert found["rewards/accuracies"] == pytest.approx(np.mean([lead > 0 for _, lead in expected]))
     assert made.counts.examples == counted + len(expected)
+    assert made.counts.tokens == tokens + sum(len(i.group.prompt) + sum(map(len, i.group.answers)) for i in items)
 
 
 # --- KTO ----------------------------------------------------------------------------------------------------------------------
@@ -141,7 +146,10 @@ def test_kto_descends_the_weighted_mean_around_the_drift(tiny_model, tmp_path):
         side = 1 if item.desirable else -1
         losses.append(item.weight * (good if item.desirable else bad) * (1 - sigmoid(0.2 * side * (gain - drift))))
         rewards.append((item.desirable, 0.2 * gain, (gain > drift) == item.desirable))
+    counted, tokens = made.counts.examples, made.counts.tokens
     found = made.step(1)
+    assert made.counts.examples == counted + len(items)
+    assert made.counts.tokens == tokens + sum(len(g.prompt) + len(g.answers[0]) for i in items for g in (i.own, i.foreign))
     assert drift > 0
     assert found["objective/kl"] == pytest.approx(drift, rel=1e-3)
     assert found["loss"] == pytest.approx(sum(losses) / sum(item.weight for item in items), rel=1e-3)
@@ -200,3 +208,74 @@ def _part_logits(trainer, item):
     ids = torch.tensor([item.group.prompt + answer])
     states = trainer.host.model(input_ids=ids, output_hidden_states=True).hidden_states[-1][0, len(item.group.prompt) :]
     return (states.float() @ member.head[-1]).double().numpy()
+
+
+# --- what all of them do ------------------------------------------------------------------------------------------------------
+
+SHARED_BY = {"sft": demonstrations, "dpo": lambda: SURE, "kto": thumbs}
+
+
+@pytest.mark.parametrize("algorithm", SHARED_BY)
+@pytest.mark.parametrize("resumed", [False, True])
+def test_watched_prompts_are_answered_before_and_at_every_look_the_last_one_in_any_case(
+    tiny_model, tmp_path, monkeypatch, algorithm, resumed
+):
+    folder = make_run(tmp_path / "run", algorithm, tiny_model, SHARED_BY[algorithm](), **SHARED, watched_prompts=0)
+    made = TRAINERS[algorithm](RunFiles(folder))
+    looks = []
+    monkeypatch.setattr(made.watch, "before", lambda resumed: looks.append(resumed))
+    monkeypatch.setattr(made.watch, "now", lambda step, last: looks.append((step, last)))
+    made.prepare(resumed)
+    made.evaluate(1)
+    made.evaluate(made.total_steps)
+    assert looks == [resumed, (1, False), (made.total_steps, True)]
+
+
+@pytest.mark.parametrize("algorithm", SHARED_BY)
+def test_what_is_held_out_is_not_learned_from(tiny_model, tmp_path, algorithm):
+    rows = SHARED_BY[algorithm]()
+    made = TRAINERS[algorithm](RunFiles(make_run(tmp_path / "run", algorithm, tiny_model, rows, **SHARED)))
+    held = [row for row in rows if row.split == "heldout"]
+    assert (len(made.items), len(made.heldout)) == (len(rows) - len(held), len(held))
+    prompts = [[getattr(item, "group", getattr(item, "own", item)).prompt for item in part] for part in (made.items, made.heldout)]
+    assert not any(prompt in prompts[0] for prompt in prompts[1])
+
+
+def test_sft_says_how_well_it_did_before_the_first_step_of_a_run_that_begins(tiny_model, tmp_path):
+    for resumed, said in ((False, 1), (True, 0)):
+        folder = make_run(tmp_path / str(resumed), "sft", tiny_model, demonstrations(), **SHARED, watched_prompts=0)
+        made = TRAINERS["sft"](RunFiles(folder))
+        made.prepare(resumed)
+        found = events(folder, "metrics")
+        assert len(found) == said
+        assert all((event["step"], event["values"]) == (0, made.evaluate(1)) for event in found)
+
+
+@pytest.mark.parametrize("algorithm", ["dpo", "kto"])
+def test_a_run_that_goes_on_is_still_compared_with_where_it_began(tiny_model, tmp_path, algorithm):
+    made = begun(tmp_path / "run", algorithm, tiny_model, SHARED_BY[algorithm]())
+    first = {key: value.clone() for key, value in made.reference.items()}
+    made.prepare(resumed=True)
+    assert made.reference.keys() == first.keys()
+    for key, value in first.items():
+        torch.testing.assert_close(made.reference[key], value)
+    made.step(1)  # of the policy: the reference has nothing to train
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "said", "hint"),
+    [
+        ("sft", "There are no examples", "Write an answer yourself"),
+        ("dpo", "There are no comparisons", "Rank some answers"),
+        ("kto", "There are no answers called good or bad", "Give answers a thumb"),
+        ("reward", "There are no comparisons", "Rank some answers"),
+        ("ppo", "PPO needs a reward model.", "Train one first"),
+    ],
+)
+def test_a_run_without_anything_to_learn_from_says_what_is_missing(tiny_model, tmp_path, algorithm, said, hint):
+    tied = RankedAnswers(prompt=ask("Help me"), completions=[RankedText(text=text, rank=1) for text in ("Gladly.", "No.")])
+    folder = make_run(tmp_path / "run", algorithm, tiny_model, [tied])
+    with pytest.raises(AppError) as caught:
+        TRAINERS[algorithm](RunFiles(folder))
+    assert caught.value.message.startswith(said)
+    assert caught.value.hint.startswith(hint)
