@@ -126,7 +126,7 @@ def check_engine(made: Evaluation, base: ModelRef) -> None:
     before, now = (engine or "torch" for engine in (made.new.sampling.engine, base.engine))
     if before != now:
         raise BadInput(
-            f"The answers of this comparison were computed by {before}, and {now} computes those of {base.name} now.",
+            f"The answers of this comparison were computed by {before}, those of {base.name} are computed by {now} now.",
             f"Choose {before} again in Models, or begin a new comparison.",
         )
 

@@ -181,7 +181,7 @@ def test_a_comparison_goes_on_with_the_engine_it_began_with(store, project):
     ) for base in (BASE, fast))  # fmt: skip
     check_engine(slow, BASE)
     check_engine(quick, fast)
-    with pytest.raises(BadInput, match=r"computed by torch, and llama\.cpp Q8_0 computes"):
+    with pytest.raises(BadInput, match=r"computed by torch, those of tiny are computed by llama\.cpp Q8_0"):
         check_engine(slow, fast)
     with pytest.raises(BadInput, match=r"Choose llama\.cpp Q8_0 again"):
         check_engine(quick, BASE)
