@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from rlhf_desktop.core.encryption import (
+    HEADER,
     Header,
     Keys,
     State,
@@ -43,7 +44,7 @@ from rlhf_desktop.jobs.queue import run_folders
 from rlhf_desktop.jobs.sealed import PLAIN_NAMES, seal_runs
 from rlhf_desktop.operations.blacken import files_of, sweep
 from rlhf_desktop.store.backups import SET_ASIDE, check_file
-from rlhf_desktop.store.driver import Connection, can_encrypt
+from rlhf_desktop.store.driver import Connection, can_encrypt, looks_random
 from rlhf_desktop.store.encrypting import convert, is_plain, take_in_journal
 
 Said = Callable[[str], None]
@@ -117,7 +118,7 @@ def create(workspace: Workspace, passphrase: str, on_progress: Said = _silent) -
 def unlock(workspace: Workspace, passphrase: str, on_progress: Said = _silent) -> None:
     """Hold the workspace's key in this process. Blocks for half a second, right or wrong; nothing to do where it is not encrypted.
 
-    Finishes an encryption, or its removal, that was cut short.
+    Finishes an encryption, or its removal, that was cut short, and encrypts a database or backup that was copied here plain.
 
     Raises:
         WrongPassphrase: this is not it.
@@ -142,11 +143,31 @@ def _hold(workspace: Workspace, header: Header, keys: Keys, on_progress: Said) -
         if header.state != "on":
             with _alone(workspace):
                 _finish(workspace, header, keys, on_progress)
+        elif any(map(is_plain, _databases(workspace))):  # a backup, or the database, that was copied here from elsewhere
+            with _alone(workspace):
+                _encrypt_all(workspace, keys, on_progress)
 
 
 def _remember(keys: Keys) -> None:
     hide_memory()
     remember(keys)
+
+
+def refuse_without_header(workspace: Workspace) -> None:
+    """Know a workspace whose header and its copy are both lost, before its database is called damaged.
+
+    Raises:
+        StoreTrouble: the database looks encrypted, or a run's files are, and nothing says how.
+    """
+    if is_encrypted(workspace.root):
+        return
+    database = workspace.database
+    looks = database.is_file() and database.stat().st_size and not is_plain(database) and looks_random(database)
+    if looks or any(map(is_sealed, workspace.runs.glob("*/run.json"))):
+        raise StoreTrouble(
+            f"This workspace is encrypted, and the file that says how ({HEADER}) is missing, here and in “backups”.",
+            "Put it back from any copy of the workspace: without it nobody can open it, whatever the passphrase.",
+        )
 
 
 def _differ(workspace: Workspace) -> bool:

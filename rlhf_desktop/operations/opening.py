@@ -5,7 +5,7 @@ from collections.abc import Callable
 from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.paths import Workspace
 from rlhf_desktop.operations.blacken import sweep
-from rlhf_desktop.operations.encryption import seal_rest
+from rlhf_desktop.operations.encryption import refuse_without_header, seal_rest
 from rlhf_desktop.operations.erase import finish_erasing
 from rlhf_desktop.operations.restoring import refuse_to_begin_anew
 from rlhf_desktop.store.database import Store
@@ -25,6 +25,7 @@ def open_store(workspace: Workspace, say: Callable[[str], None] | None = None) -
         DatabaseGone: there is none where there has been one.
         StoreTrouble, NoSpace: as `Store.open`.
     """
+    refuse_without_header(workspace)
     refuse_to_begin_anew(workspace)
     store = Store.open(workspace.database)
     try:

@@ -31,6 +31,7 @@ Row = dict[str, Any]
 
 
 _PLAIN_HEAD = b"SQLite format 3\0"
+_MOST_OF_A_BYTE = 64  # of the 16 that each value has on average in a page of random bytes
 _PAGE_BYTES = 4096  # of an encrypted database, whose length is a multiple of it
 
 
@@ -46,6 +47,14 @@ def is_database(path: Path) -> bool:
 def _can_be_encrypted(path: Path, head: bytes) -> bool:
     size = path.stat().st_size
     return path.suffix == ".db" and size > 0 and size % _PAGE_BYTES == 0 and any(byte > 0x7F for byte in head)
+
+
+def looks_random(path: Path) -> bool:
+    """Whether a file is as evenly mixed as only an encrypted one is: a damaged database has zeroes and words in it."""
+    with path.open("rb") as file:
+        page = file.read(_PAGE_BYTES)
+    most = max((page.count(bytes([value])) for value in range(256)), default=0)
+    return len(page) == _PAGE_BYTES and path.stat().st_size % _PAGE_BYTES == 0 and most < _MOST_OF_A_BYTE
 
 
 def key_for(path: Path, driver: Any = None) -> str | None:

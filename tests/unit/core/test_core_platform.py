@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from rlhf_desktop.core import platform
-from rlhf_desktop.core.commands import worker_environment
+from rlhf_desktop.core.commands import package_parent, worker_environment
 from rlhf_desktop.core.platform import (
     FileLock,
     ProcessRef,
@@ -332,3 +332,15 @@ def test_a_number_that_passed_to_another_process_is_left_alone(monkeypatch) -> N
     monkeypatch.setattr(os, "killpg", lambda pid, _: killed.append(pid))
     assert platform.end_process(ref)
     assert killed == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel of Linux")
+def test_a_process_leaves_no_core_dump_and_hides_its_memory():
+    script = (
+        "import ctypes, resource\n"
+        "from rlhf_desktop.core.platform import be_private, hide_memory\n"
+        "be_private(); hide_memory()\n"
+        "print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=package_parent())
+    assert done.stdout == "(0, 0) 0\n"

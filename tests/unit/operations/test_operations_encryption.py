@@ -6,6 +6,7 @@ from operations_helpers import user
 from rlhf_desktop.core import encryption
 from rlhf_desktop.core.encryption import Locked, WrongPassphrase, header_copy, header_file, read_header, write_header
 from rlhf_desktop.core.errors import BadInput, StoreTrouble
+from rlhf_desktop.core.sealing import seal
 from rlhf_desktop.feedback.judgements import Judgement, Ranking
 from rlhf_desktop.operations import encryption as encrypting
 from rlhf_desktop.operations.erase import erase
@@ -224,5 +225,40 @@ def test_a_header_that_is_swapped_for_another_workspaces_opens_nothing(filled, t
     with pytest.raises(WrongPassphrase):
         encrypting.unlock(filled, PASSPHRASE)
     encrypting.unlock(filled, OTHER)  # whoever swapped it knows this one, and reads nothing
+    with pytest.raises(StoreTrouble, match="damaged"):
+        open_store(filled)
+
+
+def test_a_database_that_was_copied_here_plain_is_encrypted_when_it_is_unlocked(filled, tmp_path):
+    plain = (filled.backups / "by-hand-1.db").read_bytes()
+    encrypting.create(filled, PASSPHRASE)
+    forget_all()
+    (filled.backups / "copied.db").write_bytes(plain)
+    filled.database.write_bytes(plain)
+    encrypting.unlock(filled, PASSPHRASE)
+    assert holding(filled.root, SECRET) == []
+    assert judged(filled) == 1
+
+
+@pytest.mark.parametrize("kept", ["database", "runs"])
+def test_without_any_header_it_is_said_to_be_lost_and_nothing_begins_anew(filled, kept):
+    encrypting.create(filled, PASSPHRASE)
+    (filled.runs / "01A").mkdir()
+    (filled.runs / "01A" / "run.json").write_text(SECRET)
+    assert seal(filled.runs / "01A" / "run.json")
+    if kept == "runs":
+        filled.database.unlink()
+    for file in (header_file(filled.root), header_copy(filled.root)):
+        file.unlink()
+    forget_all()
+    before = filled.database.read_bytes() if kept == "database" else None
+    with pytest.raises(StoreTrouble, match=r"encryption\.json\) is missing"):
+        open_store(filled)
+    assert (filled.database.read_bytes() if kept == "database" else None) == before
+    assert filled.database.exists() == (kept == "database")
+
+
+def test_a_damaged_plain_database_does_not_look_encrypted(filled):
+    filled.database.write_bytes(bytes(4096) + filled.database.read_bytes()[4096:])
     with pytest.raises(StoreTrouble, match="damaged"):
         open_store(filled)
