@@ -12,6 +12,7 @@ from rlhf_desktop.cli.windows import window_closed
 from rlhf_desktop.core.encryption import Locked, check_passphrase
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.operations import encryption as encrypting
+from rlhf_desktop.operations import passphrases
 
 WARNING = (
     "There is no way back without the passphrase: nobody can recover it, and nothing of this workspace can be read without it. "
@@ -82,6 +83,8 @@ def change(ctx: click.Context, new_passphrase_file: str | None) -> None:
     new = ask_new(new_passphrase_file)
     check_passphrase(new)
     encrypting.change(desk.locked_workspace, old, new)
+    if passphrases.remembered(desk.locked_workspace) is not None:
+        passphrases.remember(desk.locked_workspace, new)
     desk.console.result(
         {"encrypted": True}, "The passphrase has been changed. Copies of the workspace made before keep the old one."
     )
@@ -97,8 +100,30 @@ def remove(ctx: click.Context, yes: bool) -> None:
     passphrase = _present(desk)
     _confirm(desk, "Afterwards everything in this workspace can be read without a passphrase.", yes)
     with window_closed(workspace, "remove its encryption"):
+        passphrases.forget(workspace)
         encrypting.remove(workspace, passphrase, desk.console.progress)
     desk.console.result({"encrypted": False}, "This workspace is not encrypted any more.")
+
+
+@encryption.command("remember", cls=Command)
+@click.pass_context
+def remember(ctx: click.Context) -> None:
+    """Have this computer's keyring remember the passphrase, for whoever can use your account."""
+    desk = desk_of(ctx)
+    passphrase = _present(desk)
+    encrypting.unlock(desk.locked_workspace, passphrase)
+    if not passphrases.remember(desk.locked_workspace, passphrase):
+        raise BadInput("This computer has no keyring, so the passphrase is not remembered.", "It is asked for each time.")
+    desk.console.result({"remembered": True}, "The keyring remembers the passphrase; “rlhf-desktop encryption forget” undoes that.")
+
+
+@encryption.command("forget", cls=Command)
+@click.pass_context
+def forget(ctx: click.Context) -> None:
+    """Have the keyring forget the passphrase."""
+    desk = desk_of(ctx)
+    passphrases.forget(desk.locked_workspace)
+    desk.console.result({"remembered": False}, "The keyring does not remember the passphrase.")
 
 
 @encryption.command("open", cls=Command)

@@ -10,7 +10,7 @@ import click
 from rlhf_desktop.core.encryption import Locked, WrongPassphrase, is_encrypted
 from rlhf_desktop.core.errors import BadInput
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.operations import encryption
+from rlhf_desktop.operations import encryption, passphrases
 
 _TRIES = 3
 _MOST_BYTES = 4096
@@ -28,6 +28,8 @@ def unlock_for(workspace: Workspace, file: str | None, note: Callable[[str], Non
     if file is not None:
         encryption.unlock(workspace, from_file(file), note)
         return
+    if _unlock_remembered(workspace, note):
+        return
     if not can_ask():
         raise Locked
     for left in reversed(range(_TRIES)):
@@ -38,6 +40,18 @@ def unlock_for(workspace: Workspace, file: str | None, note: Callable[[str], Non
             if not left:
                 raise
             note(str(wrong))
+
+
+def _unlock_remembered(workspace: Workspace, note: Callable[[str], None]) -> bool:
+    """With what the keyring remembers, if the user had it remember. Whether that opened it."""
+    found = passphrases.remembered(workspace)
+    if found is None:
+        return False
+    try:
+        encryption.unlock(workspace, found, note)
+    except WrongPassphrase:  # it was changed where the keyring did not hear of it
+        return False
+    return True
 
 
 def say_whether_encrypted(workspace: Workspace, path: Path, note: Callable[[str], None]) -> None:

@@ -2,7 +2,9 @@
 
 import getpass
 
+import keyring as system_keyring
 import pytest
+from keyring.backend import KeyringBackend as Backend
 
 from rlhf_desktop.cli import passphrases
 from rlhf_desktop.core import encryption, lockedfile
@@ -12,8 +14,31 @@ from rlhf_desktop.jobs.window_lock import WindowLock
 from tests.encrypted import OTHER, PASSPHRASE, cheap_kdf, forget_all, holding
 
 
+@pytest.fixture
+def keyring(monkeypatch):
+    """A keyring of the test's own: what it holds, by account."""
+    held = {}
+
+    class Keyring(Backend):
+        priority = 1
+
+        def get_password(self, service, username):
+            return held.get(username)
+
+        def set_password(self, service, username, password):
+            held[username] = password
+
+        def delete_password(self, service, username):
+            del held[username]
+
+    before = system_keyring.get_keyring()
+    system_keyring.set_keyring(Keyring())
+    yield held
+    system_keyring.set_keyring(before)
+
+
 @pytest.fixture(autouse=True)
-def _cheap(monkeypatch):
+def _cheap(monkeypatch, keyring):
     monkeypatch.setattr(encryption, "new_kdf", cheap_kdf)
     yield
     forget_all()
@@ -140,3 +165,26 @@ def test_files_inside_are_encrypted_and_said_to_be(cli, encrypted, files, tmp_pa
     cli("feedback", "export", encrypted.root / "b.zip", "--format", "bundle", *given)
     said = cli("feedback", "merge", encrypted.root / "b.zip", *given)
     assert (said.code, "encryption open" in said.err) == (1, True)
+
+
+def test_the_keyring_has_the_passphrase_only_if_asked(cli, encrypted, files, keyring):
+    assert stats(cli, "--passphrase-file", files[0]).code == 0
+    assert keyring == {}
+    assert cli("encryption", "remember", "--passphrase-file", files[1]).code == 1
+    assert keyring == {}
+    assert cli("encryption", "remember", "--passphrase-file", files[0]).code == 0
+    assert stats(cli).code == 0
+    assert cli("encryption", "change", "--passphrase-file", files[0], "--new-passphrase-file", files[1]).code == 0
+    assert stats(cli).code == 0
+    assert cli("encryption", "forget").code == 0
+    assert keyring == {}
+    assert stats(cli).code == 1
+
+
+def test_a_keyring_with_an_old_passphrase_locks_nobody_out(cli, encrypted, files, keyring):
+    assert cli("encryption", "remember", "--passphrase-file", files[0]).code == 0
+    account = next(iter(keyring))
+    keyring[account] = '"something else"'
+    said = stats(cli)
+    assert (said.code, said.err.startswith("Error: This workspace is encrypted and locked.")) == (1, True)
+    assert stats(cli, "--passphrase-file", files[0]).code == 0
