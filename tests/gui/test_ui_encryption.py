@@ -334,8 +334,8 @@ def test_the_passphrase_is_changed_in_settings_and_in_the_keyring(qtbot, context
     assert not form.isVisible()
     assert (card.old.text(), card.newer.text()) == ("", "")
     assert passphrases.remembered(context.workspace) == "five words of a new kind"
-    encryption.lock(context.workspace)
-    encryption.unlock(context.workspace, "five words of a new kind")
+    changed = core_encryption.read_header(context.workspace.root)
+    assert core_encryption.keys_in(changed, "five words of a new kind") == keys
     encryption.lock(context.workspace)
 
 
