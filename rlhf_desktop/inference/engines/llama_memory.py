@@ -93,6 +93,7 @@ class Context:
         asked.n_outputs_max = asked.n_outputs_max_per_seq = OUTPUTS_AT_ONCE
         asked.n_threads = asked.n_threads_batch = torch.get_num_threads()
         asked.kv_unified = True  # sequences share cells
+        asked.offload_kqv = asked.op_offload = False  # all of it on the processor
         made = self._lib.llama_init_from_model(self._model, asked)
         return None if made is None else int(made)
 

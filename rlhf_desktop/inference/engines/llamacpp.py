@@ -90,6 +90,7 @@ class LlamaEngine:
 
     def _load(self, file: Path, on_share: Callable[[float], None] | None) -> int:
         params = self._lib.llama_model_default_params()
+        params.n_gpu_layers = 0  # the processor, as `held` says: on a graphics card torch is the faster one
         params.progress_callback = told = llama_binding.progress_callback(on_share)
         self._lib.said.clear()
         model = self._lib.llama_model_load_from_file(str(file).encode(), params)
