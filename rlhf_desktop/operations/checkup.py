@@ -49,7 +49,7 @@ def checkup(workspace: Workspace, library: Library, *, probe: Callable[[], dict[
         "device": lambda: _computing((probe or probe_device)()),
         "memory": _memory,
         "disk": lambda: _disk(workspace),
-        "privacy": lambda: _privacy(workspace),
+        "privacy": lambda: who_can_look(workspace),
         "database": lambda: _database(workspace),
         "spelling": _spelling,
         "starter model": lambda: _starter(library),
@@ -132,7 +132,8 @@ def _disk(workspace: Workspace) -> Finding:
     return Finding("disk", "well", said)
 
 
-def _privacy(workspace: Workspace) -> Finding:
+def who_can_look(workspace: Workspace) -> Finding:
+    """Whether other users of the computer see into the workspace's folder, which the user may have chosen for more than this."""
     if not others_can_read(workspace.root):
         return Finding("privacy", "well", "Other users of this computer cannot read the workspace.")
     said = f"Other users of this computer can see which files the workspace ({workspace.root}) has."

@@ -238,3 +238,13 @@ def test_older_entries_of_the_audit_log_come_when_asked_for(qtbot, context, room
     card.older.click()
     qtbot.waitUntil(lambda: card.model.rowCount() == context.store.audit.head().seq)
     assert not card.older.isVisibleTo(card)
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o755, True), (0o700, False)])
+def test_a_workspace_that_others_can_list_is_said(qtbot, context, mode, warned):
+    context.workspace.root.chmod(mode)
+    made = SettingsRoom(context)
+    qtbot.addWidget(made.widget())
+    made.widget().show()
+    assert made.privacy.others.isVisible() is warned
+    assert ("chmod 700" in made.privacy.others.words.text()) is warned

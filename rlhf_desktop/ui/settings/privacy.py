@@ -5,6 +5,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 
 from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.hub.tokens import Kept, Secret
+from rlhf_desktop.operations.checkup import Finding
 from rlhf_desktop.ui.help.termlabel import TermLabel
 from rlhf_desktop.ui.theme import tokens as t
 from rlhf_desktop.ui.widgets.buttons import Button, SegmentedControl
@@ -41,6 +42,9 @@ class PrivacyCard(Card):
         self.lock = Notice("info", "", "warning")
         self.lock.hide()
         self.body.addWidget(self.lock)
+        self.others = Notice("info", "", "warning")
+        self.others.hide()
+        self.body.addWidget(self.others)
         self.body.addWidget(caption("All that this program ever sends, and only when you ask for it:"))
         form = Form(field_rows=False, spacing=t.SPACE_XS)
         for when, what in SENT:
@@ -86,6 +90,11 @@ class PrivacyCard(Card):
         )
         self.lock.words.setText(rule.why)
         self.lock.setVisible(rule.locked or (rule.offline and "--offline" in rule.why))
+
+    def show_others(self, finding: Finding) -> None:
+        """Whether other users of the computer see into the workspace."""
+        self.others.words.setText(f"{finding.sentence} {finding.remedy}")
+        self.others.setVisible(finding.state != "well")
 
     def show_token(self, token: Secret | None) -> None:
         """Whether there is one; never which."""

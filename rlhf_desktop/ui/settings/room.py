@@ -20,6 +20,7 @@ from rlhf_desktop.feedback.conversations import utc_now
 from rlhf_desktop.hub.client import endpoint_address
 from rlhf_desktop.jobs.device import known_device
 from rlhf_desktop.operations import passphrases
+from rlhf_desktop.operations.checkup import who_can_look
 from rlhf_desktop.operations.spelling import NEEDS, OFF, languages
 from rlhf_desktop.store.profiles import Profile
 from rlhf_desktop.ui.context import Context
@@ -159,6 +160,7 @@ class SettingsRoom(QObject):
         self.privacy.tokenForgotten.connect(self._forget_token)
         session.networkChanged.connect(self._show_rule)
         self._show_rule()
+        self.privacy.show_others(who_can_look(self._context.workspace))
         return self.privacy
 
     def _show_rule(self) -> None:
