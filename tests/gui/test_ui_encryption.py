@@ -8,7 +8,7 @@ import pytest
 from conftest import BASE, FAKE_WORKER
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, QPlainTextEdit, QWidget
 
 from rlhf_desktop import app
 from rlhf_desktop.core import encryption as core_encryption
@@ -22,6 +22,7 @@ from rlhf_desktop.operations.projects import open_project
 from rlhf_desktop.store.conversations import NewCompletion
 from rlhf_desktop.store.database import Store
 from rlhf_desktop.ui.encryption import unlocking
+from rlhf_desktop.ui.encryption.around import HELP
 from rlhf_desktop.ui.encryption.card import PLAIN
 from rlhf_desktop.ui.encryption.fields import NewPassphrase, PassphraseField
 from rlhf_desktop.ui.encryption.idle import IdleLock
@@ -298,6 +299,25 @@ def test_another_workspace_can_be_chosen(locked, tmp_path, monkeypatch):
     monkeypatch.setattr(unlocking.QFileDialog, "open", lambda dialog: dialog.fileSelected.emit(str(tmp_path)))
     locked.other.click()
     assert locked.ended == [Unlocking("other", tmp_path)]
+
+
+def test_the_page_is_used_by_keyboard_alone_and_every_control_has_a_name(qtbot, locked):
+    controls = [each for each in locked.findChildren(QWidget) if isinstance(each, QAbstractButton | QLineEdit) and each.isVisible()]
+    assert [each for each in controls if not each.accessibleName()] == []
+    with qtbot.waitActive(locked):
+        locked.activateWindow()
+    visited = []
+    locked.passphrase.edit.setText(PASSPHRASE)
+    for _ in controls:
+        visited.append(QApplication.focusWidget())
+        qtbot.keyClick(visited[-1], KEY.Key_Tab)
+    assert visited[:3] == [locked.passphrase.edit, locked.passphrase.show_button, locked.remember]
+    assert set(visited) == set(controls)
+    qtbot.keyClick(locked, KEY.Key_F1)
+    assert locked.pane.isVisible()
+    assert locked.pane.target == HELP
+    qtbot.keyClick(QApplication.focusWidget(), KEY.Key_Escape)
+    assert not locked.pane.isVisible()
 
 
 def test_restoring_a_backup_needs_the_passphrase(qtbot, locked):
