@@ -1,10 +1,12 @@
+import gc
 import json
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from weakref import WeakSet
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtWidgets import QLineEdit
 
 from rlhf_desktop.core import lockedfile
@@ -126,6 +128,21 @@ def test_rows_come_newest_first_and_page_by_page(qtbot, context, room, page):
         qtbot.waitUntil(lambda before=before: page.model.rowCount() > before)
     assert page.model.rowCount() == 330
     assert shown(qtbot, page, 329)[1] == "question 0"
+
+
+def test_a_list_that_another_has_replaced_is_not_kept(qtbot, context, room, page):
+    judge(context, 3)
+    room.activated()
+    shown(qtbot, page, 0)
+    lists = WeakSet([page.model])
+    for _ in range(4):
+        page.reload()
+        shown(qtbot, page, 0)
+        lists.add(page.model)
+    context.tasks.wait()
+    QCoreApplication.processEvents()
+    gc.collect()
+    assert list(lists) == [page.model]
 
 
 def test_the_detail_shows_the_answers_as_displayed(qtbot, context, room, page):

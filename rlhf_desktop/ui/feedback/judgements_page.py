@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from weakref import ref
 
 from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QObject, Qt
 from PySide6.QtGui import QKeyEvent
@@ -162,8 +163,9 @@ class JudgementsPage(QStackedWidget):
         self._listed = (context.session.project.id, query)
         model = HistoryModel(context.store, context.tasks, context.session.project, query, place.last if place else 0)
         self._coming = model
-        model.arrived.connect(lambda: self._arrived(model, place))
-        model.dataChanged.connect(lambda first, last: self._open_again(first.row(), last.row()) if self.model is model else None)
+        known = ref(model)  # its signals' slots must not keep it: every list there ever was would stay
+        model.arrived.connect(lambda: self._arrived(known(), place))
+        model.dataChanged.connect(lambda first, last: self._open_again(first.row(), last.row()) if self.model is known() else None)
         model.troubled.connect(context.session.troubled)
         if place is None:
             self._show(model)
@@ -196,9 +198,9 @@ class JudgementsPage(QStackedWidget):
         self.table.selectionModel().selectionChanged.connect(lambda _on, _off: self._show_selected())
         self.table.share_width()
 
-    def _arrived(self, model: HistoryModel, place: _Place | None) -> None:
+    def _arrived(self, model: HistoryModel | None, place: _Place | None) -> None:
         """The rows are there: show again what was shown and mark what was marked, else the first."""
-        if model is not self._coming:
+        if model is None or model is not self._coming:
             return
         if self.model is not model:
             self._show(model)
