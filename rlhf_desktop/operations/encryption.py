@@ -43,6 +43,7 @@ from rlhf_desktop.core.sealing import is_sealed, read_bytes, seal, unseal
 from rlhf_desktop.jobs.queue import run_folders
 from rlhf_desktop.jobs.sealed import PLAIN_NAMES, seal_runs
 from rlhf_desktop.operations.blacken import files_of, sweep
+from rlhf_desktop.store.audit import AuditLog
 from rlhf_desktop.store.backups import SET_ASIDE, check_file
 from rlhf_desktop.store.driver import Connection, can_encrypt, looks_random
 from rlhf_desktop.store.encrypting import convert, is_plain, take_in_journal
@@ -201,6 +202,7 @@ def change(workspace: Workspace, old: str, new: str) -> None:
     with _alone(workspace), _in_plain_words():
         write_header(workspace.root, rewrapped(header, keys, new))
     _remember(keys)
+    _note(workspace, "passphrase changed")
 
 
 def remove(workspace: Workspace, passphrase: str, on_progress: Said = _silent) -> None:
@@ -270,10 +272,21 @@ def _finish(workspace: Workspace, header: Header, keys: Keys, on_progress: Said)
     if header.state == "encrypting":
         _encrypt_all(workspace, keys, on_progress)
         write_header(workspace.root, in_state(header, keys, "on"))
+        _note(workspace, "passphrase created")
     else:
         _decrypt_all(workspace, keys, on_progress)
         drop_header(workspace.root)
         forget(keys.id)
+        _note(workspace, "passphrase removed")
+
+
+def _note(workspace: Workspace, act: str) -> None:
+    """In the workspace's audit log, if it has one already."""
+    if not workspace.database.exists() or not workspace.database.stat().st_size:
+        return
+    with closing(Connection(workspace.database)) as connection:
+        if connection.rows("SELECT 1 FROM sqlite_master WHERE name = 'audit_log'"):
+            AuditLog(connection).note(act)
 
 
 def _encrypt_all(workspace: Workspace, keys: Keys, on_progress: Said) -> None:

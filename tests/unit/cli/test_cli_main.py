@@ -18,8 +18,9 @@ from rlhf_desktop.operations.demo import DemoEvent
 
 GROUPS = {
     "audit": {"verify"},
+    "encryption": {"status", "create", "change", "remove", "remember", "forget", "open"},
     "projects": {"list", "presets", "new", "rename", "duplicate", "archive", "unarchive", "delete", "restore"},
-    "models": {"list", "add", "recommended", "remove", "search", "pull", "push", "push-data", "export"},
+    "models": {"list", "add", "recommended", "remove", "search", "pull", "push", "push-data", "export", "engine"},
     "server": {"models", "generate", "label"},
     "feedback": {"import", "export", "stats", "merge"},
     "conversations": {"list", "export"},
