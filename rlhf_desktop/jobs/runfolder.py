@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
+from rlhf_desktop.core.encryption import Locked
 from rlhf_desktop.core.errors import BadInput, NoSpace, NotFound
 from rlhf_desktop.core.files import append_jsonl, is_disk_full, write_json
 from rlhf_desktop.core.paths import Workspace
@@ -175,7 +176,10 @@ class RunFolder:
         """The latest events of the worker in `status`; none when it never began."""
         if status.worker is None:
             return []
-        events = tail_events(self.events)
+        try:
+            events = tail_events(self.events)
+        except Locked:  # sealed, so that its end is written down already
+            return []
         if status.first_seq is not None:
             return [event for event in events if event.seq >= status.first_seq]
         return [event for event in events if event.time >= status.worker.start_time - _CLOCK_SLACK_S]

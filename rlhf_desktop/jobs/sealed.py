@@ -34,10 +34,19 @@ def seal_run(run: RunFolder) -> int:
         return 0
     with run.claim.held():
         try:
-            ended = run.state().ended
+            ended = _ended(run)
         except AppError:
             ended = True  # damaged: nobody can work on it
         return sum(map(_seal, _files(run))) if ended else 0
+
+
+def _ended(run: RunFolder) -> bool:
+    """Whether a run has ended. That of killed processes is noted first: a supervisor could not read it later."""
+    condition = run.state()
+    if condition.ended and condition.status.state != condition.state:
+        said = {"state": condition.state, "message": condition.message, "hint": condition.hint}
+        run.write_status(condition.status.model_copy(update=said))
+    return condition.ended
 
 
 def seal_runs(runs: Iterable[RunFolder]) -> int:

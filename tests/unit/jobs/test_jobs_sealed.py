@@ -8,7 +8,7 @@ from rlhf_desktop.core import encryption
 from rlhf_desktop.core.encryption import Locked, forget, new_header, remember, write_header
 from rlhf_desktop.core.files import append_jsonl
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.runs import ModelRef, RunConfig
+from rlhf_desktop.core.runs import ModelRef, ProcessRef, RunConfig
 from rlhf_desktop.core.sealing import is_sealed
 from rlhf_desktop.feedback.snapshot import Demonstration, read_snapshot
 from rlhf_desktop.jobs.follow import EventReader, tail_events
@@ -172,3 +172,28 @@ def test_without_encryption_run_folders_stay_as_they_are(tmp_path, monkeypatch, 
     end(run)
     assert seal_run(run) == 0
     assert holding(run.path, SECRET)
+
+
+def test_a_run_whose_processes_were_killed_is_recorded_before_it_is_sealed(queue, run, keys):
+    """A supervisor that finds it afterwards has no key to read its last words with, and goes on with what waits."""
+    append_jsonl(run.events, {"v": 1, "seq": 1, "time": 2.0, "type": "error", "message": "The disk is full.", "hint": "Free some."})
+    gone = ProcessRef(pid=2**22 + 1, start_time=1.0)
+    end(run, "running")
+    run.write_status(run.status().model_copy(update={"worker": gone, "first_seq": 0}))
+    before = run.state()
+    assert seal_run(run) > 0
+    assert run.status().state == before.state
+    assert run.status().message == before.message
+    forget(keys.id)
+    assert run.state().state == before.state
+    Supervisor(queue.workspace, ["false"], lambda: []).work()
+    assert run.status().state == before.state
+
+
+def test_a_supervisor_that_meets_a_sealed_run_it_took_for_running_goes_on(queue, run, keys):
+    end(run)
+    seal_run(run)
+    forget(keys.id)
+    run.write_status(run.status().model_copy(update={"state": "running", "worker": ProcessRef(pid=2**22 + 1, start_time=1.0)}))
+    Supervisor(queue.workspace, ["false"], lambda: []).work()
+    assert run.status().state == "interrupted"
