@@ -255,3 +255,19 @@ def test_a_uniform_number_draws_the_token_whose_slice_it_is_in():
     uniforms = torch.tensor([0.0, 0.2499, 0.2501, 0.5, 0.7499, 0.7501, 0.9999])
     assert sampler._invert(probabilities, uniforms).tolist() == [0, 0, 2, 2, 2, 3, 3]
     assert sampler._invert(8 * probabilities, uniforms).tolist() == [0, 0, 2, 2, 2, 3, 3]  # slices of the total
+
+
+def test_a_row_that_alone_needs_more_tokens_sorted_gets_them():
+    logits = torch.randn(2, 5000, generator=torch.Generator().manual_seed(1)) * torch.tensor([[9.0], [0.1]])
+    probabilities = logits.softmax(-1)  # the likeliest 64 are enough for the first row alone
+    assert torch.equal(sampler._least_kept(probabilities, 0.9), sampler._least_kept_by_sorting(probabilities, 0.9))
+
+
+def test_answers_to_one_prompt_share_a_batch_but_for_those_that_have_begun():
+    owners = [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1)]
+    assert list(sampler._at_most(4, owners, {})) == [
+        [(0, range(1)), (1, range(2)), (2, range(1))],
+        [(2, range(1, 2))],
+    ]
+    begun = {(1, 1): ([7], [])}
+    assert list(sampler._at_most(9, owners, begun)) == [[(0, range(1)), (1, range(1)), (1, range(1, 2)), (2, range(2))]]
