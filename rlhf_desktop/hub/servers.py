@@ -22,6 +22,7 @@ from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.protocol import Sampling
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.core.thoughts import ThoughtSplitter
+from rlhf_desktop.core.words import count
 from rlhf_desktop.hub.tokens import Secret, TokenKeeper, scrub
 
 _CONNECT_S = 20.0
@@ -261,7 +262,8 @@ def _within(limit_s: float, call: Call, late: threading.Event) -> Iterator[None]
 
 def _late(host: str, limit_s: float) -> HubTrouble:
     hint = "It may be overloaded, or something else answers at this address. Nothing was kept of this answer; the others are safe."
-    return HubTrouble(f"{host} did not finish its answer within {round(limit_s):,} seconds, so it was given up.", hint)
+    limit = count(round(limit_s), "second")
+    return HubTrouble(f"{host} did not finish its answer within {limit}, so it was given up.", hint)
 
 
 def _refusal(host: str, model: str, status: int, raw: bytes) -> HubTrouble:

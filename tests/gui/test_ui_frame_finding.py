@@ -83,6 +83,14 @@ def test_a_place_is_brought_into_sight(qtbot, window, context):
             assert bar.tabText(bar.currentIndex()) == spot.tab
 
 
+def test_what_a_heading_is_over_is_seen_too(qtbot, window, context):
+    window.resize(1280, 800)
+    next(command for command in window.desk._commands() if command.text == "Encryption and passphrase").run()
+    card = window.room("settings").encryption
+    area = window.room("settings").widget()
+    qtbot.waitUntil(lambda: 0 <= card.mapTo(area, card.rect().topLeft()).y() < area.height() // 3)
+
+
 def test_a_page_that_was_found_is_opened_in_the_help(qtbot, window):
     palette = window.palette_view
     palette.open()

@@ -106,7 +106,7 @@ def _go_to(show_room: Callable[[str], Room], spot: Spot) -> None:
             bar.setCurrentIndex(names.index(spot.tab))
     widget = _named(root, spot.part) if spot.part else None
     if widget is not None:
-        reveal(widget)
+        reveal(widget, at_top=not isinstance(widget, _FIELDS))
         if isinstance(widget, _FIELDS):
             widget.setFocus(Qt.FocusReason.ShortcutFocusReason)
 

@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -45,15 +45,22 @@ def row(parent: QWidget | None = None, margin: int = 0, spacing: int = t.SPACE_S
     return made
 
 
-def reveal(widget: QWidget) -> None:
-    """Scroll whatever holds a widget so far that it is seen, once the layout knows where it is."""
-    QTimer.singleShot(0, lambda: _scroll_to(widget))
+def reveal(widget: QWidget, at_top: bool = False) -> None:
+    """Scroll whatever holds a widget so far that it is seen, once the layout knows where it is.
+
+    Args:
+        widget: It, or the heading of what is to be seen.
+        at_top: As far up as it goes, so that what is below it is seen too.
+    """
+    QTimer.singleShot(0, lambda: _scroll_to(widget, at_top))
 
 
-def _scroll_to(widget: QWidget) -> None:
+def _scroll_to(widget: QWidget, at_top: bool) -> None:
     parent = widget.parentWidget() if isValid(widget) else None
     while parent is not None:
         if isinstance(parent, QScrollArea) and parent.widget().isAncestorOf(widget):
+            if at_top:
+                parent.verticalScrollBar().setValue(widget.mapTo(parent.widget(), QPoint(0, 0)).y() - t.SPACE_XL)
             parent.ensureWidgetVisible(widget, 0, t.SPACE_L)
         parent = parent.parentWidget()
 

@@ -18,6 +18,7 @@ _VERBS = {
     "offers", "reaches", "refers", "rightly", "saves", "says", "stands", "takes", "tells", "this", "uses", "wants", "was",
 }  # fmt: skip
 _MORE_THAN_ONE = {  # where one is refused, or has words of its own
+    "core/leaving.py": {"leads"},  # a verb
     "evaluation/probes.py": {"facts"},
     "feedback/extraction.py": {"pages"},
     "feedback/formats/containers.py": {"files"},
@@ -26,6 +27,7 @@ _MORE_THAN_ONE = {  # where one is refused, or has words of its own
     "feedback/rankings.py": {"completions"},
     "feedback/verdicts.py": {"steps"},
     "jobs/device.py": {"devices"},
+    "operations/encryption.py": {"exists"},  # a verb
     "operations/fitting.py": {"rows"},
     "operations/probes.py": {"probes"},
     "operations/report.py": {"ties"},  # a share
