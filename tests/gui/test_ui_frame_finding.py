@@ -1,6 +1,7 @@
 """The search finds what a person would type: actions, places in the rooms, and the guide."""
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QTabBar
 
 from rlhf_desktop.ui.frame import finding
@@ -89,6 +90,8 @@ def test_what_a_heading_is_over_is_seen_too(qtbot, window, context):
     card = window.room("settings").encryption
     area = window.room("settings").widget()
     qtbot.waitUntil(lambda: 0 <= card.mapTo(area, card.rect().topLeft()).y() < area.height() // 3)
+    qtbot.keyClick(window.focusWidget(), Qt.Key.Key_Tab)
+    assert card.isAncestorOf(window.focusWidget())
 
 
 def test_a_page_that_was_found_is_opened_in_the_help(qtbot, window):

@@ -98,7 +98,7 @@ def _section(section: guide.Section, open_help: Callable[[str], None]) -> _Finda
 
 
 def _go_to(show_room: Callable[[str], Room], spot: Spot) -> None:
-    """Bring a place into sight, and give the keys to its field if it is one."""
+    """Bring a place into sight, and give it the keys: a heading does nothing with them, and Tab goes on from it."""
     root = show_room(spot.room).widget()
     for bar in root.findChildren(QTabBar) if spot.tab else []:
         names = [bar.tabText(place) for place in range(bar.count())]
@@ -107,7 +107,7 @@ def _go_to(show_room: Callable[[str], Room], spot: Spot) -> None:
     widget = _named(root, spot.part) if spot.part else None
     if widget is not None:
         reveal(widget, at_top=not isinstance(widget, _FIELDS))
-        if isinstance(widget, _FIELDS):
+        if isinstance(widget, (*_FIELDS, QLabel)):
             widget.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
 
