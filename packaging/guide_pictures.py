@@ -78,6 +78,7 @@ PICTURES: dict[str, Picture] = {
     "models": Picture("models", ("BaseCard",), most=(560, 300)),
     "settings": Picture("settings", ("PrivacyCard", "Card"), most=(560, 440)),
     "projects": Picture("train", ("Header",), most=(960, 80)),
+    "encryption": Picture("settings-encrypted", ("EncryptionCard",), _scroll("EncryptionCard"), most=(560, 440)),
     "privacy": Picture("settings", ("PrivacyCard",), _scroll("PrivacyCard"), most=(560, 330)),
     "signals": Picture("label-groups", ("AnswerCard",), most=(640, 360)),
     "feedback_files": Picture("feedback-files", ("ImportCard",), most=(560, 440)),

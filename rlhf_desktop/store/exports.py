@@ -3,7 +3,8 @@
 One that was written into an encrypted workspace is sealed as it is noted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,17 @@ class Export:
     last_row: int
 
 
+@contextmanager
+def _or_deleted(files: Iterable[Path]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        for path in files:
+            if path.is_file():
+                path.unlink()
+        raise
+
+
 class ExportStore:
     """Remembers exports."""
 
@@ -38,14 +50,17 @@ class ExportStore:
         self._audit = audit or AuditLog(connection)
 
     def note(self, project_id: str, path: Path, form: str, last_row: int) -> None:
-        """Remember a file that was just written."""
-        self._note(project_id, path, form, last_row, leaves=True)
+        """Remember a file that was just written. One that cannot be remembered is deleted: no erase would know of it."""
+        with _or_deleted([path]):
+            self._note(project_id, path, form, last_row, leaves=True)
 
     def note_files(self, project_id: str, files: Iterable[Path], form: str, workspace: Path) -> None:
-        """Note files with feedback that were just written. Those inside the workspace are not remembered: an erase cleans them."""
+        """As `note`, files with feedback. Those inside the workspace are not remembered: an erase cleans them."""
+        made = list(files)
         last = self._db.rows("SELECT coalesce(max(rowid), 0) AS row FROM judgements")[0]["row"]
-        for path in files:
-            self._note(project_id, path, form, last, leaves=not path.resolve().is_relative_to(workspace.resolve()))
+        with _or_deleted(made):
+            for path in made:
+                self._note(project_id, path, form, last, leaves=not path.resolve().is_relative_to(workspace.resolve()))
 
     def _note(self, project_id: str, path: Path, form: str, last_row: int, *, leaves: bool) -> None:
         made = Export(new_id(), project_id, str(path.absolute()), form, utc_now(), last_row)

@@ -9,6 +9,7 @@ from rlhf_desktop.ui.frame.desk import Desk
 from rlhf_desktop.ui.frame.window import Window
 from rlhf_desktop.ui.help import guide
 from rlhf_desktop.ui.help.ranking import Words, best
+from rlhf_desktop.ui.widgets.buttons import Button
 
 FIRST_THREE = [
     ("learning rate", "Learning rate"),
@@ -90,6 +91,7 @@ def test_what_a_heading_is_over_is_seen_too(qtbot, window, context):
     card = window.room("settings").encryption
     area = window.room("settings").widget()
     qtbot.waitUntil(lambda: 0 <= card.mapTo(area, card.rect().topLeft()).y() < area.height() // 3)
+    qtbot.waitUntil(lambda: any(button.isVisible() for button in card.findChildren(Button)))  # once it is known what there is
     qtbot.keyClick(window.focusWidget(), Qt.Key.Key_Tab)
     assert card.isAncestorOf(window.focusWidget())
 
