@@ -1,12 +1,13 @@
 """Encryption in the window: made, locked, unlocked, changed and removed, with what was typed still there, and nowhere else."""
 
 import contextlib
+import gc
 import sys
 from random import Random
 
 import pytest
 from conftest import BASE, FAKE_WORKER
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, QPlainTextEdit, QWidget
 
@@ -69,7 +70,12 @@ def workspace(tmp_path, monkeypatch, qapp, dressed):
     made, before = Workspace(tmp_path / "workspace").ensure(), qapp.quitOnLastWindowClosed()
     qapp.setQuitOnLastWindowClosed(False)  # as the program does
     yield made
+    for left in QApplication.topLevelWidgets():  # the program would end with them
+        left.close()
+        left.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     qapp.setQuitOnLastWindowClosed(before)
+    gc.disable()  # the session's collector is on duty
     encryption.lock(made)
     dressed.set_mode("light")
 

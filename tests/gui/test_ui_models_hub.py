@@ -265,7 +265,9 @@ def card(qtbot, room, context, tiny_model):
 
 def test_export_in_place(qtbot, room, card, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(share_module, "export_adapter", lambda *a: asked.append(a) or share_module.Exported(a[4], (), "Use it so."))
+    monkeypatch.setattr(
+        share_module, "export_adapter", lambda *a, **_: asked.append(a) or share_module.Exported(a[4], (), "Use it so.")
+    )
     (line,) = card.lines.values()
     line.asked.emit("export")
     panel = room.sharing.panel

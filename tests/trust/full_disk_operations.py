@@ -1,11 +1,14 @@
 """What is done on a disk that fills up: each operation, what must be true where it failed, and what where it came to its end."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -278,7 +281,7 @@ class Gguf(Operation):
     def do(self, root):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(exporting, "free_disk_bytes", lambda _: 10**12)
-            patch.setattr(exporting.subprocess, "run", in_a_fork)
+            patch.setattr(exporting.subprocess, "run", _run_export)
             form = self.FORMS[self.level % 2]
             export_adapter(Library(Workspace(root)), self.base, None, form, root / "out")
 
@@ -293,20 +296,44 @@ class Gguf(Operation):
             yield f"only {sizes}"
 
 
-def in_a_fork(command, **_) -> subprocess.CompletedProcess:
-    """The worker's process, without the many seconds that torch takes to be loaded."""
-    hear, say = os.pipe()
-    if (child := os.fork()) == 0:
-        code = 1
-        try:
-            with os.fdopen(say, "wb") as out:
-                code = export_worker([command[-1]], out)
-        finally:
-            os._exit(code)
-    os.close(say)
-    with os.fdopen(hear, "rb") as heard:
-        said = heard.read()
-    return subprocess.CompletedProcess(command, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said, b"")
+_SERVER = multiprocessing.get_context("forkserver")  # has loaded torch, and has one thread: a fork of this process might hang
+_SERVER.set_forkserver_preload([__name__])
+
+
+def get_ready() -> None:
+    """Start what the worker's processes come from, whose own files must not lie on the disk that fills up."""
+    forkserver.ensure_running()
+
+
+def _as_worker(work, arguments, environment: dict[str, str], said: Path) -> None:
+    """What the worker's process does; its exit code is the worker's, or 70 where something raw came out."""
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = environment["TMPDIR"]
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    code = 70
+    try:
+        with said.open("wb") as out:
+            code = work(arguments, out) if work is export_worker else work(arguments)
+    finally:
+        os._exit(code)
+
+
+def in_a_fork(work, arguments: list[str]) -> tuple[int, bytes]:
+    """The worker's process, without the many seconds that torch takes to be loaded: its exit code, and what it said."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        said = Path(folder) / "said"
+        child = _SERVER.Process(target=_as_worker, args=(work, arguments, dict(os.environ), said))
+        child.start()
+        child.join()
+        code = child.exitcode
+        child.close()
+        return code, said.read_bytes() if said.exists() else b""
+
+
+def _run_export(command, **_) -> subprocess.CompletedProcess:
+    code, said = in_a_fork(export_worker, [command[-1]])
+    return subprocess.CompletedProcess(command, code, said, b"")
 
 
 class Checkpoint(Operation):
@@ -320,14 +347,7 @@ class Checkpoint(Operation):
     def do(self, root):
         run = RunFolder(root / "runs" / "one")
         first_seq = run.next_seq()
-        if (child := os.fork()) == 0:
-            code = 70  # anything raw
-            try:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-                code = train([str(run.path)])
-            finally:
-                os._exit(code)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        code, _ = in_a_fork(train, [str(run.path)])
         words = [event for event in tail_events(run.events) if event.seq >= first_seq]
         outcome = decide(code, None, words)
         if outcome.state == "failed":

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from rlhf_desktop.core.errors import AppError
-from tests.trust.full_disk_operations import OPERATIONS, copy_of
+from tests.trust.full_disk_operations import OPERATIONS, copy_of, get_ready
 from tests.trust.rows import HALF, RAW, STUCK
 from tests.trust.small_disk import WHY_NOT, small_disk
 
@@ -18,6 +18,7 @@ def disk(tmp_path_factory):
     with small_disk(tmp_path_factory.mktemp("disk") / "small") as made:
         if made is None:
             pytest.skip(WHY_NOT)
+        get_ready()
         yield made
 
 
