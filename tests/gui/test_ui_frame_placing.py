@@ -137,4 +137,6 @@ def test_the_room_is_known_after_an_end_that_was_no_close(qtbot, context):
     window, placing = opened(qtbot, context)
     placing.show()
     window.show_room("feedback")
-    assert Placing(Window(context), context.store.settings).room == "feedback"
+    again = Window(context)
+    qtbot.addWidget(again)
+    assert Placing(again, context.store.settings).room == "feedback"
