@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, Qt
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QFileDialog, QMainWindow, QMenu, QWidget
-from shiboken6 import isValid
 from typing_extensions import override
 
 import rlhf_desktop.ui
@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "packaging"))
 import screenshot_content
 
 BEGINS = ("start_checked", "run_demo", "erase", "delete_", "export_", "merge_", "import_feedback", "calibrate", "publish", "push")
-LOOKS = ("look at the device",)  # asked by rooms as they open
+LOOKS = ("look at the device", "looking through the comparisons")  # asked by rooms and pages as they open: nothing is sent or kept
 ON_PURPOSE = (
     Qt.FocusReason.TabFocusReason,
     Qt.FocusReason.BacktabFocusReason,
@@ -93,12 +93,14 @@ class Watcher(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.now = Qt.FocusReason.NoFocusReason
-        self._had: QWidget | None = None
+        self._tabbing = False  # the Tab key is being heard
         self._meant: QWidget | None = None  # where the user went last
         self.strays: list[str] = []  # what was shown as a window of its own, and is none
 
     @override
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if isinstance(event, QKeyEvent):
+            self._tabbing = event.type() == QEvent.Type.KeyPress and event.key() in (Qt.Key.Key_Tab, Qt.Key.Key_Backtab)
         if event.type() == QEvent.Type.FocusIn and isinstance(watched, QWidget) and event.reason() not in _RETURNS:
             self._came(watched, event.reason())
         if event.type() == QEvent.Type.Show and isinstance(watched, QWidget) and _is_stray(watched):
@@ -107,19 +109,16 @@ class Watcher(QObject):
 
     def _came(self, widget: QWidget, reason: Qt.FocusReason) -> None:
         """A button that is disabled while it works has the focus again afterwards, if the user went nowhere else: that is meant."""
-        if reason in ON_PURPOSE and self._had is not None and isValid(self._had) and not _can_hold(self._had):
-            reason = Qt.FocusReason.OtherFocusReason  # Qt itself goes on with Tab from what is disabled or hidden
+        if reason in _BY_TAB and not self._tabbing:
+            reason = Qt.FocusReason.OtherFocusReason  # Qt itself goes on as with Tab from what is disabled or hidden
         if reason in ON_PURPOSE:
             self._meant = widget
         elif reason == Qt.FocusReason.PopupFocusReason and widget is self._meant:
             reason = Qt.FocusReason.TabFocusReason
-        self.now, self._had = reason, widget
+        self.now = reason
 
 
-def _can_hold(widget: QWidget) -> bool:
-    return widget.isVisible() and widget.isEnabled()
-
-
+_BY_TAB = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
 _RETURNS = (Qt.FocusReason.ActiveWindowFocusReason, Qt.FocusReason.MenuBarFocusReason)
 
 

@@ -18,7 +18,7 @@ from tests.trust.rows import STALL
 LONG_MS = 100  # worth a line
 
 
-@pytest.mark.slow
+@pytest.mark.acceptance  # measures memory or time: alone on the machine, as `make trust` runs it
 @pytest.mark.trust("hostile-texts", 100)
 @pytest.mark.timeout(7200)
 def test_no_answer_stops_the_window(qapp: QApplication, trust):

@@ -24,7 +24,7 @@ def soaked(script: str, *words: object, tmp_path: Path) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
+@pytest.mark.acceptance  # measures memory or time: alone on the machine, as `make trust` runs it
 @pytest.mark.trust("soak-label", 200)
 @pytest.mark.timeout(7200)
 def test_thousands_of_items_leave_nothing_behind(tmp_path, trust):
@@ -35,7 +35,7 @@ def test_thousands_of_items_leave_nothing_behind(tmp_path, trust):
         trust.measured(GROWN[name], value)
 
 
-@pytest.mark.slow
+@pytest.mark.acceptance  # measures memory or time: alone on the machine, as `make trust` runs it
 @pytest.mark.trust("soak-day", 6)
 @pytest.mark.timeout(14_000)
 def test_a_day_of_chats_rooms_projects_backups_and_runs_leaves_nothing_behind(tmp_path, trust):

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 ALGORITHMS = tuple(kills.SETTINGS)
 
 
-@pytest.mark.slow
+@pytest.mark.acceptance  # in a process of its own: it forks, which no process may that has used torch; `make trust` runs it so
 @pytest.mark.trust("worker-kills", 4)
 @pytest.mark.timeout(14_000)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
