@@ -18,6 +18,7 @@ from typing import NoReturn
 from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QFileDialog, QMainWindow, QMenu, QWidget
+from shiboken6 import isValid
 from typing_extensions import override
 
 import rlhf_desktop.ui
@@ -93,6 +94,7 @@ class Watcher(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.now = Qt.FocusReason.NoFocusReason
+        self._had: QWidget | None = None
         self._tabbing = False  # the Tab key is being heard
         self._meant: QWidget | None = None  # where the user went last
         self.strays: list[str] = []  # what was shown as a window of its own, and is none
@@ -109,13 +111,14 @@ class Watcher(QObject):
 
     def _came(self, widget: QWidget, reason: Qt.FocusReason) -> None:
         """A button that is disabled while it works has the focus again afterwards, if the user went nowhere else: that is meant."""
-        if reason in _BY_TAB and not self._tabbing:
+        moved_on = self._had is not None and isValid(self._had) and not (self._had.isVisible() and self._had.isEnabled())
+        if reason in _BY_TAB and moved_on and not self._tabbing:
             reason = Qt.FocusReason.OtherFocusReason  # Qt itself goes on as with Tab from what is disabled or hidden
         if reason in ON_PURPOSE:
             self._meant = widget
         elif reason == Qt.FocusReason.PopupFocusReason and widget is self._meant:
             reason = Qt.FocusReason.TabFocusReason
-        self.now = reason
+        self.now, self._had = reason, widget
 
 
 _BY_TAB = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
