@@ -38,10 +38,11 @@ from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, NotFound, Stor
 from rlhf_desktop.core.files import is_disk_full, write_atomic
 from rlhf_desktop.core.offline import POLICY_FILE, SWITCH_FILE
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.platform import FileLock, free_disk_bytes, hide_memory, make_private
+from rlhf_desktop.core.platform import free_disk_bytes, hide_memory, make_private
 from rlhf_desktop.core.sealing import is_sealed, read_bytes, seal, unseal
 from rlhf_desktop.jobs.queue import run_folders
 from rlhf_desktop.jobs.sealed import PLAIN_NAMES, seal_runs
+from rlhf_desktop.operations.alone import alone
 from rlhf_desktop.operations.blacken import files_of, sweep
 from rlhf_desktop.store.audit import AuditLog
 from rlhf_desktop.store.backups import SET_ASIDE, check_file
@@ -49,6 +50,7 @@ from rlhf_desktop.store.driver import Connection, can_encrypt, looks_random
 from rlhf_desktop.store.encrypting import convert, is_plain, take_in_journal
 
 Said = Callable[[str], None]
+_LOCK = ("encrypting", "is changing the encryption of")
 _TEXTS = (".json", ".jsonl", ".csv", ".tsv", ".md", ".html", ".txt", ".pdf", ".zip", ".parquet", ".xlsx")
 
 
@@ -105,7 +107,7 @@ def create(workspace: Workspace, passphrase: str, on_progress: Said = _silent) -
         raise StoreTrouble(
             "This installation of the program cannot encrypt: sqlcipher3 is missing.", "Install it: pip install sqlcipher3."
         )
-    with _alone(workspace), _in_plain_words():
+    with alone(workspace, *_LOCK), _in_plain_words():
         if is_encrypted(workspace.root):
             raise BadInput("This workspace is encrypted already.", "Change its passphrase instead.")
         workspace.ensure()
@@ -142,10 +144,10 @@ def _hold(workspace: Workspace, header: Header, keys: Keys, on_progress: Said) -
         if _differ(workspace):  # a change of the passphrase was cut short, or one of them was lost
             write_header(workspace.root, header)
         if header.state != "on":
-            with _alone(workspace):
+            with alone(workspace, *_LOCK):
                 _finish(workspace, header, keys, on_progress)
         elif any(map(is_plain, _databases(workspace))):  # a backup, or the database, that was copied here from elsewhere
-            with _alone(workspace):
+            with alone(workspace, *_LOCK):
                 _encrypt_all(workspace, keys, on_progress)
 
 
@@ -199,7 +201,7 @@ def change(workspace: Workspace, old: str, new: str) -> None:
     header = _header(workspace)
     check_passphrase(new)
     keys = keys_in(header, old)
-    with _alone(workspace), _in_plain_words():
+    with alone(workspace, *_LOCK), _in_plain_words():
         write_header(workspace.root, rewrapped(header, keys, new))
     _remember(keys)
     _note(workspace, "passphrase changed")
@@ -215,7 +217,7 @@ def remove(workspace: Workspace, passphrase: str, on_progress: Said = _silent) -
     """
     header = _header(workspace)
     keys = keys_in(header, passphrase)
-    with _alone(workspace), _in_plain_words():
+    with alone(workspace, *_LOCK), _in_plain_words():
         _remember(keys)
         _check_ready(workspace, keys)
         header = in_state(header, keys, "decrypting")
@@ -228,18 +230,6 @@ def _header(workspace: Workspace) -> Header:
     if header is None:
         raise BadInput("This workspace is not encrypted.", "“rlhf-desktop encryption create” encrypts it.")
     return header
-
-
-@contextmanager
-def _alone(workspace: Workspace) -> Iterator[None]:
-    workspace.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    held = FileLock(workspace.root / ".encrypting.lock")
-    if not held.acquire():
-        raise StoreTrouble("Another window or command is changing the encryption of this workspace.", "Wait for it to finish.")
-    try:
-        yield
-    finally:
-        held.release()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from rlhf_desktop.core.errors import AppError, BadInput, NoSpace, StoreTrouble
 from rlhf_desktop.core.files import canonical_json, discard, fsync_dir, is_disk_full, sha256_text
 from rlhf_desktop.core.messages import Messages
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.platform import FileLock, make_private
+from rlhf_desktop.core.platform import make_private
 from rlhf_desktop.core.runs import Value
 from rlhf_desktop.core.sealing import keep, read_bytes
 from rlhf_desktop.feedback.attachments import texts_in
@@ -28,6 +28,7 @@ from rlhf_desktop.feedback.conversations import Project
 from rlhf_desktop.feedback.verdicts import verdict_to_json
 from rlhf_desktop.jobs.queue import run_folders
 from rlhf_desktop.jobs.runfolder import RunFolder
+from rlhf_desktop.operations.alone import alone
 from rlhf_desktop.operations.blacken import ERASED as ERASED  # what stands in place of the words
 from rlhf_desktop.operations.blacken import LEAST_CHARS, Words, drop_rows, files_of, holds, rewrite, sweep
 from rlhf_desktop.operations.conversation_export import FORM as CONVERSATION
@@ -36,6 +37,7 @@ from rlhf_desktop.store.erasing import Doomed, belongings, bury, doomed, said_el
 from rlhf_desktop.store.exports import Export
 
 _T = TypeVar("_T")
+_LOCK = ("erasing", "is erasing in")
 _VERDICTS_WORDS = ("text", "reason", "note")
 _GOES_ON = "What is left goes by itself at the next start, or when you erase again."
 
@@ -225,7 +227,7 @@ def erase(
     if not confirmed:
         raise BadInput("Erasing cannot be undone, so it has to be confirmed.", "Look at what would go, then confirm.")
     ids = list(judgement_ids)
-    with _alone(workspace):
+    with alone(workspace, *_LOCK):
         finished = _finish(store, workspace, on_progress)
         if finished is not None and set(ids) <= set(finished.plan.judgements):
             return finished
@@ -239,7 +241,7 @@ def erase(
 
 def finish_erasing(store: Store, workspace: Workspace, on_progress: Callable[[str], None] = lambda _: None) -> Erased | None:
     """Go on with an erase that was cut short; None where there is none. Raises as `erase` does."""
-    with _alone(workspace):
+    with alone(workspace, *_LOCK):
         return _finish(store, workspace, on_progress)
 
 
@@ -247,7 +249,7 @@ def erase_with_merge(
     store: Store, workspace: Workspace, project: Project, ids: Sequence[str], going: Doomed, merge: Callable[[], _T]
 ) -> _T:
     """Merge what erases these ids, and carry that out on disk as an erase of one's own. Raises as `erase` and `merge` do."""
-    with _alone(workspace):
+    with alone(workspace, *_LOCK):
         _finish(store, workspace, lambda _: None)
         with store.connection.snapshot():
             words = words_of(store, going, [prompt.prompt for prompt in store.prompts.by_ids(project.id, ids)])
@@ -277,7 +279,7 @@ def erase_project(
         runs: Ids of the runs that go with it. What it has said goes from every other.
         on_progress: Told what is being done.
     """
-    with _alone(workspace):
+    with alone(workspace, *_LOCK):
         finished = _finish(store, workspace, on_progress)
         if finished is not None and not any(known.id == project.id for known in store.projects.deleted()):
             return finished
@@ -295,18 +297,6 @@ def erase_project(
 
 
 # --- the transaction ----------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _alone(workspace: Workspace) -> Iterator[None]:
-    """One erase at a time."""
-    lock = FileLock(workspace.root / ".erasing.lock")
-    if not lock.acquire():
-        raise StoreTrouble("Another window or command is erasing in this workspace.", "Wait for it to finish, then try again.")
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _begin(workspace: Workspace, pending: Pending) -> None:

@@ -17,8 +17,9 @@ from rlhf_desktop.core.encryption import keys_of
 from rlhf_desktop.core.errors import AppError, BadInput, Damaged, NoSpace, NotFound, StoreTrouble
 from rlhf_desktop.core.files import fsync_file, is_disk_full
 from rlhf_desktop.core.paths import Workspace
-from rlhf_desktop.core.platform import FileLock, fsync_dir, make_private, replace
+from rlhf_desktop.core.platform import fsync_dir, make_private, replace
 from rlhf_desktop.core.words import count
+from rlhf_desktop.operations.alone import alone
 from rlhf_desktop.store.audit import AuditLog
 from rlhf_desktop.store.backups import (
     COMPANIONS,
@@ -37,6 +38,7 @@ from rlhf_desktop.store.migrations import MIGRATIONS, migrate
 from rlhf_desktop.store.salvage import readable, salvage
 
 Health = Literal["well", "missing", "empty", "damaged", "journal"]
+_LOCK = ("restoring", "is restoring in")
 _KINDS = {
     "feedback-": "daily",
     "before-schema-": "before an update of the program",
@@ -278,7 +280,7 @@ def restore(
         StoreTrouble: the database is in use, the backup is damaged, or the folder cannot be written. The database is as it was.
         NoSpace: the disk is full; the database is as it was.
     """
-    with _alone(workspace), _in_plain_words():
+    with alone(workspace, *_LOCK), _in_plain_words():
         found = current(workspace)
         prepared = workspace.root / f".restored.{os.getpid()}.tmp"  # as `blacken.sweep` knows what a killed process leaves
         try:
@@ -305,7 +307,7 @@ def open_without_journal(workspace: Workspace) -> Restored:
     Raises:
         BadInput: the database is not like that.
     """
-    with _alone(workspace), _in_plain_words():
+    with alone(workspace, *_LOCK), _in_plain_words():
         found = current(workspace)
         if found.health != "journal" or found.contents is None:
             raise BadInput("The journal of this database is as it should be.", "Restore a backup instead.")
@@ -322,17 +324,6 @@ def _note_without_journal(database: Path) -> None:
     with closing(Connection(database)) as connection:
         if connection.rows("SELECT 1 FROM sqlite_master WHERE name = 'audit_log'"):
             AuditLog(connection).note("restored", replaced=None, health="journal")
-
-
-@contextmanager
-def _alone(workspace: Workspace) -> Iterator[None]:
-    lock = FileLock(workspace.root / ".restoring.lock")
-    if not lock.acquire():
-        raise StoreTrouble("Another window or command is restoring in this workspace.", "Wait for it to finish.")
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager

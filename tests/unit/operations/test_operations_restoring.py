@@ -310,7 +310,7 @@ def test_a_backup_calls_a_deleted_project_by_its_name(lived):
 
 
 def test_one_restore_at_a_time(lived):
-    with restoring._alone(lived), pytest.raises(StoreTrouble, match="Another window or command is restoring"):
+    with restoring.alone(lived, *restoring._LOCK), pytest.raises(StoreTrouble, match="Another window or command is restoring"):
         restore(lived, find_backup(lived))
 
 
