@@ -98,11 +98,25 @@ def test_a_copy_that_fails_is_said_and_can_be_tried_again(qtbot, room, context, 
     assert "llama.cpp" not in json.loads((context.workspace.models / "tiny" / "model.json").read_text())["engine"]
 
 
-def test_a_room_that_was_read_again_meanwhile_gets_no_panel_under_an_old_card(qtbot, room, monkeypatch):
+def test_a_room_that_was_read_meanwhile_keeps_the_line_a_panel_is_opened_under(qtbot, room, monkeypatch):
     (card,) = cards(room)
     made = []
-    monkeypatch.setattr(room.sharing.engines, "open", lambda model, place: made.append(place))
+    monkeypatch.setattr(room.sharing.engines, "open", lambda model, place, failed: made.append(place))
     card.line.asked.emit("engine")
     room._show(room._load())
+    panel = EnginePanel("tiny", engines.Options("", ()))
+    made[0](panel)
+    assert room.sharing.panel is panel
+    assert card.line.isAncestorOf(panel)
+
+
+def test_an_engine_panel_that_comes_late_gives_way_to_what_was_opened_since(qtbot, room, monkeypatch):
+    (card,) = cards(room)
+    made = []
+    monkeypatch.setattr(room.sharing.engines, "open", lambda model, place, failed: made.append(place))
+    card.line.asked.emit("engine")
+    card.line.asked.emit("notes")
+    notes = room.sharing.panel
     made[0](EnginePanel("tiny", engines.Options("", ())))
-    assert room.sharing.panel is None
+    assert notes is not None
+    assert room.sharing.panel is notes

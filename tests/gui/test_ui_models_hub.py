@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from run_script import ScriptedRun
 
+from rlhf_desktop.core.errors import AppError
 from rlhf_desktop.core.offline import NetworkRule
 from rlhf_desktop.core.runs import ModelRef
 from rlhf_desktop.hub import tokens
@@ -297,6 +298,29 @@ def test_notes_opened_while_the_keyring_is_asked_stay_open(qtbot, room, card, mo
     go_on.set()
     qtbot.waitUntil(lambda: told == [None])
     assert room.sharing.panel is notes
+
+
+@pytest.mark.parametrize("trouble", [None, AppError("The keyring is locked.", "Unlock it.")])
+def test_a_list_that_is_read_while_the_keyring_is_asked_takes_no_line_away(qtbot, room, card, monkeypatch, trouble):
+    go_on = threading.Event()
+
+    def keyring():
+        go_on.wait(60)
+        if trouble:
+            raise trouble
+
+    monkeypatch.setattr(room._hub.keeper, "get", keyring)
+    facts = room._load()
+    (line,) = card.lines.values()
+    line.asked.emit("publish")
+    room._show(facts)  # asked for before
+    go_on.set()
+    if trouble:
+        wait_for(qtbot, room, "The keyring is locked")
+        assert not room.sharing.is_open
+    else:
+        qtbot.waitUntil(lambda: isinstance(room.sharing.panel, PublishPanel) and room.sharing.panel.isVisible())
+        assert line.isAncestorOf(room.sharing.panel)
 
 
 def test_publishing_shows_exactly_what_goes_and_sends_just_that(qtbot, room, card, server):

@@ -80,7 +80,7 @@ class EngineChoice(QObject):
         self._context, self._say = context, say
         self._panel: EnginePanel | None = None
 
-    def open(self, model: LibraryModel, place: Callable[[EnginePanel], None]) -> None:
+    def open(self, model: LibraryModel, place: Callable[[EnginePanel], None], failed: Callable[[AppError], None]) -> None:
         """Make the panel as soon as it is known what there is."""
 
         def show(found: Options) -> None:
@@ -88,7 +88,7 @@ class EngineChoice(QObject):
             self._panel.chosen.connect(lambda numbers: self.choose(model, numbers))
             place(self._panel)
 
-        self._context.tasks.run(options, self._context.library, model.name, on_success=show, on_failure=self._failed)
+        self._context.tasks.run(options, self._context.library, model.name, on_success=show, on_failure=failed)
 
     def choose(self, model: LibraryModel, numbers: str) -> None:
         """Have it answered so from now on; a copy may take minutes."""

@@ -170,7 +170,7 @@ class ModelsRoom(QObject):
 
     def _changed(self) -> None:
         """Look again, but never while something is being filled in under a card."""
-        if self._front and self.sharing.panel is None:
+        if self._front and not self.sharing.is_open:
             self.refresh()
 
     def _device(self) -> dict[str, Any]:
@@ -200,8 +200,8 @@ class ModelsRoom(QObject):
         self.suggestions.show_here(self._here)
         self._is_bare = all(model.name == STARTER for model in facts.models)
         self._show_suggestions()
-        if self.sharing.panel is not None:
-            return  # opened while the list was read
+        if self.sharing.is_open:
+            return  # or is about to be: asked for while the list was read
         clear(self._cards)
         session = self._context.session
         for model in facts.models:

@@ -51,15 +51,22 @@ class Sharing(QObject):
         self.engines.done.connect(self._engine_chosen)
         self._plan: PushPlan | None = None
         self._opened = 0  # the number of the panel asked for last
+        self._opening = False  # it will be there as soon as it is known what to show
         self._asked = Asked()
         self.sending = LongWork("publishing", "Publish again: what has arrived is not sent twice.", self)
         self.sending.progressed.connect(self._reached)
         self.sending.succeeded.connect(self._published)
         self.sending.failed.connect(self._failed)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a panel, or one will be in a moment: the line it is under must live."""
+        return self.panel is not None or self._opening
+
     def open(self, what: str, line: ModelLine, model: LibraryModel, entry: AdapterEntry | None) -> None:
         """Open "export", "publish", "engine" or "notes" under a line."""
         self._opened += 1
+        self._opening = what in ("publish", "engine")
         if self._line is not None:
             self._line.open_below(None)  # the room is not read again: the line must live
         name = entry.ref.name if entry else model.name
@@ -70,7 +77,8 @@ class Sharing(QObject):
         elif what == "publish" and entry is not None:
             self._open_publish(line, entry)
         elif what == "engine":
-            self.engines.open(model, lambda made: self._place_later(line, made))
+            number = self._opened
+            self.engines.open(model, lambda made: self._place_later(line, made, number), self._not_opened)
         elif what == "notes":
             digest = entry.ref.hash if entry else model.hash
             notes = NotesRow(name, self.notes().get(digest, "" if entry else model.notes))
@@ -91,21 +99,26 @@ class Sharing(QObject):
             panel.stopAsked.connect(self._asked.stop)
             self._place(line, panel)
 
-        self._context.tasks.run(self._hub.keeper.get, on_success=show, on_failure=self._failed)
+        self._context.tasks.run(self._hub.keeper.get, on_success=show, on_failure=self._not_opened)
+
+    def _not_opened(self, trouble: AppError) -> None:
+        self._opening = False
+        self._failed(trouble)
+        self.closed.emit()  # what was not shown meanwhile
 
     def _engine_chosen(self) -> None:
         self.close()
         self._context.session.modelsChanged.emit()
 
-    def _place_later(self, line: ModelLine, panel: Panel) -> None:
-        """Under a line, unless the room was read again meanwhile, or something else was opened."""
-        if isValid(line) and line.isVisible() and self.panel is None:
+    def _place_later(self, line: ModelLine, panel: Panel, number: int) -> None:
+        """Under a line, unless something else was asked for meanwhile."""
+        if isValid(line) and number == self._opened:
             self._place(line, panel)
         else:
             panel.deleteLater()
 
     def _place(self, line: ModelLine, panel: Panel) -> None:
-        self._line, self.panel = line, panel
+        self._line, self.panel, self._opening = line, panel, False
         if not isinstance(panel, NotesRow):
             panel.closed.connect(self.close)
         line.open_below(panel)
